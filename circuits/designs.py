@@ -1,0 +1,347 @@
+"""Designs: plain data that names one multiplier exactly, TOML in and out, digests, and the named designs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from circuits import floats
+from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
+from circuits.errors import DesignError, unknown_name
+from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
+from circuits.netlist import Netlist
+from circuits.placement import Placement
+from circuits.program import Program, lower
+
+MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+
+
+@dataclass(frozen=True)
+class Design:
+    """One multiplier, exactly: frozen, hashable by content (the name aside), serialisable.
+
+    First operand = activation (rows of the array), second = weight (columns). Fields:
+
+    - `topology`: a name in TOPOLOGIES. `width`: int or (w, v); None takes the format's mantissa width.
+    - `format`: a name in floats.FORMATS or "eXmY"; None is a bare unsigned integer multiplier.
+    - `placement`: a cell or its name, {"columns": ...}, {"rows": ...}, {"tiles": ...} or {"grid": ...} (see Placement).
+    - `ports`: which of partial product, running sum, carry drives A, B, Cin, e.g. "psc".
+    - `half_adders`: "cell" keeps the full cell where an input is the constant 0, "exact" puts an exact half adder.
+    - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
+    - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
+    - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
+    - `rounding`, `normalization`, `subnormals`: see `circuits.floats`; subnormals=None takes the format's default.
+
+    Raises DesignError (UnknownNameError with the nearest names) when the fields name no multiplier.
+    """
+
+    topology: str = "ripple_array"
+    width: int | tuple[int, int] | None = None
+    format: str | None = "float32"
+    placement: Any = "exact"
+    ports: str = "psc"
+    half_adders: str = "cell"
+    final_adder: str = "exact"
+    tile: int | None = None
+    truncate_columns: int = 0
+    rounding: str = "truncate"
+    normalization: str = "full"
+    subnormals: str | None = None
+    name: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        _choose("topology", self.topology, TOPOLOGIES)
+        put(self, "placement", Placement.of(self.placement))
+        _choose("ports", self.ports, PORTS)
+        _choose("half_adders", self.half_adders, ("cell", "exact"))
+        _choose("final_adder", self.final_adder, ("exact", "cell"))
+        _choose("rounding", self.rounding, floats.ROUNDINGS)
+        _choose("normalization", self.normalization, floats.NORMALIZATIONS)
+        fmt = None if self.format is None else floats.float_format(self.format)
+        put(self, "subnormals", self.subnormals or (fmt.subnormals if fmt else "flush"))
+        _choose("subnormals", self.subnormals, floats.SUBNORMALS)
+        put(self, "width", _width(self.width, fmt))
+        _integer("tile", self.tile, 1, min(self.shape), optional=True)
+        _integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
+        if self.name is not None and not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
+            raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
+        self.placement.check(self.shape, self.tile)
+        by_name: dict[str, AdderCell] = {}
+        for entry in self.placement.all_cells():
+            if by_name.setdefault(entry.name, entry) != entry:
+                raise DesignError(
+                    f"cells of one design must have distinct names, but two cells are named {entry.name!r}; rename one."
+                )
+
+    # What follows from the fields.
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(w, v): widths of the first and the second operand of the mantissa circuit."""
+        assert isinstance(self.width, tuple)
+        return self.width
+
+    @property
+    def float_format(self) -> floats.FloatFormat | None:
+        """The format, or None for an integer multiplier."""
+        return None if self.format is None else floats.float_format(self.format)
+
+    @property
+    def label(self) -> str:
+        """The name with its standing, e.g. "heap (provisional reconstruction)"; a short digest when unnamed."""
+        if self.name is None:
+            return self.digest[:10]
+        note = NOTES.get(self.name) if NAMED.get(self.name) == self else None
+        return f"{self.name} ({note})" if note else self.name
+
+    def netlist(self) -> Netlist:
+        """The mantissa multiplier as drawn: buses x (w bits), y (v bits), product (w + v bits, one more if tiled)."""
+        return _netlist(self)
+
+    def program(self) -> Program:
+        """The LUT program of `netlist()`."""
+        return _program(self)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the behaviour (truth tables, structure, float semantics; no names); stable across machines."""
+        return _digest(self)
+
+    @property
+    def cost_digest(self) -> str:
+        """Hex digest of behaviour and cost data: cells that behave alike may cost differently."""
+        digest = hashlib.sha256(f"cost 1 {self.digest}".encode())
+        for instance in self.netlist().instances:
+            part = instance.component
+            measured = (part.delay_ps, part.energy_fj, part.area_um2) if isinstance(part, AdderCell) else ()
+            digest.update(repr((part.transistors, *measured)).encode())
+        return digest.hexdigest()
+
+    def multiply(self, x: ArrayLike, w: ArrayLike) -> NDArray[np.float32]:
+        """Gate-exact float32 products of activations `x` and weights `w` (broadcast); see `circuits.floats`."""
+        from circuits.engine import floating
+
+        if self.float_format is None:
+            raise DesignError("multiply needs a float format, but got format=None; use multiply_integers.")
+        return floating.multiply(self, x, w)
+
+    def multiply_integers(self, x: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+        """The mantissa circuit alone on unsigned integers (broadcast): x < 2^w drives the rows, y < 2^v the columns.
+
+        uint64 up to 64 product bits, object integers beyond. Raises DesignError on values out of range.
+        """
+        from circuits.engine import integers
+
+        return integers.multiply(self.program(), x, y)
+
+    def describe(self) -> dict[str, str]:
+        """The exact definition, field by field, as printed above every number."""
+        w, v = self.shape
+        named = {entry.name: entry for entry in self.placement.all_cells()}
+        return {
+            "topology": self.topology,
+            "width": f"{w} x {v}",
+            "format": self.format or "unsigned integer",
+            "placement": self.placement.describe(),
+            "ports (A,B,Cin)": ",".join(_PORT_NAMES[port] for port in self.ports),
+            "half adders": self.half_adders,
+            "final adder": self.final_adder if self.topology != "ripple_array" else "none (ripple rows)",
+            "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
+            "truncated columns": str(self.truncate_columns),
+            "rounding": self.rounding,
+            "normalization": self.normalization,
+            "subnormals": str(self.subnormals),
+            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()),
+        }
+
+    # TOML.
+
+    def to_toml(self) -> str:
+        """The design as TOML; cells that the library does not have are embedded."""
+        lines = ["[design]"]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "placement":
+                value = value.to_data()
+            elif item.name == "format" and value is None:
+                value = "integer"
+            elif item.name == "width":
+                value = list(value)
+            if value is not None:
+                lines.append(f"{item.name} = {_toml(value)}")
+        own = {entry.name: entry for entry in self.placement.all_cells() if CELLS.get(entry.name) != entry}
+        for name, entry in own.items():
+            if name in CELLS:
+                raise DesignError(
+                    f"an embedded cell must not reuse the reserved name of a library cell, but got {name!r}; rename it."
+                )
+            lines += ["", f"[cells.{_toml_key(name)}]"]
+            for item in fields(entry):
+                value = getattr(entry, item.name)
+                if item.name != "name" and value not in (None, ""):
+                    lines.append(f"{item.name} = {_toml(value)}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str = "the TOML text") -> Design:
+        """The design that `to_toml` or a person wrote; DesignError names `where` and what to correct."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise DesignError(f"{where} must be TOML, but: {error}; correct that line.") from None
+        return cls._from_document(document, where)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Design:
+        """The design in a TOML file."""
+        return cls._from_document(read_toml(path), str(path))
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any], where: str) -> Design:
+        entries = document.get("design")
+        if not isinstance(entries, dict) or document.keys() - {"design", "cells"}:
+            raise DesignError(
+                f"{where} must hold [design] and, for cells of its own, [cells.NAME], but got "
+                f"{', '.join(document) or 'nothing'}; correct the headers."
+            )
+        known = {item.name for item in fields(cls)}
+        for key in entries.keys() - known:
+            raise DesignError(f"[design] in {where}: {unknown_name('field', key, known)}")
+        arguments = dict(entries)
+        if arguments.get("format") == "integer":
+            arguments["format"] = None
+        if isinstance(arguments.get("width"), list):
+            arguments["width"] = tuple(arguments["width"])
+        try:
+            cells = cells_from_table(document.get("cells", {}), where)
+            arguments["placement"] = Placement.of(arguments.get("placement", "exact"), cells)
+            return cls(**arguments)
+        except TypeError as error:
+            raise DesignError(f"[design] in {where} must have fields of the right type, but: {error}.") from None
+        except DesignError as error:
+            raise type(error)(f"[design] in {where}: {error}") from None
+
+
+_PORT_NAMES = {"p": "partial product", "s": "sum", "c": "carry"}
+
+
+def _choose(what: str, value: Any, valid: Any) -> None:
+    if value not in valid:
+        raise unknown_name(what, str(value), valid)
+
+
+def _integer(what: str, value: Any, low: int, high: int, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise DesignError(f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range.")
+
+
+def _width(width: Any, fmt: floats.FloatFormat | None) -> tuple[int, int]:
+    if width is None:
+        if fmt is None:
+            raise DesignError("an integer design (format=None) must have a width, but got None; give width=8, say.")
+        return fmt.width, fmt.width
+    pair = (width, width) if isinstance(width, int) else width
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise DesignError(f"width must be an integer or a pair (w, v), but got {width!r}; correct it.")
+    for entry in pair:
+        _integer("width", entry, MINIMUM_WIDTH, MAXIMUM_WIDTH)
+    if fmt is not None and pair != (fmt.width, fmt.width):
+        raise DesignError(
+            f"width must be {fmt.width} for format {fmt.name} (hidden one included), but got {width!r}; "
+            f"leave width out or change the format."
+        )
+    return pair
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(entry) for entry in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+
+
+@lru_cache(maxsize=32)
+def _netlist(design: Design) -> Netlist:
+    placement = design.placement
+    # A sum of tiles can exceed w + v bits only where a tile overestimates, so never with exact cells.
+    overflow = design.tile is not None and not all(entry.is_exact for entry in placement.all_cells())
+    return multiplier(
+        design.topology,
+        design.shape,
+        lambda i, j: placement.at(i, j, design.tile),
+        ports=design.ports,
+        half_adders=design.half_adders,
+        final_adder=design.final_adder,
+        tile=design.tile,
+        truncate_columns=design.truncate_columns,
+        overflow_bit=overflow,
+    )
+
+
+@lru_cache(maxsize=32)
+def _program(design: Design) -> Program:
+    return lower(design.netlist())
+
+
+@lru_cache(maxsize=1024)
+def _digest(design: Design) -> str:
+    fmt = design.float_format
+    semantics: tuple[Any, ...] = ()
+    if fmt is not None:
+        shape = (fmt.exponent_bits, fmt.fraction_bits, fmt.infinity)
+        semantics = (*shape, design.rounding, design.normalization, design.subnormals)
+    return hashlib.sha256(f"design 1 {semantics} {design.netlist().digest()}".encode()).hexdigest()
+
+
+_AXFPM = Design(placement="ama5", name="axfpm")
+_HEAP = Design(topology="carry_save_array", placement="ama4", ports="scp", name="heap")
+
+NAMED: Mapping[str, Design] = MappingProxyType(
+    {
+        entry.name or "": entry
+        for entry in (
+            Design(rounding="nearest_even", name="exact"),
+            _AXFPM,
+            replace(_AXFPM, tile=4, name="axfpm_tiled"),
+            replace(_AXFPM, tile=4, normalization="released", name="axfpm_released"),
+            _HEAP,
+            *(Design(placement=f"ama{n}", name=f"ama{n}_array") for n in range(1, 6)),
+        )
+    }
+)
+"""The named designs."""
+
+NOTES: Mapping[str, str] = MappingProxyType({"heap": "provisional reconstruction"})
+"""The standing of named designs whose cell map was not published (FACTS 2)."""
+
+
+def design(name: str) -> Design:
+    """The named design; UnknownNameError names the nearest."""
+    if name not in NAMED:
+        raise unknown_name("design", name, NAMED)
+    return NAMED[name]
+
+
+def find_design(text: str) -> Design:
+    """What a command line means: a named design, or the path of a TOML file (it ends in .toml)."""
+    return Design.load(text) if text.endswith(".toml") else design(text)

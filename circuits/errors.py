@@ -1,0 +1,22 @@
+"""Errors that a user can cause, and the helpers that word them: condition, value, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DesignError(ValueError):
+    """A cell, design or netlist that the user gave cannot be what it says."""
+
+
+class UnknownNameError(DesignError):
+    """A name that is not in a library; the message names the nearest valid ones."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
+    """The error for `name`, which is no `kind`: names the nearest valid names, or all where none is near."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    advice = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names)}"
+    return UnknownNameError(f"the {kind} must be a known name, but got {name!r}; {advice}.")

@@ -1,0 +1,143 @@
+"""Netlists: immutable instances of cells and gates between named buses.
+
+A net is an integer; net 0 is the constant 0 and net 1 the constant 1. A bus is a tuple of nets, least significant bit
+first. Instances stand in topological order: every input of an instance is a constant, an input of the netlist or an
+output of an earlier instance. Simulation, cost and export are functions over this data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from circuits.cells import AdderCell
+
+ZERO, ONE = 0, 1
+"""The constant nets."""
+
+Bus = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A standard gate of up to three inputs, as data; the counterpart of AdderCell for all that is not an adder cell.
+
+    `tables`: one byte an output, bit r its value in row r of the inputs, the first input the high bit of r = 4a+2b+c;
+    a gate of fewer inputs ignores the missing ones. `transistors`: static CMOS.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tables: tuple[int, ...]
+    transistors: int
+
+
+NOT = Gate("not", ("a",), ("y",), (0b00001111,), 2)
+BUFFER = Gate("buffer", ("a",), ("y",), (0b11110000,), 4)
+AND2 = Gate("and2", ("a", "b"), ("y",), (0b11000000,), 6)
+OR2 = Gate("or2", ("a", "b"), ("y",), (0b11111100,), 6)
+XOR2 = Gate("xor2", ("a", "b"), ("y",), (0b00111100,), 10)
+HALF_ADDER = Gate("half_adder", ("a", "b"), ("sum", "carry"), (0b00111100, 0b11000000), 16)
+GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, OR2, XOR2, HALF_ADDER)})
+"""The gates that generators draw, by name."""
+
+Component = AdderCell | Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One cell or gate as drawn. `place`: (row, column) in the array, or None outside it."""
+
+    component: Component
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    place: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A combinational circuit as drawn.
+
+    `inputs`, `outputs`: bus name -> nets, least significant bit first, in declaration order. `nets`: number of nets,
+    constants included. Built by NetlistBuilder, which guarantees the order and single drivers.
+    """
+
+    name: str
+    inputs: Mapping[str, Bus]
+    outputs: Mapping[str, Bus]
+    instances: tuple[Instance, ...]
+    nets: int
+
+    @property
+    def input_nets(self) -> Bus:
+        """All input nets, bus after bus."""
+        return tuple(net for bus in self.inputs.values() for net in bus)
+
+    @property
+    def output_nets(self) -> Bus:
+        """All output nets, bus after bus."""
+        return tuple(net for bus in self.outputs.values() for net in bus)
+
+    def count(self) -> dict[str, int]:
+        """Instances by component name, most frequent first."""
+        counts: dict[str, int] = {}
+        for instance in self.instances:
+            counts[instance.component.name] = counts.get(instance.component.name, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the behaviour: truth tables, connections and buses, no names and no places."""
+        digest = hashlib.sha256(b"netlist 1")
+        for buses in (self.inputs, self.outputs):
+            digest.update(repr([list(bus) for bus in buses.values()]).encode())
+        for instance in self.instances:
+            digest.update(repr((instance.component.tables, instance.inputs, instance.outputs)).encode())
+        return digest.hexdigest()
+
+
+class NetlistBuilder:
+    """Collects instances in topological order; `build()` freezes them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._inputs: dict[str, Bus] = {}
+        self._outputs: dict[str, Bus] = {}
+        self._instances: list[Instance] = []
+        self._nets = 2
+
+    def input(self, name: str, width: int) -> Bus:
+        """A new input bus of `width` nets."""
+        assert name not in self._inputs
+        self._inputs[name] = self._new(width)
+        return self._inputs[name]
+
+    def output(self, name: str, nets: Sequence[int]) -> None:
+        """Declares an output bus."""
+        assert name not in self._outputs
+        self._outputs[name] = tuple(nets)
+
+    def add(self, component: Component, *inputs: int, place: tuple[int, int] | None = None) -> Bus:
+        """Adds an instance; returns its output nets in the component's order."""
+        assert len(inputs) == len(component.inputs)
+        assert all(0 <= net < self._nets for net in inputs)
+        outputs = self._new(len(component.outputs))
+        self._instances.append(Instance(component, inputs, outputs, place))
+        return outputs
+
+    def build(self) -> Netlist:
+        """The immutable netlist."""
+        return Netlist(
+            self.name,
+            MappingProxyType(dict(self._inputs)),
+            MappingProxyType(dict(self._outputs)),
+            tuple(self._instances),
+            self._nets,
+        )
+
+    def _new(self, count: int) -> Bus:
+        first = self._nets
+        self._nets += count
+        return tuple(range(first, self._nets))
