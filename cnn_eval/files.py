@@ -1,0 +1,91 @@
+"""Files that are trusted only after their SHA-256 is checked, and writes that never leave half a file behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+
+MAX_RECORD_BYTES = 1 << 20
+"""Largest JSON record read, in bytes."""
+
+
+class DataError(ValueError):
+    """A file of images, weights or examples is missing, truncated or altered; the message names it."""
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of `data`, lower-case hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes `data` beside `path` under a temporary name and renames it, so that a kill leaves the old file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes a record as indented JSON, atomically."""
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def read_record(path: Path, *, advice: str) -> dict[str, Any]:
+    """The JSON object in `path`. Raises DataError, ending with `advice`, when it is missing or no JSON object."""
+    data = _read(path, MAX_RECORD_BYTES, advice=advice)
+    try:
+        record = json.loads(data)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise DataError(f"{path} must hold one JSON object, but does not; {advice}.")
+    return record
+
+
+def field(record: Mapping[str, Any], name: str, kind: type, path: Path, *, advice: str) -> Any:
+    """`record[name]`, checked to be a `kind`. Raises DataError naming the record's file `path` otherwise."""
+    value = record.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DataError(f"{path} must have a field {name!r} of type {kind.__name__}, but has {value!r}; {advice}.")
+    return value
+
+
+def read_verified(path: Path, *, size: int, digest: str, advice: str) -> bytes:
+    """The content of `path`, which must have `size` bytes and the SHA-256 `digest`; DataError with `advice` if not."""
+    data = _read(path, size, advice=advice)
+    if len(data) != size:
+        raise DataError(f"{path} must have {size} bytes, but has {len(data)}; {advice}.")
+    if sha256(data) != digest:
+        raise DataError(f"{path} must have SHA-256 {digest}, but has {sha256(data)}; {advice}.")
+    return data
+
+
+def read_tensors(path: Path, *, size: int, digest: str, advice: str) -> dict[str, torch.Tensor]:
+    """The tensors of the safetensors file `path`, verified like `read_verified`."""
+    try:
+        return load_safetensors(read_verified(path, size=size, digest=digest, advice=advice))
+    except SafetensorError as error:
+        raise DataError(f"{path} must be a safetensors file, but is not ({error}); {advice}.") from None
+
+
+def _read(path: Path, limit: int, *, advice: str) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except FileNotFoundError:
+        raise DataError(f"{path} must exist, but is missing; {advice}.") from None
+    if len(data) > limit:
+        raise DataError(f"{path} must have at most {limit} bytes, but has {path.stat().st_size}; {advice}.")
+    return data
