@@ -1,0 +1,139 @@
+"""Networks and their committed weights, checked against the record beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from circuits.errors import unknown_name
+from cnn_eval.files import DataError, field, read_record, read_tensors
+
+__all__ = [
+    "MODELS",
+    "LeNet5",
+    "ModelEntry",
+    "build",
+    "load_model",
+    "logits",
+    "model_entry",
+    "predict",
+    "weights_record",
+]
+
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+BATCH_SIZE = 500
+"""Images a forward pass where the caller does not say."""
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 with 6 and 16 channels, 5x5 kernels without padding, ReLU and max-pooling, as in DA section 5.
+
+    float32 images [N, 1, 28, 28] -> conv1 24x24 -> pool 12x12 -> conv2 8x8 -> pool 4x4 -> fc1 120 -> fc2 84 -> fc3:
+    float32 logits [N, 10]. After LeCun et al., Proc. IEEE 86(11), 1998, without that paper's padding to 32x32,
+    trainable pooling and RBF outputs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 5)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(256, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [N, 10]."""
+        x = functional.max_pool2d(functional.relu(self.conv1(images)), 2)
+        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
+        x = functional.relu(self.fc1(x.flatten(1)))
+        x = functional.relu(self.fc2(x))
+        return self.fc3(x)  # type: ignore[no-any-return]  # torch types a module call as Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """A network by name: how to build it, the data set it is for, its weights file in `cnn_eval/weights`."""
+
+    factory: Callable[[], nn.Module]
+    dataset: str
+    weights: str
+
+
+MODELS: Mapping[str, ModelEntry] = MappingProxyType(
+    {"lenet5": ModelEntry(factory=LeNet5, dataset="mnist", weights="lenet5.safetensors")}
+)
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The entry of `MODELS`. Raises UnknownNameError (a ValueError) naming the nearest valid names."""
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    return MODELS[name]
+
+
+def build(name: str, *, seed: int) -> nn.Module:
+    """An untrained network in training mode, initialised from `seed`; torch's global generator is left alone."""
+    entry = model_entry(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return entry.factory()
+
+
+def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
+    """A trained network in evaluation mode on the CPU.
+
+    `weights`: a safetensors file with its record, the same name with .json, beside it; by default the committed ones.
+    Raises UnknownNameError for an unknown model, DataError when weights or record are missing, truncated or altered or
+    belong to another model.
+    """
+    path = _weights_path(name, weights)
+    record = weights_record(name, weights)
+    advice = _advice(name)
+    tensors = read_tensors(path, size=record["bytes"], digest=record["sha256"], advice=advice)
+    model = build(name, seed=0)
+    wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    if {key: tuple(tensor.shape) for key, tensor in tensors.items()} != wanted:
+        raise DataError(
+            f"{path} must hold the tensors of {name}, but holds {', '.join(sorted(tensors)) or 'none'}; {advice}."
+        )
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def weights_record(name: str, weights: Path | str | None = None) -> dict[str, Any]:
+    """The record of a weights file: script, settings, data, accuracy, date, SHA-256. Raises as `load_model` does."""
+    path = _weights_path(name, weights).with_suffix(".json")
+    advice = _advice(name)
+    record = read_record(path, advice=advice)
+    for key, kind in (("model", str), ("bytes", int), ("sha256", str)):
+        field(record, key, kind, path, advice=advice)
+    if record["model"] != name:
+        raise DataError(f"{path} must be the record of {name}, but is that of {record['model']}; name the right model.")
+    return record
+
+
+def logits(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SIZE) -> torch.Tensor:
+    """Logits [N, classes] of images [N, C, H, W], in batches, without gradients, in the model's present mode."""
+    with torch.no_grad():
+        return torch.cat([model(batch) for batch in torch.split(images, batch_size)])
+
+
+def predict(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SIZE) -> torch.Tensor:
+    """The most likely class of each image, int64 [N]; the lowest class wins a tie."""
+    return logits(model, images, batch_size=batch_size).argmax(1)
+
+
+def _weights_path(name: str, weights: Path | str | None) -> Path:
+    entry = model_entry(name)
+    return WEIGHTS_FOLDER / entry.weights if weights is None else Path(weights)
+
+
+def _advice(name: str) -> str:
+    return f"restore it from the project's repository or train again with `python -m cnn_eval.training {name}`"
