@@ -1,0 +1,231 @@
+"""Stored adversarial examples: crafted once on the exact network, so that every design is tried with the same images.
+
+Rule: the embedded test images are taken in the order of a seeded shuffle; the first `COUNT` that the network classifies
+rightly and that the attack fools are kept.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from safetensors.torch import save as save_safetensors
+
+from circuits.errors import unknown_name
+from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
+from cnn_eval.cli import Parser, guarded, natural_int
+from cnn_eval.data import EMBEDDED_FOLDER, Images, load
+from cnn_eval.files import DataError, field, read_record, read_tensors, sha256, write_atomically, write_record
+from cnn_eval.models import MODELS, load_model, logits, model_entry, predict, weights_record
+
+__all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
+
+COUNT = 200
+BATCH_SIZE = 100
+"""Images attacked side by side while crafting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a set is crafted: the attack, its mode and, in mode "budget", its budget."""
+
+    attack: Attack
+    mode: Mode
+    epsilon: float | None = None
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "pgd": Recipe(attack=PGD(steps=40), mode="budget", epsilon=0.2),
+        "fgsm_smallest": Recipe(attack=FGSM(), mode="minimum"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class AdversarialExamples:
+    """Adversarial images and what they were made from.
+
+    `clean`, `adversarial`: float32 [N, C, H, W] in [0, 1]; `labels`: true classes, int64 [N]; `indices`: positions of
+    the clean images in the embedded test set, int64 [N]; `settings`: attack, norm, mode, budget, hyperparameters.
+    """
+
+    clean: torch.Tensor
+    adversarial: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+    name: str
+    model: str
+    settings: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBEDDED_FOLDER) -> AdversarialExamples:
+    """The stored examples `name` (of `RECIPES`) against the committed weights of `model`.
+
+    Raises UnknownNameError for an unknown name or model; DataError when the file is missing, truncated or altered, or
+    was crafted on other weights or images than the present ones.
+    """
+    _check_names(name, model)
+    advice = f"restore it from the project's repository or craft again with `python -m cnn_eval.examples {model}`"
+    path = Path(folder) / f"{model}_{name}.json"
+    record = read_record(path, advice=advice)
+    tensors = read_tensors(
+        path.with_suffix(".safetensors"),
+        size=field(record, "bytes", int, path, advice=advice),
+        digest=field(record, "sha256", str, path, advice=advice),
+        advice=advice,
+    )
+    weights = weights_record(model)["sha256"]
+    if record.get("weights_sha256") != weights:
+        raise DataError(
+            f"{path} must be crafted on the present weights of {model} (SHA-256 {weights}), "
+            f"but was crafted on {record.get('weights_sha256')}; {advice}."
+        )
+    images = load(model_entry(model).dataset, "test")
+    if record.get("images_sha256") != _images_digest(images):
+        raise DataError(f"{path} must be crafted from the embedded test images, but was crafted from others; {advice}.")
+    indices = tensors["indices"]
+    return AdversarialExamples(
+        clean=images.images[indices],
+        adversarial=tensors["adversarial"],
+        labels=images.labels[indices],
+        indices=indices,
+        name=name,
+        model=model,
+        settings=MappingProxyType(field(record, "settings", dict, path, advice=advice)),
+    )
+
+
+def craft(
+    name: str, model: str = "lenet5", *, out: Path = EMBEDDED_FOLDER, seed: int = 0, progress: bool = True
+) -> dict[str, Any]:
+    """Crafts the examples `name` on the committed weights, writes MODEL_NAME.safetensors and .json; returns the record.
+
+    Raises ValueError where fewer than `COUNT` images qualify, MissingExtraError where the attack's library is missing.
+    """
+    _check_names(name, model)
+    recipe = RECIPES[name]
+    network = load_model(model)
+    images = load(model_entry(model).dataset, "test")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    right = order[predict(network, images.images[order]) == images.labels[order]]
+    kept: list[torch.Tensor] = []
+    adversarial: list[torch.Tensor] = []
+    attacked = 0
+    with _progress(enabled=progress) as bars:
+        task = bars.add_task(f"{model}: {name}", total=COUNT)
+        for chosen in torch.split(right, BATCH_SIZE):
+            candidates = recipe.attack.run(
+                network, images.images[chosen], images.labels[chosen], mode=recipe.mode, epsilon=recipe.epsilon
+            )
+            success = fooled(network, candidates, images.labels[chosen])
+            kept.append(chosen[success])
+            adversarial.append(candidates[success])
+            attacked += len(chosen)
+            bars.advance(task, int(success.sum()))
+            if sum(map(len, kept)) >= COUNT:
+                break
+    found = sum(map(len, kept))
+    if found < COUNT:
+        raise ValueError(f"{name} must fool {model} on {COUNT} images, but did on {found}; use a stronger attack.")
+    indices = torch.cat(kept)[:COUNT]
+    tensors = {"adversarial": torch.cat(adversarial)[:COUNT].contiguous(), "indices": indices.contiguous()}
+    content = save_safetensors(tensors)
+    path = out / f"{model}_{name}.safetensors"
+    clean, labels = images.images[indices], images.labels[indices]
+    record = {
+        "examples": name,
+        "model": model,
+        "file": path.name,
+        "bytes": len(content),
+        "sha256": sha256(content),
+        "script": f"python -m cnn_eval.examples {model} --seed {seed}",
+        "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {COUNT} rightly classified "
+        "that the attack fools",
+        "settings": recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon),
+        "seed": seed,
+        "weights_sha256": weights_record(model)["sha256"],
+        "images_sha256": _images_digest(images),
+        "success": {"fooled": found, "attacked": attacked},
+        "distance": {norm: _spread(distances(clean, tensors["adversarial"], norm)) for norm in ("linf", "l2")},
+        "logit_margin": _spread(_margin(logits(network, tensors["adversarial"]), labels)),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    write_atomically(path, content)
+    write_record(path.with_suffix(".json"), record)
+    return record
+
+
+def _check_names(name: str, model: str) -> None:
+    if name not in RECIPES:
+        raise unknown_name("example set", name, RECIPES)
+    model_entry(model)
+
+
+def _images_digest(images: Images) -> str:
+    return sha256(images.images.numpy().tobytes() + images.labels.numpy().tobytes())
+
+
+def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """By how much the best wrong logit exceeds the true class's, float32 [N]."""
+    true = values.gather(1, labels[:, None])
+    return values.scatter(1, labels[:, None], -torch.inf).amax(1) - true[:, 0]
+
+
+def _spread(values: torch.Tensor) -> dict[str, float]:
+    return {
+        key: float(value) for key, value in (("min", values.min()), ("median", values.median()), ("max", values.max()))
+    }
+
+
+def _progress(*, enabled: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        disable=not enabled,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = Parser(
+        prog="python -m cnn_eval.examples",
+        description="Crafts the stored adversarial examples on the committed weights of a network.",
+    )
+    parser.add_argument("model", nargs="?", default="lenet5", help="network: " + ", ".join(MODELS))
+    parser.add_argument(
+        "--set", dest="names", action="append", help=f"one of {', '.join(RECIPES)}; repeatable; all if not given"
+    )
+    parser.add_argument("--seed", type=natural_int, default=0, help="of the shuffle")
+    parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
+    arguments = parser.parse_args(argv)
+
+    def action() -> int:
+        for name in arguments.names or RECIPES:
+            record = craft(name, arguments.model, out=arguments.out, seed=arguments.seed)
+            success, distance = record["success"], record["distance"]
+            print(
+                f"{name}: {success['fooled']} of {success['attacked']} fooled, {COUNT} kept; median Linf "
+                f"{distance['linf']['median']:.4f}, L2 {distance['l2']['median']:.3f}; {record['bytes']} bytes"
+            )
+        return 0
+
+    return guarded(parser.prog, action)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
