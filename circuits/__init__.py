@@ -12,6 +12,7 @@ from __future__ import annotations
 from circuits.cells import CELLS, AdderCell, load_cells
 from circuits.designs import NAMED, Design, design
 from circuits.engine import simulate
+from circuits.engine.floating import matmul
 from circuits.errors import DesignError, UnknownNameError
 from circuits.netlist import Netlist
 from circuits.placement import Placement
@@ -27,5 +28,6 @@ __all__ = [
     "UnknownNameError",
     "design",
     "load_cells",
+    "matmul",
     "simulate",
 ]

@@ -169,7 +169,7 @@ def cells_from_table(table: Any, where: str) -> dict[str, AdderCell]:
             )
         fields = {key: entry[key] for key in known - {"sum", "carry"} if key in entry}
         try:
-            made = AdderCell(name, *(_table(entry[key]) for key in ("sum", "carry")), **fields)
+            made = AdderCell(name, _table(entry["sum"]), _table(entry["carry"]), **fields)
         except DesignError as error:
             raise DesignError(f"{line}: {error}") from None
         if name in CELLS:

@@ -12,6 +12,7 @@ Grammar, loosest binding first; every operator is left-associative:
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 from circuits.errors import DesignError
 
@@ -50,7 +51,7 @@ class _Parser:
             position = match.end()
         self.index = 0
 
-    def fail(self, condition: str, position: int) -> None:
+    def fail(self, condition: str, position: int) -> NoReturn:
         found = repr(self.text[position]) if position < len(self.text) else "the end"
         marked = f"{self.text[:position]}»{self.text[position:]}"
         raise ExpressionError(f"{condition}, but got {found} at position {position + 1} of {self.text!r}: {marked}")
@@ -111,4 +112,3 @@ class _Parser:
                 self.fail(f"the parenthesis opened at position {opening + 1} must be closed", self.position())
             return table
         self.fail("an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here", self.position())
-        raise AssertionError  # fail() always raises

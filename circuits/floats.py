@@ -187,7 +187,8 @@ def _round(significand: NDArray[np.int64], drop: NDArray[np.int64], rounding: st
         return kept
     rest = significand - (kept << drop)
     half = np.where(drop > 0, np.int64(1) << np.maximum(drop - 1, 0), np.int64(1) << 62)
-    return kept + ((rest > half) | ((rest == half) & (kept & 1 == 1)))
+    up: NDArray[np.int64] = ((rest > half) | ((rest == half) & (kept & 1 == 1))).astype(np.int64)
+    return kept + up
 
 
 def _finish(

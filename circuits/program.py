@@ -76,8 +76,8 @@ def lower(netlist: Netlist) -> Program:
     where: list[tuple[int, int]] = []
 
     def emit(table: int, operands: tuple[int, ...], place: tuple[int, int]) -> int:
-        padded = (*operands, operands[0], operands[0])[:3]
-        rows.append((table, *padded))
+        a, b, c = (*operands, operands[0], operands[0])[:3]
+        rows.append((table, a, b, c))
         where.append(place)
         return inputs + len(rows) - 1
 
@@ -120,3 +120,25 @@ def _places(netlist: Netlist, literals: list[int]) -> dict[int, tuple[int, int]]
             for net in instance.outputs:
                 places.setdefault(literals[net] >> 1, instance.place)
     return places
+
+
+def restrict(program: Program, bus: str, lowest: int) -> Program:
+    """`program` with only the bits `lowest`.. of its one output bus, and only the operations that these need."""
+    assert list(program.outputs) == [bus]
+    results = program.results[lowest:]
+    inputs = program.input_count
+    live = np.zeros(inputs + len(program), dtype=bool)
+    live[results] = True
+    for k in range(len(program) - 1, -1, -1):
+        if live[inputs + k]:
+            live[program.operands[k]] = True
+    kept = np.flatnonzero(live[inputs:])
+    number = np.concatenate([np.arange(inputs), inputs + np.cumsum(live[inputs:]) - 1]).astype(np.int32)
+    return Program(
+        program.inputs,
+        MappingProxyType({bus: len(results)}),
+        program.tables[kept],
+        number[program.operands[kept]],
+        number[results],
+        program.places[kept],
+    )

@@ -54,11 +54,10 @@ def analyse(netlist: Netlist) -> Analysis:
                 literals[net] = 2 * nodes[0] ^ inverted
                 continue
             key = (reduced, nodes)
-            node = known.get(key)
-            if node is None:
+            if key not in known:
                 functions.append(key)
-                node = known[key] = inputs + len(functions)
-            literals[net] = 2 * node ^ inverted
+                known[key] = inputs + len(functions)
+            literals[net] = 2 * known[key] ^ inverted
     return Analysis(inputs, functions, literals)
 
 

@@ -1,22 +1,249 @@
-"""Float products of a design."""
+"""Float products and matrix products of a design: the compiled kernels where they serve, the reference elsewhere."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits import floats
 from circuits.engine import integers
+from circuits.engine.compiled import BLOCK, CompiledProgram, compile_program
+from circuits.engine.float_kernel import (
+    FRACTION,
+    WIDTH,
+    KernelSettings,
+    matmul_kernel,
+    multiply_kernel,
+    scratch_bytes,
+)
+from circuits.errors import DesignError
+from circuits.program import restrict
+
+if TYPE_CHECKING:
+    from circuits.designs import Design
+
+Array = NDArray[np.float32]
+_COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
+_BLOCKS_A_TASK = 4
 
 
-def multiply(design, x: ArrayLike, w: ArrayLike) -> NDArray[np.float32]:
-    """Elementwise products; see Design.multiply."""
-    return floats.multiply(
-        design.float_format,
-        x,
-        w,
-        lambda a, b: integers.multiply(design.program(), a, b),
-        rounding=design.rounding,
-        normalization=design.normalization,
-        subnormals=design.subnormals,
+def has_kernel(design: Design) -> bool:
+    """Whether the compiled kernels serve the design: float32 with subnormals flushed."""
+    return design.format == "float32" and design.subnormals == "flush"
+
+
+def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
+    """Elementwise products (broadcast), float32; see Design.multiply."""
+    if not has_kernel(design):
+        fmt = design.float_format
+        assert fmt is not None
+        return floats.multiply(
+            fmt,
+            x,
+            w,
+            lambda a, b: integers.multiply(design.program(), a, b),
+            rounding=design.rounding,
+            normalization=design.normalization,
+            subnormals=str(design.subnormals),
+        )
+    left, right = np.broadcast_arrays(_float32(x, "x"), _float32(w, "w"))
+    settings, gates = _kernel_parts(design)
+    kernel = multiply_kernel(settings)
+    blocks = -(-left.size // BLOCK)
+    operands = aligned_empty((2, blocks * BLOCK), np.float32)
+    operands[:, left.size :] = 0
+    operands[0, : left.size] = left.ravel()
+    operands[1, : left.size] = right.ravel()
+    out = aligned_empty((blocks * BLOCK,), np.float32)
+    scratch = aligned_empty((scratch_bytes(0),), np.uint8)
+    kernel(
+        gates.gates_address,
+        operands[0].ctypes.data,
+        operands[1].ctypes.data,
+        out.ctypes.data,
+        blocks,
+        scratch.ctypes.data,
     )
+    return out[: left.size].reshape(left.shape)
+
+
+def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
+    """x [M, K] @ w [K, N] -> float32 [M, N]: gate-exact products, accumulated in float32 in ascending k from +0.
+
+    The result does not depend on `threads` (default: all cores) nor on how the rows are split into calls.
+    First operand = activation, second = weight. Raises DesignError on shapes that do not fit.
+    """
+    left, right = _float32(x, "x"), _float32(w, "w")
+    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
+        raise DesignError(
+            f"x must be [M, K] and w [K, N] with equal K, but got shapes {left.shape} and {right.shape}; reshape them."
+        )
+    rows, depth = left.shape
+    columns = right.shape[1]
+    out = np.empty((rows, columns), dtype=np.float32)
+    gathered_matmul(
+        design,
+        np.ascontiguousarray(left),
+        np.arange(rows) * depth,
+        np.arange(depth),
+        np.ascontiguousarray(right.T),
+        out,
+        np.arange(rows) * columns,
+        1,
+        threads=threads,
+    )
+    return out
+
+
+def gathered_matmul(
+    design: Design,
+    x: Array,
+    x_at: NDArray[np.int64],
+    x_step: NDArray[np.int64],
+    w: Array,
+    out: Array,
+    out_at: NDArray[np.int64],
+    out_step: int,
+    *,
+    threads: int | None = None,
+) -> None:
+    """The product that convolution and linear layers share, written into `out`:
+
+    out.flat[out_at[m] + n out_step] = sum over k, ascending, of x.flat[x_at[m] + x_step[k]] * w[n, k].
+
+    `x`, `w` [N, K] and `out` are C-contiguous float32. Lanes run over m, and over (n, m) where m alone fills few.
+    """
+    columns, depth = w.shape
+    rows = len(x_at)
+    if not has_kernel(design):
+        _reference_matmul(design, x, x_at, x_step, w, out, out_at, out_step)
+        return
+    if not rows or not columns:
+        return
+    settings, gates = _kernel_parts(design)
+    x_step = np.ascontiguousarray(x_step, dtype=np.int64)
+    w_at = np.zeros(0, dtype=np.int64)
+    if -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK):
+        # Few rows leave most lanes of a block idle: lanes run over all (n, m) and each has its own weight.
+        mode = "lanes"
+        w_at = np.repeat(np.arange(columns, dtype=np.int64) * depth, rows)
+        x_at = np.tile(x_at, columns)
+        out_at = (np.arange(columns, dtype=np.int64)[:, None] * out_step + out_at).ravel()
+        rows, columns, out_step = rows * columns, 1, 0
+        w_at = _padded(w_at)
+    else:
+        mode = "normal" if _products_stay_normal(x, w) else "full"
+    kernel = matmul_kernel(settings, mode)
+    x_at, out_at = _padded(x_at), _padded(out_at)
+
+    def task(first_row: int, first_column: int) -> None:
+        count = min(columns - first_column, _COLUMNS_A_CALL)
+        scratch = _scratch(count)
+        kernel(
+            gates.gates_address,
+            x.ctypes.data,
+            x_at.ctypes.data + 8 * first_row,
+            x_step.ctypes.data,
+            w.ctypes.data + 4 * depth * first_column,
+            w_at.ctypes.data + 8 * first_row if mode == "lanes" else 0,
+            depth,
+            count,
+            out.ctypes.data + 4 * out_step * first_column,
+            out_at.ctypes.data + 8 * first_row,
+            out_step,
+            min(rows - first_row, _BLOCKS_A_TASK * BLOCK),
+            scratch.ctypes.data,
+        )
+
+    tasks = [(m, n) for m in range(0, rows, _BLOCKS_A_TASK * BLOCK) for n in range(0, columns, _COLUMNS_A_CALL)]
+    run_tasks(task, tasks, threads)
+
+
+def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int | None) -> None:
+    """Calls task(*arguments) for all, on `threads` threads (default: all cores)."""
+    count = min(threads or default_threads(), len(tasks))
+    if count <= 1:
+        for arguments in tasks:
+            task(*arguments)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        for future in [pool.submit(task, *arguments) for arguments in tasks]:
+            future.result()
+
+
+def default_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An uninitialised C-contiguous array at a 64-byte boundary."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    aligned: NDArray[Any] = raw[start : start + size].view(dtype).reshape(shape)
+    return aligned
+
+
+def _scratch(columns: int) -> NDArray[np.uint8]:
+    scratch: NDArray[np.uint8] = aligned_empty((scratch_bytes(columns),), np.uint8)
+    return scratch
+
+
+@lru_cache(maxsize=64)
+def _kernel_parts(design: Design) -> tuple[KernelSettings, CompiledProgram]:
+    """The float kernel's settings and the gates that give the product bits it reads."""
+    program = design.program()
+    lowest = 2 * WIDTH - 2 - FRACTION if design.rounding == "truncate" else 0
+    settings = KernelSettings(program.outputs["product"], lowest, design.rounding, design.normalization == "released")
+    return settings, compile_program(restrict(program, "product", lowest))
+
+
+def _products_stay_normal(x: Array, w: Array) -> bool:
+    """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed (zeros aside)."""
+    exponents = []
+    for values in (x, w):
+        bits = values.ravel().view(np.uint32) & np.uint32(0x7F800000)
+        low = int(bits[bits > 0].min(initial=np.uint32(0x7F800000))) >> FRACTION
+        exponents.append((low, int(bits.max(initial=np.uint32(0))) >> FRACTION))
+    (x_low, x_high), (w_low, w_high) = exponents
+    # The normaliser and the rounding add at most 3 to the exponent.
+    return x_high < 255 and w_high < 255 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
+
+
+def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64, contiguous, repeated up to a whole number of blocks."""
+    return np.pad(np.asarray(offsets, dtype=np.int64), (0, -len(offsets) % BLOCK), mode="edge")
+
+
+def _reference_matmul(
+    design: Design,
+    x: Array,
+    x_at: NDArray[np.int64],
+    x_step: NDArray[np.int64],
+    w: Array,
+    out: Array,
+    out_at: NDArray[np.int64],
+    out_step: int,
+) -> None:
+    """The same product through Design.multiply, one k at a time."""
+    columns, depth = w.shape
+    sums = np.zeros((len(x_at), columns), dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for k in range(depth):
+            sums += multiply(design, x.ravel()[x_at + x_step[k]][:, None], w[None, :, k])
+    out.reshape(-1)[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = sums
+
+
+def _float32(values: ArrayLike, name: str) -> Array:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise DesignError(f"{name} must hold real numbers, but has dtype {array.dtype}; convert it to float32.")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32, copy=False)

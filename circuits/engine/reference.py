@@ -1,4 +1,4 @@
-"""The reference backend: NumPy on bit-planes, one truth table after the other. Obvious and slow; the truth for tests."""
+"""The reference backend: NumPy on bit-planes, one truth table after the other. Obvious, slow, the truth for tests."""
 
 from __future__ import annotations
 

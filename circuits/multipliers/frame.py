@@ -25,8 +25,8 @@ class Frame:
     """A w x v array under construction inside `builder`.
 
     `x` drives the rows, `y` the columns. `adder_at` is asked with the array's own (row, column) plus `origin`, so that
-    a tile of a larger array reads the larger array's grid. Ports, half-adder and final-adder policy: DESIGN "Arrays". Product columns
-    below `truncate_columns` are left out: no partial products, no adders, zeros instead.
+    a tile of a larger array reads the larger array's grid. Ports, half-adder and final-adder policy: DESIGN "Arrays".
+    Product columns below `truncate_columns` are left out: no partial products, no adders, zeros instead.
     """
 
     builder: NetlistBuilder

@@ -1,0 +1,399 @@
+"""Float kernels around a design's compiled gates: packing, normaliser, transposition, exponents, accumulation.
+
+One kernel serves every design of a format: it calls the design's `@gates` through a pointer, 512 products a call, so
+that operands and products never leave the first-level cache. Lanes are the 512 products of a block; word register b
+holds lanes 16 b .. 16 b + 15, and bit b of 32-bit word d of a plane is lane 16 b + d, so that a 32 x 32 bit-matrix
+transposition in every 32-bit column turns words into planes and planes into words.
+
+The transposed product word has the fraction in bits 0..22, the normaliser's shift in bits 23 and 24 and the rounding
+increment in bit 31. Adding (exponent(x) - 127) << 23 and exponent(w) << 23 to the first two (and the increment at
+bit 0) IS the float32 product: one integer addition normalises, rounds and sets the exponent.
+
+"normal" kernels take operands whose products all stay normal (zeros allowed), and skip zero weights; "full" kernels
+decide overflow, underflow, infinities and NaN lane by lane.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from circuits.engine.compiled import BLOCK, PLANE_BYTES
+from circuits.engine.ir import Function
+from circuits.engine.jit import Library, Target, load
+
+CHUNK = 64
+"""Operands along k that are packed at a time: 64 x 3.5 KB stay in the second-level cache."""
+
+WORD_BYTES = 4 * BLOCK
+FRACTION = 23
+WIDTH = FRACTION + 1
+BIAS = 127
+_ZERO_LANE = 1  # in the packed exponent words, whose low 23 bits are otherwise 0
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """What a float32 kernel depends on beside the target. `product_bits`: 48, or 49 where tiles overestimate.
+
+    `lowest`: the first product bit that the gates give (those below are not needed when truncating).
+    """
+
+    product_bits: int
+    lowest: int
+    rounding: str
+    released: bool
+
+
+Plane = str | None  # None is the constant 0
+
+
+class _Emitter:
+    """Vector operations of one target; a unit is `vector_bits` of every plane."""
+
+    def __init__(self, function: Function, target: Target) -> None:
+        self.f = function
+        self.lanes = target.vector_bits // 32
+        self.vector_bytes = target.vector_bits // 8
+        self.units = PLANE_BYTES // self.vector_bytes
+        self.v = f"<{self.lanes} x i32>"
+        self.vf = f"<{self.lanes} x float>"
+        self.mask = f"<{self.lanes} x i1>"
+
+    def splat(self, value: int) -> str:
+        return f"splat (i32 {value - (1 << 32) if value >> 31 else value})"
+
+    def broadcast(self, scalar: str, kind: str = "i32") -> str:
+        vector = f"<{self.lanes} x {kind}>"
+        first = self.f.op(f"insertelement {vector} poison, {kind} {scalar}, i32 0")
+        return self.f.op(f"shufflevector {vector} {first}, {vector} poison, <{self.lanes} x i32> zeroinitializer")
+
+    def load(self, base: str, index: int, stride: int, part: str, kind: str | None = None) -> str:
+        address = self.f.offset(self.f.offset(base, part), index * stride)
+        return self.f.op(f"load {kind or self.v}, ptr {address}, align 16")
+
+    def store(self, value: str, base: str, index: int, stride: int, part: str, kind: str | None = None) -> None:
+        address = self.f.offset(self.f.offset(base, part), index * stride)
+        self.f.do(f"store {kind or self.v} {value}, ptr {address}, align 16")
+
+    # Planes that may be the constant 0.
+
+    def op2(self, operator: str, a: Plane, b: Plane) -> Plane:
+        if a is None or b is None:
+            return None if operator == "and" else a or b
+        return self.f.op(f"{operator} {self.v} {a}, {b}")
+
+    def select(self, condition: str, yes: Plane, no: Plane) -> Plane:
+        """Bitwise: yes where condition is 1, no elsewhere."""
+        inverse = self.f.op(f"xor {self.v} {condition}, {self.splat(0xFFFFFFFF)}")
+        return self.op2("or", self.op2("and", yes, condition), self.op2("and", no, inverse))
+
+    def shift(self, operator: str, a: Plane, count: int) -> Plane:
+        return None if a is None else self.f.op(f"{operator} {self.v} {a}, {self.splat(count)}")
+
+    def transpose(self, rows: list[Plane]) -> list[Plane]:
+        """32 x 32 bits in every 32-bit column: bit b of row p goes to bit p of row b."""
+        assert len(rows) == 32
+        rows = list(rows)
+        for s in (16, 8, 4, 2, 1):
+            low = sum(1 << bit for bit in range(32) if not bit & s)
+            low_mask, high_mask = self.splat(low), self.splat(~low & 0xFFFFFFFF)
+            for p in range(32):
+                if p & s:
+                    continue
+                a, b = rows[p], rows[p + s]
+                rows[p] = self.op2(
+                    "or", self.op2("and", a, low_mask), self.op2("and", self.shift("shl", b, s), high_mask)
+                )
+                rows[p + s] = self.op2(
+                    "or", self.op2("and", self.shift("lshr", a, s), low_mask), self.op2("and", b, high_mask)
+                )
+        return rows
+
+
+def _emit_pack(e: _Emitter, source: str, planes: str, words: str, *, exponents: bool) -> None:
+    """512 float32 words at `source` to 24 mantissa planes and 512 packed words.
+
+    Subnormals become zeros. Packed words: the flushed operand itself, or with `exponents` its sign and exponent less
+    the bias, _ZERO_LANE for zeros.
+    """
+    with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+        rows: list[Plane] = []
+        for b in range(32):
+            word = e.load(source, b, PLANE_BYTES, part)
+            exponent = e.f.op(f"and {e.v} {word}, {e.splat(0x7F800000)}")
+            zero = e.f.op(f"icmp eq {e.v} {exponent}, zeroinitializer")
+            if exponents:
+                signed = e.f.op(f"and {e.v} {word}, {e.splat(0xFF800000)}")
+                biased = e.f.op(f"sub {e.v} {signed}, {e.splat(BIAS << FRACTION)}")
+                packed = e.f.op(f"select {e.mask} {zero}, {e.v} {e.splat(_ZERO_LANE)}, {e.v} {biased}")
+            else:
+                sign = e.f.op(f"and {e.v} {word}, {e.splat(0x80000000)}")
+                packed = e.f.op(f"select {e.mask} {zero}, {e.v} {sign}, {e.v} {word}")
+            e.store(packed, words, b, PLANE_BYTES, part)
+            fraction = e.f.op(f"and {e.v} {word}, {e.splat((1 << FRACTION) - 1)}")
+            rows.append(e.f.op(f"or {e.v} {fraction}, {e.splat(1 << FRACTION)}"))
+        for p, row in enumerate(e.transpose(rows)[:WIDTH]):
+            assert row is not None
+            e.store(row, planes, p, PLANE_BYTES, part)
+
+
+def _emit_words(e: _Emitter, settings: KernelSettings, product: str, part: str) -> list[str]:
+    """The 32 registers of transposed product words (see the module's docstring), rounding increment applied."""
+    top, shifts = 2 * WIDTH - 1, settings.product_bits - (2 * WIDTH - 1) + 1
+
+    def bit(index: int) -> str:
+        return e.load(product, index - settings.lowest, PLANE_BYTES, part)
+
+    leads = [bit(top + k) for k in range(shifts - 1)]
+
+    def aligned(index: int) -> str:
+        """Product bit `index` counted before the normaliser's shift."""
+        value: Plane = bit(index)
+        for k, lead in enumerate(leads, 1):
+            value = e.select(lead, bit(index + k), value)
+        assert value is not None
+        return value
+
+    hidden = 2 * WIDTH - 2
+    rows: list[Plane] = [aligned(hidden - FRACTION + p) for p in range(FRACTION)] + [None] * 9
+    if len(leads) == 1:
+        rows[FRACTION] = leads[0]
+    elif settings.released:
+        rows[FRACTION] = e.op2("or", leads[0], leads[1])
+    else:
+        rows[FRACTION] = e.select(leads[1], None, leads[0])
+        rows[FRACTION + 1] = leads[1]
+    if settings.rounding == "nearest_even":
+        guard = hidden - FRACTION - 1
+        sticky: Plane = None
+        for index in range(guard):
+            sticky = e.op2("or", sticky, bit(index))
+        for k, lead in enumerate(leads):
+            # Shifted once more, the old guard bit joins the sticky ones.
+            sticky = e.op2("or", sticky, e.op2("and", bit(guard + k), lead))
+        rows[31] = e.op2("and", aligned(guard), e.op2("or", sticky, rows[0]))
+    words = []
+    for word in e.transpose(rows):
+        assert word is not None
+        if settings.rounding == "nearest_even":
+            increment = e.f.op(f"lshr {e.v} {word}, {e.splat(31)}")
+            kept = e.f.op(f"and {e.v} {word}, {e.splat(0x7FFFFFFF)}")
+            word = e.f.op(f"add {e.v} {kept}, {increment}")
+        words.append(word)
+    return words
+
+
+def _emit_normal_products(e: _Emitter, words: list[str], x_words: str, w_exponent: str, part: str) -> list[str]:
+    """Float32 products where none can leave the normal range."""
+    products = []
+    for b, word in enumerate(words):
+        x = e.load(x_words, b, PLANE_BYTES, part)
+        zero = e.f.op(f"icmp eq {e.v} {x}, {e.splat(_ZERO_LANE)}")
+        exponent = e.f.op(f"add {e.v} {x}, {w_exponent}")
+        total = e.f.op(f"add {e.v} {word}, {exponent}")
+        kept = e.f.op(f"select {e.mask} {zero}, {e.v} zeroinitializer, {e.v} {total}")
+        products.append(e.f.op(f"bitcast {e.v} {kept} to {e.vf}"))
+    return products
+
+
+def _emit_full_products(
+    e: _Emitter, words: list[str], x_words: str, w: str | None, w_words: str, part: str
+) -> list[str]:
+    """Float32 products of flushed operands in the semantics of `circuits.floats` with subnormals flushed.
+
+    `w`: the weight's flushed word in every lane, or None to read per-lane words from `w_words`.
+    """
+    products = []
+    infinity = e.splat(0x7F800000)
+    for b, word in enumerate(words):
+        x = e.load(x_words, b, PLANE_BYTES, part)
+        y = w or e.load(w_words, b, PLANE_BYTES, part)
+        x_exponent = e.f.op(f"lshr {e.v} {e.f.op(f'and {e.v} {x}, {infinity}')}, {e.splat(FRACTION)}")
+        y_exponent = e.f.op(f"lshr {e.v} {e.f.op(f'and {e.v} {y}, {infinity}')}, {e.splat(FRACTION)}")
+        raised = e.f.op(f"lshr {e.v} {word}, {e.splat(FRACTION)}")
+        exponent = e.f.op(f"add {e.v} {e.f.op(f'add {e.v} {x_exponent}, {y_exponent}')}, {raised}")
+        exponent = e.f.op(f"sub {e.v} {exponent}, {e.splat(BIAS)}")
+        fraction = e.f.op(f"and {e.v} {word}, {e.splat((1 << FRACTION) - 1)}")
+        normal = e.f.op(f"or {e.v} {e.f.op(f'shl {e.v} {exponent}, {e.splat(FRACTION)}')}, {fraction}")
+        tiny = e.f.op(f"icmp slt {e.v} {exponent}, {e.splat(1)}")
+        huge = e.f.op(f"icmp sgt {e.v} {exponent}, {e.splat(254)}")
+        x_zero = e.f.op(f"icmp eq {e.v} {x_exponent}, zeroinitializer")
+        y_zero = e.f.op(f"icmp eq {e.v} {y_exponent}, zeroinitializer")
+        zero = e.f.op(f"or {e.mask} {tiny}, {e.f.op(f'or {e.mask} {x_zero}, {y_zero}')}")
+        finite = e.f.op(f"select {e.mask} {huge}, {e.v} {infinity}, {e.v} {normal}")
+        finite = e.f.op(f"select {e.mask} {zero}, {e.v} zeroinitializer, {e.v} {finite}")
+        signs = e.f.op(f"and {e.v} {e.f.op(f'xor {e.v} {x}, {y}')}, {e.splat(0x80000000)}")
+        finite = e.f.op(f"or {e.v} {finite}, {signs}")
+        special = e.f.op(f"icmp eq {e.v} {x_exponent}, {e.splat(255)}")
+        special = e.f.op(f"or {e.mask} {special}, {e.f.op(f'icmp eq {e.v} {y_exponent}, {e.splat(255)}')}")
+        ieee = e.f.op(f"fmul {e.vf} {e.f.op(f'bitcast {e.v} {x} to {e.vf}')}, {e.f.op(f'bitcast {e.v} {y} to {e.vf}')}")
+        finite = e.f.op(f"bitcast {e.v} {finite} to {e.vf}")
+        products.append(e.f.op(f"select {e.mask} {special}, {e.vf} {ieee}, {e.vf} {finite}"))
+    return products
+
+
+def _emit_gather(f: Function, source: str, offsets: str, offset: str, words: str) -> None:
+    """words[lane] = source[offsets[lane] + offset] for the 512 lanes."""
+    shifted = f.element(source, "i32", offset)
+    with f.loop(BLOCK) as lane:
+        index = f.op(f"load i64, ptr {f.element(offsets, 'i64', lane)}")
+        word = f.op(f"load i32, ptr {f.element(shifted, 'i32', index)}")
+        f.do(f"store i32 {word}, ptr {f.element(words, 'i32', lane)}")
+
+
+def _emit_accumulate(e: _Emitter, products: list[str], accumulator: str, part: str) -> None:
+    for b, product in enumerate(products):
+        before = e.load(accumulator, b, PLANE_BYTES, part, e.vf)
+        e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, PLANE_BYTES, part, e.vf)
+
+
+# Scratch: packed x of one chunk, planes of w, planes of the product, gathered words, packed words of w.
+_X_BYTES = WIDTH * PLANE_BYTES + WORD_BYTES
+_W_AT = CHUNK * _X_BYTES
+_P_AT = _W_AT + WIDTH * PLANE_BYTES
+_GATHER_AT = _P_AT + 64 * PLANE_BYTES
+_W_WORDS_AT = _GATHER_AT + WORD_BYTES
+_ACCUMULATORS_AT = _W_WORDS_AT + WORD_BYTES
+
+
+def scratch_bytes(columns: int) -> int:
+    """Bytes of scratch (64-aligned) that a matmul kernel needs for `columns` output columns a call."""
+    return _ACCUMULATORS_AT + columns * WORD_BYTES
+
+
+def multiply_ir(settings: KernelSettings, target: Target) -> str:
+    """@kernel(gates, x, w, out, blocks, scratch): elementwise float32 products, 512 a block, all lanes full range."""
+    f = Function("kernel", "ptr %gates, ptr %x, ptr %w, ptr %out, i64 %blocks, ptr %scratch")
+    e = _Emitter(f, target)
+    w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
+    x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
+    with f.loop("%blocks") as block:
+        start = f.op(f"mul i64 {block}, {WORD_BYTES}")
+        _emit_pack(e, f.offset("%x", start), "%scratch", x_words, exponents=False)
+        _emit_pack(e, f.offset("%w", start), w_planes, w_words, exponents=False)
+        f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
+        out = f.offset("%out", start)
+        with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+            words = _emit_words(e, settings, product, part)
+            for b, value in enumerate(_emit_full_products(e, words, x_words, None, w_words, part)):
+                e.store(value, out, b, PLANE_BYTES, part, e.vf)
+    return f.text()
+
+
+def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
+    """The matmul kernel over blocks of 512 lanes.
+
+    @kernel(gates, x, x_at, x_step, w, w_at, depth, columns, out, out_at, out_step, lanes, scratch):
+    out[out_at[lane] + n out_step] = sum over k < depth, ascending, of x[x_at[lane] + x_step[k]] * weight for the lanes
+    0 <= lane < lanes (x_at, w_at and out_at int64, readable up to the next multiple of 512). `mode`:
+
+    - "normal", "full": the weight is w[n depth + k] in all lanes, n < columns; the operands' range as in the module's
+      docstring.
+    - "lanes": the weight is w[w_at[lane] + k], full range, columns = 1.
+    """
+    f = Function(
+        "kernel",
+        "ptr %gates, ptr %x, ptr %x_at, ptr %x_step, ptr %w, ptr %w_at, i64 %depth, i64 %columns, "
+        "ptr %out, ptr %out_at, i64 %out_step, i64 %lanes, ptr %scratch",
+    )
+    e = _Emitter(f, target)
+    w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
+    gathered, w_words = f.offset("%scratch", _GATHER_AT), f.offset("%scratch", _W_WORDS_AT)
+    accumulators = f.offset("%scratch", _ACCUMULATORS_AT)
+
+    def shorter(rest: str, most: int) -> str:
+        return f.op(f"select i1 {f.op(f'icmp slt i64 {rest}, {most}')}, i64 {rest}, i64 {most}")
+
+    with f.loop("%lanes", step=BLOCK) as first_lane:
+        x_at = f.element("%x_at", "i64", first_lane)
+        with f.loop(f.op(f"mul i64 %columns, {WORD_BYTES}"), step=16) as byte:
+            f.do(f"store <4 x float> zeroinitializer, ptr {f.offset(accumulators, byte)}, align 16")
+        with f.loop("%depth", step=CHUNK) as chunk:
+            count = shorter(f.op(f"sub i64 %depth, {chunk}"), CHUNK)
+            with f.loop(count) as k:
+                step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
+                _emit_gather(f, "%x", x_at, step, gathered)
+                planes = f.offset("%scratch", f.op(f"mul i64 {k}, {_X_BYTES}"))
+                _emit_pack(e, gathered, planes, f.offset(planes, WIDTH * PLANE_BYTES), exponents=mode == "normal")
+            with f.loop("%columns") as n:
+                sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
+                row = f.op(f"add i64 {f.op(f'mul i64 {n}, %depth')}, {chunk}")
+                with f.loop(count) as k:
+                    planes = f.offset("%scratch", f.op(f"mul i64 {k}, {_X_BYTES}"))
+                    x_words = f.offset(planes, WIDTH * PLANE_BYTES)
+
+                    def add_products(w: str | None, planes: str = planes, x_words: str = x_words) -> None:
+                        f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
+                        with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+                            words = _emit_words(e, settings, product, part)
+                            if mode == "normal":
+                                assert w is not None
+                                products = _emit_normal_products(e, words, x_words, w, part)
+                            else:
+                                products = _emit_full_products(e, words, x_words, w, w_words, part)
+                            _emit_accumulate(e, products, sums, part)
+
+                    if mode == "lanes":
+                        w_at = f.element("%w_at", "i64", first_lane)
+                        _emit_gather(f, "%w", w_at, f.op(f"add i64 {chunk}, {k}"), gathered)
+                        _emit_pack(e, gathered, w_planes, w_words, exponents=False)
+                        add_products(None)
+                    else:
+                        weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
+                        zero = f.op(f"icmp eq i32 {f.op(f'and i32 {weight}, {0x7F800000}')}, 0")
+                        if mode == "normal":
+                            with f.when(f.op(f"xor i1 {zero}, true")):
+                                _emit_weight_planes(e, weight, w_planes)
+                                add_products(e.broadcast(f.op(f"and i32 {weight}, {0xFF800000 - (1 << 32)}")))
+                        else:
+                            _emit_weight_planes(e, weight, w_planes)
+                            sign = f.op(f"and i32 {weight}, {-(1 << 31)}")
+                            add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))
+        valid = shorter(f.op(f"sub i64 %lanes, {first_lane}"), BLOCK)
+        out_at = f.element("%out_at", "i64", first_lane)
+        with f.loop("%columns") as n:
+            sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
+            column = f.element("%out", "float", f.op(f"mul i64 {n}, %out_step"))
+            with f.loop(valid) as lane:
+                value = f.op(f"load float, ptr {f.element(sums, 'float', lane)}")
+                index = f.op(f"load i64, ptr {f.element(out_at, 'i64', lane)}")
+                f.do(f"store float {value}, ptr {f.element(column, 'float', index)}")
+    return f.text()
+
+
+def _emit_weight_planes(e: _Emitter, weight: str, planes: str) -> None:
+    """Planes of all ones or zeros from the bits of one weight's mantissa."""
+    f = e.f
+    vector = f"<{PLANE_BYTES // e.units // 8} x i64>"
+    for bit in range(WIDTH):
+        if bit == FRACTION:
+            value = "splat (i64 -1)"
+        else:
+            raised = f.op(f"shl i32 {weight}, {31 - bit}")
+            mask = f.op(f"sext i32 {f.op(f'ashr i32 {raised}, 31')} to i64")
+            first = f.op(f"insertelement {vector} poison, i64 {mask}, i32 0")
+            lanes = vector.split()[0][1:]
+            value = f.op(f"shufflevector {vector} {first}, {vector} poison, <{lanes} x i32> zeroinitializer")
+        for unit in range(e.units):
+            f.do(f"store {vector} {value}, ptr {f.offset(planes, bit * PLANE_BYTES + unit * e.vector_bytes)}, align 16")
+
+
+@lru_cache(maxsize=64)
+def multiply_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
+    """The compiled elementwise kernel, a ctypes function (see `multiply_ir`)."""
+    target = Target.host(vector_bits)
+    pointer = ctypes.c_void_p
+    library: Library = load(multiply_ir(settings, target), target)
+    return library.function("kernel", pointer, pointer, pointer, pointer, ctypes.c_int64, pointer)
+
+
+@lru_cache(maxsize=64)
+def matmul_kernel(settings: KernelSettings, mode: str, vector_bits: int | None = None) -> Any:
+    """The compiled matmul kernel, a ctypes function (see `matmul_ir`)."""
+    target = Target.host(vector_bits)
+    p, n = ctypes.c_void_p, ctypes.c_int64
+    library = load(matmul_ir(settings, target, mode), target)
+    return library.function("kernel", p, p, p, p, p, p, n, n, p, p, n, n, p)
