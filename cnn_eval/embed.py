@@ -15,7 +15,7 @@ import numpy as np
 
 from cnn_eval.cli import Parser, guarded
 from cnn_eval.data import DATASETS, EMBEDDED_FOLDER, UInt8, dataset, default_folder, read_full
-from cnn_eval.files import sha256, write_atomically, write_record
+from cnn_eval.files import require_writable, sha256, write_atomically, write_record
 
 RULE = "the first {count} images of each class in file order, kept in file order"
 
@@ -35,10 +35,12 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
     """Writes the subset of data set `name`, read from its full files in `folder`, into `out`; returns the paths."""
     entry = dataset(name)
     where = default_folder(name) if folder is None else folder
+    contents = {split: tuple(read_full(name, file, where) for file in files) for split, files in entry.files.items()}
+    require_writable(out)
     splits: dict[str, list[dict[str, Any]]] = {}
     packed: dict[str, bytes] = {}
-    for split, files in entry.files.items():
-        images, labels = entry.decode(tuple(read_full(name, file, where) for file in files))
+    for split, content_of_files in contents.items():
+        images, labels = entry.decode(content_of_files)
         chosen = select(labels, entry.embedded[split], entry.classes)
         splits[split] = []
         for ending, content in entry.encode(images[chosen], labels[chosen]).items():

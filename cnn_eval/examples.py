@@ -21,9 +21,18 @@ from safetensors.torch import save as save_safetensors
 
 from circuits.errors import unknown_name
 from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
-from cnn_eval.cli import Parser, guarded, natural_int
+from cnn_eval.cli import Parser, guarded, seed_int
 from cnn_eval.data import EMBEDDED_FOLDER, Images, load
-from cnn_eval.files import DataError, field, read_record, read_tensors, sha256, write_atomically, write_record
+from cnn_eval.files import (
+    DataError,
+    field,
+    read_record,
+    read_tensors,
+    require_writable,
+    sha256,
+    write_atomically,
+    write_record,
+)
 from cnn_eval.models import MODELS, load_model, logits, model_entry, predict, weights_record
 
 __all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
@@ -115,6 +124,7 @@ def craft(
     Raises ValueError where fewer than `COUNT` images qualify, MissingExtraError where the attack's library is missing.
     """
     _check_names(name, model)
+    require_writable(out)
     recipe = RECIPES[name]
     network = load_model(model)
     images = load(model_entry(model).dataset, "test")
@@ -210,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--set", dest="names", action="append", help=f"one of {', '.join(RECIPES)}; repeatable; all if not given"
     )
-    parser.add_argument("--seed", type=natural_int, default=0, help="of the shuffle")
+    parser.add_argument("--seed", type=seed_int, default=0, help="of the shuffle")
     parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
     arguments = parser.parse_args(argv)
 

@@ -25,12 +25,25 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.cli import Parser, guarded, natural_int, positive_int
+from circuits.errors import unknown_name
+from cnn_eval.cli import MAX_SEED, Parser, guarded, positive_int, seed_int
 from cnn_eval.data import Images, Source, load
-from cnn_eval.files import DataError, sha256, write_atomically, write_record
+from cnn_eval.files import DataError, require_writable, sha256, write_atomically, write_record
 from cnn_eval.models import MODELS, build, model_entry, predict
 
 __all__ = ["Epoch", "Settings", "augment", "train", "train_to_file"]
+
+
+RANGES = (
+    ("epochs", 1, 1e6),
+    ("batch_size", 1, 1e6),
+    ("learning_rate", 1e-9, 1),
+    ("rotation", 0, 180),
+    ("shift", 0, 1e3),
+    ("scale", 0, 0.9),
+    ("seed", 0, MAX_SEED),
+    ("threads", 1, 1024),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +68,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         model_entry(self.model)
-        for name in ("epochs", "batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, but got {getattr(self, name)}; give a larger number.")
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate must lie between 0 and 1, but got {self.learning_rate}; try 0.002.")
+        if self.data not in get_args(Source):
+            raise unknown_name("source", self.data, get_args(Source))
+        for name, low, high in RANGES:
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(
+                    f"{name} must lie from {low:g} to {high:g}, but got {getattr(self, name)}; correct it."
+                )
 
 
 class Epoch(NamedTuple):
@@ -145,12 +160,12 @@ def train_to_file(
         raise ValueError(
             f"{path} must not exist yet, but does; train with --fresh to replace it or choose another --out."
         )
+    require_writable(out)
     full_folder = folder if settings.data == "full" else None
     images = load(entry.dataset, "train", source=settings.data, folder=full_folder)
     tests = [load(entry.dataset, "test")]
     if settings.data == "full":
         tests.append(load(entry.dataset, "test", source="full", folder=folder))
-    out.mkdir(parents=True, exist_ok=True)
     if fresh:
         checkpoint.unlink(missing_ok=True)
     losses: list[float] = []
@@ -282,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--scale", type=float, default=default.scale, help="augmentation: largest change of size, fraction"
     )
-    parser.add_argument("--seed", type=natural_int, default=default.seed, help="decides every random choice")
+    parser.add_argument("--seed", type=seed_int, default=default.seed, help="decides every random choice")
     parser.add_argument("--threads", type=positive_int, default=default.threads, help="CPU threads")
     parser.add_argument("--data", choices=get_args(Source), default=default.data, help="training images")
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache folder)")

@@ -8,6 +8,7 @@ assumed.
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,10 +140,14 @@ def fooled(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torc
 def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
     """`model` as Foolbox wants it, with bounds [0, 1], on the device of `images`."""
     try:
-        from foolbox.models.pytorch import PyTorchModel
+        with warnings.catch_warnings():
+            # Foolbox 3.3.4 imports names that SciPy has deprecated.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from foolbox.models.pytorch import PyTorchModel
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise MissingExtraError(
-            f"this attack needs the package {error.name!r}, but it is not installed; "
+            f"this attack needs the package {package!r}, but it is not installed; "
             "run `pip install 'approximate-dse[attacks]'`."
         ) from None
     return PyTorchModel(model, bounds=(0, 1), device=images.device)

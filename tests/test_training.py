@@ -1,0 +1,157 @@
+"""Training: it learns, it resumes to the very same weights, and it never overwrites or trusts blindly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnn_eval import training
+from cnn_eval.data import DataError, Images, load
+from cnn_eval.models import load_model, predict
+from cnn_eval.training import Epoch, Settings, augment, train, train_to_file
+
+TINY = Settings(epochs=3, batch_size=64, data="embedded", threads=1, seed=5)
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    full = load(split="train")
+    return replace(full, images=full.images[:400], labels=full.labels[:400])
+
+
+@pytest.fixture
+def few(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every load gives the few images."""
+    monkeypatch.setattr(training, "load", lambda *_, **__: images)
+
+
+def test_training_learns(images: Images) -> None:
+    epochs: list[Epoch] = []
+    done: list[int] = []
+    settings = replace(TINY, epochs=12, batch_size=32, rotation=0, shift=0, scale=0)
+    model = train(settings, images, on_epoch=epochs.append, on_batch=done.append)
+    assert [epoch.number for epoch in epochs] == list(range(1, 13))
+    assert epochs[-1].loss < 0.3 * epochs[0].loss
+    assert float((predict(model, images.images) == images.labels).float().mean()) > 0.9
+    assert (done[-1], len(done)) == (12 * 400, 12 * 13)
+    assert not model.training
+
+
+def test_resumed_training_gives_the_weights_of_an_uninterrupted_one(images: Images, tmp_path: Path) -> None:
+    whole = train(TINY, images).state_dict()
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, images, checkpoint=checkpoint, on_epoch=stop)
+    epochs: list[Epoch] = []
+    torch.manual_seed(99)  # the global generator must not matter
+    resumed = train(TINY, images, checkpoint=checkpoint, on_epoch=epochs.append).state_dict()
+    assert [epoch.number for epoch in epochs] == [3]
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    other = train(replace(TINY, seed=6), images).state_dict()
+    assert not torch.equal(whole["conv1.weight"], other["conv1.weight"])
+
+
+def test_checkpoint_of_other_settings_is_refused(images: Images, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    train(replace(TINY, epochs=1), images, checkpoint=path)
+    message = (
+        f"a run must be resumed with its own settings, but {path} was written with epochs=1; "
+        "repeat them, delete it or train with --fresh."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(TINY, images, checkpoint=path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])
+def test_damaged_checkpoint_is_refused(damage: str, images: Images, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    train(replace(TINY, epochs=1), images, checkpoint=path)
+    content = path.read_bytes()
+    path.write_bytes({"truncated": content[:-1], "altered": content[:-1] + b"\x55", "empty": b""}[damage])
+    message = f"{path} must be a complete checkpoint, but is truncated or altered; delete it or train with --fresh."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        train(replace(TINY, epochs=1), images, checkpoint=path)
+
+
+@pytest.mark.usefixtures("few")
+def test_files_can_be_loaded_and_are_not_overwritten(images: Images, tmp_path: Path) -> None:
+    settings = replace(TINY, epochs=1)
+    record = train_to_file(settings, tmp_path, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lenet5.json", "lenet5.safetensors"]
+    correct = int(
+        (predict(load_model("lenet5", tmp_path / "lenet5.safetensors"), images.images) == images.labels).sum()
+    )
+    assert record["accuracy"] == {"embedded": {"correct": correct, "images": 400, "percent": round(correct / 4, 2)}}
+    message = (
+        f"{tmp_path / 'lenet5.safetensors'} must not exist yet, but does; "
+        "train with --fresh to replace it or choose another --out."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train_to_file(settings, tmp_path, progress=False)
+    assert train_to_file(settings, tmp_path, fresh=True, progress=False)["sha256"] == record["sha256"]
+
+
+@pytest.mark.usefixtures("few")
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["lenet5", "--epochs", "1", "--data", "embedded", "--threads", "1", "--out", str(tmp_path)]
+    assert training.main(arguments) == 0
+    assert re.search(r"accuracy on the embedded test set: \d+\.\d\d % \(\d+/400\)", capsys.readouterr().out)
+    assert training.main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert training.main(["lenet", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "python -m cnn_eval.training: the model must be a known name, but got 'lenet'; nearest: lenet5.\n"
+    )
+    blocked = tmp_path / "lenet5.json"
+    assert training.main([*arguments[:-1], str(blocked)]) == 2
+    assert capsys.readouterr().err == (
+        f"python -m cnn_eval.training: the output folder must be writable, but {blocked} is not (File exists); "
+        "choose another.\n"
+    )
+    with pytest.raises(SystemExit, match="2"):
+        training.main(["lenet5", "--epochs", "0"])
+    assert capsys.readouterr().err == (
+        "python -m cnn_eval.training: argument --epochs: it must be an integer of at least 1, but got '0'; see --help\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": 0}, "epochs must lie from 1 to 1e+06, but got 0; correct it."),
+        ({"learning_rate": 0.0}, "learning_rate must lie from 1e-09 to 1, but got 0.0; correct it."),
+        ({"shift": float("nan")}, "shift must lie from 0 to 1000, but got nan; correct it."),
+        ({"data": "web"}, "the source must be a known name, but got 'web'; known: embedded, full."),
+        ({"model": "vgg"}, "the model must be a known name, but got 'vgg'; known: lenet5."),
+    ],
+)
+def test_wrong_settings(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Settings(**fields)  # type: ignore[arg-type]
+
+
+def test_augmentation_stays_within_its_bounds(images: Images) -> None:
+    settings = replace(TINY, rotation=15, shift=3, scale=0.2)
+    changed = augment(images.images, settings, torch.Generator().manual_seed(1))
+    assert changed.shape == images.images.shape
+    assert not torch.equal(changed, images.images)
+    assert float(changed.min()) >= 0
+    assert float(changed.max()) <= 1 + 1e-6
+    still = replace(TINY, rotation=0, shift=0, scale=0)
+    assert augment(images.images, still, torch.Generator()) is images.images
+    # a dot moves by at most the stated number of pixels
+    dot = torch.zeros(200, 1, 29, 29)
+    dot[:, :, 14, 14] = 1
+    moved = augment(dot, replace(still, shift=2.0), torch.Generator().manual_seed(1))
+    assert float(moved[:, :, 11:18, 11:18].sum()) == pytest.approx(200, rel=1e-4)
+    rows = (moved.sum((1, 3)) * torch.arange(29)).sum(1) - 14
+    assert 1.5 < float(rows.abs().max()) <= 2.001
