@@ -11,6 +11,15 @@ MAX_SEED = 2**32 - 1
 """Largest seed: what every generator takes, torch's and NumPy's."""
 
 
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default only where there is one: no "(default: None)" and no "(default: False)"."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that reports a mistake in one line, without the usage text."""
 
@@ -19,7 +28,7 @@ class Parser(argparse.ArgumentParser):
             prog=prog,
             description=description,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Defaults,
         )
 
     def error(self, message: str) -> NoReturn:

@@ -207,7 +207,7 @@ def fetch(name: str = "mnist", folder: Path | str | None = None, *, progress: bo
                 try:
                     content = _download(mirror, missing[0], bars)
                 except (OSError, DataError) as error:
-                    failures.append(f"{mirror}: {error}")
+                    failures.append(f"{mirror}: {getattr(error, 'reason', error)}")
                     break
                 write_atomically(where / missing.pop(0).name, content)
         if missing:
