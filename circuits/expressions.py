@@ -12,7 +12,6 @@ Grammar, loosest binding first; every operator is left-associative:
 from __future__ import annotations
 
 import re
-from typing import NoReturn
 
 from circuits.errors import DesignError
 
@@ -46,15 +45,15 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:
                 start = position + len(text[position:]) - len(text[position:].lstrip())
-                self.fail("names must be A, B, C or Cin, and operators & | ^ ~ ' ( )", start)
+                raise self.failure("names must be A, B, C or Cin, and operators & | ^ ~ ' ( )", start)
             self.tokens.append((match[1], match.start(1)))
             position = match.end()
         self.index = 0
 
-    def fail(self, condition: str, position: int) -> NoReturn:
+    def failure(self, condition: str, position: int) -> ExpressionError:
         found = repr(self.text[position]) if position < len(self.text) else "the end"
         marked = f"{self.text[:position]}»{self.text[position:]}"
-        raise ExpressionError(f"{condition}, but got {found} at position {position + 1} of {self.text!r}: {marked}")
+        return ExpressionError(f"{condition}, but got {found} at position {position + 1} of {self.text!r}: {marked}")
 
     def peek(self) -> str:
         return self.tokens[self.index][0] if self.index < len(self.tokens) else ""
@@ -71,7 +70,7 @@ class _Parser:
     def parse(self) -> int:
         table = self.parse_or()
         if self.index < len(self.tokens):
-            self.fail("an operator or the end must follow an operand", self.position())
+            raise self.failure("an operator or the end must follow an operand", self.position())
         return table
 
     def parse_or(self) -> int:
@@ -109,6 +108,6 @@ class _Parser:
         if self.take("("):
             table = self.parse_or()
             if not self.take(")"):
-                self.fail(f"the parenthesis opened at position {opening + 1} must be closed", self.position())
+                raise self.failure(f"the parenthesis opened at position {opening + 1} must be closed", self.position())
             return table
-        self.fail("an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here", self.position())
+        raise self.failure("an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here", self.position())

@@ -1,0 +1,59 @@
+"""Attack scenarios: how many adversarial examples crafted against one network fool another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from circuits import Design, design
+from circuits.statistics import wilson
+from cnn_eval.accuracy import network, sample_count
+from cnn_eval.examples import load_examples
+from cnn_eval.models import predict
+
+__all__ = ["EXAMPLES", "TransferResult", "transfer"]
+
+EXAMPLES = ("pgd", "fgsm_smallest")
+"""The stored example sets that transfer is measured on (DESIGN 8): fixed budget, and minimum norm."""
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """`fooled` of `eligible` examples: eligible are those whose clean image both networks classify rightly and whose
+    adversarial image fools the source, the same network computed through the design `exact`."""
+
+    fooled: int
+    eligible: int
+
+    @property
+    def rate(self) -> float:
+        """Share of eligible examples that fool the approximate network; NaN where none is eligible."""
+        return self.fooled / self.eligible if self.eligible else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of `rate`."""
+        return wilson(self.fooled, self.eligible)
+
+
+def transfer(
+    victim: Design,
+    *,
+    examples: Sequence[str] = EXAMPLES,
+    model: str = "lenet5",
+    layers: str = "conv",
+    samples: int | None = None,
+) -> dict[str, TransferResult]:
+    """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`."""
+    source = network(design("exact"), model=model, layers=layers)
+    attacked = network(victim, model=model, layers=layers)
+    results = {}
+    for name in examples:
+        stored = load_examples(name, model)
+        count = sample_count(samples, len(stored), f"stored examples {name}")
+        clean, adversarial, labels = stored.clean[:count], stored.adversarial[:count], stored.labels[:count]
+        eligible = (predict(source, clean) == labels) & (predict(attacked, clean) == labels)
+        eligible &= predict(source, adversarial) != labels
+        fooled = eligible & (predict(attacked, adversarial) != labels)
+        results[name] = TransferResult(int(fooled.sum()), int(eligible.sum()))
+    return results
