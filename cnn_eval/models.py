@@ -33,11 +33,11 @@ BATCH_SIZE = 500
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 with 6 and 16 channels, 5x5 kernels without padding, ReLU and max-pooling, as in DA section 5.
+    """LeNet-5 with 6 and 16 channels, 5x5 kernels without padding, ReLU, max-pooling and three fully connected layers.
 
     float32 images [N, 1, 28, 28] -> conv1 24x24 -> pool 12x12 -> conv2 8x8 -> pool 4x4 -> fc1 120 -> fc2 84 -> fc3:
     float32 logits [N, 10]. After LeCun et al., Proc. IEEE 86(11), 1998, without that paper's padding to 32x32,
-    trainable pooling and RBF outputs.
+    trainable pooling and RBF outputs. DA gives no sizes; it counts two fully connected layers and a dropout layer.
     """
 
     def __init__(self) -> None:
