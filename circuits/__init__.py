@@ -10,10 +10,12 @@ Nothing is compiled on import.
 from __future__ import annotations
 
 from circuits.cells import CELLS, AdderCell, load_cells
+from circuits.cost import CostReport, cost_report
 from circuits.designs import NAMED, Design, design
 from circuits.engine import simulate
 from circuits.engine.floating import matmul
 from circuits.errors import DesignError, UnknownNameError
+from circuits.metrics import ErrorMetrics, error_metrics
 from circuits.netlist import Netlist
 from circuits.placement import Placement
 
@@ -21,12 +23,16 @@ __all__ = [
     "CELLS",
     "NAMED",
     "AdderCell",
+    "CostReport",
     "Design",
     "DesignError",
+    "ErrorMetrics",
     "Netlist",
     "Placement",
     "UnknownNameError",
+    "cost_report",
     "design",
+    "error_metrics",
     "load_cells",
     "matmul",
     "simulate",

@@ -1,0 +1,652 @@
+"""Error metrics of a multiplier: exhaustive for integers, sampled with 95 % confidence intervals otherwise.
+
+With p the exact product, p~ the design's and e = p~ - p, over N operand pairs:
+
+    MED    mean |e|                                     mean error distance
+    NMED   MED / P_max                                  P_max is stated with every result
+    MRED   mean |e / p|                                 mean of the ratios, over the pairs with p != 0
+    MRED (ratio of means)   mean |e| / mean |p|         what the paper prints as MRED (DA Table 8)
+    bias   mean e;   variance  mean (e - bias)^2
+    error rate              share of wrong results
+    larger                  share of results with |p~| > |p|
+
+MED and NMED: Liang, Han, Lombardi, "New metrics for the reliability of approximate and probabilistic adders", IEEE
+Transactions on Computers 62(9), 2013. MRED with its rule for zeros varies between authors; ours is above.
+
+Operand pairs come in chunks of a fixed size, each from its own counter-based stream, and chunk results are added
+exactly (math.fsum): the same seed gives the same numbers on any number of threads, in bounded memory.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from multiprocessing.pool import ThreadPool
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from circuits import floats
+from circuits.designs import Design
+from circuits.errors import DesignError, unknown_name
+from circuits.statistics import normal_quantile, wilson
+
+DISTRIBUTIONS = ("uniform01", "mantissa")
+METHODS = ("auto", "sampled", "exhaustive")
+QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
+"""The quantiles of |e| and |e / p| that are reported."""
+CHUNK = 1 << 16
+"""Operand pairs a chunk. Part of the definition of a sample: another size gives other (equally good) numbers."""
+AUTOMATIC_EXHAUSTIVE_BITS = 20
+MAXIMUM_EXHAUSTIVE_BITS = 32
+MAXIMUM_SAMPLES = 10**12
+CONFIDENCE = 0.95
+
+Reals = NDArray[np.float64]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean or rate with its 95 % confidence interval; zero-width where every pair was evaluated."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    def to_dict(self) -> dict[str, float | None]:
+        """JSON-ready: value, low, high; None for what is undefined."""
+        return {"value": _json(self.value), "low": _json(self.low), "high": _json(self.high)}
+
+
+@dataclass(frozen=True)
+class ErrorMetrics:
+    """Error metrics of one design over one operand distribution; formulas in the module's docstring.
+
+    - `design`, `digest`: label and behaviour digest of the design.
+    - `method`: "sampled", "exhaustive" or "trace" (the caller's operands, all pairs, with intervals as if the pairs
+      were independent draws). `distribution`: what the operands were. `samples`: pairs N; `seed`: None if none drawn.
+    - `p_max`, `p_max_meaning`: the P_max of `nmed`: 1 for uniform01; 4, the supremum of the product, for mantissas in
+      [1, 2); (2^w - 1)(2^v - 1) for integers; the largest |p| met for a trace.
+    - `med`, `bias`, `variance`: in the product's own unit (squared for the variance).
+    - `mred`, `mred_ratio_of_means`: relative. Pairs with p = 0 are left out of `mred` and of the relative quantiles and
+      worst case; `relative_samples` pairs remain. NaN where none does.
+    - `error_rate`: integers: p~ != p. Floats: p~ differs from the product of the operands in the design's format,
+      rounded by the design's rounding, so that correct rounding is no error. All other metrics take p exactly.
+    - `larger`: |p~| > |p|, p exact.
+    - `worst_case` = max |e| at operands `worst_case_at`; `worst_relative` = max |e / p| at `worst_relative_at`.
+    - `quantiles`, `relative_quantiles`: probability -> quantile of |e| and |e / p| (the smallest value that at least
+      that share of the pairs does not exceed), rounded to 10 significant bits (relative error at most 2^-10).
+    - `not_finite`: pairs whose result overflowed to infinity or NaN; wrong in `error_rate`, in nothing else.
+
+    Intervals: normal for means (large N), Wilson for rates, the delta method for the ratio of means, and
+    (fourth central moment - variance^2) / N as the variance of the variance.
+    """
+
+    design: str
+    digest: str
+    method: str
+    distribution: str
+    samples: int
+    relative_samples: int
+    not_finite: int
+    seed: int | None
+    p_max: float
+    p_max_meaning: str
+    med: Estimate
+    nmed: Estimate
+    mred: Estimate
+    mred_ratio_of_means: Estimate
+    error_rate: Estimate
+    larger: Estimate
+    bias: Estimate
+    variance: Estimate
+    worst_case: float
+    worst_case_at: tuple[float, float]
+    worst_relative: float
+    worst_relative_at: tuple[float, float]
+    quantiles: Mapping[float, float] = field(compare=False)
+    relative_quantiles: Mapping[float, float] = field(compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; estimates as value, low, high; what is undefined as None."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+
+def error_metrics(
+    design: Design,
+    *,
+    samples: int = 1_000_000,
+    distribution: str = "uniform01",
+    seed: int = 0,
+    operands: tuple[ArrayLike, ArrayLike] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> ErrorMetrics:
+    """Error metrics of `design` against the exact product.
+
+    Float designs: `samples` pairs of float32 operands, `distribution` "uniform01" (uniform in [0, 1], rounded to
+    float32) or "mantissa" (uniform in [1, 2)). The exact product is that of the float32 operands, in float64 without
+    rounding; a conversion into a narrower format counts as the design's error.
+
+    Integer designs: "uniform01" means uniform over all operands, "mantissa" uniform over those with the leading bit
+    set. `method` "exhaustive" evaluates all 2^(w + v) pairs (w + v <= 32), "auto" does so up to w + v = 20 bits.
+
+    `operands=(x, w)`: the caller's own arrays (broadcast against each other; first operand = activation), for instance
+    recorded from a layer; every pair is evaluated, `samples`, `distribution` and `seed` are not used.
+
+    `threads`: None takes all cores; it never changes the result. Raises DesignError on arguments out of range.
+    """
+    plan = _plan(design, samples, distribution, seed, operands, method)
+    totals = _Totals(plan)
+    for part in _chunks(plan, lambda x, w: _measure(design, x, w), threads):
+        totals.add(part)
+    return totals.result(design)
+
+
+@dataclass(frozen=True)
+class ErrorSurface:
+    """Errors binned over both operands.
+
+    `x_edges` float64 [bins + 1], `w_edges` likewise: bin k holds edge k <= operand < edge k + 1 (the last one also its
+    right edge). `count` int64 [bins, bins], first index the first operand; `bias`, `med`: mean e and mean |e| of each
+    bin; `mred`: mean |e / p| over its pairs with p != 0; NaN in empty bins.
+    """
+
+    design: str
+    digest: str
+    method: str
+    distribution: str
+    samples: int
+    seed: int | None
+    x_edges: Reals
+    w_edges: Reals
+    count: NDArray[np.int64]
+    bias: Reals
+    med: Reals
+    mred: Reals
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: arrays as nested lists, NaN as None."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+
+def error_surface(
+    design: Design,
+    *,
+    bins: int = 32,
+    samples: int = 1_000_000,
+    distribution: str = "uniform01",
+    seed: int = 0,
+    operands: tuple[ArrayLike, ArrayLike] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> ErrorSurface:
+    """Mean errors over a `bins` x `bins` grid of equal operand intervals; the other arguments as for `error_metrics`.
+
+    Pairs whose result is not finite are left out.
+    """
+    _check_integer("bins", bins, 1, 4096)
+    plan = _plan(design, samples, distribution, seed, operands, method)
+    edges = [np.linspace(low, high, bins + 1) for low, high in plan.ranges]
+
+    def measure(x: NDArray[Any], w: NDArray[Any]) -> Reals:
+        e, p, _, finite = _errors(design, x, w)
+        cell = np.zeros(e.size, dtype=np.int64)
+        for values, (low, high) in zip((x, w), plan.ranges, strict=True):
+            # Where the operand's interval is a single value (a trace of constants), all pairs are in bin 0.
+            scaled = (values.astype(np.float64) - low) * (bins / (high - low) if high > low else 0.0)
+            cell = cell * bins + np.clip(scaled.astype(np.int64), 0, bins - 1)
+        cell, e, p = cell[finite], e[finite], p[finite]
+        nonzero = p != 0
+        relative = np.abs(e[nonzero] / p[nonzero])
+        weights: Iterable[tuple[NDArray[np.int64], Reals | None]] = (
+            (cell, None),
+            (cell, e),
+            (cell, np.abs(e)),
+            (cell[nonzero], None),
+            (cell[nonzero], relative),
+        )
+        return np.stack([np.bincount(c, weight, bins * bins).astype(np.float64) for c, weight in weights])
+
+    total = np.zeros((5, bins * bins))
+    for part in _chunks(plan, measure, threads):
+        total += part
+    count, signed, distance, nonzero_count, relative = total.reshape(5, bins, bins)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = signed / count, distance / count, relative / nonzero_count
+    return ErrorSurface(
+        design.label,
+        design.digest,
+        plan.method,
+        plan.distribution,
+        plan.count,
+        plan.seed,
+        edges[0],
+        edges[1],
+        count.astype(np.int64),
+        *means,
+    )
+
+
+# What is evaluated: a plan of chunks of operand pairs.
+
+
+@dataclass(frozen=True)
+class _Plan:
+    method: str
+    distribution: str
+    count: int
+    seed: int | None
+    p_max: float | None
+    p_max_meaning: str
+    ranges: tuple[tuple[float, float], tuple[float, float]]
+    pairs: Callable[[int, int], tuple[NDArray[Any], NDArray[Any]]]
+    """(chunk number, pairs in it) -> first and second operands."""
+
+
+def _plan(
+    design: Design,
+    samples: int,
+    distribution: str,
+    seed: int,
+    operands: tuple[ArrayLike, ArrayLike] | None,
+    method: str,
+) -> _Plan:
+    if distribution not in DISTRIBUTIONS:
+        raise unknown_name("distribution", str(distribution), DISTRIBUTIONS)
+    if method not in METHODS:
+        raise unknown_name("method", str(method), METHODS)
+    _check_integer("samples", samples, 2, MAXIMUM_SAMPLES)
+    _check_integer("seed", seed, 0, 2**64 - 1)
+    if operands is not None:
+        if method == "exhaustive":
+            raise DesignError("method must be 'auto' with operands=..., but got 'exhaustive'; leave one of them out.")
+        return _trace_plan(design, operands)
+    if design.float_format is not None:
+        if method == "exhaustive":
+            raise DesignError(
+                f"method='exhaustive' needs an integer design, but got format={design.format!r}; use 'sampled'."
+            )
+        return _float_plan(samples, distribution, seed)
+    return _integer_plan(design, samples, distribution, seed, method)
+
+
+def _float_plan(samples: int, distribution: str, seed: int) -> _Plan:
+    def uniform01(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        x, w = _stream(seed, chunk).random((2, size)).astype(np.float32)
+        return x, w
+
+    def mantissa(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        bits = _stream(seed, chunk).integers(0, 1 << 23, (2, size), dtype=np.uint32)
+        x, w = (bits | np.uint32(0x3F800000)).view(np.float32)
+        return x, w
+
+    if distribution == "uniform01":
+        meaning = "1, the largest product of operands in [0, 1]"
+        return _Plan("sampled", "uniform01", samples, seed, 1.0, meaning, ((0.0, 1.0), (0.0, 1.0)), uniform01)
+    meaning = "4, the supremum of products of mantissas in [1, 2)"
+    return _Plan("sampled", "mantissa", samples, seed, 4.0, meaning, ((1.0, 2.0), (1.0, 2.0)), mantissa)
+
+
+def _integer_plan(design: Design, samples: int, distribution: str, seed: int, method: str) -> _Plan:
+    w, v = design.shape
+    lows = (2 ** (w - 1), 2 ** (v - 1)) if distribution == "mantissa" else (0, 0)
+    name = "integers with the leading bit set" if distribution == "mantissa" else "all integers"
+    bits = w + v - 2 * (distribution == "mantissa")
+    ranges = ((float(lows[0]), 2.0**w), (float(lows[1]), 2.0**v))
+    p_max = float((2**w - 1) * (2**v - 1))
+    meaning = f"(2^{w} - 1)(2^{v} - 1), the largest product"
+
+    def enumerated(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        index = np.arange(chunk * CHUNK, chunk * CHUNK + size, dtype=np.uint64)
+        columns = v - (distribution == "mantissa")
+        x, y = index >> np.uint64(columns), index & np.uint64(2**columns - 1)
+        return x + np.uint64(lows[0]), y + np.uint64(lows[1])
+
+    def drawn(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        stream = _stream(seed, chunk)
+        x = stream.integers(lows[0], 2**w - 1, size, dtype=np.uint64, endpoint=True)
+        return x, stream.integers(lows[1], 2**v - 1, size, dtype=np.uint64, endpoint=True)
+
+    if method == "exhaustive" and w + v > MAXIMUM_EXHAUSTIVE_BITS:
+        raise DesignError(
+            f"w + v <= {MAXIMUM_EXHAUSTIVE_BITS} must hold for method='exhaustive', but got {w} + {v}; use 'sampled'."
+        )
+    if method == "exhaustive" or (method == "auto" and w + v <= AUTOMATIC_EXHAUSTIVE_BITS):
+        return _Plan("exhaustive", name, 2**bits, None, p_max, meaning, ranges, enumerated)
+    return _Plan("sampled", f"uniform over {name}", samples, seed, p_max, meaning, ranges, drawn)
+
+
+def _trace_plan(design: Design, operands: tuple[ArrayLike, ArrayLike]) -> _Plan:
+    if not isinstance(operands, (tuple, list)) or len(operands) != 2:
+        raise DesignError("operands must be a pair (x, w) of arrays, but got something else; pass operands=(x, w).")
+    arrays = [np.asarray(values) for values in operands]
+    if design.float_format is not None:
+        with np.errstate(over="ignore"):
+            arrays = [array.astype(np.float32) for array in arrays]
+        for name, array in zip(("x", "w"), arrays, strict=True):
+            if not np.isfinite(array).all():
+                raise DesignError(
+                    f"operands must be finite, but {name} holds {array[~np.isfinite(array)][0]}; drop those pairs."
+                )
+    try:
+        x, w = np.broadcast_arrays(*arrays)
+    except ValueError:
+        raise DesignError(
+            f"operands must broadcast, but have shapes {arrays[0].shape} and {arrays[1].shape}; reshape one."
+        ) from None
+    if x.size < 2:
+        raise DesignError(f"operands must hold at least 2 pairs, but hold {x.size}; pass more.")
+    ranges = tuple((float(array.min()), float(array.max())) for array in arrays)
+
+    def pairs(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        part = slice(chunk * CHUNK, chunk * CHUNK + size)
+        return x.flat[part], w.flat[part]
+
+    meaning = "the largest |exact product| of the trace"
+    return _Plan("trace", "trace", x.size, None, None, meaning, (ranges[0], ranges[1]), pairs)
+
+
+def _stream(seed: int, chunk: int) -> np.random.Generator:
+    """The chunk's own stream: Philox (Salmon et al., SC 2011), key the seed, the chunk in the counter's high word."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, 0], np.uint64), counter=[0, 0, 0, chunk]))
+
+
+def _chunks(
+    plan: _Plan, measure: Callable[[NDArray[Any], NDArray[Any]], Result], threads: int | None
+) -> Iterator[Result]:
+    """The chunks' results in chunk order."""
+    starts = range(0, plan.count, CHUNK)
+    workers = min(threads or os.cpu_count() or 1, len(starts))
+
+    def one(chunk: int) -> Result:
+        return measure(*plan.pairs(chunk, min(CHUNK, plan.count - chunk * CHUNK)))
+
+    if workers == 1:
+        yield from map(one, range(len(starts)))
+        return
+    with ThreadPool(workers) as pool:
+        yield from pool.imap(one, range(len(starts)))
+
+
+# What is measured of a chunk, and how chunks add up.
+
+
+def _errors(
+    design: Design, x: NDArray[Any], w: NDArray[Any]
+) -> tuple[Reals, Reals, NDArray[np.bool_], NDArray[np.bool_]]:
+    """(e, p, wrong, finite) of operand pairs; e and p are float64, rounded only where they need more than 53 bits."""
+    fmt = design.float_format
+    if fmt is None:
+        product = design.multiply_integers(x, w)
+        if product.dtype == object or sum(design.shape) > 62:
+            difference = product.astype(object) - x.astype(object) * w.astype(object)
+            exact = (x.astype(object) * w.astype(object)).astype(np.float64)
+        else:
+            whole = x.astype(np.int64) * w.astype(np.int64)
+            difference, exact = product.astype(np.int64) - whole, whole.astype(np.float64)
+        wrong = np.asarray(difference != 0, dtype=np.bool_)
+        return difference.astype(np.float64), exact, wrong, np.ones(exact.shape, dtype=np.bool_)
+    result = design.multiply(x, w).astype(np.float64)
+    exact = x.astype(np.float64) * w.astype(np.float64)
+    converted = exact
+    rules = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
+    if fmt.name != "float32" or (design.subnormals == "flush" and min(np.abs(x).min(), np.abs(w).min()) < 2.0**-126):
+        converted = floats.quantize(fmt, x, **rules).astype(np.float64) * floats.quantize(fmt, w, **rules)
+    correct = round_product(fmt, converted, **rules)
+    finite = np.isfinite(result)
+    return result - exact, exact, result != correct, finite
+
+
+def round_product(fmt: floats.FloatFormat, product: Reals, *, rounding: str, subnormals: str) -> Reals:
+    """Finite float64 `product` (exact) rounded once into `fmt`, as float64; see `circuits.floats` steps 4 and 5."""
+    drop = 52 - fmt.fraction_bits
+    bits = product.view(np.int64)
+    if rounding == "nearest_even":
+        # Half an ulp less one, plus the last kept bit: ties go to even; a carry moves into the exponent as it should.
+        bits = bits + (((bits >> drop) & 1) + ((1 << (drop - 1)) - 1))
+    rounded = (bits & np.int64(-1 << drop)).view(np.float64)
+    smallest = 2.0**fmt.minimum_exponent
+    tiny = np.abs(rounded) < smallest
+    if tiny.any():
+        if subnormals == "flush":
+            replaced = np.zeros_like(product)
+        else:
+            quantum = smallest * 2.0**-fmt.fraction_bits
+            scaled = product / quantum
+            replaced = (np.trunc(scaled) if rounding == "truncate" else np.rint(scaled)) * quantum
+        rounded = np.where(tiny, replaced, rounded)
+    over = np.abs(rounded) > fmt.largest
+    if over.any():
+        rounded = np.where(over, np.copysign(np.inf, product) if fmt.infinity else np.nan, rounded)
+    return rounded
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one chunk adds: counts, sums, maxima and their places, and two histograms."""
+
+    pairs: int
+    finite: int
+    nonzero: int
+    wrong: int
+    larger: int
+    sums: tuple[float, ...]
+    largest_product: float
+    worst: tuple[float, float, float]
+    worst_relative: tuple[float, float, float]
+    histogram: tuple[int, NDArray[np.int64]]
+    relative_histogram: tuple[int, NDArray[np.int64]]
+
+
+# The order of _Part.sums.
+_SUMS = ("e", "|e|", "e2", "e3", "e4", "|p|", "p2", "|e||p|", "r", "r2")
+
+
+def _measure(design: Design, x: NDArray[Any], w: NDArray[Any]) -> _Part:
+    e, p, wrong, finite = _errors(design, x, w)
+    wrong_count = int(np.count_nonzero(wrong))
+    if not finite.all():
+        e, p, x, w = e[finite], p[finite], x[finite], w[finite]
+    distance, magnitude = np.abs(e), np.abs(p)
+    square = e * e
+    nonzero = magnitude != 0
+    whole = bool(nonzero.all())
+    ratio = distance / magnitude if whole else distance[nonzero] / magnitude[nonzero]
+    sums = (
+        e.sum(),
+        distance.sum(),
+        square.sum(),
+        (square * e).sum(),
+        np.dot(square, square),
+        magnitude.sum(),
+        np.dot(p, p),
+        np.dot(distance, magnitude),
+        ratio.sum(),
+        np.dot(ratio, ratio),
+    )
+    xr, wr = (x, w) if whole else (x[nonzero], w[nonzero])
+    # |p + e| > |p| as e (2p + e) > 0: the signs survive where p + e would round.
+    larger = int(np.count_nonzero((p + p + e) * e > 0))
+    return _Part(
+        wrong.size,
+        e.size,
+        ratio.size,
+        wrong_count,
+        larger,
+        tuple(map(float, sums)),
+        float(magnitude.max(initial=0.0)),
+        _largest(distance, x, w),
+        _largest(ratio, xr, wr),
+        _histogram(distance),
+        _histogram(ratio),
+    )
+
+
+def _largest(values: Reals, x: NDArray[Any], w: NDArray[Any]) -> tuple[float, float, float]:
+    if not values.size:
+        return -1.0, math.nan, math.nan
+    place = int(values.argmax())
+    return float(values[place]), _number(x[place]), _number(w[place])
+
+
+def _number(value: Any) -> float:
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+# Histograms over all non-negative float64: a bin is the values that round to one number of 10 significant bits.
+_BIN_SHIFT = 43
+
+
+def _histogram(values: Reals) -> tuple[int, NDArray[np.int64]]:
+    """(first bin, counts)."""
+    if not values.size:
+        return 0, np.zeros(0, dtype=np.int64)
+    keys = (values.view(np.int64) + (1 << (_BIN_SHIFT - 1))) >> _BIN_SHIFT
+    first = int(keys.min())
+    if first == 0 and (keys == 0).any():
+        # Zeros lie far below the next value: count them apart, or every chunk carries half a million empty bins.
+        rest = keys[keys != 0]
+        zeros = keys.size - rest.size
+        if not rest.size:
+            return 0, np.array([zeros], dtype=np.int64)
+        first = int(rest.min())
+        counts = np.bincount(rest - first)
+        return -first, np.concatenate(([zeros], counts)).astype(np.int64)
+    return first, np.bincount(keys - first).astype(np.int64)
+
+
+class _Totals:
+    """Chunks added up, in any grouping the same."""
+
+    def __init__(self, plan: _Plan) -> None:
+        self.plan = plan
+        self.pairs = self.finite = self.nonzero = self.wrong = self.larger = 0
+        self.sums: list[tuple[float, ...]] = []
+        self.largest_product = 0.0
+        self.worst = self.worst_relative = (-1.0, math.nan, math.nan)
+        size = (0x7FF << (52 - _BIN_SHIFT)) + 1
+        self.histograms = [np.zeros(size, dtype=np.int64) for _ in range(2)]
+
+    def add(self, part: _Part) -> None:
+        """Adds the next chunk."""
+        self.pairs += part.pairs
+        self.finite += part.finite
+        self.nonzero += part.nonzero
+        self.wrong += part.wrong
+        self.larger += part.larger
+        self.sums.append(part.sums)
+        self.largest_product = max(self.largest_product, part.largest_product)
+        self.worst = max(self.worst, part.worst, key=lambda item: item[0])
+        self.worst_relative = max(self.worst_relative, part.worst_relative, key=lambda item: item[0])
+        for total, (first, counts) in zip(self.histograms, (part.histogram, part.relative_histogram), strict=True):
+            if first < 0:
+                total[0] += counts[0]
+                first, counts = -first, counts[1:]
+            total[first : first + counts.size] += counts
+
+    def result(self, design: Design) -> ErrorMetrics:
+        """The metrics of everything added."""
+        plan, n = self.plan, self.finite
+        sums = {name: math.fsum(column) for name, column in zip(_SUMS, zip(*self.sums, strict=True), strict=True)}
+        mean = {name: total / n if n else math.nan for name, total in sums.items()}
+        exhaustive = plan.method == "exhaustive"
+
+        def estimate(value: float, variance: float, count: int, low: float = 0.0) -> Estimate:
+            if exhaustive or count < 2:
+                return Estimate(value, value, value)
+            half = normal_quantile(CONFIDENCE) * math.sqrt(max(variance, 0.0) / count)
+            return Estimate(value, max(value - half, low), value + half)
+
+        def rate(successes: int, trials: int) -> Estimate:
+            if not trials:
+                return Estimate(math.nan, math.nan, math.nan)
+            value = successes / trials
+            return Estimate(value, value, value) if exhaustive else Estimate(value, *wilson(successes, trials))
+
+        med, bias = mean["|e|"], mean["e"]
+        variance = max(mean["e2"] - bias * bias, 0.0)
+        fourth = mean["e4"] - 4 * bias * mean["e3"] + 6 * bias * bias * mean["e2"] - 3 * bias**4
+        med_estimate = estimate(med, mean["e2"] - med * med, n)
+        p_max = self.largest_product if plan.p_max is None else plan.p_max
+        mred = sums["r"] / self.nonzero if self.nonzero else math.nan
+        mred_variance = sums["r2"] / self.nonzero - mred * mred if self.nonzero else math.nan
+        exact = mean["|p|"]
+        ratio = med / exact if exact else math.nan
+        # Delta method: Var(a / b) = (Var a - 2 R Cov(a, b) + R^2 Var b) / b^2.
+        ratio_variance = (
+            (mean["e2"] - 2 * ratio * mean["|e||p|"] + ratio * ratio * mean["p2"]) / exact**2 if exact else math.nan
+        )
+        return ErrorMetrics(
+            design=design.label,
+            digest=design.digest,
+            method=plan.method,
+            distribution=plan.distribution,
+            samples=self.pairs,
+            relative_samples=self.nonzero,
+            not_finite=self.pairs - n,
+            seed=plan.seed,
+            p_max=p_max,
+            p_max_meaning=plan.p_max_meaning,
+            med=med_estimate,
+            nmed=_scaled(med_estimate, p_max),
+            mred=estimate(mred, mred_variance, self.nonzero),
+            mred_ratio_of_means=estimate(ratio, ratio_variance, n),
+            error_rate=rate(self.wrong, self.pairs),
+            larger=rate(self.larger, n),
+            bias=estimate(bias, variance, n, low=-math.inf),
+            variance=estimate(variance, fourth - variance * variance, n),
+            worst_case=self.worst[0] if n else math.nan,
+            worst_case_at=self.worst[1:],
+            worst_relative=self.worst_relative[0] if self.nonzero else math.nan,
+            worst_relative_at=self.worst_relative[1:],
+            quantiles=_quantiles(self.histograms[0]),
+            relative_quantiles=_quantiles(self.histograms[1]),
+        )
+
+
+def _quantiles(histogram: NDArray[np.int64]) -> dict[float, float]:
+    cumulative = np.cumsum(histogram)
+    count = int(cumulative[-1])
+    if not count:
+        return dict.fromkeys(QUANTILES, math.nan)
+    ranks = [max(1, math.ceil(q * count)) for q in QUANTILES]
+    keys = np.searchsorted(cumulative, ranks).astype(np.int64)
+    values = (keys << _BIN_SHIFT).view(np.float64)
+    return {q: float(value) for q, value in zip(QUANTILES, values, strict=True)}
+
+
+def _scaled(estimate: Estimate, by: float) -> Estimate:
+    if not by:
+        return Estimate(math.nan, math.nan, math.nan)
+    return Estimate(estimate.value / by, estimate.low / by, estimate.high / by)
+
+
+def _check_integer(what: str, value: Any, low: int, high: int) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not low <= value <= high:
+        raise DesignError(f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range.")
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return value.to_dict()
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(entry) for entry in value]
+    return _json(value) if isinstance(value, float) else value

@@ -1,0 +1,38 @@
+"""Confidence intervals that the whole project shares."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from statistics import NormalDist
+
+
+@lru_cache
+def normal_quantile(confidence: float) -> float:
+    """The two-sided standard normal quantile, 1.96 for confidence 0.95; 0 < confidence < 1."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"0 < confidence < 1 must hold, but got {confidence!r}; 0.95 is usual.")
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """(low, high) of Wilson's score interval for a rate of `successes` in `trials` independent trials.
+
+    (0, 1) without trials. Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
+    inference", JASA 22, 1927. Raises ValueError unless 0 <= successes <= trials.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(
+            f"0 <= successes <= trials must hold, but got successes={successes}, trials={trials}; count again."
+        )
+    z = normal_quantile(confidence)
+    if trials == 0:
+        return 0.0, 1.0
+    rate = successes / trials
+    scale = 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    # At the ends the bound is the rate itself; the subtraction would leave a rounding error.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return low, high
