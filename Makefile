@@ -1,0 +1,34 @@
+# The two commands of README.md, and what they rest on. Everything is installed into .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+RUN     = $(VENV)/bin/python
+
+.PHONY: install search test studies clean
+.DELETE_ON_ERROR:
+
+install: $(VENV)/installed
+
+search: install           ## explores the default design space; results in runs/default
+	$(RUN) -m dse.search
+
+test: $(VENV)/installed-test   ## the whole test suite
+	$(RUN) -m pytest
+
+studies: install          ## every study, quick; results in runs/studies
+	$(RUN) -m studies run all --quick
+
+clean:                    ## removes the virtual environment and all results
+	rm -rf $(VENV) runs
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python >= 3.11 is needed, but $(PYTHON) is $$($(PYTHON) -V); run make PYTHON=python3.11, say."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@

@@ -1,0 +1,57 @@
+"""The arrows studies -> dse -> cnn_eval -> circuits, and what importing circuits may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("circuits", "cnn_eval", "dse", "studies")
+HEAVY = {"torch", "pymoo", "pandas", "matplotlib", "seaborn", "foolbox"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_follow_the_arrows(package: str) -> None:
+    above = set(PACKAGES[PACKAGES.index(package) + 1 :])
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        assert not imports(path) & above, path
+
+
+def test_circuits_knows_no_torch_and_no_pymoo() -> None:
+    for path in (ROOT / "circuits").rglob("*.py"):
+        assert not imports(path) & {"torch", "pymoo"}, path
+
+
+def test_importing_circuits_loads_nothing_heavy_and_compiles_nothing() -> None:
+    code = "import sys, circuits; from circuits.engine import jit; print(jit._initialise.cache_info().misses, *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    compiler_starts, *modules = done.stdout.split()
+    assert compiler_starts == "0"
+    assert not HEAVY & set(modules)
+
+
+def test_no_pickle_and_no_eval() -> None:
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            assert "pickle" not in imports(path), path
+            called = {
+                node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and hasattr(node.func, "id")
+            }
+            assert not called & {"eval", "exec"}, path
