@@ -156,7 +156,7 @@ class Design:
             "width": f"{w} x {v}",
             "format": self.format or "unsigned integer",
             "placement": self.placement.describe(),
-            "ports (A,B,Cin)": ",".join(_PORT_NAMES[port] for port in self.ports),
+            "ports (A,B,Cin)": ", ".join(_PORT_NAMES[port] for port in self.ports),
             "half adders": self.half_adders,
             "final adder": self.final_adder if self.topology != "ripple_array" else "none (ripple rows)",
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
@@ -205,12 +205,14 @@ class Design:
         return cls._from_document(document, where)
 
     @classmethod
-    def load(cls, path: str | Path) -> Design:
-        """The design in a TOML file."""
-        return cls._from_document(read_toml(path), str(path))
+    def load(cls, path: str | Path, cells: Mapping[str, AdderCell] | None = None) -> Design:
+        """The design in a TOML file; `cells` may be named in it as those that it embeds, which take precedence."""
+        return cls._from_document(read_toml(path), str(path), cells)
 
     @classmethod
-    def _from_document(cls, document: dict[str, Any], where: str) -> Design:
+    def _from_document(
+        cls, document: dict[str, Any], where: str, extra: Mapping[str, AdderCell] | None = None
+    ) -> Design:
         entries = document.get("design")
         if not isinstance(entries, dict) or document.keys() - {"design", "cells"}:
             raise DesignError(
@@ -226,7 +228,7 @@ class Design:
         if isinstance(arguments.get("width"), list):
             arguments["width"] = tuple(arguments["width"])
         try:
-            cells = cells_from_table(document.get("cells", {}), where)
+            cells = {**(extra or {}), **cells_from_table(document.get("cells", {}), where)}
             arguments["placement"] = Placement.of(arguments.get("placement", "exact"), cells)
             return cls(**arguments)
         except TypeError as error:
@@ -342,6 +344,14 @@ def design(name: str) -> Design:
     return NAMED[name]
 
 
-def find_design(text: str) -> Design:
-    """What a command line means: a named design, or the path of a TOML file (it ends in .toml)."""
-    return Design.load(text) if text.endswith(".toml") else design(text)
+def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
+    """What a command line means: a named design, "CELL_array" (a ripple array of one cell), or a path ending in .toml.
+
+    `cells`: a user's own cells by name, for the latter two.
+    """
+    if text.endswith(".toml"):
+        return Design.load(text, cells)
+    known = {**CELLS, **(cells or {})}
+    if text not in NAMED and text.endswith("_array") and (name := text.removesuffix("_array")) in known:
+        return Design(placement=known[name], name=text)
+    return design(text)

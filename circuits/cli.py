@@ -1,0 +1,114 @@
+"""What the command lines share: options, one-line errors with exit status 2, and output as table, JSON or CSV."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+FORMATS = ("table", "json", "csv")
+_PLAIN_WIDTH = 100
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Appends the default to every option's help, except where there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or isinstance(action.default, bool) or not action.option_strings:
+            return action.help
+        return super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that reports a mistake in one line and shows every option's default in its help."""
+
+    def __init__(self, **arguments: Any) -> None:
+        arguments.setdefault("allow_abbrev", False)
+        arguments.setdefault("formatter_class", _HelpFormatter)
+        super().__init__(**arguments)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with status 2 after one line."""
+        self.exit(2, f"error: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """The status of `action()`; a user's mistake (ValueError, OSError, a missing package) is one line and status 2.
+
+    Any other exception is a bug of ours and keeps its traceback.
+    """
+    try:
+        status = action()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`| head`): nothing is left to say, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def integer(low: int, high: int = 2**63) -> Callable[[str], int]:
+    """An argparse type: an integer from `low` to `high`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            limit = f"from {low} to {high}" if high < 2**63 else f"of at least {low}"
+            raise argparse.ArgumentTypeError(f"it must be an integer {limit}, but got {text!r}")
+        return value
+
+    return convert
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The option --format."""
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to print")
+
+
+def console() -> Console:
+    """A console for tables: as wide as the terminal, 100 columns (or COLUMNS) when piped; no markup in strings."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "") or _PLAIN_WIDTH)
+    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """An empty table with headings; those in `right` are aligned right, the first column never wraps."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    aligned = set(right)
+    for k, column in enumerate(columns):
+        made.add_column(column, justify="right" if column in aligned else "left", overflow="fold", no_wrap=k == 0)
+    return made
+
+
+def print_json(value: Any) -> None:
+    """JSON, indented; NaN is refused, so give None."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """CSV with a header line; None is an empty field."""
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)

@@ -1,0 +1,21 @@
+"""The command line `python -m circuits`: one module a command, each with `register(commands)` and `run(arguments)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from circuits.cli import Parser, guarded
+from circuits.commands import cells, designs, multiply, show
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; 0, or 2 after one line about a user's mistake."""
+    parser = Parser(
+        prog="python -m circuits",
+        description="Approximate multipliers from full-adder cells: definitions, errors, cost, single products.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (show, cells, designs, multiply):
+        module.register(commands)
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: int(arguments.run(arguments)))

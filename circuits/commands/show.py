@@ -1,0 +1,216 @@
+"""`show`: definition, error metrics and cost of designs, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+from circuits.cli import add_format, console, integer, print_csv, print_json, table
+from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
+from circuits.cost import EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
+from circuits.designs import Design, find_design
+from circuits.metrics import DISTRIBUTIONS, METHODS, ErrorMetrics, Estimate, error_metrics
+from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
+
+if TYPE_CHECKING:
+    from circuits.commands.common import Commands
+
+_SIDE_BY_SIDE = 4
+_SHOWN_QUANTILES = (0.5, 0.95, 0.999)
+
+
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "show",
+        help="definition, error metrics and cost, side by side",
+        description="The exact definition of designs, then their error metrics and cost, side by side.",
+    )
+    parser.add_argument("designs", nargs="+", metavar="DESIGN", help=DESIGN_HELP)
+    add_cells(parser)
+    parser.add_argument(
+        "--samples", type=integer(2, MAXIMUM_PAIRS), default=1_000_000, help="operand pairs for the error metrics"
+    )
+    parser.add_argument("--seed", type=integer(0), default=0, help="seed of the operands")
+    parser.add_argument(
+        "--distribution",
+        choices=DISTRIBUTIONS,
+        default="uniform01",
+        help="operands: uniform in [0, 1], or mantissas uniform in [1, 2); integer designs: all, or leading bit set",
+    )
+    parser.add_argument(
+        "--method", choices=METHODS, default="auto", help="auto: exhaustive for integer designs of up to 20 bits"
+    )
+    parser.add_argument(
+        "--cost-samples",
+        type=integer(2, MAXIMUM_SAMPLES),
+        default=2048,
+        help="consecutive operand pairs for the switching activity",
+    )
+    add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the designs."""
+    cells = user_cells(arguments)
+    designs = [find_design(text, cells) for text in arguments.designs]
+    found = []
+    for entry in designs:
+        errors = error_metrics(
+            entry,
+            samples=arguments.samples,
+            seed=arguments.seed,
+            distribution=arguments.distribution,
+            method=arguments.method,
+        )
+        found.append((entry, errors, cost_report(entry, samples=arguments.cost_samples, seed=arguments.seed)))
+    if arguments.format == "json":
+        print_json({"designs": [_record(*item) for item in found]})
+    elif arguments.format == "csv":
+        rows = [row for item in found for row in _tidy(*item)]
+        print_csv(["design", "group", "quantity", "value", "low", "high", "unit", "note"], rows)
+    else:
+        for start in range(0, len(found), _SIDE_BY_SIDE):
+            _print_tables(found[start : start + _SIDE_BY_SIDE])
+    return 0
+
+
+Found = tuple[Design, ErrorMetrics, CostReport]
+
+
+def _record(design: Design, errors: ErrorMetrics, cost: CostReport) -> dict[str, Any]:
+    return {
+        "design": design.label,
+        "definition": {**design.describe(), "digest": design.digest},
+        "errors": errors.to_dict(),
+        "cost": cost.to_dict(),
+    }
+
+
+def _tidy(design: Design, errors: ErrorMetrics, cost: CostReport) -> list[dict[str, Any]]:
+    """One row a quantity."""
+    rows: list[dict[str, Any]] = []
+
+    def add(group: str, quantity: str, value: Any, unit: str = "", note: str = "", **interval: Any) -> None:
+        row = {"design": design.label, "group": group, "quantity": quantity, "value": value, "unit": unit, "note": note}
+        rows.append({**row, **interval})
+
+    for name, text in {**design.describe(), "digest": design.digest}.items():
+        add("definition", name, text)
+    for name, value in errors.to_dict().items():
+        if name in ("design", "digest"):
+            continue
+        if isinstance(value, dict) and "low" in value:
+            add("errors", name, value["value"], low=value["low"], high=value["high"])
+        elif isinstance(value, dict):
+            for probability, entry in value.items():
+                add("errors", f"{name} {probability}", entry)
+        else:
+            add("errors", name, " ".join(map(str, value)) if isinstance(value, list) else value)
+    for view in ("drawn", "simplified"):
+        for name in ("cells", "transistors", "energy", "delay"):
+            add(f"cost {view}", name, getattr(getattr(cost, view), name), cost.units[name], cost.note)
+    for baseline, views in cost.to_dict()["ratios"].items():
+        for view, measures in views.items():
+            for name, value in measures.items():
+                add(f"cost {view}", f"{name} / {baseline}", value, "ratio", cost.note)
+    return rows
+
+
+def _print_tables(found: list[Found]) -> None:
+    out = console()
+    labels = [design.label for design, _, _ in found]
+
+    definition = table("definition", *labels)
+    described = [design.describe() for design, _, _ in found]
+    for name in described[0]:
+        definition.add_row(name, *(entry[name] for entry in described))
+    definition.add_row("digest", *(design.digest[:16] for design, _, _ in found))
+    out.print(definition)
+    out.print()
+
+    metrics = [errors for _, errors, _ in found]
+    rows = table("error metrics", *labels)
+    rows.add_row("operands", *(_operands(m) for m in metrics))
+    rows.add_row("P_max of NMED", *(f"{m.p_max:.6g}" for m in metrics))
+    for title, name in (
+        ("MED", "med"),
+        ("NMED", "nmed"),
+        ("MRED, mean of ratios", "mred"),
+        ("MRED, ratio of means", "mred_ratio_of_means"),
+        ("bias", "bias"),
+        ("variance", "variance"),
+    ):
+        rows.add_row(title, *(format_estimate(getattr(m, name)) for m in metrics))
+    rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
+    rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
+    rows.add_row("|error|, worst", *(f"{m.worst_case:.6g} at {_pair(m.worst_case_at)}" for m in metrics))
+    for q in _SHOWN_QUANTILES:
+        rows.add_row(f"|error|, {100 * q:g} % quantile", *(f"{m.quantiles[q]:.4g}" for m in metrics))
+    rows.add_row("|relative|, worst", *(f"{m.worst_relative:.6g} at {_pair(m.worst_relative_at)}" for m in metrics))
+    for q in _SHOWN_QUANTILES:
+        rows.add_row(f"|relative|, {100 * q:g} % quantile", *(f"{m.relative_quantiles[q]:.4g}" for m in metrics))
+    if any(m.not_finite for m in metrics):
+        rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
+    out.print(rows)
+    out.print("±: 95 % confidence interval; relative: error / exact product.\n")
+
+    costs = [cost for _, _, cost in found]
+    shown = table(f"cost ({costs[0].note})", *labels)
+    for view, title in (("drawn", "as drawn"), ("simplified", "simplified")):
+        shown.add_row(title)
+        for name in ("cells", "transistors", "energy", "delay"):
+            shown.add_row(f"  {name}", *(f"{getattr(getattr(c, view), name):.6g}" for c in costs))
+        for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
+            for name in ("transistors", "energy", "delay"):
+                ratios = (f"{c.ratio(name, baseline=baseline, view=view):.3f}" for c in costs)
+                shown.add_row(f"  {name} / {short}", *ratios)
+    out.print(shown)
+    units = costs[0].units
+    out.print(
+        f"Mantissa multiplier only, {costs[0].note}: energy in {units['energy']}, delay in {units['delay']}; "
+        f"only ratios mean anything. / exact: over the exact ripple array; / own topology: over exact cells in the "
+        f"design's own topology."
+    )
+    estimated = sorted({name for cost in costs for name in cost.estimated})
+    if estimated:
+        out.print(f"Transistor counts estimated, not published: {', '.join(estimated)}.")
+    out.print()
+
+
+def _operands(m: ErrorMetrics) -> str:
+    seed = "" if m.seed is None else f", seed {m.seed}"
+    return f"{m.distribution}, {m.method}, {m.samples} pairs{seed}"
+
+
+def _pair(at: tuple[float, float]) -> str:
+    return ", ".join(f"{value:.7g}" for value in at)
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """ "0.38630 ±0.00055": the interval to two digits, the value as far as it carries."""
+    value, half = estimate.value, estimate.half_width
+    if not math.isfinite(value) or half == 0 or not math.isfinite(half):
+        return f"{value:.6g}"
+    last = math.floor(math.log10(half)) - 1
+    if -7 <= last <= 0:
+        return f"{value:.{-last}f} ±{half:.{-last}f}"
+    leading = math.floor(math.log10(abs(value))) if value else last
+    return f"{value:.{max(leading - last, 0)}e} ±{half:.1e}"
+
+
+def format_rate(rate: Estimate) -> str:
+    """A rate in percent with its interval, one-sided at 0 and 100 %."""
+    if not math.isfinite(rate.value):
+        return "undefined"
+    if rate.low == rate.high:
+        return f"{100 * rate.value:.6g} %"
+    if rate.value == 0:
+        return f"0 % (<{100 * rate.high:.2g})"
+    if rate.value == 1:
+        return f"100 % (>{100 * rate.low:.6g})"
+    half = 100 * rate.half_width
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    return f"{100 * rate.value:.{decimals}f} % ±{half:.{decimals}f}"
