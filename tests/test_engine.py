@@ -1,4 +1,4 @@
-"""The engines: reference against a scalar evaluation, compiled (all vector widths) against reference."""
+"""The engines: reference against a scalar evaluation, compiled (all vector widths) and interpreted against reference."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def test_engines_agree_on_200_random_netlists() -> None:
         planes = rng.integers(0, 2**64, (program.input_count, 3), dtype=np.uint64)
         expected = simulate(program, planes, "reference")
         np.testing.assert_array_equal(simulate(program, planes), expected)
+        np.testing.assert_array_equal(simulate(program, planes, "interpreted"), expected)
         bits = vector_widths()[seed % len(vector_widths())]
         np.testing.assert_array_equal(run_compiled(program, planes, vector_bits=bits), expected)
 
@@ -57,12 +58,13 @@ def test_engines_agree_on_every_named_design(name: str) -> None:
     program = design(name).program()
     planes = np.random.default_rng(7).integers(0, 2**64, (program.input_count, 9), dtype=np.uint64)
     expected = simulate(program, planes, "reference")
+    np.testing.assert_array_equal(simulate(program, planes, "interpreted"), expected)
     for bits in vector_widths():
         np.testing.assert_array_equal(run_compiled(program, planes, vector_bits=bits), expected)
 
 
 def test_every_three_input_function_compiles_rightly() -> None:
-    """All 256 truth tables as cells' sums, on every vector width; covers the and/or/xor forms."""
+    """All 256 truth tables, on every vector width; covers the and/or/xor forms and the interpreter's cases."""
     planes = pack(np.arange(8, dtype=np.uint64), 3)[::-1].copy()
     count = 256
     program = Program(
@@ -73,6 +75,8 @@ def test_every_three_input_function_compiles_rightly() -> None:
         np.arange(3, 3 + count, dtype=np.int32),
         np.full((count, 2), -1, dtype=np.int32),
     )
+    values = simulate(program, planes, "interpreted")[:, 0] & np.uint64(0xFF)
+    np.testing.assert_array_equal(values, np.arange(count))
     for bits in vector_widths():
         values = run_compiled(program, planes, vector_bits=bits)[:, 0] & np.uint64(0xFF)
         np.testing.assert_array_equal(values, np.arange(count))

@@ -7,16 +7,21 @@ from circuits.engine.planes import Planes
 from circuits.errors import unknown_name
 from circuits.program import Program
 
-BACKENDS = ("reference", "compiled")
+BACKENDS = ("reference", "interpreted", "compiled")
 
 
 def simulate(program: Program, inputs: Planes, backend: str = "compiled") -> Planes:
     """uint64 [output bits, words] from uint64 [input bits, words], 64 evaluations a word (see `engine.planes`).
 
-    `backend`: "reference" (NumPy) or "compiled" (LLVM, cached on disk). They agree bit for bit.
+    `backend`: "reference" (NumPy), "interpreted" (numba, nothing compiled per program) or "compiled" (LLVM, cached on
+    disk). They agree bit for bit.
     """
     if backend == "reference":
         return reference.run(program, inputs)
+    if backend == "interpreted":
+        from circuits.engine import interpreted
+
+        return interpreted.run(program, inputs)
     if backend == "compiled":
         from circuits.engine import compiled
 
