@@ -20,7 +20,6 @@ exactly (math.fsum): the same seed gives the same numbers on any number of threa
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from multiprocessing.pool import ThreadPool
@@ -31,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuits import floats
 from circuits.designs import Design
+from circuits.engine.floating import default_threads
 from circuits.errors import DesignError, unknown_name
 from circuits.statistics import normal_quantile, wilson
 
@@ -365,17 +365,19 @@ def _chunks(
     plan: _Plan, measure: Callable[[NDArray[Any], NDArray[Any]], Result], threads: int | None
 ) -> Iterator[Result]:
     """The chunks' results in chunk order."""
-    starts = range(0, plan.count, CHUNK)
-    workers = min(threads or os.cpu_count() or 1, len(starts))
+    count = -(-plan.count // CHUNK)
+    workers = min(threads or default_threads(), count - 1)
 
     def one(chunk: int) -> Result:
         return measure(*plan.pairs(chunk, min(CHUNK, plan.count - chunk * CHUNK)))
 
-    if workers == 1:
-        yield from map(one, range(len(starts)))
+    # The first one alone: it builds and compiles what the others then find in caches.
+    yield one(0)
+    if workers <= 1:
+        yield from map(one, range(1, count))
         return
     with ThreadPool(workers) as pool:
-        yield from pool.imap(one, range(len(starts)))
+        yield from pool.imap(one, range(1, count))
 
 
 # What is measured of a chunk, and how chunks add up.
