@@ -35,12 +35,13 @@ class Design:
     First operand = activation (rows of the array), second = weight (columns). Fields:
 
     - `topology`: a name in TOPOLOGIES. `width`: int or (w, v); None takes the format's mantissa width.
-    - `format`: a name in floats.FORMATS or "eXmY"; None is a bare unsigned integer multiplier.
+    - `format`: a name in floats.FORMATS or "eXmY"; None is a bare integer multiplier.
     - `placement`: a cell or its name, {"columns": ...}, {"rows": ...}, {"tiles": ...} or {"grid": ...} (see Placement).
     - `ports`: which of partial product, running sum, carry drives A, B, Cin, e.g. "psc".
     - `half_adders`: "cell" keeps the full cell where an input is the constant 0, "exact" puts an exact half adder.
     - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
+    - `signed`: operands and product are two's complement; integers only, untiled (see `circuits.multipliers.frame`).
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats`; subnormals=None takes the format's default.
 
@@ -55,6 +56,7 @@ class Design:
     half_adders: str = "cell"
     final_adder: str = "exact"
     tile: int | None = None
+    signed: bool = False
     truncate_columns: int = 0
     rounding: str = "truncate"
     normalization: str = "full"
@@ -75,6 +77,7 @@ class Design:
         _choose("subnormals", self.subnormals, floats.SUBNORMALS)
         put(self, "width", _width(self.width, fmt))
         _integer("tile", self.tile, 1, min(self.shape), optional=True)
+        self._check_signed()
         _integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
         if self.name is not None and not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
@@ -85,6 +88,20 @@ class Design:
                 raise DesignError(
                     f"cells of one design must have distinct names, but two cells are named {entry.name!r}; rename one."
                 )
+
+    def _check_signed(self) -> None:
+        if not isinstance(self.signed, bool):
+            raise DesignError(f"signed must be true or false, but got {self.signed!r}; correct it.")
+        if self.signed and self.format is not None:
+            raise DesignError(
+                f"a signed design must be an integer design, because mantissas are unsigned, but got "
+                f"format={self.format!r}; set format=None and a width, or signed=False."
+            )
+        if self.signed and self.tile is not None:
+            raise DesignError(
+                f"a signed design must be untiled, because tiles are unsigned arrays, but got tile={self.tile}; "
+                f"leave tile out or set signed=False."
+            )
 
     # What follows from the fields.
 
@@ -139,13 +156,14 @@ class Design:
         return floating.multiply(self, x, w)
 
     def multiply_integers(self, x: ArrayLike, y: ArrayLike) -> NDArray[Any]:
-        """The mantissa circuit alone on unsigned integers (broadcast): x < 2^w drives the rows, y < 2^v the columns.
+        """The mantissa circuit alone on integers (broadcast): x drives the rows, y the columns.
 
-        uint64 up to 64 product bits, object integers beyond. Raises DesignError on values out of range.
+        Unsigned, 0 <= x < 2^w, 0 <= y < 2^v: uint64 up to 64 product bits, object integers beyond. Signed,
+        -2^(w-1) <= x < 2^(w-1), likewise y: int64, or object. Raises DesignError on values out of range.
         """
         from circuits.engine import integers
 
-        return integers.multiply(self.program(), x, y)
+        return integers.multiply(self.program(), x, y, signed=self.signed)
 
     def describe(self) -> dict[str, str]:
         """The exact definition, field by field, as printed above every number."""
@@ -154,7 +172,7 @@ class Design:
         return {
             "topology": self.topology,
             "width": f"{w} x {v}",
-            "format": self.format or "unsigned integer",
+            "format": self.format or ("signed integer (two's complement)" if self.signed else "unsigned integer"),
             "placement": self.placement.describe(),
             "ports (A,B,Cin)": ", ".join(_PORT_NAMES[port] for port in self.ports),
             "half adders": self.half_adders,
@@ -285,8 +303,11 @@ def _toml_key(name: str) -> str:
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
     placement = design.placement
-    # A sum of tiles can exceed w + v bits only where a tile overestimates, so never with exact cells.
-    overflow = design.tile is not None and not all(entry.is_exact for entry in placement.all_cells())
+    # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except that rows of
+    # Booth's that truncation brings below zero wrap around.
+    inexact = not all(entry.is_exact for entry in placement.all_cells())
+    wraps = design.topology == "booth" and design.truncate_columns > 0
+    overflow = design.tile is not None and (inexact or wraps)
     return multiplier(
         design.topology,
         design.shape,
@@ -295,6 +316,7 @@ def _netlist(design: Design) -> Netlist:
         half_adders=design.half_adders,
         final_adder=design.final_adder,
         tile=design.tile,
+        signed=design.signed,
         truncate_columns=design.truncate_columns,
         overflow_bit=overflow,
     )
@@ -308,7 +330,7 @@ def _program(design: Design) -> Program:
 @lru_cache(maxsize=1024)
 def _digest(design: Design) -> str:
     fmt = design.float_format
-    semantics: tuple[Any, ...] = ()
+    semantics: tuple[Any, ...] = ("signed",) if design.signed else ()
     if fmt is not None:
         shape = (fmt.exponent_bits, fmt.fraction_bits, fmt.infinity)
         semantics = (*shape, design.rounding, design.normalization, design.subnormals)
@@ -327,6 +349,7 @@ NAMED: Mapping[str, Design] = MappingProxyType(
             replace(_AXFPM, tile=4, name="axfpm_tiled"),
             replace(_AXFPM, tile=4, normalization="released", name="axfpm_released"),
             _HEAP,
+            Design(topology="booth", format="bfloat16", name="bfloat16"),
             *(Design(placement=f"ama{n}", name=f"ama{n}_array") for n in range(1, 6)),
         )
     }

@@ -38,10 +38,11 @@ class Gate:
 NOT = Gate("not", ("a",), ("y",), (0b00001111,), 2)
 BUFFER = Gate("buffer", ("a",), ("y",), (0b11110000,), 4)
 AND2 = Gate("and2", ("a", "b"), ("y",), (0b11000000,), 6)
+NAND2 = Gate("nand2", ("a", "b"), ("y",), (0b00111111,), 4)
 OR2 = Gate("or2", ("a", "b"), ("y",), (0b11111100,), 6)
 XOR2 = Gate("xor2", ("a", "b"), ("y",), (0b00111100,), 10)
 HALF_ADDER = Gate("half_adder", ("a", "b"), ("sum", "carry"), (0b00111100, 0b11000000), 16)
-GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, OR2, XOR2, HALF_ADDER)})
+GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, NAND2, OR2, XOR2, HALF_ADDER)})
 """The gates that generators draw, by name."""
 
 Component = AdderCell | Gate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from circuits.multipliers import carry_save_array, ripple_array, tiling
+from circuits.multipliers import booth, carry_save_array, dadda, ripple_array, tiling, wallace
 from circuits.multipliers.frame import PORTS, AdderAt, Frame
 from circuits.netlist import Netlist, NetlistBuilder
 
@@ -15,6 +15,9 @@ TOPOLOGIES: Mapping[str, Callable[[Frame], list[int]]] = MappingProxyType(
     {
         "ripple_array": ripple_array.generate,
         "carry_save_array": carry_save_array.generate,
+        "wallace": wallace.generate,
+        "dadda": dadda.generate,
+        "booth": booth.generate,
     }
 )
 """Generators by name."""
@@ -29,17 +32,20 @@ def multiplier(
     half_adders: str = "cell",
     final_adder: str = "exact",
     tile: int | None = None,
+    signed: bool = False,
     truncate_columns: int = 0,
     overflow_bit: bool = False,
     name: str | None = None,
 ) -> Netlist:
-    """The netlist of an unsigned multiplier: inputs `x` (w bits) and `y` (v bits), output `product`.
+    """The netlist of a multiplier: inputs `x` (w bits) and `y` (v bits), output `product`.
 
-    The product has w + v bits, one more with `overflow_bit` (tiles that overestimate; see DESIGN "Tiling").
+    Unsigned, or with `signed` two's complement (without tiles). The product has w + v bits, one more with
+    `overflow_bit` (tiles that overestimate; see DESIGN "Tiling").
     """
+    assert not (signed and tile)
     builder = NetlistBuilder(name or topology)
     x, y = builder.input("x", width[0]), builder.input("y", width[1])
-    frame = Frame(builder, x, y, adder_at, ports, half_adders, final_adder, truncate_columns)
+    frame = Frame(builder, x, y, adder_at, ports, half_adders, final_adder, truncate_columns, signed)
     if tile is None:
         product = TOPOLOGIES[topology](frame)
     else:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from circuits.multipliers.frame import Frame
-from circuits.netlist import ZERO
+from circuits.netlist import ONE, ZERO
 
 
 def generate(frame: Frame) -> list[int]:
-    """Unsigned w x v array; sums and carries move down one row, a final row resolves them (DESIGN "Arrays").
+    """w x v array; sums and carries move down one row, a final row resolves them (DESIGN "Arrays").
 
+    Signed: a one of weight 2^k (see `frame`) enters where the unsigned array has the constant 0: as the saved carry
+    c_(k-1) of row 0, into adder (1, k - 1), for k <= v; for higher k as the running sum s_v, into adder
+    (k - v + 1, v - 1), so that the one of weight 2^(w+v-1) enters the final adder's last cell.
     Returns w + v product nets; the final adder's carry out is dropped.
     """
-    w, v = len(frame.x), len(frame.y)
+    w, v = frame.width
+    ones = frame.ones()
+
+    def leftmost(i: int) -> int:
+        """s_v of the row above row i."""
+        return ONE if i + v - 1 in ones and i > 1 else ZERO
+
     sums = [frame.partial_product(0, j) for j in range(v)]
-    carries = [ZERO] * v
+    carries = [ONE if j + 1 in ones else ZERO for j in range(v)]
     product = [sums[0]]
     for i in range(1, w):
-        above = [*sums[1:], ZERO]
+        above = [*sums[1:], leftmost(i)]
         for j in range(v):
             sums[j], carries[j] = frame.add(i, j, frame.partial_product(i, j), above[j], carries[j])
         product.append(sums[0])
-    above = [*sums[1:], ZERO]
+    above = [*sums[1:], leftmost(w)]
     ripple = ZERO
     for j in range(v):
-        total, ripple = frame.add_final(j, above[j], carries[j], ripple)
+        total, ripple = frame.add_final(w + j, above[j], carries[j], ripple)
         product.append(total)
     return product

@@ -3,6 +3,11 @@
 A topology is a function `generate(frame: Frame) -> list[int]`: it returns the product's nets, least significant bit
 first. Adder (i, j) stands in row i (bit i of the first operand), column j (bit j of the second) and so in product
 column i + j.
+
+Signed multipliers other than Booth's are modified Baugh-Wooley (Baugh, Wooley, IEEE Trans. Computers C-22(12), 1973):
+partial products with exactly one of the sign bits x_(w-1), y_(v-1) are complemented, and constant ones of weight
+2^(w-1), 2^(v-1) and 2^(w+v-1) are added modulo 2^(w+v); for w = v the first two are a single one of weight 2^w. Each
+topology says where its ones enter.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from circuits.cells import EXACT, AdderCell
-from circuits.netlist import AND2, HALF_ADDER, ZERO, NetlistBuilder
+from circuits.netlist import AND2, HALF_ADDER, NAND2, NOT, ZERO, Gate, NetlistBuilder
 
 AdderAt = Callable[[int, int], AdderCell]
 """(row, column) -> the cell that stands there."""
@@ -26,7 +31,8 @@ class Frame:
 
     `x` drives the rows, `y` the columns. `adder_at` is asked with the array's own (row, column) plus `origin`, so that
     a tile of a larger array reads the larger array's grid. Ports, half-adder and final-adder policy: DESIGN "Arrays".
-    Product columns below `truncate_columns` are left out: no partial products, no adders, zeros instead.
+    Product columns below `truncate_columns` are left out: no partial products, no ones, no adders, zeros instead.
+    `signed`: both operands and the product are two's complement.
     """
 
     builder: NetlistBuilder
@@ -37,13 +43,36 @@ class Frame:
     half_adders: str
     final_adder: str
     truncate_columns: int = 0
+    signed: bool = False
     origin: tuple[int, int] = (0, 0)
 
+    @property
+    def width(self) -> tuple[int, int]:
+        """(w, v)."""
+        return len(self.x), len(self.y)
+
     def partial_product(self, i: int, j: int) -> int:
-        """pp(i, j) = x_i AND y_j."""
-        if self._truncated(i, j):
+        """pp(i, j) = x_i AND y_j; complemented where signed and exactly one of the two is a sign bit."""
+        complemented = self.signed and (i == len(self.x) - 1) != (j == len(self.y) - 1)
+        return self._product(NAND2 if complemented else AND2, i, j)
+
+    def plain_product(self, i: int, j: int) -> int:
+        """x_i AND y_j, also where signed."""
+        return self._product(AND2, i, j)
+
+    def ones(self) -> list[int]:
+        """Product columns of the constant ones of a signed multiplier (see the module's docstring)."""
+        w, v = self.width
+        if not self.signed:
+            return []
+        columns = [w, w + v - 1] if w == v else [w - 1, v - 1, w + v - 1]
+        return [k for k in columns if not self.truncated(k)]
+
+    def invert(self, net: int, column: int) -> int:
+        """NOT of a net of product column `column`, drawn in the lowest row that has that column."""
+        if self.truncated(column):
             return ZERO
-        return self.builder.add(AND2, self.x[i], self.y[j], place=self._place(i, j))[0]
+        return self.builder.add(NOT, net, place=self.place_in_column(0, column))[0]
 
     def add(self, i: int, j: int, p: int, s: int, c: int) -> tuple[int, int]:
         """(sum, carry) of adder (i, j) over partial product, running sum and carry."""
@@ -51,11 +80,41 @@ class Frame:
         a, b, cin = (values[port] for port in self.ports)
         return self._adder(i, j, a, b, cin, self.adder_at(*self._place(i, j)))
 
-    def add_final(self, j: int, s: int, c: int, ripple: int) -> tuple[int, int]:
-        """(sum, carry) of final adder j (row w), with s, c and the ripple carry on A, B and Cin."""
-        row = len(self.x)
-        cell = EXACT if self.final_adder == "exact" else self.adder_at(*self._place(row, j))
-        return self._adder(row, j, s, c, ripple, cell)
+    def add_in_column(self, row: int, column: int, p: int, s: int, c: int) -> tuple[int, int]:
+        """(sum, carry) of a cell that compresses bits of product column `column`, `row` the highest row among them.
+
+        Its place is the one of that row in that column; where the row does not reach so far left, the lowest row that
+        does: i = max(row, column - v + 1), j = column - i.
+        """
+        i, j = self._in_column(row, column)
+        return self.add(i, j, p, s, c)
+
+    def add_final(self, column: int, s: int, c: int, ripple: int) -> tuple[int, int]:
+        """(sum, carry) of the final adder's cell of product column `column`: s, c, ripple carry on A, B and Cin.
+
+        It stands where an array gives that product bit: (w, column - w), and (column, 0) for column < w.
+        """
+        i = min(column, len(self.x))
+        j = column - i
+        cell = EXACT if self.final_adder == "exact" else self.adder_at(*self._place(i, j))
+        return self._adder(i, j, s, c, ripple, cell)
+
+    def truncated(self, column: int) -> bool:
+        """Whether product column `column` (of this tile) is left out."""
+        return self._truncated(column, 0)
+
+    def place_in_column(self, row: int, column: int) -> tuple[int, int]:
+        """The place that `add_in_column` takes, in the whole array."""
+        return self._place(*self._in_column(row, column))
+
+    def _product(self, gate: Gate, i: int, j: int) -> int:
+        if self._truncated(i, j):
+            return ZERO
+        return self.builder.add(gate, self.x[i], self.y[j], place=self._place(i, j))[0]
+
+    def _in_column(self, row: int, column: int) -> tuple[int, int]:
+        i = max(row, column - len(self.y) + 1)
+        return i, column - i
 
     def _adder(self, i: int, j: int, a: int, b: int, cin: int, cell: AdderCell) -> tuple[int, int]:
         if self._truncated(i, j):

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from circuits.multipliers.frame import Frame
-from circuits.netlist import ZERO
+from circuits.netlist import ONE, ZERO
 
 
 def generate(frame: Frame) -> list[int]:
-    """Unsigned w x v array, one ripple-carry row per bit of the first operand (DESIGN "Arrays").
+    """w x v array, one ripple-carry row per bit of the first operand (DESIGN "Arrays").
 
+    Signed (see `frame`): the one of weight 2^(w-1) is the carry into adder (w-1, 0), so that the last row subtracts.
+    The one of weight 2^(v-1) is added to row 0 without a cell: s_(v-1) = x_0 AND y_(v-1), s_v its complement. The one
+    of weight 2^(w+v-1) complements the product's last bit. So also for w = v.
     Returns w + v product nets; product bit i < w is s_0 of row i, the last row's s_1..s_v are the upper bits.
     """
-    w, v = len(frame.x), len(frame.y)
-    sums = [frame.partial_product(0, j) for j in range(v)] + [ZERO]
+    w, v = frame.width
+    if frame.signed:
+        sums = [frame.plain_product(0, j) for j in range(v)]
+        sums.append(frame.invert(sums[-1], v))
+    else:
+        sums = [frame.partial_product(0, j) for j in range(v)] + [ZERO]
     product = [sums[0]]
     for i in range(1, w):
-        carry = ZERO
+        carry = ONE if frame.signed and i == w - 1 else ZERO
         row = []
         for j in range(v):
             total, carry = frame.add(i, j, frame.partial_product(i, j), sums[j + 1], carry)
             row.append(total)
         sums = [*row, carry]
         product.append(sums[0])
+    if frame.signed:
+        sums[v] = frame.invert(sums[v], w + v - 1)
     return product + sums[1:]

@@ -1,0 +1,105 @@
+"""Radix-4 modified Booth multiplier, also known as Booth-MacSorley (MacSorley, Proc. IRE 49(1), 1961)."""
+
+from __future__ import annotations
+
+from circuits.multipliers import columns
+from circuits.multipliers.columns import ONES_ROW, Bit
+from circuits.multipliers.frame import Frame
+from circuits.netlist import AND2, NOT, ONE, OR2, XOR2, ZERO, NetlistBuilder
+
+
+def generate(frame: Frame) -> list[int]:
+    """w x v multiplier: the first operand is recoded, its rows are summed by Dadda's column compression.
+
+    Digit n = -2 x_(2n+1) + x_2n + x_(2n-1), with x_(-1) = 0 and x above bit w - 1 its sign (0 if unsigned); unsigned
+    floor(w/2) + 1 digits, signed ceil(w/2). Of it one = x_2n XOR x_(2n-1), two = NOT one AND (x_(2n+1) XOR x_2n) and
+    neg = x_(2n+1). Row n, of weight 4^n, is t_j = (one AND y_j) OR (two AND y_(j-1)) for j = 0..v, with y_(-1) = 0 and
+    y_v the sign of y (0 if unsigned), complemented where neg:
+
+    - bit 0 is t_0; bits j = 1..v are t_j XOR neg, in column 2n + j (source row 2n). The one that completes the
+      complement is already added to bit 0: its carry, neg AND NOT t_0, is a bit of column 2n + 1, source row 2n + 1
+      (Yeh, Jen, IEEE Trans. Computers 49(7), 2000).
+    - The sign, bit v if signed and neg in column 2n + v + 1 if unsigned, has negative weight -2^c: its complement takes
+      its place (source row 2n) and the sum of all -2^c enters as constant ones, in the columns where -sum 2^c modulo
+      2^(w+v) has ones (source row 1). Rows without neg have no sign if unsigned.
+
+    p, s and c are the first, second and third bit that a cell takes, in the order of `columns`; places of cells:
+    `Frame.add_in_column`, `Frame.add_final`. Returns w + v product nets; carries beyond are dropped, so that rows that
+    truncated columns bring below zero wrap around.
+    """
+    w, v = frame.width
+    digits = (w + 1) // 2 if frame.signed else w // 2 + 1
+    y = [ZERO, *frame.y, frame.y[-1] if frame.signed else ZERO]  # y[j + 1] is y_j
+    made: list[list[Bit]] = [[] for _ in range(w + v)]
+    negative_weights = 0
+
+    def put(net: int, row: int, column: int) -> None:
+        if net != ZERO:
+            made[column].append(Bit(net, row))
+
+    def wanted(column: int) -> bool:
+        return column < w + v and not frame.truncated(column)
+
+    for n in range(digits):
+        row = 2 * n
+        logic = _Logic(frame.builder, frame.place_in_column(row, row))
+        low, middle, high = (_operand_bit(frame, row + k) for k in (-1, 0, 1))
+        one = logic.xor(middle, low)
+        two = logic.both(logic.invert(one), logic.xor(high, middle))
+        for j in range(v + 1):
+            carries = j == 0 and wanted(row + 1)
+            if not wanted(row + j) and not carries:
+                continue
+            logic = _Logic(frame.builder, frame.place_in_column(row, row + j))
+            magnitude = logic.either(logic.both(one, y[j + 1]), logic.both(two, y[j]))
+            if j == 0:
+                if wanted(row):
+                    put(magnitude, row, row)
+                if carries:
+                    put(logic.both(high, logic.invert(magnitude)), row + 1, row + 1)
+            elif j == v and frame.signed:
+                put(logic.invert(logic.xor(magnitude, high)), row, row + j)
+                negative_weights += 1 << row + j
+            else:
+                put(logic.xor(magnitude, high), row, row + j)
+        if not frame.signed and high != ZERO and wanted(row + v + 1):
+            logic = _Logic(frame.builder, frame.place_in_column(row, row + v + 1))
+            put(logic.invert(high), row, row + v + 1)
+            negative_weights += 1 << row + v + 1
+    for k in range(w + v):
+        if -negative_weights >> k & 1:
+            put(ONE, ONES_ROW, k)
+    return columns.sum_columns(frame, made, columns.dadda)
+
+
+def _operand_bit(frame: Frame, k: int) -> int:
+    """Bit k of the first operand, extended on both sides."""
+    if k < 0 or (k >= len(frame.x) and not frame.signed):
+        return ZERO
+    return frame.x[min(k, len(frame.x) - 1)]
+
+
+class _Logic:
+    """Gates at one place; none where an input is the constant 0 or both are the same net."""
+
+    def __init__(self, builder: NetlistBuilder, place: tuple[int, int]) -> None:
+        self._builder = builder
+        self._place = place
+
+    def invert(self, a: int) -> int:
+        return ONE if a == ZERO else self._builder.add(NOT, a, place=self._place)[0]
+
+    def both(self, a: int, b: int) -> int:
+        if ZERO in (a, b):
+            return ZERO
+        if ONE in (a, b):
+            return b if a == ONE else a
+        return self._builder.add(AND2, a, b, place=self._place)[0]
+
+    def either(self, a: int, b: int) -> int:
+        return a or b if ZERO in (a, b) else self._builder.add(OR2, a, b, place=self._place)[0]
+
+    def xor(self, a: int, b: int) -> int:
+        if a == b:
+            return ZERO
+        return a or b if ZERO in (a, b) else self._builder.add(XOR2, a, b, place=self._place)[0]

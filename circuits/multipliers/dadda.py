@@ -1,0 +1,18 @@
+"""Dadda tree multiplier (Dadda, Alta Frequenza 34, 1965)."""
+
+from __future__ import annotations
+
+from circuits.multipliers import columns
+from circuits.multipliers.frame import Frame
+
+
+def generate(frame: Frame) -> list[int]:
+    """w x v multiplier: column compression with as few cells as possible in every stage, then a ripple adder.
+
+    Each stage lowers every column, carries that arrive in it counted, to the next height of 2, 3, 4, 6, 9, 13, ...:
+    first cells of three bits, then a half-adder position where one bit is still too many; p, s and c are the first,
+    second and third bit that a cell takes, in the order of `columns`.
+    Places of cells: `Frame.add_in_column`, `Frame.add_final`. Signed: the ones of modified Baugh-Wooley are bits of
+    their columns, with source row 1. Returns w + v product nets; carries beyond are dropped.
+    """
+    return columns.sum_columns(frame, columns.partial_products(frame), columns.dadda)

@@ -1,0 +1,18 @@
+"""Wallace tree multiplier (Wallace, IEEE Trans. Electronic Computers EC-13(1), 1964), by columns."""
+
+from __future__ import annotations
+
+from circuits.multipliers import columns
+from circuits.multipliers.frame import Frame
+
+
+def generate(frame: Frame) -> list[int]:
+    """w x v multiplier: column compression with as many cells as possible in every stage, then a ripple adder.
+
+    In every stage a column's bits go through one cell for every three of them and a half-adder position for two that
+    remain; p, s and c are the first, second and third bit that a cell takes, in the order of `columns`. Wallace groups
+    whole rows by three; by columns, as here, is how the tree is usually built today.
+    Places of cells: `Frame.add_in_column`, `Frame.add_final`. Signed: the ones of modified Baugh-Wooley are bits of
+    their columns, with source row 1. Returns w + v product nets; carries beyond are dropped.
+    """
+    return columns.sum_columns(frame, columns.partial_products(frame), columns.wallace)
