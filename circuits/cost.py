@@ -121,7 +121,7 @@ def cost_report(design: Design, *, samples: int = 2048, seed: int = 0, technolog
             )
     drawn, simplified, estimated = _views(design, samples, seed, technology)
     plain = Placement.of(EXACT)
-    exact = Design(topology="ripple_array", width=design.width, format=design.format)
+    exact = Design(topology="ripple_array", width=design.width, format=design.format, signed=design.signed)
     own = replace(design, placement=plain, name=None, rounding="truncate", normalization="full", subnormals=None)
     baselines = {
         name: _baseline(base, samples, seed, technology) for name, base in zip(BASELINES, (exact, own), strict=True)

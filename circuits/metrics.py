@@ -75,7 +75,7 @@ class ErrorMetrics:
     - `method`: "sampled", "exhaustive" or "trace" (the caller's operands, all pairs, with intervals as if the pairs
       were independent draws). `distribution`: what the operands were. `samples`: pairs N; `seed`: None if none drawn.
     - `p_max`, `p_max_meaning`: the P_max of `nmed`: 1 for uniform01; 4, the supremum of the product, for mantissas in
-      [1, 2); (2^w - 1)(2^v - 1) for integers; the largest |p| met for a trace.
+      [1, 2); (2^w - 1)(2^v - 1) for integers, 2^(w + v - 2) for signed ones; the largest |p| met for a trace.
     - `med`, `bias`, `variance`: in the product's own unit (squared for the variance).
     - `mred`, `mred_ratio_of_means`: relative. Pairs with p = 0 are left out of `mred` and of the relative quantiles and
       worst case; `relative_samples` pairs remain. NaN where none does.
@@ -85,7 +85,8 @@ class ErrorMetrics:
     - `worst_case` = max |e| at operands `worst_case_at`; `worst_relative` = max |e / p| at `worst_relative_at`.
     - `quantiles`, `relative_quantiles`: probability -> quantile of |e| and |e / p| (the smallest value that at least
       that share of the pairs does not exceed), rounded to 10 significant bits (relative error at most 2^-10).
-    - `not_finite`: pairs whose result overflowed to infinity or NaN; wrong in `error_rate`, in nothing else.
+    - `not_finite`: pairs whose result overflowed to infinity or NaN; only `error_rate` takes them in, where a correctly
+      rounded product that overflows as well is no error.
 
     Intervals: normal for means (large N), Wilson for rates, the delta method for the ratio of means, and
     (fourth central moment - variance^2) / N as the variance of the variance.
@@ -137,8 +138,9 @@ def error_metrics(
     float32) or "mantissa" (uniform in [1, 2)). The exact product is that of the float32 operands, in float64 without
     rounding; a conversion into a narrower format counts as the design's error.
 
-    Integer designs: "uniform01" means uniform over all operands, "mantissa" uniform over those with the leading bit
-    set. `method` "exhaustive" evaluates all 2^(w + v) pairs (w + v <= 32), "auto" does so up to w + v = 20 bits.
+    Integer designs: "uniform01" means uniform over all operands, "mantissa" (unsigned ones) uniform over those with
+    the leading bit set. `method` "exhaustive" evaluates all 2^(w + v) pairs (w + v <= 32), "auto" does so up to
+    w + v = 20 bits.
 
     `operands=(x, w)`: the caller's own arrays (broadcast against each other; first operand = activation), for instance
     recorded from a layer; every pair is evaluated, `samples`, `distribution` and `seed` are not used.
@@ -299,31 +301,42 @@ def _float_plan(samples: int, distribution: str, seed: int) -> _Plan:
 
 def _integer_plan(design: Design, samples: int, distribution: str, seed: int, method: str) -> _Plan:
     w, v = design.shape
-    lows = (2 ** (w - 1), 2 ** (v - 1)) if distribution == "mantissa" else (0, 0)
-    name = "integers with the leading bit set" if distribution == "mantissa" else "all integers"
-    bits = w + v - 2 * (distribution == "mantissa")
-    ranges = ((float(lows[0]), 2.0**w), (float(lows[1]), 2.0**v))
-    p_max = float((2**w - 1) * (2**v - 1))
-    meaning = f"(2^{w} - 1)(2^{v} - 1), the largest product"
+    leading_one = distribution == "mantissa"
+    if design.signed and leading_one:
+        raise DesignError("distribution 'mantissa' needs unsigned operands, but got signed=True; use 'uniform01'.")
+    drawn_bits = (w - leading_one, v - leading_one)
+    if design.signed:
+        lows, p_max = (-(2 ** (w - 1)), -(2 ** (v - 1))), 2 ** (w + v - 2)
+        meaning = f"2^{w - 1} 2^{v - 1}, the largest product"
+    else:
+        lows, p_max = (2 ** (w - 1) * leading_one, 2 ** (v - 1) * leading_one), (2**w - 1) * (2**v - 1)
+        meaning = f"(2^{w} - 1)(2^{v} - 1), the largest product"
+    name = "integers with the leading bit set" if leading_one else "all integers"
+    ranges = tuple((float(low), float(low + 2**bits)) for low, bits in zip(lows, drawn_bits, strict=True))
+    dtype = np.int64 if design.signed else np.uint64
 
     def enumerated(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        index = np.arange(chunk * CHUNK, chunk * CHUNK + size, dtype=np.uint64)
-        columns = v - (distribution == "mantissa")
-        x, y = index >> np.uint64(columns), index & np.uint64(2**columns - 1)
-        return x + np.uint64(lows[0]), y + np.uint64(lows[1])
+        index = np.arange(chunk * CHUNK, chunk * CHUNK + size, dtype=dtype)
+        x, y = index >> dtype(drawn_bits[1]), index & dtype(2 ** drawn_bits[1] - 1)
+        return x + dtype(lows[0]), y + dtype(lows[1])
 
     def drawn(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
         stream = _stream(seed, chunk)
-        x = stream.integers(lows[0], 2**w - 1, size, dtype=np.uint64, endpoint=True)
-        return x, stream.integers(lows[1], 2**v - 1, size, dtype=np.uint64, endpoint=True)
+        x, y = (
+            stream.integers(low, low + 2**bits - 1, size, dtype=dtype, endpoint=True)
+            for low, bits in zip(lows, drawn_bits, strict=True)
+        )
+        return x, y
 
     if method == "exhaustive" and w + v > MAXIMUM_EXHAUSTIVE_BITS:
         raise DesignError(
             f"w + v <= {MAXIMUM_EXHAUSTIVE_BITS} must hold for method='exhaustive', but got {w} + {v}; use 'sampled'."
         )
     if method == "exhaustive" or (method == "auto" and w + v <= AUTOMATIC_EXHAUSTIVE_BITS):
-        return _Plan("exhaustive", name, 2**bits, None, p_max, meaning, ranges, enumerated)
-    return _Plan("sampled", f"uniform over {name}", samples, seed, p_max, meaning, ranges, drawn)
+        count = int(2 ** sum(drawn_bits))
+        return _Plan("exhaustive", name, count, None, float(p_max), meaning, (ranges[0], ranges[1]), enumerated)
+    uniform = f"uniform over {name}"
+    return _Plan("sampled", uniform, samples, seed, float(p_max), meaning, (ranges[0], ranges[1]), drawn)
 
 
 def _trace_plan(design: Design, operands: tuple[ArrayLike, ArrayLike]) -> _Plan:
@@ -403,14 +416,18 @@ def _errors(
     converted = exact
     rules = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
     if fmt.name != "float32" or (design.subnormals == "flush" and min(np.abs(x).min(), np.abs(w).min()) < 2.0**-126):
-        converted = floats.quantize(fmt, x, **rules).astype(np.float64) * floats.quantize(fmt, w, **rules)
+        with np.errstate(invalid="ignore"):
+            converted = floats.quantize(fmt, x, **rules).astype(np.float64) * floats.quantize(fmt, w, **rules)
     correct = round_product(fmt, converted, **rules)
     finite = np.isfinite(result)
-    return result - exact, exact, result != correct, finite
+    wrong = result != correct
+    if not finite.all():
+        wrong &= ~(np.isnan(result) & np.isnan(correct))
+    return result - exact, exact, wrong, finite
 
 
 def round_product(fmt: floats.FloatFormat, product: Reals, *, rounding: str, subnormals: str) -> Reals:
-    """Finite float64 `product` (exact) rounded once into `fmt`, as float64; see `circuits.floats` steps 4 and 5."""
+    """float64 `product` (exact, or infinity or NaN) rounded once into `fmt`, as float64: `circuits.floats` step 5."""
     drop = 52 - fmt.fraction_bits
     bits = product.view(np.int64)
     if rounding == "nearest_even":

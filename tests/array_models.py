@@ -32,7 +32,7 @@ class Lanes:
         return [int("".join(column)[::-1], 2) for column in zip(*strings, strict=True)]
 
     def add(self, tables: Tables, half_adders: str, a: Signal, b: Signal, cin: Signal) -> tuple[int, int]:
-        """(sum, carry) of a cell, or of an exact half adder where an input is 0 by construction and the policy says so."""
+        """(sum, carry) of a cell; of an exact half adder where an input is 0 by construction, if the policy says so."""
         if half_adders == "exact" and None in (a, b, cin):
             tables = EXACT
         inputs = [0 if signal is None else signal for signal in (a, b, cin)]

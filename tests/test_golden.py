@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from array_models import EXACT, products
+from array_models import EXACT, MODELS, products
 
 from circuits import CELLS, AdderCell, Design, Placement, design, error_metrics
-from circuits.multipliers import PORTS, TOPOLOGIES
+from circuits.multipliers import PORTS
 
 # FACTS 1, entries Co S for rows A B C; the AMA columns are the equations of Gupta et al., TCAD 32(1), 2013.
 FACTS_1 = """
@@ -140,7 +140,7 @@ CALIBRATION = [
     (ama(5, "ripple_array", "spc"), ".307", ".083", "0"),
     (ama(5, "carry_save_array", "psc", half_adders="exact"), ".1185", ".0278", "100"),
     (ama(4, "carry_save_array", "scp"), ".142", ".0335", "33.8"),
-    # Exact half adders in this row too: with "cell" 34.32 % are larger. Without tiles the policy makes no difference here.
+    # Exact half adders in this row too: with "cell" 34.32 % are larger. Without tiles the policy changes no number.
     (ama(4, "carry_save_array", "scp", tile=8, half_adders="exact"), ".141", ".033", "34.2"),
     (ama(4, "carry_save_array", "scp", half_adders="exact"), ".142", ".0335", "33.8"),
     (ama(1, "carry_save_array", "csp"), ".106", ".0233", "44.1"),
@@ -191,7 +191,7 @@ def policies(topology: str) -> list[dict[str, str]]:
 SHAPES = list(product(range(2, 6), repeat=2))
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize(("w", "v"), SHAPES)
 def test_arrays_equal_their_model_with_mixed_cells(topology: str, w: int, v: int) -> None:
     grid = random_grid(w, v, 0)
@@ -202,7 +202,7 @@ def test_arrays_equal_their_model_with_mixed_cells(topology: str, w: int, v: int
         assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, policy
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize("tile", [1, 2, 3, 4])
 def test_tiled_arrays_equal_their_model(topology: str, tile: int) -> None:
     for w, v in ((4, 4), (5, 4), (4, 5), (5, 5)):
@@ -214,7 +214,7 @@ def test_tiled_arrays_equal_their_model(topology: str, tile: int) -> None:
             assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize("cell", [LEFT, RIGHT, CELLS["ama5"]], ids=lambda cell: cell.name)
 def test_arrays_of_one_cell_equal_their_model(topology: str, cell: AdderCell) -> None:
     for (w, v), policy in product(((3, 5), (5, 3), (4, 4)), policies(topology)):
@@ -223,7 +223,7 @@ def test_arrays_of_one_cell_equal_their_model(topology: str, cell: AdderCell) ->
         assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize("tile", [None, 2, 3])
 def test_exact_cells_multiply(topology: str, tile: int | None) -> None:
     for w, v in SHAPES:
@@ -255,7 +255,7 @@ def test_every_policy_changes_something() -> None:
 def test_truncated_columns_read_zero_and_the_rest_keeps_its_partial_products() -> None:
     """DESIGN: the lowest product columns are left out; with exact cells the sum of the partial products that remain."""
     x, y = all_pairs(5, 4)
-    for topology, cut in product(TOPOLOGIES, range(9)):
+    for topology, cut in product(MODELS, range(9)):
         made = Design(topology=topology, format=None, width=(5, 4), truncate_columns=cut)
         expected = sum(((x >> i & 1) & (y >> j & 1)) << (i + j) for i in range(5) for j in range(4) if i + j >= cut)
         np.testing.assert_array_equal(made.multiply_integers(x, y), np.broadcast_to(expected, x.shape))

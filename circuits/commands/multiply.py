@@ -91,7 +91,8 @@ class Operand:
 class Trace:
     """Every step of one product. Bits are strings, most significant first, except where a field says otherwise.
 
-    `rows`: partial product row i, bits j = v-1..0 ("-" where truncated away), of weight 2^(i + j). `product`,
+    `rows`: partial product row i, bits j = v-1..0 ("-" where truncated away), of weight 2^(i + j); none for Booth's and
+    signed multipliers, whose partial products are not those ANDs. `product`,
     `exact_product`: the circuit's and the exact mantissa product, None where the circuit is not used. `shift`: places
     that the normaliser moves the product to the right, `raised`: what it adds to the exponent; `exponent`: the
     result's before rounding. `dropped`: bits below the fraction.
@@ -145,7 +146,8 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         bits = netlist_bits
         product = int(design.multiply_integers([left.mantissa], [right.mantissa])[0])
         exact_product = left.mantissa * right.mantissa
-        rows = tuple(_row(design, i, left.mantissa, right.mantissa) for i in range(design.shape[0]))
+        if design.topology != "booth" and not design.signed:
+            rows = tuple(_row(design, i, left.mantissa, right.mantissa) for i in range(design.shape[0]))
         if fmt is not None:
             assert left.exponent is not None
             assert right.exponent is not None
