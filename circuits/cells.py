@@ -65,6 +65,8 @@ class AdderCell:
                 raise DesignError(
                     f"{field} of cell {self.name!r} must be a number from 0 to 1e9, but got {value!r}; correct it."
                 )
+        if not isinstance(self.source, str):
+            raise DesignError(f"source of cell {self.name!r} must be text, but got {self.source!r}; quote it.")
 
     @classmethod
     def from_expressions(cls, name: str, sum: str, carry: str, **fields: Any) -> AdderCell:
@@ -169,7 +171,7 @@ def cells_from_table(table: Any, where: str) -> dict[str, AdderCell]:
             )
         fields = {key: entry[key] for key in known - {"sum", "carry"} if key in entry}
         try:
-            made = AdderCell(name, _table(entry["sum"]), _table(entry["carry"]), **fields)
+            made = AdderCell(name, _table("sum", entry["sum"]), _table("carry", entry["carry"]), **fields)
         except DesignError as error:
             raise DesignError(f"{line}: {error}") from None
         if name in CELLS:
@@ -203,10 +205,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise DesignError(f"{path} must be TOML, but: {error}; correct that line.") from None
 
 
-def _table(value: Any) -> str:
+def _table(field: str, value: Any) -> str:
     """A truth table from 8 characters or from an expression."""
-    text = str(value)
-    return text if re.fullmatch(r"[01 ]*", text) and len(text) > 1 else truth_table(text)
+    if not isinstance(value, str):
+        raise DesignError(
+            f'{field} must be text, 8 characters or an expression, but got {value!r}; quote it: "{value}".'
+        )
+    return value if re.fullmatch(r"[01 ]*", value) and len(value) > 1 else truth_table(value)
 
 
 def _brief(value: Any) -> str:

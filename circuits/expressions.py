@@ -19,6 +19,7 @@ from circuits.errors import DesignError
 _INPUTS = {"A": 0b11110000, "B": 0b11001100, "C": 0b10101010, "Cin": 0b10101010, "0": 0, "1": 0xFF}
 _TOKEN = re.compile(r"\s*(Cin|[ABC01&*|+^~!()'])")
 _MAX_LENGTH = 1000
+_MAX_DEPTH = 50
 
 
 class ExpressionError(DesignError):
@@ -49,6 +50,7 @@ class _Parser:
             self.tokens.append((match[1], match.start(1)))
             position = match.end()
         self.index = 0
+        self.depth = 0
 
     def failure(self, condition: str, position: int) -> ExpressionError:
         found = repr(self.text[position]) if position < len(self.text) else "the end"
@@ -92,12 +94,13 @@ class _Parser:
         return table
 
     def parse_not(self) -> int:
-        if self.take("~", "!"):
-            return self.parse_not() ^ 0xFF
+        inverted = 0
+        while self.take("~", "!"):
+            inverted ^= 0xFF
         table = self.parse_atom()
         while self.take("'"):
             table ^= 0xFF
-        return table
+        return table ^ inverted
 
     def parse_atom(self) -> int:
         symbol = self.peek()
@@ -106,7 +109,11 @@ class _Parser:
             return _INPUTS[symbol]
         opening = self.position()
         if self.take("("):
+            self.depth += 1
+            if self.depth > _MAX_DEPTH:
+                raise self.failure(f"parentheses must nest at most {_MAX_DEPTH} deep", opening)
             table = self.parse_or()
+            self.depth -= 1
             if not self.take(")"):
                 raise self.failure(f"the parenthesis opened at position {opening + 1} must be closed", self.position())
             return table
