@@ -1,0 +1,7 @@
+"""Studies: one module per published table or figure, and our own; `python -m studies list`.
+
+A study is a module with TITLE, SOURCE and `run(options: StudyOptions) -> StudyResult`, and one line here.
+"""
+
+STUDIES = ("table8", "throughput")
+"""Modules of this package, in the order of `run all`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -162,25 +164,30 @@ def test_products_that_stay_normal_are_recognised() -> None:
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("mode", ["normal", "full", "lanes"])
+@pytest.mark.parametrize("mode", ["normal", "full", "elementwise"])
 def test_kernels_agree_on_every_vector_width(bits: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows go through the elementwise kernel, many through the matrix kernel of their range."""
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
     entry = SETTINGS[3]
-    original = float_kernel.matmul_kernel
-    used = []
+    used = set()
 
-    def narrow(settings: float_kernel.KernelSettings, chosen: str) -> object:
-        used.append(chosen)
-        return original(settings, chosen, bits)
+    def matmul_kernel(settings: float_kernel.KernelSettings, range_mode: str) -> Any:
+        used.add(range_mode)
+        return float_kernel.matmul_kernel(settings, range_mode, bits)
 
-    monkeypatch.setattr(floating, "matmul_kernel", narrow)
+    def multiply_kernel(settings: float_kernel.KernelSettings) -> Any:
+        used.add("elementwise")
+        return float_kernel.multiply_kernel(settings, bits)
+
     rng = np.random.default_rng(23)
-    rows = 5 if mode == "lanes" else 600
-    x = rng.normal(size=(rows, 20)).astype(np.float32)
-    w = (rng.normal(size=(20, 4)) * (1e38 if mode == "full" else 1)).astype(np.float32)
-    assert same(matmul(entry, x, w), accumulated(entry, x, w)).all()
-    assert used == [mode]
+    x = rng.normal(size=(5 if mode == "elementwise" else 600, 20)).astype(np.float32)
+    w = (rng.normal(size=(20, 21)) * (1e37 if mode == "full" else 1)).astype(np.float32)
+    expected = accumulated(entry, x, w)
+    monkeypatch.setattr(floating, "matmul_kernel", matmul_kernel)
+    monkeypatch.setattr(floating, "multiply_kernel", multiply_kernel)
+    assert same(matmul(entry, x, w), expected).all()
+    assert used == {mode}
 
 
 def test_empty_and_scalar_operands() -> None:

@@ -70,13 +70,14 @@ class _Emitter:
         first = self.f.op(f"insertelement {vector} poison, {kind} {scalar}, i32 0")
         return self.f.op(f"shufflevector {vector} {first}, {vector} poison, <{self.lanes} x i32> zeroinitializer")
 
-    def load(self, base: str, index: int, stride: int, part: str, kind: str | None = None) -> str:
-        address = self.f.offset(self.f.offset(base, part), index * stride)
-        return self.f.op(f"load {kind or self.v}, ptr {address}, align 16")
+    def load(self, base: str, index: int, part: str, kind: str | None = None) -> str:
+        """Vector `part` of the 64 bytes number `index` at `base`: a plane or a word register; any alignment will do."""
+        address = self.f.offset(self.f.offset(base, part), index * PLANE_BYTES)
+        return self.f.op(f"load {kind or self.v}, ptr {address}, align 4")
 
-    def store(self, value: str, base: str, index: int, stride: int, part: str, kind: str | None = None) -> None:
-        address = self.f.offset(self.f.offset(base, part), index * stride)
-        self.f.do(f"store {kind or self.v} {value}, ptr {address}, align 16")
+    def store(self, value: str, base: str, index: int, part: str, kind: str | None = None) -> None:
+        address = self.f.offset(self.f.offset(base, part), index * PLANE_BYTES)
+        self.f.do(f"store {kind or self.v} {value}, ptr {address}, align 4")
 
     # Planes that may be the constant 0.
 
@@ -122,7 +123,7 @@ def _emit_pack(e: _Emitter, source: str, planes: str, words: str, *, exponents: 
     with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
         rows: list[Plane] = []
         for b in range(32):
-            word = e.load(source, b, PLANE_BYTES, part)
+            word = e.load(source, b, part)
             exponent = e.f.op(f"and {e.v} {word}, {e.splat(0x7F800000)}")
             zero = e.f.op(f"icmp eq {e.v} {exponent}, zeroinitializer")
             if exponents:
@@ -132,12 +133,12 @@ def _emit_pack(e: _Emitter, source: str, planes: str, words: str, *, exponents: 
             else:
                 sign = e.f.op(f"and {e.v} {word}, {e.splat(0x80000000)}")
                 packed = e.f.op(f"select {e.mask} {zero}, {e.v} {sign}, {e.v} {word}")
-            e.store(packed, words, b, PLANE_BYTES, part)
+            e.store(packed, words, b, part)
             fraction = e.f.op(f"and {e.v} {word}, {e.splat((1 << FRACTION) - 1)}")
             rows.append(e.f.op(f"or {e.v} {fraction}, {e.splat(1 << FRACTION)}"))
         for p, row in enumerate(e.transpose(rows)[:WIDTH]):
             assert row is not None
-            e.store(row, planes, p, PLANE_BYTES, part)
+            e.store(row, planes, p, part)
 
 
 def _emit_words(e: _Emitter, settings: KernelSettings, product: str, part: str) -> list[str]:
@@ -145,7 +146,7 @@ def _emit_words(e: _Emitter, settings: KernelSettings, product: str, part: str) 
     top, shifts = 2 * WIDTH - 1, settings.product_bits - (2 * WIDTH - 1) + 1
 
     def bit(index: int) -> str:
-        return e.load(product, index - settings.lowest, PLANE_BYTES, part)
+        return e.load(product, index - settings.lowest, part)
 
     leads = [bit(top + k) for k in range(shifts - 1)]
 
@@ -186,13 +187,19 @@ def _emit_words(e: _Emitter, settings: KernelSettings, product: str, part: str) 
     return words
 
 
-def _emit_normal_products(e: _Emitter, words: list[str], x_words: str, w_exponent: str, part: str) -> list[str]:
-    """Float32 products where none can leave the normal range."""
+def _emit_normal_products(
+    e: _Emitter, words: list[str], x_exponents: str, w: str | None, w_words: str | None, part: str
+) -> list[str]:
+    """Float32 products where none can leave the normal range, zeros unsigned: for sums.
+
+    `x_exponents`: packed with exponents=True; `w`: the weight's sign and exponent in every lane.
+    """
+    assert w_words is None
     products = []
     for b, word in enumerate(words):
-        x = e.load(x_words, b, PLANE_BYTES, part)
+        x = e.load(x_exponents, b, part)
         zero = e.f.op(f"icmp eq {e.v} {x}, {e.splat(_ZERO_LANE)}")
-        exponent = e.f.op(f"add {e.v} {x}, {w_exponent}")
+        exponent = e.f.op(f"add {e.v} {x}, {w}")
         total = e.f.op(f"add {e.v} {word}, {exponent}")
         kept = e.f.op(f"select {e.mask} {zero}, {e.v} zeroinitializer, {e.v} {total}")
         products.append(e.f.op(f"bitcast {e.v} {kept} to {e.vf}"))
@@ -200,7 +207,7 @@ def _emit_normal_products(e: _Emitter, words: list[str], x_words: str, w_exponen
 
 
 def _emit_full_products(
-    e: _Emitter, words: list[str], x_words: str, w: str | None, w_words: str, part: str
+    e: _Emitter, words: list[str], x_words: str, w: str | None, w_words: str | None, part: str
 ) -> list[str]:
     """Float32 products of flushed operands in the semantics of `circuits.floats` with subnormals flushed.
 
@@ -209,8 +216,8 @@ def _emit_full_products(
     products = []
     infinity = e.splat(0x7F800000)
     for b, word in enumerate(words):
-        x = e.load(x_words, b, PLANE_BYTES, part)
-        y = w or e.load(w_words, b, PLANE_BYTES, part)
+        x = e.load(x_words, b, part)
+        y = w or e.load(str(w_words), b, part)
         x_exponent = e.f.op(f"lshr {e.v} {e.f.op(f'and {e.v} {x}, {infinity}')}, {e.splat(FRACTION)}")
         y_exponent = e.f.op(f"lshr {e.v} {e.f.op(f'and {e.v} {y}, {infinity}')}, {e.splat(FRACTION)}")
         raised = e.f.op(f"lshr {e.v} {word}, {e.splat(FRACTION)}")
@@ -246,8 +253,8 @@ def _emit_gather(f: Function, source: str, offsets: str, offset: str, words: str
 
 def _emit_accumulate(e: _Emitter, products: list[str], accumulator: str, part: str) -> None:
     for b, product in enumerate(products):
-        before = e.load(accumulator, b, PLANE_BYTES, part, e.vf)
-        e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, PLANE_BYTES, part, e.vf)
+        before = e.load(accumulator, b, part, e.vf)
+        e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, part, e.vf)
 
 
 # Scratch: packed x of one chunk, planes of w, planes of the product, gathered words, packed words of w.
@@ -265,7 +272,7 @@ def scratch_bytes(columns: int) -> int:
 
 
 def multiply_ir(settings: KernelSettings, target: Target) -> str:
-    """@kernel(gates, x, w, out, blocks, scratch): elementwise float32 products, 512 a block, all lanes full range."""
+    """@kernel(gates, x, w, out, blocks, scratch): elementwise float32 products, 512 a block, full range."""
     f = Function("kernel", "ptr %gates, ptr %x, ptr %w, ptr %out, i64 %blocks, ptr %scratch")
     e = _Emitter(f, target)
     w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
@@ -279,29 +286,50 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
         with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
             words = _emit_words(e, settings, product, part)
             for b, value in enumerate(_emit_full_products(e, words, x_words, None, w_words, part)):
-                e.store(value, out, b, PLANE_BYTES, part, e.vf)
+                e.store(value, out, b, part, e.vf)
+    return f.text()
+
+
+def sums_ir() -> str:
+    """@kernel(products, sums, rows, depth): sums[r] = +0 + products[r depth] + products[r depth + 1] + ..., in order.
+
+    Sixteen rows side by side keep the additions of one row apart.
+    """
+    f = Function("kernel", "ptr %products, ptr %sums, i64 %rows, i64 %depth")
+    whole = f.op("and i64 %rows, -16")
+    for side_by_side, first, last in ((16, "0", whole), (1, whole, "%rows")):
+        with f.loop(last, first, side_by_side) as row:
+            sums = [f.element("%sums", "float", f.op(f"add i64 {row}, {i}")) for i in range(side_by_side)]
+            starts = [
+                f.element("%products", "float", f.op(f"mul i64 {f.op(f'add i64 {row}, {i}')}, %depth"))
+                for i in range(side_by_side)
+            ]
+            for address in sums:
+                f.do(f"store float 0.0, ptr {address}")
+            with f.loop("%depth") as k:
+                for address, start in zip(sums, starts, strict=True):
+                    term = f.op(f"load float, ptr {f.element(start, 'float', k)}")
+                    before = f.op(f"load float, ptr {address}")
+                    f.do(f"store float {f.op(f'fadd float {before}, {term}')}, ptr {address}")
     return f.text()
 
 
 def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
     """The matmul kernel over blocks of 512 lanes.
 
-    @kernel(gates, x, x_at, x_step, w, w_at, depth, columns, out, out_at, out_step, lanes, scratch):
-    out[out_at[lane] + n out_step] = sum over k < depth, ascending, of x[x_at[lane] + x_step[k]] * weight for the lanes
-    0 <= lane < lanes (x_at, w_at and out_at int64, readable up to the next multiple of 512). `mode`:
-
-    - "normal", "full": the weight is w[n depth + k] in all lanes, n < columns; the operands' range as in the module's
-      docstring.
-    - "lanes": the weight is w[w_at[lane] + k], full range, columns = 1.
+    @kernel(gates, x, x_at, x_step, w, depth, columns, out, out_at, out_step, lanes, scratch):
+    out[out_at[lane] + n out_step] = sum over k < depth, ascending, of x[x_at[lane] + x_step[k]] * w[n depth + k] for
+    0 <= lane < lanes, 0 <= n < columns (x_at and out_at int64, readable up to the next multiple of 512). `mode` is
+    the operands' range, "normal" or "full".
     """
     f = Function(
         "kernel",
-        "ptr %gates, ptr %x, ptr %x_at, ptr %x_step, ptr %w, ptr %w_at, i64 %depth, i64 %columns, "
+        "ptr %gates, ptr %x, ptr %x_at, ptr %x_step, ptr %w, i64 %depth, i64 %columns, "
         "ptr %out, ptr %out_at, i64 %out_step, i64 %lanes, ptr %scratch",
     )
     e = _Emitter(f, target)
     w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
-    gathered, w_words = f.offset("%scratch", _GATHER_AT), f.offset("%scratch", _W_WORDS_AT)
+    gathered = f.offset("%scratch", _GATHER_AT)
     accumulators = f.offset("%scratch", _ACCUMULATORS_AT)
 
     def shorter(rest: str, most: int) -> str:
@@ -325,33 +353,23 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
                     planes = f.offset("%scratch", f.op(f"mul i64 {k}, {_X_BYTES}"))
                     x_words = f.offset(planes, WIDTH * PLANE_BYTES)
 
-                    def add_products(w: str | None, planes: str = planes, x_words: str = x_words) -> None:
+                    def add_products(w: str, planes: str = planes, x_words: str = x_words) -> None:
                         f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
+                        emit_products = _emit_normal_products if mode == "normal" else _emit_full_products
                         with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
                             words = _emit_words(e, settings, product, part)
-                            if mode == "normal":
-                                assert w is not None
-                                products = _emit_normal_products(e, words, x_words, w, part)
-                            else:
-                                products = _emit_full_products(e, words, x_words, w, w_words, part)
-                            _emit_accumulate(e, products, sums, part)
+                            _emit_accumulate(e, emit_products(e, words, x_words, w, None, part), sums, part)
 
-                    if mode == "lanes":
-                        w_at = f.element("%w_at", "i64", first_lane)
-                        _emit_gather(f, "%w", w_at, f.op(f"add i64 {chunk}, {k}"), gathered)
-                        _emit_pack(e, gathered, w_planes, w_words, exponents=False)
-                        add_products(None)
-                    else:
-                        weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
-                        zero = f.op(f"icmp eq i32 {f.op(f'and i32 {weight}, {0x7F800000}')}, 0")
-                        if mode == "normal":
-                            with f.when(f.op(f"xor i1 {zero}, true")):
-                                _emit_weight_planes(e, weight, w_planes)
-                                add_products(e.broadcast(f.op(f"and i32 {weight}, {0xFF800000 - (1 << 32)}")))
-                        else:
+                    weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
+                    zero = f.op(f"icmp eq i32 {f.op(f'and i32 {weight}, {0x7F800000}')}, 0")
+                    if mode == "normal":
+                        with f.when(f.op(f"xor i1 {zero}, true")):
                             _emit_weight_planes(e, weight, w_planes)
-                            sign = f.op(f"and i32 {weight}, {-(1 << 31)}")
-                            add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))
+                            add_products(e.broadcast(f.op(f"and i32 {weight}, {0xFF800000 - (1 << 32)}")))
+                    else:
+                        _emit_weight_planes(e, weight, w_planes)
+                        sign = f.op(f"and i32 {weight}, {-(1 << 31)}")
+                        add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))
         valid = shorter(f.op(f"sub i64 %lanes, {first_lane}"), BLOCK)
         out_at = f.element("%out_at", "i64", first_lane)
         with f.loop("%columns") as n:
@@ -396,4 +414,11 @@ def matmul_kernel(settings: KernelSettings, mode: str, vector_bits: int | None =
     target = Target.host(vector_bits)
     p, n = ctypes.c_void_p, ctypes.c_int64
     library = load(matmul_ir(settings, target, mode), target)
-    return library.function("kernel", p, p, p, p, p, p, n, n, p, p, n, n, p)
+    return library.function("kernel", p, p, p, p, p, n, n, p, p, n, n, p)
+
+
+@lru_cache(maxsize=1)
+def sums_kernel() -> Any:
+    """The compiled kernel of `sums_ir`, a ctypes function."""
+    pointer = ctypes.c_void_p
+    return load(sums_ir(), Target.host()).function("kernel", pointer, pointer, ctypes.c_int64, ctypes.c_int64)

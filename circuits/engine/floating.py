@@ -21,6 +21,7 @@ from circuits.engine.float_kernel import (
     matmul_kernel,
     multiply_kernel,
     scratch_bytes,
+    sums_kernel,
 )
 from circuits.errors import DesignError
 from circuits.program import restrict
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
 _BLOCKS_A_TASK = 4
+_PRODUCTS_A_TASK = 1 << 16  # of matrices with few rows: 256 KB each of operands and products
 
 
 def has_kernel(design: Design) -> bool:
@@ -53,24 +55,25 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
             subnormals=str(design.subnormals),
         )
     left, right = np.broadcast_arrays(_float32(x, "x"), _float32(w, "w"))
+    shape = left.shape
+    left, right = np.ascontiguousarray(left).reshape(-1), np.ascontiguousarray(right).reshape(-1)
+    out = np.empty(left.size, dtype=np.float32)
     settings, gates = _kernel_parts(design)
     kernel = multiply_kernel(settings)
-    blocks = -(-left.size // BLOCK)
-    operands = aligned_empty((2, blocks * BLOCK), np.float32)
-    operands[:, left.size :] = 0
-    operands[0, : left.size] = left.ravel()
-    operands[1, : left.size] = right.ravel()
-    out = aligned_empty((blocks * BLOCK,), np.float32)
-    scratch = aligned_empty((scratch_bytes(0),), np.uint8)
-    kernel(
-        gates.gates_address,
-        operands[0].ctypes.data,
-        operands[1].ctypes.data,
-        out.ctypes.data,
-        blocks,
-        scratch.ctypes.data,
-    )
-    return out[: left.size].reshape(left.shape)
+    scratch = _scratch(0)
+
+    def run(x: Array, w: Array, out: Array) -> None:
+        addresses = (array.ctypes.data for array in (x, w, out))
+        kernel(gates.gates_address, *addresses, x.size // BLOCK, scratch.ctypes.data)
+
+    run(left, right, out)
+    if rest := left.size % BLOCK:
+        tail = np.zeros((3, BLOCK), dtype=np.float32)
+        tail[0, :rest] = left[-rest:]
+        tail[1, :rest] = right[-rest:]
+        run(*tail)
+        out[-rest:] = tail[2, :rest]
+    return out.reshape(shape)
 
 
 def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
@@ -117,7 +120,7 @@ def gathered_matmul(
 
     out.flat[out_at[m] + n out_step] = sum over k, ascending, of x.flat[x_at[m] + x_step[k]] * w[n, k].
 
-    `x`, `w` [N, K] and `out` are C-contiguous float32. Lanes run over m, and over (n, m) where m alone fills few.
+    `x`, `w` [N, K] and `out` are C-contiguous float32. Lanes run over m, and over (k, n, m) where m alone fills few.
     """
     columns, depth = w.shape
     rows = len(x_at)
@@ -126,19 +129,12 @@ def gathered_matmul(
         return
     if not rows or not columns:
         return
+    if -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK):
+        _narrow_matmul(design, x, x_at, x_step, w, out, out_at, out_step, threads)
+        return
     settings, gates = _kernel_parts(design)
     x_step = np.ascontiguousarray(x_step, dtype=np.int64)
-    w_at = np.zeros(0, dtype=np.int64)
-    if -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK):
-        # Few rows leave most lanes of a block idle: lanes run over all (n, m) and each has its own weight.
-        mode = "lanes"
-        w_at = np.repeat(np.arange(columns, dtype=np.int64) * depth, rows)
-        x_at = np.tile(x_at, columns)
-        out_at = (np.arange(columns, dtype=np.int64)[:, None] * out_step + out_at).ravel()
-        rows, columns, out_step = rows * columns, 1, 0
-        w_at = _padded(w_at)
-    else:
-        mode = "normal" if _products_stay_normal(x, w) else "full"
+    mode = "normal" if _products_stay_normal(x, w) else "full"
     kernel = matmul_kernel(settings, mode)
     x_at, out_at = _padded(x_at), _padded(out_at)
 
@@ -151,17 +147,20 @@ def gathered_matmul(
             x_at.ctypes.data + 8 * first_row,
             x_step.ctypes.data,
             w.ctypes.data + 4 * depth * first_column,
-            w_at.ctypes.data + 8 * first_row if mode == "lanes" else 0,
             depth,
             count,
             out.ctypes.data + 4 * out_step * first_column,
             out_at.ctypes.data + 8 * first_row,
             out_step,
-            min(rows - first_row, _BLOCKS_A_TASK * BLOCK),
+            min(rows - first_row, rows_a_task),
             scratch.ctypes.data,
         )
 
-    tasks = [(m, n) for m in range(0, rows, _BLOCKS_A_TASK * BLOCK) for n in range(0, columns, _COLUMNS_A_CALL)]
+    # At least four tasks a thread where the rows allow it, so that no thread waits long for the last.
+    threads = threads or default_threads()
+    blocks = -(-rows // BLOCK)
+    rows_a_task = min(max(1, blocks // (4 * threads)), _BLOCKS_A_TASK) * BLOCK
+    tasks = [(m, n) for m in range(0, rows, rows_a_task) for n in range(0, columns, _COLUMNS_A_CALL)]
     run_tasks(task, tasks, threads)
 
 
@@ -209,17 +208,51 @@ def _products_stay_normal(x: Array, w: Array) -> bool:
     """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed (zeros aside)."""
     exponents = []
     for values in (x, w):
-        bits = values.ravel().view(np.uint32) & np.uint32(0x7F800000)
-        low = int(bits[bits > 0].min(initial=np.uint32(0x7F800000))) >> FRACTION
-        exponents.append((low, int(bits.max(initial=np.uint32(0))) >> FRACTION))
+        magnitudes = values.reshape(-1).view(np.uint32) << np.uint32(1)
+        highest = int(magnitudes.max(initial=np.uint32(0))) >> (FRACTION + 1)
+        magnitudes -= np.uint32(1)  # zeros become the largest
+        lowest = int(magnitudes.min(initial=np.uint32(0xFFFFFFFF))) + 1 >> (FRACTION + 1)
+        exponents.append((lowest, highest))
     (x_low, x_high), (w_low, w_high) = exponents
     # The normaliser and the rounding add at most 3 to the exponent.
-    return x_high < 255 and w_high < 255 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
+    return min(x_low, w_low) >= 1 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
 
 
 def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """int64, contiguous, repeated up to a whole number of blocks."""
     return np.pad(np.asarray(offsets, dtype=np.int64), (0, -len(offsets) % BLOCK), mode="edge")
+
+
+def _narrow_matmul(
+    design: Design,
+    x: Array,
+    x_at: NDArray[np.int64],
+    x_step: NDArray[np.int64],
+    w: Array,
+    out: Array,
+    out_at: NDArray[np.int64],
+    out_step: int,
+    threads: int | None,
+) -> None:
+    """The same product for few rows: lanes run over (n, k) too, and the sums follow."""
+    columns, depth = w.shape
+    if not depth:
+        out.reshape(-1)[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = 0
+        return
+    add = sums_kernel()
+    at_once = max(1, min(_PRODUCTS_A_TASK // depth, columns))
+    _kernel_parts(design)  # compiled before the threads start
+
+    def task(row: int, first: int) -> None:
+        weights = w[first : first + at_once]
+        activations = x.reshape(-1)[x_at[row] + x_step]
+        products = multiply(design, activations, weights)
+        sums = np.empty(len(weights), dtype=np.float32)
+        add(products.ctypes.data, sums.ctypes.data, len(weights), depth)
+        out.reshape(-1)[out_at[row] + np.arange(first, first + len(weights)) * out_step] = sums
+
+    tasks = [(row, first) for row in range(len(x_at)) for first in range(0, columns, at_once)]
+    run_tasks(task, tasks, threads)
 
 
 def _reference_matmul(

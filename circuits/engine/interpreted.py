@@ -6,7 +6,7 @@ registers of 32 words, stays in the first- and second-level cache. Truth tables 
 
     f = k0 ^ c k1 ^ b (k2 ^ c k3) ^ a (k4 ^ c k5 ^ b (k6 ^ c k7)),    k all ones or all zeros,
 
-seven and-xor pairs, which LLVM turns into seven `vpternlog` on AVX-512; the commonest functions have cases of their own.
+seven and-xor pairs, which LLVM turns into seven `vpternlog` on AVX-512; the commonest functions have their own cases.
 """
 
 from __future__ import annotations

@@ -86,11 +86,18 @@ def load(ir: str, target: Target) -> Library:
     key = hashlib.sha256(f"{versions}\n{ir}".encode()).hexdigest()
     code = _read_cached(key)
     if code is None:
-        module = llvm.parse_assembly(ir)
-        module.verify()
-        code = _machine(target).emit_object(module)
+        code = object_code(ir, target)
         _write_cached(key, code)
     return Library(code, target)
+
+
+def object_code(ir: str, target: Target) -> bytes:
+    """The object file of an IR module, compiled anew."""
+    _initialise()
+    module = llvm.parse_assembly(ir)
+    module.verify()
+    code: bytes = _machine(target).emit_object(module)
+    return code
 
 
 def cache_folder() -> Path:

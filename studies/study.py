@@ -1,0 +1,114 @@
+"""What every study shares: options, rows of published and measured numbers, a verdict, and how they are shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from circuits.cli import console, table
+from cnn_eval.files import write_atomically
+
+LEVELS = ("quick", "default", "full")
+VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured")
+"""The last for studies of our own, which have no published number."""
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """`level`: quick (<= 90 s on 2 cores, embedded data), default (<= 15 minutes) or full (fetched data, from
+    `folder` or the user's cache)."""
+
+    level: str = "default"
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number: `published` (None where the paper has none) beside `measured`, with its 95 % interval if sampled."""
+
+    subject: str
+    quantity: str
+    measured: float
+    published: float | None = None
+    interval: tuple[float, float] | None = None
+    unit: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study's rows and verdict. `settings`: all that the numbers depend on."""
+
+    name: str
+    title: str
+    source: str
+    rows: Sequence[Row]
+    verdict: str
+    reason: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.verdict in VERDICTS
+
+    def to_json(self) -> str:
+        """The whole result with the machine's description."""
+        return json.dumps({**asdict(self), "machine": machine()}, indent=2) + "\n"
+
+    def to_csv(self) -> str:
+        """The rows."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["subject", "quantity", "published", "measured", "low", "high", "unit", "remark"])
+        for row in self.rows:
+            low, high = row.interval or ("", "")
+            published = "" if row.published is None else row.published
+            writer.writerow([row.subject, row.quantity, published, row.measured, low, high, row.unit, row.remark])
+        return text.getvalue()
+
+    def save(self, folder: Path) -> None:
+        """NAME.json and NAME.csv in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / f"{self.name}.json", self.to_json().encode())
+        write_atomically(folder / f"{self.name}.csv", self.to_csv().encode())
+
+    def print(self) -> None:
+        """The table, the verdict and its reason."""
+        shown = {name for name in ("published", "interval", "remark") if any(getattr(row, name) for row in self.rows)}
+        columns = {"subject": "", "quantity": "quantity", "published": "published", "measured": "measured"}
+        columns |= {"interval": "95 % interval", "unit": "unit", "remark": "remark"}
+        kept = [name for name in columns if name in shown or name not in ("published", "interval", "remark")]
+        made = table(*(columns[name] for name in kept), right=("published", "measured", "95 % interval"))
+        last = None
+        for row in self.rows:
+            cells = {
+                "subject": "" if row.subject == last else row.subject,
+                "quantity": row.quantity,
+                "published": "" if row.published is None else f"{row.published:.4g}",
+                "measured": f"{row.measured:.4g}",
+                "interval": "" if row.interval is None else " .. ".join(f"{end:.4g}" for end in row.interval),
+                "unit": row.unit,
+                "remark": row.remark,
+            }
+            made.add_row(*(cells[name] for name in kept))
+            last = row.subject
+        print(f"{self.name}: {self.title} ({self.source})")
+        console().print(made)
+        print(f"{self.verdict}: {self.reason}\n")
+
+
+def machine() -> str:
+    """The processor's name, the operating system and Python, in one line."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
