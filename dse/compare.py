@@ -1,0 +1,209 @@
+"""The comparison, `python -m dse.compare A B ...`: definitions, error, cost, accuracy and transfer side by side."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
+from circuits.designs import NAMED, Design, find_design
+from dse.evaluation import Evaluator, Failure, measure
+from dse.executor import Executor, available_cpus
+from dse.progress import Reporter
+from dse.scorers import EMBEDDED_IMAGES, SCORERS, TECHNOLOGY, Scores, Settings
+from dse.store import Store
+from dse.table import Row, cost_note
+
+__all__ = ["compare", "main"]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the comparison: its heading, and the text for a design."""
+
+    heading: str
+    text: Callable[[Scores], str]
+
+
+def compare(designs: Sequence[Design], *, settings: Settings, workers: int = 1, progress: bool = False) -> list[Row]:
+    """Every design with all scores, in order, by the scorers of the search. ValueError when one cannot be scored."""
+    distinct = list({design.cost_digest: design for design in designs}.values())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store(Path(folder) / "store.sqlite") as store,
+        Reporter(enabled=progress) as reporter,
+        Executor(measure, min(workers, len(distinct))) as executor,
+    ):
+        reporter.stage("designs scored", len(distinct))
+        evaluator = Evaluator(store, executor, settings)
+        found = dict(
+            zip(
+                (design.cost_digest for design in distinct),
+                evaluator.score(distinct, tuple(SCORERS.values()), reporter.advance),
+                strict=True,
+            )
+        )
+    rows = []
+    for design in designs:
+        scores = found[design.cost_digest]
+        if isinstance(scores, Failure):
+            raise ValueError(f"{design.label} must be scored, but: {scores.reason}")
+        rows.append(Row(design, scores))
+    return rows
+
+
+def _ratios(name: str) -> Callable[[Scores], str]:
+    def text(scores: Scores) -> str:
+        return f"{_number(scores[f'{name}_to_exact'], '.2f')} / {_number(scores[f'{name}_to_own_topology'], '.2f')}"
+
+    return text
+
+
+def _interval(name: str, spec: str) -> Callable[[Scores], str]:
+    def text(scores: Scores) -> str:
+        value, low, high = (_number(scores[key], spec) for key in (name, f"{name}_low", f"{name}_high"))
+        return f"{value} ({low} to {high})"
+
+    return text
+
+
+def _transfer(name: str) -> Callable[[Scores], str]:
+    def text(scores: Scores) -> str:
+        counts = f"{scores[f'transfer_{name}_fooled']:.0f} of {scores[f'transfer_{name}_eligible']:.0f}"
+        return f"{_interval(f'transfer_{name}', '.1f')(scores)}\n{counts}"
+
+    return text
+
+
+def _number(value: float, spec: str) -> str:
+    if math.isnan(value):
+        return "-"
+    text = format(value, spec)
+    return format(value, ".1e") if value and not float(text.replace(",", "")) else text
+
+
+def _lines(settings: Settings) -> list[_Line | str]:
+    """The comparison from top to bottom; a string is a heading of its own."""
+    lines: list[_Line | str] = [
+        f"error: {settings.samples:,} operand pairs uniform in [0, 1] (95 % interval)",
+        _Line("NMED (P_max = 1)", _interval("nmed", ".4f")),
+        _Line("MRED", _interval("mred", ".4f")),
+        _Line("results larger than exact, %", lambda scores: _number(scores["larger"], ".1f")),
+        f"cost: {cost_note()}",
+        _Line("transistors as drawn", lambda scores: _number(scores["transistors"], ",.0f")),
+    ]
+    for name in ("energy", "delay"):
+        lines.append(_Line(name, lambda scores, name=name: _number(scores[name], ",.0f")))  # type: ignore[misc]
+        lines.append(_Line("  over exact / exact cells in own topology", _ratios(name)))
+    lines += [
+        f"accuracy: {settings.model}, {settings.images:,} {settings.dataset} test images (95 % interval)",
+        _Line("accuracy, %", _interval("accuracy", ".2f")),
+        _Line("loss against exact products, pp", lambda scores: _number(scores["accuracy_loss"], ".2f")),
+        _Line(
+            "images lost / gained",
+            lambda scores: f"{scores['images_lost']:.0f} / {scores['images_gained']:.0f}",
+        ),
+        "transfer: stored examples that fool the exact network and also this one, % (95 % interval)",
+        *(_Line(name, _transfer(name)) for name in settings.examples),
+    ]
+    return lines
+
+
+def _print_table(rows: Sequence[Row], settings: Settings) -> None:
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    made.add_column("", overflow="fold")
+    for row in rows:
+        made.add_column(row.name, overflow="fold")
+    definitions = [row.design.describe() for row in rows]
+    for key in definitions[0]:
+        made.add_row(key, *(definition[key].replace("; ", "\n") for definition in definitions))
+    notes = []
+    for line in _lines(settings):
+        if isinstance(line, str):
+            made.add_section()
+            title, _, what = line.partition(": ")
+            made.add_row(title.upper(), *[""] * len(rows))
+            notes.append(f"{title}: {what}.")
+        else:
+            made.add_row(line.heading, *(line.text(row.scores) for row in rows))
+    screen = console()
+    screen.print(made)
+    screen.print()
+    for note in notes:
+        screen.print(note)
+
+
+def _data(row: Row) -> dict[str, Any]:
+    """JSON-ready."""
+    return {
+        "design": row.name,
+        "digest": row.design.digest,
+        "cost_digest": row.design.cost_digest,
+        "definition": row.design.describe(),
+        "cost_note": TECHNOLOGY.note,
+        "units": {column.name: column.unit for scorer in SCORERS.values() for column in scorer.columns},
+        "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    default = Settings()
+    parser = Parser(
+        prog="python -m dse.compare",
+        description="Prints designs side by side: definition, error, cost, accuracy and transfer.",
+    )
+    parser.add_argument(
+        "designs", nargs="+", metavar="DESIGN", help=f"named design ({', '.join(NAMED)}) or the path of a .toml file"
+    )
+    parser.add_argument(
+        "--images",
+        type=integer(1, EMBEDDED_IMAGES),
+        default=default.images,
+        help=f"test images that accuracy is measured on, at most {EMBEDDED_IMAGES}",
+    )
+    parser.add_argument(
+        "--workers",
+        type=integer(1, 1024),
+        help="processes that score designs; never changes the result (default: one for each CPU)",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to print")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    designs = [find_design(text) for text in arguments.designs]
+    settings = Settings(images=arguments.images)
+    rows = compare(designs, settings=settings, workers=arguments.workers or available_cpus(), progress=True)
+    if arguments.format == "json":
+        print_json([_data(row) for row in rows])
+    elif arguments.format == "csv":
+        columns = [column for scorer in SCORERS.values() for column in scorer.columns]
+        names = ["design", "digest", *(column.header for column in columns)]
+        print_csv(
+            names,
+            [
+                {
+                    "design": row.name,
+                    "digest": row.design.digest,
+                    **{c.header: None if math.isnan(row.scores[c.name]) else row.scores[c.name] for c in columns},
+                }
+                for row in rows
+            ],
+        )
+    else:
+        _print_table(rows, settings)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

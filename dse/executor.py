@@ -1,0 +1,177 @@
+"""Runs one function over many tasks in worker processes; a dying worker costs the task that it held, nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Executor", "Outcome", "available_cpus"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+ATTEMPTS = 2
+"""How often a task is given to a worker that then dies, before it is reported."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of a task: its `result`, or the `error` in one line (`result` is None then)."""
+
+    result: Result | None
+    error: str | None = None
+
+
+class Executor(Generic[Task, Result]):
+    """`workers` processes that call `function`; with one worker everything runs in this process.
+
+    `function`, tasks and results must be importable and picklable. Processes are spawned once, at the first task, with
+    one thread each, and live until `close`; use as a context manager. They end by themselves when this process dies.
+    """
+
+    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
+        assert workers >= 1
+        self._function = function
+        self._workers = workers
+        self._pool: list[_Worker] = []
+
+    def __enter__(self) -> Executor[Task, Result]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Starts the processes without waiting for them."""
+        while self._workers > 1 and len(self._pool) < self._workers:
+            self._pool.append(_Worker(self._function))
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for worker in self._pool:
+            worker.connection.close()  # First all, so that they end side by side.
+        for worker in self._pool:
+            worker.end()
+        self._pool = []
+
+    def run(
+        self, tasks: Sequence[Task], done: Callable[[int, Outcome[Result]], None] | None = None
+    ) -> list[Outcome[Result]]:
+        """The outcome of every task, in the order of `tasks`; `done(index, outcome)` is called as each one ends.
+
+        An exception in `function` becomes an error at once; a worker's death becomes one after a second attempt.
+        """
+        outcomes: list[Outcome[Result] | None] = [None] * len(tasks)
+        for index, outcome in self._run(tasks):
+            outcomes[index] = outcome
+            if done is not None:
+                done(index, outcome)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+        if self._workers == 1:
+            yield from ((index, _call(self._function, task)) for index, task in enumerate(tasks))
+            return
+        self.start()
+        waiting = list(reversed(range(len(tasks))))
+        attempts = [0] * len(tasks)
+        busy: dict[Connection, tuple[_Worker, int]] = {}
+        idle = list(self._pool)
+        while waiting or busy:
+            while waiting and idle:
+                worker, index = idle.pop(), waiting.pop()
+                attempts[index] += 1
+                worker.send(tasks[index])
+                busy[worker.connection] = worker, index
+            for ready in wait(list(busy)):
+                assert isinstance(ready, Connection)
+                worker, index = busy.pop(ready)
+                try:
+                    outcome: Outcome[Result] | None = ready.recv()
+                except (EOFError, OSError):
+                    outcome = None
+                if outcome is None:
+                    how = worker.end()
+                    self._pool.remove(worker)
+                    worker = _Worker(self._function)
+                    self._pool.append(worker)
+                idle.append(worker)
+                if outcome is not None:
+                    yield index, outcome
+                elif attempts[index] < ATTEMPTS:
+                    waiting.append(index)
+                else:
+                    yield index, Outcome(None, f"its worker process died {ATTEMPTS} times ({how})")
+
+
+class _Worker:
+    """One process and this end of its pipe."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(target=_serve, args=(function, theirs), daemon=True)
+        with _one_thread():
+            self.process.start()
+        # Only the child may hold its end, or its death would never show here.
+        theirs.close()
+
+    def send(self, task: Any) -> None:
+        with suppress(OSError):  # If it died, the pipe's end tells so on reading.
+            self.connection.send(task)
+
+    def end(self) -> str:
+        """Ends the process at once; returns how it had ended."""
+        self.connection.close()
+        self.process.join(0.2)
+        code = self.process.exitcode
+        if code is None:
+            self.process.kill()
+            self.process.join()
+        return "killed" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
+
+
+def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent ends its workers itself.
+    try:
+        while True:
+            connection.send(_call(function, connection.recv()))
+    except (EOFError, OSError):
+        return  # The parent is gone or has closed the pipe.
+
+
+def _call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
+    try:
+        return Outcome(function(task))
+    except Exception as error:
+        return Outcome(None, " ".join(str(error).split()) or type(error).__name__)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Libraries read their thread counts from the environment when they are loaded, so before any code of ours runs."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,341 @@
+"""The scorers: what can be measured of a design, in one table.
+
+A scorer measures several columns at once, is keyed by the digest of what it depends on (behaviour, or behaviour and
+cost data) and has a version, raised by hand whenever the same design and settings would give other numbers. A stored
+score is found again by digest, scorer, version and the hash of the settings that the scorer declares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import cnn_eval
+from circuits.cells import CELLS
+from circuits.designs import Design, design
+from circuits.errors import DesignError, unknown_name
+from circuits.netlist import GATES, Component
+from circuits.technology import RELATIVE
+
+if TYPE_CHECKING:
+    from cnn_eval.accuracy import AccuracyResult
+
+__all__ = [
+    "COLUMNS",
+    "EMBEDDED_IMAGES",
+    "SCORERS",
+    "TECHNOLOGY",
+    "Column",
+    "Scorer",
+    "Scores",
+    "Settings",
+    "objectives",
+    "scorers_of",
+]
+
+Scores = Mapping[str, float]
+"""Column or detail -> value; a detail is an interval bound or a count beside a column, as "nmed_low"."""
+
+TECHNOLOGY = RELATIVE
+"""What costs are counted in; its note stands beside every cost shown."""
+EMBEDDED_IMAGES = 2000
+"""Test images that the package holds, the most that accuracy can be measured on."""
+_EVALUATION_DATA = Path(cnn_eval.__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the scores of a run are measured with.
+
+    `images`: test images of the embedded `dataset`, from the first, for the trained `model`; `examples`: stored
+    adversarial example sets, all their examples; `samples`: operand pairs of the error metrics, `cost_samples`: of the
+    cost model's switching activity, both drawn from `seed`.
+    """
+
+    model: str = "lenet5"
+    dataset: str = "mnist"
+    images: int = 2000
+    examples: tuple[str, ...] = ("pgd", "fgsm_smallest")
+    samples: int = 100_000
+    cost_samples: int = 2048
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A number that a scorer gives. Smaller is better for all but `accuracy`.
+
+    `unit` stands in every header; `format` is a format specification for tables; `label` names axes, which are drawn to
+    `scale`: "linear", "log", or "symlog" (linear up to 1, logarithmic beyond).
+    """
+
+    name: str
+    unit: str
+    label: str
+    format: str
+    minimise: bool = True
+    scale: Literal["linear", "log", "symlog"] = "linear"
+
+    @property
+    def header(self) -> str:
+        """Name and unit, e.g. "delay [ps]"."""
+        return f"{self.name} [{self.unit}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """One measurement.
+
+    `cost`: "cheap" (circuit alone) or "network". `key`: the digest that decides the result. `settings`: the JSON-ready
+    settings that it depends on, checksums of weights and images included. `measure` gives all columns and details.
+    """
+
+    name: str
+    version: int
+    cost: Literal["cheap", "network"]
+    key: Literal["digest", "cost_digest"]
+    columns: tuple[Column, ...]
+    settings: Callable[[Settings], dict[str, Any]]
+    measure: Callable[[Design, Settings], dict[str, float]]
+
+    def settings_hash(self, settings: Settings) -> str:
+        """SHA-256 (hex) of the settings that this scorer depends on; read once a process."""
+        return _settings_hash(self, settings)
+
+
+@lru_cache(maxsize=256)
+def _settings_hash(scorer: Scorer, settings: Settings) -> str:
+    return hashlib.sha256(json.dumps(scorer.settings(settings), sort_keys=True).encode()).hexdigest()
+
+
+# ---- error
+
+
+def _error_settings(settings: Settings) -> dict[str, Any]:
+    return {"samples": settings.samples, "seed": settings.seed, "distribution": "uniform01"}
+
+
+def _measure_error(design: Design, settings: Settings) -> dict[str, float]:
+    from circuits.metrics import error_metrics
+
+    found = error_metrics(design, samples=settings.samples, distribution="uniform01", seed=settings.seed, threads=1)
+    return {
+        **{name: value for metric in ("nmed", "mred") for name, value in _estimate(metric, getattr(found, metric))},
+        "larger": 100 * found.larger.value,
+    }
+
+
+def _estimate(name: str, estimate: Any) -> Iterable[tuple[str, float]]:
+    return (name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high)
+
+
+# ---- cost
+
+
+def _cost_settings(settings: Settings) -> dict[str, Any]:
+    return {"samples": settings.cost_samples, "seed": settings.seed, "technology": _technology_digest()}
+
+
+@lru_cache(maxsize=1)
+def _technology_digest() -> str:
+    """SHA-256 (hex) of the technology table: what every gate and library cell of published size costs."""
+    parts: list[Component] = [*GATES.values(), *(entry for entry in CELLS.values() if entry.transistors is not None)]
+    costs = [(part.name, astuple(TECHNOLOGY.cost_of(part))) for part in parts]
+    table = (TECHNOLOGY.name, TECHNOLOGY.energy_unit, TECHNOLOGY.delay_unit, costs)
+    return hashlib.sha256(repr(table).encode()).hexdigest()
+
+
+def _measure_cost(design: Design, settings: Settings) -> dict[str, float]:
+    from circuits.cost import BASELINES, cost_report
+
+    found = cost_report(design, samples=settings.cost_samples, seed=settings.seed, technology=TECHNOLOGY)
+    measures = ("energy", "delay", "transistors")
+    values = {name: float(getattr(found.drawn, name)) for name in measures}
+    values |= {f"{name}_simplified": float(getattr(found.simplified, name)) for name in measures}
+    for suffix, baseline in zip(("to_exact", "to_own_topology"), BASELINES, strict=True):
+        values |= {f"{name}_{suffix}": found.ratio(name, baseline=baseline) for name in measures}
+    return values
+
+
+# ---- accuracy
+
+
+def _network_settings(settings: Settings) -> dict[str, Any]:
+    return {"model": settings.model, "weights": _record_digest("weights", settings.model), "layers": "conv"}
+
+
+def _accuracy_settings(settings: Settings) -> dict[str, Any]:
+    return {
+        **_network_settings(settings),
+        "images": settings.images,
+        "data": _record_digest("datasets", settings.dataset),
+        "baseline": design("exact").digest,
+    }
+
+
+def _record_digest(folder: str, name: str) -> str:
+    """SHA-256 of the record beside a weights, image or example file; the record holds the file's own SHA-256.
+
+    Read without cnn_eval's loaders, which load torch: a finished search prints its result without it.
+    """
+    return hashlib.sha256((_EVALUATION_DATA / folder / f"{name}.json").read_bytes()).hexdigest()
+
+
+def _measure_accuracy(subject: Design, settings: Settings) -> dict[str, float]:
+    found = _evaluate(subject, settings)
+    exact = _evaluate_exact(settings)
+    low, high = found.interval
+    return {
+        "accuracy": 100 * found.accuracy,
+        "accuracy_low": 100 * low,
+        "accuracy_high": 100 * high,
+        "accuracy_loss": 100 * float(int(exact.correct.sum()) - int(found.correct.sum())) / found.correct.size,
+        "images": float(found.correct.size),
+        "images_lost": float((exact.correct & ~found.correct).sum()),
+        "images_gained": float((~exact.correct & found.correct).sum()),
+    }
+
+
+def _evaluate(subject: Design, settings: Settings) -> AccuracyResult:
+    from cnn_eval.accuracy import evaluate
+    from cnn_eval.models import model_entry
+
+    assert model_entry(settings.model).dataset == settings.dataset
+    return evaluate(subject, model=settings.model, data="embedded", samples=settings.images, layers="conv")
+
+
+@lru_cache(maxsize=4)
+def _evaluate_exact(settings: Settings) -> AccuracyResult:
+    return _evaluate(design("exact"), settings)
+
+
+# ---- transfer
+
+
+def _transfer_settings(settings: Settings) -> dict[str, Any]:
+    records = {name: _record_digest("datasets", f"{settings.model}_{name}") for name in settings.examples}
+    return {**_network_settings(settings), "examples": records}
+
+
+def _measure_transfer(subject: Design, settings: Settings) -> dict[str, float]:
+    from cnn_eval.scenarios import transfer
+
+    found = transfer(subject, examples=settings.examples, model=settings.model)
+    fooled = sum(result.fooled for result in found.values())
+    eligible = sum(result.eligible for result in found.values())
+    values = {"transfer_rate": _percent(fooled, eligible)}
+    for name, result in found.items():
+        low, high = result.interval
+        values[f"transfer_{name}"] = _percent(result.fooled, result.eligible)
+        values[f"transfer_{name}_low"], values[f"transfer_{name}_high"] = 100 * low, 100 * high
+        values[f"transfer_{name}_fooled"] = float(result.fooled)
+        values[f"transfer_{name}_eligible"] = float(result.eligible)
+    return values
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else math.nan
+
+
+# ---- the table
+
+SCORERS: Mapping[str, Scorer] = MappingProxyType(
+    {
+        scorer.name: scorer
+        for scorer in (
+            Scorer(
+                name="error",
+                version=1,
+                cost="cheap",
+                key="digest",
+                columns=(
+                    Column(name="nmed", unit="1", label="NMED", format=".4f", scale="log"),
+                    Column(name="mred", unit="1", label="MRED", format=".4f", scale="log"),
+                ),
+                settings=_error_settings,
+                measure=_measure_error,
+            ),
+            Scorer(
+                name="cost",
+                version=1,
+                cost="cheap",
+                key="cost_digest",
+                columns=(
+                    Column(name="energy", unit=TECHNOLOGY.energy_unit, label="energy", format=",.0f"),
+                    Column(name="delay", unit=TECHNOLOGY.delay_unit, label="delay", format=".0f"),
+                    Column(name="transistors", unit="count", label="transistors as drawn", format=",.0f"),
+                ),
+                settings=_cost_settings,
+                measure=_measure_cost,
+            ),
+            Scorer(
+                name="accuracy",
+                version=1,
+                cost="network",
+                key="digest",
+                columns=(
+                    Column(name="accuracy", unit="%", label="accuracy", format=".2f", minimise=False),
+                    Column(
+                        name="accuracy_loss",
+                        unit="pp",
+                        label="accuracy loss against exact products",
+                        format=".2f",
+                        scale="symlog",
+                    ),
+                ),
+                settings=_accuracy_settings,
+                measure=_measure_accuracy,
+            ),
+            Scorer(
+                name="transfer",
+                version=1,
+                cost="network",
+                key="digest",
+                columns=(
+                    Column(name="transfer_rate", unit="%", label="transfer rate, all examples", format=".1f"),
+                    Column(name="transfer_pgd", unit="%", label="transfer rate, PGD", format=".1f"),
+                    Column(name="transfer_fgsm_smallest", unit="%", label="transfer rate, smallest FGSM", format=".1f"),
+                ),
+                settings=_transfer_settings,
+                measure=_measure_transfer,
+            ),
+        )
+    }
+)
+"""The scorers by name, cheap ones first."""
+
+COLUMNS: Mapping[str, Column] = MappingProxyType(
+    {column.name: column for scorer in SCORERS.values() for column in scorer.columns}
+)
+"""Every column by name, in the order of tables."""
+
+
+def objectives(names: Iterable[str]) -> tuple[Column, ...]:
+    """The columns of those names as objectives.
+
+    Raises UnknownNameError with the nearest names, DesignError when a name is repeated or none is given.
+    """
+    chosen: list[Column] = []
+    valid = [name for name, column in COLUMNS.items() if column.minimise]
+    for name in names:
+        if name not in valid:
+            raise unknown_name("objective", name, valid)
+        if COLUMNS[name] in chosen:
+            raise DesignError(f"objectives must be distinct, but got {name!r} twice; leave one out.")
+        chosen.append(COLUMNS[name])
+    if not chosen:
+        raise DesignError(f"objectives must name at least one of {', '.join(valid)}, but got none; choose some.")
+    return tuple(chosen)
+
+
+def scorers_of(columns: Iterable[Column]) -> tuple[Scorer, ...]:
+    """The scorers that give those columns, in the order of `SCORERS`."""
+    names = {column.name for column in columns}
+    return tuple(scorer for scorer in SCORERS.values() if any(column.name in names for column in scorer.columns))

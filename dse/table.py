@@ -1,0 +1,148 @@
+"""Rows of scored designs, as a table for people and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from circuits.designs import NAMED, Design
+from dse.scorers import COLUMNS, TECHNOLOGY, Column, Scores
+
+__all__ = ["Row", "cost_note", "front_csv", "print_definitions", "print_scores", "structure"]
+
+_TABLE = (
+    "energy",
+    "delay",
+    "transistors",
+    "nmed",
+    "mred",
+    "accuracy",
+    "accuracy_loss",
+    *(name for name in COLUMNS if name.startswith("transfer_") and name != "transfer_rate"),
+)
+_HEADS = {
+    "energy": "energy*",
+    "delay": "delay*",
+    "transistors": "transis-\ntors*",
+    "nmed": "NMED",
+    "mred": "MRED",
+    "accuracy": "accuracy\n%",
+    "accuracy_loss": "loss\npp",
+    "transfer_pgd": "PGD\n%",
+    "transfer_fgsm_smallest": "FGSM\n%",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A scored design; `reference` when it is shown for orientation, not as a result of the search."""
+
+    design: Design
+    scores: Scores
+    reference: bool = False
+
+    @property
+    def name(self) -> str:
+        """The label of the named design that this is, if any; otherwise the design's own label."""
+        return _named().get(self.design.cost_digest, self.design.label)
+
+    def values(self, columns: Sequence[Column]) -> list[float]:
+        """The row's values in those columns, so that smaller is better."""
+        return [self.scores[column.name] if column.minimise else -self.scores[column.name] for column in columns]
+
+
+@lru_cache(maxsize=1)
+def _named() -> Mapping[str, str]:
+    # The first name wins: axfpm is ama5_array under the name that papers know.
+    return {entry.cost_digest: entry.label for entry in reversed([*NAMED.values()])}
+
+
+def structure(design: Design) -> str:
+    """One line: topology, ports, policies and placement."""
+    parts = [design.topology, f"ports {design.ports}"]
+    if design.tile is not None:
+        parts.append(f"tiles of {design.tile} bits")
+    parts.append(f"half adders {design.half_adders}")
+    if design.topology != "ripple_array":
+        parts.append(f"final adder {design.final_adder}")
+    parts.append(design.placement.describe())
+    if design.rounding != "truncate" or design.normalization != "full":
+        parts.append(f"rounding {design.rounding}, normalization {design.normalization}")
+    return ", ".join(parts)
+
+
+def cost_note() -> str:
+    """What the costs are counted in and what they are worth."""
+    return f"energy in {TECHNOLOGY.energy_unit}, delay in {TECHNOLOGY.delay_unit}: {TECHNOLOGY.note}"
+
+
+def print_scores(console: Console, title: str, rows: Sequence[Row]) -> None:
+    """A table of all scores, a row a design."""
+    shown = [COLUMNS[name] for name in _TABLE if name in COLUMNS]
+    heads = [_HEADS.get(column.name, column.name) for column in shown]
+    made = _table("design", title=title)
+    for head in heads:
+        made.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        made.add_row(row.name, *(_text(row.scores, column) for column in shown))
+    console.print(made)
+    console.print()
+
+
+def print_definitions(console: Console, rows: Sequence[Row]) -> None:
+    """The exact structure behind every name, each name once."""
+    made = _table("design")
+    made.add_column("definition", overflow="fold")
+    for name, text in dict.fromkeys((row.name, structure(row.design)) for row in rows):
+        made.add_row(name, text)
+    console.print(made)
+    console.print()
+
+
+def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
+    """CSV, a row a design: name, digests, the objectives, all other columns, structure and the design as TOML.
+
+    The header of a column is "NAME [UNIT]". Undefined values are empty fields.
+    """
+    columns = [*objectives, *(column for column in COLUMNS.values() if column not in objectives)]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["digest", "name", *(column.header for column in columns), "cost_digest", "structure", "design"])
+    for row in rows:
+        values = [row.scores[column.name] for column in columns]
+        numbers = ["" if math.isnan(value) else repr(value) for value in values]
+        design = row.design
+        writer.writerow([design.digest, row.name, *numbers, design.cost_digest, structure(design), design.to_toml()])
+    return stream.getvalue()
+
+
+def _table(first: str, *, title: str | None = None) -> Table:
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    # "heap (provisional" / "reconstruction)"
+    made.add_column(first, min_width=17, max_width=17, overflow="fold")
+    return made
+
+
+def _text(scores: Scores, column: Column) -> str:
+    value = scores[column.name]
+    if math.isnan(value):
+        return "-"
+    text = format(value, column.format)
+    if value and not float(text.replace(",", "")):
+        text = format(value, ".1e")
+    return text

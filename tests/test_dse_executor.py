@@ -1,0 +1,73 @@
+"""The executor: order, exceptions, dying workers. And fronts, against the definition."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dse.executor import Executor, Outcome
+from dse.front import non_dominated
+
+
+def slow_square(task: int) -> int:
+    time.sleep(0.05 if task % 2 else 0)
+    if task < 0:
+        raise ValueError(f"task must be at least 0,\nbut got {task}")
+    return task * task
+
+
+def die(task: tuple[Path, int, str]) -> str:
+    """Dies as often as the number says; attempts are counted in files."""
+    folder, deaths, name = task
+    attempts = len(list(folder.glob(f"{name}.*")))
+    (folder / f"{name}.{attempts}").touch()
+    if attempts < deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_outcomes_come_in_the_order_of_the_tasks(workers: int) -> None:
+    tasks = [3, 0, -5, 4, 1]
+    done: list[int] = []
+    with Executor(slow_square, workers) as executor:
+        outcomes = executor.run(tasks, lambda index, outcome: done.append(index))
+        assert executor.run([]) == []
+        assert executor.run([7]) == [Outcome(49)]
+    assert outcomes == [
+        Outcome(9),
+        Outcome(0),
+        Outcome(None, "task must be at least 0, but got -5"),
+        Outcome(16),
+        Outcome(1),
+    ]
+    assert sorted(done) == [0, 1, 2, 3, 4]
+
+
+def test_a_dying_worker_costs_its_own_task_only(tmp_path: Path) -> None:
+    tasks = [(tmp_path, deaths, f"task{number}") for number, deaths in enumerate([0, 1, 0, 9, 0])]
+    with Executor(die, 2) as executor:
+        outcomes = executor.run(tasks)
+    assert outcomes == [
+        Outcome("task0"),
+        Outcome("task1"),
+        Outcome("task2"),
+        Outcome(None, "its worker process died 2 times (signal 9)"),
+        Outcome("task4"),
+    ]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=30))
+def test_the_front_is_what_no_point_dominates(points: list[tuple[int, ...]]) -> None:
+    def dominates(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+        return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
+
+    expected = [not any(dominates(other, point) for other in points) for point in points]
+    assert list(non_dominated(np.array(points).reshape(-1, 3))) == expected
