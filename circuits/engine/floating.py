@@ -240,18 +240,19 @@ def _narrow_matmul(
         out.reshape(-1)[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = 0
         return
     add = sums_kernel()
-    at_once = max(1, min(_PRODUCTS_A_TASK // depth, columns))
     _kernel_parts(design)  # compiled before the threads start
+    columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, columns))
+    rows_a_task = max(1, _PRODUCTS_A_TASK // (depth * columns_a_task))
 
-    def task(row: int, first: int) -> None:
-        weights = w[first : first + at_once]
-        activations = x.reshape(-1)[x_at[row] + x_step]
-        products = multiply(design, activations, weights)
-        sums = np.empty(len(weights), dtype=np.float32)
-        add(products.ctypes.data, sums.ctypes.data, len(weights), depth)
-        out.reshape(-1)[out_at[row] + np.arange(first, first + len(weights)) * out_step] = sums
+    def task(row: int, column: int) -> None:
+        activations = x.reshape(-1)[x_at[row : row + rows_a_task, None] + x_step]
+        products = multiply(design, activations[:, None, :], w[column : column + columns_a_task])
+        sums = np.empty(products.shape[:2], dtype=np.float32)
+        add(products.ctypes.data, sums.ctypes.data, sums.size, depth)
+        at = out_at[row : row + rows_a_task, None] + np.arange(column, column + sums.shape[1]) * out_step
+        out.reshape(-1)[at] = sums
 
-    tasks = [(row, first) for row in range(len(x_at)) for first in range(0, columns, at_once)]
+    tasks = [(m, n) for m in range(0, len(x_at), rows_a_task) for n in range(0, columns, columns_a_task)]
     run_tasks(task, tasks, threads)
 
 
