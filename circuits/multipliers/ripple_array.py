@@ -17,7 +17,7 @@ def generate(frame: Frame) -> list[int]:
     w, v = frame.width
     if frame.signed:
         sums = [frame.plain_product(0, j) for j in range(v)]
-        sums.append(frame.invert(sums[-1], v))
+        sums.append(ZERO if frame.truncated(v - 1) else frame.invert(sums[-1], v))
     else:
         sums = [frame.partial_product(0, j) for j in range(v)] + [ZERO]
     product = [sums[0]]
