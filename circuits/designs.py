@@ -259,7 +259,7 @@ _PORT_NAMES = {"p": "partial product", "s": "sum", "c": "carry"}
 
 
 def _choose(what: str, value: Any, valid: Any) -> None:
-    if value not in valid:
+    if not isinstance(value, str) or value not in valid:
         raise unknown_name(what, str(value), valid)
 
 

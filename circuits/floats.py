@@ -20,6 +20,7 @@ Values travel as float32, which holds every value of every format here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -98,12 +99,12 @@ FORMATS: Mapping[str, FloatFormat] = MappingProxyType(
 
 def float_format(name: str) -> FloatFormat:
     """The format of that name, or "eXmY" for X exponent and Y fraction bits; UnknownNameError otherwise."""
-    if name in FORMATS:
-        return FORMATS[name]
-    exponent, separator, fraction = name.removeprefix("e").partition("m")
-    if name.startswith("e") and separator and exponent.isdigit() and fraction.isdigit() and len(name) < 8:
-        return FloatFormat(name, int(exponent), int(fraction))
-    raise unknown_name("format", name, (*FORMATS, "e8m23"))
+    if isinstance(name, str):
+        if name in FORMATS:
+            return FORMATS[name]
+        if match := re.fullmatch(r"e(\d{1,2})m(\d{1,2})", name, re.ASCII):
+            return FloatFormat(name, int(match[1]), int(match[2]))
+    raise unknown_name("format", str(name), (*FORMATS, "e8m23"))
 
 
 def quantize(fmt: FloatFormat, values: ArrayLike, *, rounding: str, subnormals: str) -> NDArray[np.float32]:
