@@ -1,0 +1,139 @@
+"""Names of instances, wires and ports in exported files: the same in Verilog and BLIF, legal in both."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from circuits.cells import AdderCell
+from circuits.designs import Design
+from circuits.netlist import AND2, Component, Netlist
+
+KEYWORDS = frozenset(
+    """
+    always and assign automatic begin bit buf bufif0 bufif1 byte case casex casez cell cmos config const context
+    deassign default defparam design disable do edge else end endcase endconfig endfunction endgenerate endmodule
+    endprimitive endspecify endtable endtask enum event export extends final for force forever fork function generate
+    genvar global highz0 highz1 if ifnone import incdir include initial inout input instance int integer interface join
+    large liblist library localparam logic longint macromodule medium module nand negedge new nmos nor noshowcancelled
+    not notif0 notif1 null or output package parameter pmos posedge primitive priority program property pull0 pull1
+    pulldown pullup pulsestyle_ondetect pulsestyle_onevent pure rand rcmos real realtime ref reg release repeat return
+    rnmos rpmos rtran rtranif0 rtranif1 scalared sequence shortint shortreal showcancelled signed small specify
+    specparam static string strong0 strong1 struct super supply0 supply1 table task this time tran tranif0 tranif1 tri
+    tri0 tri1 triand trior trireg type typedef union unique unsigned use var vectored virtual void wait wand weak0
+    weak1 while wire with within wor xnor xor
+    """.split()  # noqa: SIM905
+)
+"""Reserved words of Verilog-2001 and the common ones of SystemVerilog: no exported name is one of them."""
+
+
+class Namer:
+    """Legal and distinct names: other characters become "_", a taken name gets "_2", "_3" and so on."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def __call__(self, wanted: str) -> str:
+        name = re.sub(r"[^A-Za-z0-9_]", "_", wanted)
+        if not re.match(r"[A-Za-z_]", name):
+            name = f"n_{name}"
+        if name in KEYWORDS:
+            name += "_"
+        count = self._last.get(name, 0) + 1
+        self._last[name] = count
+        if count == 1:
+            return name
+        return self(f"{name}_{count}")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names in one exported netlist: `buses` by the netlist's names, `instances` in order, `nets` by net."""
+
+    module: str
+    buses: dict[str, str]
+    instances: list[str]
+    nets: dict[int, str]
+
+
+def name_all(netlist: Netlist, module: str) -> Names:
+    """Names with row and column where an instance has a place: pp_3_4, sum_3_4, carry_3_4, ama5_r3_c4.
+
+    Input nets are bits of their bus, "x[3]"; the constants have no name. Without a place: and2_7, exact_7_sum.
+    """
+    namer = Namer()
+    bus_of = {net: name for name, bus in netlist.inputs.items() for net in bus}
+    buses = {name: namer(name) for name in (*netlist.inputs, *netlist.outputs)}
+    nets = {net: f"{buses[name]}[{k}]" for name, bus in netlist.inputs.items() for k, net in enumerate(bus)}
+    counts: dict[str, int] = {}
+    instances = []
+    for instance in netlist.instances:
+        part = instance.component
+        k = counts[part.name] = counts.get(part.name, 0) + 1
+        partial_product = part == AND2 and len({bus_of[net] for net in instance.inputs if net in bus_of}) == 2
+        place = None if instance.place is None else tuple(str(n).replace("-", "m") for n in instance.place)
+        instances.append(namer(f"{part.name}_i{k}" if place is None else f"{part.name}_r{place[0]}_c{place[1]}"))
+        for port, net in zip(part.outputs, instance.outputs, strict=True):
+            nets[net] = namer(
+                f"{_wire(part, port, partial_product)}_{place[0]}_{place[1]}" if place else _loose(part, port, k)
+            )
+    return Names(Namer()(module), buses, instances, nets)
+
+
+def _wire(part: Component, port: str, partial_product: bool) -> str:
+    if partial_product:
+        return "pp"
+    return port if len(part.outputs) > 1 else part.name
+
+
+def _loose(part: Component, port: str, k: int) -> str:
+    return f"{part.name}_{k}" if len(part.outputs) == 1 else f"{part.name}_{k}_{port}"
+
+
+def describe(source: Design | Netlist, names: Names) -> list[str]:
+    """Header lines, plain ASCII: what the circuit is, its digest, the meaning of buses and of names."""
+    netlist = source.netlist() if isinstance(source, Design) else source
+    lines = []
+    if isinstance(source, Design):
+        lines += [f"{source.label}: mantissa multiplier" if source.format else f"{source.label}: integer multiplier"]
+        lines += [f"  {key}: {value}" for key, value in source.describe().items()]
+        lines += [f"  digest: {source.digest}"]
+        if source.format:
+            lines += [
+                f"This is the mantissa circuit of the {source.format} multiplier, hidden ones included: sign, "
+                "exponent, normalisation and rounding are not part of it."
+            ]
+    else:
+        lines += [f"{netlist.name}: netlist", f"  digest: {netlist.digest()}"]
+    buses = [
+        f"{kind} {names.buses[name]} ({len(bus)} bits)"
+        for kind, group in (("input", netlist.inputs), ("output", netlist.outputs))
+        for name, bus in group.items()
+    ]
+    lines += [f"Bit 0 of every bus is the least significant: {', '.join(buses)}."]
+    if "x" in netlist.inputs and "y" in netlist.inputs:
+        lines += ["x is the first operand (activation), y the second (weight)."]
+    if any(instance.place for instance in netlist.instances):
+        lines += [
+            "Row i stands for bit i of the first operand and i + j for the product column: pp_i_j (partial product), "
+            "sum_i_j, carry_i_j, CELL_ri_cj."
+        ]
+    counts = ", ".join(f"{count} {name}" for name, count in netlist.count().items())
+    lines += [f"As drawn: {counts or 'no instances'}."]
+    wrapped = []
+    for line in lines:
+        indent = "    " if line.startswith("  ") else ""
+        wrapped += textwrap.wrap(line, 110, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.encode("ascii", "backslashreplace").decode() for line in wrapped]
+
+
+def component_names(netlist: Netlist) -> dict[Component, str]:
+    """A module name for every distinct component: cell_NAME for adder cells, gate_NAME for gates."""
+    namer = Namer()
+    names: dict[Component, str] = {}
+    for instance in netlist.instances:
+        part = instance.component
+        if part not in names:
+            names[part] = namer(f"{'cell' if isinstance(part, AdderCell) else 'gate'}_{part.name}")
+    return names
