@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ def register(commands: Commands) -> None:
         help="one product, with every step of it on request",
         description="One product of a design. The first operand is the activation, the second the weight.",
     )
+    # argparse takes "-1.5" for a number but "-inf" and "-1e5" for options.
+    parser._negative_number_matcher = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
     parser.add_argument("x", metavar="X", help="first operand (activation): a number, nan or inf")
     parser.add_argument("w", metavar="W", help="second operand (weight)")
