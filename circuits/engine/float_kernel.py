@@ -1,9 +1,7 @@
 """Float kernels around a design's compiled gates: packing, normaliser, transposition, exponents, accumulation.
 
 One kernel serves every design of a format: it calls the design's `@gates` through a pointer, 512 products a call, so
-that operands and products never leave the first-level cache. Lanes are the 512 products of a block; word register b
-holds lanes 16 b .. 16 b + 15, and bit b of 32-bit word d of a plane is lane 16 b + d, so that a 32 x 32 bit-matrix
-transposition in every 32-bit column turns words into planes and planes into words.
+that operands and products never leave the first-level cache. Words and planes stand as in `circuits.engine.vectors`.
 
 The transposed product word has the fraction in bits 0..22, the normaliser's shift in bits 23 and 24 and the rounding
 increment in bit 31. Adding (exponent(x) - 127) << 23 and exponent(w) << 23 to the first two (and the increment at
@@ -23,6 +21,7 @@ from typing import Any
 from circuits.engine.compiled import BLOCK, PLANE_BYTES
 from circuits.engine.ir import Function
 from circuits.engine.jit import Library, Target, load
+from circuits.engine.vectors import Plane, Vectors
 
 CHUNK = 64
 """Operands along k that are packed at a time: 64 x 3.5 KB stay in the second-level cache."""
@@ -47,74 +46,7 @@ class KernelSettings:
     released: bool
 
 
-Plane = str | None  # None is the constant 0
-
-
-class _Emitter:
-    """Vector operations of one target; a unit is `vector_bits` of every plane."""
-
-    def __init__(self, function: Function, target: Target) -> None:
-        self.f = function
-        self.lanes = target.vector_bits // 32
-        self.vector_bytes = target.vector_bits // 8
-        self.units = PLANE_BYTES // self.vector_bytes
-        self.v = f"<{self.lanes} x i32>"
-        self.vf = f"<{self.lanes} x float>"
-        self.mask = f"<{self.lanes} x i1>"
-
-    def splat(self, value: int) -> str:
-        return f"splat (i32 {value - (1 << 32) if value >> 31 else value})"
-
-    def broadcast(self, scalar: str, kind: str = "i32") -> str:
-        vector = f"<{self.lanes} x {kind}>"
-        first = self.f.op(f"insertelement {vector} poison, {kind} {scalar}, i32 0")
-        return self.f.op(f"shufflevector {vector} {first}, {vector} poison, <{self.lanes} x i32> zeroinitializer")
-
-    def load(self, base: str, index: int, part: str, kind: str | None = None) -> str:
-        """Vector `part` of the 64 bytes number `index` at `base`: a plane or a word register; any alignment will do."""
-        address = self.f.offset(self.f.offset(base, part), index * PLANE_BYTES)
-        return self.f.op(f"load {kind or self.v}, ptr {address}, align 4")
-
-    def store(self, value: str, base: str, index: int, part: str, kind: str | None = None) -> None:
-        address = self.f.offset(self.f.offset(base, part), index * PLANE_BYTES)
-        self.f.do(f"store {kind or self.v} {value}, ptr {address}, align 4")
-
-    # Planes that may be the constant 0.
-
-    def op2(self, operator: str, a: Plane, b: Plane) -> Plane:
-        if a is None or b is None:
-            return None if operator == "and" else a or b
-        return self.f.op(f"{operator} {self.v} {a}, {b}")
-
-    def select(self, condition: str, yes: Plane, no: Plane) -> Plane:
-        """Bitwise: yes where condition is 1, no elsewhere."""
-        inverse = self.f.op(f"xor {self.v} {condition}, {self.splat(0xFFFFFFFF)}")
-        return self.op2("or", self.op2("and", yes, condition), self.op2("and", no, inverse))
-
-    def shift(self, operator: str, a: Plane, count: int) -> Plane:
-        return None if a is None else self.f.op(f"{operator} {self.v} {a}, {self.splat(count)}")
-
-    def transpose(self, rows: list[Plane]) -> list[Plane]:
-        """32 x 32 bits in every 32-bit column: bit b of row p goes to bit p of row b."""
-        assert len(rows) == 32
-        rows = list(rows)
-        for s in (16, 8, 4, 2, 1):
-            low = sum(1 << bit for bit in range(32) if not bit & s)
-            low_mask, high_mask = self.splat(low), self.splat(~low & 0xFFFFFFFF)
-            for p in range(32):
-                if p & s:
-                    continue
-                a, b = rows[p], rows[p + s]
-                rows[p] = self.op2(
-                    "or", self.op2("and", a, low_mask), self.op2("and", self.shift("shl", b, s), high_mask)
-                )
-                rows[p + s] = self.op2(
-                    "or", self.op2("and", self.shift("lshr", a, s), low_mask), self.op2("and", b, high_mask)
-                )
-        return rows
-
-
-def _emit_pack(e: _Emitter, source: str, planes: str, words: str, *, exponents: bool) -> None:
+def _emit_pack(e: Vectors, source: str, planes: str, words: str, *, exponents: bool) -> None:
     """512 float32 words at `source` to 24 mantissa planes and 512 packed words.
 
     Subnormals become zeros. Packed words: the flushed operand itself, or with `exponents` its sign and exponent less
@@ -141,7 +73,7 @@ def _emit_pack(e: _Emitter, source: str, planes: str, words: str, *, exponents: 
             e.store(row, planes, p, part)
 
 
-def _emit_words(e: _Emitter, settings: KernelSettings, product: str, part: str) -> list[str]:
+def _emit_words(e: Vectors, settings: KernelSettings, product: str, part: str) -> list[str]:
     """The 32 registers of transposed product words (see the module's docstring), rounding increment applied."""
     top, shifts = 2 * WIDTH - 1, settings.product_bits - (2 * WIDTH - 1) + 1
 
@@ -188,7 +120,7 @@ def _emit_words(e: _Emitter, settings: KernelSettings, product: str, part: str) 
 
 
 def _emit_normal_products(
-    e: _Emitter, words: list[str], x_exponents: str, w: str | None, w_words: str | None, part: str
+    e: Vectors, words: list[str], x_exponents: str, w: str | None, w_words: str | None, part: str
 ) -> list[str]:
     """Float32 products where none can leave the normal range, zeros unsigned: for sums.
 
@@ -207,7 +139,7 @@ def _emit_normal_products(
 
 
 def _emit_full_products(
-    e: _Emitter, words: list[str], x_words: str, w: str | None, w_words: str | None, part: str
+    e: Vectors, words: list[str], x_words: str, w: str | None, w_words: str | None, part: str
 ) -> list[str]:
     """Float32 products of flushed operands in the semantics of `circuits.floats` with subnormals flushed.
 
@@ -251,7 +183,7 @@ def _emit_gather(f: Function, source: str, offsets: str, offset: str, words: str
         f.do(f"store i32 {word}, ptr {f.element(words, 'i32', lane)}")
 
 
-def _emit_accumulate(e: _Emitter, products: list[str], accumulator: str, part: str) -> None:
+def _emit_accumulate(e: Vectors, products: list[str], accumulator: str, part: str) -> None:
     for b, product in enumerate(products):
         before = e.load(accumulator, b, part, e.vf)
         e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, part, e.vf)
@@ -274,7 +206,7 @@ def scratch_bytes(columns: int) -> int:
 def multiply_ir(settings: KernelSettings, target: Target) -> str:
     """@kernel(gates, x, w, out, blocks, scratch): elementwise float32 products, 512 a block, full range."""
     f = Function("kernel", "ptr %gates, ptr %x, ptr %w, ptr %out, i64 %blocks, ptr %scratch")
-    e = _Emitter(f, target)
+    e = Vectors(f, target)
     w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
     x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
     with f.loop("%blocks") as block:
@@ -327,7 +259,7 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
         "ptr %gates, ptr %x, ptr %x_at, ptr %x_step, ptr %w, i64 %depth, i64 %columns, "
         "ptr %out, ptr %out_at, i64 %out_step, i64 %lanes, ptr %scratch",
     )
-    e = _Emitter(f, target)
+    e = Vectors(f, target)
     w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
     gathered = f.offset("%scratch", _GATHER_AT)
     accumulators = f.offset("%scratch", _ACCUMULATORS_AT)
@@ -382,7 +314,7 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
     return f.text()
 
 
-def _emit_weight_planes(e: _Emitter, weight: str, planes: str) -> None:
+def _emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
     """Planes of all ones or zeros from the bits of one weight's mantissa."""
     f = e.f
     vector = f"<{PLANE_BYTES // e.units // 8} x i64>"

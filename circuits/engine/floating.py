@@ -247,9 +247,9 @@ def _narrow_matmul(
     def task(row: int, column: int) -> None:
         activations = x.reshape(-1)[x_at[row : row + rows_a_task, None] + x_step]
         products = multiply(design, activations[:, None, :], w[column : column + columns_a_task])
-        sums = np.empty(products.shape[:2], dtype=np.float32)
+        sums = np.empty((products.shape[0], products.shape[1]), dtype=np.float32)
         add(products.ctypes.data, sums.ctypes.data, sums.size, depth)
-        at = out_at[row : row + rows_a_task, None] + np.arange(column, column + sums.shape[1]) * out_step
+        at = out_at[row : row + rows_a_task, None] + np.arange(column, column + len(sums[0])) * out_step
         out.reshape(-1)[at] = sums
 
     tasks = [(m, n) for m in range(0, len(x_at), rows_a_task) for n in range(0, columns, columns_a_task)]

@@ -1,4 +1,4 @@
-"""Integer products straight from a LUT program with two operand buses."""
+"""Integer products of a two-operand program, through the compiled gates and the integer kernel."""
 
 from __future__ import annotations
 
@@ -7,36 +7,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from circuits.engine import simulate
-from circuits.engine.planes import pack, unpack
+from circuits.engine.compiled import BLOCK, compile_program
+from circuits.engine.integer_kernel import LIMB, integer_kernel, limbs, scratch_bytes
 from circuits.errors import DesignError
 from circuits.program import Program
+
+_BLOCKS_AT_ONCE = 128  # operands and products of 65,536 lanes stay in the second-level cache
 
 
 def multiply(program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = False) -> NDArray[Any]:
     """The `product` bus of `program` (broadcast); `signed`: two's complement. See Design.multiply_integers."""
-    operands = []
-    for values, (name, width) in zip((x, y), program.inputs.items(), strict=True):
-        operands.append(_checked(values, name, width, signed))
-    left, right = np.broadcast_arrays(*operands)
-    planes = np.concatenate(
-        [pack(values.ravel(), width) for values, width in zip((left, right), program.inputs.values(), strict=True)]
+    (x_name, x_width), (y_name, y_width) = program.inputs.items()
+    bits = len(program.results)
+    left, right = np.broadcast_arrays(_checked(x, x_name, x_width, signed), _checked(y, y_name, y_width, signed))
+    gates = compile_program(program)
+    kernel = integer_kernel((x_width, y_width), bits)
+    scratch = np.empty(scratch_bytes((x_width, y_width), bits), dtype=np.uint8)
+    product = np.empty(left.shape, dtype=np.uint64 if bits <= 2 * LIMB else object)
+    flat = product.reshape(-1)
+    lanes = max(1, min(_BLOCKS_AT_ONCE, -(-left.size // BLOCK))) * BLOCK
+    x_words, y_words, words = (np.zeros((limbs(width), lanes), np.uint32) for width in (x_width, y_width, bits))
+    for start in range(0, left.size, lanes):
+        count = min(lanes, left.size - start)
+        _split(left, start, count, x_words)
+        _split(right, start, count, y_words)
+        addresses = (array.ctypes.data for array in (x_words, y_words, words))
+        kernel(gates.gates_address, *addresses, -(-count // BLOCK), lanes, scratch.ctypes.data)
+        part = words[:, :count].astype(product.dtype)
+        flat[start : start + count] = sum(limb << LIMB * k for k, limb in enumerate(part))
+    if not signed:
+        return product
+    if bits <= 2 * LIMB:
+        unused = np.int64(2 * LIMB - bits)
+        return np.asarray(product.view(np.int64) << unused >> unused)
+    return np.asarray(product - ((product >> (bits - 1)) << bits))
+
+
+def _split(values: NDArray[np.uint64], start: int, count: int, words: NDArray[np.uint32]) -> None:
+    """Limbs of `count` values into `words`."""
+    part = (
+        values.reshape(-1)[start : start + count] if values.flags.c_contiguous else values.flat[start : start + count]
     )
-    product = simulate(program, planes)
-    count = left.size
-    low = unpack(product[:64], count)
-    if len(product) <= 64:
-        if signed:
-            unused = np.int64(64 - len(product))
-            return np.asarray(low.view(np.int64) << unused >> unused).reshape(left.shape)
-        return low.reshape(left.shape)
-    parts = [unpack(product[k : k + 64], count).astype(object) << k for k in range(64, len(product), 64)]
-    total = low.astype(object)
-    for part in parts:
-        total = total + part
-    if signed:
-        total = total - ((total >> (len(product) - 1)) << len(product))
-    return np.asarray(total.reshape(left.shape))
+    for number, limb in enumerate(words):
+        limb[:count] = part >> np.uint64(LIMB * number)
 
 
 def _checked(values: ArrayLike, name: str, width: int, signed: bool) -> NDArray[np.uint64]:
