@@ -111,6 +111,7 @@ class CostReport:
 def cost_report(design: Design, *, samples: int = 2048, seed: int = 0, technology: Technology = RELATIVE) -> CostReport:
     """Cost of the mantissa multiplier of `design`, in both views and against both baselines.
 
+    An imported circuit has no topology of its own: both its baselines are the exact ripple array of its width.
     Energy is the mean over consecutive pairs of `samples` random operands: mantissas with the leading bit set for float
     designs, all integers otherwise; the same operands for the baselines. Raises DesignError on arguments out of range.
     """
@@ -122,7 +123,9 @@ def cost_report(design: Design, *, samples: int = 2048, seed: int = 0, technolog
     drawn, simplified, estimated = _views(design, samples, seed, technology)
     plain = Placement.of(EXACT)
     exact = Design(topology="ripple_array", width=design.width, format=design.format, signed=design.signed)
-    own = replace(design, placement=plain, name=None, rounding="truncate", normalization="full", subnormals=None)
+    own = exact
+    if design.imported is None:
+        own = replace(design, placement=plain, name=None, rounding="truncate", normalization="full", subnormals=None)
     baselines = {
         name: _baseline(base, samples, seed, technology) for name, base in zip(BASELINES, (exact, own), strict=True)
     }

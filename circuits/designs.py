@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import floats
 from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
 from circuits.errors import DesignError, unknown_name
+from circuits.imported import as_multiplier, from_text, to_text
 from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
 from circuits.netlist import Netlist
 from circuits.placement import Placement
@@ -26,6 +27,36 @@ from circuits.program import Program, lower
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+
+
+class _DefaultFormat(str):
+    """The format of designs that name none: a circuit of their own then makes them integer designs."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What `design.netlist` is: called, it gives the multiplier as drawn. `imported`: the design's own circuit."""
+
+    imported: Netlist | None
+    _design: Design = field(compare=False, repr=False)
+
+    def __call__(self) -> Netlist:
+        return self.imported or _netlist(self._design)
+
+    def __repr__(self) -> str:
+        return "None" if self.imported is None else f"<{len(self.imported.instances)} cells and gates>"
+
+
+class _NetlistField:
+    """Lets Design(netlist=...) take a circuit, or None, and design.netlist() give the one that it stands for."""
+
+    def __get__(self, design: Design | None, owner: type[Design]) -> Drawing:
+        if design is None:
+            return None  # type: ignore[return-value]  # dataclass reads the field's default so
+        return Drawing(design.__dict__["_imported"], design)
+
+    def __set__(self, design: Design, value: Netlist | Drawing | None) -> None:
+        design.__dict__["_imported"] = value.imported if isinstance(value, Drawing) else value
 
 
 @dataclass(frozen=True)
@@ -44,13 +75,19 @@ class Design:
     - `signed`: operands and product are two's complement; integers only, untiled (see `circuits.multipliers.frame`).
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats`; subnormals=None takes the format's default.
+    - `netlist`: a circuit of one's own, read from Verilog for instance, instead of a generated one (see
+      `circuits.imported.as_multiplier`): it fixes the width, and the format is None unless given. Fields that say how
+      to generate keep their defaults. `name` then defaults to the circuit's.
+
+    The attribute `netlist` is a callable: `design.netlist()` is the mantissa multiplier as drawn, with buses x (w
+    bits), y (v bits) and product (w + v bits, one more if tiles or an imported circuit can exceed that).
 
     Raises DesignError (UnknownNameError with the nearest names) when the fields name no multiplier.
     """
 
     topology: str = "ripple_array"
     width: int | tuple[int, int] | None = None
-    format: str | None = "float32"
+    format: str | None = _DefaultFormat("float32")
     placement: Any = "exact"
     ports: str = "psc"
     half_adders: str = "cell"
@@ -61,10 +98,12 @@ class Design:
     rounding: str = "truncate"
     normalization: str = "full"
     subnormals: str | None = None
+    netlist: _NetlistField = _NetlistField()
     name: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        imported = self._take_netlist()
         _choose("topology", self.topology, TOPOLOGIES)
         put(self, "placement", Placement.of(self.placement))
         _choose("ports", self.ports, PORTS)
@@ -76,6 +115,11 @@ class Design:
         put(self, "subnormals", self.subnormals or (fmt.subnormals if fmt else "flush"))
         _choose("subnormals", self.subnormals, floats.SUBNORMALS)
         put(self, "width", _width(self.width, fmt))
+        if imported is not None and self.width != imported:
+            raise DesignError(
+                f"width must be that of the imported circuit, {imported[0]} x {imported[1]}, but got "
+                f"{self.shape[0]} x {self.shape[1]}; leave width out, or choose a format with such a mantissa."
+            )
         _integer("tile", self.tile, 1, min(self.shape), optional=True)
         self._check_signed()
         _integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
@@ -83,11 +127,47 @@ class Design:
             raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
         self.placement.check(self.shape, self.tile)
         by_name: dict[str, AdderCell] = {}
-        for entry in self.placement.all_cells():
+        for entry in self._cells():
             if by_name.setdefault(entry.name, entry) != entry:
                 raise DesignError(
                     f"cells of one design must have distinct names, but two cells are named {entry.name!r}; rename one."
                 )
+
+    def _take_netlist(self) -> tuple[int, int] | None:
+        """Brings an imported circuit into its canonical form; its widths."""
+        put = object.__setattr__
+        circuit = self.netlist.imported
+        defaulted = isinstance(self.format, _DefaultFormat)
+        if circuit is None:
+            put(self, "format", str(self.format) if defaulted else self.format)
+            return None
+        if not isinstance(circuit, Netlist):
+            raise DesignError(f"netlist must be a Netlist or None, but got {circuit!r}; see netlist_from_verilog.")
+        for item in fields(self):
+            if item.name in _GENERATING and getattr(self, item.name) not in (item.default, Placement.of("exact")):
+                raise DesignError(
+                    f"{item.name} must keep its default {item.default!r} in a design with a netlist of its own, but "
+                    f"got {getattr(self, item.name)!r}; leave it out."
+                )
+        made = as_multiplier(circuit, signed=self.signed is True)
+        put(self, "netlist", made)
+        w, v = (len(bus) for bus in made.inputs.values())
+        if defaulted:
+            put(self, "format", None)
+        if self.width is None and self.format is None:
+            put(self, "width", (w, v))
+        if self.name is None and circuit.name != made.name and _NAME.fullmatch(circuit.name):
+            put(self, "name", circuit.name)
+        return w, v
+
+    def _cells(self) -> Iterator[AdderCell]:
+        """The adder cells that the design names, repetitions included."""
+        if self.netlist.imported is None:
+            yield from self.placement.all_cells()
+            return
+        for instance in self.netlist.imported.instances:
+            if isinstance(instance.component, AdderCell):
+                yield instance.component
 
     def _check_signed(self) -> None:
         if not isinstance(self.signed, bool):
@@ -124,9 +204,10 @@ class Design:
         note = NOTES.get(self.name) if NAMED.get(self.name) == self else None
         return f"{self.name} ({note})" if note else self.name
 
-    def netlist(self) -> Netlist:
-        """The mantissa multiplier as drawn: buses x (w bits), y (v bits), product (w + v bits, one more if tiled)."""
-        return _netlist(self)
+    @property
+    def imported(self) -> Netlist | None:
+        """The circuit given as `netlist`, in its canonical form; None for generated multipliers."""
+        return self.netlist.imported
 
     def program(self) -> Program:
         """The LUT program of `netlist()`."""
@@ -168,8 +249,8 @@ class Design:
     def describe(self) -> dict[str, str]:
         """The exact definition, field by field, as printed above every number."""
         w, v = self.shape
-        named = {entry.name: entry for entry in self.placement.all_cells()}
-        return {
+        named = {entry.name: entry for entry in self._cells()}
+        described = {
             "topology": self.topology,
             "width": f"{w} x {v}",
             "format": self.format or ("signed integer (two's complement)" if self.signed else "unsigned integer"),
@@ -182,8 +263,15 @@ class Design:
             "rounding": self.rounding,
             "normalization": self.normalization,
             "subnormals": str(self.subnormals),
-            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()),
+            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()) or "none",
         }
+        if self.imported is not None:
+            counts = ", ".join(f"{count} {name}" for name, count in self.imported.count().items())
+            described["topology"] = f"imported, {len(self.imported.instances)} cells and gates"
+            described["placement"] = counts or "wires only"
+            for key in ("ports (A,B,Cin)", "half adders", "final adder", "tile", "truncated columns"):
+                described[key] = "as imported"
+        return described
 
     # TOML.
 
@@ -192,6 +280,8 @@ class Design:
         lines = ["[design]"]
         for item in fields(self):
             value = getattr(self, item.name)
+            if item.name == "netlist" or (self.imported and item.name in (*_GENERATING, "width")):
+                continue
             if item.name == "placement":
                 value = value.to_data()
             elif item.name == "format" and value is None:
@@ -200,7 +290,10 @@ class Design:
                 value = list(value)
             if value is not None:
                 lines.append(f"{item.name} = {_toml(value)}")
-        own = {entry.name: entry for entry in self.placement.all_cells() if CELLS.get(entry.name) != entry}
+        if self.imported is not None:
+            # Names in it are plain words, so the text needs no escapes.
+            lines += ["", "[netlist]", f"text = '''\n{to_text(self.imported)}'''"]
+        own = {entry.name: entry for entry in self._cells() if CELLS.get(entry.name) != entry}
         for name, entry in own.items():
             if name in CELLS:
                 raise DesignError(
@@ -232,9 +325,9 @@ class Design:
         cls, document: dict[str, Any], where: str, extra: Mapping[str, AdderCell] | None = None
     ) -> Design:
         entries = document.get("design")
-        if not isinstance(entries, dict) or document.keys() - {"design", "cells"}:
+        if not isinstance(entries, dict) or document.keys() - {"design", "cells", "netlist"}:
             raise DesignError(
-                f"{where} must hold [design] and, for cells of its own, [cells.NAME], but got "
+                f"{where} must hold [design] and, for cells of its own, [cells.NAME] or [netlist], but got "
                 f"{', '.join(document) or 'nothing'}; correct the headers."
             )
         known = {item.name for item in fields(cls)}
@@ -246,7 +339,10 @@ class Design:
         if isinstance(arguments.get("width"), list):
             arguments["width"] = tuple(arguments["width"])
         try:
-            cells = {**(extra or {}), **cells_from_table(document.get("cells", {}), where)}
+            embedded = cells_from_table(document.get("cells", {}), where)
+            cells = {**(extra or {}), **embedded}
+            if "netlist" in document:
+                arguments["netlist"] = _netlist_from_table(document["netlist"], embedded)
             arguments["placement"] = Placement.of(arguments.get("placement", "exact"), cells)
             return cls(**arguments)
         except TypeError as error:
@@ -255,6 +351,15 @@ class Design:
             raise type(error)(f"[design] in {where}: {error}") from None
 
 
+_GENERATING = (
+    "topology",
+    "placement",
+    "ports",
+    "half_adders",
+    "final_adder",
+    "tile",
+    "truncate_columns",
+)
 _PORT_NAMES = {"p": "partial product", "s": "sum", "c": "carry"}
 
 
@@ -286,6 +391,12 @@ def _width(width: Any, fmt: floats.FloatFormat | None) -> tuple[int, int]:
             f"leave width out or change the format."
         )
     return pair
+
+
+def _netlist_from_table(table: Any, cells: Mapping[str, AdderCell]) -> Netlist:
+    if not isinstance(table, dict) or table.keys() != {"text"} or not isinstance(table["text"], str):
+        raise DesignError("[netlist] must hold 'text', a circuit as Design.to_toml writes it, and nothing else.")
+    return from_text(table["text"], cells)
 
 
 def _toml(value: Any) -> str:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from circuits.cells import AdderCell
 
@@ -72,6 +73,13 @@ class Netlist:
     instances: tuple[Instance, ...]
     nets: int
 
+    def __hash__(self) -> int:
+        return hash((self.nets, len(self.instances), self.output_nets))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Mapping proxies cannot be pickled.
+        return _restore, (self.name, dict(self.inputs), dict(self.outputs), self.instances, self.nets)
+
     @property
     def input_nets(self) -> Bus:
         """All input nets, bus after bus."""
@@ -97,6 +105,12 @@ class Netlist:
         for instance in self.instances:
             digest.update(repr((instance.component.tables, instance.inputs, instance.outputs)).encode())
         return digest.hexdigest()
+
+
+def _restore(
+    name: str, inputs: dict[str, Bus], outputs: dict[str, Bus], instances: tuple[Instance, ...], nets: int
+) -> Netlist:
+    return Netlist(name, MappingProxyType(inputs), MappingProxyType(outputs), instances, nets)
 
 
 class NetlistBuilder:

@@ -67,6 +67,8 @@ def _named() -> Mapping[str, str]:
 
 def structure(design: Design) -> str:
     """One line: topology, ports, policies and placement."""
+    if design.imported is not None:
+        return design.describe()["topology"]
     parts = [design.topology, f"ports {design.ports}"]
     if design.tile is not None:
         parts.append(f"tiles of {design.tile} bits")

@@ -149,7 +149,7 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         bits = netlist_bits
         product = int(design.multiply_integers([left.mantissa], [right.mantissa])[0])
         exact_product = left.mantissa * right.mantissa
-        if design.topology != "booth" and not design.signed:
+        if design.topology != "booth" and not design.signed and design.imported is None:
             rows = tuple(_row(design, i, left.mantissa, right.mantissa) for i in range(design.shape[0]))
         if fmt is not None:
             assert left.exponent is not None

@@ -29,6 +29,7 @@ from circuits.hdl.verilog_syntax import (
     failure,
     parse,
 )
+from circuits.imported import RESERVED
 from circuits.netlist import (
     AND2,
     BUFFER,
@@ -324,7 +325,7 @@ class _Elaborator:
         inner = _Elaborator({}, self.where).netlist(module)
         tables = _tables(inner)
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^(cell|gate)_", "", module.name))
-        name = (name if re.match(r"[A-Za-z_]", name) else f"m_{name}")[:48]
+        name = (name if re.match(r"[A-Za-z_]", name) and name not in RESERVED else f"m_{name}")[:48]
         made: Component
         order = tuple(range(len(outputs)))
         if len(inputs) == 3 and len(outputs) == 2:
