@@ -463,8 +463,8 @@ class _Part:
     largest_product: float
     worst: tuple[float, float, float]
     worst_relative: tuple[float, float, float]
-    histogram: tuple[int, NDArray[np.int64]]
-    relative_histogram: tuple[int, NDArray[np.int64]]
+    histogram: _Histogram
+    relative_histogram: _Histogram
 
 
 # The order of _Part.sums.
@@ -481,33 +481,42 @@ def _measure(design: Design, x: NDArray[Any], w: NDArray[Any]) -> _Part:
     nonzero = magnitude != 0
     whole = bool(nonzero.all())
     ratio = distance / magnitude if whole else distance[nonzero] / magnitude[nonzero]
+    scratch = np.empty_like(e)
+
+    def total(a: Reals, b: Reals) -> float:
+        # Not np.dot: BLAS would start threads of its own, and sum in an order that depends on their number.
+        return float(np.multiply(a, b, out=scratch[: a.size]).sum())
+
     sums = (
-        e.sum(),
-        distance.sum(),
-        square.sum(),
-        (square * e).sum(),
-        np.dot(square, square),
-        magnitude.sum(),
-        np.dot(p, p),
-        np.dot(distance, magnitude),
-        ratio.sum(),
-        np.dot(ratio, ratio),
+        float(e.sum()),
+        float(distance.sum()),
+        float(square.sum()),
+        total(square, e),
+        total(square, square),
+        float(magnitude.sum()),
+        total(p, p),
+        total(distance, magnitude),
+        float(ratio.sum()),
+        total(ratio, ratio),
     )
     xr, wr = (x, w) if whole else (x[nonzero], w[nonzero])
     # |p + e| > |p| as e (2p + e) > 0: the signs survive where p + e would round.
-    larger = int(np.count_nonzero((p + p + e) * e > 0))
+    np.add(p, p, out=scratch)
+    scratch += e
+    scratch *= e
+    larger = int(np.count_nonzero(scratch > 0))
     return _Part(
         wrong.size,
         e.size,
         ratio.size,
         wrong_count,
         larger,
-        tuple(map(float, sums)),
+        sums,
         float(magnitude.max(initial=0.0)),
         _largest(distance, x, w),
         _largest(ratio, xr, wr),
-        _histogram(distance),
-        _histogram(ratio),
+        _Histogram.of(distance),
+        _Histogram.of(ratio),
     )
 
 
@@ -522,26 +531,47 @@ def _number(value: Any) -> float:
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
 
 
-# Histograms over all non-negative float64: a bin is the values that round to one number of 10 significant bits.
+# Histograms over all non-negative float64: bin k holds the values that round to the k-th number of 10 significant bits.
 _BIN_SHIFT = 43
 
 
-def _histogram(values: Reals) -> tuple[int, NDArray[np.int64]]:
-    """(first bin, counts)."""
-    if not values.size:
-        return 0, np.zeros(0, dtype=np.int64)
-    keys = (values.view(np.int64) + (1 << (_BIN_SHIFT - 1))) >> _BIN_SHIFT
-    first = int(keys.min())
-    if first == 0 and (keys == 0).any():
-        # Zeros lie far below the next value: count them apart, or every chunk carries half a million empty bins.
+@dataclass(frozen=True)
+class _Histogram:
+    """`counts[k]` values in bin `first` + k; `zeros` apart, because they lie half a million bins below the others."""
+
+    zeros: int
+    first: int
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Reals) -> _Histogram:
+        """The histogram of non-negative `values`."""
+        keys = (values.view(np.int64) + (1 << (_BIN_SHIFT - 1))) >> _BIN_SHIFT
         rest = keys[keys != 0]
-        zeros = keys.size - rest.size
-        if not rest.size:
-            return 0, np.array([zeros], dtype=np.int64)
-        first = int(rest.min())
-        counts = np.bincount(rest - first)
-        return -first, np.concatenate(([zeros], counts)).astype(np.int64)
-    return first, np.bincount(keys - first).astype(np.int64)
+        first = int(rest.min(initial=1 << 62)) if rest.size else 0
+        return cls(keys.size - rest.size, first, np.bincount(rest - first).astype(np.int64))
+
+    def __add__(self, other: _Histogram) -> _Histogram:
+        zeros = self.zeros + other.zeros
+        if not self.counts.size or not other.counts.size:
+            longer = self if self.counts.size else other
+            return _Histogram(zeros, longer.first, longer.counts)
+        first = min(self.first, other.first)
+        counts = np.zeros(max(h.first + h.counts.size for h in (self, other)) - first, dtype=np.int64)
+        for part in (self, other):
+            counts[part.first - first :][: part.counts.size] += part.counts
+        return _Histogram(zeros, first, counts)
+
+    def quantiles(self) -> dict[float, float]:
+        """Probability -> the smallest value that at least that share of the values does not exceed; NaN without any."""
+        cumulative = self.zeros + np.concatenate(([0], np.cumsum(self.counts)))
+        total = int(cumulative[-1])
+        if not total:
+            return dict.fromkeys(QUANTILES, math.nan)
+        places = np.searchsorted(cumulative, [max(1, math.ceil(q * total)) for q in QUANTILES])
+        keys = np.where(places == 0, 0, self.first + places - 1).astype(np.int64)
+        values = (keys << _BIN_SHIFT).view(np.float64)
+        return {q: float(value) for q, value in zip(QUANTILES, values, strict=True)}
 
 
 class _Totals:
@@ -553,8 +583,7 @@ class _Totals:
         self.sums: list[tuple[float, ...]] = []
         self.largest_product = 0.0
         self.worst = self.worst_relative = (-1.0, math.nan, math.nan)
-        size = (0x7FF << (52 - _BIN_SHIFT)) + 1
-        self.histograms = [np.zeros(size, dtype=np.int64) for _ in range(2)]
+        self.histogram = self.relative_histogram = _Histogram(0, 0, np.zeros(0, dtype=np.int64))
 
     def add(self, part: _Part) -> None:
         """Adds the next chunk."""
@@ -567,11 +596,8 @@ class _Totals:
         self.largest_product = max(self.largest_product, part.largest_product)
         self.worst = max(self.worst, part.worst, key=lambda item: item[0])
         self.worst_relative = max(self.worst_relative, part.worst_relative, key=lambda item: item[0])
-        for total, (first, counts) in zip(self.histograms, (part.histogram, part.relative_histogram), strict=True):
-            if first < 0:
-                total[0] += counts[0]
-                first, counts = -first, counts[1:]
-            total[first : first + counts.size] += counts
+        self.histogram += part.histogram
+        self.relative_histogram += part.relative_histogram
 
     def result(self, design: Design) -> ErrorMetrics:
         """The metrics of everything added."""
@@ -628,20 +654,9 @@ class _Totals:
             worst_case_at=self.worst[1:],
             worst_relative=self.worst_relative[0] if self.nonzero else math.nan,
             worst_relative_at=self.worst_relative[1:],
-            quantiles=_quantiles(self.histograms[0]),
-            relative_quantiles=_quantiles(self.histograms[1]),
+            quantiles=self.histogram.quantiles(),
+            relative_quantiles=self.relative_histogram.quantiles(),
         )
-
-
-def _quantiles(histogram: NDArray[np.int64]) -> dict[float, float]:
-    cumulative = np.cumsum(histogram)
-    count = int(cumulative[-1])
-    if not count:
-        return dict.fromkeys(QUANTILES, math.nan)
-    ranks = [max(1, math.ceil(q * count)) for q in QUANTILES]
-    keys = np.searchsorted(cumulative, ranks).astype(np.int64)
-    values = (keys << _BIN_SHIFT).view(np.float64)
-    return {q: float(value) for q, value in zip(QUANTILES, values, strict=True)}
 
 
 def _scaled(estimate: Estimate, by: float) -> Estimate:

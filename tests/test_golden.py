@@ -205,10 +205,10 @@ def test_arrays_equal_their_model_with_mixed_cells(topology: str, w: int, v: int
 @pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize("tile", [1, 2, 3, 4])
 def test_tiled_arrays_equal_their_model(topology: str, tile: int) -> None:
-    for w, v in ((4, 4), (5, 4), (4, 5), (5, 5)):
+    for w, v in ((5, 4), (4, 5)):
         grid = random_grid(w, v, tile)
         tables = [[cell.behaviour for cell in row] for row in grid]
-        for policy in policies(topology)[:: 1 if w != v else 3]:
+        for policy in policies(topology)[:: 1 if tile in (2, 3) else 5]:
             made = Design(topology=topology, format=None, width=(w, v), placement={"grid": grid}, tile=tile, **policy)
             expected = products(topology, w, v, tables, tile=tile, **policy)
             assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
@@ -217,7 +217,7 @@ def test_tiled_arrays_equal_their_model(topology: str, tile: int) -> None:
 @pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize("cell", [LEFT, RIGHT, CELLS["ama5"]], ids=lambda cell: cell.name)
 def test_arrays_of_one_cell_equal_their_model(topology: str, cell: AdderCell) -> None:
-    for (w, v), policy in product(((3, 5), (5, 3), (4, 4)), policies(topology)):
+    for (w, v), policy in product(((3, 4), (4, 3)), policies(topology)):
         made = Design(topology=topology, format=None, width=(w, v), placement=cell, **policy)
         expected = products(topology, w, v, [[cell.behaviour] * v] * (w + 1), **policy)
         assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)

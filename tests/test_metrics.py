@@ -93,13 +93,13 @@ def test_signed_operands() -> None:
 
 
 def test_exhaustive_over_several_chunks_and_the_automatic_choice() -> None:
-    assert error_metrics(integer_design(10, 10)).samples == 2**20 > CHUNK
-    assert error_metrics(integer_design(11, 10), samples=1000).method == "sampled"
-    m = error_metrics(integer_design(11, 10), method="exhaustive")
-    assert m.samples == 2**21
-    sampled = error_metrics(integer_design(11, 10), samples=200_000)
+    m = error_metrics(integer_design(9, 9))
+    assert (m.method, m.samples) == ("exhaustive", 2**18)
+    assert m.samples > CHUNK
+    sampled = error_metrics(integer_design(9, 9), method="sampled", samples=100_001)
+    assert (sampled.method, sampled.samples) == ("sampled", 100_001)
     assert sampled.med.low < m.med.value < sampled.med.high
-    assert error_metrics(integer_design(4, 4), method="sampled", samples=999).samples == 999
+    assert error_metrics(integer_design(11, 10), samples=1000).method == "sampled"
 
 
 def test_exact_cells_have_no_error() -> None:
@@ -111,7 +111,7 @@ def test_exact_cells_have_no_error() -> None:
 def test_products_beyond_64_bits() -> None:
     """64 x 64: errors of a truncated array are small beside products that no 64-bit word holds."""
     entry = Design(format=None, width=64, truncate_columns=3)
-    m = error_metrics(entry, samples=2000)
+    m = error_metrics(entry, samples=500)
     assert 0 < m.worst_case <= 1 + 2 * 2 + 3 * 4
     assert m.bias.value == -m.med.value
     assert m.p_max == pytest.approx(2.0**128)
@@ -157,10 +157,10 @@ def test_a_trace_of_zeros_leaves_relative_metrics_undefined() -> None:
 
 
 def test_same_seed_same_numbers_on_any_thread_count() -> None:
-    for entry in (design("axfpm_tiled"), Design(format=None, width=16, placement="ama1")):
-        one, two, five = (error_metrics(entry, samples=5 * CHUNK + 77, seed=3, threads=t) for t in (1, 2, 5))
+    for entry in (design("axfpm_tiled"), Design(format=None, width=12, placement="ama1")):
+        one, two, five = (error_metrics(entry, samples=3 * CHUNK + 77, seed=3, threads=t) for t in (1, 2, 5))
         assert one.to_dict() == two.to_dict() == five.to_dict()
-        assert error_metrics(entry, samples=5 * CHUNK + 77, seed=4).med != one.med
+        assert error_metrics(entry, samples=1000, seed=4).med != one.med
         surfaces = [error_surface(entry, bins=4, samples=3 * CHUNK, threads=t).to_dict() for t in (1, 3)]
         assert surfaces[0] == surfaces[1]
 

@@ -101,14 +101,19 @@ def _literal_counts(literals: tuple[int, ...]) -> NDArray[np.int64]:
     """For each of the 256 functions: literals of its shortest AND/OR form over the given ones; 99 for none."""
     counts = np.full(256, 99, dtype=np.int64)
     counts[list(literals)] = 1
-    left, right = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
-    while True:
-        before = counts.copy()
-        total = np.minimum(counts[left] + counts[right], 99)
-        for made in (left & right, left | right):
-            np.minimum.at(counts, made, total)
-        if (counts == before).all():
-            return counts
+    exactly = {1: np.array(literals)}  # number of literals -> the functions that need so many
+    total = 2
+    while total <= 2 * max(exactly):
+        made: set[int] = set()
+        for part in range(1, total // 2 + 1):
+            if part in exactly and total - part in exactly:
+                pair = exactly[part], exactly[total - part]
+                made.update(np.bitwise_and.outer(*pair).ravel().tolist(), np.bitwise_or.outer(*pair).ravel().tolist())
+        if new := [table for table in made if counts[table] == 99]:
+            counts[new] = total
+            exactly[total] = np.array(new)
+        total += 1
+    return counts
 
 
 RELATIVE = Technology(
