@@ -293,8 +293,8 @@ def test_unknown_formats(fmt: object) -> None:
     ("text", "message"),
     [
         ("[design", "the TOML text must be TOML, but: "),
-        ("", "the TOML text must hold [design] and, for cells of its own, [cells.NAME] or [netlist], but got nothing; correct the"),
-        ("[desing]\n", "the TOML text must hold [design] and, for cells of its own, [cells.NAME] or [netlist], but got desing;"),
+        ("", "the TOML text must hold [design] and, for cells of its own, [cells.NAME]"),
+        ("[desing]\n", "the TOML text must hold [design] and, for cells of its own, [cells.NAME]"),
         (
             '[design]\ntopolgy = "x"\n',
             "[design] in the TOML text: the field must be a known name, but got 'topolgy'; nearest: topology.",
