@@ -42,19 +42,20 @@ def has_kernel(design: Design) -> bool:
 
 def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
+    left, right = _float32(x, "x"), _float32(w, "w")
     if not has_kernel(design):
         fmt = design.float_format
         assert fmt is not None
         return floats.multiply(
             fmt,
-            x,
-            w,
+            left,
+            right,
             lambda a, b: integers.multiply(design.program(), a, b),
             rounding=design.rounding,
             normalization=design.normalization,
             subnormals=str(design.subnormals),
         )
-    left, right = np.broadcast_arrays(_float32(x, "x"), _float32(w, "w"))
+    left, right = np.broadcast_arrays(left, right)
     shape = left.shape
     left, right = np.ascontiguousarray(left).reshape(-1), np.ascontiguousarray(right).reshape(-1)
     out = np.empty(left.size, dtype=np.float32)
