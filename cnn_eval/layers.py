@@ -1,4 +1,4 @@
-"""`approximate`: a torch network whose convolution and linear layers multiply through a design, gate-exact."""
+"""`approximate`: a torch network whose convolution and linear layers multiply through a design."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import Design, DesignError
-from circuits.engine.floating import matmul
 from circuits.errors import unknown_name
-from cnn_eval.convolution import convolve
+from cnn_eval.convolution import Geometry, Pair
+from cnn_eval.lowered import LoweredProducts, SlopeProducts
+from cnn_eval.products import ExactProducts, GateProducts, Products, apply
+from cnn_eval.recording import Recording
+
+__all__ = [
+    "BACKWARD",
+    "LAYERS",
+    "MODES",
+    "ApproximateConv2d",
+    "ApproximateLinear",
+    "approximate",
+    "approximate_layer",
+    "unreplaced",
+]
 
 LAYERS = ("conv", "linear", "all")
-BACKWARD = ("ste",)
+BACKWARD = ("ste", "approximate", "slope")
+MODES = ("gate", "lowered")
 
 LayerFilter = Callable[[str, nn.Module], bool]
 
@@ -28,169 +42,244 @@ def approximate(
     layers: str = "conv",
     filter: LayerFilter | None = None,
     backward: str = "ste",
+    mode: str = "gate",
+    record: bool = False,
 ) -> nn.Module:
     """A copy of `model` whose Conv2d and/or Linear layers multiply through `design`; the original is left alone.
 
-    `design`: one for all, or layer name -> design for those named and no others. `layers`: "conv", "linear" or "all".
-    `filter(name, module)` keeps a layer exact by returning False. `backward="ste"`: gradients of the exact products
-    (straight-through estimator). Products are float32 on the CPU, accumulated in float32 in ascending k; the bias is
-    added after. Threads: torch.get_num_threads(). The state_dict keeps the original's keys.
+    `design`: one for all, or layer name -> design for those named and no others (`layers` and `filter` are then not
+    looked at). `layers`: "conv", "linear" or "all". `filter(name, module)` keeps a layer exact by returning False.
+    `unreplaced(model)` lists what stays exact because it cannot be replaced.
 
-    Raises DesignError for unknown names, for integer designs and where no layer is replaced.
+    `mode`: "gate" computes every product gate by gate and adds in float32 in ascending k; "lowered" computes designs
+    that are bilinear forms through torch's own products, within the bound of `LoweredProducts`.
+
+    `backward`, for the gradients: "ste" (straight-through estimator: those of the exact products), "approximate" (the
+    gradients' products through the design as `mode` says, see `GateProducts`), "slope" (those of the bilinear form,
+    see `SlopeProducts`). They can be differentiated once. The bias is added exactly.
+
+    `record=True` keeps operands for `recorded_operands`. Everything is float32 on the CPU. Threads:
+    torch.get_num_threads(). The state_dict keeps the original's keys; hooks stay.
+
+    Raises DesignError for unknown names, for designs that the mode or the gradients do not serve, for layers that
+    cannot be replaced and where no layer is replaced.
     """
-    if layers not in LAYERS:
-        raise unknown_name("choice of layers", layers, LAYERS)
-    if backward not in BACKWARD:
-        raise unknown_name("backward mode", backward, BACKWARD)
-    kinds: tuple[type, ...] = {"conv": (nn.Conv2d,), "linear": (nn.Linear,), "all": (nn.Conv2d, nn.Linear)}[layers]
-    replaceable = {name for name, module in model.named_modules() if type(module) in (nn.Conv2d, nn.Linear)}
+    for what, value, valid in (
+        ("choice of layers", layers, LAYERS),
+        ("backward mode", backward, BACKWARD),
+        ("mode", mode, MODES),
+    ):
+        if value not in valid:
+            raise unknown_name(what, value, valid)
+    candidates, obstacles = _survey(model)
     if isinstance(design, Mapping):
-        for name in design.keys() - replaceable:
-            raise unknown_name("layer", name, replaceable)
+        for name in design:
+            if name in obstacles:
+                raise DesignError(f"layer {name} must be replaceable, but is {obstacles[name]}; leave it out.")
+            if name not in candidates:
+                raise unknown_name("layer", name, candidates)
         chosen = dict(design)
     else:
+        kinds = _kinds(layers)
         chosen = {
             name: design
             for name, module in model.named_modules()
-            if name in replaceable and type(module) in kinds and (filter is None or filter(name, module))
+            if name in candidates and isinstance(module, kinds) and (filter is None or filter(name, module))
         }
     if not chosen:
         raise DesignError(
             f"the model must have a layer to replace, but layers={layers!r} and the filter leave none of its "
-            f"{len(replaceable)} Conv2d and Linear layers; choose other layers."
+            f"{len(set(candidates.values()))} Conv2d and Linear layers; choose other layers."
         )
-    result = copy.deepcopy(model)
+    products = {name: _products(name, entry, mode, backward) for name, entry in chosen.items()}
+    result = _copy(model)
+    places = dict(result.named_modules(remove_duplicate=False))
     for name, layer_design in chosen.items():
-        if layer_design.float_format is None:
-            raise DesignError(f"layer {name} needs a design with a float format, but got format=None; give one.")
-        parent_name, _, attribute = name.rpartition(".")
-        parent = result.get_submodule(parent_name)
-        layer = result.get_submodule(name)
-        made = (
-            ApproximateConv2d(layer, layer_design)
-            if isinstance(layer, nn.Conv2d)
-            else ApproximateLinear(layer, layer_design)  # type: ignore[arg-type]  # nn.Linear by `replaceable`
-        )
-        made.train(layer.training)
-        if name:
-            setattr(parent, attribute, made)
-        else:
-            result = made
+        layer = places[name]
+        if isinstance(layer, (ApproximateConv2d, ApproximateLinear)):
+            # A module that stands in two places, named twice.
+            if layer.design != layer_design:
+                raise DesignError(
+                    f"a layer must have one design, but {name} is the same module as another named one and got "
+                    f"{layer_design.label} after {layer.design.label}; name it once."
+                )
+            continue
+        # The class is exchanged in place, so that parameters, hooks and shared places stay what they are.
+        layer.__class__ = ApproximateConv2d if isinstance(layer, nn.Conv2d) else ApproximateLinear
+        assert isinstance(layer, (ApproximateConv2d, ApproximateLinear))
+        layer.design, layer.mode, layer.backward = layer_design, mode, backward
+        layer.products, layer.gradients = products[name]
+        layer.recording = Recording() if record else None
     return result
 
 
-class ApproximateConv2d(nn.Module):
-    """A Conv2d whose products go through `design`; shares the weight and bias parameters of the layer it is made of."""
+def unreplaced(model: nn.Module, layers: str = "all") -> dict[str, str]:
+    """Layer name -> why `approximate(model, ..., layers=layers)` must leave its products exact.
 
-    def __init__(self, layer: nn.Conv2d, design: Design) -> None:
-        super().__init__()
-        self.design = design
-        self.weight = layer.weight
-        self.bias = layer.bias
-        self.stride = _pair(layer.stride)
-        self.dilation = _pair(layer.dilation)
-        self.groups = layer.groups
-        self.padding_mode = layer.padding_mode
-        self.padding = _sides(layer)
+    Lists layers that are no plain Conv2d or Linear but multiply by a weight of two or more dimensions: other
+    convolutions, subclasses, recurrent and attention layers, modules with parameters of their own. Products outside of
+    such modules (functional calls, normalisation) are not seen.
+    """
+    if layers not in LAYERS:
+        raise unknown_name("choice of layers", layers, LAYERS)
+    _, obstacles = _survey(model)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    other = {"conv": (nn.Linear,), "linear": (nn.modules.conv._ConvNd,), "all": ()}[layers]
+    return {name: reason for name, reason in obstacles.items() if not isinstance(modules[name], other)}
+
+
+def approximate_layer(model: nn.Module, name: str) -> ApproximateConv2d | ApproximateLinear:
+    """The approximate layer of that name; UnknownNameError otherwise."""
+    found = {
+        key: module
+        for key, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, (ApproximateConv2d, ApproximateLinear))
+    }
+    if name not in found:
+        raise unknown_name("approximate layer", name, found)
+    return found[name]
+
+
+class _ApproximateLayer(nn.Module):
+    """What `approximate` sets: the design, mode and backward mode, the products that follow, the record."""
+
+    design: Design
+    mode: str
+    backward: str
+    products: Products
+    gradients: Products
+    recording: Recording | None
+    weight: torch.Tensor
+    bias: Any  # of the two layers: nn.Parameter or None
+
+    def _apply_products(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+        _check(x, self.weight)
+        if self.recording is not None:
+            self.recording.add(x, self.weight)
+        return apply(x, self.weight, self.bias, self.products, self.gradients, geometry)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, design={self.design.label}, mode={self.mode}, backward={self.backward}"
+
+
+class ApproximateConv2d(_ApproximateLayer, nn.Conv2d):
+    """A Conv2d whose products go through `design`; made by `approximate`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] or [C, H, W] -> [B, N, OH, OW] or [N, OH, OW], float32."""
-        _check(x, self.weight)
-        top, bottom, left, right = self.padding
-        padding = self.padding
-        if self.padding_mode != "zeros" and any(padding):
+        if x.dim() not in (3, 4) or x.shape[-3] != self.in_channels:
+            raise DesignError(
+                f"activations must be [B, {self.in_channels}, H, W] or [{self.in_channels}, H, W], but are "
+                f"{list(x.shape)}; reshape them."
+            )
+        top, bottom, left, right = _sides(self)
+        if self.padding_mode != "zeros" and any(_sides(self)):
             x = functional.pad(x, (left, right, top, bottom), mode=self.padding_mode)
-            padding = (0, 0, 0, 0)
-        images = x if x.dim() == 4 else x[None]
-        products: torch.Tensor = _Convolution.apply(  # type: ignore[no-untyped-call]
-            images, self.weight, self.design, self.stride, padding, self.dilation, self.groups
+        geometry = self.geometry
+        image = (x.shape[-2], x.shape[-1])
+        if min(geometry.output(image, _pair(self.kernel_size))) < 1:
+            raise DesignError(
+                f"images must cover the kernel, {self.kernel_size} with dilation {self.dilation} and padding "
+                f"{self.padding}, but are {image}; give larger ones."
+            )
+        out = self._apply_products(x if x.dim() == 4 else x[None], geometry)
+        return out if x.dim() == 4 else out[0]
+
+    @property
+    def geometry(self) -> Geometry:
+        """What the products see: images are padded before where the padding is not of zeros."""
+        return Geometry(
+            stride=_pair(self.stride),
+            padding=_sides(self) if self.padding_mode == "zeros" else (0, 0, 0, 0),
+            dilation=_pair(self.dilation),
+            groups=self.groups,
         )
-        if self.bias is not None:
-            products = products + self.bias[:, None, None]
-        return products if x.dim() == 4 else products[0]
-
-    def extra_repr(self) -> str:
-        return f"{tuple(self.weight.shape)}, design={self.design.label}"
 
 
-class ApproximateLinear(nn.Module):
-    """A Linear layer whose products go through `design`; shares the parameters of the layer it is made of."""
+class ApproximateLinear(_ApproximateLayer, nn.Linear):
+    """A Linear layer whose products go through `design`; made by `approximate`."""
 
-    def __init__(self, layer: nn.Linear, design: Design) -> None:
-        super().__init__()
-        self.design = design
-        self.weight = layer.weight
-        self.bias = layer.bias
+    geometry = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., K] -> [..., N], float32."""
-        _check(x, self.weight)
-        products: torch.Tensor = _Linear.apply(  # type: ignore[no-untyped-call]
-            x.reshape(-1, x.shape[-1]), self.weight, self.design
-        )
-        products = products.reshape(*x.shape[:-1], -1)
-        return products if self.bias is None else products + self.bias
-
-    def extra_repr(self) -> str:
-        return f"{tuple(self.weight.shape)}, design={self.design.label}"
+        if not x.dim() or x.shape[-1] != self.in_features:
+            raise DesignError(f"activations must be [..., {self.in_features}], but are {list(x.shape)}; reshape them.")
+        out = self._apply_products(x.reshape(-1, self.in_features), None)
+        return out.reshape(*x.shape[:-1], self.out_features)
 
 
-class _Convolution(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        weight: torch.Tensor,
-        design: Design,
-        stride: tuple[int, int],
-        padding: tuple[int, int, int, int],
-        dilation: tuple[int, int],
-        groups: int,
-    ) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.geometry = (stride, padding, dilation, groups)
-        out = convolve(
-            design,
-            x.detach().numpy(),
-            weight.detach().numpy(),
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            threads=torch.get_num_threads(),
-        )
-        return torch.from_numpy(out)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradient of the exact convolution, by torch."""
-        x, weight = ctx.saved_tensors
-        stride, (top, bottom, left, right), dilation, groups = ctx.geometry
-        padded = functional.pad(x, (left, right, top, bottom))
-        wanted = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], False]
-        x_gradient, weight_gradient, _ = torch.ops.aten.convolution_backward(
-            gradients[0], padded, weight, None, stride, (0, 0), dilation, False, (0, 0), groups, wanted
-        )
-        if x_gradient is not None:
-            height, width = padded.shape[-2:]
-            x_gradient = x_gradient[..., top : height - bottom, left : width - right]
-        return x_gradient, weight_gradient, None, None, None, None, None
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError as error:
+        raise DesignError(
+            f"the model must be copyable, but is not ({str(error).split('.')[0]}); make pruning or weight "
+            "normalisation permanent first."
+        ) from None
 
 
-class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, design: Design) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        out = matmul(design, x.detach().numpy(), weight.detach().numpy().T, threads=torch.get_num_threads())
-        return torch.from_numpy(out)
+def _kinds(layers: str) -> tuple[type[nn.Module], ...]:
+    kinds: dict[str, tuple[type[nn.Module], ...]] = {
+        "conv": (nn.Conv2d,),
+        "linear": (nn.Linear,),
+        "all": (nn.Conv2d, nn.Linear),
+    }
+    return kinds[layers]
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradient of the exact product."""
-        x, weight = ctx.saved_tensors
-        x_gradient = gradients[0] @ weight if ctx.needs_input_grad[0] else None
-        weight_gradient = gradients[0].T @ x if ctx.needs_input_grad[1] else None
-        return x_gradient, weight_gradient, None
+
+def _products(name: str, design: Design, mode: str, backward: str) -> tuple[Products, Products]:
+    """What computes the output, and what the gradients."""
+    if design.float_format is None:
+        raise DesignError(f"layer {name} needs a design with a float format, but got format=None; give one.")
+    try:
+        forward: Products = LoweredProducts(design) if mode == "lowered" else GateProducts(design)
+        if backward == "slope":
+            return forward, SlopeProducts(design)
+        return forward, forward if backward == "approximate" else ExactProducts()
+    except DesignError as error:
+        what = "mode 'lowered'" if mode == "lowered" else "backward 'slope'"
+        raise type(error)(f"layer {name}, {what}: {error}") from None
+
+
+_NO_PRODUCTS: tuple[type[nn.Module], ...] = (
+    nn.Embedding,
+    nn.EmbeddingBag,
+    nn.LayerNorm,
+    nn.RMSNorm,
+)
+"""Modules whose weights of two or more dimensions are looked up or scale elementwise."""
+
+
+def _survey(model: nn.Module) -> tuple[dict[str, nn.Conv2d | nn.Linear], dict[str, str]]:
+    """Replaceable layers by name (one module may have several), and the obstacles of others that multiply."""
+    candidates: dict[str, nn.Conv2d | nn.Linear] = {}
+    obstacles: dict[str, str] = {}
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for name, module in modules.items():
+        kind = type(module).__name__
+        parent = modules.get(name.rpartition(".")[0])
+        own = [parameter for parameter in module.parameters(recurse=False) if _dimensions(parameter) >= 2]
+        if isinstance(module, (ApproximateConv2d, ApproximateLinear)):
+            obstacles[name] = f"{kind}: approximate already"
+        elif type(module) in (nn.Conv2d, nn.Linear):
+            assert isinstance(module, (nn.Conv2d, nn.Linear))
+            if "weight" not in dict(module.named_parameters(recurse=False)):
+                obstacles[name] = f"{kind} with a computed weight (pruning or weight normalisation); make it permanent"
+            elif isinstance(parent, nn.TransformerEncoderLayer):
+                obstacles[name] = f"{kind} whose TransformerEncoderLayer may multiply by its weights without calling it"
+            else:
+                candidates[name] = module
+        elif isinstance(module, (nn.Conv2d, nn.Linear)):
+            obstacles[name] = f"{kind}, a subclass of {'Conv2d' if isinstance(module, nn.Conv2d) else 'Linear'}"
+        elif own and not isinstance(module, _NO_PRODUCTS):
+            obstacles[name] = kind
+    return candidates, obstacles
+
+
+def _dimensions(parameter: nn.Parameter) -> int:
+    # A lazy module's parameters have no shape yet.
+    return 2 if isinstance(parameter, nn.UninitializedParameter) else parameter.dim()
 
 
 def _check(x: torch.Tensor, weight: torch.Tensor) -> None:
@@ -203,7 +292,7 @@ def _check(x: torch.Tensor, weight: torch.Tensor) -> None:
         raise DesignError("autocast must be off, but is on for the CPU; approximate layers compute in float32.")
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: Any) -> Pair:
     first, second = value
     return int(first), int(second)
 
