@@ -20,7 +20,7 @@ from circuits import floats
 from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
 from circuits.errors import DesignError, unknown_name
 from circuits.imported import as_multiplier, from_text, to_text
-from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
+from circuits.multipliers import COLUMN_TOPOLOGIES, PORTS, TOPOLOGIES, multiplier
 from circuits.netlist import Netlist
 from circuits.placement import Placement
 from circuits.program import Program, lower
@@ -68,7 +68,8 @@ class Design:
     - `topology`: a name in TOPOLOGIES. `width`: int or (w, v); None takes the format's mantissa width.
     - `format`: a name in floats.FORMATS or "eXmY"; None is a bare integer multiplier.
     - `placement`: a cell or its name, {"columns": ...}, {"rows": ...}, {"tiles": ...} or {"grid": ...} (see Placement).
-    - `ports`: which of partial product, running sum, carry drives A, B, Cin, e.g. "psc".
+    - `ports`: which of partial product, running sum, carry drives A, B, Cin, e.g. "psc"; in wallace, dadda and booth
+      p, s, c mean the first, second and third bit of the column that a cell takes (`circuits.multipliers.columns`).
     - `half_adders`: "cell" keeps the full cell where an input is the constant 0, "exact" puts an exact half adder.
     - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
@@ -250,12 +251,13 @@ class Design:
         """The exact definition, field by field, as printed above every number."""
         w, v = self.shape
         named = {entry.name: entry for entry in self._cells()}
+        port_names = _COLUMN_PORT_NAMES if self.topology in COLUMN_TOPOLOGIES else _PORT_NAMES
         described = {
             "topology": self.topology,
             "width": f"{w} x {v}",
             "format": self.format or ("signed integer (two's complement)" if self.signed else "unsigned integer"),
             "placement": self.placement.describe(),
-            "ports (A,B,Cin)": ", ".join(_PORT_NAMES[port] for port in self.ports),
+            "ports (A,B,Cin)": ", ".join(port_names[port] for port in self.ports),
             "half adders": self.half_adders,
             "final adder": self.final_adder if self.topology != "ripple_array" else "none (ripple rows)",
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
@@ -361,6 +363,7 @@ _GENERATING = (
     "truncate_columns",
 )
 _PORT_NAMES = {"p": "partial product", "s": "sum", "c": "carry"}
+_COLUMN_PORT_NAMES = {"p": "first bit", "s": "second bit", "c": "third bit"}
 
 
 def _choose(what: str, value: Any, valid: Any) -> None:

@@ -18,6 +18,7 @@ class Placement:
     """Cells by `kind`: "uniform" (one cell), "columns" (w + v cells, by product column i + j), "rows" (w + 1, by bit of
     the first operand, the final adder row last), "tiles" ([X tile][Y tile]) or "grid" ((w + 1) x v, row w the final
     adder). `cells` is a tuple of rows; kinds of one dimension have one row. Places that no adder takes are ignored.
+    Where the cells of Wallace, Dadda and Booth columns stand: `Frame.add_in_column` and `Frame.add_final`.
     """
 
     kind: str

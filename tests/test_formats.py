@@ -270,6 +270,14 @@ def test_formats_that_are_none_are_refused() -> None:
             Design(format=name)
 
 
+def test_operands_of_other_types_are_converted_or_refused() -> None:
+    entry = design("bfloat16")
+    np.testing.assert_array_equal(entry.multiply([1e300, 2, True], np.int64(3)), np.array([np.inf, 6, 3], "f4"))
+    with pytest.raises(DesignError) as error:
+        entry.multiply(1.0, 2j)
+    assert str(error.value) == "w must hold real numbers, but has dtype complex128; convert it to float32."
+
+
 # The script.
 
 

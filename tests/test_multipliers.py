@@ -355,6 +355,12 @@ def test_signed_designs_are_other_designs_and_survive_toml() -> None:
         assert entry.describe()["format"] == "signed integer (two's complement)"
 
 
+def test_ports_are_described_by_what_they_mean() -> None:
+    arrays = {name: integer_design(name, 4, 4, ports="cps").describe()["ports (A,B,Cin)"] for name in TOPOLOGIES}
+    assert arrays["ripple_array"] == arrays["carry_save_array"] == "carry, partial product, sum"
+    assert arrays["wallace"] == arrays["dadda"] == arrays["booth"] == "third bit, first bit, second bit"
+
+
 def test_digests_differ_between_topologies() -> None:
     digests = [integer_design(name, 8, 8, signed=signed).digest for name in TOPOLOGIES for signed in (False, True)]
     assert len(set(digests)) == 2 * len(TOPOLOGIES)

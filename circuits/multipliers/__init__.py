@@ -9,7 +9,7 @@ from circuits.multipliers import booth, carry_save_array, dadda, ripple_array, t
 from circuits.multipliers.frame import PORTS, AdderAt, Frame
 from circuits.netlist import Netlist, NetlistBuilder
 
-__all__ = ["PORTS", "TOPOLOGIES", "AdderAt", "Frame", "multiplier"]
+__all__ = ["COLUMN_TOPOLOGIES", "PORTS", "TOPOLOGIES", "AdderAt", "Frame", "multiplier"]
 
 TOPOLOGIES: Mapping[str, Callable[[Frame], list[int]]] = MappingProxyType(
     {
@@ -21,6 +21,9 @@ TOPOLOGIES: Mapping[str, Callable[[Frame], list[int]]] = MappingProxyType(
     }
 )
 """Generators by name."""
+
+COLUMN_TOPOLOGIES = frozenset({"wallace", "dadda", "booth"})
+"""Those that compress columns, where ports p, s, c mean the first, second and third bit that a cell takes."""
 
 
 def multiplier(
