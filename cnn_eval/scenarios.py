@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
 
 from circuits import Design, design
 from circuits.statistics import wilson
@@ -45,15 +48,21 @@ def transfer(
     samples: int | None = None,
 ) -> dict[str, TransferResult]:
     """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`."""
-    source = network(design("exact"), model=model, layers=layers)
     attacked = network(victim, model=model, layers=layers)
     results = {}
     for name in examples:
         stored = load_examples(name, model)
         count = sample_count(samples, len(stored), f"stored examples {name}")
         clean, adversarial, labels = stored.clean[:count], stored.adversarial[:count], stored.labels[:count]
-        eligible = (predict(source, clean) == labels) & (predict(attacked, clean) == labels)
-        eligible &= predict(source, adversarial) != labels
+        eligible = _fools_source(name, model, layers)[:count] & (predict(attacked, clean) == labels)
         fooled = eligible & (predict(attacked, adversarial) != labels)
         results[name] = TransferResult(int(fooled.sum()), int(eligible.sum()))
     return results
+
+
+@lru_cache(maxsize=16)
+def _fools_source(name: str, model: str, layers: str) -> torch.Tensor:
+    """Which stored examples fool the source network, which classifies their clean images rightly: bool [examples]."""
+    source = network(design("exact"), model=model, layers=layers)
+    stored = load_examples(name, model)
+    return (predict(source, stored.clean) == stored.labels) & (predict(source, stored.adversarial) != stored.labels)
