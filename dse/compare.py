@@ -60,17 +60,14 @@ def compare(designs: Sequence[Design], *, settings: Settings, workers: int = 1, 
     return rows
 
 
-def _ratios(name: str) -> Callable[[Scores], str]:
-    def text(scores: Scores) -> str:
-        return f"{_number(scores[f'{name}_to_exact'], '.2f')} / {_number(scores[f'{name}_to_own_topology'], '.2f')}"
-
-    return text
+def _plain(name: str, spec: str) -> Callable[[Scores], str]:
+    return lambda scores: _number(scores[name], spec)
 
 
 def _interval(name: str, spec: str) -> Callable[[Scores], str]:
     def text(scores: Scores) -> str:
         value, low, high = (_number(scores[key], spec) for key in (name, f"{name}_low", f"{name}_high"))
-        return f"{value} ({low} to {high})"
+        return f"{value} [{low}, {high}]"
 
     return text
 
@@ -96,17 +93,20 @@ def _lines(settings: Settings) -> list[_Line | str]:
         f"error: {settings.samples:,} operand pairs uniform in [0, 1] (95 % interval)",
         _Line("NMED (P_max = 1)", _interval("nmed", ".4f")),
         _Line("MRED", _interval("mred", ".4f")),
-        _Line("results larger than exact, %", lambda scores: _number(scores["larger"], ".1f")),
+        _Line("larger than exact, %", _plain("larger", ".1f")),
         f"cost: {cost_note()}",
-        _Line("transistors as drawn", lambda scores: _number(scores["transistors"], ",.0f")),
+        _Line("transistors as drawn", _plain("transistors", ",.0f")),
     ]
     for name in ("energy", "delay"):
-        lines.append(_Line(name, lambda scores, name=name: _number(scores[name], ",.0f")))  # type: ignore[misc]
-        lines.append(_Line("  over exact / exact cells in own topology", _ratios(name)))
+        lines += [
+            _Line(name, _plain(name, ",.0f")),
+            _Line("  / exact", _plain(f"{name}_to_exact", ".2f")),
+            _Line("  / exact, own topology", _plain(f"{name}_to_own_topology", ".2f")),
+        ]
     lines += [
         f"accuracy: {settings.model}, {settings.images:,} {settings.dataset} test images (95 % interval)",
         _Line("accuracy, %", _interval("accuracy", ".2f")),
-        _Line("loss against exact products, pp", lambda scores: _number(scores["accuracy_loss"], ".2f")),
+        _Line("loss against exact, pp", _plain("accuracy_loss", ".2f")),
         _Line(
             "images lost / gained",
             lambda scores: f"{scores['images_lost']:.0f} / {scores['images_gained']:.0f}",

@@ -153,8 +153,14 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
 def _call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
     try:
         return Outcome(function(task))
-    except Exception as error:
-        return Outcome(None, " ".join(str(error).split()) or type(error).__name__)
+    except (ValueError, OSError) as error:
+        return Outcome(None, _line(str(error)))
+    except Exception as error:  # A bug on one task must not end the run of all others.
+        return Outcome(None, _line(f"{type(error).__name__}: {error}"))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 @contextmanager

@@ -48,8 +48,8 @@ class SearchOptions:
 
     space: Space = SPACES["arrays"]
     objectives: tuple[Column, ...] = (COLUMNS["energy"], COLUMNS["delay"], COLUMNS["accuracy_loss"])
-    population: int = 40
-    budget: int = 280
+    population: int = 20
+    budget: int = 240
     seed: int = 0
     settings: Settings = field(default_factory=Settings)
 

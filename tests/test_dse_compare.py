@@ -1,0 +1,94 @@
+"""The comparison: the same numbers as the functions behind it, in three formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from circuits import design
+from circuits.cost import cost_report
+from circuits.metrics import error_metrics
+from dse import compare
+from dse.scorers import Settings
+
+SETTINGS = Settings()
+
+
+def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from cnn_eval.accuracy import evaluate
+    from cnn_eval.scenarios import transfer
+
+    assert compare.main(["heap", "exact", "--images", "100", "--workers", "2", "--format", "json"]) == 0
+    heap, exact = json.loads(capsys.readouterr().out)
+    assert [heap["design"], exact["design"]] == ["heap (provisional reconstruction)", "exact"]
+    subject = design("heap")
+    metrics = error_metrics(subject, samples=SETTINGS.samples)
+    cost = cost_report(subject, samples=SETTINGS.cost_samples)
+    assert heap["digest"] == subject.digest
+    assert heap["definition"]["ports (A,B,Cin)"] == subject.describe()["ports (A,B,Cin)"]
+    assert heap["cost_note"] == "not yet characterised"
+    scores = heap["scores"]
+    assert scores["nmed"] == metrics.nmed.value
+    assert (scores["mred_low"], scores["mred_high"]) == (metrics.mred.low, metrics.mred.high)
+    assert scores["energy"] == cost.drawn.energy
+    assert scores["delay_to_own_topology"] == cost.ratio("delay", baseline="exact cells, same topology")
+    found, best = (evaluate(entry, samples=100) for entry in (subject, design("exact")))
+    assert scores["accuracy"] == 100 * found.accuracy
+    assert scores["accuracy_loss"] == pytest.approx(100 * (best.accuracy - found.accuracy))
+    transferred = transfer(subject)["fgsm_smallest"]
+    assert scores["transfer_fgsm_smallest"] == pytest.approx(100 * transferred.rate)
+    assert exact["scores"]["accuracy_loss"] == 0
+    assert exact["scores"]["transfer_pgd"] == 100
+
+
+def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["heap", "axfpm", "exact", "--images", "20", "--workers", "1"]) == 0
+    text = capsys.readouterr().out
+    lines = [line.split("  ")[0].strip() for line in text.splitlines()]
+    order = ["topology", "placement", "tile", "rounding", "ERROR", "NMED (P_max = 1)", "COST", "energy", "delay"]
+    order += ["ACCURACY", "accuracy, %", "TRANSFER", "pgd", "fgsm_smallest"]
+    places = [lines.index(name) for name in order]
+    assert places == sorted(places)
+    for part in ("heap (provisional", "ama5 everywhere", "nearest_even", "not yet", "lenet5, 20 mnist test images"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["axfpm", "axfpm", "--images", "10", "--workers", "1", "--format", "csv"]) == 0
+    one, other = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert one == other
+    assert one["design"] == "axfpm"
+    # FACTS 2: NMED = 1/12 for operands uniform in [0, 1].
+    assert float(one["nmed [1]"]) == pytest.approx(1 / 12, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["haep"], "error: the design must be a known name, but got 'haep'; nearest: heap.\n"),
+        (
+            ["none.toml"],
+            "error: none.toml must be a readable file, but: No such file or directory; check the path.\n",
+        ),
+        (
+            ["heap", "--images", "0"],
+            "error: argument --images: it must be an integer from 1 to 2000, but got '0'; "
+            "see python -m dse.compare --help\n",
+        ),
+        (
+            [],
+            "error: the following arguments are required: DESIGN; see python -m dse.compare --help\n",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    try:
+        status: object = compare.main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert capsys.readouterr() == ("", message)
