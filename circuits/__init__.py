@@ -15,6 +15,7 @@ from circuits.designs import NAMED, Design, design
 from circuits.engine import simulate
 from circuits.engine.floating import matmul
 from circuits.errors import DesignError, UnknownNameError
+from circuits.hdl import netlist_from_verilog, to_blif, to_verilog
 from circuits.metrics import ErrorMetrics, error_metrics
 from circuits.netlist import Netlist
 from circuits.placement import Placement
@@ -35,5 +36,8 @@ __all__ = [
     "error_metrics",
     "load_cells",
     "matmul",
+    "netlist_from_verilog",
     "simulate",
+    "to_blif",
+    "to_verilog",
 ]

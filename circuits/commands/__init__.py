@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuits.cli import Parser, guarded
-from circuits.commands import cells, designs, multiply, show
+from circuits.commands import cells, designs, draw, export, import_, multiply, show
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; 0, or 2 after one line about a user's mistake."""
     parser = Parser(
         prog="python -m circuits",
-        description="Approximate multipliers from full-adder cells: definitions, errors, cost, single products.",
+        description="Approximate multipliers from full-adder cells: definitions, errors, cost, HDL, drawings.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (show, cells, designs, multiply):
+    for module in (show, cells, designs, multiply, export, import_, draw):
         module.register(commands)
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))

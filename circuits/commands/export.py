@@ -1,0 +1,45 @@
+"""`export`: a design as structural Verilog or BLIF."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
+from circuits.designs import find_design
+from circuits.files import write_atomically
+from circuits.hdl import to_blif, to_verilog
+
+if TYPE_CHECKING:
+    from circuits.commands.common import Commands
+
+_WRITERS = {"verilog": to_verilog, "blif": to_blif}
+
+
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "export",
+        help="write a design as Verilog or BLIF",
+        description="Writes the mantissa multiplier of a design as drawn: structural Verilog-2001, or flat BLIF.",
+    )
+    parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
+    parser.add_argument("--format", choices=tuple(_WRITERS), default="verilog", help="what to write")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to (default: standard output)")
+    parser.add_argument("--name", help="name of the module (default: the design's)")
+    add_cells(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the file."""
+    design = find_design(arguments.design, user_cells(arguments))
+    text = _WRITERS[arguments.format](design, name=arguments.name)
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(arguments.output, text.encode())
+        print(f"{arguments.output}: {design.label}, {len(design.netlist().instances)} cells and gates")
+    return 0
