@@ -213,6 +213,14 @@ def test_integer_designs_of_any_shape() -> None:
     assert cost_report(Design(format=None, width=64)).ratio("transistors") == 1
 
 
+def test_an_imported_design_is_compared_with_the_ripple_array() -> None:
+    source = Design(format=None, width=6, placement="ama4", topology="carry_save_array")
+    report = cost_report(Design(format=None, netlist=source.netlist()))
+    assert report.drawn == cost_report(source).drawn
+    exact, own = report.baselines.values()
+    assert own == exact == cost_report(Design(format=None, width=6)).baselines["exact"]
+
+
 def test_unpublished_counts_are_marked() -> None:
     assert cost_report(Design(placement="afa")).estimated == ("afa",)
     assert cost_report(design("axfpm")).estimated == ()
