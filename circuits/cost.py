@@ -25,10 +25,7 @@ from circuits.technology import RELATIVE, Technology, area, energy, timing
 EXACT = "exact"
 OWN_TOPOLOGY = "exact cells, same topology"
 BASELINES = (EXACT, OWN_TOPOLOGY)
-"""What ratios refer to: the exact ripple array, and exact cells in the design's own topology (same ports, tile ...).
-
-A design with a netlist of its own has no topology of ours: its second baseline is the exact ripple array again.
-"""
+"""What ratios refer to: the exact ripple array, and exact cells in the design's own topology (same ports, tile...)."""
 VIEWS = ("drawn", "simplified")
 """As drawn (what papers count), and after simplification (what a synthesis tool would leave)."""
 MEASURES = ("transistors", "energy", "delay", "cells")
@@ -127,8 +124,6 @@ def cost_report(design: Design, *, samples: int = 2048, seed: int = 0, technolog
     plain = Placement.of(EXACT)
     exact = Design(topology="ripple_array", width=design.width, format=design.format, signed=design.signed)
     own = exact
-    if design.imported is None:
-        own = exact
     if design.imported is None:
         own = replace(design, placement=plain, name=None, rounding="truncate", normalization="full", subnormals=None)
     baselines = {
