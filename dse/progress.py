@@ -14,6 +14,8 @@ __all__ = ["Reporter"]
 
 LINE_SECONDS = 10.0
 """Least time between two plain lines."""
+_STEPS_TO_JUDGE = 5
+"""Steps done before the time left is estimated."""
 
 
 class Reporter:
@@ -35,7 +37,7 @@ class Reporter:
         )
         self._task: TaskID | None = None
         self._name, self._total, self._done = "", 0, 0
-        self._started = self._spoken = 0.0
+        self._first = self._spoken = 0.0
 
     def __enter__(self) -> Reporter:
         self._progress.start()
@@ -49,7 +51,7 @@ class Reporter:
     def stage(self, name: str, total: int) -> None:
         """Begins a stage of `total` steps."""
         self._name, self._total, self._done = name, total, 0
-        self._started = self._spoken = time.monotonic()
+        self._first = self._spoken = time.monotonic()
         self._task = self._progress.add_task(name, total=total)
 
     def advance(self) -> None:
@@ -59,10 +61,15 @@ class Reporter:
             self._progress.advance(self._task)
             return
         now = time.monotonic()
+        if self._done == 1:
+            self._first = now
         if self._done == self._total or now - self._spoken >= LINE_SECONDS:
             self._spoken = now
-            left = (now - self._started) / self._done * (self._total - self._done)
-            self.say(f"{self._name}: {self._done} of {self._total}" + (f", about {left:.0f} s left" if left else ""))
+            # Counted from the first step: before it lies the start of the worker processes.
+            pace = (now - self._first) / (self._done - 1) if self._done >= _STEPS_TO_JUDGE else None
+            left = self._total - self._done
+            hint = f", about {pace * left:.0f} s left" if pace is not None and left else ""
+            self.say(f"{self._name}: {self._done} of {self._total}{hint}")
 
     def end(self, total: int) -> None:
         """Ends the present stage, which took `total` steps instead of those announced."""

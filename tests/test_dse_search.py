@@ -86,13 +86,13 @@ def test_a_search_writes_its_front_and_plots(whole: tuple[Path, subprocess.Compl
     assert list(rows[0])[:5] == [
         "digest",
         "name",
-        "delay [two-input gate depths]",
+        COLUMNS["delay"].header,
         "nmed [1]",
         "mred [1]",
     ]
     for row in rows:
         assert Design.from_toml(row["design"]).digest == row["digest"]
-        for header in ("energy [transistors switched per operation]", "accuracy_loss [pp]", "transfer_rate [%]"):
+        for header in (COLUMNS["energy"].header, "accuracy_loss [pp]", "transfer_rate [%]"):
             assert float(row[header]) >= -100
     points = np.array([[float(value) for value in list(row.values())[2:4]] for row in rows])
     assert not any((np.all(a <= b) and np.any(a < b)) for a in points for b in points)
