@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FORMATS = ("table", "json", "csv")
-_PLAIN_WIDTH = 100
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -82,11 +81,11 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to print")
 
 
-def console() -> Console:
-    """A console for tables: as wide as the terminal, 100 columns (or COLUMNS) when piped; no markup in strings."""
+def console(*, plain_width: int = 100) -> Console:
+    """A console for tables: as wide as the terminal, `plain_width` (or COLUMNS) when piped; no markup in strings."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "") or _PLAIN_WIDTH)
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "") or plain_width)
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 

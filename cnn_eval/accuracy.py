@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -15,8 +17,9 @@ from circuits.statistics import normal_quantile, wilson
 from cnn_eval.data import Source, load
 from cnn_eval.layers import approximate
 from cnn_eval.models import load_model, model_entry, predict
+from cnn_eval.user import check_model, load_user_images, load_user_model
 
-__all__ = ["AccuracyResult", "difference", "evaluate", "network"]
+__all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"]
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,55 @@ class AccuracyResult:
 
 
 def evaluate(
-    design: Design,
+    design: Design | Mapping[str, Design],
     *,
     model: str = "lenet5",
-    data: Source = "embedded",
+    data: Source | str = "embedded",
     samples: int | None = None,
     layers: str = "conv",
     folder: Path | str | None = None,
+    mode: str = "gate",
+    weights: Path | str | None = None,
+    dataset: str | None = None,
 ) -> AccuracyResult:
     """`model` with its `layers` through `design` on the first `samples` test images (all by default).
 
-    The images and weights are those of `cnn_eval.data` and `cnn_eval.models`, which raise for what is missing.
+    `design`, `layers`, `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
+    `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
+    "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
+    safetensors file (see `load_user_images`). Raises DataError or DesignError for what is missing or does not fit.
     """
-    images = load(model_entry(model).dataset, "test", source=data, folder=folder)
+    images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     count = sample_count(samples, len(images), "test images")
-    predicted = predict(network(design, model=model, layers=layers), images.images[:count])
-    return AccuracyResult((predicted == images.labels[:count]).numpy())
+    computed = network(design, model=model, layers=layers, mode=mode, weights=weights)
+    if is_user_model(model) or is_user_data(data) or dataset is not None:
+        check_model(computed, images, labels)
+    return AccuracyResult((predict(computed, images[:count]) == labels[:count]).numpy())
+
+
+def load_test_images(
+    *, model: str, data: Source | str = "embedded", folder: Path | str | None = None, dataset: str | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` takes with these arguments."""
+    if is_user_data(data):
+        if dataset is not None or folder is not None:
+            raise ValueError(
+                f"data must be 'embedded' or 'full' with a dataset or folder, but got {data!r}; leave those out."
+            )
+        return load_user_images(data)
+    name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
+    images = load(name, "test", source=data, folder=folder)  # type: ignore[arg-type]  # load checks it
+    return images.images, images.labels
+
+
+def is_user_model(model: str) -> bool:
+    """Whether `model` means package.module:factory."""
+    return ":" in model
+
+
+def is_user_data(data: str) -> bool:
+    """Whether `data` means a file."""
+    return data.endswith(".safetensors")
 
 
 def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple[float, float]]:
@@ -75,9 +111,21 @@ def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple
     return (gained - lost) / count, (moved - half, moved + half)
 
 
-def network(design: Design, *, model: str = "lenet5", layers: str = "conv") -> nn.Module:
+def base_network(model: str = "lenet5", weights: Path | str | None = None) -> nn.Module:
+    """The trained `model`, named or a user's, in evaluation mode, computed by torch."""
+    return load_user_model(model, weights) if is_user_model(model) else load_model(model, weights)
+
+
+def network(
+    design: Design | Mapping[str, Design],
+    *,
+    model: str = "lenet5",
+    layers: str = "conv",
+    mode: str = "gate",
+    weights: Path | str | None = None,
+) -> nn.Module:
     """The trained `model` in evaluation mode with its `layers` through `design`."""
-    return approximate(load_model(model), design, layers=layers)
+    return approximate(base_network(model, weights), design, layers=layers, mode=mode)
 
 
 def sample_count(samples: int | None, available: int, what: str) -> int:

@@ -30,8 +30,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from circuits.cli import Parser, guarded
 from circuits.errors import unknown_name
-from cnn_eval.cli import Parser, guarded
 from cnn_eval.files import DataError, field, read_record, read_verified, require_writable, sha256, write_atomically
 
 __all__ = [
@@ -497,7 +497,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m cnn_eval.data", description="Fetches and lists image sets.")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
-    return guarded(parser.prog, lambda: run(arguments))
+    return guarded(lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_eval.cli import Parser, guarded
+from circuits.cli import Parser, guarded
 from cnn_eval.data import DATASETS, EMBEDDED_FOLDER, UInt8, dataset, default_folder, read_full
 from cnn_eval.files import require_writable, sha256, write_atomically, write_record
 
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{path.stat().st_size:9} bytes  {path}")
         return 0
 
-    return guarded(parser.prog, action)
+    return guarded(action)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from safetensors.torch import save as save_safetensors
 
+from circuits.cli import Parser, guarded, integer
 from circuits.errors import unknown_name
 from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
-from cnn_eval.cli import Parser, guarded, seed_int
 from cnn_eval.data import EMBEDDED_FOLDER, Images, load
 from cnn_eval.files import (
     DataError,
@@ -33,7 +33,7 @@ from cnn_eval.files import (
     write_atomically,
     write_record,
 )
-from cnn_eval.models import MODELS, load_model, logits, model_entry, predict, weights_record
+from cnn_eval.models import MAX_SEED, MODELS, load_model, logits, model_entry, predict, weights_record
 
 __all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
 
@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--set", dest="names", action="append", help=f"one of {', '.join(RECIPES)}; repeatable; all if not given"
     )
-    parser.add_argument("--seed", type=seed_int, default=0, help="of the shuffle")
+    parser.add_argument("--seed", type=integer(0, MAX_SEED), default=0, help="of the shuffle")
     parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
     arguments = parser.parse_args(argv)
 
@@ -234,7 +234,7 @@ def main(argv: list[str] | None = None) -> int:
             )
         return 0
 
-    return guarded(parser.prog, action)
+    return guarded(action)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ __all__ = [
     "weights_record",
 ]
 
+MAX_SEED = 2**32 - 1
+"""Largest seed: what every generator takes, torch's and NumPy's."""
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 BATCH_SIZE = 500
 """Images a forward pass where the caller does not say."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,15 +40,19 @@ class TransferResult:
 
 
 def transfer(
-    victim: Design,
+    victim: Design | Mapping[str, Design],
     *,
     examples: Sequence[str] = EXAMPLES,
     model: str = "lenet5",
     layers: str = "conv",
     samples: int | None = None,
+    mode: str = "gate",
 ) -> dict[str, TransferResult]:
-    """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`."""
-    attacked = network(victim, model=model, layers=layers)
+    """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`.
+
+    `victim`, `layers`, `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
+    """
+    attacked = network(victim, model=model, layers=layers, mode=mode)
     results = {}
     for name in examples:
         stored = load_examples(name, model)

@@ -25,11 +25,11 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 from torch.nn import functional
 
+from circuits.cli import Parser, guarded, integer
 from circuits.errors import unknown_name
-from cnn_eval.cli import MAX_SEED, Parser, guarded, positive_int, seed_int
 from cnn_eval.data import Images, Source, load
 from cnn_eval.files import DataError, require_writable, sha256, write_atomically, write_record
-from cnn_eval.models import MODELS, build, model_entry, predict
+from cnn_eval.models import MAX_SEED, MODELS, build, model_entry, predict
 
 __all__ = ["Epoch", "Settings", "augment", "train", "train_to_file"]
 
@@ -289,16 +289,16 @@ def main(argv: list[str] | None = None) -> int:
         description="Trains a network and writes its weights and a record. A killed run resumes when started again.",
     )
     parser.add_argument("model", help="network: " + ", ".join(MODELS))
-    parser.add_argument("--epochs", type=positive_int, default=default.epochs, help="passes over the training images")
-    parser.add_argument("--batch-size", type=positive_int, default=default.batch_size, help="images a step")
+    parser.add_argument("--epochs", type=integer(1), default=default.epochs, help="passes over the training images")
+    parser.add_argument("--batch-size", type=integer(1), default=default.batch_size, help="images a step")
     parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="Adam's, at the start")
     parser.add_argument("--rotation", type=float, default=default.rotation, help="augmentation: largest angle, degrees")
     parser.add_argument("--shift", type=float, default=default.shift, help="augmentation: largest shift, pixels")
     parser.add_argument(
         "--scale", type=float, default=default.scale, help="augmentation: largest change of size, fraction"
     )
-    parser.add_argument("--seed", type=seed_int, default=default.seed, help="decides every random choice")
-    parser.add_argument("--threads", type=positive_int, default=default.threads, help="CPU threads")
+    parser.add_argument("--seed", type=integer(0, MAX_SEED), default=default.seed, help="decides every random choice")
+    parser.add_argument("--threads", type=integer(1), default=default.threads, help="CPU threads")
     parser.add_argument("--data", choices=get_args(Source), default=default.data, help="training images")
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache folder)")
     parser.add_argument(
@@ -316,7 +316,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"accuracy on the {source} test set: {accuracy['percent']:.2f} % ({counted})")
         return 0
 
-    return guarded(parser.prog, action)
+    return guarded(action)
 
 
 if __name__ == "__main__":

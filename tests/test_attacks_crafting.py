@@ -277,7 +277,7 @@ def test_missing_foolbox(
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         FGSM().run(model, *batch, mode="minimum")
     assert examples.main(["--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == f"python -m cnn_eval.examples: {message}"
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {message}"
     assert list(tmp_path.iterdir()) == []
 
 

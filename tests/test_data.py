@@ -285,7 +285,7 @@ def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        "python -m cnn_eval.data: the data set must be a known name, but got 'minst'; nearest: mnist.\n"
+        "error: the data set must be a known name, but got 'minst'; nearest: mnist.\n"
     )
     assert data.main(["list", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("not fetched") == 2

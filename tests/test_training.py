@@ -109,18 +109,19 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err.count("\n") == 1
     assert training.main(["lenet", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "python -m cnn_eval.training: the model must be a known name, but got 'lenet'; nearest: lenet5.\n"
+        "error: the model must be a known name, but got 'lenet'; nearest: lenet5.\n"
     )
     blocked = tmp_path / "lenet5.json"
     assert training.main([*arguments[:-1], str(blocked)]) == 2
     assert capsys.readouterr().err == (
-        f"python -m cnn_eval.training: the output folder must be writable, but {blocked} is not (File exists); "
+        f"error: the output folder must be writable, but {blocked} is not (File exists); "
         "choose another.\n"
     )
     with pytest.raises(SystemExit, match="2"):
         training.main(["lenet5", "--epochs", "0"])
     assert capsys.readouterr().err == (
-        "python -m cnn_eval.training: argument --epochs: it must be an integer of at least 1, but got '0'; see --help\n"
+        "error: argument --epochs: it must be an integer of at least 1, but got '0'; "
+        "see python -m cnn_eval.training --help\n"
     )
 
 
