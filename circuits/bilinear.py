@@ -3,8 +3,8 @@
 **Proof.** The product's weighted sum of bits is rewritten backwards through the simplified netlist, modulo 2^bits: an
 instance's outputs, with the coefficients they have by then, are replaced by the multilinear polynomial of its inputs.
 Exact adders leave k (a + b + c) because their carry weighs twice their sum; wires and buffers rename; AND gates of one
-bit of each operand leave an entry of M. Any other product of nets ends the attempt. What remains is the form, equal to P
-modulo 2^bits, and equal outright if its values stay within 0 .. 2^bits - 1. (The rewriting is known from algebraic
+bit of each operand leave an entry of M. Any other product of nets ends the attempt. What remains is the form, equal to
+P modulo 2^bits, and equal outright if its values stay within 0 .. 2^bits - 1. (The rewriting is known from algebraic
 verification of multipliers, e.g. Yu, Brown, Liu, Rossi, Ciesielski, IEEE TCAD 35(12), 2016.) Narrow multipliers that
 the rewriting cannot decide are compared exhaustively.
 
@@ -65,7 +65,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class BilinearForm:
-    """P = sum over i, j of matrix[i][j] x_i y_j = sum of the factors, for all operands; `proof` says how it is known."""
+    """P = sum over i, j of matrix[i][j] x_i y_j = sum of the factors, for all operands; `proof`: how it is known."""
 
     matrix: tuple[tuple[int, ...], ...]
     factors: tuple[Factor, ...]
@@ -122,8 +122,8 @@ def lowered_form(design: Design) -> BilinearForm:
     least = form.matrix[-1][-1] + sum(min(entry, 0) for row in form.matrix for entry in row)
     if least < 1 << (2 * width - 2):
         raise DesignError(
-            f"lowering needs products of at least 2^{2 * width - 2} for normalised operands, but {design.label} is only "
-            f"known to give {least}; compute it gate-exact."
+            f"lowering needs products of at least 2^{2 * width - 2} for normalised operands, but {design.label} is "
+            f"only known to give {least}; compute it gate-exact."
         )
     return form
 

@@ -184,6 +184,17 @@ class Design:
                 f"leave tile out or set signed=False."
             )
 
+    def __hash__(self) -> int:
+        # Kept, because every cache asks for it and a placement may hold thousands of cells; not sent to other
+        # processes, where strings hash differently.
+        if "_hash" not in self.__dict__:
+            content = tuple(getattr(self, item.name) for item in fields(self) if item.compare)
+            object.__setattr__(self, "_hash", hash(content))
+        return int(self.__dict__["_hash"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
     # What follows from the fields.
 
     @property

@@ -20,9 +20,11 @@ exactly (math.fsum): the same seed gives the same numbers on any number of threa
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from multiprocessing.pool import ThreadPool
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import floats
 from circuits.designs import Design
 from circuits.engine.floating import default_threads
+from circuits.engine.integers import narrow_products
 from circuits.errors import DesignError, unknown_name
 from circuits.statistics import normal_quantile, wilson
 
@@ -314,8 +317,13 @@ def _integer_plan(design: Design, samples: int, distribution: str, seed: int, me
     name = "integers with the leading bit set" if leading_one else "all integers"
     ranges = tuple((float(low), float(low + 2**bits)) for low, bits in zip(lows, drawn_bits, strict=True))
     dtype = np.int64 if design.signed else np.uint64
+    narrow = _is_narrow(design) and not leading_one
 
     def enumerated(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        if narrow:
+            x32, y32 = _scratch("pairs", (2, size), np.uint32)
+            _tally().enumerate_pairs(chunk * CHUNK, v, x32, y32)
+            return x32, y32
         index = np.arange(chunk * CHUNK, chunk * CHUNK + size, dtype=dtype)
         x, y = index >> dtype(drawn_bits[1]), index & dtype(2 ** drawn_bits[1] - 1)
         return x + dtype(lows[0]), y + dtype(lows[1])
@@ -401,6 +409,11 @@ def _errors(
 ) -> tuple[Reals, Reals, NDArray[np.bool_], NDArray[np.bool_]]:
     """(e, p, wrong, finite) of operand pairs; e and p are float64, rounded only where they need more than 53 bits."""
     fmt = design.float_format
+    if x.dtype == np.uint32 and _is_narrow(design):
+        e, p = _scratch("errors", (2, x.size), np.float64)
+        product = narrow_products(design.program(), x, w, out=_scratch("product", (x.size,), np.uint32))
+        _tally().errors_of_integers(product, x, w, e, p)
+        return e, p, e != 0, np.ones(e.shape, dtype=np.bool_)
     if fmt is None:
         product = design.multiply_integers(x, w)
         if product.dtype == object or sum(design.shape) > 62:
@@ -424,6 +437,23 @@ def _errors(
     if not finite.all():
         wrong &= ~(np.isnan(result) & np.isnan(correct))
     return result - exact, exact, wrong, finite
+
+
+_arrays = threading.local()
+
+
+def _scratch(name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """An uninitialised array that this thread reuses under `name`: fresh memory costs more than the work on it."""
+    held: NDArray[Any] | None = getattr(_arrays, name, None)
+    if held is None or held.shape != shape:
+        held = np.empty(shape, dtype=dtype)
+        setattr(_arrays, name, held)
+    return held
+
+
+def _is_narrow(design: Design) -> bool:
+    """Whether operands and products are unsigned integers of at most 32 bits."""
+    return design.float_format is None and not design.signed and len(design.program().results) <= 32
 
 
 def round_product(fmt: floats.FloatFormat, product: Reals, *, rounding: str, subnormals: str) -> Reals:
@@ -467,72 +497,45 @@ class _Part:
     relative_histogram: _Histogram
 
 
-# The order of _Part.sums.
-_SUMS = ("e", "|e|", "e2", "e3", "e4", "|p|", "p2", "|e||p|", "r", "r2")
-
-
 def _measure(design: Design, x: NDArray[Any], w: NDArray[Any]) -> _Part:
+    tally = _tally()
     e, p, wrong, finite = _errors(design, x, w)
-    wrong_count = int(np.count_nonzero(wrong))
     if not finite.all():
         e, p, x, w = e[finite], p[finite], x[finite], w[finite]
-    distance, magnitude = np.abs(e), np.abs(p)
-    square = e * e
-    nonzero = magnitude != 0
-    whole = bool(nonzero.all())
-    ratio = distance / magnitude if whole else distance[nonzero] / magnitude[nonzero]
-    scratch = np.empty_like(e)
+    ratio = _scratch("ratio", e.shape, np.float64)
+    sums, nonzero, larger, largest_product, worst, worst_relative = tally.tally(e, p, ratio)
 
-    def total(a: Reals, b: Reals) -> float:
-        # Not np.dot: BLAS would start threads of its own, and sum in an order that depends on their number.
-        return float(np.multiply(a, b, out=scratch[: a.size]).sum())
+    def place(values: Reals, index: int) -> tuple[float, float, float]:
+        return (
+            (-1.0, math.nan, math.nan)
+            if index < 0
+            else (abs(float(values[index])), _number(x[index]), _number(w[index]))
+        )
 
-    sums = (
-        float(e.sum()),
-        float(distance.sum()),
-        float(square.sum()),
-        total(square, e),
-        total(square, square),
-        float(magnitude.sum()),
-        total(p, p),
-        total(distance, magnitude),
-        float(ratio.sum()),
-        total(ratio, ratio),
-    )
-    xr, wr = (x, w) if whole else (x[nonzero], w[nonzero])
-    # |p + e| > |p| as e (2p + e) > 0: the signs survive where p + e would round.
-    np.add(p, p, out=scratch)
-    scratch += e
-    scratch *= e
-    larger = int(np.count_nonzero(scratch > 0))
     return _Part(
         wrong.size,
         e.size,
-        ratio.size,
-        wrong_count,
+        nonzero,
+        int(np.count_nonzero(wrong)),
         larger,
         sums,
-        float(magnitude.max(initial=0.0)),
-        _largest(distance, x, w),
-        _largest(ratio, xr, wr),
-        _Histogram.of(distance),
-        _Histogram.of(ratio),
+        largest_product,
+        place(e, worst),
+        place(ratio, worst_relative),
+        _Histogram(*tally.histogram(e.view(np.int64), p, False)),
+        _Histogram(*tally.histogram(ratio.view(np.int64), p, True)),
     )
 
 
-def _largest(values: Reals, x: NDArray[Any], w: NDArray[Any]) -> tuple[float, float, float]:
-    if not values.size:
-        return -1.0, math.nan, math.nan
-    place = int(values.argmax())
-    return float(values[place]), _number(x[place]), _number(w[place])
+def _tally() -> ModuleType:
+    """The numba kernels, imported at first use: numba takes longer to import than all of this package."""
+    from circuits.engine import tally
+
+    return tally
 
 
 def _number(value: Any) -> float:
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
-
-
-# Histograms over all non-negative float64: bin k holds the values that round to the k-th number of 10 significant bits.
-_BIN_SHIFT = 43
 
 
 @dataclass(frozen=True)
@@ -542,14 +545,6 @@ class _Histogram:
     zeros: int
     first: int
     counts: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, values: Reals) -> _Histogram:
-        """The histogram of non-negative `values`."""
-        keys = (values.view(np.int64) + (1 << (_BIN_SHIFT - 1))) >> _BIN_SHIFT
-        rest = keys[keys != 0]
-        first = int(rest.min(initial=1 << 62)) if rest.size else 0
-        return cls(keys.size - rest.size, first, np.bincount(rest - first).astype(np.int64))
 
     def __add__(self, other: _Histogram) -> _Histogram:
         zeros = self.zeros + other.zeros
@@ -570,7 +565,7 @@ class _Histogram:
             return dict.fromkeys(QUANTILES, math.nan)
         places = np.searchsorted(cumulative, [max(1, math.ceil(q * total)) for q in QUANTILES])
         keys = np.where(places == 0, 0, self.first + places - 1).astype(np.int64)
-        values = (keys << _BIN_SHIFT).view(np.float64)
+        values = (keys << _tally().BIN_SHIFT).view(np.float64)
         return {q: float(value) for q, value in zip(QUANTILES, values, strict=True)}
 
 
@@ -602,7 +597,9 @@ class _Totals:
     def result(self, design: Design) -> ErrorMetrics:
         """The metrics of everything added."""
         plan, n = self.plan, self.finite
-        sums = {name: math.fsum(column) for name, column in zip(_SUMS, zip(*self.sums, strict=True), strict=True)}
+        sums = {
+            name: math.fsum(column) for name, column in zip(_tally().SUMS, zip(*self.sums, strict=True), strict=True)
+        }
         mean = {name: total / n if n else math.nan for name, total in sums.items()}
         exhaustive = plan.method == "exhaustive"
 

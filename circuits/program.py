@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -43,6 +44,7 @@ class Program:
     def __len__(self) -> int:
         return len(self.tables)
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of all that a backend reads."""
         digest = hashlib.sha256(repr(("program 1", dict(self.inputs), dict(self.outputs))).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Placement, Un
 from circuits.designs import find_design
 from circuits.multipliers import PORTS
 
+ROOT = Path(__file__).parent.parent
 MINE = AdderCell("mine", "01110010", "00011011", transistors=9, source='notes, p. 3 "quoted" \\ ünï')
 OTHER = AdderCell("other.cell-2", "10110001", "01001101", delay_ps=1.25, energy_fj=0.5, area_um2=2.0)
 CHEAP = (CELLS["exact"], CELLS["ama1"], CELLS["ama5"], MINE, OTHER)
@@ -361,3 +363,17 @@ def test_multiply_refuses_what_it_cannot() -> None:
     with pytest.raises(DesignError) as caught:
         design("axfpm").multiply_integers([1], [-1])
     assert str(caught.value) == "0 <= y < 2^24 must hold, but got -1; mask the operand."
+
+
+def test_a_hash_does_not_travel_to_other_processes() -> None:
+    entry = Design(placement={"columns": ["ama1"] * 48})
+    hash(entry)
+    code = (
+        "import pickle, sys; from circuits import Design;"
+        "entry = pickle.loads(sys.stdin.buffer.read());"
+        "print(hash(entry) == hash(Design(placement={'columns': ['ama1'] * 48})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(entry), capture_output=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == [b"True"]

@@ -45,7 +45,7 @@ def compile_program(
     program: Program, *, vector_bits: int | None = None, block_rows: int = schedule.BLOCK_ROWS
 ) -> CompiledProgram:
     """Machine code for this host; `vector_bits` and `block_rows` are for tests and measurements."""
-    key = program.digest()
+    key = program.digest
     return _compile(key, _Hidden(program), vector_bits, block_rows)
 
 

@@ -43,6 +43,27 @@ def multiply(program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = Fal
     return np.asarray(product - ((product >> (bits - 1)) << bits))
 
 
+def narrow_products(
+    program: Program, x: NDArray[np.uint32], y: NDArray[np.uint32], *, out: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """uint32 [n] products of operands uint32 [n] in range, of a program with up to 32 product bits.
+
+    They are in `out` where n is a multiple of 512. All arrays are C-contiguous.
+    """
+    (_, x_width), (_, y_width) = program.inputs.items()
+    bits = len(program.results)
+    count, lanes = x.size, -(-x.size // BLOCK) * BLOCK
+    if lanes != count:
+        x, y = (np.concatenate([values, np.zeros(lanes - count, np.uint32)]) for values in (x, y))
+    product = out if lanes == count else np.empty(lanes, dtype=np.uint32)
+    scratch = np.empty(scratch_bytes((x_width, y_width), bits), dtype=np.uint8)
+    addresses = (array.ctypes.data for array in (x, y, product))
+    integer_kernel((x_width, y_width), bits)(
+        compile_program(program).gates_address, *addresses, lanes // BLOCK, lanes, scratch.ctypes.data
+    )
+    return product[:count]
+
+
 def _split(values: NDArray[np.uint64], start: int, count: int, words: NDArray[np.uint32]) -> None:
     """Limbs of `count` values into `words`."""
     part = (
