@@ -12,7 +12,7 @@ from circuits import Design, design
 from circuits.statistics import wilson
 from cnn_eval.accuracy import network, sample_count
 from cnn_eval.examples import load_examples
-from cnn_eval.models import predict
+from cnn_eval.models import model_entry, predict
 
 __all__ = ["EXAMPLES", "TransferResult", "transfer"]
 
@@ -52,6 +52,7 @@ def transfer(
 
     `victim`, `layers`, `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
     """
+    model_entry(model)
     attacked = network(victim, model=model, layers=layers, mode=mode)
     results = {}
     for name in examples:
