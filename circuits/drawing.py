@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +119,10 @@ def draw_array(design: Design) -> Figure:
     for spine in axes.spines.values():
         spine.set_visible(False)
     total = height + above + below
-    figure.text(0.5, 1 - 0.1 / total, design.label, ha="center", va="top", fontsize=12, fontweight="bold")
-    figure.text(0.5, 1 - 0.36 / total, title, ha="center", va="top", fontsize=8, linespacing=1.3)
+    figure.text(
+        0.5, 1 - 0.1 / total, design.label, ha="center", va="top", fontsize=12, fontweight="bold", parse_math=False
+    )
+    figure.text(0.5, 1 - 0.36 / total, title, ha="center", va="top", fontsize=8, linespacing=1.3, parse_math=False)
     figure.legend(
         handles=legend,
         loc="lower center",
@@ -140,7 +143,9 @@ def save_drawing(design: Design, path: Path) -> None:
         raise DesignError(f"a drawing's file must end in {' or '.join(SUFFIXES)}, but got {str(path)!r}; rename it.")
     buffer = io.BytesIO()
     # No date and no random ids: the same design gives the same file.
-    with matplotlib.rc_context({"svg.hashsalt": design.digest, "hatch.linewidth": 0.5, "font.family": "DejaVu Sans"}):
+    settings: Any = {"svg.hashsalt": design.digest, "hatch.linewidth": 0.5, "font.family": "DejaVu Sans"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)  # a name in another script: boxes
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
         draw_array(design).savefig(buffer, format=suffix[1:], metadata=metadata, facecolor="white")
     write_atomically(path, buffer.getvalue())

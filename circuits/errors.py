@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 40
+
 
 class DesignError(ValueError):
     """A cell, design or netlist that the user gave cannot be what it says."""
@@ -17,6 +19,8 @@ class UnknownNameError(DesignError):
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
     """The error for `name`, which is no `kind`: names the nearest valid names, or all where none is near."""
     names = sorted(valid)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    advice = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names)}"
+    lowered = {candidate.lower(): candidate for candidate in names}
+    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+    known = names if len(names) <= _LISTED else [*names[:_LISTED], f"... ({len(names)} in all)"]
+    advice = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
     return UnknownNameError(f"the {kind} must be a known name, but got {name!r}; {advice}.")

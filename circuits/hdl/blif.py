@@ -31,14 +31,14 @@ def to_blif(source: Design | Netlist, *, name: str | None = None) -> str:
 
 
 def _body(netlist: Netlist, names: Names) -> list[str]:
+    # No comments here: yosys does not read them between tables.
     constants = {0: "$false", 1: "$true"}
     used = {net for instance in netlist.instances for net in instance.inputs} | set(netlist.output_nets)
     nets = {**names.nets, **constants}
     lines = []
     for net in sorted(used & constants.keys()):
         lines += [f".names {nets[net]}", *(["1"] if net else [])]
-    for instance, label in zip(netlist.instances, names.instances, strict=True):
-        lines.append(f"# {label}: {instance.component.name}")
+    for instance in netlist.instances:
         inputs = " ".join(nets[net] for net in instance.inputs)
         count = len(instance.inputs)
         for table, net in zip(instance.component.tables, instance.outputs, strict=True):
