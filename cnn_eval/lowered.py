@@ -83,8 +83,11 @@ def masked(values: Tensor, mask: int) -> Tensor:
 class LoweredProducts(Products):
     """Sums over the factors of torch's products of masked operands; without the rounding of single products.
 
-    |lowered - gate-exact| <= (K + 2) * 2^-23 * sum |p_k| for K products p_k an output, while nothing overflows or
-    underflows. Not finite where an operand met is not. Raises DesignError for designs that cannot be lowered.
+    |lowered - gate-exact| <= (K + 2) * 2^-23 * sum |p_k| for K products p_k an output (a bias counts as one of them),
+    while nothing overflows or underflows; with r > 3 factors (r + 1) / 2 in place of 2. (To first order, in units of
+    2^-24: 2 for the truncation and K - 1 for the sum, gate-exact; 1 for the coefficient, K for the products and sum of a
+    factor and r - 1 for the sum of factors, lowered.) Not finite where an operand met is not. Raises DesignError for
+    designs that cannot be lowered.
     """
 
     design: Design
@@ -100,18 +103,17 @@ class LoweredProducts(Products):
                 return _EXACT.product(masked(x, factors[0].x_mask), weights[0], bias, geometry)
             shape = _output_shape(x, weight, geometry)
             out = x.new_empty(len(x), *shape)
+            addends = [bias, *[None] * (len(factors) - 1)]
             # Runs of images small enough for the terms to meet in the cache.
             images = max(1, _BYTES_A_RUN * torch.get_num_threads() // (4 * max(1, prod(shape))))
             for part, total in zip(torch.split(x, images), torch.split(out, images), strict=True):
                 first, second, *rest = (
-                    _EXACT.product(masked(part, factor.x_mask), factor_weight, None, geometry)
-                    for factor, factor_weight in zip(factors, weights, strict=True)
+                    _EXACT.product(masked(part, factor.x_mask), factor_weight, addend, geometry)
+                    for factor, factor_weight, addend in zip(factors, weights, addends, strict=True)
                 )
                 torch.add(first, second, out=total)
                 for term in rest:
                     total += term
-                if bias is not None:
-                    total += bias.reshape(-1, *[1] * (len(shape) - 1))
         return out
 
     def gradients(

@@ -30,7 +30,7 @@ class Products(ABC):
 
     @abstractmethod
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
-        """The layer's output; the bias is added last."""
+        """The layer's output, bias included."""
 
     @abstractmethod
     def gradients(
