@@ -67,7 +67,7 @@ def random_grid(rng: np.random.Generator, w: int, v: int) -> dict[str, list[list
 def test_every_cell_at_widths_2_to_8_equals_the_model(topology: str, signed: bool) -> None:
     """Exhaustive; squares for every cell, rectangles and policies in rotation. LOPSIDED is non-commutative."""
     for number, cell in enumerate(ALL_CELLS):
-        shapes = [(w, v) for w, v in SHAPES if w == v or (3 * w + v + number) % 4 == 0]
+        shapes = [(w, v) for w, v in SHAPES if w == v or (3 * w + v + number) % 5 == 0]
         for w, v in shapes:
             ports, half_adders, final_adder = POLICIES[(7 * number + 5 * w + v) % len(POLICIES)]
             entry = integer_design(
@@ -139,7 +139,7 @@ wide = st.sampled_from([(12, 12), (16, 16), (24, 24), (53, 53), (12, 24), (53, 1
 
 @topologies
 @signednesses
-@settings(derandomize=True, deadline=None, max_examples=12, database=None)
+@settings(derandomize=True, deadline=None, max_examples=7, database=None)
 @given(shape=wide, policy=st.sampled_from(POLICIES), data=st.data())
 def test_exact_cells_multiply_at_greater_widths(
     topology: str, signed: bool, shape: tuple[int, int], policy: tuple[str, str, str], data: st.DataObject
@@ -184,7 +184,7 @@ def test_heterogeneous_arrays_equal_the_model_at_greater_widths(
 
 @topologies
 @signednesses
-@pytest.mark.parametrize("shape", [(2, 64), (64, 2), (64, 64), (64, 63), (33, 64)])
+@pytest.mark.parametrize("shape", [(2, 64), (64, 2), (64, 64), (33, 64)])
 def test_the_widest_operands(topology: str, signed: bool, shape: tuple[int, int]) -> None:
     w, v = shape
     entry = integer_design(topology, w, v, signed=signed)
