@@ -85,7 +85,7 @@ class LoweredProducts(Products):
 
     |lowered - gate-exact| <= (K + 2) * 2^-23 * sum |p_k| for K products p_k an output (a bias counts as one of them),
     while nothing overflows or underflows; with r > 3 factors (r + 1) / 2 in place of 2. (To first order, in units of
-    2^-24: 2 for the truncation and K - 1 for the sum, gate-exact; 1 for the coefficient, K for the products and sum of a
+    2^-24: 2 for the truncation and K - 1 for the sum, gate-exact; 1 for the coefficient, K for products and sum of a
     factor and r - 1 for the sum of factors, lowered.) Not finite where an operand met is not. Raises DesignError for
     designs that cannot be lowered.
     """
