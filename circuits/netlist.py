@@ -42,6 +42,8 @@ AND2 = Gate("and2", ("a", "b"), ("y",), (0b11000000,), 6)
 NAND2 = Gate("nand2", ("a", "b"), ("y",), (0b00111111,), 4)
 OR2 = Gate("or2", ("a", "b"), ("y",), (0b11111100,), 6)
 XOR2 = Gate("xor2", ("a", "b"), ("y",), (0b00111100,), 10)
+MUX2 = Gate("mux2", ("a", "b", "s"), ("y",), (0b11011000,), 12)
+"""y = b where s, else a; outside GATES, whose names an imported circuit may give to gates of its own."""
 HALF_ADDER = Gate("half_adder", ("a", "b"), ("sum", "carry"), (0b00111100, 0b11000000), 16)
 GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, NAND2, OR2, XOR2, HALF_ADDER)})
 """The gates that generators draw, by name."""

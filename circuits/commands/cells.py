@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from circuits.cells import CELLS, AdderCell
 from circuits.cli import add_format, console, print_csv, print_json, table
 from circuits.commands.common import add_cells, user_cells
-from circuits.technology import RELATIVE
+from circuits.technology import technology
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _row(cell: AdderCell) -> dict[str, Any]:
     exact = CELLS["exact"]
-    cost = RELATIVE.cost_of(cell)
+    cost = technology().cost_of(cell)
     return {
         "name": cell.name,
         "sum": cell.sum,

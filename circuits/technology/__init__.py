@@ -1,28 +1,42 @@
-"""What cells and gates cost, and area, energy and timing of a netlist made of them.
+"""What cells and gates cost at 45 nm, and area, energy and timing of a netlist made of them.
 
 A `Technology` tells the cost of one component; `area`, `energy` and `timing` are functions of a netlist and a
-technology. `RELATIVE` is the only one so far: counts and logic depth, no measured value.
+technology. `technology()` is the characterised one (`cells45`): transistor-level simulations of every library cell and
+gate, made by `python -m circuits.technology.characterize`. Cells of a user's own are estimated (`estimates`).
 """
 
 from __future__ import annotations
 
 from circuits.technology.activity import evaluate, toggles
 from circuits.technology.area import Area, area
-from circuits.technology.energy import Energy, energy
-from circuits.technology.relative import RELATIVE
-from circuits.technology.table import ComponentCost, Technology
-from circuits.technology.timing import Timing, timing
+from circuits.technology.cells45 import CORNERS, conditions, technology
+from circuits.technology.circuit import Circuit, circuit
+from circuits.technology.energy import GLITCHES, Energy, circuit_energy, energy, transitions
+from circuits.technology.table import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, CellData, Technology
+from circuits.technology.timing import Step, Timing, circuit_timing, timing
 
 __all__ = [
-    "RELATIVE",
+    "AREA_UNIT",
+    "CORNERS",
+    "DELAY_UNIT",
+    "ENERGY_UNIT",
+    "GLITCHES",
     "Area",
-    "ComponentCost",
+    "CellData",
+    "Circuit",
     "Energy",
+    "Step",
     "Technology",
     "Timing",
     "area",
+    "circuit",
+    "circuit_energy",
+    "circuit_timing",
+    "conditions",
     "energy",
     "evaluate",
+    "technology",
     "timing",
     "toggles",
+    "transitions",
 ]

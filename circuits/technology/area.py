@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 from circuits.netlist import Netlist
+from circuits.technology.circuit import split
 from circuits.technology.table import Technology
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """`cells`: instances; `transistors`; `area` in the technology's unit; `estimated`: names of the components whose
-    transistor count is an estimate."""
+    """`cells`: instances; `transistors`; `area` um^2; `estimated`: names of the components of which some number is
+    neither characterised nor given."""
 
     cells: int
     transistors: int
@@ -23,10 +24,12 @@ class Area:
 def area(netlist: Netlist, technology: Technology) -> Area:
     """Sums over the instances of `netlist` as it stands; wiring is not counted."""
     counts = Counter(instance.component for instance in netlist.instances)
-    costs = {component: technology.cost_of(component) for component in counts}
+    costs = {part: [technology.cost_of(piece) for piece in split(part)] for part in counts}
     return Area(
         len(netlist.instances),
-        sum(count * costs[component].transistors for component, count in counts.items()),
-        sum(count * costs[component].area for component, count in counts.items()),
-        tuple(sorted(component.name for component, cost in costs.items() if cost.estimated)),
+        # Pieces of a gate of several outputs carry the whole gate's count.
+        sum(count * costs[part][0].transistors for part, count in counts.items()),
+        sum(count * sum(cost.area for cost in costs[part]) for part, count in counts.items()),
+        tuple(sorted(part.name for part, found in costs.items() if any(cost.estimated for cost in found))),
     )
+

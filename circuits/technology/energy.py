@@ -1,45 +1,152 @@
-"""Energy of a netlist: switching activity of every net times what a transition of its driver costs."""
+"""Energy of a netlist: switching activity of every net times what its transitions cost, and leakage."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.planes import pack
+from circuits.engine.planes import Planes, pack
+from circuits.errors import unknown_name
 from circuits.netlist import Netlist
 from circuits.technology.activity import evaluate, toggles
+from circuits.technology.circuit import (
+    INPUT_SLEW,
+    TYPICAL_SLEW,
+    Circuit,
+    circuit,
+    interpolate,
+    mean_loads,
+    transition_energies,
+)
 from circuits.technology.table import Technology
+
+GLITCHES = ("none", "arc_delay")
+"""Activity models. "none": nets settle once an operation (zero delay). "arc_delay": every arc takes its characterised
+delay, so that nets glitch; pulses too short for their ramp are swallowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """`energy` per operation in the technology's unit, `leakage` included; `activity`: mean toggles of a driven net per
-    operation."""
+    """Per operation: `energy` fJ = `internal` + `loading`, without leakage; `leakage` nW; `activity`: mean toggles of a
+    driven net; `glitches`: the activity model. What the operands' drivers spend is not included."""
 
     energy: float
+    internal: float
+    loading: float
     leakage: float
     activity: float
+    glitches: str
 
 
-def energy(netlist: Netlist, technology: Technology, x: NDArray[np.uint64], y: NDArray[np.uint64]) -> Energy:
-    """Mean energy of going from each operand pair to the next, over the pairs (`x[k]`, `y[k]`), uint64 [n >= 2].
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """Arc-delay simulation, by transition: `energy` fJ without leakage, `internal` and `loading` its parts; `settled`
+    ps, the last change of an output; `toggles` int64 by net, over all."""
 
-    Nets settle once an operation: glitches are not counted. The netlist's two inputs are buses of at most 64 bits.
-    """
-    buses = zip((x, y), netlist.inputs.values(), strict=True)
-    planes = np.concatenate([pack(values, len(bus)) for values, bus in buses])
-    counts = toggles(evaluate(netlist, planes), len(x)).tolist()
-    switched = leakage = 0.0
-    driven = driven_nets = 0
-    costs = {component: technology.cost_of(component) for component in {i.component for i in netlist.instances}}
-    for instance in netlist.instances:
-        cost = costs[instance.component]
-        leakage += cost.leakage
-        for net, per_transition in zip(instance.outputs, cost.energy, strict=True):
-            switched += counts[net] * per_transition
-            driven += counts[net]
-        driven_nets += len(instance.outputs)
-    operations = len(x) - 1
-    return Energy(switched / operations + leakage, leakage, driven / operations / driven_nets if driven_nets else 0.0)
+    energy: NDArray[np.float64]
+    internal: NDArray[np.float64]
+    loading: NDArray[np.float64]
+    settled: NDArray[np.float64]
+    toggles: NDArray[np.int64]
+
+
+def energy(
+    netlist: Netlist,
+    technology: Technology,
+    operands: Sequence[NDArray[np.uint64]],
+    *,
+    glitches: str = "none",
+) -> Energy:
+    """Mean energy of going from each operand to the next: one uint64 array [n >= 2] for each input bus (<= 64 bits)."""
+    return circuit_energy(circuit(netlist, technology), operands, glitches=glitches)
+
+
+def circuit_energy(made: Circuit, operands: Sequence[NDArray[np.uint64]], *, glitches: str = "none") -> Energy:
+    """`energy` of a circuit."""
+    if glitches not in GLITCHES:
+        raise unknown_name("activity model", glitches, GLITCHES)
+    operations = len(operands[0]) - 1
+    leakage = float(np.array([entry.leakage for entry in made.data] or [0.0])[made.parts].sum())
+    if glitches == "none":
+        counts = toggles(_settle(made.netlist, operands), operations + 1)
+        internal, loading = _counted(made, counts)
+    else:
+        found = transitions(made, operands)
+        counts, internal, loading = found.toggles, float(found.internal.sum()), float(found.loading.sum())
+    driven = made.outputs[made.outputs >= 0]
+    activity = float(counts[driven].mean() / operations) if driven.size else 0.0
+    internal, loading = internal / operations, loading / operations
+    return Energy(internal + loading, internal, loading, leakage, activity, glitches)
+
+
+def _settle(netlist: Netlist, operands: Sequence[NDArray[np.uint64]]) -> Planes:
+    buses = zip(operands, netlist.inputs.values(), strict=True)
+    return evaluate(netlist, np.concatenate([pack(values, len(bus)) for values, bus in buses]))
+
+
+def _counted(made: Circuit, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """(internal, loading) fJ over all operations, from toggles by net."""
+    if not made.instances:
+        return 0.0, 0.0
+    tables = np.array([transition_energies(part, pattern, made.technology) for part, pattern in made.patterns])
+    per_toggle = interpolate(tables[made.variants], made.technology, TYPICAL_SLEW, mean_loads(made))
+    nets = np.concatenate([made.inputs, made.outputs], axis=1)
+    toggled = np.where(nets >= 0, counts[np.maximum(nets, 0)], 0)
+    driven = made.outputs[made.outputs >= 0]
+    loading = float((counts[driven] * made.loads[driven]).sum()) * made.technology.voltage**2 / 2
+    return float((per_toggle * toggled).sum()), loading
+
+
+def transitions(made: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Transitions:
+    """Arc-delay simulation of the operands one after the other; all inputs change at once, with slew INPUT_SLEW."""
+    from circuits.technology import kernels
+
+    netlist, technology = made.netlist, made.technology
+    count = len(operands[0])
+    bits = [
+        np.array(values, dtype=np.uint64)[:, None] >> np.arange(len(bus), dtype=np.uint64) & np.uint64(1)
+        for values, bus in zip(operands, netlist.inputs.values(), strict=True)
+    ]
+    settled_planes = _settle(netlist, [values[:1] for values in operands])
+    values = (settled_planes[:, 0] & np.uint64(1)).astype(np.uint8)
+    pins = made.inputs.ravel()
+    order = np.argsort(pins, kind="stable")
+    order = order[pins[order] > 1]
+    fan_start = np.searchsorted(pins[order], np.arange(netlist.nets + 1))
+    outputs = np.zeros(netlist.nets, dtype=np.uint8)
+    outputs[list(netlist.output_nets)] = 1
+    internal, loading, settled = np.zeros(count - 1), np.zeros(count - 1), np.zeros(count - 1)
+    counts = np.zeros(netlist.nets, dtype=np.int64)
+    tables = np.zeros((len(made.data), 2), dtype=np.int64)
+    for k, part in enumerate(made.components):
+        tables[k, : len(part.tables)] = part.tables
+    kernels.simulate(
+        made.parts,
+        made.inputs,
+        made.outputs,
+        made.loads,
+        mean_loads(made),
+        fan_start,
+        order // 3,
+        order % 3,
+        tables,
+        np.array([entry.delay for entry in made.data]),
+        np.array([entry.slew for entry in made.data]),
+        np.array([entry.energy for entry in made.data]),
+        technology.slews,
+        technology.loads,
+        np.array(netlist.input_nets, dtype=np.int64),
+        np.concatenate(bits, axis=1).astype(np.uint8),
+        outputs,
+        values,
+        INPUT_SLEW,
+        technology.voltage,
+        internal,
+        loading,
+        settled,
+        counts,
+    )
+    return Transitions(internal + loading, internal, loading, settled, counts)

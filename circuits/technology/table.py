@@ -1,42 +1,51 @@
-"""The interface of a technology: what one component costs, and in which units."""
+"""The interface of a technology: what one component costs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from circuits.netlist import Component
 
-
-@dataclass(frozen=True, slots=True)
-class ComponentCost:
-    """What one cell or gate costs in some technology.
-
-    `transistors`; `estimated` when that count is not a published one. `area`; `energy`: per output, of one transition
-    of that output; `leakage` per operation; `delay[output][input]`: of that arc, None where the output does not depend
-    on the input. Units are the technology's.
-    """
-
-    transistors: int
-    estimated: bool
-    area: float
-    energy: tuple[float, ...]
-    leakage: float
-    delay: tuple[tuple[float | None, ...], ...]
+AREA_UNIT, ENERGY_UNIT, DELAY_UNIT, POWER_UNIT = "um^2", "fJ", "ps", "nW"
+"""Units of every technology; capacitances are fF."""
 
 
-@dataclass(frozen=True, slots=True)
-class Technology:
-    """A technology as data: `cost_of` gives the cost of a component.
+@dataclass(frozen=True, eq=False)
+class CellData:
+    """What one cell or gate costs.
 
-    `characterised`: True when the numbers were measured or simulated at transistor level; `note` is what every print of
-    a cost carries beside it.
+    `estimated`: some number is neither characterised nor given by the user. `area` um^2; `capacitance` fF of each
+    input; `leakage` nW, the mean over input states. Tables by transition (pin, row after it; row = 4a + 2b + c) at the
+    technology's slews x loads: `delay` and `slew` [3, 8, 2 outputs, S, L] ps, NaN where the output does not change;
+    `energy` [3, 8, S, L] fJ drawn inside, without input and load charges; NaN where there is no such input.
     """
 
     name: str
-    characterised: bool
+    estimated: bool
+    transistors: int
+    area: float
+    capacitance: tuple[float, ...]
+    leakage: float
+    delay: NDArray[np.float64]
+    slew: NDArray[np.float64]
+    energy: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Technology:
+    """A technology as data: `cost_of` gives the cost of a component.
+
+    `slews` ps and `loads` fF: the grid of every table. `voltage` V. `note`: conditions and provenance, printed beside
+    costs.
+    """
+
+    name: str
     note: str
-    area_unit: str
-    energy_unit: str
-    delay_unit: str
-    cost_of: Callable[[Component], ComponentCost]
+    slews: NDArray[np.float64]
+    loads: NDArray[np.float64]
+    voltage: float
+    cost_of: Callable[[Component], CellData]

@@ -1,48 +1,95 @@
-"""Static timing: the longest path through a netlist."""
+"""Static timing: the longest path through a netlist, with load-dependent arcs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from circuits.netlist import Instance, Netlist
+from circuits.technology.circuit import INPUT_SLEW, Circuit, arcs, circuit
 from circuits.technology.table import Technology
+
+EDGES = ("fall", "rise")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One arc of a path: `instance` from port `pin` to port `port`, whose net makes `edge` at `arrival` ps with `slew`
+    ps; the arc took `delay` ps into `load` fF."""
+
+    instance: Instance
+    pin: str
+    port: str
+    edge: str
+    arrival: float
+    delay: float
+    slew: float
+    load: float
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`delay`: the latest arrival at an output, in the technology's unit; `path`: the instances of a longest path, from
-    the inputs on."""
+    """`delay`: the latest arrival at an output, ps; `path`: the arcs of a longest path, from the inputs on."""
 
     delay: float
-    path: tuple[Instance, ...]
+    path: tuple[Step, ...]
 
 
 def timing(netlist: Netlist, technology: Technology) -> Timing:
-    """Topological longest path: inputs and constants arrive at 0, an output when its latest arc has passed.
+    """Longest topological path; see `circuit_timing`."""
+    return circuit_timing(circuit(netlist, technology))
 
-    Arcs exist where an output depends on an input; paths that no operands can sensitise are not excluded.
+
+def circuit_timing(made: Circuit) -> Timing:
+    """The longest path: inputs arrive at 0 with slew INPUT_SLEW, rises and falls apart, loads from the fan-out.
+
+    An arc exists where an output depends on an input in some state that constant inputs allow, and is the slowest of
+    those states; slews travel with the latest arrival. Constants never arrive. Paths that no operands sensitise are not
+    excluded, so that this is a bound. Wires have no capacitance.
     """
-    arrival = [0.0] * netlist.nets
-    source = [0] * netlist.nets  # the net whose arc is the latest; 0 for none
-    driver: dict[int, Instance] = {}
-    arcs = {}
-    for component in {instance.component for instance in netlist.instances}:
-        delays = technology.cost_of(component).delay
-        arcs[component] = [[(k, d) for k, d in enumerate(row) if d is not None] for row in delays]
-    for instance in netlist.instances:
-        inputs = instance.inputs
-        for net, row in zip(instance.outputs, arcs[instance.component], strict=True):
-            latest = -1.0
-            for k, delay in row:
-                if arrival[inputs[k]] + delay > latest:
-                    latest = arrival[inputs[k]] + delay
-                    source[net] = inputs[k]
-            arrival[net] = max(latest, 0.0)
-            driver[net] = instance
-    last = max(netlist.output_nets, key=lambda net: arrival[net])
+    from circuits.technology import kernels
+
+    netlist, technology = made.netlist, made.technology
+    if not made.instances:
+        return Timing(0.0, ())
+    tables = [arcs(component, pattern, technology) for component, pattern in made.patterns]
+    arrival, slew, source, cause = kernels.longest(
+        made.variants,
+        made.inputs,
+        made.outputs,
+        made.loads,
+        np.array(netlist.input_nets, dtype=np.int64),
+        np.array([delay for delay, _ in tables]),
+        np.array([ramp for _, ramp in tables]),
+        technology.slews,
+        technology.loads,
+        INPUT_SLEW,
+        netlist.nets,
+    )
+    ends = np.array(netlist.output_nets)
+    latest = arrival[ends]
+    if latest.max() <= 0:
+        return Timing(0.0, ())
+    end, edge = divmod(int(latest.argmax()), 2)
+    net = int(ends[end])
     path = []
-    net = last
-    while net in driver:
-        path.append(driver[net])
-        net = source[net]
-    return Timing(arrival[last], tuple(path[::-1]))
+    while source[net, edge] >= 0:
+        row = int(source[net, edge])
+        pin, before = (int(value) for value in cause[net, edge])
+        of = int(made.inputs[row, pin])
+        instance = made.instances[row]
+        path.append(
+            Step(
+                instance,
+                instance.component.inputs[pin],
+                instance.component.outputs[instance.outputs.index(net)],
+                EDGES[edge],
+                float(arrival[net, edge]),
+                float(arrival[net, edge] - arrival[of, before]),
+                float(slew[net, edge]),
+                float(made.loads[net]),
+            )
+        )
+        net, edge = of, before
+    return Timing(float(latest.max()), tuple(path[::-1]))
