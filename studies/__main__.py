@@ -30,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
         running.add_argument(f"--{level}", dest="level", action="store_const", const=level, help=text)
     running.add_argument("--out", type=Path, default=Path("runs/studies"), help="folder for NAME.json and NAME.csv")
     running.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
+    running.add_argument(
+        "--models", type=Path, metavar="DIR", help="transistor models: cost_validation simulates again (default: no)"
+    )
     running.add_argument("--json", action="store_true", help="print JSON instead of tables")
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))
@@ -47,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for name in names:
         if name not in STUDIES:
             raise unknown_name("study", name, (*STUDIES, "all"))
-    options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder)
+    options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
     for name in names:
         result: StudyResult = _module(name).run(options)
         result.save(arguments.out)

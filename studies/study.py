@@ -22,10 +22,11 @@ VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured
 @dataclass(frozen=True)
 class StudyOptions:
     """`level`: quick (<= 90 s on 2 cores, embedded data), default (<= 15 minutes) or full (fetched data, from
-    `folder` or the user's cache)."""
+    `folder` or the user's cache). `models`: folder of transistor models, for studies that can simulate again."""
 
     level: str = "default"
     folder: Path | None = None
+    models: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study's rows and verdict. `settings`: all that the numbers depend on."""
+    """A study's rows and verdict. `settings`: all that the numbers depend on; `figures`: suffix -> file, a plot."""
 
     name: str
     title: str
@@ -52,13 +53,16 @@ class StudyResult:
     verdict: str
     reason: str
     settings: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         assert self.verdict in VERDICTS
 
     def to_json(self) -> str:
         """The whole result with the machine's description."""
-        return json.dumps({**asdict(self), "machine": machine()}, indent=2) + "\n"
+        record = asdict(self)
+        del record["figures"]
+        return json.dumps({**record, "machine": machine()}, indent=2) + "\n"
 
     def to_csv(self) -> str:
         """The rows."""
@@ -72,10 +76,12 @@ class StudyResult:
         return text.getvalue()
 
     def save(self, folder: Path) -> None:
-        """NAME.json and NAME.csv in `folder`."""
+        """NAME.json, NAME.csv and the figures in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / f"{self.name}.json", self.to_json().encode())
         write_atomically(folder / f"{self.name}.csv", self.to_csv().encode())
+        for suffix, data in self.figures.items():
+            write_atomically(folder / f"{self.name}.{suffix}", data)
 
     def print(self) -> None:
         """The table, the verdict and its reason."""

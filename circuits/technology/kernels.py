@@ -133,6 +133,7 @@ def simulate(
     ev_time = np.empty(capacity)
     ev_slew = np.empty(capacity)
     alive = np.empty(capacity, dtype=np.uint8)
+    ev_spent = np.zeros(capacity)  # internal energy of the transition that caused the event, an output's share
     last = np.full(nets, -1, dtype=np.int64)  # the latest event scheduled on a net, while it may be called back
     scheduled = values.copy()
     total = 0
@@ -146,6 +147,7 @@ def simulate(
                 ev_net[made] = net
                 ev_time[made] = 0.0
                 ev_slew[made] = input_slew
+                ev_spent[made] = 0.0
                 alive[made] = 1
                 scheduled[net] ^= 1
                 _push(times, ids, size, 0.0, made)
@@ -179,8 +181,14 @@ def simulate(
                         row ^= 4 >> p
                 c, wc = _weights(grid, mean_loads[n])
                 spent = _at(energies[part, pin, row], s, ws, c, wc)
-                share = 1.0
                 changed = 0
+                for o in range(2):
+                    if outputs[n, o] >= 0 and scheduled[outputs[n, o]] != tables[part, o] >> row & 1:
+                        changed += 1
+                if changed == 0:
+                    internal[k] += spent
+                    continue
+                spent /= changed
                 for o in range(2):
                     target_net = outputs[n, o]
                     if target_net < 0:
@@ -193,28 +201,26 @@ def simulate(
                     delay = _at(delays[part, pin, row, o], s, ws, cl, wl)
                     ramp = _at(out_slews[part, pin, row, o], s, ws, cl, wl)
                     at = now + delay
-                    energy = 0.5 * loads[target_net] * voltage * voltage
+                    energy = loads[target_net] * voltage * voltage
                     earlier = last[target_net]
                     fired = earlier < -1
                     if fired:
                         earlier = -2 - earlier
-                    changed += 1
+                    # How far the net gets before it is called back, as a part of the swing.
                     peak = 1.0
                     if earlier >= 0:
-                        peak = min(1.0, (at - ev_time[earlier]) / ev_slew[earlier])
+                        peak = min(1.0, max(0.0, (at - ev_time[earlier]) / max(ev_slew[earlier], at - now)))
+                    if peak < 1.0:
+                        internal[k] += spent * peak - ev_spent[earlier] * (1 - peak)
+                        # The supply charges the load on the way up, whichever of the two ramps that is.
+                        loading[k] += energy * peak if target else -energy * (1 - peak)
+                    else:
+                        internal[k] += spent
+                        loading[k] += energy * target
                     if peak < 0.5 and not fired:
                         alive[earlier] = 0
                         last[target_net] = -1
-                        peak = max(peak, 0.0)
-                        loading[k] += energy * (2 * peak - 1)
-                        share = min(share, peak)
                         continue
-                    if peak < 1.0:
-                        peak = max(peak, 0.5)
-                        loading[k] += energy * (2 * peak - 1)
-                        share = min(share, peak)
-                    else:
-                        loading[k] += energy
                     at = max(at, now)
                     if made == capacity or size == capacity - 1:
                         grown = 2 * capacity
@@ -224,14 +230,15 @@ def simulate(
                         ev_time = np.concatenate((ev_time, np.empty(grown - capacity)))
                         ev_slew = np.concatenate((ev_slew, np.empty(grown - capacity)))
                         alive = np.concatenate((alive, np.empty(grown - capacity, dtype=np.uint8)))
+                        ev_spent = np.concatenate((ev_spent, np.empty(grown - capacity)))
                         capacity = grown
                     ev_net[made] = target_net
                     ev_time[made] = at
                     ev_slew[made] = max(ramp, 1.0)
+                    ev_spent[made] = spent
                     alive[made] = 1
                     last[target_net] = made
                     _push(times, ids, size, at, made)
                     size += 1
                     made += 1
-                internal[k] += spent * share if changed else spent
     return total

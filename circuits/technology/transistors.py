@@ -258,7 +258,7 @@ def schematic(component: Component) -> Schematic:
 
 
 # Bytes whose bit r is the value of the first, second, third input in row r = 4a + 2b + c.
-_INPUT_TABLES = (0b11110000, 0b11001100, 0b10101010)
+INPUT_TABLES = (0b11110000, 0b11001100, 0b10101010)
 
 
 def complex_gates(name: str, inputs: Sequence[str], outputs: Sequence[str], tables: Sequence[int]) -> Schematic:
@@ -281,12 +281,12 @@ def complex_gates(name: str, inputs: Sequence[str], outputs: Sequence[str], tabl
 def _compose(
     name: str, inputs: Sequence[str], outputs: Sequence[str], tables: Sequence[int], inverted: int, order: Sequence[int]
 ) -> Schematic | None:
-    literals = dict(zip(_INPUT_TABLES, inputs, strict=False))
+    literals = dict(zip(INPUT_TABLES, inputs, strict=False))
     stages = []
     constants = []
     for k, port in enumerate(inputs):
         if inverted >> k & 1:
-            literals[_INPUT_TABLES[k] ^ 0xFF] = f"{port}_n"
+            literals[INPUT_TABLES[k] ^ 0xFF] = f"{port}_n"
             stages.append(stage(f"{port}_n", port))
     for index in order:
         table, output = tables[index], outputs[index]
