@@ -208,8 +208,10 @@ def simulate(
                         earlier = -2 - earlier
                     # How far the net gets before it is called back, as a part of the swing.
                     peak = 1.0
+                    swing = 0.0
                     if earlier >= 0:
-                        peak = min(1.0, max(0.0, (at - ev_time[earlier]) / max(ev_slew[earlier], at - now)))
+                        swing = max(ev_slew[earlier], delay + 0.5 * ramp)
+                        peak = min(1.0, max(0.0, (at - ev_time[earlier]) / swing))
                     if peak < 1.0:
                         internal[k] += spent * peak - ev_spent[earlier] * (1 - peak)
                         # The supply charges the load on the way up, whichever of the two ramps that is.
@@ -221,7 +223,8 @@ def simulate(
                         alive[earlier] = 0
                         last[target_net] = -1
                         continue
-                    at = max(at, now)
+                    # From a lower peak the way back to 50 % is shorter: the pulse narrows as it passes.
+                    at = max(at - (1 - peak) * swing, now)
                     if made == capacity or size == capacity - 1:
                         grown = 2 * capacity
                         times = np.concatenate((times, np.empty(grown - capacity)))
