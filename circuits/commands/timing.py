@@ -1,0 +1,127 @@
+"""`timing`: the critical path of a design, cell by cell."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from circuits.cli import add_format, console, print_csv, print_json, table
+from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
+from circuits.designs import find_design
+from circuits.simplify import simplify
+from circuits.technology import CORNERS, Timing, area, technology
+from circuits.technology import timing as static_timing
+from circuits.technology.circuit import INPUT_SLEW, OUTPUT_LOAD
+
+if TYPE_CHECKING:
+    from circuits.commands.common import Commands
+
+
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "timing",
+        help="the critical path, cell by cell",
+        description="Static timing of a design as drawn, 45 nm: its longest path, cell by cell.",
+    )
+    parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
+    add_cells(parser)
+    parser.add_argument("--simplified", action="store_true", help="after simplification instead of as drawn")
+    parser.add_argument("--whole", action="store_true", help="the whole float multiplier, not its mantissa circuit alone")
+    parser.add_argument("--corner", choices=CORNERS, default="nom", help="typical, slow or fast transistors")
+    add_format(parser)
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the path."""
+
+    cell: str
+    place: str
+    arc: str
+    edge: str
+    load: float
+    slew: float
+    delay: float
+    arrival: float
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the path."""
+    entry = find_design(arguments.design, user_cells(arguments))
+    netlist = entry.netlist()
+    if arguments.whole:
+        from circuits.float_netlist import float_netlist
+
+        netlist = float_netlist(entry)
+    if arguments.simplified:
+        netlist = simplify(netlist)
+    made = technology(arguments.corner)
+    found = static_timing(netlist, made)
+    estimated = set(area(netlist, made).estimated)
+    lines = _lines(found, estimated)
+    conditions = {
+        "design": entry.label,
+        "scope": "whole float multiplier" if arguments.whole else "mantissa multiplier",
+        "view": "simplified" if arguments.simplified else "as drawn",
+        "technology": made.note,
+        "delay_ps": found.delay,
+        "estimated": sorted(estimated),
+    }
+    if arguments.format == "json":
+        print_json({**conditions, "path": [_record(line) for line in lines]})
+        return 0
+    if arguments.format == "csv":
+        print_csv(["cell", "place", "arc", "edge", "load_fF", "slew_ps", "delay_ps", "arrival_ps"], map(_record, lines))
+        return 0
+    shown = table(
+        "cell", "place", "arc", "edge", "load fF", "slew ps", "delay ps", "arrival ps",
+        right=("load fF", "slew ps", "delay ps", "arrival ps"),
+    )  # fmt: skip
+    for line in lines:
+        numbers = (f"{value:.1f}" for value in (line.load, line.slew, line.delay, line.arrival))
+        shown.add_row(line.cell, line.place, line.arc, line.edge, *numbers)
+    out = console()
+    out.print(f"{conditions['design']}, {conditions['scope']}, {conditions['view']}: {found.delay:.1f} ps\n")
+    out.print(shown)
+    out.print(
+        f"\n{made.note}. Place: (row, column). Inputs arrive at 0 with a ramp of {INPUT_SLEW:g} ps; outputs drive "
+        f"{OUTPUT_LOAD:g} fF; wires have no capacitance. A topological bound: operands need not take this path."
+    )
+    if estimated:
+        out.print(f"~: estimated, not characterised: {', '.join(sorted(estimated))}.")
+    return 0
+
+
+def _lines(found: Timing, estimated: set[str]) -> list[_Line]:
+    lines = []
+    for step in found.path:
+        name, place = step.instance.component.name, step.instance.place
+        lines.append(
+            _Line(
+                f"~{name}" if name in estimated else name,
+                "" if place is None else f"({place[0]}, {place[1]})",
+                f"{step.pin} -> {step.port}",
+                step.edge,
+                step.load,
+                step.slew,
+                step.delay,
+                step.arrival,
+            )
+        )
+    return lines
+
+
+def _record(line: _Line) -> dict[str, Any]:
+    return {
+        "cell": line.cell,
+        "place": line.place,
+        "arc": line.arc,
+        "edge": line.edge,
+        "load_fF": round(line.load, 3),
+        "slew_ps": round(line.slew, 2),
+        "delay_ps": round(line.delay, 2),
+        "arrival_ps": round(line.arrival, 2),
+    }
