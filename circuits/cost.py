@@ -1,7 +1,7 @@
 """Cost of a design at 45 nm: transistors, area, energy and delay, as drawn and simplified.
 
-Of its mantissa multiplier, or with `whole` of the whole float multiplier (`circuits.float_netlist`). Cells and gates are
-characterised at transistor level (`circuits.technology`); wires are not counted, nor what the operands' drivers spend.
+Of its mantissa multiplier, or with `whole` of the whole float multiplier (`circuits.float_netlist`). Cells and gates
+are characterised at transistor level (`circuits.technology`); wires are not counted, nor what the operands' drivers spend.
 """
 
 from __future__ import annotations
@@ -174,8 +174,11 @@ def cost_report(
                 f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range."
             )
     if whole and design.format is None:
-        raise DesignError("the cost of a whole float multiplier needs a float format, but got format=None; leave it out.")
+        raise DesignError(
+            "the cost of a whole float multiplier needs a float format, but got format=None; leave it out."
+        )
     technology = technology or characterised()
+    values: Operands
     if operands is None:
         values = _operands(design.shape, design.format if design.format else None, whole, samples, seed)
     else:

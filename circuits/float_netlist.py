@@ -155,9 +155,7 @@ def _any(builder: NetlistBuilder, nets: Sequence[int]) -> int:
 # Operands.
 
 
-def random_words(
-    mantissas: NDArray[np.uint64], format_name: str, stream: np.random.Generator
-) -> NDArray[np.uint64]:
+def random_words(mantissas: NDArray[np.uint64], format_name: str, stream: np.random.Generator) -> NDArray[np.uint64]:
     """Words with these mantissas (leading one set), random signs, and exponents uniform over about half of their range,
     so that every product is a normal number."""
     fmt = float_format(format_name)
@@ -177,7 +175,8 @@ def words_of(
     kept = np.logical_and.reduce([np.isfinite(part) & (part != 0) for part in values])
     if kept.sum() < 2:
         raise DesignError(
-            f"at least 2 operand pairs must be finite and not zero, but {int(kept.sum())} of {kept.size} are; give more."
+            f"at least 2 operand pairs must be finite and not zero, but {int(kept.sum())} of {kept.size} are; "
+            f"give more."
         )
     made = []
     for part in values:
@@ -197,4 +196,6 @@ def _word(
     signs: NDArray[np.uint64],
 ) -> NDArray[np.uint64]:
     fraction = mantissas & np.uint64((1 << fraction_bits) - 1)
-    return fraction | exponents << np.uint64(fraction_bits) | signs << np.uint64(fraction_bits + exponent_bits)
+    word: NDArray[np.uint64] = fraction | exponents << np.uint64(fraction_bits)
+    word |= signs << np.uint64(fraction_bits + exponent_bits)
+    return word

@@ -18,9 +18,9 @@ from circuits.designs import NAMED, Design, find_design
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Executor, available_cpus
 from dse.progress import Reporter
-from dse.scorers import EMBEDDED_IMAGES, SCORERS, TECHNOLOGY, Scores, Settings
+from dse.scorers import EMBEDDED_IMAGES, SCORERS, Scores, Settings
 from dse.store import Store
-from dse.table import Row, cost_note
+from dse.table import COSTS, Row, cost_note, estimates_note
 
 __all__ = ["compare", "main"]
 
@@ -97,9 +97,9 @@ def _lines(settings: Settings) -> list[_Line | str]:
         f"cost: {cost_note()}",
         _Line("transistors as drawn", _plain("transistors", ",.0f")),
     ]
-    for name in ("energy", "delay"):
+    for name, unit in (("energy", "fJ"), ("delay", "ps"), ("area", "um^2")):
         lines += [
-            _Line(name, _plain(name, ",.0f")),
+            _Line(f"{name}, {unit}", _plain(name, ",.0f")),
             _Line("  / exact", _plain(f"{name}_to_exact", ".2f")),
             _Line("  / exact, own topology", _plain(f"{name}_to_own_topology", ".2f")),
         ]
@@ -133,11 +133,16 @@ def _print_table(rows: Sequence[Row], settings: Settings) -> None:
             made.add_row(title.upper(), *[""] * len(rows))
             notes.append(f"{title}: {what}.")
         else:
-            made.add_row(line.heading, *(line.text(row.scores) for row in rows))
+            # "energy, fJ", "delay, ps", "area, um^2": the lines that an estimate of a cell enters.
+            mark = line.heading.split(",")[0] in COSTS
+            made.add_row(
+                line.heading,
+                *(f"~{line.text(row.scores)}" if mark and row.estimated else line.text(row.scores) for row in rows),
+            )
     screen = console()
     screen.print(made)
     screen.print()
-    for note in notes:
+    for note in (*notes, *(f"{text}." for text in [estimates_note(rows)] if text)):
         screen.print(note)
 
 
@@ -148,7 +153,8 @@ def _data(row: Row) -> dict[str, Any]:
         "digest": row.design.digest,
         "cost_digest": row.design.cost_digest,
         "definition": row.design.describe(),
-        "cost_note": TECHNOLOGY.note,
+        "cost_note": cost_note(),
+        "estimated": list(row.estimated),
         "units": {column.name: column.unit for scorer in SCORERS.values() for column in scorer.columns},
         "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
     }
@@ -188,7 +194,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json([_data(row) for row in rows])
     elif arguments.format == "csv":
         columns = [column for scorer in SCORERS.values() for column in scorer.columns]
-        names = ["design", "digest", *(column.header for column in columns)]
+        names = ["design", "digest", *(column.header for column in columns), "estimated"]
         print_csv(
             names,
             [
@@ -196,6 +202,7 @@ def _run(arguments: argparse.Namespace) -> int:
                     "design": row.name,
                     "digest": row.design.digest,
                     **{c.header: None if math.isnan(row.scores[c.name]) else row.scores[c.name] for c in columns},
+                    "estimated": " ".join(row.estimated),
                 }
                 for row in rows
             ],

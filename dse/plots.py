@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 
 from dse.front import non_dominated
 from dse.scorers import TECHNOLOGY, Column
-from dse.table import Row
+from dse.table import COSTS, Row
 
 __all__ = ["file_names", "pareto_plots"]
 
@@ -92,8 +92,9 @@ def _figure(
     label = "Pareto front" if objectives == 2 else f"Pareto front in all {objectives} objectives"
     # Above the references, so that one on the front shows both marks.
     seaborn.scatterplot(x=best[:, 0], y=best[:, 1], ax=axes, color=blue, s=34, label=label, zorder=4)
-    axes.set_xlabel(_axis(x))
-    axes.set_ylabel(_axis(y))
+    estimated = any(row.estimated for row in rows)
+    axes.set_xlabel(_axis(x, estimated))
+    axes.set_ylabel(_axis(y, estimated))
     axes.set_title(title, loc="left", fontsize=10)
     axes.margins(0.08)
     handles, labels = axes.get_legend_handles_labels()
@@ -156,7 +157,10 @@ def _signs(x: Column, y: Column) -> Any:
     return np.array([1 if column.minimise else -1 for column in (x, y)])
 
 
-def _axis(column: Column) -> str:
-    standing = f", {TECHNOLOGY.note}" if column.name in ("energy", "delay", "transistors") else ""
+def _axis(column: Column, estimated: bool) -> str:
     unit = "" if column.unit == "1" else f" [{column.unit}]"
+    standing = ""
+    if column.name in COSTS:
+        # "45 nm, 1 V, 25 C, nom": the tool and its date stand in the tables.
+        standing = f", {', '.join(TECHNOLOGY.note.split(', ')[:4])}" + (", some cells estimated" if estimated else "")
     return f"{column.label}{unit}{standing}"

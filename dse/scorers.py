@@ -11,18 +11,18 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import cnn_eval
-from circuits.cells import CELLS
 from circuits.designs import Design, design
 from circuits.errors import DesignError, unknown_name
-from circuits.netlist import GATES, Component
-from circuits.technology import RELATIVE
+from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, technology
+from circuits.technology.cells45 import TABLE as CELL_TABLE
+from circuits.technology.networks import TABLE as NETWORK_TABLE
 
 if TYPE_CHECKING:
     from cnn_eval.accuracy import AccuracyResult
@@ -43,8 +43,8 @@ __all__ = [
 Scores = Mapping[str, float]
 """Column or detail -> value; a detail is an interval bound or a count beside a column, as "nmed_low"."""
 
-TECHNOLOGY = RELATIVE
-"""What costs are counted in; its note stands beside every cost shown."""
+TECHNOLOGY = technology()
+"""What costs are counted in, 45 nm; its note stands beside every cost shown."""
 EMBEDDED_IMAGES = 2000
 """Test images that the package holds, the most that accuracy can be measured on."""
 _EVALUATION_DATA = Path(cnn_eval.__file__).parent
@@ -145,18 +145,18 @@ def _cost_settings(settings: Settings) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _technology_digest() -> str:
-    """SHA-256 (hex) of the technology table: what every gate and library cell of published size costs."""
-    parts: list[Component] = [*GATES.values(), *(entry for entry in CELLS.values() if entry.transistors is not None)]
-    costs = [(part.name, astuple(TECHNOLOGY.cost_of(part))) for part in parts]
-    table = (TECHNOLOGY.name, TECHNOLOGY.energy_unit, TECHNOLOGY.delay_unit, costs)
-    return hashlib.sha256(repr(table).encode()).hexdigest()
+    """SHA-256 (hex) of the characterised table and of the networks behind estimates."""
+    digest = hashlib.sha256(TECHNOLOGY.name.encode())
+    for path in (CELL_TABLE, NETWORK_TABLE):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _measure_cost(design: Design, settings: Settings) -> dict[str, float]:
     from circuits.cost import BASELINES, cost_report
 
     found = cost_report(design, samples=settings.cost_samples, seed=settings.seed, technology=TECHNOLOGY)
-    measures = ("energy", "delay", "transistors")
+    measures = ("energy", "delay", "area", "transistors")
     values = {name: float(getattr(found.drawn, name)) for name in measures}
     values |= {f"{name}_simplified": float(getattr(found.simplified, name)) for name in measures}
     for suffix, baseline in zip(("to_exact", "to_own_topology"), BASELINES, strict=True):
@@ -264,12 +264,13 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
             ),
             Scorer(
                 name="cost",
-                version=1,
+                version=2,
                 cost="cheap",
                 key="cost_digest",
                 columns=(
-                    Column(name="energy", unit=TECHNOLOGY.energy_unit, label="energy", format=",.0f"),
-                    Column(name="delay", unit=TECHNOLOGY.delay_unit, label="delay", format=".0f"),
+                    Column(name="energy", unit=ENERGY_UNIT, label="energy", format=",.0f"),
+                    Column(name="delay", unit=DELAY_UNIT, label="delay", format=",.0f"),
+                    Column(name="area", unit=AREA_UNIT, label="area as drawn", format=",.0f"),
                     Column(name="transistors", unit="count", label="transistors as drawn", format=",.0f"),
                 ),
                 settings=_cost_settings,

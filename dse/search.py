@@ -30,7 +30,7 @@ from dse.progress import Reporter
 from dse.scorers import COLUMNS, EMBEDDED_IMAGES, SCORERS, Column, Scores, Settings, objectives, scorers_of
 from dse.space import SPACES, Genome, Space, find_space
 from dse.store import Member, Store, move_aside
-from dse.table import Row, cost_note, front_csv, print_definitions, print_scores
+from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
 
 __all__ = ["REFERENCES", "SearchOptions", "SearchResult", "main", "search"]
 
@@ -281,6 +281,7 @@ def _print(options: SearchOptions, result: SearchResult, folder: Path, names: Se
     settings = options.settings
     notes = [
         f"* {cost_note()}.",
+        *(f"{note}." for note in [estimates_note([*result.front, *result.references])] if note),
         f"NMED, MRED: {settings.samples:,} operand pairs uniform in [0, 1].",
         f"accuracy: {settings.model} on {settings.images:,} {settings.dataset} test images; loss: percentage points "
         "against exact products on the same images.",

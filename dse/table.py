@@ -13,14 +13,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from circuits.cost import ACTIVITIES
 from circuits.designs import NAMED, Design
+from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
+from circuits.technology.circuit import split
 from dse.scorers import COLUMNS, TECHNOLOGY, Column, Scores
 
-__all__ = ["Row", "cost_note", "front_csv", "print_definitions", "print_scores", "structure"]
+__all__ = ["Row", "cost_note", "estimates_note", "front_csv", "print_definitions", "print_scores", "structure"]
 
 _TABLE = (
     "energy",
     "delay",
+    "area",
     "transistors",
     "nmed",
     "mred",
@@ -28,10 +32,13 @@ _TABLE = (
     "accuracy_loss",
     *(name for name in COLUMNS if name.startswith("transfer_") and name != "transfer_rate"),
 )
+COSTS = ("energy", "delay", "area")
+"""The columns that an estimate of a cell enters."""
 _HEADS = {
-    "energy": "energy*",
-    "delay": "delay*",
-    "transistors": "transis-\ntors*",
+    "energy": "energy*\nfJ",
+    "delay": "delay*\nps",
+    "area": "area*\num^2",
+    "transistors": "transis-\ntors",
     "nmed": "NMED",
     "mred": "MRED",
     "accuracy": "accuracy\n%",
@@ -53,6 +60,14 @@ class Row:
     def name(self) -> str:
         """The label of the named design that this is, if any; otherwise the design's own label."""
         return _named().get(self.design.cost_digest, self.design.label)
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """Names of the cells and gates of which some cost is an estimate."""
+        parts = {instance.component for instance in self.design.netlist().instances}
+        return tuple(
+            sorted({part.name for part in parts if any(TECHNOLOGY.cost_of(piece).estimated for piece in split(part))})
+        )
 
     def values(self, columns: Sequence[Column]) -> list[float]:
         """The row's values in those columns, so that smaller is better."""
@@ -82,8 +97,17 @@ def structure(design: Design) -> str:
 
 
 def cost_note() -> str:
-    """What the costs are counted in and what they are worth."""
-    return f"energy in {TECHNOLOGY.energy_unit}, delay in {TECHNOLOGY.delay_unit}: {TECHNOLOGY.note}"
+    """What the costs are counted in and what they hold for."""
+    return (
+        f"mantissa multiplier as drawn, energy in {ENERGY_UNIT} an operation ({ACTIVITIES['none']}), delay in "
+        f"{DELAY_UNIT}, area in {AREA_UNIT}: {TECHNOLOGY.note}"
+    )
+
+
+def estimates_note(rows: Sequence[Row]) -> str:
+    """Which cells' costs are estimates, with the mark that their designs carry; empty where none is."""
+    names = sorted({name for row in rows for name in row.estimated})
+    return f"~: cost partly estimated, not characterised, for {', '.join(names)}" if names else ""
 
 
 def print_scores(console: Console, title: str, rows: Sequence[Row]) -> None:
@@ -94,7 +118,7 @@ def print_scores(console: Console, title: str, rows: Sequence[Row]) -> None:
     for head in heads:
         made.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        made.add_row(row.name, *(_text(row.scores, column) for column in shown))
+        made.add_row(row.name, *(_text(row, column) for column in shown))
     console.print(made)
     console.print()
 
@@ -112,17 +136,20 @@ def print_definitions(console: Console, rows: Sequence[Row]) -> None:
 def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
     """CSV, a row a design: name, digests, the objectives, all other columns, structure and the design as TOML.
 
-    The header of a column is "NAME [UNIT]". Undefined values are empty fields.
+    The header of a column is "NAME [UNIT]". Undefined values are empty fields. `estimated` names the cells of which
+    some cost is an estimate.
     """
     columns = [*objectives, *(column for column in COLUMNS.values() if column not in objectives)]
+    heads = (column.header for column in columns)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["digest", "name", *(column.header for column in columns), "cost_digest", "structure", "design"])
+    writer.writerow(["digest", "name", *heads, "estimated", "cost_digest", "structure", "design"])
     for row in rows:
         values = [row.scores[column.name] for column in columns]
         numbers = ["" if math.isnan(value) else repr(value) for value in values]
         design = row.design
-        writer.writerow([design.digest, row.name, *numbers, design.cost_digest, structure(design), design.to_toml()])
+        rest = [" ".join(row.estimated), design.cost_digest, structure(design), design.to_toml()]
+        writer.writerow([design.digest, row.name, *numbers, *rest])
     return stream.getvalue()
 
 
@@ -140,11 +167,13 @@ def _table(first: str, *, title: str | None = None) -> Table:
     return made
 
 
-def _text(scores: Scores, column: Column) -> str:
-    value = scores[column.name]
+def _text(row: Row, column: Column) -> str:
+    value = row.scores[column.name]
     if math.isnan(value):
         return "-"
     text = format(value, column.format)
     if value and not float(text.replace(",", "")):
         text = format(value, ".1e")
+    if column.name in COSTS and row.estimated:
+        text = f"~{text}"
     return text

@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,11 @@ def run(options: StudyOptions) -> StudyResult:
     reference = json.loads(REFERENCE.read_text(encoding="utf-8"))
     if options.models is not None:
         stimuli = {
-            cell: [np.array(entry[bus], dtype=np.uint64) for bus in "xy"]
-            for cell, entry in reference["arrays"].items()
+            cell: [np.array(entry[bus], dtype=np.uint64) for bus in "xy"] for cell, entry in reference["arrays"].items()
         }
         reference = simulate(options.models, stimuli)
-    rows, points = [], {}
+    rows = []
+    points: dict[str, tuple[NDArray[np.float64], ...]] = {}
     failed = []
     tool = reference["conditions"]["tool"]
     for cell in CELLS:
@@ -149,7 +150,7 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
-def _plot(points: dict[str, tuple[NDArray[np.float64], ...]], tool: str, kind: str) -> bytes:
+def _plot(points: Mapping[str, tuple[NDArray[np.float64], ...]], tool: str, kind: str) -> bytes:
     """Model against simulator, a point a transition."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -21,7 +21,9 @@ def values_of(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
     exponent = (words >> np.uint64(fmt.fraction_bits) & np.uint64((1 << fmt.exponent_bits) - 1)).astype(np.int64)
     sign = 1 - 2 * (words >> np.uint64(fmt.fraction_bits + fmt.exponent_bits)).astype(np.float64)
     scale = (exponent - fmt.bias - fmt.fraction_bits).astype(np.int32)
-    return (sign * np.ldexp((fraction + np.uint64(1 << fmt.fraction_bits)).astype(np.float64), scale)).astype(np.float32)
+    return (sign * np.ldexp((fraction + np.uint64(1 << fmt.fraction_bits)).astype(np.float64), scale)).astype(
+        np.float32
+    )
 
 
 def corner_words(fmt: FloatFormat) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from circuits.cells import CELLS, AdderCell
 from circuits.cli import add_format, console, print_csv, print_json, table
 from circuits.commands.common import add_cells, user_cells
@@ -12,6 +14,10 @@ from circuits.technology import technology
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
+
+
+_LOAD = 5.0
+"""fF, the load at which delays and energies are shown: a mirror adder's input."""
 
 
 def register(commands: Commands) -> None:
@@ -36,24 +42,40 @@ def run(arguments: argparse.Namespace) -> int:
         flat = [{**row, "errors": " ".join(f"{e:+d}" if e else "0" for e in row["errors"])} for row in rows]
         print_csv(list(rows[0]), flat)
         return 0
-    shown = table("cell", "sum", "carry", "error per row", "wrong S/Co", "transistors", right=["transistors"])
+    numbers = ("T", "um^2", "ps", "fJ")
+    shown = table("cell", "sum", "carry", "error per row", "wrong", *numbers, right=numbers)
     sources = table("cell", "source")
     for row in rows:
         errors = " ".join(f"{error:+d}" if error else " 0" for error in row["errors"])
         count = f"~{row['transistors']}" if row["transistors_estimated"] else str(row["transistors"])
         wrong = f"{row['wrong_sum']}/{row['wrong_carry']}"
-        shown.add_row(row["name"], row["sum"], row["carry"], errors, wrong, count)
+        mark = "~" if row["estimated"] else ""
+        costs = (f"{mark}{row[key]:.3g}" for key in ("area_um2", "delay_ps", "energy_fj"))
+        shown.add_row(row["name"], row["sum"], row["carry"], errors, wrong, count, *costs)
         sources.add_row(row["name"], row["source"] or "none given")
     out = console()
+    made = technology()
     out.print(shown)
-    out.print("\nRows A B Cin = 000 001 ... 111; error = 2 Co + S - (A + B + Cin); ~ marks an estimated count.\n")
+    out.print("\nRows A B Cin = 000 001 ... 111; error = 2 Co + S - (A + B + Cin); wrong: rows with wrong S/Co.")
+    out.print(
+        f"T: transistors; ps: slowest arc; fJ: inside, an output transition; both at {made.slews[0]:g} ps and "
+        f"{_LOAD:g} fF, {made.note}. ~: estimated. Counts are as published; where that is a pass-transistor or bare circuit, um^2, ps and fJ are those of static CMOS with "
+        "restored outputs.\n"
+    )
     out.print(sources)
     return 0
 
 
 def _row(cell: AdderCell) -> dict[str, Any]:
     exact = CELLS["exact"]
-    cost = technology().cost_of(cell)
+    made = technology()
+    cost = made.cost_of(cell)
+    at = int(np.argmin(np.abs(made.loads - _LOAD)))
+    delays = cost.delay[..., 0, at]
+    changes = (~np.isnan(delays)).sum(axis=2)
+    # A cell of constants has no arcs.
+    worst = float(np.nanmax(delays)) if changes.any() else 0.0
+    energy = float(cost.energy[..., 0, at][changes > 0].sum() / changes.sum()) if changes.any() else 0.0
     return {
         "name": cell.name,
         "sum": cell.sum,
@@ -62,9 +84,10 @@ def _row(cell: AdderCell) -> dict[str, Any]:
         "wrong_sum": sum(a != b for a, b in zip(cell.sum, exact.sum, strict=True)),
         "wrong_carry": sum(a != b for a, b in zip(cell.carry, exact.carry, strict=True)),
         "transistors": cost.transistors,
-        "transistors_estimated": cost.estimated,
-        "delay_ps": cell.delay_ps,
-        "energy_fj": cell.energy_fj,
-        "area_um2": cell.area_um2,
+        "transistors_estimated": cost.estimated and cell.transistors is None,
+        "delay_ps": round(worst, 2),
+        "energy_fj": round(energy, 4),
+        "area_um2": round(cost.area, 3),
+        "estimated": cost.estimated,
         "source": cell.source,
     }

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.cost import EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
+from circuits.cost import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
 from circuits.designs import Design, find_design
 from circuits.metrics import DISTRIBUTIONS, METHODS, ErrorMetrics, Estimate, error_metrics
 from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
+from circuits.technology import GLITCHES
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -48,6 +49,13 @@ def register(commands: Commands) -> None:
         default=2048,
         help="consecutive operand pairs for the switching activity",
     )
+    parser.add_argument(
+        "--glitches",
+        choices=GLITCHES,
+        default="none",
+        help="activity model: zero delay, or every arc its delay, glitches included (slower)",
+    )
+    parser.add_argument("--whole", action="store_true", help="cost of the whole float multiplier, exponents included")
     add_format(parser)
     parser.set_defaults(run=run)
 
@@ -65,7 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
             distribution=arguments.distribution,
             method=arguments.method,
         )
-        found.append((entry, errors, cost_report(entry, samples=arguments.cost_samples, seed=arguments.seed)))
+        cost = cost_report(
+            entry,
+            samples=arguments.cost_samples,
+            seed=arguments.seed,
+            glitches=arguments.glitches,
+            whole=arguments.whole,
+        )
+        found.append((entry, errors, cost))
     if arguments.format == "json":
         print_json({"designs": [_record(*item) for item in found]})
     elif arguments.format == "csv":
@@ -110,7 +125,7 @@ def _tidy(design: Design, errors: ErrorMetrics, cost: CostReport) -> list[dict[s
         else:
             add("errors", name, " ".join(map(str, value)) if isinstance(value, list) else value)
     for view in ("drawn", "simplified"):
-        for name in ("cells", "transistors", "energy", "delay"):
+        for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
             add(f"cost {view}", name, getattr(getattr(cost, view), name), cost.units[name], cost.note)
     for baseline, views in cost.to_dict()["ratios"].items():
         for view, measures in views.items():
@@ -158,25 +173,30 @@ def _print_tables(found: list[Found]) -> None:
     out.print("±: 95 % confidence interval; relative: error / exact product.\n")
 
     costs = [cost for _, _, cost in found]
-    shown = table(f"cost ({costs[0].note})", *labels)
+    units = costs[0].units
+    shown = table(
+        "cost", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))
+    )
     for view, title in (("drawn", "as drawn"), ("simplified", "simplified")):
         shown.add_row(title)
-        for name in ("cells", "transistors", "energy", "delay"):
-            shown.add_row(f"  {name}", *(f"{getattr(getattr(c, view), name):.6g}" for c in costs))
+        for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
+            heading = f"  {name}" if name in ("cells", "transistors") else f"  {name}, {units[name]}"
+            shown.add_row(heading, *(f"{getattr(getattr(c, view), name):.6g}" for c in costs))
         for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
-            for name in ("transistors", "energy", "delay"):
+            for name in ("transistors", "area", "energy", "delay"):
                 ratios = (f"{c.ratio(name, baseline=baseline, view=view):.3f}" for c in costs)
                 shown.add_row(f"  {name} / {short}", *ratios)
     out.print(shown)
-    units = costs[0].units
+    first = costs[0]
+    scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"
     out.print(
-        f"Mantissa multiplier only, {costs[0].note}: energy in {units['energy']}, delay in {units['delay']}; "
-        f"only ratios mean anything. / exact: over the exact ripple array; / own topology: over exact cells in the "
-        f"design's own topology."
+        f"{scope}, {first.conditions}. Energy: {ACTIVITIES[first.glitches]}, {first.samples} operands, leakage over "
+        f"one delay included; wires are not counted. / exact: over the exact ripple array; / own topology: over exact "
+        f"cells in the design's own topology."
     )
     estimated = sorted({name for cost in costs for name in cost.estimated})
     if estimated:
-        out.print(f"Transistor counts estimated, not published: {', '.join(estimated)}.")
+        out.print(f"~: cost partly estimated, not characterised, for {', '.join(estimated)}.")
     out.print()
 
 

@@ -28,7 +28,9 @@ def register(commands: Commands) -> None:
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
     add_cells(parser)
     parser.add_argument("--simplified", action="store_true", help="after simplification instead of as drawn")
-    parser.add_argument("--whole", action="store_true", help="the whole float multiplier, not its mantissa circuit alone")
+    parser.add_argument(
+        "--whole", action="store_true", help="the whole float multiplier, not its mantissa circuit alone"
+    )
     parser.add_argument("--corner", choices=CORNERS, default="nom", help="typical, slow or fast transistors")
     add_format(parser)
     parser.set_defaults(run=run)

@@ -32,4 +32,3 @@ def area(netlist: Netlist, technology: Technology) -> Area:
         sum(count * sum(cost.area for cost in costs[part]) for part, count in counts.items()),
         tuple(sorted(part.name for part, found in costs.items() if any(cost.estimated for cost in found))),
     )
-

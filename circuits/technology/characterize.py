@@ -20,7 +20,7 @@ from circuits.cli import Parser, guarded
 from circuits.errors import DesignError
 from circuits.files import write_atomically
 from circuits.netlist import Component
-from circuits.technology import spice, transistors
+from circuits.technology import spice
 from circuits.technology.cells45 import CORNERS, TABLE
 from circuits.technology.measure import Measured, measure
 from circuits.technology.transistors import LENGTH, UNIT_N, UNIT_P, Schematic, components, schematic
@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--cell", type=Path, metavar="FILE.sp", help="a SPICE subcircuit to characterise (default: the whole library)"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="where to (default: the package's table; --cell: standard output)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to (default: the package's table; --cell: standard output)",
     )
     arguments = parser.parse_args(argv)
     return guarded(lambda: _run(arguments))
@@ -84,7 +88,9 @@ def characterise(folder: Path, parts: Sequence[Component] | None = None) -> dict
             "loads_fF": [1e15 * load for load in LOADS],
             "units": "delays and slews 0.1 ps, energies aJ, capacitances aF, leakage pW, areas um^2",
         },
-        "area": {name: {"um2": round(made.area, 3), "transistors": made.transistors} for name, (_, made) in drawn.items()},
+        "area": {
+            name: {"um2": round(made.area, 3), "transistors": made.transistors} for name, (_, made) in drawn.items()
+        },
         "corners": {},
     }
     for corner in CORNERS:
@@ -98,7 +104,7 @@ def characterise(folder: Path, parts: Sequence[Component] | None = None) -> dict
 
 
 def _entry(part: Component, made: Schematic, models: Sequence[Path]) -> dict[str, Any]:
-    grid = []
+    grid: list[Measured] = []
     for slew in SLEWS:
         for load in LOADS:
             found = measure(made.subcircuit(), made.name, made.inputs, made.outputs, models, slew=slew, load=load)
@@ -130,7 +136,11 @@ def entry(grid: Sequence[Measured]) -> dict[str, Any]:
         same = [found.events[k] for found in grid]
         charges[event.pin] += [one.charge for one in same]
         arcs = [
-            [output, [_round(one.delay[output], 1e13) for one in same], [_round(one.slew[output], 1e13) for one in same]]
+            [
+                output,
+                [_round(one.delay[output], 1e13) for one in same],
+                [_round(one.slew[output], 1e13) for one in same],
+            ]
             for output in event.delay
         ]
         events.append([event.pin, event.row, [_round(one.energy, 1e18) for one in same], arcs])
@@ -147,11 +157,17 @@ def _round(value: float, scale: float) -> int:
 
 def dumps(table: dict[str, Any]) -> str:
     """JSON text, a component a line."""
-    lines = ["{", f'"conditions": {json.dumps(table["conditions"], indent=1)},', f'"area": {json.dumps(table["area"])},']
+    lines = [
+        "{",
+        f'"conditions": {json.dumps(table["conditions"], indent=1)},',
+        f'"area": {json.dumps(table["area"])},',
+    ]
     lines.append('"corners": {')
     corners = []
     for corner, entries in table["corners"].items():
-        rows = ",\n".join(f'{json.dumps(name)}: {json.dumps(value, separators=(",", ":"))}' for name, value in entries.items())
+        rows = ",\n".join(
+            f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in entries.items()
+        )
         corners.append(f'"{corner}": {{\n{rows}\n}}')
     return "\n".join([*lines, ",\n".join(corners), "}", "}"])
 

@@ -152,7 +152,8 @@ def transition_energies(
     if not found:
         return np.zeros((5, *data.energy.shape[2:]))
     fit = np.linalg.lstsq(np.array(found), np.array(energies), rcond=None)[0]
-    return fit.reshape(5, *data.energy.shape[2:])
+    found_each: NDArray[np.float64] = fit.reshape(5, *data.energy.shape[2:])
+    return found_each
 
 
 def interpolate(

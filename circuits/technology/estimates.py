@@ -92,9 +92,7 @@ def _compose(component: Component, technology: Technology, gate: GateData) -> Ce
                 for c, load in enumerate(technology.loads):
                     outside = loads.copy()
                     outside[[node for node in network.outputs if node >= 5]] += load
-                    spent, arrivals, slews = _transition(
-                        network, data, outside, technology, pin, row, float(ramp)
-                    )
+                    spent, arrivals, slews = _transition(network, data, outside, technology, pin, row, float(ramp))
                     energy[pin, row, s, c] = spent
                     for output, node in enumerate(network.outputs):
                         if node in arrivals:

@@ -33,8 +33,17 @@ def _at(table: Any, s: int, ws: float, c: int, wc: float) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def longest(
-    variants: Any, inputs: Any, outputs: Any, loads: Any, starts: Any, arc_delay: Any, arc_slew: Any,
-    slews: Any, grid: Any, input_slew: float, nets: int,
+    variants: Any,
+    inputs: Any,
+    outputs: Any,
+    loads: Any,
+    starts: Any,
+    arc_delay: Any,
+    arc_slew: Any,
+    slews: Any,
+    grid: Any,
+    input_slew: float,
+    nets: int,
 ) -> Any:
     """(arrival [nets, 2], slew [nets, 2], instance [nets, 2], pin and edge that the latest arc came from [nets, 2, 2]).
 
@@ -112,10 +121,30 @@ def _pop(times: Any, ids: Any, size: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def simulate(
-    parts: Any, inputs: Any, outputs: Any, loads: Any, mean_loads: Any, fan_start: Any, fan_instance: Any,
-    fan_pin: Any, tables: Any, delays: Any, out_slews: Any, energies: Any, slews: Any, grid: Any,
-    input_nets: Any, input_values: Any, is_output: Any, values: Any, input_slew: float, voltage: float,
-    internal: Any, loading: Any, settled: Any, toggles: Any,
+    parts: Any,
+    inputs: Any,
+    outputs: Any,
+    loads: Any,
+    mean_loads: Any,
+    fan_start: Any,
+    fan_instance: Any,
+    fan_pin: Any,
+    tables: Any,
+    delays: Any,
+    out_slews: Any,
+    energies: Any,
+    slews: Any,
+    grid: Any,
+    input_nets: Any,
+    input_values: Any,
+    is_output: Any,
+    values: Any,
+    input_slew: float,
+    voltage: float,
+    internal: Any,
+    loading: Any,
+    settled: Any,
+    toggles: Any,
 ) -> int:
     """Event-driven simulation of every operand in turn; the netlist starts settled at the first, in `values` [nets].
 

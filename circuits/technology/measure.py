@@ -76,7 +76,10 @@ def measure(
     """The walk of subcircuit `name` (ports inputs, outputs, vdd, vss) with ramps of `slew` s and `load` F an output."""
     count = len(inputs)
     rows = walk(count)
-    lines = [subcircuit, f"x1 {' '.join(f'i{k}' for k in range(count))} {' '.join(f'o{k}' for k in range(len(outputs)))} vdd 0 {name}"]
+    lines = [
+        subcircuit,
+        f"x1 {' '.join(f'i{k}' for k in range(count))} {' '.join(f'o{k}' for k in range(len(outputs)))} vdd 0 {name}",
+    ]
     for k in range(len(outputs)):
         lines.append(f"c{k} o{k} 0 {load:g}")
     for k in range(count):

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,25 @@ from circuits.technology.transistors import EXTRA_GATES, INPUT_TABLES, schematic
 
 TABLE = Path(__file__).with_name("networks.json")
 INPUTS = "abc"
-USABLE = ("not", "nand2", "nor2", "and2", "or2", "xor2", "xnor2", "nand3", "nor3", "aoi21", "oai21", "mux2", "majority_not")
+USABLE = (
+    "not",
+    "nand2",
+    "nor2",
+    "and2",
+    "or2",
+    "xor2",
+    "xnor2",
+    "nand3",
+    "nor3",
+    "aoi21",
+    "oai21",
+    "mux2",
+    "majority_not",
+)
 """Gates of one output that networks are made of."""
 
-Tree = str | tuple[str, ...]
+Tree = str | tuple[Any, ...]
+"""An input or constant, or (gate, operand trees ...)."""
 
 
 def gates() -> dict[str, Gate]:
@@ -58,11 +74,13 @@ def smallest_networks() -> list[str]:
             made = np.zeros(np.broadcast_shapes(*(grid.shape for grid in grids)), dtype=np.int64)
             for row in range(1 << count):
                 if part.tables[0] >> (row << (3 - count)) & 1:
-                    term: object = 0xFF
+                    term: Any = 0xFF
                     for k, grid in enumerate(grids):
-                        term = term & (grid if row >> (count - 1 - k) & 1 else grid ^ 0xFF)  # type: ignore[operator]
-                    made |= term  # type: ignore[arg-type]
-            costs = size + sum(area[grid] for grid in grids)
+                        term = term & (grid if row >> (count - 1 - k) & 1 else grid ^ 0xFF)
+                    made |= term
+            costs = np.full(made.shape, size)
+            for grid in grids:
+                costs += area[grid]
             order = np.lexsort((costs.ravel(), made.ravel()))
             tables = made.ravel()[order]
             first = np.flatnonzero(np.diff(tables, prepend=-1))
@@ -92,7 +110,7 @@ def _parse(text: str) -> tuple[Tree, str]:
     while not rest.startswith(")"):
         operand, rest = _parse(rest[1:])
         operands.append(operand)
-    return (name, *operands), rest[1:]  # type: ignore[return-value]
+    return (name, *operands), rest[1:]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

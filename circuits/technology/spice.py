@@ -76,13 +76,13 @@ def simulate(body: str, models: Sequence[Path], signals: Sequence[str], *, stop:
         (folder / ".spiceinit").write_text("set num_threads=1\n", encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [ngspice(), "-b", "-r", "out.raw", "deck.sp"]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         raw = folder / "out.raw"
         if not raw.is_file() or "aborted" in done.stderr.lower() + done.stdout.lower():
             said = next((line for line in (done.stderr + done.stdout).splitlines() if "rror" in line), "no result")
-            raise DesignError(f"ngspice must simulate the deck, but says: {said.strip()}; check the netlist and models.")
+            raise DesignError(
+                f"ngspice must simulate the deck, but says: {said.strip()}; check the netlist and models."
+            )
         return _read_raw(raw.read_bytes())
 
 

@@ -118,7 +118,8 @@ def _device(line: str, where: str, widths: tuple[list[float], list[float]]) -> s
     if re.fullmatch(rf"[rc]{_NET}(?: +{_NET}){{2}} +{_NUMBER}[a-z]*", " ".join(line.split())):
         return line
     match = re.fullmatch(
-        rf"m{_NET}(?: +{_NET}){{4}} +(?P<kind>[np])mos_vtg(?P<rest>(?: +[a-z]+={_NUMBER}[a-z]*)+)", " ".join(line.split())
+        rf"m{_NET}(?: +{_NET}){{4}} +(?P<kind>[np])mos_vtg(?P<rest>(?: +[a-z]+={_NUMBER}[a-z]*)+)",
+        " ".join(line.split()),
     )
     if match is None:
         raise DesignError(
@@ -142,7 +143,9 @@ def _port(path: Path, ports: Sequence[str], names: Sequence[str]) -> str:
     for name in names:
         if name in ports:
             return name
-    raise DesignError(f"the subcircuit in {path} must have a port {' or '.join(names)}, but has {', '.join(ports)}; add it.")
+    raise DesignError(
+        f"the subcircuit in {path} must have a port {' or '.join(names)}, but has {', '.join(ports)}; add it."
+    )
 
 
 def to_toml(path: Path, models: Sequence[Path]) -> str:
