@@ -1,7 +1,8 @@
 """Cost of a design at 45 nm: transistors, area, energy and delay, as drawn and simplified.
 
 Of its mantissa multiplier, or with `whole` of the whole float multiplier (`circuits.float_netlist`). Cells and gates
-are characterised at transistor level (`circuits.technology`); wires are not counted, nor what the operands' drivers spend.
+are characterised at transistor level (`circuits.technology`); wires are not counted, nor what the operands' drivers
+spend.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def settings(options: StudyOptions) -> dict[str, Any]:
     return {
         "samples": SAMPLES[options.level],
         "seed": 0,
-        "operands": "mantissas uniform in [1, 2); whole multipliers: random signs, exponents uniform over half the range",
+        "operands": "mantissas uniform in [1, 2); whole: random signs, exponents uniform over half their range",
         "technology": technology().note,
         "table": conditions(),
     }

@@ -59,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     out.print("\nRows A B Cin = 000 001 ... 111; error = 2 Co + S - (A + B + Cin); wrong: rows with wrong S/Co.")
     out.print(
         f"T: transistors; ps: slowest arc; fJ: inside, an output transition; both at {made.slews[0]:g} ps and "
-        f"{_LOAD:g} fF, {made.note}. ~: estimated. Counts are as published; where that is a pass-transistor or bare circuit, um^2, ps and fJ are those of static CMOS with "
-        "restored outputs.\n"
+        f"{_LOAD:g} fF, {made.note}. ~: estimated. Counts are as published; where that is a pass-transistor circuit or "
+        f"lacks output inverters, um^2, ps and fJ are those of static CMOS with restored outputs.\n"
     )
     out.print(sources)
     return 0

@@ -328,7 +328,7 @@ def shortest_forms(literals: tuple[tuple[int, str], ...]) -> dict[int, Network]:
 
     At most MAXIMUM_STACK transistors stand in series, in the network and in its dual where that is possible.
     """
-    known: dict[int, Network] = {table: net for table, net in literals}
+    known: dict[int, Network] = dict(literals)
     by_size: dict[int, list[int]] = {1: list(known)}
     for size in range(2, 13):
         new: dict[int, Network] = {}
