@@ -19,7 +19,7 @@ from circuits.commands.show import format_estimate, format_rate
 from circuits.metrics import Estimate
 
 ROOT = Path(__file__).parent.parent
-NOTE = "not yet characterised"
+NOTE = "45 nm, 1 V, 25 C, nom, ngspice-39 of "
 HEAP = "heap (provisional reconstruction)"
 FEW = ("--samples", "20000", "--cost-samples", "256")
 
@@ -53,15 +53,16 @@ def test_show_prints_definition_errors_and_cost(capsys: pytest.CaptureFixture[st
     out = run(capsys, "show", "exact", "axfpm", "axfpm_tiled", *FEW)
     assert max(map(len, out.splitlines())) <= 100
     definition, rest = out.split("error metrics")
-    errors, cost = rest.split("cost (", 1)
+    errors, cost = rest.split("cost at 45 nm", 1)
     for word in ("topology", "ripple_array", "ports (A,B,Cin)", "tile", "4 x 4", "rounding", "nearest_even", "digest"):
         assert word in definition
     for word in ("P_max of NMED", "MRED, mean of ratios", "MRED, ratio of means", "±", "error rate", "seed 0"):
         assert word in errors
-    assert NOTE in cost.splitlines()[0]
-    assert f"Mantissa multiplier only, {NOTE}" in cost
-    for word in ("as drawn", "simplified", "energy / exact", "delay / own topology"):
+    assert f"Mantissa multiplier only, {NOTE}" in " ".join(cost.split())
+    words = ("as drawn", "simplified", "area, um^2", "energy, fJ", "delay, ps", "leakage, nW", "energy / exact")
+    for word in (*words, "delay / own topology", "zero-delay activity, no glitches", "wires are not counted"):
         assert word in cost
+    assert "estimated" not in cost
     m = error_metrics(design("axfpm"), samples=20000)
     assert format_estimate(m.nmed) in errors
 
@@ -81,13 +82,16 @@ def test_show_as_json_equals_the_api(capsys: pytest.CaptureFixture[str]) -> None
         expected = error_metrics(entry, samples=20000, seed=3).to_dict()
         assert record["errors"] == json.loads(json.dumps(expected))
         assert record["cost"] == json.loads(json.dumps(cost_report(entry, samples=256, seed=3).to_dict()))
-        assert record["cost"]["note"] == NOTE
+        assert record["cost"]["note"].startswith(NOTE)
+        assert record["cost"]["units"]["energy"] == "fJ"
 
 
 def test_show_as_csv_is_tidy(capsys: pytest.CaptureFixture[str]) -> None:
     rows = list(csv.DictReader(io.StringIO(run(capsys, "show", "heap", "axfpm", "--format", "csv", *FEW))))
     assert {row["design"] for row in rows} == {HEAP, "axfpm"}
-    assert {row["note"] for row in rows if row["group"].startswith("cost")} == {NOTE}
+    assert all(row["note"].startswith(NOTE) for row in rows if row["group"].startswith("cost"))
+    units = {row["quantity"]: row["unit"] for row in rows if row["group"] == "cost drawn"}
+    assert [units[name] for name in ("area", "energy", "delay", "leakage")] == ["um^2", "fJ", "ps", "nW"]
     (nmed,) = [row for row in rows if (row["design"], row["quantity"]) == ("axfpm", "nmed")]
     m = error_metrics(design("axfpm"), samples=20000).nmed
     assert (float(nmed["value"]), float(nmed["low"]), float(nmed["high"])) == (m.value, m.low, m.high)
@@ -101,7 +105,12 @@ def test_show_an_integer_design_from_toml_with_own_cells(capsys: pytest.CaptureF
     out = run(capsys, "show", str(entry), "mine_array", "--cells", str(cells), *FEW)
     assert "my own" in out
     assert "exhaustive" in out
-    assert "Transistor counts estimated, not published: mine." in out
+    assert "~: cost partly estimated, not characterised, for mine." in out
+    assert "~mine_array" in out
+    as_csv = run(capsys, "show", str(entry), "--cells", str(cells), "--format", "csv", *FEW)
+    assert "estimates for mine" in as_csv
+    listed = json.loads(run(capsys, "cells", "--cells", str(cells), "--format", "json"))["cells"]
+    assert [row["name"] for row in listed if row["estimated"]] == ["mine"]
     listed = run(capsys, "cells", "--cells", str(cells))
     assert "[bold]not markup[/bold] :smile:" in listed
     assert run(capsys, "multiply", str(entry), "3", "0x1f", "--cells", str(cells)).strip().isdigit()
@@ -120,6 +129,38 @@ def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
     assert ama5["transistors_estimated"] is False
     rows = list(csv.DictReader(io.StringIO(run(capsys, "cells", "--format", "csv"))))
     assert [row["name"] for row in rows] == list(CELLS)
+
+
+def test_show_the_whole_multiplier_with_glitches(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--whole", "--glitches", "arc_delay", "--samples", "1000", "--cost-samples", "20")
+    out = " ".join(run(capsys, "show", "bfloat16", *options).split())
+    assert f"Whole float multiplier, {NOTE}" in out
+    assert "arc-delay activity, glitches included, 20 operands" in out
+    refused = refuse(capsys, "show", "bfloat16", "--glitches", "some")
+    assert refused.startswith("error: argument --glitches: invalid choice: 'some'")
+
+
+def test_timing(capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "timing", "axfpm")
+    assert max(map(len, out.splitlines())) <= 100
+    assert out.startswith("axfpm, mantissa multiplier, as drawn: ")
+    assert out.count("ama5") == 23
+    assert "b -> sum" in out
+    found = json.loads(run(capsys, "timing", "exact", "--whole", "--corner", "ss", "--format", "json"))
+    assert found["path"][-1]["arrival_ps"] == pytest.approx(found["delay_ps"], abs=0.01)
+    total = sum(step["delay_ps"] for step in found["path"])
+    assert total == pytest.approx(found["delay_ps"], abs=0.01 * len(found["path"]))
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "timing", "heap", "--simplified", "--format", "csv"))))
+    expected = cost_report(design("heap")).simplified.delay
+    assert float(rows[-1]["arrival_ps"]) == pytest.approx(expected, abs=0.01)
+
+
+def test_timing_marks_estimates(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    cells = tmp_path / "cells.toml"
+    cells.write_text('[cells.mine]\nsum = "A ^ B"\ncarry = "C"\n', "utf-8")
+    out = run(capsys, "timing", "mine_array", "--cells", str(cells))
+    assert "~mine" in out
+    assert "~: estimated, not characterised: mine." in out
 
 
 def test_designs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,9 @@ def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureF
     cost = cost_report(subject, samples=SETTINGS.cost_samples)
     assert heap["digest"] == subject.digest
     assert heap["definition"]["ports (A,B,Cin)"] == subject.describe()["ports (A,B,Cin)"]
-    assert heap["cost_note"] == "not yet characterised"
+    assert "45 nm, 1 V, 25 C, nom, ngspice-39" in heap["cost_note"]
+    assert heap["units"]["energy"] == "fJ"
+    assert heap["estimated"] == []
     scores = heap["scores"]
     assert scores["nmed"] == metrics.nmed.value
     assert (scores["mred_low"], scores["mred_high"]) == (metrics.mred.low, metrics.mred.high)
@@ -48,11 +50,21 @@ def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureF
     assert compare.main(["heap", "axfpm", "exact", "--images", "20", "--workers", "1"]) == 0
     text = capsys.readouterr().out
     lines = [line.split("  ")[0].strip() for line in text.splitlines()]
-    order = ["topology", "placement", "tile", "rounding", "ERROR", "NMED (P_max = 1)", "COST", "energy", "delay"]
+    order = [
+        "topology",
+        "placement",
+        "tile",
+        "rounding",
+        "ERROR",
+        "NMED (P_max = 1)",
+        "COST",
+        "energy, fJ",
+        "delay, ps",
+    ]
     order += ["ACCURACY", "accuracy, %", "TRANSFER", "pgd", "fgsm_smallest"]
     places = [lines.index(name) for name in order]
     assert places == sorted(places)
-    for part in ("heap (provisional", "ama5 everywhere", "nearest_even", "not yet", "lenet5, 20 mnist test images"):
+    for part in ("heap (provisional", "ama5 everywhere", "nearest_even", "45 nm, 1 V", "lenet5, 20 mnist test images"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
 

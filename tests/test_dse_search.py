@@ -195,7 +195,11 @@ def test_a_user_cell_takes_part_and_reaches_the_front(
     assert '[cells.lopsided]\nsum = "00110011"\ncarry = "00001100"\ntransistors = 2\n' in rows[0]["design"]
     x, w = np.float32(0.856), np.float32(0.471)
     assert cheapest.multiply(x, w) != cheapest.multiply(w, x)
-    assert "lopsided everywhere" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "lopsided everywhere" in printed
+    assert "~: cost partly estimated, not characterised, for lopsided." in " ".join(printed.split())
+    assert {row["estimated"] for row in rows} <= {"", "lopsided"}
+    assert rows[0]["energy [fJ]"]
 
 
 def test_a_small_space_is_searched_exhaustively(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +233,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         ),
         (
             ["--objectives", ","],
-            "error: objectives must name at least one of nmed, mred, energy, delay, transistors, accuracy_loss, "
+            "error: objectives must name at least one of nmed, mred, energy, delay, area, transistors, accuracy_loss, "
             "transfer_rate, transfer_pgd, transfer_fgsm_smallest, but got none; choose some.",
         ),
         (["--space", "aray"], "error: the space must be a known name, but got 'aray'; nearest: arrays."),

@@ -175,7 +175,7 @@ def _print_tables(found: list[Found]) -> None:
     costs = [cost for _, _, cost in found]
     units = costs[0].units
     shown = table(
-        "cost", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))
+        "cost at 45 nm", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))
     )
     for view, title in (("drawn", "as drawn"), ("simplified", "simplified")):
         shown.add_row(title)
