@@ -40,9 +40,10 @@ def has_kernel(design: Design) -> bool:
     return design.format == "float32" and design.subnormals == "flush"
 
 
-def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
+def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
     left, right = _float32(x, "x"), _float32(w, "w")
+    backend = integers.choose_backend(backend, design.program(), max(left.size, right.size))
     if not has_kernel(design):
         fmt = design.float_format
         assert fmt is not None
@@ -50,7 +51,7 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
             fmt,
             left,
             right,
-            lambda a, b: integers.multiply(design.program(), a, b),
+            lambda a, b: integers.multiply(design.program(), a, b, backend=backend),
             rounding=design.rounding,
             normalization=design.normalization,
             subnormals=str(design.subnormals),
@@ -59,6 +60,9 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
     shape = left.shape
     left, right = np.ascontiguousarray(left).reshape(-1), np.ascontiguousarray(right).reshape(-1)
     out = np.empty(left.size, dtype=np.float32)
+    if backend != "compiled":
+        _multiply_by_planes(design, backend, left, right, out)
+        return out.reshape(shape)
     settings, gates = _kernel_parts(design)
     kernel = multiply_kernel(settings)
     scratch = _scratch(0)
@@ -75,6 +79,23 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
         run(*tail)
         out[-rest:] = tail[2, :rest]
     return out.reshape(shape)
+
+
+def _multiply_by_planes(design: Design, backend: str, x: Array, w: Array, out: Array) -> None:
+    """The same products, of float32 [n] arrays, by a backend without a float kernel."""
+    from circuits.engine import float_products
+
+    run = integers.product_words(design.program(), backend)
+    for start in range(0, out.size, _PRODUCTS_A_TASK):
+        part = slice(start, start + _PRODUCTS_A_TASK)
+        operands = [values[part].view(np.uint32) for values in (x, w)]
+        count = operands[0].size
+        words = np.zeros((4, -(-count // BLOCK) * BLOCK), dtype=np.uint32)
+        for values, mantissas in zip(operands, words[:2, :count], strict=True):
+            float_products.mantissas(values, mantissas)
+        run(words[0:1], words[1:2], words[2:4])
+        rules = (design.rounding == "nearest_even", design.normalization == "released")
+        float_products.assemble(*operands, words[2:4], *rules, out[part].view(np.uint32))
 
 
 def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
