@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import floats
 from circuits.designs import Design
 from circuits.engine import floating, integers
+from circuits.engine.compiled import BLOCK
 from circuits.engine.integer_kernel import LIMB, limbs
 from circuits.errors import DesignError, unknown_name
 from circuits.statistics import normal_quantile, wilson
@@ -445,7 +446,7 @@ def _word_errors(design: Design, plan: _Plan, backend: str) -> Errors:
         if plan.method == "trace":
             for values, name, width in zip((x, w), program.inputs, design.shape, strict=True):
                 integers.check(values, name, width, design.signed)
-        lanes = -(-x.size // integers.BLOCK) * integers.BLOCK
+        lanes = -(-x.size // BLOCK) * BLOCK
         words = []
         for name, values in (("x", x), ("y", w)):
             if values.dtype == np.uint32 and lanes == values.size:
@@ -610,7 +611,7 @@ class _Counters:
 
 def _bin(value: float) -> int:
     """The bin of a magnitude (see `tally`)."""
-    shift = _tally().BIN_SHIFT
+    shift: int = _tally().BIN_SHIFT
     return int(np.float64(value).view(np.int64)) + (1 << (shift - 1)) >> shift
 
 

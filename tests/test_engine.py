@@ -1,4 +1,4 @@
-"""The engines: reference against a scalar evaluation, compiled (all vector widths) and interpreted against reference."""
+"""The engines: reference against a scalar evaluation, compiled (all vector widths) and interpreted against it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from random_netlists import evaluate_row, random_netlist
 
-from circuits import NAMED, Design, UnknownNameError, design, simulate
-from circuits.engine import compiled, jit, schedule
+from circuits import NAMED, Design, UnknownNameError, design, engine, simulate
+from circuits.engine import compiled, integers, jit, schedule
 from circuits.engine.planes import pack, unpack
 from circuits.engine.truth_tables import shortest_form
 from circuits.program import Program, lower, restrict
@@ -117,6 +117,42 @@ def test_packing_round_trip() -> None:
         for count in (0, 1, 63, 64, 65, 1000):
             values = rng.integers(0, 2**width, count, dtype=np.uint64, endpoint=False)
             np.testing.assert_array_equal(unpack(pack(values, width), count), values)
+
+
+WORDS = [
+    Design(topology="carry_save_array", format=None, width=24, placement="ama4"),
+    Design(topology="dadda", format=None, width=(40, 33), signed=True, placement="ama1"),
+    Design(topology="booth", format=None, width=(7, 64)),
+    Design(format=None, width=(8, 6), tile=2, placement="ama5"),
+    Design(topology="wallace", format=None, width=32, signed=True),
+]
+
+
+@pytest.mark.parametrize("entry", WORDS, ids=lambda entry: f"{entry.topology} {entry.shape}")
+@pytest.mark.parametrize("count", [1, 511, 1500])
+def test_integer_products_do_not_depend_on_the_backend(entry: Design, count: int) -> None:
+    rng = np.random.default_rng(count)
+    low = [-(2 ** (n - 1)) if entry.signed else 0 for n in entry.shape]
+    dtype = np.int64 if entry.signed else np.uint64
+    x, y = (
+        rng.integers(first, first + 2**n - 1, count, dtype=dtype, endpoint=True)
+        for first, n in zip(low, entry.shape, strict=True)
+    )
+    made = [entry.multiply_integers(x, y, backend=name) for name in (*engine.BACKENDS, "auto")]
+    for other in made[1:]:
+        assert other.dtype == made[0].dtype
+        np.testing.assert_array_equal(other, made[0])
+
+
+def test_automatic_backends() -> None:
+    """Long programs are interpreted while they have little to do; metrics also interpret short ones."""
+    short, long = design("heap").program(), Design(format=None, width=64).program()
+    assert integers.choose_backend("auto", short, 10**5) == "compiled"
+    assert integers.choose_backend("auto", short, 10**5, otherwise="interpreted") == "interpreted"
+    assert integers.choose_backend("auto", short, 10**8, otherwise="interpreted") == "compiled"
+    assert integers.choose_backend("auto", long, 10**5) == "interpreted"
+    assert integers.choose_backend("auto", long, 10**6) == "compiled"
+    assert integers.choose_backend("reference", long, 10**9) == "reference"
 
 
 def test_unknown_backend_is_named() -> None:

@@ -70,6 +70,17 @@ def test_exact_equals_numpy_on_ten_million_bit_patterns() -> None:
         assert same(exact.multiply(x, w), numpy_product(x, w)).all()
 
 
+@pytest.mark.parametrize("backend", ["interpreted", "reference"])
+@pytest.mark.parametrize("name", ["exact", "axfpm_tiled", "axfpm_released", "heap", "bfloat16"])
+def test_every_backend_gives_the_same_floats(name: str, backend: str) -> None:
+    """Corners against corners, and patterns of all kinds in two calls of unlike length."""
+    entry = design(name)
+    pairs = [(CORNERS[:, None], CORNERS[None, :])]
+    pairs += [random_patterns(11, count) for count in ((1, 70_000) if backend == "interpreted" else (1, 5000))]
+    for x, w in pairs:
+        assert same(entry.multiply(x, w, backend=backend), entry.multiply(x, w, backend="compiled")).all()
+
+
 def test_exact_equals_numpy_near_the_underflow_and_overflow_limits() -> None:
     exact = design("exact")
     rng = np.random.default_rng(3)

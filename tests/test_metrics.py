@@ -165,6 +165,25 @@ def test_same_seed_same_numbers_on_any_thread_count() -> None:
         assert surfaces[0] == surfaces[1]
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        design("heap"),
+        design("axfpm_released"),
+        Design(format="float16", topology="booth"),
+        Design(format=None, width=12, placement="ama1"),
+        Design(format=None, width=(20, 9), signed=True, placement="ama2"),
+        Design(format=None, width=40, placement="ama4", topology="dadda"),
+    ],
+    ids=lambda entry: f"{entry.topology} {entry.format} {entry.shape}",
+)
+def test_same_numbers_by_every_backend(entry: Design) -> None:
+    found = [error_metrics(entry, samples=3000, backend=name).to_dict() for name in ("compiled", "interpreted", "auto")]
+    assert found[0] == found[1] == found[2]
+    surfaces = [error_surface(entry, bins=3, samples=3000, backend=name) for name in ("compiled", "interpreted")]
+    assert surfaces[0].to_dict() == surfaces[1].to_dict()
+
+
 def test_numbers_of_a_seed_stay_what_they_are() -> None:
     """Streams, chunking and formulas are part of the contract: a change here is one for the changelog."""
     m = error_metrics(design("axfpm"), samples=100_000)

@@ -44,7 +44,7 @@ def assemble(x: Any, w: Any, products: Any, nearest: bool, released: bool, out: 
         if nearest:
             rest, half = significand & ((1 << drop) - 1), 1 << (drop - 1)
             kept += np.int64(rest > half or (rest == half and kept & 1))
-        raised = min(shift, 1) if released else shift
+        raised = np.int64(shift > 0) if released else shift
         exponent = x_exponent + w_exponent - 127 + raised + (kept >> (_FRACTION + 1))
         if exponent < 1:
             out[i] = sign

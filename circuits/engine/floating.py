@@ -94,8 +94,8 @@ def _multiply_by_planes(design: Design, backend: str, x: Array, w: Array, out: A
         for values, mantissas in zip(operands, words[:2, :count], strict=True):
             float_products.mantissas(values, mantissas)
         run(words[0:1], words[1:2], words[2:4])
-        rules = (design.rounding == "nearest_even", design.normalization == "released")
-        float_products.assemble(*operands, words[2:4], *rules, out[part].view(np.uint32))
+        nearest, released = design.rounding == "nearest_even", design.normalization == "released"
+        float_products.assemble(operands[0], operands[1], words[2:4], nearest, released, out[part].view(np.uint32))
 
 
 def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:

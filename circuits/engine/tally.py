@@ -91,7 +91,7 @@ def _count(bits: Any, keys: Any, counts: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _extremes(bits: Any) -> Any:
-    """(least but 0, greatest) magnitude of float64 bit patterns, as bit patterns; infinity and 0 where there is none."""
+    """(least but 0, greatest) magnitude of float64 bit patterns, as bit patterns; infinity and 0 where none is."""
     least, greatest = np.int64(0x7FF) << 52, np.int64(0)
     for i in range(len(bits)):
         magnitude = bits[i] & _MAGNITUDE
@@ -106,8 +106,8 @@ def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
     """(sums, wrong, nonzero, larger, places of max |e| and max r, extremes) of errors e and exact products p.
 
     Adds the bins of |e| and of r to `counts` and `relative_counts`, int64 [BINS]; r is counted as 0 where p is 0.
-    `wrong` counts e != 0, `nonzero` p != 0. Places are those of the first maximum, -1 without values. `extremes`: least positive and greatest |e|, least
-    positive and greatest r, greatest |p|; infinity and 0 where there are none.
+    `wrong` counts e != 0, `nonzero` p != 0. Places are those of the first maximum, -1 without values. `extremes`: least
+    positive and greatest |e|, least positive and greatest r, greatest |p|; infinity and 0 where there are none.
     """
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = 0.0
     wrong = nonzero = larger = 0.0
