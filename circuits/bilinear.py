@@ -79,6 +79,10 @@ class BilinearForm:
     def __str__(self) -> str:
         return "P = " + (" + ".join(map(str, self.factors)) or "0")
 
+    def describe(self) -> str:
+        """The form, its rank and its proof, in one line."""
+        return f"{self}, rank {self.rank} ({self.proof})"
+
 
 def bilinear_form(netlist: Netlist) -> BilinearForm | None:
     """The form of an unsigned multiplier netlist (buses x, y, product), or None where there is none, or no proof.
@@ -91,6 +95,11 @@ def bilinear_form(netlist: Netlist) -> BilinearForm | None:
         matrix = _exhaust(netlist)
         proof = "exhaustive"
     return None if matrix is None else BilinearForm(matrix, factorise(matrix), proof)
+
+
+def design_form(design: Design) -> BilinearForm | None:
+    """`bilinear_form` of a design's mantissa multiplier or unsigned integer multiplier; None for signed ones."""
+    return None if design.signed else bilinear_form(design.netlist())
 
 
 @lru_cache(maxsize=64)

@@ -48,6 +48,7 @@ CHUNK = 1 << 16
 AUTOMATIC_EXHAUSTIVE_BITS = 20
 MAXIMUM_EXHAUSTIVE_BITS = 32
 MAXIMUM_SAMPLES = 10**12
+MAXIMUM_BINS = 4096
 CONFIDENCE = 0.95
 _CHUNKS_A_TASK = 16
 _EXACT_SUMS = 1 << 16  # chunks whose sums are kept until they are added up
@@ -209,7 +210,7 @@ def error_surface(
 
     Pairs whose result is not finite are left out.
     """
-    _check_integer("bins", bins, 1, 4096)
+    _check_integer("bins", bins, 1, MAXIMUM_BINS)
     plan = _plan(design, samples, distribution, seed, operands, method)
     edges = [np.linspace(low, high, bins + 1) for low, high in plan.ranges]
     errors = _error_function(design, plan, backend)

@@ -6,6 +6,7 @@ of several rounds is kept, which a busy machine disturbs least.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from circuits import Design, design, simulate
+from circuits import Design, design, error_metrics, simulate
 from circuits.engine import compiled
 from circuits.engine.floating import default_threads
 from circuits.engine.jit import Target, object_code
@@ -30,9 +31,10 @@ CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All measurements; quick and default differ only in the number of rounds."""
-    rounds = 3 if options.level == "quick" else 9
-    rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
+    """All measurements; quick has fewer rounds and measures error metrics at a stated fraction of their size."""
+    quick = options.level == "quick"
+    rounds = 3 if quick else 9
+    rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds), *_metrics(quick)]
     return StudyResult(
         "throughput",
         TITLE,
@@ -41,7 +43,7 @@ def run(options: StudyOptions) -> StudyResult:
         "measured",
         f"on {machine()}, {Target.host().vector_bits}-bit vectors, {default_threads()} cores; "
         "best of interleaved rounds, so other load can only lower it.",
-        {"rounds": rounds},
+        {"rounds": rounds, "error metrics": "quick" if quick else "whole"},
     )
 
 
@@ -151,3 +153,47 @@ def _engines(rounds: int) -> list[Row]:
     ir = compiled.gates_ir(program, Target.host(), np.arange(len(program)))
     (each,) = best(rounds, time.thread_time, partial(object_code, ir, Target.host()))
     return [*rows, Row(subject, "compiling one design", 1000 * each, unit="ms")]
+
+
+def _metrics(quick: bool) -> list[Row]:
+    """Error metrics of whole operand spaces, of large samples and of many designs; wall time, all cores."""
+    subject = f"all error metrics, {default_threads()} cores"
+    width, samples, designs = (14, 10**7, 100) if quick else (16, 10**8, 1000)
+    rng = np.random.default_rng(4)
+    cells = np.array(["exact", "ama1", "ama2", "ama3", "ama4"])
+    mixed = Design(
+        topology="carry_save_array", format=None, width=width, placement={"columns": list(rng.choice(cells, 2 * width))}
+    )
+    rows = []
+    for quantity, entry, options in (
+        (f"{width} x {width} mixed carry-save array, all pairs", mixed, {"method": "exhaustive"}),
+        ("24 x 24 exact carry-save array, integers", _EXACT_INTEGERS, {"samples": samples}),
+        ("24 x 24 exact carry-save array, float32", CARRY_SAVE, {"samples": samples}),
+    ):
+        error_metrics(entry, samples=2, method="sampled", backend="compiled")
+        started = time.perf_counter()
+        pairs = error_metrics(entry, **options).samples
+        elapsed = time.perf_counter() - started
+        rows.append(Row(subject, quantity, elapsed, unit="s", remark=f"{pairs:.3g} products"))
+
+    tasks = np.random.SeedSequence(5).spawn(default_threads())
+    share = [designs // len(tasks) + (k < designs % len(tasks)) for k in range(len(tasks))]
+    with multiprocessing.get_context("spawn").Pool(len(tasks)) as pool:
+        pool.starmap(_score_many, [(seed, 1) for seed in tasks])  # processes started, kernels loaded
+        started = time.perf_counter()
+        pool.starmap(_score_many, zip(tasks, share, strict=True), chunksize=1)
+        elapsed = time.perf_counter() - started
+    remark = f"{designs} designs, 1e+05 products each, interpreted"
+    return [*rows, Row(subject, "different 24 x 24 arrays by a random cell a place", elapsed, unit="s", remark=remark)]
+
+
+_EXACT_INTEGERS = Design(topology="carry_save_array", format=None, width=24)
+
+
+def _score_many(seed: np.random.SeedSequence, count: int) -> None:
+    """From placement to metrics, as a search does; nothing is compiled."""
+    rng = np.random.default_rng(seed)
+    cells = np.array(["exact", "ama1", "ama2", "ama3", "ama4", "ama5"])
+    for _ in range(count):
+        entry = Design(topology="carry_save_array", placement={"grid": rng.choice(cells, (25, 24)).tolist()})
+        error_metrics(entry, samples=100_000, threads=1, backend="interpreted")
