@@ -152,7 +152,7 @@ def test_every_topology_makes_no_wrong_claim(topology: str, policies: dict[str, 
 
 
 def test_imported_multipliers() -> None:
-    """A gate-level multiplier of someone else, with half adders written out, is proved by its structure or not at all."""
+    """Someone else's gates, half adders written out: rewriting or exhaustion proves them."""
     text = """module m(input [1:0] a, b, output [3:0] o);
       wire p0 = a[0] & b[0], p1 = a[1] & b[0], p2 = a[0] & b[1], p3 = a[1] & b[1];
       wire c1 = p1 & p2;
