@@ -242,20 +242,25 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
     lanes = f.op("mul i64 %columns, %depth")
     stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
-    with f.loop(lanes, step=BLOCK) as first:
+    several = f.op("icmp sgt i64 %rows, 1")
+    with f.fold(lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
         whole = f.op(f"icmp sle i64 {f.op(f'add i64 {first}, {BLOCK}')}, {lanes}")
         weights = f.op(f"select i1 {whole}, ptr {f.element('%w', 'float', first)}, ptr %w_tail")
         _emit_pack(e, weights, w_planes, w_words, exponents=False)
         phase = f.op(f"urem i64 {first}, %depth")
         with f.loop("%rows") as row:
             start = f.op(f"add i64 {f.op(f'mul i64 {row}, %x_stride')}, {phase}")
-            _emit_pack(e, f.element("%x", "float", start), "%scratch", x_words, exponents=False)
+            # One row whose depth divides 512 gives every block the same lanes.
+            other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
+            with f.when(f.op(f"or i1 {several}, {other}")):
+                _emit_pack(e, f.element("%x", "float", start), "%scratch", x_words, exponents=False)
             f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
             out = f.element("%products", "float", f.op(f"add i64 {f.op(f'mul i64 {row}, {stride}')}, {first}"))
             with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
                 words = _emit_words(e, settings, product, part)
                 for b, value in enumerate(_emit_full_products(e, words, x_words, None, w_words, part)):
                     e.store(value, out, b, part, e.vf)
+        packed[0] = phase
     # Columns side by side keep the additions of one column apart.
     rest = f.op(f"urem i64 %columns, {_COLUMNS_TOGETHER}")
     together = f.op(f"sub i64 %columns, {rest}")
