@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
 _BLOCKS_A_TASK = 4
+_PRODUCTS_A_THREAD = 1 << 18
 _PRODUCTS_A_TASK = 1 << 17  # of matrices with few rows: 512 KB
 
 
@@ -159,23 +160,35 @@ def gathered_matmul(
         )
 
     # At least four tasks a thread where the rows allow it, so that no thread waits long for the last.
-    threads = threads or default_threads()
+    threads = _useful_threads(threads, rows * w.size)
     blocks = -(-rows // BLOCK)
     rows_a_task = min(max(1, blocks // (4 * threads)), _BLOCKS_A_TASK) * BLOCK
     tasks = [(m, n) for m in range(0, rows, rows_a_task) for n in range(0, columns, _COLUMNS_A_CALL)]
     run_tasks(task, tasks, threads)
 
 
-def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int | None) -> None:
-    """Calls task(*arguments) for all, on `threads` threads (default: all cores)."""
-    count = min(threads or default_threads(), len(tasks))
-    if count <= 1:
+def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int) -> None:
+    """Calls task(*arguments) for all, on `threads` threads that stay for the next call."""
+    if min(threads, len(tasks)) <= 1:
         for arguments in tasks:
             task(*arguments)
         return
-    with ThreadPoolExecutor(count) as pool:
-        for future in [pool.submit(task, *arguments) for arguments in tasks]:
-            future.result()
+    for future in [_pool(threads).submit(task, *arguments) for arguments in tasks]:
+        future.result()
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="circuits")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has the pool, but not its threads
+
+
+def _useful_threads(threads: int | None, products: int) -> int:
+    """`threads` (default: all cores), but no more than the work repays waking."""
+    return max(1, min(threads or default_threads(), products // _PRODUCTS_A_THREAD))
 
 
 def default_threads() -> int:
@@ -259,7 +272,7 @@ def _narrow_matmul(
         return
     settings, gates = _kernel_parts(design)
     kernel = narrow_kernel(settings)
-    threads = threads or default_threads()
+    threads = _useful_threads(threads, len(x_at) * w.size)
     columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
     rows_a_task = max(1, _PRODUCTS_A_TASK // (depth * columns_a_task))
 
