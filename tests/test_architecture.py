@@ -40,8 +40,7 @@ def test_circuits_knows_no_torch_and_no_pymoo() -> None:
 
 def test_importing_circuits_loads_nothing_heavy_and_compiles_nothing() -> None:
     code = (
-        "import sys, circuits; from circuits.engine import jit;"
-        "print(jit._initialise.cache_info().misses, *sys.modules)"
+        "import sys, circuits; from circuits.engine import jit;print(jit._initialise.cache_info().misses, *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     compiler_starts, *modules = done.stdout.split()

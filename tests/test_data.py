@@ -284,9 +284,7 @@ def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert data.main(["fetch", "minst"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == (
-        "error: the data set must be a known name, but got 'minst'; nearest: mnist.\n"
-    )
+    assert captured.err == ("error: the data set must be a known name, but got 'minst'; nearest: mnist.\n")
     assert data.main(["list", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("not fetched") == 2
     with pytest.raises(SystemExit, match="2"):

@@ -1,4 +1,4 @@
-"""The engines: reference against a scalar evaluation, compiled (all vector widths) and interpreted against it."""
+"""The engines: reference against a scalar evaluation; compiled (all vector widths) and interpreted against it."""
 
 from __future__ import annotations
 

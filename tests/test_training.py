@@ -108,14 +108,11 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert training.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert training.main(["lenet", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == (
-        "error: the model must be a known name, but got 'lenet'; nearest: lenet5.\n"
-    )
+    assert capsys.readouterr().err == ("error: the model must be a known name, but got 'lenet'; nearest: lenet5.\n")
     blocked = tmp_path / "lenet5.json"
     assert training.main([*arguments[:-1], str(blocked)]) == 2
     assert capsys.readouterr().err == (
-        f"error: the output folder must be writable, but {blocked} is not (File exists); "
-        "choose another.\n"
+        f"error: the output folder must be writable, but {blocked} is not (File exists); choose another.\n"
     )
     with pytest.raises(SystemExit, match="2"):
         training.main(["lenet5", "--epochs", "0"])
