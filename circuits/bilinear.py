@@ -32,6 +32,7 @@ from circuits.simplify import simplify
 
 EXHAUSTIVE_BITS = 20
 """Widest w + v that is compared exhaustively."""
+_SHOWN_FACTORS = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,10 @@ class BilinearForm:
         return len(self.factors)
 
     def __str__(self) -> str:
-        return "P = " + (" + ".join(map(str, self.factors)) or "0")
+        shown = [str(factor) for factor in self.factors[:_SHOWN_FACTORS]]
+        if self.rank > _SHOWN_FACTORS:
+            shown.append(f"{self.rank - _SHOWN_FACTORS} more products")
+        return "P = " + (" + ".join(shown) or "0")
 
     def describe(self) -> str:
         """The form, its rank and its proof, in one line."""

@@ -46,8 +46,8 @@ class ClosedForm:
     """Metrics as `circuits.metrics.ErrorMetrics` defines them, without sampling; None: no derivation.
 
     Bias and variance are always there, the others where the error has rank 1 (or 0). Integer designs: exact up to
-    float64. Float designs: without the rounding of operands and results, which adds less than an ulp of the result, and
-    without an error rate.
+    float64. Float designs: without the rounding of operands and results, which moves a relative error by at most three
+    times 2^-fraction_bits of the format, and without an error rate.
     """
 
     design: str

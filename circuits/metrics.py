@@ -447,6 +447,8 @@ def _word_errors(design: Design, plan: _Plan, backend: str) -> Errors:
         if plan.method == "trace":
             for values, name, width in zip((x, w), program.inputs, design.shape, strict=True):
                 integers.check(values, name, width, design.signed)
+        if object in (x.dtype, w.dtype):
+            x, w = x.astype(np.int64), w.astype(np.int64)
         lanes = -(-x.size // BLOCK) * BLOCK
         words = []
         for name, values in (("x", x), ("y", w)):
@@ -598,14 +600,12 @@ class _Counters:
         """Of |e| and of |e / p|, the pairs with p = 0 left out of the latter."""
         made = []
         for kind, (low, high) in enumerate((totals.extremes[0:2], totals.extremes[2:4])):
-            first, beyond = (_bin(low), _bin(high) + 1) if high > 0 else (0, 0)
-            counts = np.zeros(beyond - first, dtype=np.int64)
-            zeros = 0
+            # Bin 0 holds the zeros; nothing else comes near it.
+            first, beyond = (max(_bin(low), 1), _bin(high) + 1) if high > 0 else (1, 1)
+            counts = np.zeros(max(beyond - first, 0), dtype=np.int64)
             for held in self._all:
                 counts += held[kind, first:beyond]
-                zeros += int(held[kind, 0]) if first else 0
-            if not first:  # every value is zero, or so near that it shares their bin
-                zeros = sum(int(held[kind, 0]) for held in self._all)
+            zeros = sum(int(held[kind, 0]) for held in self._all)
             made.append(_Histogram(zeros - (totals.finite - totals.nonzero if kind else 0), first, counts))
         return made[0], made[1]
 

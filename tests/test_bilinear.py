@@ -247,6 +247,9 @@ def test_factors_are_readable() -> None:
     assert str(Factor(Fraction(3), (0, 1, 2), (1, 2, 4))) == "3/2 * (X & 0x6) * Y"
     assert str(Factor(Fraction(1, 2), (2, 1), (1, 2))) == "1/2 * (weighted bits of X) * (weighted bits of Y)"
     assert str(BilinearForm(((0,),), (), "structural")) == "P = 0"
+    form = design_form(Design(format=None, width=8, truncate_columns=7))
+    assert form is not None
+    assert form.describe().endswith(" + 4 more products, rank 8 (structural)")
 
 
 ZERO = AdderCell("zero", "00000000", "00000000", transistors=0)

@@ -130,6 +130,18 @@ def test_a_trace_equals_its_definitions() -> None:
     assert m.med.low < m.med.value < m.med.high
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, object])
+def test_a_trace_of_negative_integers_of_any_type(dtype: type) -> None:
+    entry = Design(format=None, width=(4, 3), signed=True, placement="ama1")
+    x, y = np.array([-8, 7, -1, 0], dtype=dtype), np.array([-4, -4, 3, 1], dtype=dtype)
+    errors = entry.multiply_integers(x, y) - np.array([32, -28, -3, 0])
+    for backend in ("compiled", "interpreted"):
+        m = error_metrics(entry, operands=(x, y), backend=backend)
+        assert m.bias.value == errors.mean()
+        assert m.worst_case == np.abs(errors).max()
+        assert m.error_rate.value == np.mean(errors != 0)
+
+
 def test_a_float_trace_with_zeros_signs_and_broadcasting() -> None:
     x = np.array([[0.0], [-1.5], [3.0]], dtype=np.float32)
     w = np.array([2.5, -0.0, 1e-3, -4.0], dtype=np.float32)

@@ -45,7 +45,8 @@ def has_kernel(design: Design) -> bool:
 def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
     left, right = _float32(x, "x"), _float32(w, "w")
-    backend = integers.choose_backend(backend, design.program(), max(left.size, right.size))
+    if backend != "auto" or not has_kernel(design):
+        backend = integers.choose_backend(backend, design.program(), max(left.size, right.size))
     if not has_kernel(design):
         fmt = design.float_format
         assert fmt is not None
@@ -62,7 +63,7 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto
     shape = left.shape
     left, right = np.ascontiguousarray(left).reshape(-1), np.ascontiguousarray(right).reshape(-1)
     out = np.empty(left.size, dtype=np.float32)
-    if backend != "compiled":
+    if backend not in ("auto", "compiled"):
         _multiply_by_planes(design, backend, left, right, out)
         return out.reshape(shape)
     settings, gates = _kernel_parts(design)
