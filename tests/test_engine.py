@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from circuits.engine import compiled, integers, jit, schedule
 from circuits.engine.planes import pack, unpack
 from circuits.engine.truth_tables import shortest_form
 from circuits.program import Program, lower, restrict
+
+ROOT = Path(__file__).parent.parent
 
 
 def run_compiled(program: Program, planes: np.ndarray, **options: int) -> np.ndarray:
@@ -197,3 +201,19 @@ def test_object_cache_that_others_can_write_is_not_used(cache: Path) -> None:
     cache.chmod(0o777)
     assert call(jit.load(IR, jit.Target.host())) == 7
     assert not list(cache.iterdir())
+
+
+def test_concurrent_writers_share_the_object_cache(tmp_path: Path) -> None:
+    code = (
+        "import sys, ctypes, numpy as np; from pathlib import Path; from circuits.engine import jit;"
+        "jit.cache_folder = lambda: Path(sys.argv[1]);"
+        "value = np.zeros(1, np.int32);"
+        "jit.load(sys.argv[2], jit.Target.host()).function('f', ctypes.c_void_p)(value.ctypes.data);"
+        "print(value[0])"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "objects"), IR], stdout=subprocess.PIPE, cwd=ROOT)
+        for _ in range(6)
+    ]
+    assert [writer.communicate()[0].split() for writer in writers] == [[b"7"]] * 6
+    assert [file.suffix for file in (tmp_path / "objects").iterdir()] == [".o"]
