@@ -10,13 +10,14 @@ Nothing is compiled on import.
 from __future__ import annotations
 
 from circuits.cells import CELLS, AdderCell, load_cells
+from circuits.closed_form import ClosedForm, closed_form
 from circuits.cost import CostReport, cost_report
 from circuits.designs import NAMED, Design, design
 from circuits.engine import simulate
 from circuits.engine.floating import matmul
 from circuits.errors import DesignError, UnknownNameError
 from circuits.hdl import netlist_from_verilog, to_blif, to_verilog
-from circuits.metrics import ErrorMetrics, error_metrics
+from circuits.metrics import ErrorMetrics, ErrorSurface, error_metrics, error_surface
 from circuits.netlist import Netlist
 from circuits.placement import Placement
 
@@ -24,16 +25,20 @@ __all__ = [
     "CELLS",
     "NAMED",
     "AdderCell",
+    "ClosedForm",
     "CostReport",
     "Design",
     "DesignError",
     "ErrorMetrics",
+    "ErrorSurface",
     "Netlist",
     "Placement",
     "UnknownNameError",
+    "closed_form",
     "cost_report",
     "design",
     "error_metrics",
+    "error_surface",
     "load_cells",
     "matmul",
     "netlist_from_verilog",

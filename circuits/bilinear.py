@@ -32,6 +32,7 @@ from circuits.simplify import simplify
 
 EXHAUSTIVE_BITS = 20
 """Widest w + v that is compared exhaustively."""
+_SHOWN_FACTORS = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,14 @@ class BilinearForm:
         return len(self.factors)
 
     def __str__(self) -> str:
-        return "P = " + (" + ".join(map(str, self.factors)) or "0")
+        shown = [str(factor) for factor in self.factors[:_SHOWN_FACTORS]]
+        if self.rank > _SHOWN_FACTORS:
+            shown.append(f"{self.rank - _SHOWN_FACTORS} more products")
+        return "P = " + (" + ".join(shown) or "0")
+
+    def describe(self) -> str:
+        """The form, its rank and its proof, in one line."""
+        return f"{self}, rank {self.rank} ({self.proof})"
 
 
 def bilinear_form(netlist: Netlist) -> BilinearForm | None:
@@ -91,6 +99,11 @@ def bilinear_form(netlist: Netlist) -> BilinearForm | None:
         matrix = _exhaust(netlist)
         proof = "exhaustive"
     return None if matrix is None else BilinearForm(matrix, factorise(matrix), proof)
+
+
+def design_form(design: Design) -> BilinearForm | None:
+    """`bilinear_form` of a design's mantissa multiplier or unsigned integer multiplier; None for signed ones."""
+    return None if design.signed else bilinear_form(design.netlist())
 
 
 @lru_cache(maxsize=64)

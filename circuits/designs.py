@@ -240,23 +240,28 @@ class Design:
             digest.update(repr((part.transistors, *measured)).encode())
         return digest.hexdigest()
 
-    def multiply(self, x: ArrayLike, w: ArrayLike) -> NDArray[np.float32]:
-        """Gate-exact float32 products of activations `x` and weights `w` (broadcast); see `circuits.floats`."""
+    def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
+        """Gate-exact float32 products of activations `x` and weights `w` (broadcast); see `circuits.floats`.
+
+        `backend`: "compiled", "interpreted" (nothing compiled for this design) or "reference"; "auto" compiles, except
+        where that takes longer than the products. The products are the same.
+        """
         from circuits.engine import floating
 
         if self.float_format is None:
             raise DesignError("multiply needs a float format, but got format=None; use multiply_integers.")
-        return floating.multiply(self, x, w)
+        return floating.multiply(self, x, w, backend=backend)
 
-    def multiply_integers(self, x: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    def multiply_integers(self, x: ArrayLike, y: ArrayLike, *, backend: str = "auto") -> NDArray[Any]:
         """The mantissa circuit alone on integers (broadcast): x drives the rows, y the columns.
 
         Unsigned, 0 <= x < 2^w, 0 <= y < 2^v: uint64 up to 64 product bits, object integers beyond. Signed,
         -2^(w-1) <= x < 2^(w-1), likewise y: int64, or object. Raises DesignError on values out of range.
+        `backend` as for `multiply`.
         """
         from circuits.engine import integers
 
-        return integers.multiply(self.program(), x, y, signed=self.signed)
+        return integers.multiply(self.program(), x, y, signed=self.signed, backend=backend)
 
     def describe(self) -> dict[str, str]:
         """The exact definition, field by field, as printed above every number."""

@@ -1,7 +1,7 @@
 """Drawings of multiplier arrays with their cells coloured, as textbooks draw them.
 
 A row stands for a bit of the first operand, a column for a product column, the most significant on the left, so that an
-array is a parallelogram. This module alone imports matplotlib.
+array is a parallelogram. Only this module and `heatmap` import matplotlib.
 """
 
 from __future__ import annotations

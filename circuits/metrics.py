@@ -13,8 +13,9 @@ With p the exact product, p~ the design's and e = p~ - p, over N operand pairs:
 MED and NMED: Liang, Han, Lombardi, "New metrics for the reliability of approximate and probabilistic adders", IEEE
 Transactions on Computers 62(9), 2013. MRED with its rule for zeros varies between authors; ours is above.
 
-Operand pairs come in chunks of a fixed size, each from its own counter-based stream, and chunk results are added
-exactly (math.fsum): the same seed gives the same numbers on any number of threads, in bounded memory.
+Operand pairs come in chunks of a fixed size, each from its own counter-based stream, and chunk results are added in
+their order by math.fsum: the same seed gives the same numbers on any number of threads and any backend, in bounded
+memory.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuits import floats
 from circuits.designs import Design
-from circuits.engine.floating import default_threads
-from circuits.engine.integers import narrow_products
+from circuits.engine import floating, integers
+from circuits.engine.compiled import BLOCK
+from circuits.engine.integer_kernel import LIMB, limbs
 from circuits.errors import DesignError, unknown_name
 from circuits.statistics import normal_quantile, wilson
 
@@ -46,7 +48,10 @@ CHUNK = 1 << 16
 AUTOMATIC_EXHAUSTIVE_BITS = 20
 MAXIMUM_EXHAUSTIVE_BITS = 32
 MAXIMUM_SAMPLES = 10**12
+MAXIMUM_BINS = 4096
 CONFIDENCE = 0.95
+_CHUNKS_A_TASK = 16
+_EXACT_SUMS = 1 << 16  # chunks whose sums are kept until they are added up
 
 Reals = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -134,6 +139,7 @@ def error_metrics(
     operands: tuple[ArrayLike, ArrayLike] | None = None,
     method: str = "auto",
     threads: int | None = None,
+    backend: str = "auto",
 ) -> ErrorMetrics:
     """Error metrics of `design` against the exact product.
 
@@ -148,13 +154,17 @@ def error_metrics(
     `operands=(x, w)`: the caller's own arrays (broadcast against each other; first operand = activation), for instance
     recorded from a layer; every pair is evaluated, `samples`, `distribution` and `seed` are not used.
 
-    `threads`: None takes all cores; it never changes the result. Raises DesignError on arguments out of range.
+    `threads`: None takes all cores. `backend`: what simulates the circuit (see `circuits.engine.BACKENDS`); "auto" is
+    the interpreted engine unless compiling the design pays. Neither changes the result. Raises DesignError on arguments
+    out of range.
     """
     plan = _plan(design, samples, distribution, seed, operands, method)
+    errors = _error_function(design, plan, backend)
+    counters = _Counters()
     totals = _Totals(plan)
-    for part in _chunks(plan, lambda x, w: _measure(design, x, w), threads):
+    for part in _chunks(plan, lambda x, w: _measure(errors, counters.mine(), x, w), threads):
         totals.add(part)
-    return totals.result(design)
+    return totals.result(design, *counters.histograms(totals))
 
 
 @dataclass(frozen=True)
@@ -194,23 +204,26 @@ def error_surface(
     operands: tuple[ArrayLike, ArrayLike] | None = None,
     method: str = "auto",
     threads: int | None = None,
+    backend: str = "auto",
 ) -> ErrorSurface:
     """Mean errors over a `bins` x `bins` grid of equal operand intervals; the other arguments as for `error_metrics`.
 
     Pairs whose result is not finite are left out.
     """
-    _check_integer("bins", bins, 1, 4096)
+    _check_integer("bins", bins, 1, MAXIMUM_BINS)
     plan = _plan(design, samples, distribution, seed, operands, method)
     edges = [np.linspace(low, high, bins + 1) for low, high in plan.ranges]
+    errors = _error_function(design, plan, backend)
 
     def measure(x: NDArray[Any], w: NDArray[Any]) -> Reals:
-        e, p, _, finite = _errors(design, x, w)
+        e, p, _, finite = errors(x, w)
         cell = np.zeros(e.size, dtype=np.int64)
         for values, (low, high) in zip((x, w), plan.ranges, strict=True):
             # Where the operand's interval is a single value (a trace of constants), all pairs are in bin 0.
             scaled = (values.astype(np.float64) - low) * (bins / (high - low) if high > low else 0.0)
             cell = cell * bins + np.clip(scaled.astype(np.int64), 0, bins - 1)
-        cell, e, p = cell[finite], e[finite], p[finite]
+        if finite is not None:
+            cell, e, p = cell[finite], e[finite], p[finite]
         nonzero = p != 0
         relative = np.abs(e[nonzero] / p[nonzero])
         weights: Iterable[tuple[NDArray[np.int64], Reals | None]] = (
@@ -317,7 +330,7 @@ def _integer_plan(design: Design, samples: int, distribution: str, seed: int, me
     name = "integers with the leading bit set" if leading_one else "all integers"
     ranges = tuple((float(low), float(low + 2**bits)) for low, bits in zip(lows, drawn_bits, strict=True))
     dtype = np.int64 if design.signed else np.uint64
-    narrow = _is_narrow(design) and not leading_one
+    narrow = not design.signed and not leading_one and sum(design.shape) <= MAXIMUM_EXHAUSTIVE_BITS
 
     def enumerated(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
         if narrow:
@@ -387,7 +400,7 @@ def _chunks(
 ) -> Iterator[Result]:
     """The chunks' results in chunk order."""
     count = -(-plan.count // CHUNK)
-    workers = min(threads or default_threads(), count - 1)
+    workers = min(threads or floating.default_threads(), count - 1)
 
     def one(chunk: int) -> Result:
         return measure(*plan.pairs(chunk, min(CHUNK, plan.count - chunk * CHUNK)))
@@ -397,34 +410,88 @@ def _chunks(
     if workers <= 1:
         yield from map(one, range(1, count))
         return
+    size = min(_CHUNKS_A_TASK, max(1, count // (8 * workers)))
+
+    def task(first: int) -> list[Result]:
+        return [one(chunk) for chunk in range(first, min(first + size, count))]
+
     with ThreadPool(workers) as pool:
-        yield from pool.imap(one, range(1, count))
+        for results in pool.imap(task, range(1, count, size)):
+            yield from results
 
 
 # What is measured of a chunk, and how chunks add up.
 
 
-def _errors(
-    design: Design, x: NDArray[Any], w: NDArray[Any]
-) -> tuple[Reals, Reals, NDArray[np.bool_], NDArray[np.bool_]]:
-    """(e, p, wrong, finite) of operand pairs; e and p are float64, rounded only where they need more than 53 bits."""
-    fmt = design.float_format
-    if x.dtype == np.uint32 and _is_narrow(design):
+Errors = Callable[[NDArray[Any], NDArray[Any]], tuple[Reals, Reals, int | None, NDArray[np.bool_] | None]]
+"""(x, w) -> e, p, wrong results and which results are finite. e and p are float64, rounded only where they need more
+than 53 bits, in arrays that the next call reuses; None stands for the count of e != 0, and for all being finite."""
+
+
+def _error_function(design: Design, plan: _Plan, backend: str) -> Errors:
+    backend = integers.choose_backend(backend, design.program(), plan.count, otherwise="interpreted")
+    if design.float_format is not None:
+        return lambda x, w: _float_errors(design, backend, x, w)
+    if max(design.shape) <= LIMB and len(design.program().results) <= 62:
+        return _word_errors(design, plan, backend)
+    return lambda x, w: _wide_errors(design, backend, x, w)
+
+
+def _word_errors(design: Design, plan: _Plan, backend: str) -> Errors:
+    """Of operands of up to 32 bits."""
+    program = design.program()
+    run = integers.product_words(program, backend)
+    bits = len(program.results)
+
+    def errors(x: NDArray[Any], w: NDArray[Any]) -> tuple[Reals, Reals, None, None]:
+        if plan.method == "trace":
+            for values, name, width in zip((x, w), program.inputs, design.shape, strict=True):
+                integers.check(values, name, width, design.signed)
+        if object in (x.dtype, w.dtype):
+            x, w = x.astype(np.int64), w.astype(np.int64)
+        lanes = -(-x.size // BLOCK) * BLOCK
+        words = []
+        for name, values in (("x", x), ("y", w)):
+            if values.dtype == np.uint32 and lanes == values.size:
+                words.append(values.reshape(1, lanes))
+            else:
+                words.append(_scratch(name, (1, lanes), np.uint32))
+                words[-1][0, : x.size] = values  # two's complement where negative
+        product = _scratch("product", (2, lanes), np.uint32)
+        product[limbs(bits) :] = 0
+        run(words[0], words[1], product)
         e, p = _scratch("errors", (2, x.size), np.float64)
-        product = narrow_products(design.program(), x, w, out=_scratch("product", (x.size,), np.uint32))
-        _tally().errors_of_integers(product, x, w, e, p)
-        return e, p, e != 0, np.ones(e.shape, dtype=np.bool_)
-    if fmt is None:
-        product = design.multiply_integers(x, w)
-        if product.dtype == object or sum(design.shape) > 62:
-            difference = product.astype(object) - x.astype(object) * w.astype(object)
-            exact = (x.astype(object) * w.astype(object)).astype(np.float64)
+        if bits <= LIMB and not design.signed:
+            _tally().errors_of_narrow_integers(product[0], words[0][0], words[1][0], e, p)
         else:
-            whole = x.astype(np.int64) * w.astype(np.int64)
-            difference, exact = product.astype(np.int64) - whole, whole.astype(np.float64)
-        wrong = np.asarray(difference != 0, dtype=np.bool_)
-        return difference.astype(np.float64), exact, wrong, np.ones(exact.shape, dtype=np.bool_)
-    result = design.multiply(x, w).astype(np.float64)
+            whole = (x.astype(np.int64, copy=False), w.astype(np.int64, copy=False))
+            _tally().errors_of_integers(product, *whole, -bits if design.signed else bits, e, p)
+        return e, p, None, None
+
+    return errors
+
+
+def _wide_errors(
+    design: Design, backend: str, x: NDArray[Any], w: NDArray[Any]
+) -> tuple[Reals, Reals, int | None, NDArray[np.bool_] | None]:
+    """Of operands or products that need Python's integers."""
+    product = design.multiply_integers(x, w, backend=backend).astype(object)
+    exact = x.astype(object) * w.astype(object)
+    return (product - exact).astype(np.float64), exact.astype(np.float64), None, None
+
+
+def _float_errors(
+    design: Design, backend: str, x: NDArray[Any], w: NDArray[Any]
+) -> tuple[Reals, Reals, int | None, NDArray[np.bool_] | None]:
+    fmt = design.float_format
+    assert fmt is not None
+    result = design.multiply(x, w, backend=backend)
+    if fmt.name == "float32":
+        e, p = _scratch("errors", (2, x.size), np.float64)
+        count, is_right = _tally().errors_of_floats(result, x, w, design.rounding == "nearest_even", e, p)
+        if is_right:
+            return e, p, count, None
+    result = result.astype(np.float64)
     exact = x.astype(np.float64) * w.astype(np.float64)
     converted = exact
     rules = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
@@ -434,9 +501,10 @@ def _errors(
     correct = round_product(fmt, converted, **rules)
     finite = np.isfinite(result)
     wrong = result != correct
-    if not finite.all():
-        wrong &= ~(np.isnan(result) & np.isnan(correct))
-    return result - exact, exact, wrong, finite
+    if finite.all():
+        return result - exact, exact, int(np.count_nonzero(wrong)), None
+    wrong &= ~(np.isnan(result) & np.isnan(correct))
+    return result - exact, exact, int(np.count_nonzero(wrong)), finite
 
 
 _arrays = threading.local()
@@ -449,11 +517,6 @@ def _scratch(name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
         held = np.empty(shape, dtype=dtype)
         setattr(_arrays, name, held)
     return held
-
-
-def _is_narrow(design: Design) -> bool:
-    """Whether operands and products are unsigned integers of at most 32 bits."""
-    return design.float_format is None and not design.signed and len(design.program().results) <= 32
 
 
 def round_product(fmt: floats.FloatFormat, product: Reals, *, rounding: str, subnormals: str) -> Reals:
@@ -480,51 +543,77 @@ def round_product(fmt: floats.FloatFormat, product: Reals, *, rounding: str, sub
     return rounded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """What one chunk adds: counts, sums, maxima and their places, and two histograms."""
+    """What one chunk adds beside its histograms: counts, sums, extremes (see `tally`) and the places of maxima."""
 
     pairs: int
     finite: int
-    nonzero: int
     wrong: int
+    nonzero: int
     larger: int
     sums: tuple[float, ...]
-    largest_product: float
-    worst: tuple[float, float, float]
-    worst_relative: tuple[float, float, float]
-    histogram: _Histogram
-    relative_histogram: _Histogram
+    extremes: tuple[float, ...]
+    worst_at: tuple[float, float]
+    worst_relative_at: tuple[float, float]
 
 
-def _measure(design: Design, x: NDArray[Any], w: NDArray[Any]) -> _Part:
-    tally = _tally()
-    e, p, wrong, finite = _errors(design, x, w)
-    if not finite.all():
+def _measure(errors: Errors, counts: NDArray[np.int64], x: NDArray[Any], w: NDArray[Any]) -> _Part:
+    pairs = x.size
+    e, p, wrong, finite = errors(x, w)
+    if finite is not None:
         e, p, x, w = e[finite], p[finite], x[finite], w[finite]
-    ratio = _scratch("ratio", e.shape, np.float64)
-    sums, nonzero, larger, largest_product, worst, worst_relative = tally.tally(e, p, ratio)
+    sums, e_wrong, nonzero, larger, worst, worst_relative, extremes = _tally().tally(e, p, counts[0], counts[1])
 
-    def place(values: Reals, index: int) -> tuple[float, float, float]:
-        return (
-            (-1.0, math.nan, math.nan)
-            if index < 0
-            else (abs(float(values[index])), _number(x[index]), _number(w[index]))
-        )
+    def place(index: int) -> tuple[float, float]:
+        return (math.nan, math.nan) if index < 0 else (_number(x[index]), _number(w[index]))
 
     return _Part(
-        wrong.size,
+        pairs,
         e.size,
+        e_wrong if wrong is None else wrong,
         nonzero,
-        int(np.count_nonzero(wrong)),
         larger,
         sums,
-        largest_product,
-        place(e, worst),
-        place(ratio, worst_relative),
-        _Histogram(*tally.histogram(e.view(np.int64), p, False)),
-        _Histogram(*tally.histogram(ratio.view(np.int64), p, True)),
+        tuple(extremes.tolist()),
+        place(worst),
+        place(worst_relative),
     )
+
+
+class _Counters:
+    """Histograms of |e| and |e / p| of every thread: whole numbers, so that it does not matter which thread counts."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._all: list[NDArray[np.int64]] = []
+
+    def mine(self) -> NDArray[np.int64]:
+        """int64 [2, BINS] of the calling thread. The pages of bins that nothing falls into cost nothing."""
+        held: NDArray[np.int64] | None = getattr(self._own, "counts", None)
+        if held is None:
+            held = self._own.counts = np.zeros((2, _tally().BINS), dtype=np.int64)
+            self._all.append(held)
+        return held
+
+    def histograms(self, totals: _Totals) -> tuple[_Histogram, _Histogram]:
+        """Of |e| and of |e / p|, the pairs with p = 0 left out of the latter."""
+        made = []
+        for kind, (low, high) in enumerate((totals.extremes[0:2], totals.extremes[2:4])):
+            # Bin 0 holds the zeros; nothing else comes near it.
+            first, beyond = (max(_bin(low), 1), _bin(high) + 1) if high > 0 else (1, 1)
+            counts = np.zeros(max(beyond - first, 0), dtype=np.int64)
+            for held in self._all:
+                counts += held[kind, first:beyond]
+            zeros = sum(int(held[kind, 0]) for held in self._all)
+            made.append(_Histogram(zeros - (totals.finite - totals.nonzero if kind else 0), first, counts))
+        return made[0], made[1]
+
+
+def _bin(value: float) -> int:
+    """The bin of a magnitude (see `tally`)."""
+    shift: int = _tally().BIN_SHIFT
+    return int(np.float64(value).view(np.int64)) + (1 << (shift - 1)) >> shift
 
 
 def _tally() -> ModuleType:
@@ -546,17 +635,6 @@ class _Histogram:
     first: int
     counts: NDArray[np.int64]
 
-    def __add__(self, other: _Histogram) -> _Histogram:
-        zeros = self.zeros + other.zeros
-        if not self.counts.size or not other.counts.size:
-            longer = self if self.counts.size else other
-            return _Histogram(zeros, longer.first, longer.counts)
-        first = min(self.first, other.first)
-        counts = np.zeros(max(h.first + h.counts.size for h in (self, other)) - first, dtype=np.int64)
-        for part in (self, other):
-            counts[part.first - first :][: part.counts.size] += part.counts
-        return _Histogram(zeros, first, counts)
-
     def quantiles(self) -> dict[float, float]:
         """Probability -> the smallest value that at least that share of the values does not exceed; NaN without any."""
         cumulative = self.zeros + np.concatenate(([0], np.cumsum(self.counts)))
@@ -570,36 +648,41 @@ class _Histogram:
 
 
 class _Totals:
-    """Chunks added up, in any grouping the same."""
+    """Chunks added up in their order."""
 
     def __init__(self, plan: _Plan) -> None:
         self.plan = plan
         self.pairs = self.finite = self.nonzero = self.wrong = self.larger = 0
         self.sums: list[tuple[float, ...]] = []
-        self.largest_product = 0.0
-        self.worst = self.worst_relative = (-1.0, math.nan, math.nan)
-        self.histogram = self.relative_histogram = _Histogram(0, 0, np.zeros(0, dtype=np.int64))
+        self.extremes: tuple[float, ...] = (math.inf, 0.0, math.inf, 0.0, 0.0)
+        self.worst_at = self.worst_relative_at = (math.nan, math.nan)
 
     def add(self, part: _Part) -> None:
         """Adds the next chunk."""
+        # The first maximum stays; a maximum of 0 too has its place.
+        if part.extremes[1] > self.extremes[1] or not self.finite:
+            self.worst_at = part.worst_at
+        if part.extremes[3] > self.extremes[3] or not self.nonzero:
+            self.worst_relative_at = part.worst_relative_at
+        self.extremes = tuple(
+            choose(a, b) for choose, a, b in zip((min, max, min, max, max), self.extremes, part.extremes, strict=True)
+        )
         self.pairs += part.pairs
         self.finite += part.finite
         self.nonzero += part.nonzero
         self.wrong += part.wrong
         self.larger += part.larger
         self.sums.append(part.sums)
-        self.largest_product = max(self.largest_product, part.largest_product)
-        self.worst = max(self.worst, part.worst, key=lambda item: item[0])
-        self.worst_relative = max(self.worst_relative, part.worst_relative, key=lambda item: item[0])
-        self.histogram += part.histogram
-        self.relative_histogram += part.relative_histogram
+        if len(self.sums) > _EXACT_SUMS:
+            self.sums = [self._summed()]
 
-    def result(self, design: Design) -> ErrorMetrics:
+    def _summed(self) -> tuple[float, ...]:
+        return tuple(math.fsum(column) for column in zip(*self.sums, strict=True))
+
+    def result(self, design: Design, histogram: _Histogram, relative_histogram: _Histogram) -> ErrorMetrics:
         """The metrics of everything added."""
         plan, n = self.plan, self.finite
-        sums = {
-            name: math.fsum(column) for name, column in zip(_tally().SUMS, zip(*self.sums, strict=True), strict=True)
-        }
+        sums = dict(zip(_tally().SUMS, self._summed(), strict=True))
         mean = {name: total / n if n else math.nan for name, total in sums.items()}
         exhaustive = plan.method == "exhaustive"
 
@@ -619,7 +702,7 @@ class _Totals:
         variance = max(mean["e2"] - bias * bias, 0.0)
         fourth = mean["e4"] - 4 * bias * mean["e3"] + 6 * bias * bias * mean["e2"] - 3 * bias**4
         med_estimate = estimate(med, mean["e2"] - med * med, n)
-        p_max = self.largest_product if plan.p_max is None else plan.p_max
+        p_max = self.extremes[4] if plan.p_max is None else plan.p_max
         mred = sums["r"] / self.nonzero if self.nonzero else math.nan
         mred_variance = sums["r2"] / self.nonzero - mred * mred if self.nonzero else math.nan
         exact = mean["|p|"]
@@ -647,12 +730,12 @@ class _Totals:
             larger=rate(self.larger, n),
             bias=estimate(bias, variance, n, low=-math.inf),
             variance=estimate(variance, fourth - variance * variance, n),
-            worst_case=self.worst[0] if n else math.nan,
-            worst_case_at=self.worst[1:],
-            worst_relative=self.worst_relative[0] if self.nonzero else math.nan,
-            worst_relative_at=self.worst_relative[1:],
-            quantiles=self.histogram.quantiles(),
-            relative_quantiles=self.relative_histogram.quantiles(),
+            worst_case=self.extremes[1] if n else math.nan,
+            worst_case_at=self.worst_at,
+            worst_relative=self.extremes[3] if self.nonzero else math.nan,
+            worst_relative_at=self.worst_relative_at,
+            quantiles=histogram.quantiles(),
+            relative_quantiles=relative_histogram.quantiles(),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
+
+from circuits import files
 
 MAX_RECORD_BYTES = 1 << 20
 """Largest JSON record read, in bytes."""
@@ -28,14 +29,9 @@ def sha256(data: bytes) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes `data` beside `path` under a temporary name and renames it, so that a kill leaves the old file or none."""
+    """`circuits.files.write_atomically`, the folder made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_atomically(path, data)
 
 
 def require_writable(folder: Path) -> None:

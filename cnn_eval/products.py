@@ -112,6 +112,8 @@ def apply(
     x: Tensor, weight: Tensor, bias: Tensor | None, forward: Products, backward: Products, geometry: Geometry | None
 ) -> Tensor:
     """`forward`'s product, differentiable once, with the gradients of `backward`; the bias's is exact."""
+    if not torch.is_grad_enabled():
+        return forward.product(x, weight, bias, geometry)
     result: Tensor = _Apply.apply(x, weight, bias, forward, backward, geometry)  # type: ignore[no-untyped-call]
     return result
 

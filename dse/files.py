@@ -5,17 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from circuits.files import write_atomically
+
 __all__ = ["require_writable", "write_atomically"]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes `data` to `path` by way of a temporary file in the same folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def require_writable(folder: Path) -> None:

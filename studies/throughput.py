@@ -6,6 +6,8 @@ of several rounds is kept, which a busy machine disturbs least.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +21,11 @@ from circuits import Design, design, simulate
 from circuits.engine import compiled
 from circuits.engine.floating import default_threads
 from circuits.engine.jit import Target, object_code
+from cnn_eval.attacks.base import MissingExtraError, foolbox_model
+from cnn_eval.data import DataError, load
 from cnn_eval.layers import approximate
+from cnn_eval.models import load_model, predict
+from studies import metrics_throughput
 from studies.study import Row, StudyOptions, StudyResult, machine
 
 TITLE = "products per second of the engines"
@@ -30,9 +36,11 @@ CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All measurements; quick and default differ only in the number of rounds."""
+    """All measurements; quick has fewer rounds, and error metrics at a fraction of their size."""
     rounds = 3 if options.level == "quick" else 9
     rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
+    rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(), *_memory()]
+    rows += metrics_throughput.rows(quick=options.level == "quick")
     return StudyResult(
         "throughput",
         TITLE,
@@ -133,7 +141,10 @@ def _small_layers(rounds: int) -> list[Row]:
         network = approximate(layer, design("exact"), layers="all")
         batches = {batch: torch.rand(batch, *shape, generator=torch.Generator().manual_seed(2)) for batch in (1, 512)}
         with torch.no_grad(), torch_threads(1):
-            seconds = {batch: best(rounds, time.thread_time, partial(network, x))[0] for batch, x in batches.items()}
+            seconds = {
+                batch: best(rounds * (40 if batch == 1 else 1), time.thread_time, partial(network, x))[0]
+                for batch, x in batches.items()
+            }
             products = layer(batches[1]).numel() * next(layer.parameters())[0].numel()
         rows.append(Row(subject, "exact, batch 512, one thread", 512 * products / seconds[512], unit="products/s"))
         rows.append(Row(subject, "batch 1 over batch 512", seconds[512] / 512 / seconds[1], unit="speed ratio"))
@@ -151,3 +162,95 @@ def _engines(rounds: int) -> list[Row]:
     ir = compiled.gates_ir(program, Target.host(), np.arange(len(program)))
     (each,) = best(rounds, time.thread_time, partial(object_code, ir, Target.host()))
     return [*rows, Row(subject, "compiling one design", 1000 * each, unit="ms")]
+
+
+def _lowered(rounds: int) -> list[Row]:
+    """Lowered layers against torch's own, one thread."""
+    layers: dict[str, tuple[torch.nn.Module, tuple[int, ...]]] = {
+        "LeNet-5 conv1, batch 128": (torch.nn.Conv2d(1, 6, 5), (128, 1, 28, 28)),
+        "LeNet-5 conv2, batch 128": (torch.nn.Conv2d(6, 16, 5), (128, 6, 12, 12)),
+        "3 -> 64, 3x3, 32x32, batch 32": (torch.nn.Conv2d(3, 64, 3), (32, 3, 32, 32)),
+        "64 -> 64, 3x3, 16x16, batch 32": (torch.nn.Conv2d(64, 64, 3), (32, 64, 18, 18)),
+    }
+    rows = []
+    for subject, (layer, shape) in layers.items():
+        x = torch.relu(torch.randn(shape, generator=torch.Generator().manual_seed(4)))
+        names = ("axfpm", "axfpm_tiled")
+        networks = [layer, *(approximate(layer, design(name), mode="lowered") for name in names)]
+        with torch.no_grad(), torch_threads(1):
+            seconds = best(4 * rounds, time.thread_time, *(partial(network, x) for network in networks))
+        for name, each in zip(names, seconds[1:], strict=True):
+            rows.append(Row(f"lowered, {subject}", f"{name} over torch", each / seconds[0], unit="time ratio"))
+    return rows
+
+
+def _networks(options: StudyOptions) -> list[Row]:
+    """LeNet-5 on 10,000 images: the MNIST test set where it has been fetched, else as many embedded images."""
+    try:
+        images = load("mnist", "test", source="full", folder=options.folder).images
+        remark = "MNIST test set"
+    except DataError:
+        images = torch.cat([load("mnist", split).images for split in ("test", "train")])[:10_000]
+        remark = "embedded images; fetch mnist for the test set"
+    model = load_model("lenet5")
+    rows = []
+    seconds = {}
+    for name, network in (
+        ("torch float32", model),
+        ("exact, gate by gate", approximate(model, design("exact"))),
+        ("axfpm_tiled, gate by gate", approximate(model, design("axfpm_tiled"))),
+        ("axfpm_tiled, lowered", approximate(model, design("axfpm_tiled"), mode="lowered")),
+    ):
+        (seconds[name],) = best(2, time.perf_counter, partial(predict, network, images))
+        subject = f"LeNet-5, {len(images)} images, {default_threads()} cores"
+        rows.append(Row(subject, name, seconds[name], unit="s", remark=remark))
+        rows.append(Row(subject, f"{name}, over torch", seconds[name] / seconds["torch float32"], unit="time ratio"))
+    return rows
+
+
+def _carlini_wagner() -> list[Row]:
+    """One white-box C&W L2 example, 1,000 iterations on one image, straight-through gradients, one thread."""
+    images = load("mnist", "test")
+    rows = []
+    for name, mode in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
+        network = approximate(load_model("lenet5"), design(name), mode=mode)
+        try:
+            adversary = foolbox_model(network, images.images)
+        except MissingExtraError:
+            return []
+        from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack  # after foolbox_model, which quiets it
+
+        attack = L2CarliniWagnerAttack(binary_search_steps=1, steps=1000, initial_const=1.0, abort_early=False)
+        with torch_threads(1):
+            started = time.perf_counter()
+            attack.run(adversary, images.images[:1], images.labels[:1])
+            elapsed = time.perf_counter() - started
+        rows.append(Row("C&W L2, one image, 1,000 iterations", f"{name}, {mode}", elapsed, unit="s"))
+    return rows
+
+
+_MEMORY_PROBE = """
+import resource, torch
+from circuits import design
+from cnn_eval.layers import approximate
+layer = torch.nn.Conv2d(64, 64, 3, padding=1)
+network = approximate(layer, design("exact"))
+with torch.no_grad():
+    network(torch.rand(1, 64, 32, 32))
+    resident = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+    x = torch.rand(192, 64, 64, 64)
+    out = network(x)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+tensors = 4 * (x.numel() + out.numel() + layer.weight.numel())
+print((peak - resident) / tensors, tensors / 2**20)
+"""
+
+
+def _memory() -> list[Row]:
+    """Peak memory of one large convolution in a process of its own."""
+    if not sys.platform.startswith("linux"):
+        return []
+    done = subprocess.run([sys.executable, "-c", _MEMORY_PROBE], capture_output=True, text=True, check=True)
+    ratio, megabytes = map(float, done.stdout.split())
+    name = "peak over the layer's tensors, those included"
+    return [Row(f"memory, 64 -> 64, 3x3, {megabytes:.0f} MB of tensors", name, ratio, unit="ratio")]

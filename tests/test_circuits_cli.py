@@ -298,7 +298,7 @@ def test_a_toml_cell_error_names_the_line(capsys: pytest.CaptureFixture[str], tm
     )
 
 
-@pytest.mark.parametrize("command", ["show", "cells", "designs", "multiply"])
+@pytest.mark.parametrize("command", ["show", "metrics", "cells", "designs", "multiply"])
 def test_help_explains_every_option(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

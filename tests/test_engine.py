@@ -1,20 +1,24 @@
-"""The engines: reference against a scalar evaluation, compiled (all vector widths) and interpreted against reference."""
+"""The engines: reference against a scalar evaluation; compiled (all vector widths) and interpreted against it."""
 
 from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from random_netlists import evaluate_row, random_netlist
 
-from circuits import NAMED, Design, UnknownNameError, design, simulate
-from circuits.engine import compiled, jit, schedule
+from circuits import NAMED, Design, UnknownNameError, design, engine, simulate
+from circuits.engine import compiled, integers, jit, schedule
 from circuits.engine.planes import pack, unpack
 from circuits.engine.truth_tables import shortest_form
 from circuits.program import Program, lower, restrict
+
+ROOT = Path(__file__).parent.parent
 
 
 def run_compiled(program: Program, planes: np.ndarray, **options: int) -> np.ndarray:
@@ -119,6 +123,42 @@ def test_packing_round_trip() -> None:
             np.testing.assert_array_equal(unpack(pack(values, width), count), values)
 
 
+WORDS = [
+    Design(topology="carry_save_array", format=None, width=24, placement="ama4"),
+    Design(topology="dadda", format=None, width=(40, 33), signed=True, placement="ama1"),
+    Design(topology="booth", format=None, width=(7, 64)),
+    Design(format=None, width=(8, 6), tile=2, placement="ama5"),
+    Design(topology="wallace", format=None, width=32, signed=True),
+]
+
+
+@pytest.mark.parametrize("entry", WORDS, ids=lambda entry: f"{entry.topology} {entry.shape}")
+@pytest.mark.parametrize("count", [1, 511, 1500])
+def test_integer_products_do_not_depend_on_the_backend(entry: Design, count: int) -> None:
+    rng = np.random.default_rng(count)
+    low = [-(2 ** (n - 1)) if entry.signed else 0 for n in entry.shape]
+    dtype = np.int64 if entry.signed else np.uint64
+    x, y = (
+        rng.integers(first, first + 2**n - 1, count, dtype=dtype, endpoint=True)
+        for first, n in zip(low, entry.shape, strict=True)
+    )
+    made = [entry.multiply_integers(x, y, backend=name) for name in (*engine.BACKENDS, "auto")]
+    for other in made[1:]:
+        assert other.dtype == made[0].dtype
+        np.testing.assert_array_equal(other, made[0])
+
+
+def test_automatic_backends() -> None:
+    """Long programs are interpreted while they have little to do; metrics also interpret short ones."""
+    short, long = design("heap").program(), Design(format=None, width=64).program()
+    assert integers.choose_backend("auto", short, 10**5) == "compiled"
+    assert integers.choose_backend("auto", short, 10**5, otherwise="interpreted") == "interpreted"
+    assert integers.choose_backend("auto", short, 10**8, otherwise="interpreted") == "compiled"
+    assert integers.choose_backend("auto", long, 10**5) == "interpreted"
+    assert integers.choose_backend("auto", long, 10**6) == "compiled"
+    assert integers.choose_backend("reference", long, 10**9) == "reference"
+
+
 def test_unknown_backend_is_named() -> None:
     with pytest.raises(UnknownNameError) as error:
         simulate(design("exact").program(), np.zeros((48, 1), dtype=np.uint64), "compild")
@@ -161,3 +201,19 @@ def test_object_cache_that_others_can_write_is_not_used(cache: Path) -> None:
     cache.chmod(0o777)
     assert call(jit.load(IR, jit.Target.host())) == 7
     assert not list(cache.iterdir())
+
+
+def test_concurrent_writers_share_the_object_cache(tmp_path: Path) -> None:
+    code = (
+        "import sys, ctypes, numpy as np; from pathlib import Path; from circuits.engine import jit;"
+        "jit.cache_folder = lambda: Path(sys.argv[1]);"
+        "value = np.zeros(1, np.int32);"
+        "jit.load(sys.argv[2], jit.Target.host()).function('f', ctypes.c_void_p)(value.ctypes.data);"
+        "print(value[0])"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "objects"), IR], stdout=subprocess.PIPE, cwd=ROOT)
+        for _ in range(6)
+    ]
+    assert [writer.communicate()[0].split() for writer in writers] == [[b"7"]] * 6
+    assert [file.suffix for file in (tmp_path / "objects").iterdir()] == [".o"]

@@ -70,6 +70,17 @@ def test_exact_equals_numpy_on_ten_million_bit_patterns() -> None:
         assert same(exact.multiply(x, w), numpy_product(x, w)).all()
 
 
+@pytest.mark.parametrize("backend", ["interpreted", "reference"])
+@pytest.mark.parametrize("name", ["exact", "axfpm_tiled", "axfpm_released", "heap", "bfloat16"])
+def test_every_backend_gives_the_same_floats(name: str, backend: str) -> None:
+    """Corners against corners, and patterns of all kinds in two calls of unlike length."""
+    entry = design(name)
+    pairs = [(CORNERS[:, None], CORNERS[None, :])]
+    pairs += [random_patterns(11, count) for count in ((1, 70_000) if backend == "interpreted" else (1, 5000))]
+    for x, w in pairs:
+        assert same(entry.multiply(x, w, backend=backend), entry.multiply(x, w, backend="compiled")).all()
+
+
 def test_exact_equals_numpy_near_the_underflow_and_overflow_limits() -> None:
     exact = design("exact")
     rng = np.random.default_rng(3)
@@ -164,9 +175,9 @@ def test_products_that_stay_normal_are_recognised() -> None:
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("mode", ["normal", "full", "elementwise"])
+@pytest.mark.parametrize("mode", ["normal", "full", "narrow"])
 def test_kernels_agree_on_every_vector_width(bits: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows go through the elementwise kernel, many through the matrix kernel of their range."""
+    """Few rows go through the narrow kernel, many through the wide one of their range."""
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
     entry = SETTINGS[3]
@@ -176,16 +187,16 @@ def test_kernels_agree_on_every_vector_width(bits: int, mode: str, monkeypatch: 
         used.add(range_mode)
         return float_kernel.matmul_kernel(settings, range_mode, bits)
 
-    def multiply_kernel(settings: float_kernel.KernelSettings) -> Any:
-        used.add("elementwise")
-        return float_kernel.multiply_kernel(settings, bits)
+    def narrow_kernel(settings: float_kernel.KernelSettings) -> Any:
+        used.add("narrow")
+        return float_kernel.narrow_kernel(settings, bits)
 
     rng = np.random.default_rng(23)
-    x = rng.normal(size=(5 if mode == "elementwise" else 600, 20)).astype(np.float32)
+    x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
     w = (rng.normal(size=(20, 21)) * (1e37 if mode == "full" else 1)).astype(np.float32)
     expected = accumulated(entry, x, w)
     monkeypatch.setattr(floating, "matmul_kernel", matmul_kernel)
-    monkeypatch.setattr(floating, "multiply_kernel", multiply_kernel)
+    monkeypatch.setattr(floating, "narrow_kernel", narrow_kernel)
     assert same(matmul(entry, x, w), expected).all()
     assert used == {mode}
 

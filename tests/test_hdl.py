@@ -220,6 +220,19 @@ def test_names_have_rows_and_columns() -> None:
     assert ".names sum_2_5 carry_2_4 pp_3_4 sum_3_4\n" in to_blif(design("heap"))
 
 
+@pytest.mark.parametrize("topology", ["wallace", "dadda", "booth"])
+def test_cells_that_share_a_place_are_numbered(topology: str) -> None:
+    entry = Design(topology=topology, format=None, width=12, placement="ama4")
+    text = to_verilog(entry)
+    labels = re.findall(r"^    (?:cell|gate)_\w+ (\w+) \(", text, re.MULTILINE)
+    assert len(labels) == len(set(labels)) == len(entry.netlist().instances)
+    assert any(re.fullmatch(r"ama4_r\d+_c\d+_2", label) for label in labels)
+    wires = [name for line in re.findall(r"^    wire (.*);", text, re.MULTILINE) for name in line.split(", ")]
+    assert len(wires) == len(set(wires))
+    assert "Further ones at the same place end in _2, _3, ..." in " ".join(text.replace("\n//", " ").split())
+    assert "Further ones" not in to_verilog(design("heap"))
+
+
 def test_hostile_names_are_made_legal_and_distinct() -> None:
     builder = NetlistBuilder("end module; //\n`include")
     x, y = builder.input("wire", 2), builder.input("a b", 2)

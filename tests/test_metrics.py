@@ -130,6 +130,18 @@ def test_a_trace_equals_its_definitions() -> None:
     assert m.med.low < m.med.value < m.med.high
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, object])
+def test_a_trace_of_negative_integers_of_any_type(dtype: type) -> None:
+    entry = Design(format=None, width=(4, 3), signed=True, placement="ama1")
+    x, y = np.array([-8, 7, -1, 0], dtype=dtype), np.array([-4, -4, 3, 1], dtype=dtype)
+    errors = entry.multiply_integers(x, y) - np.array([32, -28, -3, 0])
+    for backend in ("compiled", "interpreted"):
+        m = error_metrics(entry, operands=(x, y), backend=backend)
+        assert m.bias.value == errors.mean()
+        assert m.worst_case == np.abs(errors).max()
+        assert m.error_rate.value == np.mean(errors != 0)
+
+
 def test_a_float_trace_with_zeros_signs_and_broadcasting() -> None:
     x = np.array([[0.0], [-1.5], [3.0]], dtype=np.float32)
     w = np.array([2.5, -0.0, 1e-3, -4.0], dtype=np.float32)
@@ -163,6 +175,25 @@ def test_same_seed_same_numbers_on_any_thread_count() -> None:
         assert error_metrics(entry, samples=1000, seed=4).med != one.med
         surfaces = [error_surface(entry, bins=4, samples=3 * CHUNK, threads=t).to_dict() for t in (1, 3)]
         assert surfaces[0] == surfaces[1]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        design("heap"),
+        design("axfpm_released"),
+        Design(format="float16", topology="booth"),
+        Design(format=None, width=12, placement="ama1"),
+        Design(format=None, width=(20, 9), signed=True, placement="ama2"),
+        Design(format=None, width=40, placement="ama4", topology="dadda"),
+    ],
+    ids=lambda entry: f"{entry.topology} {entry.format} {entry.shape}",
+)
+def test_same_numbers_by_every_backend(entry: Design) -> None:
+    found = [error_metrics(entry, samples=3000, backend=name).to_dict() for name in ("compiled", "interpreted", "auto")]
+    assert found[0] == found[1] == found[2]
+    surfaces = [error_surface(entry, bins=3, samples=3000, backend=name) for name in ("compiled", "interpreted")]
+    assert surfaces[0].to_dict() == surfaces[1].to_dict()
 
 
 def test_numbers_of_a_seed_stay_what_they_are() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuits.cli import Parser, guarded
-from circuits.commands import cells, designs, draw, export, import_, multiply, show, timing
+from circuits.commands import cells, designs, draw, export, import_, metrics, multiply, show, timing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Approximate multipliers from full-adder cells: definitions, errors, cost, HDL, drawings.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (show, timing, cells, designs, multiply, export, import_, draw):
+    for module in (show, metrics, timing, cells, designs, multiply, export, import_, draw):
         module.register(commands)
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from circuits.bilinear import BilinearForm, design_form
 from circuits.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.cost import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
@@ -15,6 +17,9 @@ from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.technology import GLITCHES
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from circuits.closed_form import ClosedForm
     from circuits.commands.common import Commands
 
 _SIDE_BY_SIDE = 4
@@ -80,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             glitches=arguments.glitches,
             whole=arguments.whole,
         )
-        found.append((entry, errors, cost))
+        found.append((entry, design_form(entry), errors, cost))
     if arguments.format == "json":
         print_json({"designs": [_record(*item) for item in found]})
     elif arguments.format == "csv":
@@ -92,19 +97,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-Found = tuple[Design, ErrorMetrics, CostReport]
+Found = tuple[Design, BilinearForm | None, ErrorMetrics, CostReport]
 
 
-def _record(design: Design, errors: ErrorMetrics, cost: CostReport) -> dict[str, Any]:
+def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport) -> dict[str, Any]:
     return {
         "design": design.label,
         "definition": {**design.describe(), "digest": design.digest},
+        "bilinear": None if form is None else {"form": str(form), "rank": form.rank, "proof": form.proof},
         "errors": errors.to_dict(),
         "cost": cost.to_dict(),
     }
 
 
-def _tidy(design: Design, errors: ErrorMetrics, cost: CostReport) -> list[dict[str, Any]]:
+def _tidy(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport) -> list[dict[str, Any]]:
     """One row a quantity."""
     rows: list[dict[str, Any]] = []
 
@@ -114,16 +120,9 @@ def _tidy(design: Design, errors: ErrorMetrics, cost: CostReport) -> list[dict[s
 
     for name, text in {**design.describe(), "digest": design.digest}.items():
         add("definition", name, text)
-    for name, value in errors.to_dict().items():
-        if name in ("design", "digest"):
-            continue
-        if isinstance(value, dict) and "low" in value:
-            add("errors", name, value["value"], low=value["low"], high=value["high"])
-        elif isinstance(value, dict):
-            for probability, entry in value.items():
-                add("errors", f"{name} {probability}", entry)
-        else:
-            add("errors", name, " ".join(map(str, value)) if isinstance(value, list) else value)
+    add("definition", "bilinear", _form(form))
+    for quantity in tidy_errors(errors):
+        add("errors", **quantity)
     for view in ("drawn", "simplified"):
         for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
             add(f"cost {view}", name, getattr(getattr(cost, view), name), cost.units[name], cost.note)
@@ -134,45 +133,40 @@ def _tidy(design: Design, errors: ErrorMetrics, cost: CostReport) -> list[dict[s
     return rows
 
 
+def tidy_errors(errors: ErrorMetrics) -> Iterator[dict[str, Any]]:
+    """quantity and value of all metrics, with low and high where they are estimates."""
+    for name, value in errors.to_dict().items():
+        if name in ("design", "digest"):
+            continue
+        if isinstance(value, dict) and "low" in value:
+            yield {"quantity": name, **value}
+        elif isinstance(value, dict):
+            for probability, entry in value.items():
+                yield {"quantity": f"{name} {probability}", "value": entry}
+        else:
+            yield {"quantity": name, "value": " ".join(map(str, value)) if isinstance(value, list) else value}
+
+
+def _form(form: BilinearForm | None) -> str:
+    return "none proved" if form is None else form.describe()
+
+
 def _print_tables(found: list[Found]) -> None:
     out = console()
-    labels = [design.label for design, _, _ in found]
+    labels = [design.label for design, *_ in found]
 
     definition = table("definition", *labels)
-    described = [design.describe() for design, _, _ in found]
+    described = [design.describe() for design, *_ in found]
     for name in described[0]:
         definition.add_row(name, *(entry[name] for entry in described))
-    definition.add_row("digest", *(design.digest[:16] for design, _, _ in found))
+    definition.add_row("bilinear", *(_form(form) for _, form, _, _ in found))
+    definition.add_row("digest", *(design.digest[:16] for design, *_ in found))
     out.print(definition)
     out.print()
 
-    metrics = [errors for _, errors, _ in found]
-    rows = table("error metrics", *labels)
-    rows.add_row("operands", *(_operands(m) for m in metrics))
-    rows.add_row("P_max of NMED", *(f"{m.p_max:.6g}" for m in metrics))
-    for title, name in (
-        ("MED", "med"),
-        ("NMED", "nmed"),
-        ("MRED, mean of ratios", "mred"),
-        ("MRED, ratio of means", "mred_ratio_of_means"),
-        ("bias", "bias"),
-        ("variance", "variance"),
-    ):
-        rows.add_row(title, *(format_estimate(getattr(m, name)) for m in metrics))
-    rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
-    rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
-    rows.add_row("|error|, worst", *(f"{m.worst_case:.6g} at {_pair(m.worst_case_at)}" for m in metrics))
-    for q in _SHOWN_QUANTILES:
-        rows.add_row(f"|error|, {100 * q:g} % quantile", *(f"{m.quantiles[q]:.4g}" for m in metrics))
-    rows.add_row("|relative|, worst", *(f"{m.worst_relative:.6g} at {_pair(m.worst_relative_at)}" for m in metrics))
-    for q in _SHOWN_QUANTILES:
-        rows.add_row(f"|relative|, {100 * q:g} % quantile", *(f"{m.relative_quantiles[q]:.4g}" for m in metrics))
-    if any(m.not_finite for m in metrics):
-        rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
-    out.print(rows)
-    out.print("±: 95 % confidence interval; relative: error / exact product.\n")
+    print_errors(out, labels, [errors for _, _, errors, _ in found])
 
-    costs = [cost for _, _, cost in found]
+    costs = [cost for *_, cost in found]
     units = costs[0].units
     shown = table(
         "cost at 45 nm", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))
@@ -198,6 +192,39 @@ def _print_tables(found: list[Found]) -> None:
     if estimated:
         out.print(f"~: cost partly estimated, not characterised, for {', '.join(estimated)}.")
     out.print()
+
+
+def print_errors(
+    out: Console, labels: Sequence[str], metrics: Sequence[ErrorMetrics], closed: Sequence[ClosedForm | None] = ()
+) -> None:
+    """The table of error metrics, designs side by side, under each mean its closed form where there is one."""
+    rows = table("error metrics", *labels)
+    rows.add_row("operands", *(_operands(m) for m in metrics))
+    rows.add_row("P_max of NMED", *(f"{m.p_max:.6g}" for m in metrics))
+    for title, name in (
+        ("MED", "med"),
+        ("NMED", "nmed"),
+        ("MRED, mean of ratios", "mred"),
+        ("MRED, ratio of means", "mred_ratio_of_means"),
+        ("bias", "bias"),
+        ("variance", "variance"),
+    ):
+        rows.add_row(title, *(format_estimate(getattr(m, name)) for m in metrics))
+        if any(form is not None for form in closed):
+            exact = (None if form is None else getattr(form, name) for form in closed)
+            rows.add_row("  closed form", *("" if value is None else f"{value:.6g}" for value in exact))
+    rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
+    rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
+    rows.add_row("|error|, worst", *(f"{m.worst_case:.6g} at {_pair(m.worst_case_at)}" for m in metrics))
+    for q in _SHOWN_QUANTILES:
+        rows.add_row(f"|error|, {100 * q:g} % quantile", *(f"{m.quantiles[q]:.4g}" for m in metrics))
+    rows.add_row("|relative|, worst", *(f"{m.worst_relative:.6g} at {_pair(m.worst_relative_at)}" for m in metrics))
+    for q in _SHOWN_QUANTILES:
+        rows.add_row(f"|relative|, {100 * q:g} % quantile", *(f"{m.relative_quantiles[q]:.4g}" for m in metrics))
+    if any(m.not_finite for m in metrics):
+        rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
+    out.print(rows)
+    out.print("±: 95 % confidence interval; relative: error / exact product.\n")
 
 
 def _operands(m: ErrorMetrics) -> str:

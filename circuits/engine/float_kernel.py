@@ -30,6 +30,7 @@ WORD_BYTES = 4 * BLOCK
 FRACTION = 23
 WIDTH = FRACTION + 1
 BIAS = 127
+_COLUMNS_TOGETHER = 6
 _ZERO_LANE = 1  # in the packed exponent words, whose low 23 bits are otherwise 0
 
 
@@ -222,27 +223,60 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
     return f.text()
 
 
-def sums_ir() -> str:
-    """@kernel(products, sums, rows, depth): sums[r] = +0 + products[r depth] + products[r depth + 1] + ..., in order.
+def narrow_ir(settings: KernelSettings, target: Target) -> str:
+    """The matmul kernel for few rows: lanes run over (column, k), so that one row fills blocks.
 
-    Sixteen rows side by side keep the additions of one row apart.
+    @kernel(gates, x, x_stride, w, w_tail, depth, columns, rows, products, sums, scratch):
+    sums[m columns + n] = +0 + sum over k, ascending, of x[m x_stride + k] * w[n depth + k]. Row m of `x` goes on past
+    its depth words by at least 511 more, x[m x_stride + k] = x[m x_stride + k mod depth]. The last columns * depth mod
+    512 words of w stand padded to a block in `w_tail`. `products` has room for rows * ceil(columns * depth / 512)
+    blocks.
     """
-    f = Function("kernel", "ptr %products, ptr %sums, i64 %rows, i64 %depth")
-    whole = f.op("and i64 %rows, -16")
-    for side_by_side, first, last in ((16, "0", whole), (1, whole, "%rows")):
-        with f.loop(last, first, side_by_side) as row:
-            sums = [f.element("%sums", "float", f.op(f"add i64 {row}, {i}")) for i in range(side_by_side)]
-            starts = [
-                f.element("%products", "float", f.op(f"mul i64 {f.op(f'add i64 {row}, {i}')}, %depth"))
-                for i in range(side_by_side)
-            ]
-            for address in sums:
-                f.do(f"store float 0.0, ptr {address}")
-            with f.loop("%depth") as k:
-                for address, start in zip(sums, starts, strict=True):
-                    term = f.op(f"load float, ptr {f.element(start, 'float', k)}")
-                    before = f.op(f"load float, ptr {address}")
-                    f.do(f"store float {f.op(f'fadd float {before}, {term}')}, ptr {address}")
+    f = Function(
+        "kernel",
+        "ptr %gates, ptr %x, i64 %x_stride, ptr %w, ptr %w_tail, i64 %depth, i64 %columns, i64 %rows, "
+        "ptr %products, ptr %sums, ptr %scratch",
+    )
+    e = Vectors(f, target)
+    w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
+    x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
+    lanes = f.op("mul i64 %columns, %depth")
+    stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
+    several = f.op("icmp sgt i64 %rows, 1")
+    with f.fold(lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
+        whole = f.op(f"icmp sle i64 {f.op(f'add i64 {first}, {BLOCK}')}, {lanes}")
+        weights = f.op(f"select i1 {whole}, ptr {f.element('%w', 'float', first)}, ptr %w_tail")
+        _emit_pack(e, weights, w_planes, w_words, exponents=False)
+        phase = f.op(f"urem i64 {first}, %depth")
+        with f.loop("%rows") as row:
+            start = f.op(f"add i64 {f.op(f'mul i64 {row}, %x_stride')}, {phase}")
+            # One row whose depth divides 512 gives every block the same lanes.
+            other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
+            with f.when(f.op(f"or i1 {several}, {other}")):
+                _emit_pack(e, f.element("%x", "float", start), "%scratch", x_words, exponents=False)
+            f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
+            out = f.element("%products", "float", f.op(f"add i64 {f.op(f'mul i64 {row}, {stride}')}, {first}"))
+            with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+                words = _emit_words(e, settings, product, part)
+                for b, value in enumerate(_emit_full_products(e, words, x_words, None, w_words, part)):
+                    e.store(value, out, b, part, e.vf)
+        packed[0] = phase
+    # Columns side by side keep the additions of one column apart.
+    rest = f.op(f"urem i64 %columns, {_COLUMNS_TOGETHER}")
+    together = f.op(f"sub i64 %columns, {rest}")
+    with f.loop("%rows") as row:
+        terms = f.element("%products", "float", f.op(f"mul i64 {row}, {stride}"))
+        results = f.element("%sums", "float", f.op(f"mul i64 {row}, %columns"))
+        for count, begin, end in ((_COLUMNS_TOGETHER, "0", together), (1, together, "%columns")):
+            with f.loop(end, begin, count) as column:
+                places = [f.op(f"add i64 {column}, {i}") for i in range(count)]
+                starts = [f.element(terms, "float", f.op(f"mul i64 {place}, %depth")) for place in places]
+                with f.fold("%depth", "float", ["0.0"] * count) as (k, totals):
+                    for i, start in enumerate(starts):
+                        term = f.op(f"load float, ptr {f.element(start, 'float', k)}")
+                        totals[i] = f.op(f"fadd float {totals[i]}, {term}")
+                for place, total in zip(places, totals, strict=True):
+                    f.do(f"store float {total}, ptr {f.element(results, 'float', place)}")
     return f.text()
 
 
@@ -349,8 +383,9 @@ def matmul_kernel(settings: KernelSettings, mode: str, vector_bits: int | None =
     return library.function("kernel", p, p, p, p, p, n, n, p, p, n, n, p)
 
 
-@lru_cache(maxsize=1)
-def sums_kernel() -> Any:
-    """The compiled kernel of `sums_ir`, a ctypes function."""
-    pointer = ctypes.c_void_p
-    return load(sums_ir(), Target.host()).function("kernel", pointer, pointer, ctypes.c_int64, ctypes.c_int64)
+@lru_cache(maxsize=64)
+def narrow_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
+    """The compiled matmul kernel for few rows, a ctypes function (see `narrow_ir`)."""
+    target = Target.host(vector_bits)
+    p, n = ctypes.c_void_p, ctypes.c_int64
+    return load(narrow_ir(settings, target), target).function("kernel", p, p, n, p, p, n, n, n, p, p, p)

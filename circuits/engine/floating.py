@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -20,8 +21,8 @@ from circuits.engine.float_kernel import (
     KernelSettings,
     matmul_kernel,
     multiply_kernel,
+    narrow_kernel,
     scratch_bytes,
-    sums_kernel,
 )
 from circuits.errors import DesignError
 from circuits.program import restrict
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
 _BLOCKS_A_TASK = 4
-_PRODUCTS_A_TASK = 1 << 16  # of matrices with few rows: 256 KB each of operands and products
+_PRODUCTS_A_THREAD = 1 << 18
+_PRODUCTS_A_TASK = 1 << 17  # of matrices with few rows: 512 KB
 
 
 def has_kernel(design: Design) -> bool:
@@ -40,9 +42,11 @@ def has_kernel(design: Design) -> bool:
     return design.format == "float32" and design.subnormals == "flush"
 
 
-def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
+def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
     left, right = _float32(x, "x"), _float32(w, "w")
+    if backend != "auto" or not has_kernel(design):
+        backend = integers.choose_backend(backend, design.program(), max(left.size, right.size))
     if not has_kernel(design):
         fmt = design.float_format
         assert fmt is not None
@@ -50,7 +54,7 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
             fmt,
             left,
             right,
-            lambda a, b: integers.multiply(design.program(), a, b),
+            lambda a, b: integers.multiply(design.program(), a, b, backend=backend),
             rounding=design.rounding,
             normalization=design.normalization,
             subnormals=str(design.subnormals),
@@ -59,6 +63,9 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
     shape = left.shape
     left, right = np.ascontiguousarray(left).reshape(-1), np.ascontiguousarray(right).reshape(-1)
     out = np.empty(left.size, dtype=np.float32)
+    if backend not in ("auto", "compiled"):
+        _multiply_by_planes(design, backend, left, right, out)
+        return out.reshape(shape)
     settings, gates = _kernel_parts(design)
     kernel = multiply_kernel(settings)
     scratch = _scratch(0)
@@ -75,6 +82,23 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike) -> Array:
         run(*tail)
         out[-rest:] = tail[2, :rest]
     return out.reshape(shape)
+
+
+def _multiply_by_planes(design: Design, backend: str, x: Array, w: Array, out: Array) -> None:
+    """The same products, of float32 [n] arrays, by a backend without a float kernel."""
+    from circuits.engine import float_products
+
+    run = integers.product_words(design.program(), backend)
+    for start in range(0, out.size, _PRODUCTS_A_TASK):
+        part = slice(start, start + _PRODUCTS_A_TASK)
+        operands = [values[part].view(np.uint32) for values in (x, w)]
+        count = operands[0].size
+        words = np.zeros((4, -(-count // BLOCK) * BLOCK), dtype=np.uint32)
+        for values, mantissas in zip(operands, words[:2, :count], strict=True):
+            float_products.mantissas(values, mantissas)
+        run(words[0:1], words[1:2], words[2:4])
+        nearest, released = design.rounding == "nearest_even", design.normalization == "released"
+        float_products.assemble(operands[0], operands[1], words[2:4], nearest, released, out[part].view(np.uint32))
 
 
 def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
@@ -158,23 +182,35 @@ def gathered_matmul(
         )
 
     # At least four tasks a thread where the rows allow it, so that no thread waits long for the last.
-    threads = threads or default_threads()
+    threads = _useful_threads(threads, rows * w.size)
     blocks = -(-rows // BLOCK)
     rows_a_task = min(max(1, blocks // (4 * threads)), _BLOCKS_A_TASK) * BLOCK
     tasks = [(m, n) for m in range(0, rows, rows_a_task) for n in range(0, columns, _COLUMNS_A_CALL)]
     run_tasks(task, tasks, threads)
 
 
-def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int | None) -> None:
-    """Calls task(*arguments) for all, on `threads` threads (default: all cores)."""
-    count = min(threads or default_threads(), len(tasks))
-    if count <= 1:
+def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int) -> None:
+    """Calls task(*arguments) for all, on `threads` threads that stay for the next call."""
+    if min(threads, len(tasks)) <= 1:
         for arguments in tasks:
             task(*arguments)
         return
-    with ThreadPoolExecutor(count) as pool:
-        for future in [pool.submit(task, *arguments) for arguments in tasks]:
-            future.result()
+    for future in [_pool(threads).submit(task, *arguments) for arguments in tasks]:
+        future.result()
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="circuits")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has the pool, but not its threads
+
+
+def _useful_threads(threads: int | None, products: int) -> int:
+    """`threads` (default: all cores), but no more than the work repays waking."""
+    return max(1, min(threads or default_threads(), products // _PRODUCTS_A_THREAD))
 
 
 def default_threads() -> int:
@@ -192,8 +228,23 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 def _scratch(columns: int) -> NDArray[np.uint8]:
-    scratch: NDArray[np.uint8] = aligned_empty((scratch_bytes(columns),), np.uint8)
+    """Scratch of a kernel, 64-aligned; held by the thread, because fresh memory costs more than the work on it."""
+    size = scratch_bytes(columns)
+    if len(getattr(_memory, "scratch", ())) < size:
+        _memory.scratch = aligned_empty((size,), np.uint8)
+    scratch: NDArray[np.uint8] = _memory.scratch
     return scratch
+
+
+def _products(count: int) -> Array:
+    """Room for `count` products, held by the thread."""
+    if len(getattr(_memory, "products", ())) < count:
+        _memory.products = np.empty(count, dtype=np.float32)
+    products: Array = _memory.products
+    return products
+
+
+_memory = threading.local()
 
 
 @lru_cache(maxsize=64)
@@ -235,24 +286,48 @@ def _narrow_matmul(
     out_step: int,
     threads: int | None,
 ) -> None:
-    """The same product for few rows: lanes run over (n, k) too, and the sums follow."""
+    """The same product for few rows: lanes run over (n, k), and the sums follow (see `float_kernel.narrow_ir`)."""
     columns, depth = w.shape
+    flat = out.reshape(-1)
     if not depth:
-        out.reshape(-1)[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = 0
+        flat[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = 0
         return
-    add = sums_kernel()
-    _kernel_parts(design)  # compiled before the threads start
-    columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, columns))
+    settings, gates = _kernel_parts(design)
+    kernel = narrow_kernel(settings)
+    threads = _useful_threads(threads, len(x_at) * w.size)
+    columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
     rows_a_task = max(1, _PRODUCTS_A_TASK // (depth * columns_a_task))
 
     def task(row: int, column: int) -> None:
-        activations = x.reshape(-1)[x_at[row : row + rows_a_task, None] + x_step]
-        products = multiply(design, activations[:, None, :], w[column : column + columns_a_task])
-        sums = np.empty((products.shape[0], products.shape[1]), dtype=np.float32)
-        add(products.ctypes.data, sums.ctypes.data, sums.size, depth)
-        at = out_at[row : row + rows_a_task, None] + np.arange(column, column + len(sums[0])) * out_step
-        out.reshape(-1)[at] = sums
+        once = x.reshape(-1)[x_at[row : row + rows_a_task, None] + x_step]
+        weights = w[column : column + columns_a_task]
+        rows, lanes = len(once), weights.size
+        activations = np.empty((rows, depth + BLOCK), dtype=np.float32)
+        for start in range(0, depth + BLOCK, depth):
+            activations[:, start : start + depth] = once[:, : depth + BLOCK - start]
+        tail = weights
+        if rest := lanes % BLOCK:
+            tail = np.zeros(BLOCK, dtype=np.float32)
+            tail[:rest] = weights.reshape(-1)[lanes - rest :]
+        sums = np.empty((rows, len(weights)), dtype=np.float32)
+        scratch, products = _scratch(0), _products(rows * -(-lanes // BLOCK) * BLOCK)
+        kernel(
+            gates.gates_address,
+            activations.ctypes.data,
+            depth + BLOCK,
+            weights.ctypes.data,
+            tail.ctypes.data,
+            depth,
+            len(weights),
+            rows,
+            products.ctypes.data,
+            sums.ctypes.data,
+            scratch.ctypes.data,
+        )
+        places = out_at[row : row + rows_a_task, None] + columns_at[column : column + columns_a_task]
+        flat[places] = sums
 
+    columns_at = np.arange(columns) * out_step
     tasks = [(m, n) for m in range(0, len(x_at), rows_a_task) for n in range(0, columns, columns_a_task)]
     run_tasks(task, tasks, threads)
 

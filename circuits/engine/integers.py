@@ -1,28 +1,52 @@
-"""Integer products of a two-operand program, through the compiled gates and the integer kernel."""
+"""Integer products of a two-operand program, by any backend.
+
+Operands and products travel as limbs, arrays of uint32, the least significant first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from circuits.engine import BACKENDS, simulate
 from circuits.engine.compiled import BLOCK, compile_program
 from circuits.engine.integer_kernel import LIMB, integer_kernel, limbs, scratch_bytes
-from circuits.errors import DesignError
+from circuits.errors import DesignError, unknown_name
 from circuits.program import Program
 
 _BLOCKS_AT_ONCE = 128  # operands and products of 65,536 lanes stay in the second-level cache
+_LONG_PROGRAM = 4000  # operations that take about a second to compile
+_LONG_RUN = 10**10  # operations times lanes that take about as long interpreted
+
+Words = NDArray[np.uint32]
 
 
-def multiply(program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = False) -> NDArray[Any]:
+def choose_backend(backend: str, program: Program, lanes: int, *, otherwise: str = "compiled") -> str:
+    """`backend`, or for "auto": "interpreted" where compiling a long program would cost more than running it.
+
+    `otherwise`: what "auto" means for programs that compile fast. Raises UnknownNameError.
+    """
+    if backend not in ("auto", *BACKENDS):
+        raise unknown_name("backend", str(backend), ("auto", *BACKENDS))
+    if backend != "auto":
+        return backend
+    if len(program) * lanes > _LONG_RUN:
+        return "compiled"
+    return "interpreted" if len(program) > _LONG_PROGRAM else otherwise
+
+
+def multiply(
+    program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = False, backend: str = "auto"
+) -> NDArray[Any]:
     """The `product` bus of `program` (broadcast); `signed`: two's complement. See Design.multiply_integers."""
     (x_name, x_width), (y_name, y_width) = program.inputs.items()
     bits = len(program.results)
     left, right = np.broadcast_arrays(_checked(x, x_name, x_width, signed), _checked(y, y_name, y_width, signed))
-    gates = compile_program(program)
-    kernel = integer_kernel((x_width, y_width), bits)
-    scratch = np.empty(scratch_bytes((x_width, y_width), bits), dtype=np.uint8)
+    run = product_words(program, choose_backend(backend, program, left.size))
     product = np.empty(left.shape, dtype=np.uint64 if bits <= 2 * LIMB else object)
     flat = product.reshape(-1)
     lanes = max(1, min(_BLOCKS_AT_ONCE, -(-left.size // BLOCK))) * BLOCK
@@ -31,8 +55,7 @@ def multiply(program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = Fal
         count = min(lanes, left.size - start)
         _split(left, start, count, x_words)
         _split(right, start, count, y_words)
-        addresses = (array.ctypes.data for array in (x_words, y_words, words))
-        kernel(gates.gates_address, *addresses, -(-count // BLOCK), lanes, scratch.ctypes.data)
+        run(x_words, y_words, words)
         part = words[:, :count].astype(product.dtype)
         flat[start : start + count] = sum(limb << LIMB * k for k, limb in enumerate(part))
     if not signed:
@@ -43,28 +66,36 @@ def multiply(program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = Fal
     return np.asarray(product - ((product >> (bits - 1)) << bits))
 
 
-def narrow_products(
-    program: Program, x: NDArray[np.uint32], y: NDArray[np.uint32], *, out: NDArray[np.uint32]
-) -> NDArray[np.uint32]:
-    """uint32 [n] products of operands uint32 [n] in range, of a program with up to 32 product bits.
+def product_words(program: Program, backend: str) -> Callable[[Words, Words, Words], None]:
+    """run(x, y, out): limbs of operands and products, C-contiguous [limbs, lanes], lanes a multiple of 512.
 
-    They are in `out` where n is a multiple of 512. All arrays are C-contiguous.
+    Operand bits from the width up are ignored. It may run in several threads at once.
     """
     (_, x_width), (_, y_width) = program.inputs.items()
-    bits = len(program.results)
-    count, lanes = x.size, -(-x.size // BLOCK) * BLOCK
-    if lanes != count:
-        x, y = (np.concatenate([values, np.zeros(lanes - count, np.uint32)]) for values in (x, y))
-    product = out if lanes == count else np.empty(lanes, dtype=np.uint32)
-    scratch = np.empty(scratch_bytes((x_width, y_width), bits), dtype=np.uint8)
-    addresses = (array.ctypes.data for array in (x, y, product))
-    integer_kernel((x_width, y_width), bits)(
-        compile_program(program).gates_address, *addresses, lanes // BLOCK, lanes, scratch.ctypes.data
-    )
-    return product[:count]
+    if backend != "compiled":
+        return partial(_by_planes, program, backend)
+    widths, bits = (x_width, y_width), len(program.results)
+    gates, kernel, size = compile_program(program), integer_kernel(widths, bits), scratch_bytes(widths, bits)
+
+    def run(x: Words, y: Words, out: Words) -> None:
+        scratch = np.empty(size, dtype=np.uint8)
+        addresses = (array.ctypes.data for array in (x, y, out))
+        kernel(gates.gates_address, *addresses, x.shape[1] // BLOCK, x.shape[1], scratch.ctypes.data)
+
+    return run
 
 
-def _split(values: NDArray[np.uint64], start: int, count: int, words: NDArray[np.uint32]) -> None:
+def _by_planes(program: Program, backend: str, x: Words, y: Words, out: Words) -> None:
+    from circuits.engine.words import planes_to_words, words_to_planes
+
+    widths = list(program.inputs.values())
+    planes = np.empty((sum(widths), x.shape[1] // LIMB), dtype=np.uint32)
+    words_to_planes(x, widths[0], planes[: widths[0]])
+    words_to_planes(y, widths[1], planes[widths[0] :])
+    planes_to_words(simulate(program, planes.view(np.uint64), backend).view(np.uint32), out)
+
+
+def _split(values: NDArray[np.uint64], start: int, count: int, words: Words) -> None:
     """Limbs of `count` values into `words`."""
     part = (
         values.reshape(-1)[start : start + count] if values.flags.c_contiguous else values.flat[start : start + count]
@@ -73,9 +104,8 @@ def _split(values: NDArray[np.uint64], start: int, count: int, words: NDArray[np
         limb[:count] = part >> np.uint64(LIMB * number)
 
 
-def _checked(values: ArrayLike, name: str, width: int, signed: bool) -> NDArray[np.uint64]:
-    """`values` as uint64, two's complement of `width` bits if signed."""
-    array = np.asarray(values)
+def check(array: NDArray[Any], name: str, width: int, signed: bool) -> None:
+    """Raises DesignError unless `array` holds integers of `width` bits."""
     if array.dtype.kind not in "uib" and not (
         array.dtype == object and all(isinstance(v, (int, np.integer)) for v in array.ravel())
     ):
@@ -85,6 +115,12 @@ def _checked(values: ArrayLike, name: str, width: int, signed: bool) -> NDArray[
         bad = int(array.min()) if int(array.min()) < least else int(array.max())
         limits = f"-2^{width - 1} <= {name} < 2^{width - 1}" if signed else f"0 <= {name} < 2^{width}"
         raise DesignError(f"{limits} must hold, but got {bad}; mask the operand.")
+
+
+def _checked(values: ArrayLike, name: str, width: int, signed: bool) -> NDArray[np.uint64]:
+    """`values` as uint64, two's complement of `width` bits if signed."""
+    array = np.asarray(values)
+    check(array, name, width, signed)
     if signed:
         array = array.astype(np.int64)
     return array.astype(np.uint64) & np.uint64((1 << width) - 1)

@@ -36,22 +36,41 @@ class Function:
     @contextmanager
     def loop(self, stop: int | str, start: int | str = 0, step: int = 1) -> Iterator[str]:
         """`for i in range(start, stop, step)` over i64; yields the name of i."""
+        with self.fold(stop, "i64", [], start, step) as (index, _):
+            yield index
+
+    @contextmanager
+    def fold(
+        self, stop: int | str, kind: str, values: list[str], start: int | str = 0, step: int = 1
+    ) -> Iterator[tuple[str, list[str]]]:
+        """A loop that carries values of type `kind`, first `values`; yields (i, their present names).
+
+        The body replaces entries of the yielded list by their next values; after the loop it holds the last ones.
+        """
         self._count += 1
         number = self._count
         index, head, body, after = f"%i{number}", f"head{number}", f"body{number}", f"after{number}"
+        carried = [f"%c{number}.{k}" for k in range(len(values))]
         self.do(f"br label %{head}")
         self._lines.append(f"{head}:")
-        phi = len(self._lines)
-        self._lines.append("")
+        phis = len(self._lines)
+        self._lines += [""] * (1 + len(values))
         entered_from = self._label
         more = self.op(f"icmp slt i64 {index}, {stop}")
         self.do(f"br i1 {more}, label %{body}, label %{after}")
         self._begin(body)
-        yield index
+        present = list(carried)
+        yield index, present
         following = self.op(f"add i64 {index}, {step}")
-        self._lines[phi] = f"  {index} = phi i64 [{start}, %{entered_from}], [{following}, %{self._label}]"
+        rows = [
+            ("i64", index, str(start), following),
+            *((kind, *row) for row in zip(carried, values, present, strict=True)),
+        ]
+        for k, (of, name, first, then) in enumerate(rows):
+            self._lines[phis + k] = f"  {name} = phi {of} [{first}, %{entered_from}], [{then}, %{self._label}]"
         self.do(f"br label %{head}")
         self._begin(after)
+        present[:] = carried
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:

@@ -114,10 +114,12 @@ def describe(source: Design | Netlist, names: Names) -> list[str]:
     lines += [f"Bit 0 of every bus is the least significant: {', '.join(buses)}."]
     if "x" in netlist.inputs and "y" in netlist.inputs:
         lines += ["x is the first operand (activation), y the second (weight)."]
-    if any(instance.place for instance in netlist.instances):
+    spots = [(instance.component.name, instance.place) for instance in netlist.instances if instance.place is not None]
+    if spots:
+        shared = len(set(spots)) < len(spots)
         lines += [
             "Row i stands for bit i of the first operand and i + j for the product column: pp_i_j (partial product), "
-            "sum_i_j, carry_i_j, CELL_ri_cj."
+            "sum_i_j, carry_i_j, CELL_ri_cj." + (" Further ones at the same place end in _2, _3, ..." if shared else "")
         ]
     counts = ", ".join(f"{count} {name}" for name, count in netlist.count().items())
     lines += [f"As drawn: {counts or 'no instances'}."]
