@@ -19,7 +19,10 @@ _PRODUCTS_A_DESIGN = 100_000
 
 
 def rows(*, quick: bool) -> list[Row]:
-    """Carry-save arrays with random cells, or exact ones; `quick` measures them at the fraction of their size that the rows state."""
+    """Of carry-save arrays, exact ones and ones of random cells.
+
+    `quick` measures them at the fraction of their size that the rows state.
+    """
     width, samples, designs = (14, 10**7, 100) if quick else (16, 10**8, 1000)
     cells = np.random.default_rng(4).choice(["exact", "ama1", "ama2", "ama3", "ama4"], 2 * width).tolist()
     integers: dict[str, Any] = {"topology": "carry_save_array", "format": None}
