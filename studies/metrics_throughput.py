@@ -19,21 +19,24 @@ _PRODUCTS_A_DESIGN = 100_000
 
 
 def rows(*, quick: bool) -> list[Row]:
-    """Three figures; `quick` measures them at the fraction of their size that the rows state."""
+    """Of carry-save arrays, exact ones and ones of random cells.
+
+    `quick` measures them at the fraction of their size that the rows state.
+    """
     width, samples, designs = (14, 10**7, 100) if quick else (16, 10**8, 1000)
     cells = np.random.default_rng(4).choice(["exact", "ama1", "ama2", "ama3", "ama4"], 2 * width).tolist()
     integers: dict[str, Any] = {"topology": "carry_save_array", "format": None}
-    subject = f"all error metrics, {default_threads()} cores"
+    subject = f"error metrics, {default_threads()} cores"
     made = []
     for quantity, entry, options in (
         (
-            f"{width} x {width} carry-save array, a random cell a column, all pairs",
+            f"{width} x {width}, a cell a column, all pairs",
             Design(**integers, width=width, placement={"columns": cells}),
             {"method": "exhaustive"},
         ),
-        ("24 x 24 exact carry-save array, sampled integers", Design(**integers, width=24), {"samples": samples}),
+        ("24 x 24 exact, sampled integers", Design(**integers, width=24), {"samples": samples}),
         (
-            "24 x 24 exact carry-save array, sampled float32",
+            "24 x 24 exact, sampled float32",
             Design(topology="carry_save_array", rounding="nearest_even"),
             {"samples": samples},
         ),
@@ -54,8 +57,8 @@ def _many_designs(subject: str, count: int) -> Row:
         started = time.perf_counter()
         processor = sum(pool.starmap(_score_designs, zip(seeds, shares, strict=True), chunksize=1))
         wall = time.perf_counter() - started
-    remark = f"{_PRODUCTS_A_DESIGN:.3g} products each, {processor:.3g} s of CPU"
-    return Row(subject, f"{count} 24 x 24 arrays, a random cell a place, interpreted", wall, unit="s", remark=remark)
+    remark = f"24 x 24, a cell a place, {_PRODUCTS_A_DESIGN:.3g} products each, {processor:.3g} s of CPU"
+    return Row(subject, f"{count} designs, interpreted", wall, unit="s", remark=remark)
 
 
 def _score_designs(seed: np.random.SeedSequence, count: int) -> float:
