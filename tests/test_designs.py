@@ -142,6 +142,10 @@ def test_cost_digest_tells_cells_that_behave_alike() -> None:
     assert one.cost_digest != other.cost_digest
     slow = replace(MINE, delay_ps=3.0)
     assert Design(placement=MINE).cost_digest != Design(placement=slow).cost_digest
+    # A cell of one's own like a library cell is estimated, the library cell characterised.
+    twin = AdderCell("wires", "00110011", "00001111", transistors=8)
+    assert Design(placement=twin).cost_digest != design("axfpm").cost_digest
+    assert Design(placement=replace(twin, name="other")).cost_digest == Design(placement=twin).cost_digest
 
 
 # Golden: stores are keyed by these. A change invalidates every stored score and belongs in the changelog.

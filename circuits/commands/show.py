@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.bilinear import BilinearForm, design_form
@@ -60,6 +61,12 @@ def register(commands: Commands) -> None:
         default="none",
         help="activity model: zero delay, or every arc its delay, glitches included (slower)",
     )
+    parser.add_argument(
+        "--cost-operands",
+        type=Path,
+        metavar="FILE",
+        help="a .npz file with arrays x and w: energy over these consecutive operand pairs, a trace (default: random)",
+    )
     parser.add_argument("--whole", action="store_true", help="cost of the whole float multiplier, exponents included")
     add_format(parser)
     parser.set_defaults(run=run)
@@ -69,6 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the designs."""
     cells = user_cells(arguments)
     designs = [find_design(text, cells) for text in arguments.designs]
+    from circuits.commands.metrics import read_operands  # it imports this module
+
+    trace = None if arguments.cost_operands is None else read_operands(arguments.cost_operands)
     found = []
     for entry in designs:
         errors = error_metrics(
@@ -84,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             glitches=arguments.glitches,
             whole=arguments.whole,
+            operands=trace,
         )
         found.append((entry, design_form(entry), errors, cost))
     if arguments.format == "json":
