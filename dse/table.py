@@ -16,6 +16,7 @@ from rich.table import Table
 from circuits.cost import ACTIVITIES
 from circuits.designs import NAMED, Design
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
+from circuits.technology.cells45 import library_component
 from circuits.technology.circuit import split
 from dse.scorers import COLUMNS, TECHNOLOGY, Column, Scores
 
@@ -64,6 +65,8 @@ class Row:
     @property
     def estimated(self) -> tuple[str, ...]:
         """Names of the cells and gates of which some cost is an estimate."""
+        if self.design.imported is None and all(map(library_component, set(self.design.placement.all_cells()))):
+            return ()  # without drawing the circuit
         parts = {instance.component for instance in self.design.netlist().instances}
         return tuple(
             sorted({part.name for part in parts if any(TECHNOLOGY.cost_of(piece).estimated for piece in split(part))})
