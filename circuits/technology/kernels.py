@@ -239,6 +239,7 @@ def simulate(
                     peak = 1.0
                     swing = 0.0
                     if earlier >= 0:
+                        # Complete when the input has stood until the output's ramp ends: delay + ramp / 2 after it.
                         swing = max(ev_slew[earlier], delay + 0.5 * ramp)
                         peak = min(1.0, max(0.0, (at - ev_time[earlier]) / swing))
                     if peak < 1.0:
