@@ -79,6 +79,19 @@ def masked(values: Tensor, mask: int) -> Tensor:
     return kept if mask & _HIDDEN else kept.sub_((bits & _SIGN_AND_EXPONENT).view(torch.float32))
 
 
+def _masked_all(values: Tensor, factors: tuple[MaskedFactor, ...]) -> list[Tensor]:
+    """`masked` with every factor's x_mask; of two complementary masks the one without the hidden one by subtraction.
+
+    That is exact, since the two share no bit, and saves two of four passes over the memory.
+    """
+    if len(factors) == 2 and factors[0].x_mask ^ factors[1].x_mask == _ALL:
+        values = values.detach()
+        leading = masked(values, max(factor.x_mask for factor in factors))
+        rest = values - leading
+        return [leading, rest] if factors[0].x_mask & _HIDDEN else [rest, leading]
+    return [masked(values, factor.x_mask) for factor in factors]
+
+
 @dataclass(frozen=True)
 class LoweredProducts(Products):
     """Sums over the factors of torch's products of masked operands; without the rounding of single products.
@@ -108,8 +121,8 @@ class LoweredProducts(Products):
             images = max(1, _BYTES_A_RUN * torch.get_num_threads() // (4 * max(1, prod(shape))))
             for part, total in zip(torch.split(x, images), torch.split(out, images), strict=True):
                 first, second, *rest = (
-                    _EXACT.product(masked(part, factor.x_mask), factor_weight, addend, geometry)
-                    for factor, factor_weight, addend in zip(factors, weights, addends, strict=True)
+                    _EXACT.product(operand, factor_weight, addend, geometry)
+                    for operand, factor_weight, addend in zip(_masked_all(part, factors), weights, addends, strict=True)
                 )
                 torch.add(first, second, out=total)
                 for term in rest:

@@ -171,6 +171,7 @@ def _lowered(rounds: int) -> list[Row]:
         "LeNet-5 conv2, batch 128": (torch.nn.Conv2d(6, 16, 5), (128, 6, 12, 12)),
         "3 -> 64, 3x3, 32x32, batch 32": (torch.nn.Conv2d(3, 64, 3), (32, 3, 32, 32)),
         "64 -> 64, 3x3, 16x16, batch 32": (torch.nn.Conv2d(64, 64, 3), (32, 64, 18, 18)),
+        "64, 3x3 depthwise, 32x32, batch 32": (torch.nn.Conv2d(64, 64, 3, groups=64), (32, 64, 34, 34)),
     }
     rows = []
     for subject, (layer, shape) in layers.items():
