@@ -239,7 +239,7 @@ def _scratch(columns: int) -> NDArray[np.uint8]:
 def _products(count: int) -> Array:
     """Room for `count` products, held by the thread."""
     if len(getattr(_memory, "products", ())) < count:
-        _memory.products = np.empty(count, dtype=np.float32)
+        _memory.products = aligned_empty((count,), np.float32)
     products: Array = _memory.products
     return products
 
@@ -302,7 +302,7 @@ def _narrow_matmul(
         once = x.reshape(-1)[x_at[row : row + rows_a_task, None] + x_step]
         weights = w[column : column + columns_a_task]
         rows, lanes = len(once), weights.size
-        activations = np.empty((rows, depth + BLOCK), dtype=np.float32)
+        activations = aligned_empty((rows, depth + BLOCK), np.float32)
         for start in range(0, depth + BLOCK, depth):
             activations[:, start : start + depth] = once[:, : depth + BLOCK - start]
         tail = weights
