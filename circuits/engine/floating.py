@@ -324,10 +324,13 @@ def _narrow_matmul(
             sums.ctypes.data,
             scratch.ctypes.data,
         )
-        places = out_at[row : row + rows_a_task, None] + columns_at[column : column + columns_a_task]
-        flat[places] = sums
+        if rows == 1 and out_step == 1:
+            start = int(out_at[row]) + column
+            flat[start : start + len(weights)] = sums[0]
+        else:
+            places = np.arange(column, column + len(weights)) * out_step
+            flat[out_at[row : row + rows_a_task, None] + places] = sums
 
-    columns_at = np.arange(columns) * out_step
     tasks = [(m, n) for m in range(0, len(x_at), rows_a_task) for n in range(0, columns, columns_a_task)]
     run_tasks(task, tasks, threads)
 
