@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from circuits.cli import Parser, guarded
-from cnn_eval.data import DATASETS, EMBEDDED_FOLDER, UInt8, dataset, default_folder, read_full
+from cnn_eval.data import DATASETS, EMBEDDED_FOLDER, dataset, default_folder
+from cnn_eval.dataset import UInt8, read_full
 from cnn_eval.files import require_writable, sha256, write_atomically, write_record
 
 RULE = "the first {count} images of each class in file order, kept in file order"
@@ -41,7 +42,7 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
     packed: dict[str, bytes] = {}
     for split, content_of_files in contents.items():
         images, labels = entry.decode(content_of_files)
-        chosen = select(labels, entry.embedded[split], entry.classes)
+        chosen = select(labels, entry.embedded[split], len(entry.classes))
         splits[split] = []
         for ending, content in entry.encode(images[chosen], labels[chosen]).items():
             file_name = f"{name}-{split}-{ending}.gz"

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from circuits.errors import unknown_name
 from cnn_eval.files import DataError, field, read_record, read_tensors
+from cnn_eval.networks.alexnet import AlexNet, fold
+from cnn_eval.networks.lenet5 import LeNet5
+from cnn_eval.networks.table11 import Table11
 
 __all__ = [
     "MODELS",
+    "AlexNet",
     "LeNet5",
     "ModelEntry",
+    "Table11",
     "build",
     "load_model",
     "logits",
@@ -34,42 +39,42 @@ BATCH_SIZE = 500
 """Images a forward pass where the caller does not say."""
 
 
-class LeNet5(nn.Module):
-    """LeNet-5 with 6 and 16 channels, 5x5 kernels without padding, ReLU, max-pooling and three fully connected layers.
-
-    float32 images [N, 1, 28, 28] -> conv1 24x24 -> pool 12x12 -> conv2 8x8 -> pool 4x4 -> fc1 120 -> fc2 84 -> fc3:
-    float32 logits [N, 10]. After LeCun et al., Proc. IEEE 86(11), 1998, without that paper's padding to 32x32,
-    trainable pooling and RBF outputs. DA gives no sizes; it counts two fully connected layers and a dropout layer.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 6, 5)
-        self.conv2 = nn.Conv2d(6, 16, 5)
-        self.fc1 = nn.Linear(256, 120)
-        self.fc2 = nn.Linear(120, 84)
-        self.fc3 = nn.Linear(84, 10)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits [N, 10]."""
-        x = functional.max_pool2d(functional.relu(self.conv1(images)), 2)
-        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
-        x = functional.relu(self.fc1(x.flatten(1)))
-        x = functional.relu(self.fc2(x))
-        return self.fc3(x)  # type: ignore[no-any-return]  # torch types a module call as Any
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """A network by name: how to build it, the data set it is for, its weights file in `cnn_eval/weights`."""
+    """A network by name: how to build it, the data set it is for, its weights file in `cnn_eval/weights`.
+
+    Where it is trained in another form, `trained` builds that form and `finish` turns it, trained, into `factory`'s.
+    """
 
     factory: Callable[[], nn.Module]
     dataset: str
     weights: str
+    trained: Callable[[], nn.Module] | None = None
+    finish: Callable[[Any], nn.Module] = lambda model: model
+
+
+def _table11(name: str, weight_bits: int | None, activation_bits: int | None) -> ModelEntry:
+    return ModelEntry(
+        factory=partial(Table11, weight_bits=weight_bits, activation_bits=activation_bits),
+        dataset="cifar10",
+        weights=f"{name}.safetensors",
+    )
 
 
 MODELS: Mapping[str, ModelEntry] = MappingProxyType(
-    {"lenet5": ModelEntry(factory=LeNet5, dataset="mnist", weights="lenet5.safetensors")}
+    {
+        "lenet5": ModelEntry(factory=LeNet5, dataset="mnist", weights="lenet5.safetensors"),
+        "alexnet": ModelEntry(
+            factory=AlexNet,
+            dataset="cifar10",
+            weights="alexnet.safetensors",
+            trained=partial(AlexNet, batch_norm=True),
+            finish=fold,
+        ),
+        "dorefa_full": _table11("dorefa_full", 4, 4),
+        "dorefa_weight": _table11("dorefa_weight", 4, None),
+        "dorefa_float": _table11("dorefa_float", None, None),
+    }
 )
 
 
@@ -80,12 +85,15 @@ def model_entry(name: str) -> ModelEntry:
     return MODELS[name]
 
 
-def build(name: str, *, seed: int) -> nn.Module:
-    """An untrained network in training mode, initialised from `seed`; torch's global generator is left alone."""
+def build(name: str, *, seed: int, trained: bool = False) -> nn.Module:
+    """An untrained network in training mode, initialised from `seed`; torch's global generator is left alone.
+
+    `trained`: in the form in which it is trained (see `ModelEntry`).
+    """
     entry = model_entry(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return entry.factory()
+        return (entry.trained if trained and entry.trained else entry.factory)()
 
 
 def load_model(name: str, weights: Path | str | None = None) -> nn.Module:

@@ -7,15 +7,17 @@ for bit, on the same machine with the same number of threads.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from rich.console import Console
@@ -29,7 +31,7 @@ from circuits.cli import Parser, guarded, integer
 from circuits.errors import unknown_name
 from cnn_eval.data import Images, Source, load
 from cnn_eval.files import DataError, require_writable, sha256, write_atomically, write_record
-from cnn_eval.models import MAX_SEED, MODELS, build, model_entry, predict
+from cnn_eval.models import MAX_SEED, build, model_entry, predict
 
 __all__ = ["Epoch", "Settings", "augment", "train", "train_to_file"]
 
@@ -41,9 +43,13 @@ RANGES = (
     ("rotation", 0, 180),
     ("shift", 0, 1e3),
     ("scale", 0, 0.9),
+    ("crop", 0, 1e3),
     ("seed", 0, MAX_SEED),
     ("threads", 1, 1024),
 )
+
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,10 @@ class Settings:
     """All that decides the weights, beside machine and library versions.
 
     `rotation` in degrees, `shift` in pixels and `scale` as a fraction are the largest random changes of a training
-    image, each drawn uniformly and per image; 0 leaves it out. The learning rate falls from `learning_rate` to 0 along
-    half a cosine.
+    image, each drawn uniformly and per image; 0 leaves it out. `crop` shifts by whole pixels, up to that many either
+    way, black outside; `mirror` swaps left and right of every second image at random. The learning rate falls from
+    `learning_rate` to 0 along half a cosine. `precision` "bfloat16": torch's mixed precision, for speed; weights and
+    measured accuracy stay float32.
     """
 
     model: str = "lenet5"
@@ -62,6 +70,9 @@ class Settings:
     rotation: float = 10.0
     shift: float = 2.0
     scale: float = 0.1
+    crop: int = 0
+    mirror: bool = False
+    precision: Precision = "float32"
     seed: int = 0
     data: Source = "full"
     threads: int = 2
@@ -70,11 +81,37 @@ class Settings:
         model_entry(self.model)
         if self.data not in get_args(Source):
             raise unknown_name("source", self.data, get_args(Source))
+        if self.precision not in get_args(Precision):
+            raise unknown_name("precision", self.precision, get_args(Precision))
         for name, low, high in RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(
                     f"{name} must lie from {low:g} to {high:g}, but got {getattr(self, name)}; correct it."
                 )
+
+
+_PHOTOGRAPHS = Settings(
+    model="alexnet",
+    epochs=20,
+    rotation=0,
+    shift=0,
+    scale=0,
+    crop=4,
+    mirror=True,
+    precision="bfloat16",
+    threads=1,
+)
+RECIPES: Mapping[str, Settings] = MappingProxyType(
+    {
+        "lenet5": Settings(),
+        "alexnet": _PHOTOGRAPHS,
+        **{
+            name: replace(_PHOTOGRAPHS, model=name, epochs=15)
+            for name in ("dorefa_full", "dorefa_weight", "dorefa_float")
+        },
+    }
+)
+"""The settings with which the committed weights were made, by model."""
 
 
 class Epoch(NamedTuple):
@@ -101,37 +138,51 @@ def train(
     DataError when the checkpoint is damaged, ValueError when it belongs to other settings. `on_batch` gets the number
     of images done.
     """
-    model = build(settings.model, seed=settings.seed)
+    mixed = settings.precision == "bfloat16"
+    model = build(settings.model, seed=settings.seed, trained=True)
+    if mixed:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stub
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     first = _restore(checkpoint, settings, model, optimizer) if checkpoint is not None and checkpoint.exists() else 0
     batches = math.ceil(len(images) / settings.batch_size)
     with _threads(settings.threads):
         model.train()
         for epoch in range(first, settings.epochs):
-            generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+            seed = settings.seed * 1_000_003 + epoch
+            generator = torch.Generator().manual_seed(seed)
             order = torch.randperm(len(images), generator=generator)
             total = 0.0
-            for step, chosen in enumerate(torch.split(order, settings.batch_size)):
-                done = (epoch * batches + step) / (settings.epochs * batches)
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-                batch = augment(images.images[chosen], settings, generator)
-                loss = functional.cross_entropy(model(batch), images.labels[chosen])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                total += float(loss.detach()) * len(chosen)
-                if on_batch is not None:
-                    on_batch(epoch * len(images) + min((step + 1) * settings.batch_size, len(images)))
+            # dropout draws from the global generator
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                for step, chosen in enumerate(torch.split(order, settings.batch_size)):
+                    done = (epoch * batches + step) / (settings.epochs * batches)
+                    for group in optimizer.param_groups:
+                        group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+                    batch = augment(images.images[chosen], settings, generator)
+                    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                        outputs = model(batch.to(memory_format=torch.channels_last) if mixed else batch)
+                    loss = functional.cross_entropy(outputs.float(), images.labels[chosen])
+                    optimizer.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
+                    total += float(loss.detach()) * len(chosen)
+                    if on_batch is not None:
+                        on_batch(epoch * len(images) + min((step + 1) * settings.batch_size, len(images)))
             if checkpoint is not None:
                 write_atomically(checkpoint, _checkpoint(settings, model, optimizer, epoch + 1))
             if on_epoch is not None:
                 on_epoch(Epoch(epoch + 1, total / len(images)))
-    return model.eval()
+    return model_entry(settings.model).finish(model.eval())
 
 
 def augment(images: torch.Tensor, settings: Settings, generator: torch.Generator) -> torch.Tensor:
-    """Randomly rotated, shifted and scaled copies of images [N, C, H, W]; bilinear, black outside."""
+    """Randomly changed copies of images [N, C, H, W] (see `Settings`); bilinear where not by whole pixels."""
+    if settings.mirror:
+        swapped = torch.rand(len(images), generator=generator) < 0.5
+        images = torch.where(swapped[:, None, None, None], images.flip(3), images)
+    if settings.crop:
+        images = _crop(images, settings.crop, generator)
     if not (settings.rotation or settings.shift or settings.scale):
         return images
     random = torch.rand(4, len(images), generator=generator) * 2 - 1
@@ -143,6 +194,17 @@ def augment(images: torch.Tensor, settings: Settings, generator: torch.Generator
     matrix = torch.stack([torch.stack([cos, -sin, shift_x], 1), torch.stack([sin, cos, shift_y], 1)], 1)
     grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _crop(images: torch.Tensor, most: int, generator: torch.Generator) -> torch.Tensor:
+    """Each image shifted by its own number of whole pixels, up to `most` in each direction; black outside."""
+    count, channels, height, width = images.shape
+    padded = functional.pad(images, [most] * 4)
+    top, left = torch.randint(2 * most + 1, (2, count, 1), generator=generator)
+    rows = (top + torch.arange(height))[:, None, :, None]
+    columns = (left + torch.arange(width))[:, None, None, :]
+    which, channel = torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None]
+    return padded[which, channel, rows, columns]
 
 
 def train_to_file(
@@ -283,23 +345,27 @@ def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.
 
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
-    default = Settings()
     parser = Parser(
         prog="python -m cnn_eval.training",
         description="Trains a network and writes its weights and a record. A killed run resumes when started again.",
     )
-    parser.add_argument("model", help="network: " + ", ".join(MODELS))
-    parser.add_argument("--epochs", type=integer(1), default=default.epochs, help="passes over the training images")
-    parser.add_argument("--batch-size", type=integer(1), default=default.batch_size, help="images a step")
-    parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="Adam's, at the start")
-    parser.add_argument("--rotation", type=float, default=default.rotation, help="augmentation: largest angle, degrees")
-    parser.add_argument("--shift", type=float, default=default.shift, help="augmentation: largest shift, pixels")
-    parser.add_argument(
-        "--scale", type=float, default=default.scale, help="augmentation: largest change of size, fraction"
-    )
-    parser.add_argument("--seed", type=integer(0, MAX_SEED), default=default.seed, help="decides every random choice")
-    parser.add_argument("--threads", type=integer(1), default=default.threads, help="CPU threads")
-    parser.add_argument("--data", choices=get_args(Source), default=default.data, help="training images")
+    parser.add_argument("model", help="network: " + ", ".join(RECIPES))
+    # Where an option is left out, the model's recipe decides.
+    for name, kind, text in (
+        ("epochs", integer(1), "passes over the training images"),
+        ("batch-size", integer(1), "images a step"),
+        ("learning-rate", float, "Adam's, at the start"),
+        ("rotation", float, "augmentation: largest angle, degrees"),
+        ("shift", float, "augmentation: largest shift, pixels"),
+        ("scale", float, "augmentation: largest change of size, fraction"),
+        ("crop", integer(0), "augmentation: largest shift by whole pixels"),
+        ("seed", integer(0, MAX_SEED), "decides every random choice"),
+        ("threads", integer(1), "CPU threads"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: the model's recipe)")
+    parser.add_argument("--mirror", action=argparse.BooleanOptionalAction, help="augmentation: left and right swapped")
+    parser.add_argument("--precision", choices=get_args(Precision), help="of the forward and backward passes")
+    parser.add_argument("--data", choices=get_args(Source), help="training images")
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache folder)")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/training"), help="folder for weights, record, checkpoint"
@@ -309,7 +375,11 @@ def main(argv: list[str] | None = None) -> int:
     out, folder, fresh = arguments.pop("out"), arguments.pop("folder"), arguments.pop("fresh")
 
     def action() -> int:
-        record = train_to_file(Settings(**arguments), out, folder=folder, fresh=fresh)
+        name = arguments.pop("model")
+        if name not in RECIPES:
+            raise unknown_name("model", name, RECIPES)
+        given = {key: value for key, value in arguments.items() if value is not None}
+        record = train_to_file(replace(RECIPES[name], **given), out, folder=folder, fresh=fresh)
         print(f"{out / record['file']}  sha256 {record['sha256']}")
         for source, accuracy in record["accuracy"].items():
             counted = f"{accuracy['correct']}/{accuracy['images']}"

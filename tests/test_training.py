@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ import torch
 
 from cnn_eval import training
 from cnn_eval.data import DataError, Images, load
-from cnn_eval.models import load_model, predict
-from cnn_eval.training import Epoch, Settings, augment, train, train_to_file
+from cnn_eval.models import MODELS, load_model, predict, weights_record
+from cnn_eval.training import RECIPES, Epoch, Settings, augment, train, train_to_file
 
 TINY = Settings(epochs=3, batch_size=64, data="embedded", threads=1, seed=5)
 
@@ -108,7 +108,9 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert training.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert training.main(["lenet", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == ("error: the model must be a known name, but got 'lenet'; nearest: lenet5.\n")
+    assert capsys.readouterr().err == (
+        "error: the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet.\n"
+    )
     blocked = tmp_path / "lenet5.json"
     assert training.main([*arguments[:-1], str(blocked)]) == 2
     assert capsys.readouterr().err == (
@@ -129,12 +131,59 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ({"learning_rate": 0.0}, "learning_rate must lie from 1e-09 to 1, but got 0.0; correct it."),
         ({"shift": float("nan")}, "shift must lie from 0 to 1000, but got nan; correct it."),
         ({"data": "web"}, "the source must be a known name, but got 'web'; known: embedded, full."),
-        ({"model": "vgg"}, "the model must be a known name, but got 'vgg'; known: lenet5."),
+        ({"crop": -1}, "crop must lie from 0 to 1000, but got -1; correct it."),
+        ({"precision": "float23"}, "the precision must be a known name, but got 'float23'; nearest: float32."),
+        ({"model": "alexnett"}, "the model must be a known name, but got 'alexnett'; nearest: alexnet."),
     ],
 )
 def test_wrong_settings(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Settings(**fields)  # type: ignore[arg-type]
+
+
+def test_recipes_are_those_of_the_committed_weights() -> None:
+    for name in MODELS:
+        assert RECIPES[name].model == name
+        recorded = weights_record(name)["settings"]
+        assert asdict(RECIPES[name]) == {**asdict(Settings(model=name)), **recorded}
+
+
+@pytest.mark.parametrize("name", ["alexnet", "dorefa_full"])
+def test_photograph_recipes_resume_to_the_same_weights(name: str, tmp_path: Path) -> None:
+    """With dropout, batch normalisation, mixed precision and random crops; a few images suffice."""
+    full = load("cifar10", "train")
+    photographs = replace(full, images=full.images[:48], labels=full.labels[:48])
+    settings = replace(RECIPES[name], epochs=2, batch_size=16, data="embedded")
+    whole = train(settings, photographs).state_dict()
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def stop(epoch: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, photographs, checkpoint=checkpoint, on_epoch=stop)
+    torch.manual_seed(99)  # the global generator must not matter
+    resumed = train(settings, photographs, checkpoint=checkpoint).state_dict()
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    assert whole.keys() == MODELS[name].factory().state_dict().keys()
+
+
+def test_crops_and_mirrors_move_by_whole_pixels() -> None:
+    settings = replace(TINY, rotation=0, shift=0, scale=0, crop=2, mirror=True)
+    picture = torch.arange(1, 26, dtype=torch.float32).reshape(1, 1, 5, 5).repeat(400, 2, 1, 1)
+    changed = augment(picture, settings, torch.Generator().manual_seed(4))
+    assert torch.equal(changed[:, 0], changed[:, 1])
+    padded = torch.zeros(9, 9)
+    padded[2:7, 2:7] = picture[0, 0]
+    possible = {
+        tuple(form[top : top + 5, left : left + 5].flatten().tolist())
+        for form in (padded, padded.flip(1))
+        for top in range(5)
+        for left in range(5)
+    }
+    seen = {tuple(image[0].flatten().tolist()) for image in changed}
+    assert seen <= possible
+    assert len(seen) == len(possible) == 50
 
 
 def test_augmentation_stays_within_its_bounds(images: Images) -> None:
