@@ -17,6 +17,7 @@ from cnn_eval.files import DataError, field, read_record, read_tensors
 from cnn_eval.networks.alexnet import AlexNet, fold
 from cnn_eval.networks.lenet5 import LeNet5
 from cnn_eval.networks.table11 import Table11
+from cnn_eval.quantization import freeze_weights
 
 __all__ = [
     "MODELS",
@@ -55,9 +56,11 @@ class ModelEntry:
 
 def _table11(name: str, weight_bits: int | None, activation_bits: int | None) -> ModelEntry:
     return ModelEntry(
-        factory=partial(Table11, weight_bits=weight_bits, activation_bits=activation_bits),
+        factory=partial(Table11, weight_bits=None, activation_bits=activation_bits),
         dataset="cifar10",
         weights=f"{name}.safetensors",
+        trained=partial(Table11, weight_bits=weight_bits, activation_bits=activation_bits),
+        finish=freeze_weights,
     )
 
 

@@ -8,9 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from cnn_eval.models import MODELS
+from circuits import design
+from cnn_eval.data import load
+from cnn_eval.layers import approximate
+from cnn_eval.models import build, load_model
 from cnn_eval.networks.table11 import Table11
-from cnn_eval.quantization import QuantConv2d, QuantLinear, QuantReLU, quantize_unit, quantize_weight
+from cnn_eval.quantization import (
+    Bfloat16,
+    QuantConv2d,
+    QuantLinear,
+    QuantReLU,
+    freeze_weights,
+    quantize_unit,
+    quantize_weight,
+)
 
 
 def by_equation_5(value: float, bits: int) -> float:
@@ -66,11 +77,14 @@ def test_layers_use_quantised_weights_and_keep_their_own() -> None:
     )
     torch.testing.assert_close(linear(features), features @ quantize_weight(linear.weight, 4).T + linear.bias)
     assert len(convolution.weight.unique()) > 16
-    plain = QuantConv2d(3, 4, 3, padding=1, bits=None)
-    plain.load_state_dict(convolution.state_dict())
-    torch.testing.assert_close(
-        plain(images), nn.functional.conv2d(images, plain.weight, plain.bias, padding=1), rtol=0, atol=0
-    )
+    model = nn.Sequential(convolution, nn.Flatten(), nn.Linear(256, 5), linear)
+    frozen = freeze_weights(model)
+    assert [type(layer) for layer in frozen] == [nn.Conv2d, nn.Flatten, nn.Linear, nn.Linear]
+    assert torch.equal(frozen(images), model(images))
+    assert type(model[0]) is QuantConv2d
+    # what holds plain layers can be computed through a design
+    replaced = approximate(frozen, design("exact"), layers="all")
+    torch.testing.assert_close(replaced(images), model(images), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("bits", [0, 17])
@@ -92,20 +106,50 @@ def test_table_11() -> None:
     ]  # fmt: skip
     kinds = {
         QuantConv2d: "Conv",
+        nn.Conv2d: "Conv",
         QuantLinear: "Dense",
         nn.Linear: "Dense",
         QuantReLU: "ReLU",
+        nn.ReLU: "ReLU",
         nn.MaxPool2d: "Pool",
         nn.BatchNorm2d: "BN",
         nn.BatchNorm1d: "BN",
     }
     bits = {"dorefa_full": (4, 4), "dorefa_weight": (4, None), "dorefa_float": (None, None)}
     for name, (of_weights, of_activations) in bits.items():
-        model = MODELS[name].factory().eval()
+        model = build(name, seed=0, trained=True).eval()
         assert isinstance(model, Table11)
         layers = [layer for layer in model.layers if not isinstance(layer, nn.Flatten)]
         assert [kinds[type(layer)] for layer in layers] == published
-        assert {layer.bits for layer in layers if isinstance(layer, QuantConv2d | QuantLinear)} == {of_weights}
-        assert {layer.bits for layer in layers if isinstance(layer, QuantReLU)} == {of_activations}
-        assert type(layers[-1]) is nn.Linear
+        assert {getattr(layer, "bits", None) for layer in layers if kinds[type(layer)] == "Conv"} == {of_weights}
+        dense = [layer for layer in layers if kinds[type(layer)] == "Dense"]
+        assert [getattr(layer, "bits", None) for layer in dense] == [of_weights, of_weights, None]
+        assert {getattr(layer, "bits", None) for layer in layers if kinds[type(layer)] == "ReLU"} == {of_activations}
         assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("name", "bits"), [("dorefa_full", 4), ("dorefa_weight", 4), ("dorefa_float", None)])
+def test_committed_weights_have_the_bits_that_their_name_says(name: str, bits: int | None) -> None:
+    layers = [layer for layer in load_model(name).modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    distinct = [len(layer.weight.unique()) for layer in layers]
+    assert len(distinct) == 9
+    if bits is None:
+        assert min(distinct) > 500
+    else:
+        assert max(distinct[:-1]) <= 2**bits
+        levels = torch.linspace(-1, 1, 2**bits)
+        for layer in layers[:-1]:
+            assert float((layer.weight.unique()[:, None] - levels).abs().amin(1).max()) < 1e-6
+
+
+def test_bfloat16_network_computes_in_bfloat16() -> None:
+    model = load_model("lenet5")
+    images = load().images[:20]
+    computed = Bfloat16(model)(images)
+    assert computed.dtype == torch.float32
+    # the last layer's outputs are bfloat16 values: 8 bits of mantissa, the rest 0
+    assert int((computed.detach().view(torch.int32) & 0xFFFF).abs().max()) == 0
+    exact = model(images)
+    assert not torch.equal(computed, exact)
+    torch.testing.assert_close(computed, exact, rtol=0.05, atol=0.3)
+    assert next(model.parameters()).dtype == torch.float32

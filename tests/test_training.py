@@ -132,8 +132,11 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ({"shift": float("nan")}, "shift must lie from 0 to 1000, but got nan; correct it."),
         ({"data": "web"}, "the source must be a known name, but got 'web'; known: embedded, full."),
         ({"crop": -1}, "crop must lie from 0 to 1000, but got -1; correct it."),
-        ({"precision": "float23"}, "the precision must be a known name, but got 'float23'; nearest: float32."),
-        ({"model": "alexnett"}, "the model must be a known name, but got 'alexnett'; nearest: alexnet."),
+        (
+            {"precision": "float23"},
+            "the precision must be a known name, but got 'float23'; nearest: float32, bfloat16.",
+        ),
+        ({"model": "alexnett"}, "the model must be a known name, but got 'alexnett'; nearest: alexnet, lenet5."),
     ],
 )
 def test_wrong_settings(fields: dict[str, object], message: str) -> None:

@@ -18,20 +18,30 @@ class Table11(nn.Module):
     later odd convolution are followed by batch normalisation and ReLU, the second ("ConvolutionreluQuant") by ReLU,
     pooling, batch normalisation and ReLU, the fourth and sixth by pooling, batch normalisation and ReLU. All weights
     but the last layer's have `weight_bits`, the outputs of all ReLUs `activation_bits`, by DoReFa; None leaves them
-    float32, and both None is the float twin. DA gives no widths: 32, 32, 64, 64, 128, 128 channels, 128 and 128
-    features.
+    float32, and both None is the float twin. Trained with quantised weights, deployed (`freeze_weights`) with plain
+    layers that hold them. DA gives no widths: 32, 32, 64, 64, 128, 128 channels, 128 and 128 features.
     """
 
     def __init__(self, *, weight_bits: int | None, activation_bits: int | None) -> None:
         super().__init__()
 
+        def convolution(inputs: int, channels: int) -> nn.Module:
+            if weight_bits is None:
+                return nn.Conv2d(inputs, channels, 3, padding=1)
+            return QuantConv2d(inputs, channels, 3, padding=1, bits=weight_bits)
+
+        def dense(inputs: int, features: int) -> nn.Module:
+            return (
+                nn.Linear(inputs, features) if weight_bits is None else QuantLinear(inputs, features, bits=weight_bits)
+            )
+
         def relu() -> nn.Module:
-            return QuantReLU(bits=activation_bits)
+            return nn.ReLU() if activation_bits is None else QuantReLU(bits=activation_bits)
 
         layers: list[nn.Module] = []
         inputs = 3
         for number, channels in enumerate(CHANNELS, start=1):
-            layers.append(QuantConv2d(inputs, channels, 3, padding=1, bits=weight_bits))
+            layers.append(convolution(inputs, channels))
             if number == 2:
                 layers.append(relu())
             if number % 2 == 0:
@@ -41,7 +51,7 @@ class Table11(nn.Module):
         layers.append(nn.Flatten())
         inputs *= 16
         for features in FEATURES:
-            layers += [QuantLinear(inputs, features, bits=weight_bits), nn.BatchNorm1d(features), relu()]
+            layers += [dense(inputs, features), nn.BatchNorm1d(features), relu()]
             inputs = features
         layers.append(nn.Linear(inputs, 10))
         self.layers = nn.Sequential(*layers)
