@@ -1,0 +1,94 @@
+"""`accuracy`: share of test images classified rightly, by design."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from circuits import design
+from circuits.cli import table
+from cnn_eval.accuracy import AccuracyResult, base_network, difference, evaluate
+from cnn_eval.commands.common import Subject, add_common, identity, print_results, print_titled, span, subjects
+from cnn_eval.layers import approximate, unreplaced
+from cnn_eval.models import MODELS
+
+SUMMARY = "share of test images classified rightly, by design"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own")
+    parser.add_argument("--weights", type=Path, help="safetensors, or .pt with weights only (default: the model's)")
+    parser.add_argument(
+        "--data",
+        default="embedded",
+        metavar="embedded|full|FILE",
+        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+    )
+    parser.add_argument("--dataset", help="data set of embedded or full (default: the model's, else mnist)")
+    parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints a row a design, beside the exact network."""
+    chosen = subjects(arguments)
+    # All designs are tried before the first image is computed.
+    base = base_network(arguments.model, arguments.weights)
+    for subject in chosen:
+        approximate(base, subject, layers=arguments.layers, mode=arguments.mode)
+    left = unreplaced(base, arguments.layers)
+    if left:
+        listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
+        print(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
+
+    def result(subject: Subject) -> AccuracyResult:
+        return evaluate(
+            subject,
+            model=arguments.model,
+            data=arguments.data,
+            samples=arguments.samples,
+            layers=arguments.layers,
+            folder=arguments.folder,
+            mode=arguments.mode,
+            weights=arguments.weights,
+            dataset=arguments.dataset,
+        )
+
+    baseline = result(design("exact"))
+    rows: list[dict[str, Any]] = []
+    for subject in chosen:
+        measured = baseline if subject == design("exact") else result(subject)
+        moved, interval = difference(measured, baseline)
+        rows.append(
+            {
+                **identity(subject),
+                "correct": int(measured.correct.sum()),
+                "images": measured.correct.size,
+                "accuracy": measured.accuracy,
+                "interval": measured.interval,
+                "difference_to_exact": moved,
+                "difference_interval": interval,
+            }
+        )
+    if arguments.json:
+        own = {key: str(value) for key in ("weights", "dataset") if (value := getattr(arguments, key)) is not None}
+        return print_results(arguments, rows, {"data": arguments.data, **own, "unreplaced": left})
+    title = (
+        f"{arguments.model}, {arguments.layers} layers through the design, {arguments.mode} mode, "
+        f"{baseline.correct.size} {arguments.data} test images;\n"
+        "differences in percentage points"
+    )
+    columns = ("correct", "accuracy %", "95 % (Wilson)", "less exact", "95 % (paired)")
+    printed = table("design", *columns, right=columns)
+    for row in rows:
+        printed.add_row(
+            row["design"].replace(", ", "\n"),
+            str(row["correct"]),
+            f"{100 * row['accuracy']:.2f}",
+            span(row["interval"]),
+            f"{100 * row['difference_to_exact']:+.2f}",
+            span(row["difference_interval"], sign="+"),
+        )
+    return print_titled(title, printed)

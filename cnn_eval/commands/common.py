@@ -1,0 +1,96 @@
+"""Options and small things that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from circuits import Design, DesignError
+from circuits.cli import console, integer, print_json
+from circuits.designs import find_design
+from cnn_eval.layers import LAYERS, MODES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDTH = 110  # of tables that are not printed to a terminal
+
+Subject = Design | Mapping[str, Design]
+
+
+def add_common(parser: argparse.ArgumentParser, model_help: str, *, computing: str = "--mode") -> None:
+    """Designs, model and what every command on them takes; `computing`: the option's name where --mode is taken."""
+    parser.add_argument(
+        "designs",
+        nargs="+",
+        metavar="DESIGN",
+        help="a named design, the path of a .toml file, or a design a layer: LAYER=DESIGN,LAYER=DESIGN "
+        "(the other layers stay exact)",
+    )
+    parser.add_argument("--model", default="lenet5", help=model_help)
+    parser.add_argument("--layers", choices=LAYERS, default="conv", help="layers whose products go through the design")
+    parser.add_argument(computing, choices=MODES, default="gate", help="gate by gate, or lowered to exact products")
+    parser.add_argument("--samples", type=integer(1), help="images or examples to use (default: all)")
+    parser.add_argument("--threads", type=integer(1, 4096), help="threads to compute on (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def subjects(arguments: argparse.Namespace) -> list[Subject]:
+    """The designs of the command line, each tried for its name; sets the threads."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    return [subject(text) for text in arguments.designs]
+
+
+def subject(text: str) -> Subject:
+    """A design, or a design by layer from "LAYER=DESIGN,LAYER=DESIGN"."""
+    if "=" not in text:
+        return find_design(text)
+    chosen: dict[str, Design] = {}
+    for part in text.split(","):
+        layer, _, name = part.partition("=")
+        if not layer or not name or layer in chosen:
+            raise DesignError(
+                f"designs by layer must be LAYER=DESIGN,LAYER=DESIGN, each layer once, but got {text!r}; correct it."
+            )
+        chosen[layer] = find_design(name)
+    return chosen
+
+
+def identity(subject: Subject) -> dict[str, Any]:
+    """Name and digest, by layer where the designs are."""
+    if isinstance(subject, Design):
+        return {"design": subject.label, "digest": subject.digest}
+    return {
+        "design": ", ".join(f"{layer}={entry.label}" for layer, entry in subject.items()),
+        "digest": {layer: entry.digest for layer, entry in subject.items()},
+    }
+
+
+def print_results(
+    arguments: argparse.Namespace,
+    rows: list[dict[str, Any]],
+    more: dict[str, Any],
+    *,
+    keys: tuple[str, ...] = ("model", "layers", "mode", "samples"),
+) -> int:
+    """One JSON document: the command, its options `keys`, `more`, the rows."""
+    settings = {key: getattr(arguments, key) for key in keys}
+    print_json({"command": arguments.command, **settings, **more, "results": rows})
+    return 0
+
+
+def print_titled(title: str, printed: Table) -> int:
+    """A title, an empty line, the table."""
+    output = console(plain_width=_WIDTH)
+    output.print(title, end="\n\n")
+    output.print(printed)
+    return 0
+
+
+def span(interval: tuple[float, float], *, digits: int = 2, sign: str = "") -> str:
+    """An interval of rates in percent."""
+    return " .. ".join(f"{100 * end:{sign}.{digits}f}" for end in interval)
