@@ -1,7 +1,7 @@
 """Stored adversarial examples: crafted once on the exact network, so that every design is tried with the same images.
 
-Rule: the embedded test images are taken in the order of a seeded shuffle; the first `COUNT` that the network classifies
-rightly and that the attack fools are kept.
+Rule: the embedded test images are taken in the order of a seeded shuffle; the first `COUNTS` of the data set that the
+network classifies rightly and that the attack fools are kept.
 """
 
 from __future__ import annotations
@@ -37,23 +37,27 @@ from cnn_eval.models import MAX_SEED, MODELS, load_model, logits, model_entry, p
 
 __all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
 
-COUNT = 200
+COUNTS: Mapping[str, int] = MappingProxyType({"mnist": 200, "cifar10": 100})
+"""Examples a set, by data set: as many as a megabyte holds."""
 BATCH_SIZE = 100
 """Images attacked side by side while crafting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a set is crafted: the attack, its mode and, in mode "budget", its budget."""
+    """How a set is crafted: the attack, its mode and, in mode "budget", its budget by data set."""
 
     attack: Attack
     mode: Mode
-    epsilon: float | None = None
+    epsilon: Mapping[str, float] = MappingProxyType({})
 
 
+# Budgets: FACTS 3 for MNIST; 8/255 is the usual one for CIFAR-10 (Madry et al., ICLR 2018).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "pgd": Recipe(attack=PGD(steps=40), mode="budget", epsilon=0.2),
+        "pgd": Recipe(
+            attack=PGD(steps=40), mode="budget", epsilon=MappingProxyType({"mnist": 0.2, "cifar10": 8 / 255})
+        ),
         "fgsm_smallest": Recipe(attack=FGSM(), mode="minimum"),
     }
 )
@@ -121,36 +125,38 @@ def craft(
 ) -> dict[str, Any]:
     """Crafts the examples `name` on the committed weights, writes MODEL_NAME.safetensors and .json; returns the record.
 
-    Raises ValueError where fewer than `COUNT` images qualify, MissingExtraError where the attack's library is missing.
+    Raises ValueError where too few images qualify, MissingExtraError where the attack's library is missing.
     """
     _check_names(name, model)
     require_writable(out)
     recipe = RECIPES[name]
     network = load_model(model)
-    images = load(model_entry(model).dataset, "test")
+    dataset = model_entry(model).dataset
+    epsilon, count = recipe.epsilon.get(dataset), COUNTS[dataset]
+    images = load(dataset, "test")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     right = order[predict(network, images.images[order]) == images.labels[order]]
     kept: list[torch.Tensor] = []
     adversarial: list[torch.Tensor] = []
     attacked = 0
     with _progress(enabled=progress) as bars:
-        task = bars.add_task(f"{model}: {name}", total=COUNT)
+        task = bars.add_task(f"{model}: {name}", total=count)
         for chosen in torch.split(right, BATCH_SIZE):
             candidates = recipe.attack.run(
-                network, images.images[chosen], images.labels[chosen], mode=recipe.mode, epsilon=recipe.epsilon
+                network, images.images[chosen], images.labels[chosen], mode=recipe.mode, epsilon=epsilon
             )
             success = fooled(network, candidates, images.labels[chosen])
             kept.append(chosen[success])
             adversarial.append(candidates[success])
             attacked += len(chosen)
             bars.advance(task, int(success.sum()))
-            if sum(map(len, kept)) >= COUNT:
+            if sum(map(len, kept)) >= count:
                 break
     found = sum(map(len, kept))
-    if found < COUNT:
-        raise ValueError(f"{name} must fool {model} on {COUNT} images, but did on {found}; use a stronger attack.")
-    indices = torch.cat(kept)[:COUNT]
-    tensors = {"adversarial": torch.cat(adversarial)[:COUNT].contiguous(), "indices": indices.contiguous()}
+    if found < count:
+        raise ValueError(f"{name} must fool {model} on {count} images, but did on {found}; use a stronger attack.")
+    indices = torch.cat(kept)[:count]
+    tensors = {"adversarial": torch.cat(adversarial)[:count].contiguous(), "indices": indices.contiguous()}
     content = save_safetensors(tensors)
     path = out / f"{model}_{name}.safetensors"
     clean, labels = images.images[indices], images.labels[indices]
@@ -161,9 +167,9 @@ def craft(
         "bytes": len(content),
         "sha256": sha256(content),
         "script": f"python -m cnn_eval.examples {model} --seed {seed}",
-        "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {COUNT} rightly classified "
+        "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {count} rightly classified "
         "that the attack fools",
-        "settings": recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon),
+        "settings": recipe.attack.settings(mode=recipe.mode, epsilon=epsilon),
         "seed": seed,
         "weights_sha256": weights_record(model)["sha256"],
         "images_sha256": _images_digest(images),
@@ -228,8 +234,9 @@ def main(argv: list[str] | None = None) -> int:
         for name in arguments.names or RECIPES:
             record = craft(name, arguments.model, out=arguments.out, seed=arguments.seed)
             success, distance = record["success"], record["distance"]
+            kept = min(success["fooled"], COUNTS[model_entry(arguments.model).dataset])
             print(
-                f"{name}: {success['fooled']} of {success['attacked']} fooled, {COUNT} kept; median Linf "
+                f"{name}: {success['fooled']} of {success['attacked']} fooled, {kept} kept; median Linf "
                 f"{distance['linf']['median']:.4f}, L2 {distance['l2']['median']:.3f}; {record['bytes']} bytes"
             )
         return 0

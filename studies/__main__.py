@@ -29,7 +29,9 @@ def main(argv: list[str] | None = None) -> int:
         }[level]
         running.add_argument(f"--{level}", dest="level", action="store_const", const=level, help=text)
     running.add_argument("--out", type=Path, default=Path("runs/studies"), help="folder for NAME.json and NAME.csv")
-    running.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
+    running.add_argument(
+        "--folder", type=Path, help="where the files of the full data sets lie (default: the user's cache)"
+    )
     running.add_argument(
         "--models", type=Path, metavar="DIR", help="transistor models: cost_validation simulates again (default: no)"
     )
