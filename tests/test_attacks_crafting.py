@@ -18,7 +18,7 @@ from cnn_eval.attacks import ATTACKS, FGSM, PGD, Attack, MissingExtraError, atta
 from cnn_eval.attacks.pgd import _noise
 from cnn_eval.data import EMBEDDED_FOLDER, DataError, load
 from cnn_eval.examples import RECIPES, craft, load_examples
-from cnn_eval.models import load_model, predict, weights_record
+from cnn_eval.models import MODELS, load_model, predict, weights_record
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
@@ -285,11 +285,13 @@ def test_missing_foolbox(
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_stored_examples_fool_and_their_clean_images_do_not(name: str, model: nn.Module) -> None:
-    stored = load_examples(name)
-    test = load()
-    assert len(stored) == len(set(stored.indices.tolist())) == 200
-    assert stored.adversarial.shape == stored.clean.shape == (200, 1, 28, 28)
+@pytest.mark.parametrize(("network", "count"), [("lenet5", 200), ("alexnet", 100)])
+def test_stored_examples_fool_and_their_clean_images_do_not(network: str, count: int, name: str) -> None:
+    model, stored = load_model(network), load_examples(name, network)
+    dataset = MODELS[network].dataset
+    test = load(dataset)
+    assert len(stored) == len(set(stored.indices.tolist())) == count
+    assert stored.adversarial.shape == stored.clean.shape == (count, *test.images.shape[1:])
     assert (stored.adversarial.dtype, stored.labels.dtype) == (torch.float32, torch.int64)
     assert torch.equal(stored.clean, test.images[stored.indices])
     assert torch.equal(stored.labels, test.labels[stored.indices])
@@ -298,20 +300,24 @@ def test_stored_examples_fool_and_their_clean_images_do_not(name: str, model: nn
     assert float(stored.adversarial.min()) >= 0
     assert float(stored.adversarial.max()) <= 1
     recipe = RECIPES[name]
-    assert stored.settings == recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon)
+    assert stored.settings == recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon.get(dataset))
 
 
 def test_stored_pgd_examples_keep_their_budget() -> None:
     stored = load_examples("pgd")
     assert (stored.settings["epsilon"], stored.settings["steps"], stored.settings["abs_stepsize"]) == (0.2, 40, 0.0125)
     assert float(distances(stored.clean, stored.adversarial, "linf").max()) == pytest.approx(0.2, abs=1e-6)
+    photographs = load_examples("pgd", "alexnet")
+    assert float(distances(photographs.clean, photographs.adversarial, "linf").max()) == pytest.approx(
+        8 / 255, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_crafting_again_gives_the_stored_examples(
     name: str, model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examples, "COUNT", 20)
+    monkeypatch.setattr(examples, "COUNTS", {"mnist": 20})
     record = craft(name, out=tmp_path, progress=False)
     again, stored = load_examples(name, folder=tmp_path), load_examples(name)
     assert record["weights_sha256"] == weights_record("lenet5")["sha256"]
@@ -349,7 +355,7 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_too_few_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weak = examples.Recipe(attack=FGSM(), mode="budget", epsilon=0.0)
+    weak = examples.Recipe(attack=FGSM(), mode="budget", epsilon={"mnist": 0.0})
     monkeypatch.setattr(examples, "RECIPES", {"pgd": weak})
     message = "pgd must fool lenet5 on 200 images, but did on 0; use a stronger attack."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
