@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import Design
-from circuits.engine.floating import gathered_matmul
+from circuits.engine.floating import Places, gathered_matmul
 
 Array = NDArray[np.float32]
 Offsets = NDArray[np.int64]
@@ -67,7 +67,8 @@ def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, thr
         for group in range(groups):
             x_at = _grid((image * channels + group * inputs) * height * width, corner)
             out_at = _grid((image * filters + group * outputs) * len(position), position)
-            gathered_matmul(design, part, x_at, step, rows[group], result, out_at, len(position), threads=threads)
+            places = Places(x_at, step, out_at, len(position))
+            gathered_matmul(design, part, rows[group], result, places, threads=threads)
     return out
 
 
@@ -103,22 +104,19 @@ def input_gradient(
                 step = _grid(channel, (np.array(rows.sources) + above) * width, np.array(columns.sources) + before)
                 taken = kernels[..., rows.taps, :][..., columns.taps]
                 corner = _grid(np.arange(rows.count) * width, np.arange(columns.count))
-                places = _grid(
+                pixels = _grid(
                     (np.arange(rows.count) * geometry.stride[0] + rows.first) * image[1],
                     np.arange(columns.count) * geometry.stride[1] + columns.first,
                 )
                 for group in range(groups):
-                    gathered_matmul(
-                        design,
-                        part,
+                    places = Places(
                         _grid((b * filters + group * outputs) * height * width, corner),
                         step,
-                        np.ascontiguousarray(taken[group].reshape(inputs, -1), dtype=np.float32),
-                        result,
-                        _grid((b * channels + group * inputs) * image[0] * image[1], places),
+                        _grid((b * channels + group * inputs) * image[0] * image[1], pixels),
                         image[0] * image[1],
-                        threads=threads,
                     )
+                    rows_of_group = np.ascontiguousarray(taken[group].reshape(inputs, -1), dtype=np.float32)
+                    gathered_matmul(design, part, rows_of_group, result, places, threads=threads)
     return out
 
 
@@ -146,8 +144,8 @@ def weight_gradient(
     rows = np.ascontiguousarray(gradient.swapaxes(0, 1).reshape(groups, outputs, -1), dtype=np.float32)
     for group in range(groups):
         out_at = group * outputs * len(taps) + np.arange(len(taps))
-        x_at = group * inputs * height * width + taps
-        gathered_matmul(design, x, x_at, step, rows[group], out, out_at, len(taps), threads=threads)
+        places = Places(group * inputs * height * width + taps, step, out_at, len(taps))
+        gathered_matmul(design, x, rows[group], out, places, threads=threads)
     return out
 
 

@@ -197,8 +197,10 @@ def test_kernels_agree_on_every_vector_width(bits: int, mode: str, monkeypatch: 
     expected = accumulated(entry, x, w)
     monkeypatch.setattr(floating, "matmul_kernel", matmul_kernel)
     monkeypatch.setattr(floating, "narrow_kernel", narrow_kernel)
+    floating.prepared_rows.cache_clear()
     assert same(matmul(entry, x, w), expected).all()
     assert used == {mode}
+    floating.prepared_rows.cache_clear()
 
 
 def test_empty_and_scalar_operands() -> None:

@@ -124,9 +124,9 @@ def test_every_kernel_mode_is_met_and_exact(
     batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = []
-    broadcast, narrow = floating.matmul_kernel, floating._narrow_matmul
+    broadcast, narrow = floating.matmul_kernel, floating.NarrowMatmul.run
     monkeypatch.setattr(floating, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
-    monkeypatch.setattr(floating, "_narrow_matmul", lambda *rest: met.append("narrow") or narrow(*rest))
+    monkeypatch.setattr(floating.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
     layer, x = conv(), values((batch, 2, 10, 10), 4, corners=corners)
     out = approximate(layer, LOPSIDED)(x)
     assert met == [mode]

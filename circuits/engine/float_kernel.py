@@ -30,7 +30,7 @@ WORD_BYTES = 4 * BLOCK
 FRACTION = 23
 WIDTH = FRACTION + 1
 BIAS = 127
-_COLUMNS_TOGETHER = 6
+_COLUMNS_TOGETHER = (8, 2, 1)
 _ZERO_LANE = 1  # in the packed exponent words, whose low 23 bits are otherwise 0
 
 
@@ -223,60 +223,98 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
     return f.text()
 
 
+NARROW_TASK = ("gates", "x_at", "x_step", "depth", "first_column", "columns", "out_at", "out_step", "rows")
+"""Words of 64 bits, addresses or numbers, that make a task of the kernel for few rows."""
+
+
+def narrow_scratch_bytes(depth: int, columns: int, rows: int) -> int:
+    """Bytes of scratch (64-aligned) that a task of the kernel for few rows needs: gathered x, then products."""
+    return _ACCUMULATORS_AT + 4 * rows * ((depth + BLOCK + 15) // 16 * 16 + -(-columns * depth // BLOCK) * BLOCK) + 64
+
+
 def narrow_ir(settings: KernelSettings, target: Target) -> str:
     """The matmul kernel for few rows: lanes run over (column, k), so that one row fills blocks.
 
-    @kernel(gates, x, x_stride, w, w_tail, depth, columns, rows, products, sums, scratch):
-    sums[m columns + n] = +0 + sum over k, ascending, of x[m x_stride + k] * w[n depth + k]. Row m of `x` goes on past
-    its depth words by at least 511 more, x[m x_stride + k] = x[m x_stride + k mod depth]. The last columns * depth mod
-    512 words of w stand padded to a block in `w_tail`. `products` has room for rows * ceil(columns * depth / 512)
-    blocks.
+    @kernel(task, x, w, out, scratch), `task` as NARROW_TASK says, x_at, x_step and out_at int64:
+    out[out_at[m] + n out_step] = +0 + sum over k, ascending, of x[x_at[m] + x_step[k]] * w[n depth + k] for
+    0 <= m < rows, first_column <= n < first_column + columns. depth > 0.
     """
-    f = Function(
-        "kernel",
-        "ptr %gates, ptr %x, i64 %x_stride, ptr %w, ptr %w_tail, i64 %depth, i64 %columns, i64 %rows, "
-        "ptr %products, ptr %sums, ptr %scratch",
-    )
+    f = Function("kernel", "ptr %task, ptr %x, ptr %w, ptr %out, ptr %scratch")
     e = Vectors(f, target)
+
+    def field(name: str) -> str:
+        kind = "ptr" if name in ("gates", "x_at", "x_step", "out_at") else "i64"
+        return f.op(f"load {kind}, ptr {f.offset('%task', 8 * NARROW_TASK.index(name))}")
+
+    gates, x_at, x_step, depth, first_column, columns, out_at, out_step, rows = map(field, NARROW_TASK)
     w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
     x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
-    lanes = f.op("mul i64 %columns, %depth")
+    lanes = f.op(f"mul i64 {columns}, {depth}")
     stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
-    several = f.op("icmp sgt i64 %rows, 1")
+    weights = f.element("%w", "float", f.op(f"mul i64 {first_column}, {depth}"))
+    # A block's lanes are words of x in a row from its first k on, over and over.
+    x_rows = f.offset("%scratch", _ACCUMULATORS_AT)
+    x_stride = f.op(f"and i64 {f.op(f'add i64 {depth}, {BLOCK + 15}')}, -16")
+    # The shortest whole number of depths that vectors can be copied over.
+    repeats = f.op(f"udiv i64 {f.op(f'add i64 {depth}, 15')}, {depth}")
+    period = f.op(f"mul i64 {repeats}, {depth}")
+    products = f.element(x_rows, "float", f.op(f"mul i64 {rows}, {x_stride}"))
+    with f.loop(rows) as row:
+        source = f.element("%x", "float", f.op(f"load i64, ptr {f.element(x_at, 'i64', row)}"))
+        words = f.element(x_rows, "float", f.op(f"mul i64 {row}, {x_stride}"))
+        with f.loop(depth) as k:
+            step = f.op(f"load i64, ptr {f.element(x_step, 'i64', k)}")
+            word = f.op(f"load float, ptr {f.element(source, 'float', step)}")
+            f.do(f"store float {word}, ptr {f.element(words, 'float', k)}")
+        for begin, end, kind, step in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
+            with f.loop(end, begin, step) as k:
+                before = f.element(words, "float", f.op(f"sub i64 {k}, {period if step > 1 else depth}"))
+                copied = f.op(f"load {kind}, ptr {before}, align 4")
+                f.do(f"store {kind} {copied}, ptr {f.element(words, 'float', k)}, align 4")
+    tail, whole_lanes = f.offset("%scratch", _GATHER_AT), f.op(f"and i64 {lanes}, {-BLOCK}")
+    with f.loop(lanes, whole_lanes) as lane:
+        word = f.op(f"load float, ptr {f.element(weights, 'float', lane)}")
+        f.do(f"store float {word}, ptr {f.element(tail, 'float', f.op(f'sub i64 {lane}, {whole_lanes}'))}")
+
+    several = f.op(f"icmp sgt i64 {rows}, 1")
     with f.fold(lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
-        whole = f.op(f"icmp sle i64 {f.op(f'add i64 {first}, {BLOCK}')}, {lanes}")
-        weights = f.op(f"select i1 {whole}, ptr {f.element('%w', 'float', first)}, ptr %w_tail")
-        _emit_pack(e, weights, w_planes, w_words, exponents=False)
-        phase = f.op(f"urem i64 {first}, %depth")
-        with f.loop("%rows") as row:
-            start = f.op(f"add i64 {f.op(f'mul i64 {row}, %x_stride')}, {phase}")
+        whole = f.op(f"icmp slt i64 {first}, {whole_lanes}")
+        source = f.op(f"select i1 {whole}, ptr {f.element(weights, 'float', first)}, ptr {tail}")
+        _emit_pack(e, source, w_planes, w_words, exponents=False)
+        phase = f.op(f"urem i64 {first}, {depth}")
+        with f.loop(rows) as row:
+            start = f.op(f"add i64 {f.op(f'mul i64 {row}, {x_stride}')}, {phase}")
             # One row whose depth divides 512 gives every block the same lanes.
             other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
             with f.when(f.op(f"or i1 {several}, {other}")):
-                _emit_pack(e, f.element("%x", "float", start), "%scratch", x_words, exponents=False)
-            f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
-            out = f.element("%products", "float", f.op(f"add i64 {f.op(f'mul i64 {row}, {stride}')}, {first}"))
+                _emit_pack(e, f.element(x_rows, "float", start), "%scratch", x_words, exponents=False)
+            f.do(f"call void {gates}(ptr %scratch, ptr {w_planes}, ptr {product})")
+            block = f.element(products, "float", f.op(f"add i64 {f.op(f'mul i64 {row}, {stride}')}, {first}"))
             with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-                words = _emit_words(e, settings, product, part)
-                for b, value in enumerate(_emit_full_products(e, words, x_words, None, w_words, part)):
-                    e.store(value, out, b, part, e.vf)
+                words_of_part = _emit_words(e, settings, product, part)
+                for b, value in enumerate(_emit_full_products(e, words_of_part, x_words, None, w_words, part)):
+                    e.store(value, block, b, part, e.vf)
         packed[0] = phase
     # Columns side by side keep the additions of one column apart.
-    rest = f.op(f"urem i64 %columns, {_COLUMNS_TOGETHER}")
-    together = f.op(f"sub i64 %columns, {rest}")
-    with f.loop("%rows") as row:
-        terms = f.element("%products", "float", f.op(f"mul i64 {row}, {stride}"))
-        results = f.element("%sums", "float", f.op(f"mul i64 {row}, %columns"))
-        for count, begin, end in ((_COLUMNS_TOGETHER, "0", together), (1, together, "%columns")):
+    with f.loop(rows) as row:
+        terms = f.element(products, "float", f.op(f"mul i64 {row}, {stride}"))
+        skipped = f.op(f"mul i64 {first_column}, {out_step}")
+        start = f.op(f"load i64, ptr {f.element(out_at, 'i64', row)}")
+        place = f.op(f"add i64 {start}, {skipped}")
+        results = f.element("%out", "float", place)
+        begin = "0"
+        for count in _COLUMNS_TOGETHER:
+            end = f.op(f"and i64 {columns}, {-count}")
             with f.loop(end, begin, count) as column:
-                places = [f.op(f"add i64 {column}, {i}") for i in range(count)]
-                starts = [f.element(terms, "float", f.op(f"mul i64 {place}, %depth")) for place in places]
-                with f.fold("%depth", "float", ["0.0"] * count) as (k, totals):
+                taken = [f.op(f"add i64 {column}, {i}") for i in range(count)]
+                starts = [f.element(terms, "float", f.op(f"mul i64 {n}, {depth}")) for n in taken]
+                with f.fold(depth, "float", ["0.0"] * count) as (k, totals):
                     for i, start in enumerate(starts):
                         term = f.op(f"load float, ptr {f.element(start, 'float', k)}")
                         totals[i] = f.op(f"fadd float {totals[i]}, {term}")
-                for place, total in zip(places, totals, strict=True):
-                    f.do(f"store float {total}, ptr {f.element(results, 'float', place)}")
+                for n, total in zip(taken, totals, strict=True):
+                    f.do(f"store float {total}, ptr {f.element(results, 'float', f.op(f'mul i64 {n}, {out_step}'))}")
+            begin = end
     return f.text()
 
 
@@ -386,6 +424,5 @@ def matmul_kernel(settings: KernelSettings, mode: str, vector_bits: int | None =
 @lru_cache(maxsize=64)
 def narrow_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
     """The compiled matmul kernel for few rows, a ctypes function (see `narrow_ir`)."""
-    target = Target.host(vector_bits)
-    p, n = ctypes.c_void_p, ctypes.c_int64
-    return load(narrow_ir(settings, target), target).function("kernel", p, p, n, p, p, n, n, n, p, p, p)
+    target, p = Target.host(vector_bits), ctypes.c_void_p
+    return load(narrow_ir(settings, target), target).function("kernel", p, p, p, p, p)
