@@ -153,10 +153,16 @@ class _ApproximateLayer(nn.Module):
     bias: Any  # of the two layers: nn.Parameter or None
 
     def _apply_products(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
-        _check(x, self.weight)
+        try:
+            # Past nn.Module.__getattr__, which takes as long as a tiny layer.
+            weight, bias = self._parameters["weight"], self._parameters["bias"]
+        except KeyError:  # pruning or a parametrisation has put others in their place
+            weight, bias = self.weight, self.bias
+        assert weight is not None
+        _check(x, weight)
         if self.recording is not None:
-            self.recording.add(x, self.weight)
-        return apply(x, self.weight, self.bias, self.products, self.gradients, geometry)
+            self.recording.add(x, weight)
+        return apply(x, weight, bias, self.products, self.gradients, geometry)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, design={self.design.label}, mode={self.mode}, backward={self.backward}"
@@ -205,6 +211,8 @@ class ApproximateLinear(_ApproximateLayer, nn.Linear):
         """[..., K] -> [..., N], float32."""
         if not x.dim() or x.shape[-1] != self.in_features:
             raise DesignError(f"activations must be [..., {self.in_features}], but are {list(x.shape)}; reshape them.")
+        if x.dim() == 2:
+            return self._apply_products(x, None)
         out = self._apply_products(x.reshape(-1, self.in_features), None)
         return out.reshape(*x.shape[:-1], self.out_features)
 
@@ -284,7 +292,7 @@ def _dimensions(parameter: nn.Parameter) -> int:
 
 def _check(x: torch.Tensor, weight: torch.Tensor) -> None:
     for name, tensor in (("activations", x), ("weights", weight)):
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             raise DesignError(
                 f"{name} must be float32 on the CPU, but are {tensor.dtype} on {tensor.device}; convert them."
             )

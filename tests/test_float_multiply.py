@@ -166,6 +166,19 @@ def test_matmul_propagates_infinity_and_nan_like_ieee() -> None:
     assert same(got, expected).all()
 
 
+@pytest.mark.parametrize("rows", [2, 700])
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("other", [0.0, 2.0**-126, 2.0**-10, 1.0])
+def test_matmul_propagates_infinity_and_nan_past_operands_of_any_size(rows: int, special: float, other: float) -> None:
+    one = np.full((rows, 1), special, dtype=np.float32)
+    other_one = np.full((1, 1), other, dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        expected = np.float32(0) + one * other_one
+    assert same(matmul(design("exact"), one, other_one), expected).all()
+    one, other_one = np.full((rows, 1), other, dtype=np.float32), np.full((1, 1), special, dtype=np.float32)
+    assert same(matmul(design("exact"), one, other_one), expected).all()
+
+
 def test_products_that_stay_normal_are_recognised() -> None:
     one = np.ones(2, dtype=np.float32)
     assert floating._products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))

@@ -121,7 +121,7 @@ def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = 
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right.T)
     narrow = prepared_rows(design, rows, depth, columns)
     if narrow is not None:
-        narrow.run(left.ctypes.data, right.ctypes.data, out.ctypes.data, threads)
+        narrow.run(left.ctypes.data, right.ctypes.data, None, out.ctypes.data, threads)
     else:
         gathered_matmul(design, left, right, out, _places_of_rows(rows, depth, columns), threads=threads)
     return out
@@ -165,7 +165,7 @@ def gathered_matmul(
     if not rows or not columns:
         return
     if is_narrow(rows, depth, columns):
-        places.narrow(design, columns).run(x.ctypes.data, w.ctypes.data, out.ctypes.data, threads)
+        places.narrow(design, columns).run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads)
         return
     settings, gates = _kernel_parts(design)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
@@ -275,8 +275,9 @@ def _products_stay_normal(x: Array, w: Array) -> bool:
         lowest = int(magnitudes.min(initial=np.uint32(0xFFFFFFFF))) + 1 >> (FRACTION + 1)
         exponents.append((lowest, highest))
     (x_low, x_high), (w_low, w_high) = exponents
-    # The normaliser and the rounding add at most 3 to the exponent.
-    return min(x_low, w_low) >= 1 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
+    # The normaliser and the rounding add at most 3 to the exponent; 255 is infinity or NaN.
+    finite = max(x_high, w_high) <= 254
+    return finite and min(x_low, w_low) >= 1 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
 
 
 def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -303,16 +304,20 @@ class NarrowMatmul:
         self._columns = columns
         self._tasks: dict[int | None, tuple[list[tuple[int]], int, Any]] = {}
 
-    def run(self, x: int, w: int, out: int, threads: int | None) -> None:
-        """The product of the float32 arrays at these addresses."""
+    def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
+        """The product of the float32 arrays at these addresses, plus bias[n] if given."""
         split = self._tasks.get(threads)
         if split is None:
             split = self._tasks[threads] = self._split(threads)
         tasks, size, _ = split
         if len(tasks) == 1:
-            self._kernel(tasks[0][0], x, w, out, _scratch(size))
-        else:
-            run_tasks(lambda task: self._kernel(task, x, w, out, _scratch(size)), tasks, threads or default_threads())
+            self._kernel(tasks[0][0], x, w, bias, out, _scratch(size))
+            return
+
+        def run_task(task: int) -> None:
+            self._kernel(task, x, w, bias, out, _scratch(size))
+
+        run_tasks(run_task, tasks, threads or default_threads())
 
     def _split(self, threads: int | None) -> tuple[list[tuple[int]], int, Any]:
         """Addresses of the tasks, bytes of scratch for each, and what is at the addresses."""
