@@ -84,11 +84,11 @@ class GateProducts(Products):
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
         if geometry is None:
-            rows, depth = x.shape
-            narrow = prepared_rows(self.design, rows, depth, weight.shape[0])
+            (rows, depth), columns = x.shape, weight.shape[0]
+            narrow = prepared_rows(self.design, rows, depth, columns)
             if narrow is not None and _in_order(x) and _in_order(weight) and (bias is None or _in_order(bias)):
-                # The work of a small layer is less than that of NumPy's views on it.
-                out = x.new_empty((rows, weight.shape[0]))
+                # The work of a tiny layer is less than that of NumPy's views on it.
+                out = x.new_empty(rows, columns)
                 added = None if bias is None else bias.data_ptr()
                 narrow.run(x.data_ptr(), weight.data_ptr(), added, out.data_ptr(), torch.get_num_threads())
                 return out
@@ -120,14 +120,9 @@ class GateProducts(Products):
 
 
 def _in_order(tensor: Tensor) -> bool:
-    """Whether the tensor's values are its memory: float32 of the CPU in a row, nothing lazy, no subclass of torch's."""
-    return (
-        (type(tensor) is Tensor or type(tensor) is Parameter)
-        and tensor.dtype is torch.float32
-        and tensor.is_cpu
-        and tensor.is_contiguous()
-        and not tensor.is_neg()
-    )
+    """Whether the values of a float32 tensor on the CPU are its memory: in a row, nothing lazy, no class but torch's."""
+    kind = type(tensor)
+    return (kind is Tensor or kind is Parameter) and tensor.is_contiguous() and not tensor.is_neg()
 
 
 def apply(

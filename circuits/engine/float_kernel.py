@@ -30,7 +30,7 @@ WORD_BYTES = 4 * BLOCK
 FRACTION = 23
 WIDTH = FRACTION + 1
 BIAS = 127
-_COLUMNS_TOGETHER = (8, 2, 1)
+_COLUMNS_TOGETHER = (10, 4, 2, 1)
 _ZERO_LANE = 1  # in the packed exponent words, whose low 23 bits are otherwise 0
 
 
@@ -374,7 +374,8 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
         results = f.element("%out", "float", place)
         begin = "0"
         for count in _COLUMNS_TOGETHER:
-            end = f.op(f"and i64 {columns}, {-count}")
+            rest = f.op(f"urem i64 {f.op(f'sub i64 {columns}, {begin}')}, {count}")
+            end = f.op(f"sub i64 {columns}, {rest}")
             with f.loop(end, begin, count) as column:
                 taken = [f.op(f"add i64 {column}, {i}") for i in range(count)]
                 starts = [f.element(terms, "float", f.op(f"mul i64 {n}, {depth}")) for n in taken]

@@ -302,25 +302,23 @@ class NarrowMatmul:
         self._places = places
         self._arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)]
         self._columns = columns
-        self._tasks: dict[int | None, tuple[list[tuple[int]], int, Any]] = {}
+        self._splits: dict[int | None, _Split] = {}
 
     def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
         """The product of the float32 arrays at these addresses, plus bias[n] if given."""
-        split = self._tasks.get(threads)
+        split = self._splits.get(threads)
         if split is None:
-            split = self._tasks[threads] = self._split(threads)
-        tasks, size, _ = split
-        if len(tasks) == 1:
-            self._kernel(tasks[0][0], x, w, bias, out, _scratch(size))
+            split = self._splits[threads] = self._split(threads)
+        if split.only is not None:
+            self._kernel(split.only, x, w, bias, out, _scratch(split.scratch_bytes))
             return
 
         def run_task(task: int) -> None:
-            self._kernel(task, x, w, bias, out, _scratch(size))
+            self._kernel(task, x, w, bias, out, _scratch(split.scratch_bytes))
 
-        run_tasks(run_task, tasks, threads or default_threads())
+        run_tasks(run_task, split.tasks, split.threads)
 
-    def _split(self, threads: int | None) -> tuple[list[tuple[int]], int, Any]:
-        """Addresses of the tasks, bytes of scratch for each, and what is at the addresses."""
+    def _split(self, threads: int | None) -> _Split:
         x_at, x_step, out_at = self._arrays
         rows, depth, columns = len(x_at), len(x_step), self._columns
         threads = _useful_threads(threads, rows * depth * columns)
@@ -345,7 +343,19 @@ class NarrowMatmul:
             dtype=np.int64,
         )
         addresses = [(records.ctypes.data + k * records.strides[0],) for k in range(len(records))]
-        return addresses, narrow_scratch_bytes(depth, columns_a_task, rows_a_task), records
+        only = addresses[0][0] if len(addresses) == 1 else None
+        return _Split(addresses, only, threads, narrow_scratch_bytes(depth, columns_a_task, rows_a_task), records)
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Tasks of a NarrowMatmul: the addresses of `records` (see NARROW_TASK), also the `only` one where there is one."""
+
+    tasks: list[tuple[int]]
+    only: int | None
+    threads: int
+    scratch_bytes: int
+    records: Any
 
 
 @lru_cache(maxsize=256)
