@@ -6,7 +6,10 @@ split and the number of threads. Padding contributes products with +0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,8 @@ Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_A_CALL = 1 << 17
 """Output positions whose offsets are held at a time: 2 MB."""
+_KEPT_POSITIONS = 256
+"""Output positions up to which offsets are kept for the next call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,27 +54,42 @@ def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, thr
 
     Products: x times weight. Order: ascending (input channel of the group, kernel row, kernel column).
     """
-    filters, inputs, *kernel = weight.shape
-    groups, outputs = geometry.groups, filters // geometry.groups
-    out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (kernel[0], kernel[1]))
+    groups, filters = geometry.groups, len(weight)
+    out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
     x = _padded(x, geometry.padding)
-    batch, channels, height, width = x.shape
-    out = np.empty((batch, filters, out_height, out_width), dtype=np.float32)
+    out = np.empty((len(x), filters, out_height, out_width), dtype=np.float32)
     if not out.size:
         return out
 
-    rows = np.ascontiguousarray(weight.reshape(groups, outputs, -1), dtype=np.float32)
-    step = _taps(inputs, (height, width), (kernel[0], kernel[1]), geometry.dilation)
+    rows = np.ascontiguousarray(weight.reshape(groups, filters // groups, -1), dtype=np.float32)
+    for part, result in _parts(x, out, out_height * out_width):
+        places = _kept_places if len(part) * out_height * out_width <= _KEPT_POSITIONS else _places
+        for group, of_group in enumerate(places(part.shape, result.shape, weight.shape, geometry)):
+            gathered_matmul(design, part, rows[group], result, of_group, threads=threads)
+    return out
+
+
+def _places(
+    image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry
+) -> Iterator[Places]:
+    """Where each group of a convolution finds its elements, from the shapes of padded images, outputs and weights."""
+    batch, channels, height, width = image
+    _, filters, out_height, out_width = out
+    inputs, outputs = weight[1], filters // geometry.groups
+    step = _taps(inputs, (height, width), (weight[2], weight[3]), geometry.dilation)
     corner = _grid(np.arange(out_height) * geometry.stride[0] * width, np.arange(out_width) * geometry.stride[1])
     position = np.arange(out_height * out_width)
-    for part, result in _parts(x, out, len(position)):
-        image = np.arange(len(part))
-        for group in range(groups):
-            x_at = _grid((image * channels + group * inputs) * height * width, corner)
-            out_at = _grid((image * filters + group * outputs) * len(position), position)
-            places = Places(x_at, step, out_at, len(position))
-            gathered_matmul(design, part, rows[group], result, places, threads=threads)
-    return out
+    b = np.arange(batch)
+    for group in range(geometry.groups):
+        x_at = _grid((b * channels + group * inputs) * height * width, corner)
+        out_at = _grid((b * filters + group * outputs) * len(position), position)
+        yield Places(x_at, step, out_at, len(position))
+
+
+@lru_cache(maxsize=64)
+def _kept_places(*shapes: Any) -> tuple[Places, ...]:
+    """The same, kept: few products take less time than their places."""
+    return tuple(_places(*shapes))
 
 
 def input_gradient(
@@ -179,9 +199,12 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
 
 def _padded(x: Array, padding: tuple[int, int, int, int]) -> Array:
     top, bottom, left, right = padding
-    if any(padding):
-        x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    return np.ascontiguousarray(x, dtype=np.float32)
+    if not any(padding):
+        return np.ascontiguousarray(x, dtype=np.float32)
+    batch, channels, height, width = x.shape
+    padded = np.zeros((batch, channels, height + top + bottom, width + left + right), dtype=np.float32)
+    padded[:, :, top : top + height, left : left + width] = x
+    return padded
 
 
 def _parts(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:

@@ -153,6 +153,8 @@ class _ApproximateLayer(nn.Module):
     bias: Any  # of the two layers: nn.Parameter or None
 
     def _apply_products(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+        weight: torch.Tensor | None
+        bias: torch.Tensor | None
         try:
             # Past nn.Module.__getattr__, which takes as long as a tiny layer.
             weight, bias = self._parameters["weight"], self._parameters["bias"]

@@ -120,7 +120,7 @@ class GateProducts(Products):
 
 
 def _in_order(tensor: Tensor) -> bool:
-    """Whether the values of a float32 tensor on the CPU are its memory: in a row, nothing lazy, no class but torch's."""
+    """Whether a float32 tensor on the CPU is just its memory: in a row, nothing lazy, no class but torch's own."""
     kind = type(tensor)
     return (kind is Tensor or kind is Parameter) and tensor.is_contiguous() and not tensor.is_neg()
 

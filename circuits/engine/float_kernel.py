@@ -316,20 +316,20 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
             step = f.op(f"load i64, ptr {f.element(x_step, 'i64', k)}")
             word = f.op(f"load float, ptr {f.element(source, 'float', step)}")
             f.do(f"store float {word}, ptr {f.element(words, 'float', k)}")
-        for begin, end, kind, step in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
-            with f.loop(end, begin, step) as k:
-                before = f.element(words, "float", f.op(f"sub i64 {k}, {period if step > 1 else depth}"))
+        for begin, end, kind, length in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
+            with f.loop(end, begin, length) as k:
+                before = f.element(words, "float", f.op(f"sub i64 {k}, {depth if length == 1 else period}"))
                 copied = f.op(f"load {kind}, ptr {before}, align 4")
                 f.do(f"store {kind} {copied}, ptr {f.element(words, 'float', k)}, align 4")
     tail, whole_lanes = f.offset("%scratch", _GATHER_AT), f.op(f"and i64 {lanes}, {-BLOCK}")
     with f.loop(BLOCK, step=e.lanes) as lane:
         f.do(f"store {e.v} zeroinitializer, ptr {f.element(tail, 'float', lane)}, align 4")
     whole_vectors = f.op(f"and i64 {lanes}, -16")
-    for begin, end, kind, step in (
+    for begin, end, kind, length in (
         (whole_lanes, whole_vectors, "<16 x float>", 16),
         (whole_vectors, lanes, "float", 1),
     ):
-        with f.loop(end, begin, step) as lane:
+        with f.loop(end, begin, length) as lane:
             copied = f.op(f"load {kind}, ptr {f.element(weights, 'float', lane)}, align 4")
             place = f.op(f"sub i64 {lane}, {whole_lanes}")
             f.do(f"store {kind} {copied}, ptr {f.element(tail, 'float', place)}, align 4")
