@@ -210,30 +210,38 @@ def _lowered(rounds: int) -> list[Row]:
 
 
 def _networks(options: StudyOptions) -> list[Row]:
-    """LeNet-5 on 10,000 images (quick: 1,000) of the MNIST test set where it has been fetched, else embedded ones."""
+    """LeNet-5 on 10,000 images (quick: 1,000) of the MNIST test set where it has been fetched, else embedded ones;
+    AlexNet on embedded ones."""
+    quick = options.level == "quick"
     try:
         images = load("mnist", "test", source="full", folder=options.folder).images
         remark = "MNIST test set"
     except DataError:
         images = torch.cat([load("mnist", split).images for split in ("test", "train")])[:10_000]
         remark = "embedded images; fetch mnist for the test set"
-    if options.level == "quick":
-        images = images[:1000]
-    model = load_model("lenet5")
+    rows = _timed("lenet5", "LeNet-5", images[: 1000 if quick else 10_000], 1 if quick else 2, remark)
+    photographs = load("cifar10", "test").images[: 40 if quick else 500]
+    return rows + _timed("alexnet", "AlexNet", photographs, 1 if quick else 2, "embedded images of CIFAR-10")
+
+
+def _timed(name: str, title: str, images: torch.Tensor, rounds: int, remark: str) -> list[Row]:
+    """A network by torch and through designs, on all cores: seconds, images a second, ratio to torch."""
+    model = load_model(name)
+    networks = {
+        "torch float32": model,
+        "exact, gate by gate": approximate(model, design("exact")),
+        "axfpm_tiled, gate by gate": approximate(model, design("axfpm_tiled")),
+        "axfpm_tiled, lowered": approximate(model, design("axfpm_tiled"), mode="lowered"),
+    }
+    subject = f"{title}, {len(images)} images, {default_threads()} cores"
     rows = []
-    seconds = {}
-    for name, network in (
-        ("torch float32", model),
-        ("exact, gate by gate", approximate(model, design("exact"))),
-        ("axfpm_tiled, gate by gate", approximate(model, design("axfpm_tiled"))),
-        ("axfpm_tiled, lowered", approximate(model, design("axfpm_tiled"), mode="lowered")),
-    ):
-        (seconds[name],) = best(
-            1 if options.level == "quick" else 2, time.perf_counter, partial(predict, network, images)
-        )
-        subject = f"LeNet-5, {len(images)} images, {default_threads()} cores"
-        rows.append(Row(subject, name, seconds[name], unit="s", remark=remark))
-        rows.append(Row(subject, f"{name}, over torch", seconds[name] / seconds["torch float32"], unit="time ratio"))
+    baseline = None
+    for label, network in networks.items():
+        (seconds,) = best(rounds, time.perf_counter, partial(predict, network, images))
+        baseline = baseline or seconds
+        rows.append(Row(subject, label, seconds, unit="s", remark=remark))
+        rows.append(Row(subject, label, len(images) / seconds, unit="images/s"))
+        rows.append(Row(subject, f"{label}, over torch", seconds / baseline, unit="time ratio"))
     return rows
 
 
