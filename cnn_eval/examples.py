@@ -6,6 +6,7 @@ network classifies rightly and that the attack fools are kept.
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Recipe:
 
     attack: Attack
     mode: Mode
-    epsilon: Mapping[str, float] = MappingProxyType({})
+    epsilon: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 # Budgets: FACTS 3 for MNIST; 8/255 is the usual one for CIFAR-10 (Madry et al., ICLR 2018).

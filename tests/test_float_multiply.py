@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from circuits import NAMED, AdderCell, Design, DesignError, design, floats, matmul
+from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, floats, matmul
 from circuits.engine import float_kernel, floating, integers, jit
 
 TINY = np.float32(2.0**-126)
@@ -252,3 +252,38 @@ def test_misfitting_operands_are_refused() -> None:
     with pytest.raises(DesignError) as error:
         design("exact").multiply(np.array(["a"]), 1.0)
     assert str(error.value) == "x must hold real numbers, but has dtype <U1; convert it to float32."
+
+
+# ---- narrow formats: the table against products one by one
+
+
+NARROW = {
+    "bfloat16": Design(topology="booth", format="bfloat16"),
+    "nearest": Design(topology="wallace", format="bfloat16", rounding="nearest_even"),
+    "not commutative": Design(topology="carry_save_array", format="bfloat16", placement=CELLS["ama4"], ports="csp"),
+    "released": Design(format="bfloat16", placement=CELLS["ama5"], tile=4, normalization="released"),
+    "tf32": Design(format="tf32", placement={"columns": [CELLS["ama2"]] * 11 + ["exact"] * 11}),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_table_gives_what_products_one_by_one_give(name: str) -> None:
+    """With zeros, subnormals, the largest and smallest normals, overflow and products that are flushed."""
+    entry = NARROW[name]
+    random = np.random.default_rng(2)
+    extremes = np.array([0, -0.0, 1e-40, 2.0**-126, -(2.0**-64), 3e38, -1.9e19, 2.0**-63, 1, -1.99], dtype=np.float32)
+    x = np.concatenate([random.normal(size=(60, 9)), random.choice(extremes, (40, 9))]).astype(np.float32)
+    w = np.concatenate([random.normal(size=(9, 7)), random.choice(extremes, (9, 8))], axis=1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = np.zeros((100, 15), dtype=np.float32)
+        for k in range(9):
+            expected = expected + entry.multiply(x[:, k, None], w[k])
+    assert np.isinf(expected).any()
+    for threads in (1, 3):
+        np.testing.assert_array_equal(matmul(entry, x, w, threads=threads), expected)
+    x[3, 4], w[2, 1] = np.nan, np.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = np.zeros((100, 15), dtype=np.float32)
+        for k in range(9):
+            expected = expected + entry.multiply(x[:, k, None], w[k])
+    np.testing.assert_array_equal(matmul(entry, x, w), expected)

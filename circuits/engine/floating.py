@@ -37,12 +37,22 @@ Offsets = NDArray[np.int64]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
 _BLOCKS_A_TASK = 4
 _PRODUCTS_A_THREAD = 1 << 18
+_PRODUCTS_A_TABLE = 1 << 12  # fewer are computed one by one
+_TABLE_FRACTION_BITS = 10  # of both operands: a table of 4 MB
 _PRODUCTS_A_TASK = 1 << 17  # of matrices with few rows: 512 KB
 
 
 def has_kernel(design: Design) -> bool:
     """Whether the compiled kernels serve the design: float32 with subnormals flushed."""
     return design.format == "float32" and design.subnormals == "flush"
+
+
+def has_table(design: Design) -> bool:
+    """Whether `circuits.engine.tabled` serves the design: float32's exponents, few fraction bits, no subnormals."""
+    fmt = design.float_format
+    assert fmt is not None
+    few = fmt.fraction_bits <= _TABLE_FRACTION_BITS
+    return few and fmt.exponent_bits == 8 and fmt.infinity and design.subnormals == "flush"
 
 
 def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
@@ -160,7 +170,7 @@ def gathered_matmul(
     columns, depth = w.shape
     rows = len(places.x_at)
     if not has_kernel(design):
-        _reference_matmul(design, x, w, out, places)
+        _other_matmul(design, x, w, out, places, threads)
         return
     if not rows or not columns:
         return
@@ -371,13 +381,29 @@ def _places_of_rows(rows: int, depth: int, columns: int) -> Places:
     return Places(np.arange(rows) * depth, np.arange(depth), np.arange(rows) * columns, 1)
 
 
-def _reference_matmul(design: Design, x: Array, w: Array, out: Array, places: Places) -> None:
-    """The same product through Design.multiply, one k at a time."""
+def _other_matmul(design: Design, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
+    """The same product for designs without a kernel: from a table where one serves, else through Design.multiply."""
     columns, depth = w.shape
-    sums = np.zeros((len(places.x_at), columns), dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        for k in range(depth):
-            sums += multiply(design, x.ravel()[places.x_at + places.x_step[k]][:, None], w[None, :, k])
+    rows = len(places.x_at)
+    sums = np.zeros((rows, columns), dtype=np.float32)
+    tabled = None
+    if has_table(design) and sums.size * depth > _PRODUCTS_A_TABLE:
+        from circuits.engine.tabled import TabledMatmul
+
+        tabled = TabledMatmul(design, x, w)
+    if tabled is not None and tabled.serves:
+        threads = _useful_threads(threads, rows * w.size)
+        step = max(1, -(-rows // (4 * threads)))
+
+        def task(first: int) -> None:
+            part = slice(first, first + step)
+            tabled.run(places.x_at[part], places.x_step, sums[part])
+
+        run_tasks(task, [(first,) for first in range(0, rows, step)], threads)
+    else:
+        with np.errstate(invalid="ignore", over="ignore"):
+            for k in range(depth):
+                sums += multiply(design, x.ravel()[places.x_at + places.x_step[k]][:, None], w[None, :, k])
     out.reshape(-1)[places.out_at[:, None] + np.arange(columns) * places.out_step] = sums
 
 
