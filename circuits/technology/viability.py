@@ -1,13 +1,14 @@
 """True paths: the longest path that operands can take, found and proved, beside the longest path of the graph.
 
 The criterion is viability (McGeer, Brayton, "Provably correct critical paths", 1989; "Integrating Functional and
-Temporal Domains in Logic Design", 1991), with rises, falls and states apart. The operands change once, at 0, from
-any to given ones; what the nets do meanwhile is left open, as in floating mode (Chen, Du, IEEE TCAD 12(2), 1993). An
-arc of a cell is a change of one pin that brings the cell into a row of its truth table and changes an output. It can happen as
-late as the last such change of the pin, and no later than any pin settles that has another value in that row than its
-settled one: what arrives later is smoothed, what came before must sensitise. The delay for given operands is the last
-change of an output so obtained; the delay of a netlist is the largest over all operands. No sequence of single changes
-through the arcs ends later, as long as each arc takes no longer than its delay: here that at the structural slews.
+Temporal Domains in Logic Design", 1991), with rises, falls and states apart. The operands change once, at 0, from any
+to given ones; what the nets do meanwhile is left open, as in floating mode (Chen, Du, IEEE TCAD 12(2), 1993). An arc
+of a cell is a change of one pin that brings the cell into a row of its truth table and changes an output. It can
+happen as late as the last such change of the pin, and no later than any pin settles that has another value in that
+row than its settled one: what arrives later is smoothed, what came before must sensitise. The delay for given
+operands is the last change of an output so obtained; the delay of a netlist is the largest over all operands. No
+sequence of single changes through the arcs ends later, as long as each arc takes no longer than its delay: here that
+at the structural slews.
 
 Up to EXHAUSTIVE operand bits all operands are evaluated. Beyond, the largest takes a search (`viable_kernels.climb`)
 and a proof: "the last change is later than t" is a formula over the operands (as in Devadas, Keutzer, Malik,
@@ -41,6 +42,8 @@ EXHAUSTIVE = 16
 _LEVELS = 12
 """Times of a net that a formula tells apart, to begin with."""
 _CONFLICTS = 200_000
+_REACH = 40.0
+"""ps before a net's arrival that a formula looks at, at least: about an arc."""
 _EVENTS = 1 << 18
 """Nets times levels, up to which a formula's times are made finer."""
 _SIMULATED = 32
@@ -122,7 +125,7 @@ def _prove(model: _Model, bits: NDArray[np.uint8], lower: float, upper: float, t
             # Longer times are easier to refute, shorter ones to reach: go on at both sides in turn.
             above = (not above or low - lower <= close) and upper - high > close
             time = (high + upper) / 2 if above else (lower + low) / 2
-        step = reach * (structural - time) / (levels - 2)
+        step = reach * max(structural - time, _REACH) / (levels - 2)
         variables, literals, starts = model.formula(time, step, levels)
         least = max(work // 5, WORK // 50)
         guess = model.values(bits, variables)
