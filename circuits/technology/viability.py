@@ -39,11 +39,9 @@ WORK = 12_000_000
 """Clauses that the proofs look at, in all; what a proof does not reach stays a bound."""
 EXHAUSTIVE = 16
 """Operand bits up to which all operands are evaluated."""
-_LEVELS = 12
-"""Times of a net that a formula tells apart, to begin with."""
+_PARTS = 10
+"""Steps between the longest path and the time asked for, to begin with."""
 _CONFLICTS = 200_000
-_REACH = 40.0
-"""ps before a net's arrival that a formula looks at, at least: about an arc."""
 _EVENTS = 1 << 18
 """Nets times levels, up to which a formula's times are made finer."""
 _SIMULATED = 32
@@ -112,7 +110,7 @@ def _prove(model: _Model, bits: NDArray[np.uint8], lower: float, upper: float, t
     """A proved bound; `bits` become better operands where the proofs find some."""
     from circuits.technology import satisfiability
 
-    levels, reach = _LEVELS, 1.0
+    parts, reach = _PARTS, 1.0
     structural, close = upper, max(RESOLUTION, 0.02 * (upper - lower))
     low, high = upper, lower  # what is undecided lies between; there is no such time yet
     above = True
@@ -125,7 +123,8 @@ def _prove(model: _Model, bits: NDArray[np.uint8], lower: float, upper: float, t
             # Longer times are easier to refute, shorter ones to reach: go on at both sides in turn.
             above = (not above or low - lower <= close) and upper - high > close
             time = (high + upper) / 2 if above else (lower + low) / 2
-        step = reach * max(structural - time, _REACH) / (levels - 2)
+        # The longest path's own slack is a whole number of steps, so that it is not rounded.
+        step, levels = (structural - time) / parts, int(reach * parts) + 2
         variables, literals, starts = model.formula(time, step, levels)
         least = max(work // 5, WORK // 50)
         guess = model.values(bits, variables)
@@ -143,7 +142,7 @@ def _prove(model: _Model, bits: NDArray[np.uint8], lower: float, upper: float, t
                 low, high = (max(low, lower), high) if lower < high else (upper, lower)
                 continue
             if levels * model.made.netlist.nets < _EVENTS:
-                levels, reach = 3 * levels, 1.5 * reach  # what the rounding of times let through
+                parts, reach = 3 * parts, 1.5 * reach  # what the rounding of times let through
                 continue
         low, high = min(low, time), max(high, time)
     return lower if upper - lower <= RESOLUTION else upper
