@@ -32,8 +32,17 @@ def rows() -> list[Row]:
     for name in ("exact", "heap", "axfpm_tiled", "axfpm"):
         started = time.perf_counter()
         victim = network(design(name))
+        own = predict(victim, clean)
         for adversarial, classes in zip(sets, source_sets, strict=True):
-            judge(victim, clean, adversarial, labels, source_clean=source_clean, source_adversarial=classes)
+            judge(
+                victim,
+                clean,
+                adversarial,
+                labels,
+                source_clean=source_clean,
+                source_adversarial=classes,
+                victim_clean=own,
+            )
         elapsed = time.perf_counter() - started
         made.append(Row(f"transfer of {ATTACKS} x {EXAMPLES} examples, LeNet-5", f"{name}, gate", elapsed, unit="s"))
     return made
