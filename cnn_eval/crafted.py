@@ -26,7 +26,7 @@ from cnn_eval.files import (
 from cnn_eval.models import predict
 from cnn_eval.progress import progress_bars
 
-__all__ = ["Crafted", "craft", "default_cache", "model_digest"]
+__all__ = ["Crafted", "cache_size", "craft", "default_cache", "model_digest"]
 
 CHUNK = 50
 """Images attacked side by side, and a step of the progress bar."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_eval.models import build
-from cnn_eval.scenarios import SubstituteSettings, black_box, train_substitute
+from cnn_eval.scenarios import SubstituteSettings, black_box, reinitialised, train_substitute
 from studies.attack_rows import CONTROL, PUBLISHED_NAMES, rate_row, setting, verdict
 from studies.study import Row, StudyOptions, StudyResult
 
@@ -21,7 +20,7 @@ def run(options: StudyOptions) -> StudyResult:
     made = setting(options, SAMPLES, ("axfpm", "axfpm_tiled"))
     victims = {"exact": made.base, **made.victims}
     settings = SubstituteSettings(rounds=ROUNDS[options.level])
-    untrained = build(made.model, seed=1)
+    untrained = reinitialised(made.base, seed=0)
     substitutes = {
         name: train_substitute(victim, untrained, made.rest[-FIRST:], settings, title=f"substitute for {name}")
         for name, victim in victims.items()

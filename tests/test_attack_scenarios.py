@@ -19,6 +19,7 @@ from cnn_eval.attacks import FGSM, PGD, Attack, DeepFool, distances
 from cnn_eval.crafted import Crafted, cache_size, craft, model_digest
 from cnn_eval.data import load
 from cnn_eval.files import DataError
+from cnn_eval.grid import save_grid
 from cnn_eval.layers import approximate
 from cnn_eval.models import LeNet5, load_model, predict
 from cnn_eval.scenarios import (
@@ -27,6 +28,7 @@ from cnn_eval.scenarios import (
     black_box,
     noise,
     power_of_two_control,
+    reinitialised,
     train_substitute,
     transfer_attack,
     white_box,
@@ -221,6 +223,18 @@ def test_a_substitute_counts_its_queries_and_learns(model: nn.Module) -> None:
     right = (predict(made.network, images) == labels) & (predict(model, images) == labels)
     assert torch.equal(outcome.eligible, right & (predict(made.network, adversarial) != labels))
     assert torch.equal(outcome.success, outcome.eligible & (predict(model, adversarial) != labels))
+
+
+def test_a_substitute_starts_from_new_weights(model: nn.Module) -> None:
+    one, same, other = (reinitialised(model, seed=seed).state_dict() for seed in (0, 0, 1))
+    for key, value in model.state_dict().items():
+        assert torch.equal(one[key], same[key])
+        assert not torch.equal(one[key], value)
+        assert not torch.equal(one[key], other[key])
+    planted = nn.Module()
+    planted.weight = nn.Parameter(torch.zeros(1))
+    with pytest.raises(ValueError, match=r"every module with weights must have reset_parameters, but Module has none"):
+        reinitialised(planted, seed=0)
 
 
 def test_a_network_that_is_always_wrong_is_refused(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -467,3 +481,18 @@ def test_attacks_that_do_not_start_are_told(
     done = run(capsys, "attack", "axfpm", "--attack", "boundary", *common)
     assert (done.status, done.out) == (2, "")
     assert "note: boundary found no starting point for 10 of 10 images" in done.err.splitlines()
+
+
+def test_grid_draws_colour_and_grey(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.tensor([0, 1])
+    for channels in (1, 3):
+        clean, adversarial = (torch.rand(2, channels, 8, 8, generator=generator) for _ in range(2))
+        path = tmp_path / f"{channels}.png"
+        save_grid(path, {"one": (clean, adversarial, classes, classes), "other": (clean, clean, classes, classes)})
+        pixels = imread(path)[..., :3]
+        assert pixels.shape[0] > pixels.shape[1]  # six rows of two pictures
+        coloured = float(abs(pixels[..., 0] - pixels[..., 2]).max()) > 0.1
+        assert coloured == (channels == 3)

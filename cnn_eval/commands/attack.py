@@ -20,7 +20,7 @@ from cnn_eval.commands.common import add_common, identity, print_results, print_
 from cnn_eval.crafted import cache_size, default_cache
 from cnn_eval.grid import require_png, save_grid
 from cnn_eval.layers import BACKWARD, approximate, unreplaced
-from cnn_eval.models import MAX_SEED, MODELS, build, predict
+from cnn_eval.models import MAX_SEED, MODELS, predict
 from cnn_eval.scenarios import (
     NOISE,
     SCENARIOS,
@@ -30,11 +30,12 @@ from cnn_eval.scenarios import (
     Task,
     black_box,
     power_of_two_control,
+    reinitialised,
     train_substitute,
     transfer_attack,
     white_box,
 )
-from cnn_eval.user import check_model, load_user_model
+from cnn_eval.user import check_model
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
 CONTROL = "control"
@@ -45,8 +46,8 @@ QUERY_SEEDS = 150
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own", computing="--compute")
-    parser.set_defaults(samples=SAMPLES)
+    networks = f"network: {', '.join(MODELS)}, or package.module:factory of your own"
+    add_common(parser, networks, computing="--compute", samples=SAMPLES)
     parser.add_argument(
         "--attack", nargs="+", required=True, metavar="NAME", dest="attacks", help=f"of {', '.join(ATTACKS)}"
     )
@@ -207,11 +208,8 @@ def _check(arguments: argparse.Namespace, attacks: list[Attack]) -> None:
 def _substitutes(
     arguments: argparse.Namespace, victims: Mapping[str, nn.Module], first: torch.Tensor
 ) -> dict[str, Substitute]:
-    """One trained for each victim, all from the same weights and the same images."""
-    if is_user_model(arguments.model):
-        untrained = load_user_model(arguments.model)
-    else:
-        untrained = build(arguments.model, seed=arguments.seed + 1 if arguments.seed < MAX_SEED else 0)
+    """One trained for each victim, all from the same new weights and the same images."""
+    untrained = reinitialised(victims[EXACT], seed=arguments.seed)
     settings = SubstituteSettings(rounds=arguments.rounds, seed=arguments.seed)
     return {
         name: train_substitute(victim, untrained, first, settings, title=f"substitute for {name}")

@@ -18,7 +18,7 @@ from circuits import DesignError
 from cnn_eval.models import MAX_SEED, predict
 from cnn_eval.progress import progress_bars
 
-__all__ = ["Substitute", "SubstituteSettings", "train_substitute"]
+__all__ = ["Substitute", "SubstituteSettings", "reinitialised", "train_substitute"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,26 @@ class Substitute:
     network: nn.Module
     queries: int
     agreement: float
+
+
+def reinitialised(model: nn.Module, *, seed: int) -> nn.Module:
+    """A copy of `model` with new random weights, drawn from `seed`: what an attacker knows who knows its architecture.
+
+    Raises DesignError where a module has weights but no `reset_parameters`.
+    """
+    result = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, module in result.named_modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise DesignError(
+                    f"every module with weights must have reset_parameters, but {name or type(module).__name__} has "
+                    "none; a substitute cannot be started from new weights: give it one."
+                )
+    return result
 
 
 def train_substitute(
