@@ -45,14 +45,14 @@ CONTROL = "control"
 
 @dataclass(frozen=True)
 class Setting:
-    """A study's network, samples and victims."""
+    """A study's network, samples and victims; `others`: images and labels that are not attacked."""
 
     model: str
     level: str
     base: nn.Module
     images: torch.Tensor
     labels: torch.Tensor
-    rest: torch.Tensor
+    others: tuple[torch.Tensor, torch.Tensor]
     victims: Mapping[str, nn.Module]
 
     def task(self, name: str, mode: Mode) -> Task:
@@ -94,7 +94,9 @@ def setting(
     base = base_network(model)
     victims = {name: _network(base, name, **choices) for name in designs}
     victims[CONTROL] = power_of_two_control(base)
-    return Setting(model, options.level, base, images[:count], labels[:count], images[count:], victims)
+    return Setting(
+        model, options.level, base, images[:count], labels[:count], (images[count:], labels[count:]), victims
+    )
 
 
 def made_attack(name: str, level: str) -> Attack:

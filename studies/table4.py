@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_eval.scenarios import SubstituteSettings, black_box, reinitialised, train_substitute
+from cnn_eval.scenarios import SubstituteSettings, black_box, first_images, reinitialised, train_substitute
 from studies.attack_rows import CONTROL, PUBLISHED_NAMES, rate_row, setting, verdict
 from studies.study import Row, StudyOptions, StudyResult
 
@@ -19,10 +19,12 @@ def run(options: StudyOptions) -> StudyResult:
     """A substitute of the victim's architecture for each victim, from the same random weights."""
     made = setting(options, SAMPLES, ("axfpm", "axfpm_tiled"))
     victims = {"exact": made.base, **made.victims}
+    others, known = made.others
+    first = others[first_images(known, FIRST)]
     settings = SubstituteSettings(rounds=ROUNDS[options.level])
     untrained = reinitialised(made.base, seed=0)
     substitutes = {
-        name: train_substitute(victim, untrained, made.rest[-FIRST:], settings, title=f"substitute for {name}")
+        name: train_substitute(victim, untrained, first, settings, title=f"substitute for {name}")
         for name, victim in victims.items()
     }
     rows: list[Row] = []

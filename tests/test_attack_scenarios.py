@@ -26,6 +26,7 @@ from cnn_eval.scenarios import (
     SubstituteSettings,
     Task,
     black_box,
+    first_images,
     noise,
     power_of_two_control,
     reinitialised,
@@ -223,6 +224,14 @@ def test_a_substitute_counts_its_queries_and_learns(model: nn.Module) -> None:
     right = (predict(made.network, images) == labels) & (predict(model, images) == labels)
     assert torch.equal(outcome.eligible, right & (predict(made.network, adversarial) != labels))
     assert torch.equal(outcome.success, outcome.eligible & (predict(model, adversarial) != labels))
+
+
+def test_first_images_are_of_every_class() -> None:
+    labels = torch.tensor([0, 1, 2, 0, 1, 0, 0, 0, 2, 0])
+    assert first_images(labels, 6).tolist() == [1, 2, 4, 7, 8, 9]
+    assert first_images(labels, 8).tolist() == [1, 2, 4, 5, 6, 7, 8, 9]  # of one class there are no more
+    counts = torch.bincount(load().labels[100:][first_images(load().labels[100:], 150)])
+    assert counts.tolist() == [15] * 10
 
 
 def test_a_substitute_starts_from_new_weights(model: nn.Module) -> None:

@@ -29,6 +29,7 @@ from cnn_eval.scenarios import (
     SubstituteSettings,
     Task,
     black_box,
+    first_images,
     power_of_two_control,
     reinitialised,
     train_substitute,
@@ -119,7 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
     if is_user_model(arguments.model) or is_user_data(arguments.data):
         check_model(base, images, labels)
     cache = arguments.cache or default_cache()
-    substitutes = _substitutes(arguments, victims, images[len(images) - seeds :]) if seeds else {}
+    rest, known = images[count:], labels[count:]
+    substitutes = _substitutes(arguments, victims, rest[first_images(known, seeds)]) if seeds else {}
     clean = {} if white or substitutes else {name: predict(net, images[:count]) for name, net in victims.items()}
     results: list[tuple[Attack, str, Attacked]] = []
     for made in attacks:

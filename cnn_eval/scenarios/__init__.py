@@ -4,7 +4,7 @@ from cnn_eval.scenarios.control import power_of_two_control
 from cnn_eval.scenarios.outcome import NOISE, Outcome, noise
 from cnn_eval.scenarios.run import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.stored import EXAMPLES, TransferResult, transfer
-from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, reinitialised, train_substitute
+from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
 
 __all__ = [
     "EXAMPLES",
@@ -17,6 +17,7 @@ __all__ = [
     "Task",
     "TransferResult",
     "black_box",
+    "first_images",
     "noise",
     "power_of_two_control",
     "reinitialised",

@@ -18,7 +18,7 @@ from circuits import DesignError
 from cnn_eval.models import MAX_SEED, predict
 from cnn_eval.progress import progress_bars
 
-__all__ = ["Substitute", "SubstituteSettings", "reinitialised", "train_substitute"]
+__all__ = ["Substitute", "SubstituteSettings", "first_images", "reinitialised", "train_substitute"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,16 @@ class Substitute:
     network: nn.Module
     queries: int
     agreement: float
+
+
+def first_images(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices, ascending, of `count` images to start a substitute from: as many of each class as there are, the last
+    ones. An attacker who misses classes, as in a stretch of a file, trains a poor substitute and looks harmless."""
+    rank = torch.empty_like(labels)
+    for label in labels.unique():
+        places = (labels == label).nonzero()[:, 0].flip(0)
+        rank[places] = torch.arange(len(places))
+    return rank.argsort(stable=True)[:count].sort().values
 
 
 def reinitialised(model: nn.Module, *, seed: int) -> nn.Module:
