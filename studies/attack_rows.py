@@ -41,6 +41,8 @@ SHORT: Mapping[str, Mapping[str, float]] = {
 }
 """Level quick: shorter searches, which end with larger perturbations, so that more of them transfer, if any differ."""
 CONTROL = "control"
+DECISIVE = 30.0
+"""Percentage points: a wider interval holds almost any published number, and agrees with none."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +128,27 @@ def rate_row(subject: str, quantity: str, counts: tuple[int, int], published: fl
 
 
 def verdict(rows: Sequence[Row]) -> tuple[str, str]:
-    """The verdict over rows of rates with published numbers, and the counts behind it."""
-    compared = [row for row in rows if row.published is not None and not row.remark.startswith("0 of 0")]
-    inside = sum(
-        row.interval is not None and row.interval[0] <= (row.published or 0) <= row.interval[1] for row in compared
-    )
-    above = sum(row.interval is not None and row.interval[0] > (row.published or 0) for row in compared)
-    resist = sum(row.interval is not None and row.interval[1] < 100 for row in compared)
+    """The verdict over rows of rates with published numbers, and the counts behind it.
+
+    A rate agrees where its interval, at most DECISIVE points wide, holds the published number; it differs where the
+    interval does not; else it decides nothing.
+    """
+    compared = [
+        (row.published, row.interval)
+        for row in rows
+        if row.published is not None and row.interval is not None and not row.remark.startswith("0 of 0")
+    ]
+    inside = [(low <= published <= high, high - low <= DECISIVE) for published, (low, high) in compared]
+    agree, differ = sum(holds and narrow for holds, narrow in inside), sum(not holds for holds, _ in inside)
+    higher = sum(low > published for published, (low, _) in compared)
+    resist = sum(high < 100 for _, (_, high) in compared)
     counts = (
-        f"of {len(compared)} rates with a published number, {inside} have it in their interval and {above} are higher; "
-        f"{resist} are below 100 %."
+        f"of {len(compared)} rates with a published number, {agree} agree with it, {differ} differ ({higher} are "
+        f"higher) and {len(compared) - agree - differ} are known too little to tell; {resist} are below 100 %."
     )
-    if compared and inside == len(compared):
+    if compared and agree == len(compared):
         return "reproduced", counts
-    return ("reproduced in direction" if compared and resist == len(compared) else "not reproduced"), counts
+    return ("reproduced in direction" if differ and resist == len(compared) else "not reproduced"), counts
 
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:

@@ -97,4 +97,7 @@ def test_verdicts_follow_the_intervals() -> None:
     assert verdict([low, high])[0] == "reproduced in direction"
     assert verdict([low, all_])[0] == "not reproduced"
     assert verdict([none])[0] == "not reproduced"
-    assert verdict([low, high])[1].startswith("of 2 rates with a published number, 1 have it in their interval and 1 ")
+    assert verdict([low, high])[1].startswith("of 2 rates with a published number, 1 agree with it, 1 differ (1 are")
+    few = rate_row("a", "q", (1, 6), 12)  # an interval that holds 12, and much else
+    assert verdict([few])[0] == "not reproduced"
+    assert "1 are known too little to tell" in verdict([few])[1]

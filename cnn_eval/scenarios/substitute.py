@@ -62,7 +62,7 @@ def first_images(labels: torch.Tensor, count: int) -> torch.Tensor:
     """Indices, ascending, of `count` images to start a substitute from: as many of each class as there are, the last
     ones. An attacker who misses classes, as in a stretch of a file, trains a poor substitute and looks harmless."""
     rank = torch.empty_like(labels)
-    for label in labels.unique():
+    for label in sorted(set(labels.tolist())):
         places = (labels == label).nonzero()[:, 0].flip(0)
         rank[places] = torch.arange(len(places))
     return rank.argsort(stable=True)[:count].sort().values
