@@ -21,8 +21,11 @@ _WIDTH = 110  # of tables that are not printed to a terminal
 Subject = Design | Mapping[str, Design]
 
 
-def add_common(parser: argparse.ArgumentParser, model_help: str, *, computing: str = "--mode") -> None:
-    """Designs, model and what every command on them takes; `computing`: the option's name where --mode is taken."""
+def add_common(
+    parser: argparse.ArgumentParser, model_help: str, *, computing: str = "--mode", samples: int | None = None
+) -> None:
+    """Designs, model and what every command on them takes; `computing`: the option's name where --mode is taken;
+    `samples`: how many by default, None for all."""
     parser.add_argument(
         "designs",
         nargs="+",
@@ -33,7 +36,8 @@ def add_common(parser: argparse.ArgumentParser, model_help: str, *, computing: s
     parser.add_argument("--model", default="lenet5", help=model_help)
     parser.add_argument("--layers", choices=LAYERS, default="conv", help="layers whose products go through the design")
     parser.add_argument(computing, choices=MODES, default="gate", help="gate by gate, or lowered to exact products")
-    parser.add_argument("--samples", type=integer(1), help="images or examples to use (default: all)")
+    every = " (default: all)" if samples is None else ""
+    parser.add_argument("--samples", type=integer(1), default=samples, help=f"images or examples to use{every}")
     parser.add_argument("--threads", type=integer(1, 4096), help="threads to compute on (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

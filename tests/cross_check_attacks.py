@@ -1,0 +1,143 @@
+"""Norms of C&W L2, DeepFool and PGD beside those of independent libraries: ART and torchattacks.
+
+Not a test: the libraries are no dependency. In an environment of its own, on top of this project's:
+
+    pip install --no-deps adversarial-robustness-toolbox==1.20.1 torchattacks==3.5.1 && pip install scikit-learn six tqdm
+    python tests/cross_check_attacks.py            # some minutes; prints and writes cross_check_attacks.json beside it
+
+The same images and network on both sides; medians over the images that both fool. Ratios must lie within 5 %.
+
+- C&W: 500 steps, ours for 9 values of c; torchattacks has no search over c, so the best of its examples for WEIGHTS.
+  ART's C&W, with its line search, 9 values of c and 100 steps of 0.1, stops at a median of 1.674 where ours has 0.944
+  (20 images, 9 x 1,000 steps), so it is no reference.
+- DeepFool: overshoot 0.02, ten classes, 50 steps on both sides.
+- PGD: the smallest Linf budget for 40 steps from the image itself; their attack is bisected here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnn_eval.attacks import PGD, CarliniWagner, DeepFool, distances, fooled
+from cnn_eval.data import load
+from cnn_eval.models import load_model, predict
+
+COUNT = 20
+FEW = 8
+WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0)
+"""Values of c for an attack without a search over it; 8 images for C&W."""
+TOLERANCE = 0.05
+RECORD = Path(__file__).with_suffix(".json")
+
+
+def main() -> int:
+    """Prints both libraries' medians; 1 where they differ by more than the tolerance."""
+    warnings.simplefilter("ignore")
+    import art
+    import torchattacks
+    from art.attacks.evasion import ProjectedGradientDescent
+    from art.attacks.evasion import DeepFool as TheirDeepFool
+    from art.estimators.classification import PyTorchClassifier
+
+    torch.set_num_threads(1)
+    model = load_model("lenet5")
+    data = load()
+    right = (predict(model, data.images[:60]) == data.labels[:60]).nonzero()[:COUNT, 0]
+    images, labels = data.images[right], data.labels[right]
+    theirs = PyTorchClassifier(
+        model=model, loss=torch.nn.CrossEntropyLoss(), input_shape=(1, 28, 28), nb_classes=10, clip_values=(0.0, 1.0)
+    )
+    x, y = images.numpy(), labels.numpy()
+
+    def smallest_pgd() -> torch.Tensor:
+        low, high = np.zeros(len(x), np.float32), np.ones(len(x), np.float32)
+        best = x.copy()
+        for _ in range(10):
+            middle = (low + high) / 2
+            found = best.copy()
+            for k in range(len(x)):
+                attack = ProjectedGradientDescent(
+                    theirs,
+                    norm=np.inf,
+                    eps=float(middle[k]),
+                    eps_step=float(0.0625 * middle[k]),
+                    max_iter=40,
+                    verbose=False,
+                )
+                found[k : k + 1] = attack.generate(x[k : k + 1], y[k : k + 1])
+            done = fooled(model, torch.from_numpy(found), labels).numpy()
+            best[done] = found[done]
+            high, low = np.where(done, middle, high), np.where(done, low, middle)
+        return torch.from_numpy(best)
+
+    def best_of_weights() -> torch.Tensor:
+        clean, true = images[:FEW], labels[:FEW]
+        best, size = clean.clone(), torch.full((FEW,), torch.inf)
+        for weight in WEIGHTS:
+            found = torchattacks.CW(model, c=weight, kappa=0, steps=500, lr=0.01)(clean, true).detach()
+            length = distances(clean, found, "l2")
+            better = fooled(model, found, true) & (length < size)
+            best[better], size[better] = found[better], length[better]
+        return best
+
+    def generated(attack: object) -> torch.Tensor:
+        return torch.from_numpy(attack.generate(x, y))  # type: ignore[attr-defined]
+
+    cases: dict[str, tuple[str, Callable[[], torch.Tensor], Callable[[], torch.Tensor]]] = {
+        "deepfool": (
+            "l2",
+            lambda: DeepFool().run(model, images, labels, mode="minimum"),
+            lambda: generated(
+                TheirDeepFool(theirs, max_iter=50, epsilon=0.02, nb_grads=10, batch_size=COUNT, verbose=False)
+            ),
+        ),
+        "pgd": (
+            "linf",
+            lambda: PGD(random_start=False).run(model, images, labels, mode="minimum"),
+            smallest_pgd,
+        ),
+        "cw": (
+            "l2",
+            lambda: CarliniWagner(steps=500).run(model, images[:FEW], labels[:FEW], mode="minimum"),
+            best_of_weights,
+        ),
+    }
+    record: dict[str, object] = {
+        "script": "python tests/cross_check_attacks.py",
+        "libraries": [f"adversarial-robustness-toolbox {art.__version__}", f"torchattacks {torchattacks.__version__}"],
+        "torch": torch.__version__,
+        "model": "lenet5",
+    }
+    worst = 0.0
+    if RECORD.exists():  # of the other attacks, where some are named
+        record = {**json.loads(RECORD.read_text()), **record}
+    for name in sys.argv[1:] or cases:
+        norm, ours, other = cases[name]
+        one, two = ours(), other()
+        clean, true = images[: len(one)], labels[: len(one)]
+        both = fooled(model, one, true) & fooled(model, two, true)
+        medians = [float(distances(clean[both], each[both], norm).median()) for each in (one, two)]  # type: ignore[arg-type]
+        ratio = medians[0] / medians[1]
+        worst = max(worst, abs(ratio - 1))
+        record[name] = {
+            "norm": norm,
+            "ours": round(medians[0], 4),
+            "theirs": round(medians[1], 4),
+            "ratio": round(ratio, 4),
+            "images": len(one),
+            "fooled": [int(fooled(model, each, true).sum()) for each in (one, two)],
+        }
+        print(name, record[name], flush=True)
+        RECORD.write_text(json.dumps(record, indent=2) + "\n")
+    return int(worst > TOLERANCE)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
