@@ -14,7 +14,7 @@ from torch import nn
 
 from circuits.errors import unknown_name
 from cnn_eval.files import DataError, field, read_record, read_tensors
-from cnn_eval.networks.alexnet import AlexNet, fold
+from cnn_eval.networks.alexnet import AlexNet
 from cnn_eval.networks.lenet5 import LeNet5
 from cnn_eval.networks.table11 import Table11
 from cnn_eval.quantization import freeze_weights
@@ -67,13 +67,7 @@ def _table11(name: str, weight_bits: int | None, activation_bits: int | None) ->
 MODELS: Mapping[str, ModelEntry] = MappingProxyType(
     {
         "lenet5": ModelEntry(factory=LeNet5, dataset="mnist", weights="lenet5.safetensors"),
-        "alexnet": ModelEntry(
-            factory=AlexNet,
-            dataset="cifar10",
-            weights="alexnet.safetensors",
-            trained=partial(AlexNet, batch_norm=True),
-            finish=fold,
-        ),
+        "alexnet": ModelEntry(factory=AlexNet, dataset="cifar10", weights="alexnet.safetensors"),
         "dorefa_full": _table11("dorefa_full", 4, 4),
         "dorefa_weight": _table11("dorefa_weight", 4, None),
         "dorefa_float": _table11("dorefa_float", None, None),

@@ -104,7 +104,7 @@ _PHOTOGRAPHS = Settings(
 RECIPES: Mapping[str, Settings] = MappingProxyType(
     {
         "lenet5": Settings(),
-        "alexnet": _PHOTOGRAPHS,
+        "alexnet": replace(_PHOTOGRAPHS, learning_rate=1e-3),
         **{
             name: replace(_PHOTOGRAPHS, model=name, epochs=15)
             for name in ("dorefa_full", "dorefa_weight", "dorefa_float")

@@ -342,7 +342,9 @@ def test_unknown_examples() -> None:
     message = r"^the example set must be a known name, but got 'fgsm'; known: fgsm_smallest, pgd\.$"
     with pytest.raises(ValueError, match=message):
         load_examples("fgsm")
-    with pytest.raises(ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5\.$"):
+    with pytest.raises(
+        ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet\.$"
+    ):
         load_examples("pgd", "lenet4")
 
 

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import save
 
 from cnn_eval.data import DataError, load
-from cnn_eval.models import MODELS, WEIGHTS_FOLDER, AlexNet, LeNet5, build, load_model, logits, predict, weights_record
-from cnn_eval.networks.alexnet import fold
+from cnn_eval.models import MODELS, WEIGHTS_FOLDER, LeNet5, build, load_model, logits, predict, weights_record
 
 ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval.training lenet5`"
 
@@ -157,17 +156,6 @@ def test_missing_record(weights: Path) -> None:
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)
     assert str(refused.value) == f"{path} must exist, but is missing; {ADVICE}."
-
-
-def test_folding_batch_normalisation_keeps_the_function() -> None:
-    torch.manual_seed(3)
-    model = AlexNet(batch_norm=True)
-    images = torch.rand(16, 3, 32, 32)
-    for _ in range(3):
-        model(images)  # moves the running statistics away from 0 and 1
-    folded = fold(model)
-    assert not any("norm" in name for name, _ in folded.named_modules())
-    torch.testing.assert_close(logits(folded, images), logits(model.eval(), images), rtol=1e-4, atol=1e-5)
 
 
 def test_alexnet_has_the_layers_that_the_paper_counts() -> None:
