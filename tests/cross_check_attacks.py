@@ -2,7 +2,8 @@
 
 Not a test: the libraries are no dependency. In an environment of its own, on top of this project's:
 
-    pip install --no-deps adversarial-robustness-toolbox==1.20.1 torchattacks==3.5.1 && pip install scikit-learn six tqdm
+    pip install --no-deps adversarial-robustness-toolbox==1.20.1 torchattacks==3.5.1
+    pip install scikit-learn six tqdm
     python tests/cross_check_attacks.py            # some minutes; prints and writes cross_check_attacks.json beside it
 
 The same images and network on both sides; medians over the images that both fool. Ratios must lie within 5 %.
@@ -42,8 +43,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     import art
     import torchattacks
-    from art.attacks.evasion import ProjectedGradientDescent
     from art.attacks.evasion import DeepFool as TheirDeepFool
+    from art.attacks.evasion import ProjectedGradientDescent
     from art.estimators.classification import PyTorchClassifier
 
     torch.set_num_threads(1)
