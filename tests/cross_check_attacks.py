@@ -10,7 +10,7 @@ The same images and network on both sides; medians over the images that both foo
 
 - C&W: 500 steps, ours for 9 values of c; torchattacks has no search over c, so the best of its examples for WEIGHTS.
   NOT within 5 %: ours are smaller (0.912 against 1.396) and fool. Neither library is a reference: torchattacks stops
-  where the batch's cost rises, ART's C&W (9 values of c, 100 line-searched steps of 0.1) ends at 1.674 against our 0.944
+  where the batch's cost rises, ART's C&W (9 values of c, 100 line-searched steps of 0.1) ends at 1.674, ours at 0.944
   (20 images, 9 x 1,000 steps). DDN, another algorithm (Foolbox, 200 steps), ends at 0.946 on the same 20 images.
 - DeepFool: overshoot 0.02, ten classes, 50 steps on both sides.
 - PGD: the smallest Linf budget for 40 steps from the image itself; their attack is bisected here.
