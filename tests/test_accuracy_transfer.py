@@ -202,7 +202,10 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
             "argument --samples: it must be an integer of at least 1, but got '0'; "
             "see python -m cnn_eval transfer --help",
         ),
-        (["transfer", "axfpm", "--model", "a:b"], "the model must be a known name, but got 'a:b'; known: alexnet, dorefa_float, dorefa_full, dorefa_weight, lenet5."),
+        (
+            ["transfer", "axfpm", "--model", "a:b"],
+            "the model must be a known name, but got 'a:b'; known: alexnet, dorefa_float, dorefa_full, dorefa_weight, lenet5.",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
