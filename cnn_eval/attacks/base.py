@@ -7,10 +7,11 @@ assumed.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -24,6 +25,7 @@ from cnn_eval.models import predict
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]
+Search = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 BATCH_SIZE = 200
 """Images attacked side by side where the caller does not say."""
 
@@ -37,12 +39,14 @@ class Attack(ABC):
     """An untargeted attack with its hyperparameters as fields.
 
     A subclass sets `name`, `norm` and `library` and implements `_budget` and `_minimum`; both get one batch, a model in
-    evaluation mode whose parameters need no gradient, and may not look at other images of the batch.
+    evaluation mode whose parameters need no gradient, and may not look at other images of the batch. An attack that is
+    written here sets `library` to "" and raises `version` whenever its results change.
     """
 
     name: ClassVar[str]
     norm: ClassVar[Norm]
     library: ClassVar[str] = "foolbox"
+    version: ClassVar[int] = 1
 
     def run(
         self,
@@ -88,8 +92,13 @@ class Attack(ABC):
             "mode": mode,
             "epsilon": epsilon,
             **asdict(self),
-            "library": f"{self.library} {metadata.version(self.library)}",
+            "library": f"{self.library} {metadata.version(self.library)}" if self.library else f"own {self.version}",
         }
+
+    def unstarted(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Which images the attack finds no starting point for, bool [N]; they come back unchanged. Without `run`'s
+        checks; only attacks that start from another image can fail so."""
+        return torch.zeros(len(images), dtype=torch.bool)
 
     @abstractmethod
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -120,6 +129,55 @@ class Attack(ABC):
             raise ValueError(f"epsilon must be a number of at least 0 in mode 'budget', but got {epsilon}; give one.")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, but got {batch_size}; give a larger number.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinimumNormAttack(Attack):
+    """An attack that looks for the smallest perturbation; a subclass implements `_search`.
+
+    Mode "budget": the same search, and where its perturbation is larger than the budget the image comes back unchanged:
+    it has not fooled within the budget.
+    """
+
+    def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
+        found = self._minimum(model, images, labels)
+        return select(distances(images, found, self.norm) <= epsilon, found, images)
+
+    def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self._successes(model, images, labels, self._search)
+
+    def _successes(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, search: Search) -> torch.Tensor:
+        """What `search` finds for the images that are classified rightly; unchanged where that does not fool."""
+        right = ~fooled(model, images, labels)
+        result = images.clone()
+        if bool(right.any()):
+            found = search(model, images[right], labels[right]).detach()
+            result[right] = select(fooled(model, found, labels[right]), found, images[right])
+        return result
+
+    @abstractmethod
+    def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Candidates for one batch of rightly classified images, in [0, 1]; those that do not fool are dropped."""
+
+
+def select(chosen: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Image by image [N, C, H, W]: of `one` where `chosen`, bool [N], else of `other`."""
+    return torch.where(chosen[:, None, None, None], one, other)
+
+
+def generators(images: torch.Tensor, seed: int) -> list[torch.Generator]:
+    """A random generator an image, from `seed` and the image's own content: no image depends on its neighbours."""
+    made = []
+    for image in images.detach().cpu():
+        digest = hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=7, salt=seed.to_bytes(16, "big"))
+        made.append(torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big")))
+    return made
+
+
+def check_seed(seed: int) -> None:
+    """Raises ValueError for what `generators` does not take."""
+    if not 0 <= seed < 1 << 64:
+        raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, but got {seed}; choose another.")
 
 
 def distances(clean: torch.Tensor, adversarial: torch.Tensor, norm: Norm) -> torch.Tensor:

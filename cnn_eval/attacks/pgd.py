@@ -6,14 +6,13 @@ section 2.1.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import Attack, Mode, Norm, distances, foolbox_model, fooled
+from cnn_eval.attacks.base import Attack, Mode, Norm, check_seed, distances, foolbox_model, fooled, generators
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +43,7 @@ class PGD(Attack):
                 "steps >= 1, 0 < relative_step <= 2, bisections >= 1 and 0 < largest <= 1 must hold, but got "
                 f"{self.steps}, {self.relative_step}, {self.bisections} and {self.largest}; correct them."
             )
-        if not 0 <= self.seed < 1 << 64:
-            raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, but got {self.seed}; choose another.")
+        check_seed(self.seed)
 
     def settings(self, *, mode: Mode, epsilon: float | None = None) -> dict[str, Any]:
         """As for every attack, with the step in absolute size, `abs_stepsize`, where the budget decides it."""
@@ -99,9 +97,5 @@ class PGD(Attack):
 
 def _noise(images: torch.Tensor, seed: int) -> torch.Tensor:
     """Uniform in [-1, 1), shaped like `images`, drawn for each image from `seed` and the image itself."""
-    noise = []
-    for image in images.detach().cpu():
-        digest = hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=7, salt=seed.to_bytes(16, "big"))
-        generator = torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big"))
-        noise.append(torch.rand(image.shape, generator=generator) * 2 - 1)
+    noise = [torch.rand(images.shape[1:], generator=generator) * 2 - 1 for generator in generators(images, seed)]
     return torch.stack(noise).to(images.device)

@@ -1,0 +1,84 @@
+"""HopSkipJump: gradient directions estimated at the decision boundary from decisions alone.
+
+Chen, Jordan, Wainwright, "HopSkipJumpAttack: A Query-Efficient Decision-Based Attack", IEEE S&P 2020, algorithm 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from cnn_eval.attacks.base import MinimumNormAttack, Norm, check_seed, foolbox_model, fooled, generators
+from cnn_eval.attacks.starting import starting_points
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopSkipJump(MinimumNormAttack):
+    """`steps` iterations, the gradient of each estimated from `initial_num_evals` * sqrt(iteration) decisions, at most
+    `max_num_evals`; `gamma` scales the precision of the search for the boundary.
+
+    Every image is attacked on its own: Foolbox 3.3.4 normalises its random directions and its gradients over the whole
+    batch, so that larger batches find larger perturbations. Directions are drawn from `seed` and the image. An image
+    for which no starting point is found comes back unchanged.
+    """
+
+    name: ClassVar[str] = "hopskipjump"
+    norm: ClassVar[Norm] = "l2"
+
+    steps: int = 64
+    initial_num_evals: int = 100
+    max_num_evals: int = 10000
+    gamma: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.initial_num_evals < 1 or self.max_num_evals < 1 or not self.gamma > 0:
+            raise ValueError(
+                "steps >= 1, initial_num_evals >= 1, max_num_evals >= 1 and gamma > 0 must hold, but got "
+                f"{self.steps}, {self.initial_num_evals}, {self.max_num_evals} and {self.gamma}; correct them."
+            )
+        check_seed(self.seed)
+
+    def unstarted(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Images for which no noise fools."""
+        return ~starting_points(model, images, labels, self.seed)[1]
+
+    def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._walk(model, images[k : k + 1], labels[k : k + 1]) for k in range(len(images))])
+
+    def _walk(self, model: nn.Module, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """One image, [1, C, H, W]."""
+        attackable = foolbox_model(model, image)
+        start, started = starting_points(model, image, label, self.seed)
+        if not bool(started):
+            return image
+        from eagerpy.astensor import astensor
+        from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
+
+        (drawing,) = generators(image, self.seed)
+
+        class Seeded(HopSkipJumpAttack):
+            """Asks for the decisions around a point together, and draws from the image's own generator."""
+
+            def approximate_gradients(self, _: Any, x_advs: Any, steps: int, delta: Any) -> Any:
+                x, size = x_advs.raw, delta.raw
+                directions = torch.randn((steps, *x.shape[1:]), generator=drawing)
+                directions /= directions.flatten(1).norm(dim=1)[:, None, None, None] + 1e-12
+                moved = (x + size * directions).clamp(0, 1)
+                directions = (moved - x) / (size + 1e-8)
+                signs = fooled(model, moved, label.expand(steps)).float() * 2 - 1
+                mean = signs.mean()
+                weights = signs if abs(float(mean)) == 1 else signs - mean
+                gradient = (weights[:, None, None, None] * directions).mean(0, keepdim=True)
+                return astensor(gradient / (gradient.norm() + 1e-12))
+
+        attack = Seeded(
+            steps=self.steps,
+            initial_gradient_eval_steps=self.initial_num_evals,
+            max_gradient_eval_steps=self.max_num_evals,
+            gamma=self.gamma,
+        )
+        return attack.run(attackable, image, label, starting_points=start)
