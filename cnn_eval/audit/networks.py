@@ -158,6 +158,22 @@ class Scaled(nn.Module):
         return self.model(images) / self.temperature  # type: ignore[no-any-return]
 
 
+class Raised(nn.Module):
+    """The logits with each image's true one raised by `kappa`: what fools this network has a margin of `kappa` in the
+    original one, the confidence of Carlini and Wagner. For one batch, whose labels it holds."""
+
+    def __init__(self, model: nn.Module, labels: torch.Tensor, kappa: float) -> None:
+        super().__init__()
+        self.model = model
+        self.labels = labels
+        self.kappa = kappa
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [N, classes] of the N images that `labels` are for."""
+        logits: torch.Tensor = self.model(images)
+        return logits + self.kappa * functional.one_hot(self.labels, logits.shape[1])
+
+
 class Logarithm(nn.Module):
     """Log-probabilities of a network that ends in a softmax: logits of the same probabilities."""
 

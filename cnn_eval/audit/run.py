@@ -12,10 +12,12 @@ from torch import nn
 
 from circuits import Design
 from cnn_eval.attacks import attack
+from cnn_eval.audit.attacks import BATCH_SIZE
 from cnn_eval.audit.networks import (
     Attached,
     Contestant,
     Logarithm,
+    Raised,
     Scaled,
     approximate_contestant,
     are_probabilities,
@@ -34,6 +36,7 @@ from cnn_eval.user import check_model
 
 MARGIN_FACTOR = 1.2
 MARGIN_KAPPA = 5.0
+"""In logits, the confidence of Carlini and Wagner."""
 
 _ITERATIVE = ("PGD", "APGD-CE", "APGD-T")
 
@@ -57,13 +60,15 @@ class Reference:
         self.images = images
         self.labels = labels
         self.classes = class_count(exact, images)
+        self.attacked = False
         self.crafted: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         """Name -> (minimum-norm examples, the same with a margin), each [N, ...], clean where nothing was found."""
 
     def attack(self, meter: Meter) -> None:
         """Attacks the exact network, once."""
-        if self.crafted:
+        if self.attacked:
             return
+        self.attacked = True
         network = Attached(self.exact)
         battery = Battery(self.target, self.classes, meter)
         battery.single("native", network)
@@ -84,15 +89,21 @@ class Reference:
             full[chosen] = found
             return full
 
+        if not len(images):
+            return {}
         smallest = attack("fgsm").run(self.exact, images, labels, mode="minimum")
         further = (images + MARGIN_FACTOR * (smallest - images)).clamp(0, 1)
         crafted = {f"smallest FGSM, x{MARGIN_FACTOR:g}": (spread(smallest), spread(further))}
-        if self.settings.confidence:
-            at_boundary, beyond = (
-                spread(attack("cw", confidence=kappa).run(self.exact, images, labels, mode="minimum"))
-                for kappa in (0.0, MARGIN_KAPPA)
+        confident = [
+            attack("ddn", steps=self.settings.minimum_steps).run(
+                Raised(self.exact, y, MARGIN_KAPPA), x, y, mode="minimum"
             )
-            crafted[f"C&W, kappa {MARGIN_KAPPA:g}"] = (at_boundary, beyond)
+            for x, y in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
+        ]
+        crafted[f"DDN, kappa {MARGIN_KAPPA:g}"] = (
+            self.target.examples["DDN, native"],
+            spread(torch.cat(confident)),
+        )
         return crafted
 
 
@@ -340,7 +351,7 @@ def _native_label(contestant: Contestant) -> str:
 
 
 def _crafting_calls(settings: AuditSettings) -> float:
-    return 100 + 2 * 9000 * settings.confidence
+    return 100 + settings.minimum_steps
 
 
 def _planned_calls(settings: AuditSettings, reference: Reference, gradients: int) -> float:
@@ -350,5 +361,5 @@ def _planned_calls(settings: AuditSettings, reference: Reference, gradients: int
     shared = settings.queries / 3 + settings.minimum_steps + settings.deepfool_steps * aims + 4 * settings.steps
     decisions = 40_000 * settings.decision_images / len(reference.images)
     questions = settings.steps * 6
-    exact = 0 if reference.crafted else strong + shared + _crafting_calls(settings)
+    exact = 0 if reference.attacked else strong + shared + _crafting_calls(settings)
     return exact + strong * 2 + settings.steps * gradients + shared + decisions + questions

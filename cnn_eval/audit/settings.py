@@ -21,8 +21,7 @@ class AuditSettings:
 
     `epsilon`: budget in `norm` on [0, 1] pixels, by default EPSILON's. `steps`: of PGD; `apgd_steps`, of APGD-CE and of
     APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN, `deepfool_steps`; `noise_draws`:
-    random perturbations an image; `decision_images`: how many HopSkipJump is tried on; `confidence`: transfer also C&W
-    examples (slow to craft, kept on disk).
+    random perturbations an image; `decision_images`: how many HopSkipJump is tried on.
     """
 
     norm: BallNorm = "linf"
@@ -34,7 +33,6 @@ class AuditSettings:
     deepfool_steps: int = 50
     noise_draws: int = 20
     decision_images: int = 10
-    confidence: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
