@@ -15,25 +15,14 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from safetensors.torch import save as save_safetensors
 
 from circuits.cli import Parser, guarded, integer
 from circuits.errors import unknown_name
 from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
-from cnn_eval.data import EMBEDDED_FOLDER, Images, load
-from cnn_eval.files import (
-    DataError,
-    field,
-    read_record,
-    read_tensors,
-    require_writable,
-    sha256,
-    write_atomically,
-    write_record,
-)
+from cnn_eval.data import EMBEDDED_FOLDER, load
+from cnn_eval.files import DataError, field, read_with_record, require_writable, tensor_digest, write_with_record
 from cnn_eval.models import MAX_SEED, MODELS, load_model, logits, model_entry, predict, weights_record
+from cnn_eval.progress import progress_bars
 
 __all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
 
@@ -88,13 +77,7 @@ def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBE
     _check_names(name, model)
     advice = f"restore it from the project's repository or craft again with `python -m cnn_eval.examples {model}`"
     path = Path(folder) / f"{model}_{name}.json"
-    record = read_record(path, advice=advice)
-    tensors = read_tensors(
-        path.with_suffix(".safetensors"),
-        size=field(record, "bytes", int, path, advice=advice),
-        digest=field(record, "sha256", str, path, advice=advice),
-        advice=advice,
-    )
+    record, tensors = read_with_record(path.with_suffix(".safetensors"), advice=advice)
     weights = weights_record(model)["sha256"]
     if record.get("weights_sha256") != weights:
         raise DataError(
@@ -102,7 +85,7 @@ def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBE
             f"but was crafted on {record.get('weights_sha256')}; {advice}."
         )
     images = load(model_entry(model).dataset, "test")
-    if record.get("images_sha256") != _images_digest(images):
+    if record.get("images_sha256") != tensor_digest(images.images, images.labels):
         raise DataError(f"{path} must be crafted from the embedded test images, but was crafted from others; {advice}.")
     indices = tensors["indices"]
     return AdversarialExamples(
@@ -133,7 +116,7 @@ def craft(
     kept: list[torch.Tensor] = []
     adversarial: list[torch.Tensor] = []
     attacked = 0
-    with _progress(enabled=progress) as bars:
+    with progress_bars(enabled=progress) as bars:
         task = bars.add_task(f"{model}: {name}", total=COUNT)
         for chosen in torch.split(right, BATCH_SIZE):
             candidates = recipe.attack.run(
@@ -150,42 +133,31 @@ def craft(
     if found < COUNT:
         raise ValueError(f"{name} must fool {model} on {COUNT} images, but did on {found}; use a stronger attack.")
     indices = torch.cat(kept)[:COUNT]
-    tensors = {"adversarial": torch.cat(adversarial)[:COUNT].contiguous(), "indices": indices.contiguous()}
-    content = save_safetensors(tensors)
-    path = out / f"{model}_{name}.safetensors"
+    tensors = {"adversarial": torch.cat(adversarial)[:COUNT], "indices": indices}
     clean, labels = images.images[indices], images.labels[indices]
     record = {
         "examples": name,
         "model": model,
-        "file": path.name,
-        "bytes": len(content),
-        "sha256": sha256(content),
         "script": f"python -m cnn_eval.examples {model} --seed {seed}",
         "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {COUNT} rightly classified "
         "that the attack fools",
         "settings": recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon),
         "seed": seed,
         "weights_sha256": weights_record(model)["sha256"],
-        "images_sha256": _images_digest(images),
+        "images_sha256": tensor_digest(images.images, images.labels),
         "success": {"fooled": found, "attacked": attacked},
         "distance": {norm: _spread(distances(clean, tensors["adversarial"], norm)) for norm in ("linf", "l2")},
         "logit_margin": _spread(_margin(logits(network, tensors["adversarial"]), labels)),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "date": datetime.now(UTC).date().isoformat(),
     }
-    write_atomically(path, content)
-    write_record(path.with_suffix(".json"), record)
-    return record
+    return write_with_record(out / f"{model}_{name}.safetensors", tensors, record)
 
 
 def _check_names(name: str, model: str) -> None:
     if name not in RECIPES:
         raise unknown_name("example set", name, RECIPES)
     model_entry(model)
-
-
-def _images_digest(images: Images) -> str:
-    return sha256(images.images.numpy().tobytes() + images.labels.numpy().tobytes())
 
 
 def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -198,16 +170,6 @@ def _spread(values: torch.Tensor) -> dict[str, float]:
     return {
         key: float(value) for key, value in (("min", values.min()), ("median", values.median()), ("max", values.max()))
     }
-
-
-def _progress(*, enabled: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True),
-        disable=not enabled,
-    )
 
 
 def main(argv: list[str] | None = None) -> int:

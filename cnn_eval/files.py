@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 
 from circuits import files
 
@@ -87,6 +88,38 @@ def read_tensors(path: Path, *, size: int, digest: str, advice: str) -> dict[str
         return load_safetensors(read_verified(path, size=size, digest=digest, advice=advice))
     except SafetensorError as error:
         raise DataError(f"{path} must be a safetensors file, but is not ({error}); {advice}.") from None
+
+
+def write_with_record(path: Path, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes `path`, a safetensors file, and then its record beside it (.json), both atomically; returns the record:
+    `record` with the file's name, size and SHA-256."""
+    content = save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    full = {**record, "file": path.name, "bytes": len(content), "sha256": sha256(content)}
+    write_atomically(path, content)
+    write_record(path.with_suffix(".json"), full)
+    return full
+
+
+def read_with_record(path: Path, *, advice: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """(record, tensors) as `write_with_record` left them. Raises DataError, ending with `advice`, when either file is
+    missing, truncated or altered."""
+    where = path.with_suffix(".json")
+    record = read_record(where, advice=advice)
+    tensors = read_tensors(
+        path,
+        size=field(record, "bytes", int, where, advice=advice),
+        digest=field(record, "sha256", str, where, advice=advice),
+        advice=advice,
+    )
+    return record, tensors
+
+
+def tensor_digest(*tensors: torch.Tensor) -> str:
+    """SHA-256 over the values of the tensors, in order."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path, limit: int, *, advice: str) -> bytes:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuits.cli import Parser, guarded
-from cnn_eval.commands import accuracy, data, transfer
+from cnn_eval.commands import accuracy, attack, data, transfer
 
-COMMANDS = {"accuracy": accuracy, "transfer": transfer, "data": data}
+COMMANDS = {"accuracy": accuracy, "transfer": transfer, "attack": attack, "data": data}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Attack scenarios: how many adversarial examples crafted against one network fool another."""
+"""Transfer of the committed example sets: how many of them fool a network through a design."""
 
 from __future__ import annotations
 

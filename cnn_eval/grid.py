@@ -1,0 +1,55 @@
+"""Adversarial images drawn beside the clean ones and their difference."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from cnn_eval.files import require_writable, write_atomically
+
+__all__ = ["require_png", "save_grid"]
+
+SHOWN = 6
+"""Examples drawn of each attack."""
+
+
+def require_png(path: Path) -> None:
+    """Raises ValueError unless `path` ends in .png and can be written."""
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"the images' file must end in .png, but is {path}; rename it.")
+    require_writable(path.parent)
+
+
+def save_grid(
+    path: Path, examples: Mapping[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]
+) -> None:
+    """Draws, for each title, the first of its examples as a block of three rows: clean, adversarial, difference.
+
+    `examples`: title -> clean and adversarial images, float32 [N, C, H, W] in [0, 1] with 1 or 3 channels, true and
+    found classes, int64 [N]; N >= 1. Differences are (adversarial - clean + 1) / 2: grey is no change.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(SHOWN, max(len(labels) for _, _, labels, _ in examples.values()))
+    rows = 3 * len(examples)
+    figure = Figure(figsize=(1.3 * columns + 1.0, 1.35 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for block, (title, (clean, adversarial, labels, classes)) in enumerate(examples.items()):
+        for k in range(min(columns, len(labels))):
+            pictures = (clean[k], adversarial[k], (adversarial[k] - clean[k] + 1) / 2)
+            captions = (f"{int(labels[k])}", f"{int(labels[k])} -> {int(classes[k])}", "difference")
+            for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+                axis = axes[3 * block + row][k]
+                shown = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
+                axis.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                axis.set_title(f"{title}: {caption}" if row == 0 and k == 0 else caption, fontsize=8)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    write_atomically(path, content.getvalue())

@@ -1,0 +1,26 @@
+"""Attack scenarios: transfer, black-box and white-box attacks on networks through designs, and how they are counted."""
+
+from cnn_eval.scenarios.control import power_of_two_control
+from cnn_eval.scenarios.outcome import NOISE, Outcome, noise
+from cnn_eval.scenarios.run import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
+from cnn_eval.scenarios.stored import EXAMPLES, TransferResult, transfer
+from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, train_substitute
+
+__all__ = [
+    "EXAMPLES",
+    "NOISE",
+    "SCENARIOS",
+    "Attacked",
+    "Outcome",
+    "Substitute",
+    "SubstituteSettings",
+    "Task",
+    "TransferResult",
+    "black_box",
+    "noise",
+    "power_of_two_control",
+    "train_substitute",
+    "transfer",
+    "transfer_attack",
+    "white_box",
+]

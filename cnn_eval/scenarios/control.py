@@ -1,0 +1,41 @@
+"""The control of every robustness study: what a network does that has no noise in it at all, only other weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from circuits import DesignError
+from circuits.errors import unknown_name
+from cnn_eval.layers import LAYERS
+
+__all__ = ["power_of_two_control"]
+
+
+def power_of_two_control(model: nn.Module, *, layers: str = "conv") -> nn.Module:
+    """A copy of `model`, computed exactly, in which each weight w of its `layers` is sign(w) * 2**(floor(log2|w|) + 1).
+
+    That is the weight that the flat `axfpm` array multiplies by: its mantissa product is twice the activation's
+    mantissa, whatever the weight's. What a defence by `axfpm` does, this network does too, without any dependence on
+    the input. Biases stay; zeros and subnormal weights become zero. `layers`: "conv", "linear" or "all".
+    """
+    if layers not in LAYERS:
+        raise unknown_name("choice of layers", layers, LAYERS)
+    kinds: tuple[type[nn.Module], ...] = {
+        "conv": (nn.Conv2d,),
+        "linear": (nn.Linear,),
+        "all": (nn.Conv2d, nn.Linear),
+    }[layers]
+    result = copy.deepcopy(model)
+    changed = [module for module in result.modules() if isinstance(module, kinds)]
+    if not changed:
+        raise DesignError(f"the model must have a layer to change, but layers={layers!r} finds none; choose others.")
+    with torch.no_grad():
+        for module in changed:
+            weight = module.get_parameter("weight")
+            _, exponent = torch.frexp(weight)  # |w| = m * 2**exponent, 1/2 <= m < 1
+            rounded = torch.ldexp(weight.sign(), exponent)
+            weight.copy_(torch.where(weight.abs() < torch.finfo(weight.dtype).tiny, 0.0, rounded))
+    return result

@@ -1,0 +1,123 @@
+"""A substitute for a network that only answers queries with classes.
+
+Papernot, McDaniel, Goodfellow, Jha, Celik, Swami, "Practical Black-Box Attacks against Machine Learning", Asia CCS
+2017, section 4, algorithm 1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from circuits import DesignError
+from cnn_eval.models import MAX_SEED, predict
+from cnn_eval.progress import progress_bars
+
+__all__ = ["Substitute", "SubstituteSettings", "train_substitute"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubstituteSettings:
+    """`rounds`: how often the training set is doubled (the paper's rho); `step`: its lambda; `epochs`: of training,
+    each time from the present weights. Step, epochs, learning rate and momentum are the paper's.
+    """
+
+    rounds: int = 5
+    step: float = 0.1
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0 or not self.step > 0 or self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(
+                "rounds >= 0, step > 0, epochs >= 1 and batch_size >= 1 must hold, but got "
+                f"{self.rounds}, {self.step}, {self.epochs} and {self.batch_size}; correct them."
+            )
+        if not self.learning_rate > 0 or not 0 <= self.momentum < 1 or not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(
+                "learning_rate > 0, 0 <= momentum < 1 and 0 <= seed < 2**32 must hold, but got "
+                f"{self.learning_rate}, {self.momentum} and {self.seed}; correct them."
+            )
+
+
+@dataclass(frozen=True)
+class Substitute:
+    """A trained `network`; `queries` that the victim answered; `agreement`: share of the queried images that the
+    substitute classifies as the victim did."""
+
+    network: nn.Module
+    queries: int
+    agreement: float
+
+
+def train_substitute(
+    victim: nn.Module,
+    untrained: nn.Module,
+    first: torch.Tensor,
+    settings: SubstituteSettings = SubstituteSettings(),
+    *,
+    title: str | None = None,
+) -> Substitute:
+    """Trains a copy of `untrained` on the classes that `victim` gives for `first`, float32 [N, C, H, W] in [0, 1], and
+    for images grown from them: queries = N * 2**rounds.
+
+    Each round adds x + step * sign(gradient of the substitute's logit of the class that the victim said) for every
+    image x that there is, clipped to [0, 1], and asks the victim about the new ones. The paper's reservoir sampling,
+    which saves queries, is not used. `title`: of the progress bar on standard error; None shows none.
+    """
+    if not len(first):
+        raise DesignError("the substitute must have images to start from, but there are none; give some.")
+    network = copy.deepcopy(untrained).train()
+    generator = torch.Generator().manual_seed(settings.seed)
+    images, answers = first, predict(victim, first)
+    with progress_bars(enabled=title is not None) as bars, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # of dropout
+        total = sum(len(first) << k for k in range(settings.rounds + 1)) * settings.epochs
+        task = bars.add_task(title or "", total=total)
+        for number in range(settings.rounds + 1):
+            if number:
+                images, answers = _augmented(network, victim, images, answers, settings.step)
+            _fit(network, images, answers, settings, generator, lambda done: bars.advance(task, done))
+    network.eval()
+    agreement = float((predict(network, images) == answers).float().mean())
+    return Substitute(network, len(images), agreement)
+
+
+def _augmented(
+    network: nn.Module, victim: nn.Module, images: torch.Tensor, answers: torch.Tensor, step: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The images with as many new ones, and the victim's answers."""
+    network.eval()
+    grown = []
+    for x, y in zip(torch.split(images, 500), torch.split(answers, 500), strict=True):
+        leaf = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(network(leaf).gather(1, y[:, None]).sum(), leaf)
+        grown.append((x + step * gradient.sign()).clamp(0, 1))
+    network.train()
+    new = torch.cat(grown)
+    return torch.cat([images, new]), torch.cat([answers, predict(victim, new)])
+
+
+def _fit(
+    network: nn.Module,
+    images: torch.Tensor,
+    answers: torch.Tensor,
+    settings: SubstituteSettings,
+    generator: torch.Generator,
+    advance: Callable[[int], object],
+) -> None:
+    optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    for _ in range(settings.epochs):
+        for chosen in torch.split(torch.randperm(len(images), generator=generator), settings.batch_size):
+            optimizer.zero_grad()
+            functional.cross_entropy(network(images[chosen]), answers[chosen]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            advance(len(chosen))
