@@ -56,7 +56,7 @@ PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "HEAP": {"fgsm": 16, "pgd": 30, "cw": 6, "deepfool": 18},
     }
 )
-"""Multiplier -> attack -> transfer rate in percent on LeNet-5 and MNIST: DA tables 2 and 10. They do not say how far past
+"""Multiplier -> attack -> transfer rate in percent, LeNet-5 on MNIST: DA tables 2 and 10. They do not say how far past
 the boundary their examples lie; with the attacks' default settings it would be the first value of each curve."""
 
 

@@ -99,11 +99,11 @@ def show(report: AuditReport) -> None:
     output = console(plain_width=_WIDTH)
     output.print(printed)
     print()
-    columns = ("at the boundary %", "with a margin %")
-    printed = table("transfer from exact", *columns, "examples at the boundary", right=columns)
+    rates = ("at the boundary %", "with a margin %")
+    printed = table("transfer from exact", *rates, "examples at the boundary", right=rates)
     for pair in report.transfers:
-        rates = ("" if rate is None else f"{100 * rate:.0f}" for rate in (pair.minimum_rate, pair.margin_rate))
-        printed.add_row(pair.name, *rates, ", ".join(f"{k} {v}" for k, v in pair.destinations.items()))
+        shown = ("" if rate is None else f"{100 * rate:.0f}" for rate in (pair.minimum_rate, pair.margin_rate))
+        printed.add_row(pair.name, *shown, ", ".join(f"{k} {v}" for k, v in pair.destinations.items()))
     output.print(printed)
     print("\nchecks")
     for check in report.checks:

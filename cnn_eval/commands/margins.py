@@ -93,15 +93,15 @@ def run(arguments: argparse.Namespace) -> int:
             for point in points
         ]
         return print_results(arguments, rows, {"data": arguments.data, "published_percent": published})
-    columns = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
-    printed = table("attack", *columns[:1], "design", *columns[1:], right=columns)
+    right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
+    printed = table("attack", right[0], "design", *right[1:], right=right)
     last: tuple[str, float] | None = None
     for point in points:
         head = ("", "") if (point.attack, point.value) == last else (point.attack, f"{point.value:g}")
         last = point.attack, point.value
         printed.add_row(
             *head,
-            point.subject.replace(", ", "\n") if point.subject != CONTROL else CONTROL,
+            point.subject if point.subject == CONTROL else point.subject.replace(", ", "\n"),
             "" if point.median_l2 is None else f"{point.median_l2:.2f}",
             f"{point.fooled} / {point.eligible}",
             "none eligible" if point.rate is None else f"{100 * point.rate:.1f}",
