@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 
 from cnn_eval.margins import CURVES, MarginPoint
 
-__all__ = ["KINDS", "margins_plot"]
+__all__ = ["KINDS", "Kind", "margins_plot"]
 
-KINDS = ("png", "svg")
+Kind = Literal["png", "svg"]
+KINDS: tuple[Kind, ...] = ("png", "svg")
 _DPI = 150
 _MARKERS = "osD^vPX<>"
+_PUBLISHED = "*pH8"
 _CONTROL = {"color": "black", "linestyle": (0, (4, 2)), "marker": "x"}
 
 
@@ -28,7 +30,7 @@ def margins_plot(
     control: str | None = None,
     published: Mapping[str, Mapping[str, float]],
     title: str,
-    kind: Literal["png", "svg"] = "png",
+    kind: Kind = "png",
 ) -> bytes:
     """The plot as a file, made without a display; the same points give the same bytes.
 
@@ -50,10 +52,10 @@ def _figure(
     columns = min(2, len(attacks))
     rows = math.ceil(len(attacks) / columns)
     figure = Figure(figsize=(4.6 * columns, 3.1 * rows + 0.9), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
     for name, axes in zip(attacks, panels, strict=False):
         _panel(axes, name, [point for point in points if point.attack == name], control, published)
-    for axes in list(panels)[len(attacks) :]:
+    for axes in panels[len(attacks) :]:
         axes.remove()
     figure.suptitle(title, fontsize=10)
     handles: dict[str, Any] = {}
@@ -91,12 +93,12 @@ def _panel(
             [max(0.0, 100 * point.interval[1] - rate) for rate, point in zip(y, mine, strict=True)],
         ]
         axes.errorbar(x, y, errors, label=subject, markersize=5, linewidth=1.3, elinewidth=0.8, capsize=2, **style)
-    for (source, rates), marker in zip(published.items(), ("*", "p"), strict=False):
+    for k, (source, rates) in enumerate(published.items()):
         if name in rates:
             axes.plot(
-                -0.25,
+                -0.4 + 0.17 * k,
                 rates[name],
-                marker,
+                _PUBLISHED[k % len(_PUBLISHED)],
                 color="white",
                 markeredgecolor="black",
                 markersize=11,
