@@ -7,7 +7,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def progress_bars(*, enabled: bool) -> Progress:
-    """A progress display; nothing is shown where it is not `enabled`, and none stays when it is done."""
+    """A progress display; nothing is shown where it is not `enabled` or no terminal reads, none stays when it is done."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -15,7 +16,7 @@ def progress_bars(*, enabled: bool) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left:"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not enabled,
+        console=console,
+        disable=not (enabled and console.is_terminal),
         transient=True,
     )

@@ -22,6 +22,17 @@ from cnn_eval.models import load_model, predict, weights_record
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
+QUICK: dict[str, dict[str, float]] = {
+    "pgd": {"steps": 10, "bisections": 6},
+    "jsma": {"gamma": 0.02},
+    "cw": {"binary_search_steps": 2, "steps": 10, "initial_const": 1.0},
+    "deepfool": {"steps": 5},
+    "lsa": {"rounds": 4},
+    "boundary": {"steps": 20},
+    "hopskipjump": {"steps": 1, "initial_num_evals": 20},
+    "ddn": {"steps": 10},
+}
+"""Settings that show how an attack behaves, not how strong it is."""
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +122,8 @@ def test_smallest_pgd_perturbation_is_smaller_than_fgsm(model: nn.Module, batch:
 # ---- what holds for every attack
 
 
-@pytest.mark.parametrize("name", sorted(ATTACKS))
-def test_budget_and_bounds(name: str, model: nn.Module, batch: Batch) -> None:
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_linf_attacks_spend_their_budget(name: str, model: nn.Module, batch: Batch) -> None:
     result = attack(name).run(model, *batch, mode="budget", epsilon=0.15)
     assert result.dtype == torch.float32
     assert (float(result.min()), float(result.max())) == (0, 1)
@@ -145,7 +156,7 @@ def test_model_is_left_as_it_was(name: str, batch: Batch) -> None:
     model.get_submodule("conv1").eval()
     parameter = model.get_parameter("fc3.bias").requires_grad_(False)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    attack(name).run(model, batch[0][:4], batch[1][:4], mode="budget", epsilon=0.1)
+    attack(name, **QUICK.get(name, {})).run(model, batch[0][:4], batch[1][:4], mode="budget", epsilon=0.1)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert all(value.grad is None for value in model.parameters())
     assert [value is not parameter for value in model.parameters()] == [p.requires_grad for p in model.parameters()]
@@ -156,8 +167,9 @@ def test_model_is_left_as_it_was(name: str, batch: Batch) -> None:
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_misclassified_images_and_empty_batches_come_back_unchanged(name: str, model: nn.Module, batch: Batch) -> None:
     wrong = (batch[1] + 1) % 10
-    assert torch.equal(attack(name).run(model, batch[0], wrong, mode="minimum"), batch[0])
-    empty = attack(name).run(model, batch[0][:0], batch[1][:0], mode="budget", epsilon=0.1)
+    made = attack(name, **QUICK.get(name, {}))
+    assert torch.equal(made.run(model, batch[0], wrong, mode="minimum"), batch[0])
+    empty = made.run(model, batch[0][:0], batch[1][:0], mode="budget", epsilon=0.1)
     assert empty.shape == (0, 1, 28, 28)
 
 
