@@ -21,7 +21,10 @@ SUBJECTS = {"axfpm": "Ax-FPM", "axfpm_tiled": "Ax-FPM", "heap": "HEAP"}
 CONTROL = "exact, weights 2^n"
 IMAGES = {"quick": 20, "default": 50, "full": 500}
 HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "quick": {"cw": {"binary_search_steps": 5, "steps": 100}, "pgd": {"steps": 20, "relative_step": 0.125}},
+    "quick": {
+        "cw": {"binary_search_steps": 4, "steps": 200, "stepsize": 0.02, "initial_const": 1.0},
+        "pgd": {"steps": 20, "relative_step": 0.125},
+    },
     "default": {},
     "full": {},
 }

@@ -334,6 +334,12 @@ def test_rules_in_their_order(changes: dict[str, object], verdict: str) -> None:
     assert report.to_dict()["verdict"] == verdict
 
 
+def test_a_significantly_worse_network_is_said_to_be_so() -> None:
+    worse = {"robust": 10, "robust_exact": 20, "gained": 0, "lost": 10}
+    assert report_of(**worse).sentence.endswith("p = 0.002; it is less robust.")
+    assert "less" not in report_of(**{**worse, "robust": 17, "lost": 3}).sentence
+
+
 def test_mcnemar_is_the_exact_binomial_test() -> None:
     for gained in range(12):
         for lost in range(12):

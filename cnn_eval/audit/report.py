@@ -156,7 +156,8 @@ class AuditReport:
                 f"{_percent(pair.margin, pair.margin_crafted)} ({pair.name}); attacked itself it is not more robust: "
                 f"{accuracy}."
             )
-        return f"not more robust: {accuracy}."
+        less = "; it is less robust" if self.robust < self.robust_exact and self.p_value < SIGNIFICANT else ""
+        return f"not more robust: {accuracy}{less}."
 
     @property
     def _hidden(self) -> int:

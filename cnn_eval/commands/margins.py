@@ -92,7 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
             }
             for point in points
         ]
-        return print_results(arguments, rows, {"data": arguments.data, "published_percent": published})
+        return print_results(
+            arguments,
+            rows,
+            {"data": arguments.data, "published_percent": {name: dict(rates) for name, rates in published.items()}},
+        )
     right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
     printed = table("attack", right[0], "design", *right[1:], right=right)
     last: tuple[str, float] | None = None
