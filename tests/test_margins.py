@@ -19,6 +19,7 @@ from cnn_eval.margins import CURVES, PUBLISHED, MarginPoint, measure_margins
 from cnn_eval.margins_plot import margins_plot
 from cnn_eval.models import load_model
 from cnn_eval.scenarios import power_of_two_control
+from studies import margins as margins_study
 
 SIDE = 8
 MARGIN = 2.0
@@ -175,3 +176,37 @@ def test_command_mistakes_are_one_line(
     assert main(["margins", "axfpm", "--cache", str(tmp_path), *arguments]) == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"error: {message}\n")
+
+
+# ---- the study
+
+
+def points_at(first: dict[str, int], last: int) -> list[MarginPoint]:
+    """Of 100 examples for each attack of DA's axfpm: `first` at the boundary, `last` with the largest margin."""
+    made = []
+    for attack, count in first.items():
+        values = CURVES[attack].values
+        for subject in ("axfpm", CONTROL):
+            made += [MarginPoint(attack, value, subject, count, 100, 1.0) for value in values[:-1]]
+            made.append(MarginPoint(attack, values[-1], subject, last, 100, 1.0))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"),
+    [
+        (PUBLISHED["Ax-FPM"], 100, "reproduced"),
+        ({"fgsm": 12, "pgd": 28, "cw": 45, "deepfool": 17}, 100, "reproduced in direction"),
+        ({"fgsm": 95, "pgd": 95, "cw": 95, "deepfool": 95}, 100, "not reproduced"),
+        ({"fgsm": 12, "pgd": 28, "cw": 45, "deepfool": 95}, 100, "not reproduced"),
+    ],
+)
+def test_study_verdict_follows_from_the_rates(first: dict[str, int], last: int, verdict: str) -> None:
+    points = points_at(first, last)
+    found, reason = margins_study._verdict(points, {"axfpm": "Ax-FPM"})
+    assert found == verdict
+    assert "largest margin 100 to 100 %" in reason
+    assert "differ on 0 examples" in reason
+    rows = [margins_study._row(point, {"axfpm": "Ax-FPM"}) for point in points]
+    published = [row.published for row in rows if row.published is not None]
+    assert sorted(published) == [1, 12, 17, 28]

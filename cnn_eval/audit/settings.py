@@ -21,7 +21,8 @@ class AuditSettings:
 
     `epsilon`: budget in `norm` on [0, 1] pixels, by default EPSILON's. `steps`: of PGD; `apgd_steps`, of APGD-CE and of
     APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN, `deepfool_steps`; `noise_draws`:
-    random perturbations an image; `decision_images`: how many HopSkipJump is tried on.
+    random perturbations an image; `decision_images`: how many HopSkipJump is tried on, with
+    `decision_steps`.
     """
 
     norm: BallNorm = "linf"
@@ -33,6 +34,7 @@ class AuditSettings:
     deepfool_steps: int = 50
     noise_draws: int = 20
     decision_images: int = 10
+    decision_steps: int = 64
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -40,7 +42,7 @@ class AuditSettings:
             raise unknown_name("norm", self.norm, get_args(BallNorm))
         if not 0 < self.budget < math.inf:
             raise ValueError(f"epsilon must be a number above 0, but got {self.epsilon}; 0.1 is usual for linf.")
-        counts = ("steps", "apgd_steps", "queries", "minimum_steps", "deepfool_steps", "noise_draws")
+        counts = ("steps", "apgd_steps", "queries", "minimum_steps", "deepfool_steps", "noise_draws", "decision_steps")
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but got {getattr(self, name)}; give more.")

@@ -190,7 +190,7 @@ class Battery:
     def decision(self, network: nn.Module, chosen: torch.Tensor) -> torch.Tensor:
         """HopSkipJump on the images `chosen`; their L2 norms as in `sizes`, float32 [len(chosen)]."""
         target, key = self.target, "HopSkipJump"
-        made = attack("hopskipjump")
+        made = attack("hopskipjump", steps=self.settings.decision_steps)
         calls = _DECISIONS * len(chosen) / max(1, len(target.images))
         self.run(key, calls, lambda x, y: made.run(network, x, y, mode="minimum"), chosen)
         found = target.examples[key][chosen]
