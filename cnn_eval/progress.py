@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def progress_bars(*, enabled: bool) -> Progress:
-    """A progress display; nothing is shown where it is not `enabled` or no terminal reads, none stays when it is done."""
+    """A progress display that vanishes when done; none where it is not `enabled` or standard error is no terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

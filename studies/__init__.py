@@ -3,5 +3,18 @@
 A study is a module with TITLE, SOURCE and `run(options: StudyOptions) -> StudyResult`, and one line here.
 """
 
-STUDIES = ("table7", "table8", "table9", "cost_validation", "margins", "audit", "throughput")
+STUDIES = (
+    "table2",
+    "table4",
+    "table7",
+    "table8",
+    "table9",
+    "table10",
+    "figures8_11",
+    "figure12",
+    "margins",
+    "audit",
+    "cost_validation",
+    "throughput",
+)
 """Modules of this package, in the order of `run all`."""

@@ -29,6 +29,7 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "full": {},
 }
 """What differs from the attacks' defaults."""
+_KNOBS = {"confidence": "kappa", "overshoot": "overshoot", None: "factor"}
 TRANSFERS = 90.0
 """Percent that count as transferring, as in an audit."""
 
@@ -58,7 +59,7 @@ def run(options: StudyOptions) -> StudyResult:
         "margins",
         TITLE,
         SOURCE,
-        [_row(point, labels) for point in points if point.rate is not None],
+        [_row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
         verdict,
         reason,
         {
@@ -81,11 +82,10 @@ def _published(point: MarginPoint, labels: Mapping[str, str]) -> float | None:
 
 def _row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
     assert point.rate is not None
-    curve = CURVES[point.attack]
     low, high = point.interval
     return Row(
         point.subject,
-        f"{curve.title}, {curve.knob} {point.value:g}",
+        f"{point.attack}, {_KNOBS[CURVES[point.attack].parameter]} {point.value:g}",
         100 * point.rate,
         _published(point, labels),
         (100 * low, 100 * high),

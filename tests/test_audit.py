@@ -178,7 +178,7 @@ def test_large_logits_are_attacked_with_a_temperature(judged: Callable[..., Audi
 def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
     normal: SmallNetwork, images: torch.Tensor, labels: torch.Tensor
 ) -> None:
-    """axfpm_tiled is not commutative; Square alone sees the values of both modes alike."""
+    """axfpm_tiled is not commutative."""
     settings = AuditSettings(
         steps=8, apgd_steps=5, queries=60, minimum_steps=20, deepfool_steps=5, noise_draws=1, decision_images=0
     )

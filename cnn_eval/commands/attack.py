@@ -20,7 +20,7 @@ from cnn_eval.commands.common import add_common, identity, print_results, print_
 from cnn_eval.crafted import cache_size, default_cache
 from cnn_eval.grid import require_png, save_grid
 from cnn_eval.layers import BACKWARD, approximate, unreplaced
-from cnn_eval.models import MAX_SEED, MODELS, build
+from cnn_eval.models import MAX_SEED, MODELS, build, predict
 from cnn_eval.scenarios import (
     NOISE,
     SCENARIOS,
@@ -119,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_model(base, images, labels)
     cache = arguments.cache or default_cache()
     substitutes = _substitutes(arguments, victims, images[len(images) - seeds :]) if seeds else {}
+    clean = {} if white or substitutes else {name: predict(net, images[:count]) for name, net in victims.items()}
     results: list[tuple[Attack, str, Attacked]] = []
     for made in attacks:
         task = Task(
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif substitutes:
             found = black_box(task, substitutes, victims)
         else:
-            found = transfer_attack(task, base, victims)
+            found = transfer_attack(task, base, victims, clean=clean)
         results += [(made, name, each) for name, each in found.items()]
     _tell(results, labels[:count])
     if arguments.grid is not None:

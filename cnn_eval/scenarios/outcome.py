@@ -82,12 +82,15 @@ def judge(
     *,
     source_clean: torch.Tensor,
     source_adversarial: torch.Tensor,
+    victim_clean: torch.Tensor | None = None,
 ) -> Outcome:
     """Of samples that both networks classify rightly and that fool the source: which fool the victim, and how.
 
-    `source_clean`, `source_adversarial`: the classes that the source says, int64 [N].
+    `source_clean`, `source_adversarial`: the classes that the source says, int64 [N]; `victim_clean`: those of the
+    victim, where they are known already.
     """
-    eligible = (source_clean == labels) & (predict(victim, clean) == labels) & (source_adversarial != labels)
+    own = predict(victim, clean) if victim_clean is None else victim_clean
+    eligible = (source_clean == labels) & (own == labels) & (source_adversarial != labels)
     found = predict(victim, adversarial)
     wrong = eligible & (found != labels)
     same = wrong & (found == source_adversarial)

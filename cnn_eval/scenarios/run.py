@@ -64,10 +64,22 @@ class Attacked:
     crafted: Crafted
 
 
-def transfer_attack(task: Task, source: nn.Module, victims: Mapping[str, nn.Module]) -> dict[str, Attacked]:
-    """Crafted on `source` once; tried on every victim, one forward pass each."""
+def transfer_attack(
+    task: Task,
+    source: nn.Module,
+    victims: Mapping[str, nn.Module],
+    *,
+    clean: Mapping[str, torch.Tensor] | None = None,
+) -> dict[str, Attacked]:
+    """Crafted on `source` once; tried on every victim, one forward pass each.
+
+    `clean`: the victims' classes of the clean images, where they are known: they are the same for every attack.
+    """
     crafted = task.craft(source, "the exact network")
-    return {name: Attacked(_judged(task, victim, crafted), crafted) for name, victim in victims.items()}
+    return {
+        name: Attacked(_judged(task, victim, crafted, (clean or {}).get(name)), crafted)
+        for name, victim in victims.items()
+    }
 
 
 def black_box(
@@ -93,7 +105,7 @@ def white_box(task: Task, victims: Mapping[str, nn.Module]) -> dict[str, Attacke
     return result
 
 
-def _judged(task: Task, victim: nn.Module, crafted: Crafted) -> Outcome:
+def _judged(task: Task, victim: nn.Module, crafted: Crafted, clean: torch.Tensor | None = None) -> Outcome:
     return judge(
         victim,
         task.images,
@@ -101,4 +113,5 @@ def _judged(task: Task, victim: nn.Module, crafted: Crafted) -> Outcome:
         task.labels,
         source_clean=crafted.clean_class,
         source_adversarial=crafted.class_,
+        victim_clean=clean,
     )

@@ -1,0 +1,22 @@
+"""DA table 10: transfer of eight attacks from the exact LeNet-5 to those through HEAP and Ax-FPM, MNIST."""
+
+from __future__ import annotations
+
+from studies import transfer_rows
+from studies.attack_rows import setting
+from studies.study import StudyOptions, StudyResult
+from studies.table2 import PUBLISHED as AXFPM
+from studies.table2 import SAMPLES
+
+TITLE = "transfer of attacks from the exact LeNet-5 to those through HEAP and Ax-FPM"
+SOURCE = "DA table 10"
+HEAP: dict[str, float] = {"FGSM": 16, "PGD": 30, "JSMA": 42, "C&W": 6, "DF": 18, "LSA": 41, "BA": 22, "HSJ": 4}
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """The examples of table2; heap is a provisional reconstruction."""
+    made = setting(options, SAMPLES, ("exact", "heap", "axfpm"))
+    published: dict[str, dict[str, float]] = {"exact": dict.fromkeys(AXFPM, 100.0), "heap": HEAP, "axfpm": AXFPM}
+    return transfer_rows.result(
+        "table10", TITLE, SOURCE, made, published, " heap is a provisional reconstruction, not the published circuit."
+    )

@@ -1,0 +1,19 @@
+"""DA table 2: transfer of eight attacks from the exact to the approximate LeNet-5, MNIST."""
+
+from __future__ import annotations
+
+from studies import transfer_rows
+from studies.attack_rows import setting
+from studies.study import StudyOptions, StudyResult
+
+TITLE = "transfer of attacks from the exact to the approximate LeNet-5"
+SOURCE = "DA table 2"
+PUBLISHED: dict[str, float] = {"FGSM": 12, "PGD": 28, "JSMA": 9, "C&W": 1, "DF": 17, "LSA": 18, "BA": 17, "HSJ": 2}
+SAMPLES = {"quick": 16, "default": 100, "full": 1000}
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Both circuits that Ax-FPM may mean, and the control; quick with shorter searches."""
+    made = setting(options, SAMPLES, ("axfpm", "axfpm_tiled"))
+    published = {"axfpm": PUBLISHED, "axfpm_tiled": PUBLISHED}
+    return transfer_rows.result("table2", TITLE, SOURCE, made, published)

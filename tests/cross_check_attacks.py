@@ -1,0 +1,134 @@
+"""Norms of C&W L2, DeepFool and PGD beside those of the adversarial-robustness-toolbox, an independent library.
+
+Not a test: the library is no dependency. In an environment of its own, on top of this project's:
+
+    pip install --no-deps adversarial-robustness-toolbox==1.20.1 && pip install scikit-learn six tqdm
+    python tests/cross_check_attacks.py            # some minutes; prints and writes cross_check_attacks.json beside it
+
+The same images and network on both sides; medians over the images that both fool. Ratios must lie within 5 %.
+
+- C&W: 9 values of c on both sides; Foolbox's Adam for 1,000 steps against their gradient descent with a line search.
+- DeepFool: overshoot 0.02, ten classes, 50 steps on both sides.
+- PGD: the smallest Linf budget for 40 steps from the image itself; their attack is bisected here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnn_eval.attacks import PGD, CarliniWagner, DeepFool, distances, fooled
+from cnn_eval.data import load
+from cnn_eval.models import load_model, predict
+
+COUNT = 20
+TOLERANCE = 0.05
+RECORD = Path(__file__).with_suffix(".json")
+
+
+def main() -> int:
+    """Prints both libraries' medians; 1 where they differ by more than the tolerance."""
+    warnings.simplefilter("ignore")
+    import art
+    from art.attacks.evasion import CarliniL2Method, ProjectedGradientDescent
+    from art.attacks.evasion import DeepFool as TheirDeepFool
+    from art.estimators.classification import PyTorchClassifier
+
+    torch.set_num_threads(1)
+    model = load_model("lenet5")
+    data = load()
+    right = (predict(model, data.images[:60]) == data.labels[:60]).nonzero()[:COUNT, 0]
+    images, labels = data.images[right], data.labels[right]
+    theirs = PyTorchClassifier(
+        model=model, loss=torch.nn.CrossEntropyLoss(), input_shape=(1, 28, 28), nb_classes=10, clip_values=(0.0, 1.0)
+    )
+    x, y = images.numpy(), labels.numpy()
+
+    def smallest_pgd() -> torch.Tensor:
+        low, high = np.zeros(len(x), np.float32), np.ones(len(x), np.float32)
+        best = x.copy()
+        for _ in range(10):
+            middle = (low + high) / 2
+            found = best.copy()
+            for k in range(len(x)):
+                attack = ProjectedGradientDescent(
+                    theirs,
+                    norm=np.inf,
+                    eps=float(middle[k]),
+                    eps_step=float(0.0625 * middle[k]),
+                    max_iter=40,
+                    verbose=False,
+                )
+                found[k : k + 1] = attack.generate(x[k : k + 1], y[k : k + 1])
+            done = fooled(model, torch.from_numpy(found), labels).numpy()
+            best[done] = found[done]
+            high, low = np.where(done, middle, high), np.where(done, low, middle)
+        return torch.from_numpy(best)
+
+    def generated(attack: object) -> torch.Tensor:
+        return torch.from_numpy(attack.generate(x, y))  # type: ignore[attr-defined]
+
+    cases: dict[str, tuple[str, Callable[[], torch.Tensor], Callable[[], torch.Tensor]]] = {
+        "deepfool": (
+            "l2",
+            lambda: DeepFool().run(model, images, labels, mode="minimum"),
+            lambda: generated(
+                TheirDeepFool(theirs, max_iter=50, epsilon=0.02, nb_grads=10, batch_size=COUNT, verbose=False)
+            ),
+        ),
+        "pgd": (
+            "linf",
+            lambda: PGD(random_start=False).run(model, images, labels, mode="minimum"),
+            smallest_pgd,
+        ),
+        "cw": (
+            "l2",
+            lambda: CarliniWagner().run(model, images, labels, mode="minimum"),
+            lambda: generated(
+                CarliniL2Method(
+                    theirs,
+                    binary_search_steps=9,
+                    max_iter=100,
+                    learning_rate=0.1,
+                    initial_const=1.0,
+                    batch_size=COUNT,
+                    verbose=False,
+                )
+            ),
+        ),
+    }
+    record: dict[str, object] = {
+        "script": "python tests/cross_check_attacks.py",
+        "library": f"adversarial-robustness-toolbox {art.__version__}",
+        "torch": torch.__version__,
+        "model": "lenet5",
+        "images": COUNT,
+    }
+    worst = 0.0
+    for name in sys.argv[1:] or cases:
+        norm, ours, other = cases[name]
+        one, two = ours(), other()
+        both = fooled(model, one, labels) & fooled(model, two, labels)
+        medians = [float(distances(images[both], each[both], norm).median()) for each in (one, two)]  # type: ignore[arg-type]
+        ratio = medians[0] / medians[1]
+        worst = max(worst, abs(ratio - 1))
+        record[name] = {
+            "norm": norm,
+            "ours": round(medians[0], 4),
+            "theirs": round(medians[1], 4),
+            "ratio": round(ratio, 4),
+            "fooled": [int(fooled(model, each, labels).sum()) for each in (one, two)],
+        }
+        print(name, record[name], flush=True)
+        RECORD.write_text(json.dumps(record, indent=2) + "\n")
+    return int(worst > TOLERANCE)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
