@@ -109,5 +109,7 @@ def _panel(
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.set_ylim(-3, 103)
     axes.set_xlabel(curve.knob)
-    axes.set_ylabel("transfer rate [%]")
+    place = axes.get_subplotspec()
+    if place is None or place.is_first_col():
+        axes.set_ylabel("transfer rate [%]")
     axes.set_title(curve.title, fontsize=10)
