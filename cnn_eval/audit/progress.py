@@ -14,9 +14,11 @@ from torch import nn
 
 
 class Meter:
-    """A bar in units of one call of a network with all images; a context manager. `enabled=False` is silent."""
+    """A bar in units of one call of a network with all images; a context manager. Silent where it is
+    not `enabled` or no terminal reads."""
 
     def __init__(self, *, enabled: bool) -> None:
+        console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -24,9 +26,9 @@ class Meter:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
-            disable=not enabled,
+            disable=not (enabled and console.is_terminal),
         )
         self._task = self._bar.add_task("audit", total=0)
         self._total = self._before = self._stage = self._done = 0.0
