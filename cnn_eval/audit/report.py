@@ -137,6 +137,8 @@ class AuditReport:
             f"{_percent(self.robust, self.images)} of images stay right under attack ({norm} {epsilon:g}), "
             f"{_percent(self.robust_exact, self.images)} in the exact network, p = {self.p_value:.2g}"
         )
+        if self.robust < self.robust_exact and self.p_value < SIGNIFICANT:
+            accuracy += "; it is less robust"
         if self.verdict == VERDICTS[0]:
             stronger = max(
                 (self.surrogate, "the same attacks through a surrogate gradient"), (self.gradient_free, "Square")
@@ -156,8 +158,7 @@ class AuditReport:
                 f"{_percent(pair.margin, pair.margin_crafted)} ({pair.name}); attacked itself it is not more robust: "
                 f"{accuracy}."
             )
-        less = "; it is less robust" if self.robust < self.robust_exact and self.p_value < SIGNIFICANT else ""
-        return f"not more robust: {accuracy}{less}."
+        return f"not more robust: {accuracy}."
 
     @property
     def _hidden(self) -> int:
