@@ -88,14 +88,14 @@ def _rows(report: AuditReport) -> list[Row]:
         return Row(subject, quantity, 100 * count / of, interval=(100 * low, 100 * high), unit="%", remark=remark)
 
     rows = [
-        share("robust accuracy", report.robust, report.images, report.sentence),
-        share("robust accuracy, exact network", report.robust_exact, report.images),
+        share("robust accuracy", report.robust, report.images, report.verdict),
+        share("robust accuracy, exact", report.robust_exact, report.images),
         share(f"fooled, own gradient ({report.settings['native_gradient']})", report.native, report.eligible),
         share(
             f"fooled, best gradient ({report.settings['best_gradient']})",
             report.surrogate,
             report.eligible,
-            f"logits divided by {report.settings['temperature']:.3g}",
+            f"logits / {report.settings['temperature']:.3g}",
         ),
         share("fooled, Square", report.gradient_free, report.eligible),
     ]
@@ -111,18 +111,18 @@ def _rows(report: AuditReport) -> list[Row]:
             name = check.name.removeprefix("minimum L2 by ")
             more = check.values["subject"] - check.values["exact"]
             published = PUBLISHED_L2.get(name) if report.subject.startswith("axfpm") else None
-            rows.append(Row(subject, f"median L2 by {name} less the exact network's", more, published))
+            rows.append(Row(subject, f"median L2, {name}, less exact", more, published))
     looked = [check.name for check in report.checks if check.passed is False]
     rows.append(
-        Row(subject, "checks beyond their threshold", len(looked), remark="; ".join(looked), unit="checks"),
+        Row(subject, "checks beyond threshold", len(looked), remark="; ".join(looked), unit="checks"),
     )
     rows.append(
         Row(
             subject,
-            f"time of the audit, {report.images} images",
+            f"time, {report.images} images",
             report.seconds,
             unit="s",
-            remark=f"{report.mode} products; the first of each norm also attacks the exact network",
+            remark=f"{report.mode} products",
         )
     )
     return rows

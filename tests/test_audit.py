@@ -502,10 +502,10 @@ def test_study_rows_come_from_the_report(judged: Callable[..., AuditReport], nor
     report = judged(normal, name="itself")
     rows = {row.quantity: row for row in audit_study._rows(report)}
     assert rows["robust accuracy"].measured == pytest.approx(100 * report.robust / COUNT)
-    assert rows["robust accuracy"].remark == report.sentence
+    assert rows["robust accuracy"].remark == report.verdict
     assert rows["fooled, own gradient (native)"].measured == pytest.approx(100 * report.native / report.eligible)
-    assert rows["median L2 by DDN less the exact network's"].measured == pytest.approx(0, abs=1e-3)
+    assert rows["median L2, DDN, less exact"].measured == pytest.approx(0, abs=1e-3)
     low, high = rows["fooled, Square"].interval or (0, 0)
     assert low < rows["fooled, Square"].measured < high
     assert rows["transfer of DDN, kappa 5, with a margin"].measured == 100
-    assert rows["checks beyond their threshold"].measured == sum(check.passed is False for check in report.checks)
+    assert rows["checks beyond threshold"].measured == sum(check.passed is False for check in report.checks)
