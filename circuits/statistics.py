@@ -36,3 +36,16 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return low, high
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Two-sided p of McNemar's exact test: of gained + lost pairs that differ, each is equally likely to go either way.
+
+    1 where none differs. Source: Q. McNemar, Psychometrika 12, 1947; exact form: the binomial test with rate 1/2.
+    Raises ValueError for negative counts.
+    """
+    if gained < 0 or lost < 0:
+        raise ValueError(f"gained >= 0 and lost >= 0 must hold, but got {gained} and {lost}; count again.")
+    pairs = gained + lost
+    tail = sum(math.comb(pairs, k) for k in range(min(gained, lost) + 1))
+    return min(1.0, float(2 * tail / 2**pairs))

@@ -25,6 +25,7 @@ __all__ = [
     "ApproximateLinear",
     "approximate",
     "approximate_layer",
+    "recomputed",
     "unreplaced",
 ]
 
@@ -69,8 +70,7 @@ def approximate(
         ("backward mode", backward, BACKWARD),
         ("mode", mode, MODES),
     ):
-        if value not in valid:
-            raise unknown_name(what, value, valid)
+        _check_choice(what, value, valid)
     candidates, obstacles = _survey(model)
     if isinstance(design, Mapping):
         for name in design:
@@ -110,6 +110,22 @@ def approximate(
         layer.design, layer.mode, layer.backward = layer_design, mode, backward
         layer.products, layer.gradients = products[name]
         layer.recording = Recording() if record else None
+    return result
+
+
+def recomputed(model: nn.Module, *, mode: str | None = None, backward: str | None = None) -> nn.Module:
+    """A copy of a network with approximate layers, these in another `mode` or with other gradients; None keeps theirs.
+
+    Raises as `approximate` does.
+    """
+    _check_choice("mode", mode or MODES[0], MODES)
+    _check_choice("backward mode", backward or BACKWARD[0], BACKWARD)
+    result = _copy(model)
+    for name, layer in result.named_modules():
+        if isinstance(layer, (ApproximateConv2d, ApproximateLinear)):
+            chosen = mode or layer.mode, backward or layer.backward
+            layer.products, layer.gradients = _products(name, layer.design, *chosen)
+            layer.mode, layer.backward = chosen
     return result
 
 
@@ -218,6 +234,11 @@ class ApproximateLinear(_ApproximateLayer, nn.Linear):
             return self._apply_products(x, None)
         out = self._apply_products(x.reshape(-1, self.in_features), None)
         return out.reshape(*shape[:-1], self.out_features)
+
+
+def _check_choice(what: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise unknown_name(what, value, valid)
 
 
 def _copy(model: nn.Module) -> nn.Module:

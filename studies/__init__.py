@@ -14,6 +14,8 @@ STUDIES = (
     "table11",
     "figures8_11",
     "figure12",
+    "margins",
+    "audit",
     "cost_validation",
     "throughput",
 )

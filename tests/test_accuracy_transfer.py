@@ -21,7 +21,7 @@ from cnn_eval.accuracy import AccuracyResult, difference, evaluate, network
 from cnn_eval.data import load
 from cnn_eval.examples import load_examples
 from cnn_eval.files import DataError
-from cnn_eval.models import load_model, predict
+from cnn_eval.models import MODELS, load_model, predict
 from cnn_eval.scenarios import transfer
 from cnn_eval.user import check_model, load_user_images, load_user_model
 
@@ -204,7 +204,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["transfer", "axfpm", "--model", "a:b"],
-            "the model must be a known name, but got 'a:b'; known: alexnet, dorefa_float, dorefa_full, dorefa_weight, lenet5.",
+            f"the model must be a known name, but got 'a:b'; known: {', '.join(sorted(MODELS))}.",
         ),
     ],
 )

@@ -6,9 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuits.cli import Parser, guarded
-from cnn_eval.commands import accuracy, attack, data, transfer
+from cnn_eval.commands import accuracy, attack, audit, data, margins, transfer
 
-COMMANDS = {"accuracy": accuracy, "transfer": transfer, "attack": attack, "data": data}
+COMMANDS = {
+    "accuracy": accuracy,
+    "transfer": transfer,
+    "attack": attack,
+    "audit": audit,
+    "margins": margins,
+    "data": data,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,22 @@
+"""Audit: does a network resist attacks better than the exact one, and can that be believed?
+
+`audit(design("axfpm"), exact, images, labels).sentence`. Every check says what it found and what hangs on it; success
+is the worst case over all attacks, image by image. After Carlini et al., "On Evaluating Adversarial Robustness", arXiv
+1902.06705.
+"""
+
+from cnn_eval.audit.report import VERDICTS, AttackResult, AuditReport, Check, TransferPair
+from cnn_eval.audit.run import Reference, audit
+from cnn_eval.audit.settings import EPSILON, AuditSettings
+
+__all__ = [
+    "EPSILON",
+    "VERDICTS",
+    "AttackResult",
+    "AuditReport",
+    "AuditSettings",
+    "Check",
+    "Reference",
+    "TransferPair",
+    "audit",
+]
