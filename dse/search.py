@@ -11,7 +11,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,6 +22,7 @@ from typing import Any
 from circuits.cells import load_cells
 from circuits.cli import Parser, console, guarded, integer
 from circuits.designs import Design, design
+from circuits.errors import DesignError, unknown_name
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Executor, available_cpus
 from dse.files import require_writable, write_atomically
@@ -32,26 +33,50 @@ from dse.space import SPACES, Genome, Space, find_space
 from dse.store import Member, Store, move_aside
 from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
 
-__all__ = ["REFERENCES", "SearchOptions", "SearchResult", "main", "search"]
+__all__ = ["METHODS", "REFERENCES", "SearchOptions", "SearchResult", "main", "search"]
 
 REFERENCES = ("exact", "axfpm", "axfpm_tiled", "heap")
 """The named designs that every search scores and marks."""
 SEARCH_VERSION = 1
 """Raised whenever the same options would evaluate other designs."""
+METHODS = ("auto", "exhaustive", "nsga2", "random")
+"""How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget, else nsga2."""
 STORE_NAME = "store.sqlite"
 _RUN_NAME = "run.json"
+_DRAWS = 100
+"""Genomes drawn at random for each design of the budget before a space counts as used up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """All that decides a search's result. `budget`: designs of the space to score, references not counted."""
+    """All that decides a search's result. `budget`: designs of the space to score, references not counted.
+
+    Raises DesignError when `method` is "exhaustive" and the space has more genomes than the budget.
+    """
 
     space: Space = SPACES["arrays"]
     objectives: tuple[Column, ...] = (COLUMNS["energy"], COLUMNS["delay"], COLUMNS["accuracy_loss"])
     population: int = 20
     budget: int = 240
     seed: int = 0
+    method: str = "auto"
     settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown_name("method", self.method, METHODS)
+        if self.method == "exhaustive" and self.space.size > self.budget:
+            raise DesignError(
+                f"the budget must cover the space for method exhaustive, but got {self.budget:,} for "
+                f"{self.space.size_text} genomes; raise the budget, or choose nsga2 or random."
+            )
+
+    @property
+    def chosen_method(self) -> str:
+        """`method`, with what "auto" means here."""
+        if self.method != "auto":
+            return self.method
+        return "exhaustive" if self.space.size <= self.budget else "nsga2"
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready, with the versions and settings of all scorers: what identifies a run in the store."""
@@ -62,6 +87,8 @@ class SearchOptions:
             "population": self.population,
             "budget": self.budget,
             "seed": self.seed,
+            # What "auto" chooses follows from the rest.
+            **({} if self.method == "auto" else {"method": self.method}),
             "references": {name: design(name).cost_digest for name in REFERENCES},
             "scorers": {
                 name: [scorer.version, scorer.settings_hash(self.settings)] for name, scorer in SCORERS.items()
@@ -87,8 +114,8 @@ class SearchResult:
 def search(options: SearchOptions, store: Store, *, workers: int = 1, progress: bool = False) -> SearchResult:
     """Runs, continues or looks up a search. With `workers` > 1 the caller's main module must be importable.
 
-    NSGA-II, or every genome where the space has no more than the budget. Raises ValueError when a reference design
-    cannot be scored: then nothing can.
+    Exhaustive: every design of the space. Random: designs drawn from the seed, all genomes equally likely, each design
+    once. NSGA-II: `dse.nsga2`. Raises ValueError when a reference design cannot be scored: then nothing can.
     """
     run = store.begin(options.to_data())
     with Reporter(enabled=progress) as reporter, Executor(measure, workers) as executor:
@@ -123,8 +150,10 @@ class _Search:
         for found in evaluator.score(references, self.scorers, self.reporter.advance):
             if isinstance(found, Failure):
                 raise ValueError(f"{found.design.label} must be scored, but: {found.reason}")
-        if options.space.size <= options.budget:
-            self._evaluate(list(self._distinct()))
+        if options.chosen_method == "exhaustive":
+            self._evaluate(list(self._distinct(options.space.genomes())))
+        elif options.chosen_method == "random":
+            self._evaluate(list(self._distinct(options.space.sample(options.seed, _DRAWS * options.budget))))
         else:
             from dse.nsga2 import evolve
 
@@ -181,11 +210,13 @@ class _Search:
     def _key(self, genome: Genome) -> str:
         return self.decode(genome).cost_digest
 
-    def _distinct(self) -> list[Genome]:
-        """Every genome of the space, the first of each design."""
+    def _distinct(self, genomes: Iterable[Genome]) -> list[Genome]:
+        """The first genome of each design, up to the budget."""
         kept: dict[str, Genome] = {}
-        for genome in self.options.space.genomes():
+        for genome in genomes:
             kept.setdefault(self._key(genome), genome)
+            if len(kept) == self.options.budget:
+                break
         return list(kept.values())
 
 
@@ -317,6 +348,12 @@ def _parser() -> Parser:
         help=f"what to minimise, comma-separated: {', '.join(name for name, c in COLUMNS.items() if c.minimise)}",
     )
     parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default=default.method,
+        help="how designs are chosen (auto: exhaustive where the budget covers the space, else nsga2)",
+    )
+    parser.add_argument(
         "--population", type=integer(4, 10_000), default=default.population, help="designs in a generation"
     )
     parser.add_argument(
@@ -361,6 +398,7 @@ def _run(arguments: argparse.Namespace) -> int:
         population=arguments.population,
         budget=arguments.budget,
         seed=arguments.seed,
+        method=arguments.method,
         settings=Settings(images=arguments.images),
     )
     folder: Path = arguments.out
@@ -368,7 +406,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.fresh:
         move_aside(folder / STORE_NAME)
     workers = arguments.workers or available_cpus()
-    print(options.space.describe(), flush=True)
+    print(options.space.describe())
+    print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
     with Store(folder / STORE_NAME) as store:
         result = search(options, store, workers=workers, progress=True)
         names = write_results(folder, options, result)
