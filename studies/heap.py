@@ -1,0 +1,199 @@
+"""HEAP reconstructed: the heterogeneous array nearest to the published fingerprint, found by exhaustive search.
+
+DA gives no cell map of HEAP, only that it combines "different approximate full adders", chosen by "an exhaustive
+accuracy evaluation of all possible configurations" by MRED and NMED (appendix A), and these numbers: MRED .12 and NMED
+.03 (table 8), 34 % of the results larger than exact for operands in [0, 1] (figure 15), energy .49 and delay .46 of the
+exact multiplier's (table 9). With P_max = 1 and uniform operands MRED as a ratio of means is 4 NMED, so that .12 adds
+nothing to .03.
+
+The space: `SPACES`, 24 x 24 arrays of exact and AMA1-5 cells, ripple-carry and carry-save, every port order and policy,
+with four places for cells: bands of product columns, bands of rows (narrower where the weight is higher) or tiles;
+at least two distinct cells among the places (heterogeneous). Distance from the fingerprint, with N the NMED and L the
+share of results larger than exact:
+
+    d = sqrt(((N - .03) / .03)^2 + ((L - .34) / .34)^2)
+
+Search by successive halving: every design on few operand pairs, the nearest on more. In the last round designs whose
+intervals of d (over the box of the 95 % intervals of N and L) reach into that of the smallest d tie with it; of these
+the one with the fewest distinct cells is taken, then that of the lowest energy as drawn (zero delay). Published energy
+and delay are not fitted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from circuits import CELLS, Design, cost_report, design, error_metrics
+from circuits.metrics import CHUNK, ErrorMetrics
+from dse.progress import Reporter
+from dse.screen import Screen
+from dse.space import Genome, Space
+from studies.study import Row, StudyOptions, StudyResult
+
+TITLE = "HEAP reconstructed by exhaustive search over heterogeneous arrays"
+SOURCE = "DA tables 8 and 9, figure 15, appendix A"
+NMED, LARGER = 0.03, 0.34
+ENERGY, DELAY = 0.49, 0.46
+ROUNDED = {"nmed": (0.02875, 0.03125), "larger": (0.335, 0.345)}
+"""What rounds to the published MRED .12 (a quarter of it, as NMED) and 34 %."""
+_CELLS = tuple(CELLS[name] for name in ("exact", "ama1", "ama2", "ama3", "ama4", "ama5"))
+SPACES = (
+    Space(name="columns", granularity="columns", bands=(0, 36, 40, 44), cells=_CELLS),
+    Space(name="rows", granularity="rows", bands=(0, 12, 16, 20), cells=_CELLS),
+    Space(name="tiles", granularity="tiles", tile=12, cells=_CELLS),
+)
+_POLICIES = 4
+"""Genes before those of the places; the last of them is the final adder's policy."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """`rounds`: (operand pairs, designs kept) of each round but the last; `last`: operand pairs of the last round."""
+
+    rounds: tuple[tuple[int, int], ...]
+    last: int
+
+
+LEVELS = {
+    "quick": Level((), 10**6),
+    "default": Level(((1 << 13, 1024), (CHUNK, 128), (10**6, 32)), 10**7),
+    "full": Level(((1 << 15, 1024), (1 << 18, 128), (10**7, 32)), 10**8),
+}
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Distance:
+    """From the published fingerprint, with the range over the box of the intervals behind it."""
+
+    value: float
+    low: float
+    high: float
+
+
+def distance(nmed: float, larger: float) -> float:
+    """The module's d."""
+    return math.hypot(nmed / NMED - 1, larger / LARGER - 1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A design of the space with its measured errors."""
+
+    space: Space
+    genome: Genome
+    errors: ErrorMetrics
+
+    @cached_property
+    def design(self) -> Design:
+        """The design itself."""
+        return self.space.decode(self.genome)
+
+    @property
+    def cells(self) -> int:
+        """Distinct cells among the places."""
+        return len(set(places(self.genome)))
+
+    @property
+    def distance(self) -> Distance:
+        """From the published fingerprint."""
+        nmed, larger = self.errors.nmed, self.errors.larger
+        nearest = [min(max(target, e.low), e.high) for target, e in ((NMED, nmed), (LARGER, larger))]
+        corners = [(n, share) for n in (nmed.low, nmed.high) for share in (larger.low, larger.high)]
+        return Distance(
+            distance(nmed.value, larger.value),
+            distance(nearest[0], nearest[1]),
+            max(distance(*corner) for corner in corners),
+        )
+
+    @property
+    def rounds_to_published(self) -> bool:
+        """Whether the published digits fit."""
+        return all(low <= getattr(self.errors, name).value < high for name, (low, high) in ROUNDED.items())
+
+    @cached_property
+    def energy(self) -> float:
+        """As drawn, zero delay, fJ."""
+        return cost_report(self.design).drawn.energy
+
+
+@dataclass(frozen=True)
+class Found:
+    """`winner`; `tied`: all that tie with the smallest distance, the winner first; `ranked`: the last round, nearest
+    first. `sizes`: space -> heterogeneous designs screened. `cuts`: (pairs, designs, largest d kept) of each round."""
+
+    winner: Candidate
+    tied: Sequence[Candidate]
+    ranked: Sequence[Candidate]
+    sizes: dict[str, int]
+    cuts: Sequence[tuple[int, int, float]]
+
+
+def places(genome: Genome) -> Genome:
+    """The cells' genes."""
+    return genome[_POLICIES:]
+
+
+def structures(space: Space) -> Iterator[Genome]:
+    """The leading genes, once for each circuit structure: ripple arrays have no final adder (tiles of them neither)."""
+    for genome in replace(space, cells=_CELLS[:1]).genomes():
+        ripple = space.topologies[genome[0]] == "ripple_array"
+        if not (ripple and genome[_POLICIES - 1]):
+            yield genome[:_POLICIES]
+
+
+def heterogeneous(space: Space) -> Iterator[Genome]:
+    """The genes of the places, wherever two cells differ."""
+    one = replace(space, topologies=space.topologies[:1], ports=space.ports[:1], half_adders=("cell",))
+    for genome in replace(one, final_adders=("exact",)).genomes():
+        if len(set(places(genome))) > 1:
+            yield places(genome)
+
+
+def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, progress: bool = False) -> Found:
+    """Every heterogeneous design of `spaces`; `seed` is that of the operands. On one thread."""
+    samples, keep = level.rounds[0]
+    scored: list[tuple[float, int, Genome]] = []
+    sizes = {}
+    with Reporter(enabled=progress) as reporter:
+        reporter.stage("structures screened", sum(1 for space in spaces for _ in structures(space)))
+        for number, space in enumerate(spaces):
+            choices = list(heterogeneous(space))
+            before = len(scored)
+            for leading in structures(space):
+                screen = Screen(space.decode((*leading, *choices[0])), samples=samples, seed=seed)
+                for cells in choices:
+                    found = screen.fingerprint(space.decode((*leading, *cells)))
+                    scored.append((distance(found.nmed, found.larger), number, (*leading, *cells)))
+                reporter.advance()
+            sizes[space.name] = len(scored) - before
+        cuts = []
+        for samples_next, keep_next in (*level.rounds[1:], (level.last, 0)):
+            designs = len(scored)
+            kept = sorted(scored)[:keep]
+            cuts.append((samples, designs, kept[-1][0]))
+            reporter.stage(f"designs on {samples_next:,} pairs", len(kept))
+            candidates = []
+            for _, number, genome in kept:
+                candidates.append(evaluate(spaces[number], genome, samples_next, seed))
+                reporter.advance()
+            samples, keep = samples_next, keep_next
+            scored = [(c.distance.value, spaces.index(c.space), c.genome) for c in candidates]
+    ranked = sorted(candidates, key=lambda c: (c.distance.value, c.design.digest))
+    tied = ties(ranked)
+    return Found(tied[0], tied, ranked, sizes, cuts)
+
+
+def evaluate(space: Space, genome: Genome, samples: int, seed: int = 0) -> Candidate:
+    """One design with its errors."""
+    found = error_metrics(space.decode(genome), samples=samples, seed=seed, threads=1, backend="interpreted")
+    return Candidate(space, genome, found)
+
+
+def ties(ranked: Sequence[Candidate]) -> list[Candidate]:
+    """Those whose distance may be the smallest, by fewest distinct cells, lowest energy, digest."""
+    furthest = min(ranked, key=lambda c: c.distance.value).distance.high
+    tied = [c for c in ranked if c.distance.low <= furthest]
+    return sorted(tied, key=lambda c: (c.cells, c.energy, c.design.cost_digest))
