@@ -23,19 +23,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
-from circuits import CELLS, Design, cost_report, design, error_metrics
-from circuits.metrics import CHUNK, ErrorMetrics
+from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
+from circuits.metrics import CHUNK, ErrorMetrics, Estimate
+from circuits.technology import GLITCHES, conditions
 from dse.progress import Reporter
 from dse.screen import Screen
 from dse.space import Genome, Space
+from studies import cost_rows
 from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "HEAP reconstructed by exhaustive search over heterogeneous arrays"
 SOURCE = "DA tables 8 and 9, figure 15, appendix A"
-NMED, LARGER = 0.03, 0.34
+NMED, LARGER, MRED = 0.03, 0.34, 0.12
 ENERGY, DELAY = 0.49, 0.46
 ROUNDED = {"nmed": (0.02875, 0.03125), "larger": (0.335, 0.345)}
 """What rounds to the published MRED .12 (a quarter of it, as NMED) and 34 %."""
@@ -45,6 +49,14 @@ SPACES = (
     Space(name="rows", granularity="rows", bands=(0, 12, 16, 20), cells=_CELLS),
     Space(name="tiles", granularity="tiles", tile=12, cells=_CELLS),
 )
+UNIFORM = (
+    Design(topology="carry_save_array", placement="ama4", ports="scp", name="ama4 carry-save scp"),
+    Design(topology="carry_save_array", placement="ama4", ports="scp", tile=8, name="ama4 carry-save scp, tiles of 8"),
+    Design(topology="carry_save_array", placement="ama1", ports="csp", name="ama1 carry-save csp"),
+)
+"""Arrays of one cell that come near, for comparison."""
+SHOWN = 8
+"""Designs of the last round that are printed."""
 _POLICIES = 4
 """Genes before those of the places; the last of them is the final adder's policy."""
 
@@ -197,3 +209,139 @@ def ties(ranked: Sequence[Candidate]) -> list[Candidate]:
     furthest = min(ranked, key=lambda c: c.distance.value).distance.high
     tied = [c for c in ranked if c.distance.low <= furthest]
     return sorted(tied, key=lambda c: (c.cells, c.energy, c.design.cost_digest))
+
+
+def neighbours(space: Space, genome: Genome) -> list[Genome]:
+    """Heterogeneous designs that differ from `genome` in one gene, as circuits too."""
+    own = space.decode(genome).digest
+    found = []
+    for place, bound in enumerate(space.bounds):
+        for gene in range(bound):
+            other = (*genome[:place], gene, *genome[place + 1 :])
+            if gene != genome[place] and len(set(places(other))) > 1 and space.decode(other).digest != own:
+                found.append(other)
+    return found
+
+
+def reconstruction() -> tuple[Space, Genome]:
+    """Where the named design `heap` stands."""
+    for space in SPACES:
+        with suppress(DesignError):
+            return space, space.encode(design("heap"))
+    raise AssertionError("heap lies in no space of the study")
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Default and full search the whole space (about 5 minutes on one core, and more pairs); quick compares the named
+    design `heap` with its neighbours in the space, which differ in one gene."""
+    level = LEVELS[options.level]
+    samples = cost_rows.SAMPLES[options.level]
+    rows: list[Row] = []
+    if options.level == "quick":
+        space, genome = reconstruction()
+        ranked = [evaluate(space, other, level.last) for other in (genome, *neighbours(space, genome))]
+        ranked.sort(key=lambda c: c.distance.value)
+        settings: dict[str, Any] = {"compared": f"heap and its {len(ranked) - 1} neighbours in space {space.name}"}
+        own = next(c for c in ranked if c.genome == genome)
+        nearer = [c for c in ranked if c.distance.high < own.distance.low]
+        reason = (
+            f"of heap's {len(ranked) - 1} neighbours {len(nearer) or 'none'} is nearer to the published fingerprint, "
+            "intervals considered"
+        )
+    else:
+        found = search(level, progress=True)
+        own, ranked = found.winner, list(found.ranked)
+        settings = {"rounds": [list(entry) for entry in (*found.cuts, (level.last, len(ranked)))]}
+        for name, size in found.sizes.items():
+            rows.append(Row("space", f"heterogeneous designs, {name}", size))
+        rows.append(
+            Row(
+                "space",
+                "that round to the published digits",
+                sum(c.rounds_to_published for c in ranked),
+                remark=f"of the {len(ranked)} of the last round",
+            )
+        )
+        rows.append(
+            Row("space", "tie with the nearest", len(found.tied), remark="by the 95 % intervals of the distance")
+        )
+        same = own.design.cost_digest == design("heap").cost_digest
+        reason = f"the search finds {'the named design heap' if same else 'another design than heap: ' + text(own)}"
+    rows += measures(own, samples)
+    for rank, candidate in enumerate(ranked[:SHOWN], 1):
+        far = candidate.distance
+        nmed, larger = candidate.errors.nmed.value, 100 * candidate.errors.larger.value
+        remark = f"NMED {nmed:.5f}, {larger:.2f} % larger, {candidate.cells} cells: {text(candidate)}"
+        if candidate.genome == own.genome and candidate.space == own.space:
+            remark = f"heap; {remark}"
+        rows.append(Row(f"rank {rank}", "distance", far.value, interval=(far.low, far.high), remark=remark))
+    for entry in UNIFORM:
+        errors = error_metrics(entry, samples=level.last, threads=1, backend="interpreted")
+        far = Candidate(SPACES[0], (), errors).distance
+        remark = (
+            f"NMED {errors.nmed.value:.5f}, {100 * errors.larger.value:.2f} % larger; one cell, so not in the space"
+        )
+        rows.append(Row(str(entry.name), "distance", far.value, interval=(far.low, far.high), remark=remark))
+    return StudyResult(
+        "heap",
+        TITLE,
+        SOURCE,
+        rows,
+        "measured",
+        f"{reason}. Unknown, and not to be recovered from the published text: cell map, ports, policies and topology, "
+        "the operands behind the published figures, and their digits beyond two, to which many designs round. Energy "
+        "and delay were not fitted.",
+        {
+            **settings,
+            "spaces": [space.describe() for space in SPACES],
+            "pairs": level.last,
+            "operands": "uniform in [0, 1]",
+            "seed": 0,
+            "cost_samples": samples,
+            "technology": conditions(),
+        },
+    )
+
+
+def measures(own: Candidate, samples: int) -> list[Row]:
+    """The reconstruction beside what is published."""
+    subject, errors, far = own.design.label, own.errors, own.distance
+    if own.design.cost_digest == design("heap").cost_digest:
+        subject = design("heap").label
+    costs = {glitches: cost_report(own.design, samples=samples, glitches=glitches) for glitches in GLITCHES}
+
+    def sampled(quantity: str, estimate: Estimate, published: float, scale: float = 1.0, unit: str = "") -> Row:
+        interval = (scale * estimate.low, scale * estimate.high)
+        return Row(subject, quantity, scale * estimate.value, published, interval, unit)
+
+    return [
+        Row(subject, "distance", far.value, interval=(far.low, far.high), remark=text(own)),
+        sampled("NMED", errors.nmed, NMED),
+        sampled("larger than exact", errors.larger, 100 * LARGER, 100.0, "%"),
+        sampled("MRED (ratio of means)", errors.mred_ratio_of_means, MRED),
+        Row(subject, "MRED (mean of ratios)", errors.mred.value, interval=(errors.mred.low, errors.mred.high)),
+        Row(subject, "distinct cells", own.cells),
+        Row(subject, "energy / exact, as drawn, glitches included", costs["arc_delay"].ratio("energy"), ENERGY),
+        Row(subject, "energy / exact, as drawn, zero delay", costs["none"].ratio("energy"), ENERGY),
+        Row(subject, "delay / exact, as drawn", costs["none"].ratio("delay"), DELAY),
+    ]
+
+
+def text(candidate: Candidate) -> str:
+    """The design in one line."""
+    entry = candidate.design
+    final = "" if entry.topology == "ripple_array" else f", {entry.final_adder} final adder"
+    tile = f", tiles of {entry.tile}" if entry.tile else ""
+    return (
+        f"{entry.topology}{tile}, ports {entry.ports}, {entry.half_adders} half adders{final}, "
+        f"{_map(candidate.space, candidate.genome)}"
+    )
+
+
+def _map(space: Space, genome: Genome) -> str:
+    names = [space.cells[gene].name for gene in places(genome)]
+    if space.granularity == "tiles":
+        return f"[X tile][Y tile], low first: {names[0]} {names[1]} / {names[2]} {names[3]}"
+    starts = [*space.bands, {"columns": 48, "rows": 25}[space.granularity]]
+    bands = zip(starts, starts[1:], names, strict=False)
+    return f"{space.granularity} " + ", ".join(f"{low}-{high - 1} {name}" for low, high, name in bands)
