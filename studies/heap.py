@@ -101,7 +101,7 @@ class Candidate:
     @cached_property
     def design(self) -> Design:
         """The design itself."""
-        return self.space.decode(self.genome)
+        return self.space.array(self.genome)
 
     @property
     def cells(self) -> int:
@@ -175,9 +175,9 @@ def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, pro
             choices = list(heterogeneous(space))
             before = len(scored)
             for leading in structures(space):
-                screen = Screen(space.decode((*leading, *choices[0])), samples=samples, seed=seed)
+                screen = Screen(space.array((*leading, *choices[0])), samples=samples, seed=seed)
                 for cells in choices:
-                    found = screen.fingerprint(space.decode((*leading, *cells)))
+                    found = screen.fingerprint(space.array((*leading, *cells)))
                     scored.append((distance(found.nmed, found.larger), number, (*leading, *cells)))
                 reporter.advance()
             sizes[space.name] = len(scored) - before
@@ -200,7 +200,7 @@ def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, pro
 
 def evaluate(space: Space, genome: Genome, samples: int, seed: int = 0) -> Candidate:
     """One design with its errors."""
-    found = error_metrics(space.decode(genome), samples=samples, seed=seed, threads=1, backend="interpreted")
+    found = error_metrics(space.array(genome), samples=samples, seed=seed, threads=1, backend="interpreted")
     return Candidate(space, genome, found)
 
 
@@ -213,12 +213,12 @@ def ties(ranked: Sequence[Candidate]) -> list[Candidate]:
 
 def neighbours(space: Space, genome: Genome) -> list[Genome]:
     """Heterogeneous designs that differ from `genome` in one gene, as circuits too."""
-    own = space.decode(genome).digest
+    own = space.array(genome).digest
     found = []
     for place, bound in enumerate(space.bounds):
         for gene in range(bound):
             other = (*genome[:place], gene, *genome[place + 1 :])
-            if gene != genome[place] and len(set(places(other))) > 1 and space.decode(other).digest != own:
+            if gene != genome[place] and len(set(places(other))) > 1 and space.array(other).digest != own:
                 found.append(other)
     return found
 
