@@ -7,8 +7,9 @@ exact multiplier's (table 9). With P_max = 1 and uniform operands MRED as a rati
 nothing to .03.
 
 The space: `SPACES`, 24 x 24 arrays of exact and AMA1-5 cells, ripple-carry and carry-save, every port order and policy,
-with four places for cells: bands of product columns, bands of rows (narrower where the weight is higher) or tiles;
-at least two distinct cells among the places (heterogeneous). Distance from the fingerprint, with N the NMED and L the
+with four places for cells: bands of product columns, bands of rows (coarse and fine ones, narrower where the weight is
+higher: below column 36 and row 12 a cell moves results by less than 2^-9) or tiles; at least two distinct cells among
+the places (heterogeneous). Distance from the fingerprint, with N the NMED and L the
 share of results larger than exact:
 
     d = sqrt(((N - .03) / .03)^2 + ((L - .34) / .34)^2)
@@ -46,7 +47,9 @@ ROUNDED = {"nmed": (0.02875, 0.03125), "larger": (0.335, 0.345)}
 _CELLS = tuple(CELLS[name] for name in ("exact", "ama1", "ama2", "ama3", "ama4", "ama5"))
 SPACES = (
     Space(name="columns", granularity="columns", bands=(0, 36, 40, 44), cells=_CELLS),
+    Space(name="top columns", granularity="columns", bands=(0, 40, 43, 45), cells=_CELLS),
     Space(name="rows", granularity="rows", bands=(0, 12, 16, 20), cells=_CELLS),
+    Space(name="top rows", granularity="rows", bands=(0, 16, 19, 22), cells=_CELLS),
     Space(name="tiles", granularity="tiles", tile=12, cells=_CELLS),
 )
 UNIFORM = (
@@ -134,13 +137,17 @@ class Candidate:
 @dataclass(frozen=True)
 class Found:
     """`winner`; `tied`: all that tie with the smallest distance, the winner first; `ranked`: the last round, nearest
-    first. `sizes`: space -> heterogeneous designs screened. `cuts`: (pairs, designs, largest d kept) of each round."""
+    first. `sizes`: space -> heterogeneous genomes screened. `cuts`: (pairs, designs, largest d kept) of each round."""
 
     winner: Candidate
     tied: Sequence[Candidate]
     ranked: Sequence[Candidate]
     sizes: dict[str, int]
     cuts: Sequence[tuple[int, int, float]]
+
+
+Scored = tuple[float, int, Genome]
+"""Distance, number of the space, genome."""
 
 
 def places(genome: Genome) -> Genome:
@@ -167,7 +174,7 @@ def heterogeneous(space: Space) -> Iterator[Genome]:
 def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, progress: bool = False) -> Found:
     """Every heterogeneous design of `spaces`; `seed` is that of the operands. On one thread."""
     samples, keep = level.rounds[0]
-    scored: list[tuple[float, int, Genome]] = []
+    scored: list[Scored] = []
     sizes = {}
     with Reporter(enabled=progress) as reporter:
         reporter.stage("structures screened", sum(1 for space in spaces for _ in structures(space)))
@@ -184,7 +191,7 @@ def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, pro
         cuts = []
         for samples_next, keep_next in (*level.rounds[1:], (level.last, 0)):
             designs = len(scored)
-            kept = sorted(scored)[:keep]
+            kept = distinct(spaces, sorted(scored)[:keep])
             cuts.append((samples, designs, kept[-1][0]))
             reporter.stage(f"designs on {samples_next:,} pairs", len(kept))
             candidates = []
@@ -196,6 +203,11 @@ def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, pro
     ranked = sorted(candidates, key=lambda c: (c.distance.value, c.design.digest))
     tied = ties(ranked)
     return Found(tied[0], tied, ranked, sizes, cuts)
+
+
+def distinct(spaces: Sequence[Space], scored: Sequence[Scored]) -> list[Scored]:
+    """The first of those that are the same circuit: a final adder of cells, exact ones, is an exact final adder."""
+    return list({spaces[entry[1]].array(entry[2]).digest: entry for entry in reversed(scored)}.values())[::-1]
 
 
 def evaluate(space: Space, genome: Genome, samples: int, seed: int = 0) -> Candidate:
@@ -253,7 +265,7 @@ def run(options: StudyOptions) -> StudyResult:
         own, ranked = found.winner, list(found.ranked)
         settings = {"rounds": [list(entry) for entry in (*found.cuts, (level.last, len(ranked)))]}
         for name, size in found.sizes.items():
-            rows.append(Row("space", f"heterogeneous designs, {name}", size))
+            rows.append(Row("space", f"heterogeneous genomes, {name}", size))
         rows.append(
             Row(
                 "space",
