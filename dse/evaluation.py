@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from circuits.designs import Design
 from dse.executor import Executor, Outcome
+from dse.layered import Subject
 from dse.scorers import SCORERS, Scorer, Scores, Settings
 from dse.store import Store
 
@@ -19,7 +19,7 @@ Measured = dict[str, dict[str, float]]
 class Task:
     """What a worker gets: a design and the scorers, by name, to run on it."""
 
-    design: Design
+    design: Subject
     scorers: tuple[str, ...]
     settings: Settings
 
@@ -28,7 +28,7 @@ class Task:
 class Failure:
     """A design that could not be scored, and why, in one line."""
 
-    design: Design
+    design: Subject
     reason: str
 
 
@@ -57,7 +57,7 @@ class Evaluator:
         self._executor = executor
 
     def score(
-        self, designs: Sequence[Design], scorers: Sequence[Scorer], done: Callable[[], None] = lambda: None
+        self, designs: Sequence[Subject], scorers: Sequence[Scorer], done: Callable[[], None] = lambda: None
     ) -> list[Scores | Failure]:
         """The scores of every design, in order, all scorers together; `done` is called once for each design.
 
@@ -91,7 +91,7 @@ class Evaluator:
             self._executor.run(tasks, keep)
         return [self._collect(design, scorers, reasons) for design in designs]
 
-    def stored(self, design: Design, scorers: Sequence[Scorer]) -> Scores | None:
+    def stored(self, design: Subject, scorers: Sequence[Scorer]) -> Scores | None:
         """The scores of a design from the store alone; None unless all are there."""
         found: dict[str, float] = {}
         for scorer in scorers:
@@ -101,10 +101,10 @@ class Evaluator:
             found |= scores
         return found
 
-    def _stored(self, design: Design, scorer: Scorer) -> Scores | None:
+    def _stored(self, design: Subject, scorer: Scorer) -> Scores | None:
         return self.store.get(getattr(design, scorer.key), scorer, scorer.settings_hash(self.settings))
 
-    def _collect(self, design: Design, scorers: Sequence[Scorer], reasons: dict[str, str]) -> Scores | Failure:
+    def _collect(self, design: Subject, scorers: Sequence[Scorer], reasons: dict[str, str]) -> Scores | Failure:
         found = self.stored(design, scorers)
         if found is None:
             return Failure(design, reasons.get(design.cost_digest, "a design that behaves alike could not be scored"))

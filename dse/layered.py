@@ -61,6 +61,13 @@ class LayerDesigns:
         """A short digest, as of unnamed designs."""
         return self.digest[:10]
 
+    def describe(self) -> dict[str, str]:
+        """The exact definition, layer by layer, field by field."""
+        described = {f"{name}: products an image": f"{products:,}" for name, products, _ in self.layers}
+        for name, design in self.designs.items():
+            described |= {f"{name}: {key}": value for key, value in design.describe().items()}
+        return described
+
     def to_toml(self) -> str:
         """[layers.NAME] with products and the design's own TOML."""
         parts = []

@@ -21,12 +21,13 @@ from typing import Any
 
 from circuits.cells import load_cells
 from circuits.cli import Parser, console, guarded, integer
-from circuits.designs import Design, design
+from circuits.designs import design
 from circuits.errors import DesignError, unknown_name
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Executor, available_cpus
 from dse.files import require_writable, write_atomically
 from dse.front import non_dominated
+from dse.layered import Subject
 from dse.progress import Reporter
 from dse.scorers import COLUMNS, EMBEDDED_IMAGES, SCORERS, Column, Scores, Settings, objectives, scorers_of
 from dse.space import SPACES, Genome, Space, find_space
@@ -204,7 +205,7 @@ class _Search:
                 values.append(goal if all(map(math.isfinite, goal)) else None)
         return values
 
-    def _score(self, designs: Sequence[Design]) -> list[Scores | Failure]:
+    def _score(self, designs: Sequence[Subject]) -> list[Scores | Failure]:
         return self.evaluator.score(designs, self.scorers, self.reporter.advance)
 
     def _key(self, genome: Genome) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from circuits.designs import Design
+from dse.layered import Subject, read_subject
 from dse.scorers import Scorer, Scores, Settings
 
 __all__ = ["Member", "Store", "StoreError", "move_aside"]
@@ -74,7 +74,7 @@ class StoreError(ValueError):
 class Member:
     """A design of a finished run, in the order of scoring; `role` is "space" or "reference"."""
 
-    design: Design
+    design: Subject
     role: str
 
 
@@ -125,7 +125,7 @@ class Store:
             raise _damaged(self.path, f"the {scorer.name} scores of {digest[:10]} have a wrong checksum")
         return {name: float(value) for name, value in json.loads(row[0]).items()}
 
-    def put(self, design: Design, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
+    def put(self, design: Subject, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
         """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
         rows = []
         kept = []
@@ -183,7 +183,7 @@ class Store:
         for _, _, cost_digest, role, digest, text, checksum in entries:
             if checksum != _checksum(cost_digest, digest, text):
                 raise _damaged(self.path, f"the design {cost_digest[:10]} has a wrong checksum")
-            members.append(Member(Design.from_toml(text, where=f"a design in {self.path}"), role))
+            members.append(Member(read_subject(text, where=f"a design in {self.path}"), role))
         return members
 
     # SQLite.

@@ -27,7 +27,7 @@ TILED_COLUMNS = Space(name="tiled columns", bands=(0, 30, 40), cells=SIX, tile=8
 TILES = Space(name="by tiles", granularity="tiles", tile=9, cells=SIX)
 PLACES = Space(name="by places", granularity="cells", cells=SIX, formats=("bfloat16",))
 FORMATS = Space(name="formats", bands=(0, 8), cells=SIX, formats=("float32", "float16", "bfloat16"))
-LAYERS = Space(name="layers", bands=(0, 24), cells=SIX, layers=(("conv1", 117_600), ("conv2", 240_000)))
+LAYERS = Space(name="layers", bands=(0, 24), cells=SIX, layers=(("conv1", 86_400), ("conv2", 153_600)))
 
 
 def genomes_of(space: Space) -> st.SearchStrategy[Genome]:
@@ -93,7 +93,7 @@ def test_every_layer_has_genes_of_its_own() -> None:
     found = LAYERS.decode((0, 0, 0, 0, 5, 5, 1, 3, 0, 0, 4, 4))
     assert isinstance(found, LayerDesigns)
     ama4 = Design(topology="carry_save_array", placement="ama4", ports="scp")
-    assert found.layers == (("conv1", 117_600, Design(placement="ama5")), ("conv2", 240_000, ama4))
+    assert found.layers == (("conv1", 86_400, Design(placement="ama5")), ("conv2", 153_600, ama4))
     assert LAYERS.size == (2 * 6 * 2 * 2 * 6**2) ** 2
     assert LAYERS.describe().endswith("2 bands of 48 columns, for each of layers conv1, conv2 = 2,985,984 genomes")
     uniform = [LAYERS.decode(genome) for genome in LAYERS.uniform()]
@@ -198,7 +198,7 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
         "final_adders": '["cell"]',
         "tile": "4",
         "formats": '["bfloat16"]',
-        "layers": "{ conv1 = 117600, fc1 = 48000 }",
+        "layers": "{ conv1 = 86400, fc1 = 48000 }",
     }
     path.write_text("[space]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items()))
     space = Space.load(path)
@@ -212,7 +212,7 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
         final_adders=("cell",),
         tile=4,
         formats=("bfloat16",),
-        layers=(("conv1", 117_600), ("fc1", 48_000)),
+        layers=(("conv1", 86_400), ("fc1", 48_000)),
     )
     seen = [json.dumps(space.to_data())]
     for name in fields:
