@@ -72,7 +72,7 @@ def _table(design: Design) -> NDArray[np.float32]:
     return design.multiply(significands[:, None], significands[None, :])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sums(
     table: NDArray[np.float32],
     x_index: NDArray[np.int64],
