@@ -125,6 +125,8 @@ def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: 
     assert cells == {
         (f"{one} everywhere", f"{other} everywhere") for one in ("exact", "ama5") for other in ("exact", "ama5")
     }
+    page = (out / "report.html").read_text()
+    assert page.count("<h4>conv1</h4>") == page.count("<h4>conv2</h4>") == 4
     assert search.main(options) == 0
     assert "Everything was in the store" in capsys.readouterr().out
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits import floats
-from circuits.engine import integers
+from circuits.engine import integers, tabled
 from circuits.engine.compiled import BLOCK, CompiledProgram, compile_program
 from circuits.engine.float_kernel import (
     FRACTION,
@@ -345,12 +345,14 @@ def _reference_matmul(
     out_at: NDArray[np.int64],
     out_step: int,
 ) -> None:
-    """The same product through Design.multiply, one k at a time."""
+    """The same product through a table of mantissa products or through Design.multiply, one k at a time."""
     columns, depth = w.shape
-    sums = np.zeros((len(x_at), columns), dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        for k in range(depth):
-            sums += multiply(design, x.ravel()[x_at + x_step[k]][:, None], w[None, :, k])
+    sums = tabled.matmul(design, x, w, np.asarray(x_at), np.asarray(x_step))
+    if sums is None:
+        sums = np.zeros((len(x_at), columns), dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for k in range(depth):
+                sums += multiply(design, x.ravel()[x_at + x_step[k]][:, None], w[None, :, k])
     out.reshape(-1)[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = sums
 
 
