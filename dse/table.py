@@ -195,7 +195,7 @@ def _table(first: str, *, title: str | None = None) -> Table:
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
-    # "heap (provisional" / "reconstruction)"
+    # "heap" / "(reconstructed)"
     made.add_column(first, min_width=17, max_width=17, overflow="fold")
     return made
 

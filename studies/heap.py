@@ -8,8 +8,8 @@ nothing to .03.
 
 The space: `SPACES`, 24 x 24 arrays of exact and AMA1-5 cells, ripple-carry and carry-save, every port order and policy,
 with four places for cells: bands of product columns, bands of rows (narrower where the weight is higher, in two
-gradings each) or tiles; at least two distinct cells among the places (heterogeneous). Distance from the fingerprint, with N the NMED and L the
-share of results larger than exact:
+gradings each) or tiles; at least two distinct cells among the places (heterogeneous). Distance from the fingerprint,
+with N the NMED and L the share of results larger than exact:
 
     d = sqrt(((N - .03) / .03)^2 + ((L - .34) / .34)^2)
 
