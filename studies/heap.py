@@ -260,7 +260,7 @@ def run(options: StudyOptions) -> StudyResult:
             "intervals considered"
         )
     else:
-        found = search(level, progress=True)
+        found = search(level, spaces=SPACES, progress=True)
         own, ranked = found.winner, list(found.ranked)
         settings = {"rounds": [list(entry) for entry in (*found.cuts, (level.last, len(ranked)))]}
         for name, size in found.sizes.items():
@@ -343,16 +343,11 @@ def text(candidate: Candidate) -> str:
     entry = candidate.design
     final = "" if entry.topology == "ripple_array" else f", {entry.final_adder} final adder"
     tile = f", tiles of {entry.tile}" if entry.tile else ""
-    return (
-        f"{entry.topology}{tile}, ports {entry.ports}, {entry.half_adders} half adders{final}, "
-        f"{_map(candidate.space, candidate.genome)}"
-    )
+    return f"{entry.topology}{tile}, ports {entry.ports}, {entry.half_adders} half adders{final}, {_map(candidate)}"
 
 
-def _map(space: Space, genome: Genome) -> str:
-    names = [space.cells[gene].name for gene in places(genome)]
-    if space.granularity == "tiles":
-        return f"[X tile][Y tile], low first: {names[0]} {names[1]} / {names[2]} {names[3]}"
-    starts = [*space.bands, {"columns": 48, "rows": 25}[space.granularity]]
-    bands = zip(starts, starts[1:], names, strict=False)
-    return f"{space.granularity} " + ", ".join(f"{low}-{high - 1} {name}" for low, high, name in bands)
+def _map(candidate: Candidate) -> str:
+    if candidate.space.granularity != "tiles":
+        return str(candidate.design.placement.describe())
+    rows = [" ".join(entry.name for entry in row) for row in candidate.design.placement.cells]
+    return f"X tiles from the low one, each by Y tiles: {' / '.join(rows)}"

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import CELLS, Design, DesignError, design, error_metrics
+from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
 from circuits.metrics import Estimate
 from dse.screen import Screen
 from dse.space import Genome, Space
 from studies import heap
 from studies.heap import Candidate, Level, distance
+from studies.study import StudyOptions
 
 SMALL = Space(
     name="small",
@@ -132,6 +133,28 @@ def test_the_search_finds_what_looking_at_everything_finds() -> None:
     assert found.winner.design.digest in {entry.design.digest for entry in found.tied}
     assert [entry.distance.value for entry in found.ranked] == sorted(entry.distance.value for entry in found.ranked)
     assert [samples for samples, _, _ in found.cuts] == [2048, 8192]
+
+
+def test_the_study_prints_space_distance_and_runners_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles = replace(heap.SPACES[-1], topologies=("carry_save_array",), ports=("scp",), cells=SMALL.cells[:2])
+    monkeypatch.setattr(heap, "SPACES", (SMALL, replace(tiles, half_adders=("exact",))))
+    monkeypatch.setitem(heap.LEVELS, "default", Level(((512, 12),), 3000))
+    result = heap.run(StudyOptions())
+    values = {(row.subject, row.quantity): row for row in result.rows}
+    assert values["space", "heterogeneous genomes, small"].measured == 144
+    assert values["space", "heterogeneous genomes, tiles"].measured == 2 * (2**4 - 2)
+    found = heap.search(heap.LEVELS["default"], spaces=heap.SPACES)
+    own = found.winner.design.label
+    assert values[own, "NMED"].published == 0.03
+    assert values[own, "larger than exact"].measured == 100 * found.winner.errors.larger.value
+    assert values[own, "energy / exact, as drawn, zero delay"].measured == pytest.approx(
+        cost_report(found.winner.design, samples=2049).ratio("energy")
+    )
+    ranks = [row.measured for row in result.rows if row.subject.startswith("rank")]
+    assert ranks == [entry.distance.value for entry in found.ranked[:8]]
+    assert "another design than heap" in result.reason
+    assert result.settings["spaces"][0].startswith("small: ")
+    assert '"rounds": [' in result.to_json()
 
 
 def test_neighbours_differ_in_one_gene_and_in_their_circuit() -> None:
