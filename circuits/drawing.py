@@ -170,11 +170,11 @@ def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
     shapes = []
     for row in range(rows):
         # Columns from the most significant on the left, as `draw_array` has them.
-        for (names, left), run in _runs([(spots.get((row, columns - 1 - k)), k) for k in range(columns)]):
-            if names is None:
+        for (here, left), run in _runs([(spots.get((row, columns - 1 - k)), k) for k in range(columns)]):
+            if here is None:
                 continue
-            width = run / len(names)
-            for place, name in enumerate(names):
+            width = run / len(here)
+            for place, name in enumerate(here):
                 style = styles[name]
                 mark = f' fill-opacity="{1 - 0.35 * bool(style.hatch):g}"' if style.hatch else ""
                 shapes.append(

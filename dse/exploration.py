@@ -114,7 +114,7 @@ class SearchOptions:
             "method": self.chosen_method,
             "asynchronous": self.asynchronous,
             "settings": asdict(self.settings),
-            "references": {name: design(name).cost_digest for name in REFERENCES},
+            "references": [[name, design(name).cost_digest] for name in REFERENCES],
             "scorers": {
                 name: [scorer.version, scorer.settings_hash(self.settings)] for name, scorer in SCORERS.items()
             },
@@ -390,7 +390,7 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
     rows, ruled_out = _sorted_out(scored, question)
     chosen = [(row.design, False) for row in _front(rows, question)]
     # By name: a stored design has its own name, but not its standing among the named ones.
-    chosen += [(design(name), True) for name in configuration["references"]]
+    chosen += [(design(name), True) for name, _ in configuration["references"]]
     full = []
     for entry, reference in chosen:
         scores = stored(entry, tuple(SCORERS.values()))

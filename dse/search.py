@@ -72,6 +72,12 @@ def _parser() -> Parser:
         help=f"test images that accuracy is measured on, at most {EMBEDDED_IMAGES}",
     )
     parser.add_argument(
+        "--attack-images",
+        type=integer(1, EMBEDDED_IMAGES),
+        default=default.settings.attack_images,
+        help=f"test images that the adaptive attack is run on, at most {EMBEDDED_IMAGES}",
+    )
+    parser.add_argument(
         "--workers",
         type=integer(1, 1024),
         help="processes that score designs; never changes the result (default: one for each CPU)",
@@ -123,7 +129,7 @@ def _run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         method=arguments.method,
         asynchronous=arguments.asynchronous,
-        settings=Settings(images=arguments.images),
+        settings=Settings(images=arguments.images, attack_images=arguments.attack_images),
     )
     if arguments.dask is not None and arguments.workers is not None:
         raise DesignError(
