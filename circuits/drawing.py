@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import textwrap
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,59 @@ def save_drawing(design: Design, path: Path) -> None:
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
         draw_array(design).savefig(buffer, format=suffix[1:], metadata=metadata, facecolor="white")
     write_atomically(path, buffer.getvalue())
+
+
+def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
+    """A small drawing for a web page: the array's cells coloured, runs of equal cells as one rectangle, and a legend.
+
+    Cells in `names` have the same colours in every drawing that is given the same `names`.
+
+    An SVG element in a <figure>; names are escaped. Raises DesignError as `draw_array` does.
+    """
+    netlist = design.netlist()
+    spots = places(netlist)
+    if not spots:
+        raise DesignError(f"a drawing needs cells with rows and columns, but {design.label} has none; it is imported.")
+    counts = _counts(spots)
+    styles = _styles(dict.fromkeys([*names, *counts], 0))
+    rows = max(row for row, _ in spots) + 1
+    columns = max(column for _, column in spots) + 1
+    shapes = []
+    for row in range(rows):
+        # Columns from the most significant on the left, as `draw_array` has them.
+        for (here, left), run in _runs([(spots.get((row, columns - 1 - k)), k) for k in range(columns)]):
+            if here is None:
+                continue
+            width = run / len(here)
+            for place, name in enumerate(here):
+                style = styles[name]
+                mark = f' fill-opacity="{1 - 0.35 * bool(style.hatch):g}"' if style.hatch else ""
+                shapes.append(
+                    f'<rect x="{left + place * width:g}" y="{row}" width="{width:g}" height="1" '
+                    f'fill="{style.colour}"{mark}><title>{escape(name)}, row {row}</title></rect>'
+                )
+    legend = " ".join(
+        f'<span><i style="background:{styles[name].colour};opacity:{1 - 0.35 * bool(styles[name].hatch):g}"></i>'
+        f"{escape(name)}: {count}</span>"
+        for name, count in counts.items()
+    )
+    grid = "".join(f"M{k} 0V{rows}" for k in range(1, columns)) + "".join(f"M0 {k}H{columns}" for k in range(1, rows))
+    return (
+        f'<figure class="array"><svg viewBox="0 0 {columns} {rows}" role="img" '
+        f'aria-label="array of {escape(design.label)}">{"".join(shapes)}'
+        f'<path d="{grid}" stroke="#fff" stroke-opacity=".55" stroke-width=".06"/></svg>'
+        f"<figcaption>{legend}</figcaption></figure>"
+    )
+
+
+def _runs(items: list[tuple[Any, int]]) -> Iterator[tuple[tuple[Any, int], int]]:
+    """((value, position), length) of each run of equal values; several adders at one place stay apart."""
+    start = 0
+    for k in range(1, len(items) + 1):
+        value = items[start][0]
+        if k == len(items) or items[k][0] != value or (value is not None and len(value) > 1):
+            yield items[start], k - start
+            start = k
 
 
 def _draw_tiles(axes: Axes, design: Design) -> None:

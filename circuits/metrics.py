@@ -24,6 +24,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from types import ModuleType
 from typing import Any, TypeVar
@@ -299,10 +300,6 @@ def _plan(
 
 
 def _float_plan(samples: int, distribution: str, seed: int) -> _Plan:
-    def uniform01(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        x, w = _stream(seed, chunk).random((2, size)).astype(np.float32)
-        return x, w
-
     def mantissa(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
         bits = _stream(seed, chunk).integers(0, 1 << 23, (2, size), dtype=np.uint32)
         x, w = (bits | np.uint32(0x3F800000)).view(np.float32)
@@ -310,9 +307,17 @@ def _float_plan(samples: int, distribution: str, seed: int) -> _Plan:
 
     if distribution == "uniform01":
         meaning = "1, the largest product of operands in [0, 1]"
-        return _Plan("sampled", "uniform01", samples, seed, 1.0, meaning, ((0.0, 1.0), (0.0, 1.0)), uniform01)
+        return _Plan(
+            "sampled", "uniform01", samples, seed, 1.0, meaning, ((0.0, 1.0), (0.0, 1.0)), partial(uniform01, seed)
+        )
     meaning = "4, the supremum of products of mantissas in [1, 2)"
     return _Plan("sampled", "mantissa", samples, seed, 4.0, meaning, ((1.0, 2.0), (1.0, 2.0)), mantissa)
+
+
+def uniform01(seed: int, chunk: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """First and second operands of one chunk of `size` <= CHUNK pairs of "uniform01"."""
+    x, w = _stream(seed, chunk).random((2, size)).astype(np.float32)
+    return x, w
 
 
 def _integer_plan(design: Design, samples: int, distribution: str, seed: int, method: str) -> _Plan:

@@ -16,11 +16,11 @@ from rich.table import Table
 from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
 from circuits.designs import NAMED, Design, find_design
 from dse.evaluation import Evaluator, Failure, measure
-from dse.executor import Executor, available_cpus
+from dse.executor import Processes, available_cpus
 from dse.progress import Reporter
 from dse.scorers import EMBEDDED_IMAGES, SCORERS, Scores, Settings
 from dse.store import Store
-from dse.table import COSTS, Row, cost_note, estimates_note
+from dse.table import COSTS, Row, cost_note, estimates_note, row_data
 
 __all__ = ["compare", "main"]
 
@@ -40,7 +40,7 @@ def compare(designs: Sequence[Design], *, settings: Settings, workers: int = 1, 
         tempfile.TemporaryDirectory() as folder,
         Store(Path(folder) / "store.sqlite") as store,
         Reporter(enabled=progress) as reporter,
-        Executor(measure, min(workers, len(distinct))) as executor,
+        Processes(measure, min(workers, len(distinct))) as executor,
     ):
         reporter.stage("designs scored", len(distinct))
         evaluator = Evaluator(store, executor, settings)
@@ -72,10 +72,10 @@ def _interval(name: str, spec: str) -> Callable[[Scores], str]:
     return text
 
 
-def _transfer(name: str) -> Callable[[Scores], str]:
+def _transfer(prefix: str, name: str) -> Callable[[Scores], str]:
     def text(scores: Scores) -> str:
-        counts = f"{scores[f'transfer_{name}_fooled']:.0f} of {scores[f'transfer_{name}_eligible']:.0f}"
-        return f"{_interval(f'transfer_{name}', '.1f')(scores)}\n{counts}"
+        counts = f"{scores[f'{prefix}_{name}_fooled']:.0f} of {scores[f'{prefix}_{name}_eligible']:.0f}"
+        return f"{_interval(f'{prefix}_{name}', '.1f')(scores)}\n{counts}"
 
     return text
 
@@ -112,7 +112,13 @@ def _lines(settings: Settings) -> list[_Line | str]:
             lambda scores: f"{scores['images_lost']:.0f} / {scores['images_gained']:.0f}",
         ),
         "transfer: stored examples that fool the exact network and also this one, % (95 % interval)",
-        *(_Line(name, _transfer(name)) for name in settings.examples),
+        *(_Line(name, _transfer("transfer", name)) for name in settings.examples),
+        f"transfer at margin: the same with perturbations {settings.margin:g} times as large",
+        *(_Line(name, _transfer("margin", name)) for name in settings.examples),
+        f"adaptive attack: the first {settings.attack_images} test images, white-box PGD on the logit margin, Linf "
+        f"{settings.attack_epsilon:g}, {settings.attack_steps} steps, {settings.attack_restarts} starts, every "
+        "gradient that the design has",
+        _Line("accuracy under attack, %", _interval("adaptive_robustness", ".1f")),
     ]
     return lines
 
@@ -147,17 +153,8 @@ def _print_table(rows: Sequence[Row], settings: Settings) -> None:
 
 
 def _data(row: Row) -> dict[str, Any]:
-    """JSON-ready."""
-    return {
-        "design": row.name,
-        "digest": row.design.digest,
-        "cost_digest": row.design.cost_digest,
-        "definition": row.design.describe(),
-        "cost_note": cost_note(),
-        "estimated": list(row.estimated),
-        "units": {column.name: column.unit for scorer in SCORERS.values() for column in scorer.columns},
-        "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
-    }
+    units = {column.name: column.unit for scorer in SCORERS.values() for column in scorer.columns}
+    return {**row_data(row), "units": units}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,50 +1,86 @@
-"""Scores designs: first from the store, the rest in worker processes, every new score stored at once."""
+"""Scores designs: first from the store, the rest by an executor's workers, every new score stored at once.
+
+A worker measures scorer by scorer, cheap ones first, and stops as soon as the scores so far break a constraint: the
+scores of a design that is ruled out are therefore partial.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from circuits.designs import Design
+from dse.constraints import Constraint, broken
 from dse.executor import Executor, Outcome
+from dse.layered import Subject
 from dse.scorers import SCORERS, Scorer, Scores, Settings
 from dse.store import Store
 
 __all__ = ["Evaluator", "Failure", "Task", "measure"]
 
 Measured = dict[str, dict[str, float]]
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker gets: a design and the scorers, by name, to run on it."""
+    """What a worker gets: a design, what is known of it, the missing scorers as (name, version, settings hash).
 
-    design: Design
-    scorers: tuple[str, ...]
+    The version and hash are what the result is stored under, so the worker must have the same.
+    """
+
+    design: Subject
+    scorers: tuple[tuple[str, int, str], ...]
     settings: Settings
+    limits: tuple[Constraint, ...] = ()
+    known: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Failure:
     """A design that could not be scored, and why, in one line."""
 
-    design: Design
+    design: Subject
     reason: str
 
 
 def measure(task: Task) -> Measured:
-    """Scorer -> its scores. Runs on one thread, so that results do not depend on the number of workers."""
-    scorers = [SCORERS[name] for name in task.scorers]
-    if not any(scorer.cost == "network" for scorer in scorers):
-        return {scorer.name: scorer.measure(task.design, task.settings) for scorer in scorers}
-    import torch
+    """Scorer -> its scores, in order, up to where they break a constraint.
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    Runs on one thread and one at a time in a process, so that results do not depend on the number of workers. Raises
+    ValueError where this process has other scorers, weights or images than the one that made the task.
+    """
+    for name, version, settings_hash in task.scorers:
+        mine = SCORERS.get(name)
+        if mine is None or mine.version != version or mine.settings_hash(task.settings) != settings_hash:
+            raise ValueError(
+                f"a worker must have scorer {name!r} version {version} with the same weights, images and technology, "
+                "but its installation differs; install the same version of this program there."
+            )
+    with _ONE_AT_A_TIME:
+        return _measure(task)
+
+
+def _measure(task: Task) -> Measured:
+    threads = None
+    known = dict(task.known)
+    found: Measured = {}
     try:
-        return {scorer.name: scorer.measure(task.design, task.settings) for scorer in scorers}
+        for name, _, _ in task.scorers:
+            if broken(task.limits, known):
+                break
+            scorer = SCORERS[name]
+            if scorer.cost == "network" and threads is None:
+                import torch
+
+                threads = torch.get_num_threads()
+                torch.set_num_threads(1)
+            found[name] = scorer.measure(task.design, task.settings)
+            known |= found[name]
     finally:
-        torch.set_num_threads(threads)
+        if threads is not None:
+            torch.set_num_threads(threads)
+    return found
 
 
 class Evaluator:
@@ -57,55 +93,108 @@ class Evaluator:
         self._executor = executor
 
     def score(
-        self, designs: Sequence[Design], scorers: Sequence[Scorer], done: Callable[[], None] = lambda: None
+        self,
+        designs: Sequence[Subject],
+        scorers: Sequence[Scorer],
+        done: Callable[[], None] = lambda: None,
+        *,
+        limits: tuple[Constraint, ...] = (),
     ) -> list[Scores | Failure]:
         """The scores of every design, in order, all scorers together; `done` is called once for each design.
 
-        Scores that are neither stored nor computable become a Failure.
+        `scorers`: in the order of `SCORERS`. A design that breaks one of `limits` has the scores up to there. Scores
+        that are neither stored nor computable become a Failure.
         """
-        tasks: list[Task] = []
-        claimed: set[tuple[str, str]] = set()
-        for design in designs:
-            missing = []
-            for scorer in scorers:
-                key = (getattr(design, scorer.key), scorer.name)
-                if key not in claimed and self._stored(design, scorer) is None:
-                    claimed.add(key)
-                    missing.append(scorer.name)
-            if missing:
-                tasks.append(Task(design, tuple(missing), self.settings))
-            else:
+        found: dict[str, Scores | Failure] = {}
+        waiting = list({design.cost_digest: design for design in designs}.values())
+        while waiting:
+            claimed: set[tuple[str, str]] = set()
+            tasks: list[Task] = []
+            later: list[Subject] = []
+            for design in waiting:
+                known, missing = self._look(design, scorers, limits)
+                # Designs that behave alike share scores: the first of them is scored, the others look again.
+                keys = {(getattr(design, scorer.key), scorer.name) for scorer in missing}
+                if not missing:
+                    found[design.cost_digest] = known
+                    done()
+                elif keys & claimed:
+                    later.append(design)
+                else:
+                    claimed |= keys
+                    tasks.append(self._task(design, known, missing, limits))
+            for design, scores in self._run(tasks, scorers, limits):
+                found[design.cost_digest] = scores
                 done()
-        reasons: dict[str, str] = {}
+            waiting = later
+        return [found[design.cost_digest] for design in designs]
 
-        def keep(index: int, outcome: Outcome[Measured]) -> None:
-            task = tasks[index]
-            if outcome.result is None:
-                reasons[task.design.cost_digest] = outcome.error or "no result"
-            else:
-                self.store.put(task.design, outcome.result, scorers, self.settings)
-                self.new += 1
-            done()
+    def stream(
+        self, designs: Iterable[Subject], scorers: Sequence[Scorer], *, limits: tuple[Constraint, ...] = ()
+    ) -> Iterator[tuple[Subject, Scores | Failure]]:
+        """Each design with its scores, as they come: a design is taken when a worker is free for it."""
 
-        if tasks:
-            self._executor.run(tasks, keep)
-        return [self._collect(design, scorers, reasons) for design in designs]
+        def tasks() -> Iterator[Task]:
+            for design in designs:
+                # Without a missing scorer the task is empty, and comes back with nothing new.
+                yield self._task(design, *self._look(design, scorers, limits), limits)
 
-    def stored(self, design: Design, scorers: Sequence[Scorer]) -> Scores | None:
-        """The scores of a design from the store alone; None unless all are there."""
-        found: dict[str, float] = {}
-        for scorer in scorers:
-            scores = self._stored(design, scorer)
-            if scores is None:
-                return None
-            found |= scores
-        return found
+        return self._run(tasks(), scorers, limits)
 
-    def _stored(self, design: Design, scorer: Scorer) -> Scores | None:
+    def _run(
+        self, tasks: Iterable[Task], scorers: Sequence[Scorer], limits: tuple[Constraint, ...]
+    ) -> Iterator[tuple[Subject, Scores | Failure]]:
+        running: dict[int, Task] = {}
+
+        def numbered() -> Iterator[Task]:
+            for index, task in enumerate(tasks):
+                running[index] = task
+                yield task
+
+        for index, outcome in self._executor.stream(numbered()):
+            task = running.pop(index)
+            yield task.design, self._keep(task, outcome, scorers, limits)
+
+    def _keep(
+        self, task: Task, outcome: Outcome[Measured], scorers: Sequence[Scorer], limits: tuple[Constraint, ...]
+    ) -> Scores | Failure:
+        if outcome.result is None:
+            return Failure(task.design, outcome.error or "no result")
+        if outcome.result:
+            self.store.put(task.design, outcome.result, scorers, self.settings)
+            self.new += 1
+        return self.known(task.design, scorers, limits)
+
+    def known(self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores:
+        """The stored scores of `scorers` in order, up to the first that is missing or breaks one of `limits`."""
+        return self._look(design, scorers, limits)[0]
+
+    def stored(self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores | None:
+        """The scores of a design from the store alone; None unless all are there, up to where they break `limits`."""
+        known, missing = self._look(design, scorers, limits)
+        return None if missing else known
+
+    def _look(
+        self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...]
+    ) -> tuple[Scores, list[Scorer]]:
+        """(`known`, the scorers that are missing).
+
+        Scores that another run stored beyond the first missing one do not count, so that what becomes of a design
+        depends on it alone.
+        """
+        known: dict[str, float] = {}
+        for place, scorer in enumerate(scorers):
+            if broken(limits, known):
+                break
+            found = self._stored(design, scorer)
+            if found is None:
+                return known, [scorer, *(s for s in scorers[place + 1 :] if self._stored(design, s) is None)]
+            known |= found
+        return known, []
+
+    def _task(self, design: Subject, known: Scores, missing: Sequence[Scorer], limits: tuple[Constraint, ...]) -> Task:
+        keys = tuple((scorer.name, scorer.version, scorer.settings_hash(self.settings)) for scorer in missing)
+        return Task(design, keys, self.settings, limits, dict(known))
+
+    def _stored(self, design: Subject, scorer: Scorer) -> Scores | None:
         return self.store.get(getattr(design, scorer.key), scorer, scorer.settings_hash(self.settings))
-
-    def _collect(self, design: Design, scorers: Sequence[Scorer], reasons: dict[str, str]) -> Scores | Failure:
-        found = self.stored(design, scorers)
-        if found is None:
-            return Failure(design, reasons.get(design.cost_digest, "a design that behaves alike could not be scored"))
-        return found

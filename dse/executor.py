@@ -1,11 +1,15 @@
-"""Runs one function over many tasks in worker processes; a dying worker costs the task that it held, nothing else."""
+"""Runs one function over many tasks, in this process, in processes here or on the workers of a Dask scheduler.
+
+A dying worker costs the time of the task that it held, nothing else: the task is given to another one.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -13,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Executor", "Outcome", "available_cpus"]
+__all__ = ["Executor", "Outcome", "Processes", "available_cpus", "call"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -30,18 +34,8 @@ class Outcome(Generic[Result]):
     error: str | None = None
 
 
-class Executor(Generic[Task, Result]):
-    """`workers` processes that call `function`; with one worker everything runs in this process.
-
-    `function`, tasks and results must be importable and picklable. Processes are spawned once, at the first task, with
-    one thread each, and live until `close`; use as a context manager. They end by themselves when this process dies.
-    """
-
-    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
-        assert workers >= 1
-        self._function = function
-        self._workers = workers
-        self._pool: list[_Worker] = []
+class Executor(ABC, Generic[Task, Result]):
+    """Calls one function on many tasks; a context manager. Function, tasks and results must be picklable."""
 
     def __enter__(self) -> Executor[Task, Result]:
         return self
@@ -50,6 +44,47 @@ class Executor(Generic[Task, Result]):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Starts or meets the workers, without waiting for them."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends what was started here."""
+
+    @abstractmethod
+    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+        """(position in `tasks`, outcome) as each task ends, in any order.
+
+        A task is taken from `tasks` only when a worker is free for it, and after the outcomes so far were consumed. An
+        exception in the function becomes an error at once; a worker's death becomes one after `ATTEMPTS` of them.
+        """
+
+    def run(
+        self, tasks: Iterable[Task], done: Callable[[int, Outcome[Result]], None] | None = None
+    ) -> list[Outcome[Result]]:
+        """The outcome of every task, in the order of `tasks`; `done(index, outcome)` is called as each one ends."""
+        outcomes: dict[int, Outcome[Result]] = {}
+        for index, outcome in self.stream(tasks):
+            outcomes[index] = outcome
+            if done is not None:
+                done(index, outcome)
+        return [outcomes[index] for index in sorted(outcomes)]
+
+
+class Processes(Executor[Task, Result]):
+    """`workers` processes on this machine; with one worker everything runs in this process.
+
+    `function`, tasks and results must be importable and picklable. Processes are spawned once, at the first task, with
+    one thread each, and live until `close`. They end by themselves when this process dies.
+    """
+
+    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
+        assert workers >= 1
+        self._function = function
+        self._workers = workers
+        self._pool: list[_Worker] = []
 
     def start(self) -> None:
         """Starts the processes without waiting for them."""
@@ -64,38 +99,29 @@ class Executor(Generic[Task, Result]):
             worker.end()
         self._pool = []
 
-    def run(
-        self, tasks: Sequence[Task], done: Callable[[int, Outcome[Result]], None] | None = None
-    ) -> list[Outcome[Result]]:
-        """The outcome of every task, in the order of `tasks`; `done(index, outcome)` is called as each one ends.
-
-        An exception in `function` becomes an error at once; a worker's death becomes one after a second attempt.
-        """
-        outcomes: list[Outcome[Result] | None] = [None] * len(tasks)
-        for index, outcome in self._run(tasks):
-            outcomes[index] = outcome
-            if done is not None:
-                done(index, outcome)
-        return [outcome for outcome in outcomes if outcome is not None]
-
-    def _run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+        """As every executor does."""
         if self._workers == 1:
-            yield from ((index, _call(self._function, task)) for index, task in enumerate(tasks))
+            yield from ((index, call(self._function, task)) for index, task in enumerate(tasks))
             return
         self.start()
-        waiting = list(reversed(range(len(tasks))))
-        attempts = [0] * len(tasks)
-        busy: dict[Connection, tuple[_Worker, int]] = {}
+        source = enumerate(tasks)
+        again: list[tuple[int, Task]] = []
+        attempts: dict[int, int] = {}
+        busy: dict[Connection, tuple[_Worker, int, Task]] = {}
         idle = list(self._pool)
-        while waiting or busy:
-            while waiting and idle:
-                worker, index = idle.pop(), waiting.pop()
-                attempts[index] += 1
-                worker.send(tasks[index])
-                busy[worker.connection] = worker, index
+        while True:
+            while idle and (following := again.pop() if again else next(source, None)) is not None:
+                index, task = following
+                worker = idle.pop()
+                attempts[index] = attempts.get(index, 0) + 1
+                worker.send(task)
+                busy[worker.connection] = worker, index, task
+            if not busy:
+                return
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
-                worker, index = busy.pop(ready)
+                worker, index, task = busy.pop(ready)
                 try:
                     outcome: Outcome[Result] | None = ready.recv()
                 except (EOFError, OSError):
@@ -109,7 +135,7 @@ class Executor(Generic[Task, Result]):
                 if outcome is not None:
                     yield index, outcome
                 elif attempts[index] < ATTEMPTS:
-                    waiting.append(index)
+                    again.append((index, task))
                 else:
                     yield index, Outcome(None, f"its worker process died {ATTEMPTS} times ({how})")
 
@@ -145,12 +171,13 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent ends its workers itself.
     try:
         while True:
-            connection.send(_call(function, connection.recv()))
+            connection.send(call(function, connection.recv()))
     except (EOFError, OSError):
         return  # The parent is gone or has closed the pipe.
 
 
-def _call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
+def call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
+    """`function(task)`, or its exception in one line."""
     try:
         return Outcome(function(task))
     except (ValueError, OSError) as error:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A design's objective values (minimised), None where it has none, and its constraint violations, each >= 0."""
+
+    values: Sequence[float] | None
+    violations: Sequence[float] = ()
 
 
 def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:

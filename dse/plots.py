@@ -36,17 +36,24 @@ def file_names(objectives: Sequence[Column]) -> list[str]:
 
 
 def pareto_plots(
-    rows: Sequence[Row], front: Sequence[Row], references: Sequence[Row], objectives: Sequence[Column], *, title: str
+    rows: Sequence[Row],
+    front: Sequence[Row],
+    references: Sequence[Row],
+    objectives: Sequence[Column],
+    *,
+    title: str,
+    ruled_out: Sequence[Row] = (),
 ) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of every plot of `file_names`, made without a display; the same rows give the same bytes.
 
     `rows`: all evaluated designs; `front`: those that no other dominates in all objectives at once, the line joins
-    those that none dominates in the two objectives of the plot.
+    those that none dominates in the two objectives of the plot. `ruled_out`: designs that break constraints, drawn as
+    crosses.
     """
     names = iter(file_names(objectives))
     for x, y in combinations(objectives, 2):
         with seaborn.axes_style("whitegrid"), matplotlib.rc_context({"svg.hashsalt": "dse", "svg.fonttype": "path"}):
-            figure = _figure(rows, front, references, x, y, len(objectives), title)
+            figure = _figure(rows, ruled_out, front, references, x, y, len(objectives), title)
             for kind in ("png", "svg"):
                 stream = io.BytesIO()
                 metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
@@ -56,6 +63,7 @@ def pareto_plots(
 
 def _figure(
     rows: Sequence[Row],
+    ruled_out: Sequence[Row],
     front: Sequence[Row],
     references: Sequence[Row],
     x: Column,
@@ -73,8 +81,13 @@ def _figure(
     seaborn.scatterplot(
         x=everything[:, 0], y=everything[:, 1], ax=axes, color="0.72", s=22, linewidth=0, label="evaluated designs"
     )
-    _scale(axes.xaxis, axes.set_xscale, x, np.concatenate([everything, marks])[:, 0])
-    _scale(axes.yaxis, axes.set_yscale, y, np.concatenate([everything, marks])[:, 1])
+    outside = _points(ruled_out, x, y)
+    if len(outside):
+        axes.scatter(
+            outside[:, 0], outside[:, 1], color="0.8", s=16, marker="x", linewidth=0.8, label="ruled out by constraints"
+        )
+    _scale(axes.xaxis, axes.set_xscale, x, np.concatenate([everything, outside, marks])[:, 0])
+    _scale(axes.yaxis, axes.set_yscale, y, np.concatenate([everything, outside, marks])[:, 1])
     on_pair = best[non_dominated(best * _signs(x, y))]
     on_pair = on_pair[np.lexsort((on_pair[:, 1], on_pair[:, 0]))]
     axes.plot(on_pair[:, 0], on_pair[:, 1], color=blue, linewidth=1.3, drawstyle="steps-post", zorder=2)

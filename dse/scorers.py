@@ -23,9 +23,11 @@ from circuits.errors import DesignError, unknown_name
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, technology
 from circuits.technology.cells45 import TABLE as CELL_TABLE
 from circuits.technology.networks import TABLE as NETWORK_TABLE
+from dse.layered import Subject, each_layer, for_network
 
 if TYPE_CHECKING:
     from cnn_eval.accuracy import AccuracyResult
+    from cnn_eval.scenarios import TransferResult
 
 __all__ = [
     "COLUMNS",
@@ -55,14 +57,20 @@ class Settings:
     """What the scores of a run are measured with.
 
     `images`: test images of the embedded `dataset`, from the first, for the trained `model`; `examples`: stored
-    adversarial example sets, all their examples; `samples`: operand pairs of the error metrics, `cost_samples`: of the
-    cost model's switching activity, both drawn from `seed`.
+    adversarial example sets, all their examples, and `margin`: the factor of their perturbations for the transfer rate
+    at margin; `attack_*`: images, Linf budget, steps and random starts of the adaptive attack; `samples`: operand pairs
+    of the error metrics, `cost_samples`: of the cost model's switching activity, all drawn from `seed`.
     """
 
     model: str = "lenet5"
     dataset: str = "mnist"
     images: int = 2000
     examples: tuple[str, ...] = ("pgd", "fgsm_smallest")
+    margin: float = 1.2
+    attack_images: int = 100
+    attack_epsilon: float = 0.1
+    attack_steps: int = 20
+    attack_restarts: int = 2
     samples: int = 100_000
     cost_samples: int = 2048
     seed: int = 0
@@ -70,7 +78,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A number that a scorer gives. Smaller is better for all but `accuracy`.
+    """A number that a scorer gives; smaller is better unless `minimise` is False.
 
     `unit` stands in every header; `format` is a format specification for tables; `label` names axes, which are drawn to
     `scale`: "linear", "log", or "symlog" (linear up to 1, logarithmic beyond).
@@ -103,7 +111,7 @@ class Scorer:
     key: Literal["digest", "cost_digest"]
     columns: tuple[Column, ...]
     settings: Callable[[Settings], dict[str, Any]]
-    measure: Callable[[Design, Settings], dict[str, float]]
+    measure: Callable[[Subject, Settings], dict[str, float]]
 
     def settings_hash(self, settings: Settings) -> str:
         """SHA-256 (hex) of the settings that this scorer depends on; read once a process."""
@@ -188,7 +196,7 @@ def _record_digest(folder: str, name: str) -> str:
     return hashlib.sha256((_EVALUATION_DATA / folder / f"{name}.json").read_bytes()).hexdigest()
 
 
-def _measure_accuracy(subject: Design, settings: Settings) -> dict[str, float]:
+def _measure_accuracy(subject: Subject, settings: Settings) -> dict[str, float]:
     found = _evaluate(subject, settings)
     exact = _evaluate_exact(settings)
     low, high = found.interval
@@ -203,12 +211,12 @@ def _measure_accuracy(subject: Design, settings: Settings) -> dict[str, float]:
     }
 
 
-def _evaluate(subject: Design, settings: Settings) -> AccuracyResult:
+def _evaluate(subject: Subject, settings: Settings) -> AccuracyResult:
     from cnn_eval.accuracy import evaluate
     from cnn_eval.models import model_entry
 
     assert model_entry(settings.model).dataset == settings.dataset
-    return evaluate(subject, model=settings.model, data="embedded", samples=settings.images, layers="conv")
+    return evaluate(for_network(subject), model=settings.model, data="embedded", samples=settings.images, layers="conv")
 
 
 @lru_cache(maxsize=4)
@@ -224,24 +232,78 @@ def _transfer_settings(settings: Settings) -> dict[str, Any]:
     return {**_network_settings(settings), "examples": records}
 
 
-def _measure_transfer(subject: Design, settings: Settings) -> dict[str, float]:
+def _measure_transfer(subject: Subject, settings: Settings) -> dict[str, float]:
     from cnn_eval.scenarios import transfer
 
-    found = transfer(subject, examples=settings.examples, model=settings.model)
+    return _transfer_columns(
+        "transfer", transfer(for_network(subject), examples=settings.examples, model=settings.model)
+    )
+
+
+def _margin_settings(settings: Settings) -> dict[str, Any]:
+    return {**_transfer_settings(settings), "factor": settings.margin}
+
+
+def _measure_margin(subject: Subject, settings: Settings) -> dict[str, float]:
+    from cnn_eval.robustness import transfer_at_margin
+
+    found = transfer_at_margin(
+        for_network(subject), factor=settings.margin, examples=settings.examples, model=settings.model
+    )
+    return _transfer_columns("margin", found)
+
+
+def _transfer_columns(prefix: str, found: Mapping[str, TransferResult]) -> dict[str, float]:
     fooled = sum(result.fooled for result in found.values())
     eligible = sum(result.eligible for result in found.values())
-    values = {"transfer_rate": _percent(fooled, eligible)}
+    values = {f"{prefix}_rate": _percent(fooled, eligible)}
     for name, result in found.items():
         low, high = result.interval
-        values[f"transfer_{name}"] = _percent(result.fooled, result.eligible)
-        values[f"transfer_{name}_low"], values[f"transfer_{name}_high"] = 100 * low, 100 * high
-        values[f"transfer_{name}_fooled"] = float(result.fooled)
-        values[f"transfer_{name}_eligible"] = float(result.eligible)
+        values[f"{prefix}_{name}"] = _percent(result.fooled, result.eligible)
+        values[f"{prefix}_{name}_low"], values[f"{prefix}_{name}_high"] = 100 * low, 100 * high
+        values[f"{prefix}_{name}_fooled"] = float(result.fooled)
+        values[f"{prefix}_{name}_eligible"] = float(result.eligible)
     return values
 
 
 def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else math.nan
+
+
+# ---- adaptive robustness
+
+
+def _adaptive_settings(settings: Settings) -> dict[str, Any]:
+    return {
+        **_network_settings(settings),
+        "data": _record_digest("datasets", settings.dataset),
+        "images": settings.attack_images,
+        "epsilon": settings.attack_epsilon,
+        "steps": settings.attack_steps,
+        "restarts": settings.attack_restarts,
+        "seed": settings.seed,
+    }
+
+
+def _measure_adaptive(subject: Subject, settings: Settings) -> dict[str, float]:
+    from cnn_eval.robustness import AdaptiveAttack, adaptive_robustness
+
+    attack = AdaptiveAttack(
+        epsilon=settings.attack_epsilon,
+        steps=settings.attack_steps,
+        restarts=settings.attack_restarts,
+        seed=settings.seed,
+    )
+    found = adaptive_robustness(for_network(subject), attack, model=settings.model, samples=settings.attack_images)
+    low, high = found.interval
+    return {
+        "adaptive_robustness": 100 * found.accuracy,
+        "adaptive_robustness_low": 100 * low,
+        "adaptive_robustness_high": 100 * high,
+        "adaptive_clean": 100 * float(found.clean.mean()),
+        "adaptive_images": float(found.robust.size),
+        "adaptive_gradients": float(len(found.gradients)),
+    }
 
 
 # ---- the table
@@ -260,7 +322,7 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                     Column(name="mred", unit="1", label="MRED", format=".4f", scale="log"),
                 ),
                 settings=_error_settings,
-                measure=_measure_error,
+                measure=each_layer(_measure_error),
             ),
             Scorer(
                 name="cost",
@@ -274,7 +336,7 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                     Column(name="transistors", unit="count", label="transistors as drawn", format=",.0f"),
                 ),
                 settings=_cost_settings,
-                measure=_measure_cost,
+                measure=each_layer(_measure_cost),
             ),
             Scorer(
                 name="accuracy",
@@ -307,10 +369,45 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                 settings=_transfer_settings,
                 measure=_measure_transfer,
             ),
+            Scorer(
+                name="margin",
+                version=1,
+                cost="network",
+                key="digest",
+                columns=(
+                    Column(name="margin_rate", unit="%", label="transfer rate at margin, all examples", format=".1f"),
+                    Column(name="margin_pgd", unit="%", label="transfer rate at margin, PGD", format=".1f"),
+                    Column(
+                        name="margin_fgsm_smallest",
+                        unit="%",
+                        label="transfer rate at margin, smallest FGSM",
+                        format=".1f",
+                    ),
+                ),
+                settings=_margin_settings,
+                measure=_measure_margin,
+            ),
+            Scorer(
+                name="adaptive",
+                version=1,
+                cost="network",
+                key="digest",
+                columns=(
+                    Column(
+                        name="adaptive_robustness",
+                        unit="%",
+                        label="accuracy under adaptive attack",
+                        format=".1f",
+                        minimise=False,
+                    ),
+                ),
+                settings=_adaptive_settings,
+                measure=_measure_adaptive,
+            ),
         )
     }
 )
-"""The scorers by name, cheap ones first."""
+"""The scorers by name, cheap ones first: the order in which a design is measured."""
 
 COLUMNS: Mapping[str, Column] = MappingProxyType(
     {column.name: column for scorer in SCORERS.values() for column in scorer.columns}
@@ -319,20 +416,19 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
 
 
 def objectives(names: Iterable[str]) -> tuple[Column, ...]:
-    """The columns of those names as objectives.
+    """The columns of those names as objectives, each made better in its own sense.
 
     Raises UnknownNameError with the nearest names, DesignError when a name is repeated or none is given.
     """
     chosen: list[Column] = []
-    valid = [name for name, column in COLUMNS.items() if column.minimise]
     for name in names:
-        if name not in valid:
-            raise unknown_name("objective", name, valid)
+        if name not in COLUMNS:
+            raise unknown_name("objective", name, COLUMNS)
         if COLUMNS[name] in chosen:
             raise DesignError(f"objectives must be distinct, but got {name!r} twice; leave one out.")
         chosen.append(COLUMNS[name])
     if not chosen:
-        raise DesignError(f"objectives must name at least one of {', '.join(valid)}, but got none; choose some.")
+        raise DesignError(f"objectives must name at least one of {', '.join(COLUMNS)}, but got none; choose some.")
     return tuple(chosen)
 
 

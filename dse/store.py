@@ -15,16 +15,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
-from circuits.designs import Design
+from circuits.errors import DesignError
+from dse.layered import Subject, read_subject
 from dse.scorers import Scorer, Scores, Settings
 
-__all__ = ["Member", "Store", "StoreError", "move_aside"]
+__all__ = ["Member", "RunRecord", "Store", "StoreError", "move_aside"]
 
 APPLICATION_ID = 0x44534531  # "DSE1"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 60.0
 """How long a writer waits for another process."""
 _OUTSIDE = {
@@ -55,12 +56,20 @@ CREATE TABLE scores (
     checksum TEXT NOT NULL,
     PRIMARY KEY (digest, scorer, version, settings)
 ) WITHOUT ROWID;
-CREATE TABLE runs (run TEXT PRIMARY KEY, configuration TEXT NOT NULL, finished TEXT, checksum TEXT) WITHOUT ROWID;
+CREATE TABLE runs (
+    run TEXT PRIMARY KEY,
+    configuration TEXT NOT NULL,
+    started TEXT NOT NULL,
+    provenance TEXT NOT NULL,
+    finished TEXT,
+    checksum TEXT
+) WITHOUT ROWID;
 CREATE TABLE run_designs (
     run TEXT NOT NULL REFERENCES runs,
     position INTEGER NOT NULL,
     cost_digest TEXT NOT NULL REFERENCES designs,
     role TEXT NOT NULL,
+    skipped TEXT NOT NULL,
     PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 """
@@ -72,10 +81,25 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """A design of a finished run, in the order of scoring; `role` is "space" or "reference"."""
+    """A design of a finished run, in the order of scoring; `role` is "space" or "reference".
 
-    design: Design
+    `skipped`: what was not measured of it and why, as "accuracy, transfer: energy<=2000 (it has 2345)"; else empty.
+    """
+
+    design: Subject
     role: str
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run in the store: what it computes, what it ran on, when (UTC, ISO 8601); `finished` is None until it ends."""
+
+    run: str
+    configuration: dict[str, Any]
+    provenance: dict[str, Any]
+    started: str
+    finished: str | None
 
 
 class Store:
@@ -115,17 +139,21 @@ class Store:
 
     def get(self, digest: str, scorer: Scorer, settings_hash: str) -> Scores | None:
         """The stored scores, or None."""
+        return self.find(digest, scorer.name, scorer.version, settings_hash)
+
+    def find(self, digest: str, scorer: str, version: int, settings_hash: str) -> Scores | None:
+        """The stored scores of any scorer and version, or None."""
         row = self._one(
             "SELECT scores, checksum FROM scores WHERE digest = ? AND scorer = ? AND version = ? AND settings = ?",
-            (digest, scorer.name, scorer.version, settings_hash),
+            (digest, scorer, version, settings_hash),
         )
         if row is None:
             return None
-        if row[1] != _checksum(digest, scorer.name, scorer.version, settings_hash, row[0]):
-            raise _damaged(self.path, f"the {scorer.name} scores of {digest[:10]} have a wrong checksum")
+        if row[1] != _checksum(digest, scorer, version, settings_hash, row[0]):
+            raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} have a wrong checksum")
         return {name: float(value) for name, value in json.loads(row[0]).items()}
 
-    def put(self, design: Design, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
+    def put(self, design: Subject, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
         """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
         rows = []
         kept = []
@@ -151,19 +179,50 @@ class Store:
 
     # Runs.
 
-    def begin(self, configuration: Mapping[str, Any]) -> str:
-        """Records a run by its configuration, if it is new; returns its identifier, a digest of the configuration."""
+    def begin(
+        self, configuration: Mapping[str, Any], *, when: str = "", provenance: Mapping[str, Any] = MappingProxyType({})
+    ) -> str:
+        """Records a run by its configuration, if it is new; returns its identifier, a digest of the configuration.
+
+        `when` it starts and `provenance` (JSON-ready) are kept of the first time.
+        """
         text = json.dumps(configuration, sort_keys=True)
         run = hashlib.sha256(text.encode()).hexdigest()
-        self._write(("INSERT OR IGNORE INTO runs VALUES (?, ?, NULL, NULL)", [(run, text)]))
+        entry = (run, text, when, json.dumps(dict(provenance), sort_keys=True))
+        self._write(("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, NULL, NULL)", [entry]))
         return run
+
+    def runs(self) -> list[RunRecord]:
+        """All runs, by the time of their start, then by identifier."""
+        rows = self._all("SELECT run, configuration, provenance, started, finished FROM runs ORDER BY started, run", ())
+        found = []
+        for run, configuration, provenance, started, finished in rows:
+            if hashlib.sha256(configuration.encode()).hexdigest() != run:
+                raise _damaged(self.path, f"the configuration of run {run[:10]} is not what its name says")
+            found.append(RunRecord(run, json.loads(configuration), json.loads(provenance), started, finished))
+        return found
+
+    def run(self, run: str) -> RunRecord:
+        """The run of that identifier or of a beginning of it; DesignError unless there is just one."""
+        every = self.runs()
+        found = [record for record in every if record.run.startswith(run)] if run else []
+        if len(found) != 1:
+            names = ", ".join(record.run[:10] for record in found or every) or "none"
+            what = f"{len(found)} runs match" if found else "the store has no such run"
+            raise DesignError(
+                f"a run must be named by the beginning of its identifier, but got {run!r} and {what} ({names}); see "
+                "`python -m dse.results list`."
+            )
+        return found[0]
 
     def finish(self, run: str, members: Sequence[Member], when: str) -> None:
         """Records that `run` is finished and which designs it scored, in one transaction."""
-        rows = [(run, place, member.design.cost_digest, member.role) for place, member in enumerate(members)]
+        rows = [
+            (run, place, member.design.cost_digest, member.role, member.skipped) for place, member in enumerate(members)
+        ]
         self._write(
             ("DELETE FROM run_designs WHERE run = ?", [(run,)]),
-            ("INSERT INTO run_designs VALUES (?, ?, ?, ?)", rows),
+            ("INSERT INTO run_designs VALUES (?, ?, ?, ?, ?)", rows),
             ("UPDATE runs SET finished = ?, checksum = ? WHERE run = ?", [(when, _checksum(*rows), run)]),
         )
 
@@ -173,17 +232,17 @@ class Store:
         if row is None or row[0] is None:
             return None
         entries = self._all(
-            "SELECT run, position, cost_digest, role, digest, toml, checksum FROM run_designs JOIN designs "
+            "SELECT run, position, cost_digest, role, skipped, digest, toml, checksum FROM run_designs JOIN designs "
             "USING (cost_digest) WHERE run = ? ORDER BY position",
             (run,),
         )
-        if row[1] != _checksum(*(entry[:4] for entry in entries)):
+        if row[1] != _checksum(*(entry[:5] for entry in entries)):
             raise _damaged(self.path, f"the designs of run {run[:10]} have a wrong checksum")
         members = []
-        for _, _, cost_digest, role, digest, text, checksum in entries:
+        for _, _, cost_digest, role, skipped, digest, text, checksum in entries:
             if checksum != _checksum(cost_digest, digest, text):
                 raise _damaged(self.path, f"the design {cost_digest[:10]} has a wrong checksum")
-            members.append(Member(Design.from_toml(text, where=f"a design in {self.path}"), role))
+            members.append(Member(read_subject(text, where=f"a design in {self.path}"), role, skipped))
         return members
 
     # SQLite.

@@ -8,30 +8,42 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from circuits.cost import ACTIVITIES
-from circuits.designs import NAMED, Design
+from circuits.designs import NAMED
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
 from circuits.technology.cells45 import library_component
 from circuits.technology.circuit import split
+from dse.layered import LayerDesigns, Subject, designs_of
 from dse.scorers import COLUMNS, TECHNOLOGY, Column, Scores
 
-__all__ = ["Row", "cost_note", "estimates_note", "front_csv", "print_definitions", "print_scores", "structure"]
+__all__ = [
+    "Row",
+    "cost_note",
+    "estimates_note",
+    "front_csv",
+    "print_definitions",
+    "print_scores",
+    "row_data",
+    "score_text",
+    "structure",
+]
 
 _TABLE = (
     "energy",
     "delay",
-    "area",
-    "transistors",
     "nmed",
     "mred",
     "accuracy",
     "accuracy_loss",
     *(name for name in COLUMNS if name.startswith("transfer_") and name != "transfer_rate"),
+    "margin_fgsm_smallest",
+    "adaptive_robustness",
 )
 COSTS = ("energy", "delay", "area")
 """The columns that an estimate of a cell enters."""
@@ -39,13 +51,14 @@ _HEADS = {
     "energy": "energy*\nfJ",
     "delay": "delay*\nps",
     "area": "area*\num^2",
-    "transistors": "transis-\ntors",
     "nmed": "NMED",
     "mred": "MRED",
     "accuracy": "accuracy\n%",
     "accuracy_loss": "loss\npp",
     "transfer_pgd": "PGD\n%",
     "transfer_fgsm_smallest": "FGSM\n%",
+    "margin_fgsm_smallest": "FGSM\nx1.2 %",
+    "adaptive_robustness": "robust\n%",
 }
 
 
@@ -53,7 +66,7 @@ _HEADS = {
 class Row:
     """A scored design; `reference` when it is shown for orientation, not as a result of the search."""
 
-    design: Design
+    design: Subject
     scores: Scores
     reference: bool = False
 
@@ -65,12 +78,13 @@ class Row:
     @property
     def estimated(self) -> tuple[str, ...]:
         """Names of the cells and gates of which some cost is an estimate."""
-        if self.design.imported is None and all(map(library_component, set(self.design.placement.all_cells()))):
-            return ()  # without drawing the circuit
-        parts = {instance.component for instance in self.design.netlist().instances}
-        return tuple(
-            sorted({part.name for part in parts if any(TECHNOLOGY.cost_of(piece).estimated for piece in split(part))})
-        )
+        names: set[str] = set()
+        for design in designs_of(self.design).values():
+            if design.imported is None and all(map(library_component, set(design.placement.all_cells()))):
+                continue  # without drawing the circuit
+            parts = {instance.component for instance in design.netlist().instances}
+            names |= {part.name for part in parts if any(TECHNOLOGY.cost_of(piece).estimated for piece in split(part))}
+        return tuple(sorted(names))
 
     def values(self, columns: Sequence[Column]) -> list[float]:
         """The row's values in those columns, so that smaller is better."""
@@ -83,8 +97,10 @@ def _named() -> Mapping[str, str]:
     return {entry.cost_digest: entry.label for entry in reversed([*NAMED.values()])}
 
 
-def structure(design: Design) -> str:
-    """One line: topology, ports, policies and placement."""
+def structure(design: Subject) -> str:
+    """One line: topology, ports, policies and placement; of each layer where there are several."""
+    if isinstance(design, LayerDesigns):
+        return "; ".join(f"{name}: {structure(entry)}" for name, entry in design.designs.items())
     if design.imported is not None:
         return design.describe()["topology"]
     parts = [design.topology, f"ports {design.ports}"]
@@ -113,15 +129,15 @@ def estimates_note(rows: Sequence[Row]) -> str:
     return f"~: cost partly estimated, not characterised, for {', '.join(names)}" if names else ""
 
 
-def print_scores(console: Console, title: str, rows: Sequence[Row]) -> None:
-    """A table of all scores, a row a design."""
-    shown = [COLUMNS[name] for name in _TABLE if name in COLUMNS]
+def print_scores(console: Console, title: str, rows: Sequence[Row], also: Sequence[Column] = ()) -> None:
+    """A table of the usual scores and those in `also`, a row a design."""
+    shown = [column for column in COLUMNS.values() if column.name in _TABLE or column in also]
     heads = [_HEADS.get(column.name, column.name) for column in shown]
     made = _table("design", title=title)
     for head in heads:
         made.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        made.add_row(row.name, *(_text(row, column) for column in shown))
+        made.add_row(row.name, *(score_text(row, column) for column in shown))
     console.print(made)
     console.print()
 
@@ -139,8 +155,8 @@ def print_definitions(console: Console, rows: Sequence[Row]) -> None:
 def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
     """CSV, a row a design: name, digests, the objectives, all other columns, structure and the design as TOML.
 
-    The header of a column is "NAME [UNIT]". Undefined values are empty fields. `estimated` names the cells of which
-    some cost is an estimate.
+    The header of a column is "NAME [UNIT]". Undefined and missing values are empty fields. `estimated` names the cells
+    of which some cost is an estimate.
     """
     columns = [*objectives, *(column for column in COLUMNS.values() if column not in objectives)]
     heads = (column.header for column in columns)
@@ -148,12 +164,26 @@ def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["digest", "name", *heads, "estimated", "cost_digest", "structure", "design"])
     for row in rows:
-        values = [row.scores[column.name] for column in columns]
+        values = [row.scores.get(column.name, math.nan) for column in columns]
         numbers = ["" if math.isnan(value) else repr(value) for value in values]
         design = row.design
         rest = [" ".join(row.estimated), design.cost_digest, structure(design), design.to_toml()]
         writer.writerow([design.digest, row.name, *numbers, *rest])
     return stream.getvalue()
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    """The row, ready for JSON; undefined values are null."""
+    return {
+        "design": row.name,
+        "digest": row.design.digest,
+        "cost_digest": row.design.cost_digest,
+        "definition": row.design.describe(),
+        "cost_note": cost_note(),
+        "estimated": list(row.estimated),
+        "toml": row.design.to_toml(),
+        "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
+    }
 
 
 def _table(first: str, *, title: str | None = None) -> Table:
@@ -165,12 +195,13 @@ def _table(first: str, *, title: str | None = None) -> Table:
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
-    # "heap (provisional" / "reconstruction)"
+    # "heap" / "(reconstructed)"
     made.add_column(first, min_width=17, max_width=17, overflow="fold")
     return made
 
 
-def _text(row: Row, column: Column) -> str:
+def score_text(row: Row, column: Column) -> str:
+    """The score as tables show it: "-" where it is undefined, "~" before a cost that is partly estimated."""
     value = row.scores[column.name]
     if math.isnan(value):
         return "-"

@@ -14,9 +14,12 @@ STUDIES = (
     "table11",
     "figures8_11",
     "figure12",
+    "heap",
+    "heap_vs_axfpm",
     "margins",
     "audit",
     "cost_validation",
+    "search_quality",
     "throughput",
 )
 """Modules of this package, in the order of `run all`."""

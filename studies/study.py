@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from circuits.cli import console, table
+from circuits.provenance import machine as machine
 from cnn_eval.files import write_atomically
 
 LEVELS = ("quick", "default", "full")
@@ -106,15 +106,3 @@ class StudyResult:
         print(f"{self.name}: {self.title} ({self.source})")
         console().print(made)
         print(f"{self.verdict}: {self.reason}\n")
-
-
-def machine() -> str:
-    """The processor's name, the operating system and Python, in one line."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"

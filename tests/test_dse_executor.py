@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.executor import Executor, Outcome
+from dse.executor import Outcome, Processes
 from dse.front import non_dominated
 
 
@@ -37,7 +37,7 @@ def die(task: tuple[Path, int, str]) -> str:
 def test_outcomes_come_in_the_order_of_the_tasks(workers: int) -> None:
     tasks = [3, 0, -5, 4, 1]
     done: list[int] = []
-    with Executor(slow_square, workers) as executor:
+    with Processes(slow_square, workers) as executor:
         outcomes = executor.run(tasks, lambda index, outcome: done.append(index))
         assert executor.run([]) == []
         assert executor.run([7]) == [Outcome(49)]
@@ -53,7 +53,7 @@ def test_outcomes_come_in_the_order_of_the_tasks(workers: int) -> None:
 
 def test_a_dying_worker_costs_its_own_task_only(tmp_path: Path) -> None:
     tasks = [(tmp_path, deaths, f"task{number}") for number, deaths in enumerate([0, 1, 0, 9, 0])]
-    with Executor(die, 2) as executor:
+    with Processes(die, 2) as executor:
         outcomes = executor.run(tasks)
     assert outcomes == [
         Outcome("task0"),

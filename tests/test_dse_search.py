@@ -39,7 +39,7 @@ FILES = ["front.csv", *file_names([COLUMNS[name] for name in OBJECTIVES])]
 
 def command(folder: Path, space: Path, *more: str) -> list[str]:
     options = ["--space", str(space), "--objectives", ",".join(OBJECTIVES), "--population", "8", "--seed", "5"]
-    options += ["--budget", str(BUDGET), "--images", "20", "--out", str(folder), *more]
+    options += ["--budget", str(BUDGET), "--images", "20", "--attack-images", "4", "--out", str(folder), *more]
     return [sys.executable, "-m", "dse.search", *options]
 
 
@@ -79,7 +79,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, space: Path) -> tuple[Path, 
 
 def test_a_search_writes_its_front_and_plots(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = whole
-    assert sorted(entry.name for entry in folder.iterdir()) == sorted([*FILES, "run.json", "store.sqlite"])
+    assert sorted(entry.name for entry in folder.iterdir()) == sorted(
+        [*FILES, "report.html", "run.json", "store.sqlite"]
+    )
     assert (folder / "pareto_delay_nmed.png").read_bytes().startswith(b"\x89PNG\r\n")
     assert "<svg" in (folder / "pareto_delay_nmed.svg").read_text()
     rows = read_front(folder)
@@ -100,11 +102,11 @@ def test_a_search_writes_its_front_and_plots(whole: tuple[Path, subprocess.Compl
         "small: 2 topologies x 3 ports x 1 half-adder x 2 final-adder policies x 3 cells in each of 3 bands of 48 "
         "columns = 324 genomes\n"
     )
-    for text in ("heap (provisional", "axfpm_tiled", "45 nm, 1 V, 25 C", f"of {BUDGET} designs of space small, seed 5"):
+    for text in ("(reconstructed)", "axfpm_tiled", "45 nm, 1 V, 25 C", f"of {BUDGET} designs of space small, seed 5"):
         assert text in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     assert "\r" not in done.stderr
-    assert f"designs scored: {BUDGET + 4} of {BUDGET + 4}" in done.stderr
+    assert f"designs scored: {BUDGET + 5} of {BUDGET + 5}" in done.stderr
 
 
 def test_a_finished_run_prints_its_result_from_the_store(
@@ -144,7 +146,7 @@ def test_a_killed_search_continues_to_the_same_front(
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     left = stored_designs(folder)
-    assert 16 <= left < BUDGET + 4
+    assert 16 <= left < BUDGET + 5
     assert not (folder / "front.csv").exists()
     deadline = time.monotonic() + 60
     while any(_alive(child) for child in children):
@@ -187,7 +189,7 @@ def test_a_user_cell_takes_part_and_reaches_the_front(
     cells.write_text('[cells.lopsided]\nsum = "B"\ncarry = "A & ~B"\ntransistors = 2\n')
     out = tmp_path / "run"
     options = ["--space", str(space), "--cells", str(cells), "--objectives", "transistors", "--budget", "10"]
-    options += ["--population", "8", "--images", "10", "--workers", "1", "--out", str(out)]
+    options += ["--population", "8", "--images", "10", "--attack-images", "3", "--workers", "1", "--out", str(out)]
     assert search.main(options) == 0
     rows = read_front(out)
     cheapest = Design.from_toml(min(rows, key=lambda row: float(row["transistors [count]"]))["design"])
@@ -208,7 +210,18 @@ def test_a_small_space_is_searched_exhaustively(tmp_path: Path, capsys: pytest.C
         '[space]\ntopologies = ["ripple_array"]\nports = ["psc"]\nbands = [0, 40]\ncells = ["exact", "ama5"]\n'
     )
     out = tmp_path / "run"
-    options = ["--space", str(space), "--objectives", "delay,nmed", "--images", "10", "--workers", "1"]
+    options = [
+        "--space",
+        str(space),
+        "--objectives",
+        "delay,nmed",
+        "--images",
+        "10",
+        "--attack-images",
+        "3",
+        "--workers",
+        "1",
+    ]
     assert search.main([*options, "--out", str(out)]) == 0
     # 16 genomes; a ripple array has no final adder: 8 designs.
     assert "of 8 designs of space pair, seed 0" in capsys.readouterr().out
@@ -226,15 +239,29 @@ def toml(text: str) -> Callable[[Path], list[str]]:
     ("arguments", "message"),
     [
         (["--objectives", "enrgy"], "error: the objective must be a known name, but got 'enrgy'; nearest: energy."),
-        (["--objectives", "accuracy"], "error: the objective must be a known name, but got 'accuracy'; nearest: "),
+        (
+            ["--objectives", "accurcy"],
+            "error: the objective must be a known name, but got 'accurcy'; nearest: accuracy",
+        ),
         (
             ["--objectives", "delay,energy,delay"],
             "error: objectives must be distinct, but got 'delay' twice; leave one out.",
         ),
         (
             ["--objectives", ","],
-            "error: objectives must name at least one of nmed, mred, energy, delay, area, transistors, accuracy_loss, "
-            "transfer_rate, transfer_pgd, transfer_fgsm_smallest, but got none; choose some.",
+            "error: objectives must name at least one of nmed, mred, energy, delay, area, transistors, accuracy, "
+            "accuracy_loss, transfer_rate, transfer_pgd, transfer_fgsm_smallest, margin_rate, margin_pgd, "
+            "margin_fgsm_smallest, adaptive_robustness, but got none; choose some.",
+        ),
+        (["--constraint", "enrgy<=3"], "error: the column of a constraint must be a known name, but got 'enrgy'; "),
+        (
+            ["--constraint", "energy<=3fJ"],
+            "error: the bound of a constraint must be a finite number without a unit (energy is in fJ), but got '3fJ' "
+            "in 'energy<=3fJ'; correct it.",
+        ),
+        (
+            ["--workers", "2", "--dask", "tcp://127.0.0.1:1"],
+            "error: --workers and --dask must not be given both: a Dask scheduler has its own workers; drop one.",
         ),
         (["--space", "aray"], "error: the space must be a known name, but got 'aray'; nearest: arrays."),
         (
@@ -327,11 +354,22 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     content = path.read_bytes()
     space = tmp_path / "one.toml"
     space.write_text('[space]\ntopologies = ["ripple_array"]\nports = ["psc"]\ncells = ["ama5"]\n')
-    options = ["--space", str(space), "--objectives", "delay", "--images", "10", "--workers", "1"]
+    options = [
+        "--space",
+        str(space),
+        "--objectives",
+        "delay",
+        "--images",
+        "10",
+        "--attack-images",
+        "3",
+        "--workers",
+        "1",
+    ]
     options += ["--out", str(tmp_path)]
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must have schema version 1, but was written by another version of this program with schema 99; "
+        f"error: {path} must have schema version 2, but was written by another version of this program with schema 99; "
         "give another --out, or --fresh to start over (the old file is kept as store.sqlite.old).\n"
     )
     assert path.read_bytes() == content
@@ -351,7 +389,23 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
 def test_help_explains_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_status(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for option in ("space", "cells", "objectives", "population", "budget", "seed", "images", "workers", "out", "fresh"):
+    for option in (
+        "space",
+        "cells",
+        "objectives",
+        "population",
+        "budget",
+        "seed",
+        "images",
+        "workers",
+        "out",
+        "fresh",
+        "constraint",
+        "dask",
+        "asynchronous",
+        "store",
+        "attack-images",
+    ):
         assert f"--{option}" in text
     options = text.split("options:")[1].split(" --")[1:]
     assert all("default" in option for option in options if not option.startswith("help")), options

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from circuits import CELLS, Design, design
+from circuits import CELLS, Design, DesignError, design
 from dse.scorers import Column, Scorer, Settings
 from dse.store import Member, Store, StoreError, move_aside
 
@@ -91,7 +91,11 @@ def test_the_scorer_declares_which_digest_keys_a_score(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_lists_its_designs_in_order(tmp_path: Path) -> None:
-    members = [Member(design("heap"), "space"), Member(design("exact"), "reference"), Member(design("axfpm"), "space")]
+    members = [
+        Member(design("heap"), "space", "energy<=1 (it has 2)"),
+        Member(design("exact"), "reference"),
+        Member(design("axfpm"), "space"),
+    ]
     with Store(tmp_path / "store.sqlite") as store:
         run = store.begin({"seed": 1})
         assert run == store.begin({"seed": 1}) != store.begin({"seed": 2})
@@ -100,6 +104,28 @@ def test_a_finished_run_lists_its_designs_in_order(tmp_path: Path) -> None:
         assert store.members(run) is None
         store.finish(run, members, "2026-01-01")
         assert store.members(run) == members
+        assert [record.configuration["seed"] for record in store.runs()] in ([1, 2], [2, 1])
+        found = store.run(run[:12])
+        assert (found.run, found.finished) == (run, "2026-01-01")
+
+
+def test_where_and_when_a_run_began_is_kept(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        run = store.begin({"seed": 1}, when="2026-01-01", provenance={"command": "first"})
+        store.begin({"seed": 1}, when="2026-02-02", provenance={"command": "again"})
+        assert (store.run(run).started, store.run(run).provenance) == ("2026-01-01", {"command": "first"})
+
+
+@pytest.mark.parametrize(("name", "what"), [("", "the store has no such run"), ("nix", "the store has no such run")])
+def test_an_unknown_run_is_named_with_those_that_are_there(path: Path, name: str, what: str) -> None:
+    with Store(path) as store:
+        (record,) = store.runs()
+        with pytest.raises(DesignError) as caught:
+            store.run(name)
+        assert str(caught.value) == (
+            f"a run must be named by the beginning of its identifier, but got {name!r} and {what} "
+            f"({record.run[:10]}); see `python -m dse.results list`."
+        )
 
 
 def set_pragma(name: str, value: int) -> Callable[[Path], None]:
@@ -123,7 +149,7 @@ def test_another_schema_version_is_refused(path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Store(path)
     assert str(caught.value) == (
-        f"{path} must have schema version 1, but was written by another version of this program with schema 7; give "
+        f"{path} must have schema version 2, but was written by another version of this program with schema 7; give "
         "another --out, or --fresh to start over (the old file is kept as store.sqlite.old)."
     )
 
@@ -173,6 +199,7 @@ def test_altered_scores_are_refused(path: Path) -> None:
     [
         ("UPDATE designs SET toml = replace(toml, 'psc', 'pcs')", "the design "),
         ("DELETE FROM run_designs WHERE position = 3", "the designs of run "),
+        ("UPDATE run_designs SET skipped = 'delay<=1' WHERE position = 2", "the designs of run "),
     ],
 )
 def test_altered_runs_are_refused(path: Path, change: str, what: str) -> None:

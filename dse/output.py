@@ -1,0 +1,149 @@
+"""What a search leaves beside its store, and what it prints: front.csv, Pareto plots, report.html, run.json."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from circuits.cli import console
+from circuits.provenance import machine, versions
+from dse.exploration import SearchResult
+from dse.files import write_atomically
+from dse.scorers import Column
+from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
+
+__all__ = ["STORE_NAME", "notes", "plain_rows", "print_result", "provenance", "write_plots", "write_results"]
+
+STORE_NAME = "store.sqlite"
+_RUN_NAME = "run.json"
+_REPORT_NAME = "report.html"
+_PACKAGES = ("approximate-dse", "numpy", "numba", "llvmlite", "torch", "pymoo")
+_NOT_MEASURED = 5
+"""Designs ruled out that are printed with their reasons."""
+
+
+def provenance(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What a run is made with: the command, the machine, the versions."""
+    command = shlex.join(["python", "-m", module, *arguments])
+    return {"command": command, "machine": machine(), "versions": versions(_PACKAGES)}
+
+
+def write_results(folder: Path, result: SearchResult) -> list[str]:
+    """front.csv, the Pareto plots, report.html and run.json in `folder`; returns the names of all but the last.
+
+    Files of this very run that are already there are kept. Each file is written whole or not at all.
+    """
+    from dse.plots import file_names
+
+    objectives = result.question.objectives
+    names = ["front.csv", *file_names(objectives), _REPORT_NAME]
+    record = folder / _RUN_NAME
+    if _run_of(record) == result.record.run and all((folder / name).exists() for name in names) and not result.failures:
+        return names
+    record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
+    write_atomically(folder / "front.csv", front_csv(result.front, objectives).encode())
+    write_plots(folder, result)
+    from dse.report import report
+
+    write_atomically(folder / _REPORT_NAME, report(result).encode())
+    if not result.failures:
+        data = {
+            "run": result.record.run,
+            "configuration": result.record.configuration,
+            "provenance": result.record.provenance,
+        }
+        write_atomically(record, (json.dumps(data, indent=2) + "\n").encode())
+    return names
+
+
+def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | None = None) -> list[str]:
+    """The Pareto plots of every pair of `columns` (default: the objectives) in `folder`; returns their names."""
+    from dse.plots import pareto_plots
+
+    ruled_out = {entry.row.design.cost_digest for entry in result.ruled_out}
+    title = title_of(result)
+    names = []
+    for name, content in pareto_plots(
+        [row for row in result.rows if row.design.cost_digest not in ruled_out],
+        result.front,
+        result.references,
+        columns or result.question.objectives,
+        ruled_out=[row for row in result.rows if row.design.cost_digest in ruled_out],
+        title=title,
+    ):
+        write_atomically(folder / name, content)
+        names.append(name)
+    return names
+
+
+def title_of(result: SearchResult) -> str:
+    """How many designs of which space, and the seed."""
+    configuration = result.record.configuration
+    return f"{len(result.rows)} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
+
+
+def _run_of(record: Path) -> str | None:
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found.get("run") if isinstance(found, dict) else None
+
+
+def plain_rows(result: SearchResult) -> list[Row]:
+    """The front, then the references."""
+    return [*result.front, *result.references]
+
+
+def notes(result: SearchResult) -> list[str]:
+    """What the columns mean and what they were measured with, a sentence or two each."""
+    settings = result.record.configuration["settings"]
+    estimates = estimates_note(plain_rows(result))
+    return [
+        f"* {cost_note()}.",
+        *([f"{estimates}."] if estimates else []),
+        f"NMED, MRED: {settings['samples']:,} operand pairs uniform in [0, 1].",
+        f"accuracy: {settings['model']} on {settings['images']:,} {settings['dataset']} test images; loss: percentage "
+        "points against exact products on the same images.",
+        "PGD, FGSM (transfer): transfer rate, the share of stored adversarial examples made on the exact network that "
+        f"also fool this one; x{settings['margin']:g} (margin): with perturbations {settings['margin']:g} times as "
+        "large.",
+        f"robust (adaptive_robustness): accuracy on the first {settings['attack_images']} test images under a "
+        f"white-box attack on this very network (PGD on the logit margin, Linf {settings['attack_epsilon']:g}, "
+        f"{settings['attack_steps']} steps, {settings['attack_restarts']} starts, with every gradient the design has).",
+    ]
+
+
+def print_result(result: SearchResult, folder: Path | None, names: Sequence[str], seconds: float | None) -> None:
+    """The front and the references as tables, what the columns mean, what was skipped and what was written."""
+    screen = console()
+    objectives = result.question.objectives
+    targets = ", ".join(column.name for column in objectives)
+    title = f"Pareto front over {targets}: {len(result.front)} of {title_of(result)}"
+    if result.question.constraints:
+        title += f", with {', '.join(map(str, result.question.constraints))}"
+    asked = [*objectives, *(limit.column for limit in result.question.constraints)]
+    print_scores(screen, title, result.front, asked)
+    print_scores(screen, "Reference designs", result.references, asked)
+    print_definitions(screen, plain_rows(result))
+    lines = notes(result)
+    if result.ruled_out:
+        partial = sum("not measured" in entry.reason for entry in result.ruled_out)
+        lines.append(
+            f"Ruled out by constraints: {len(result.ruled_out)} designs, {partial} of them not measured in full; "
+            f"report.html and the store list them, the first {min(_NOT_MEASURED, len(result.ruled_out))}:"
+        )
+        lines += [f"  {entry.row.name}: {entry.reason}" for entry in result.ruled_out[:_NOT_MEASURED]]
+    if not result.front and result.ruled_out:
+        lines.append("No design meets the constraints: loosen them, or raise --budget.")
+    lines += [f"not scored: {failure.design.label}: {failure.reason}" for failure in result.failures]
+    if folder is not None:
+        lines.append(f"Written to {folder}: {', '.join(names)}.")
+    if seconds is not None:
+        computed = f"{result.computed} designs computed" if result.computed else "Everything was in the store"
+        lines.append(f"{computed}, {seconds:.1f} s.")
+    for line in lines:
+        screen.print(line)

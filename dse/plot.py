@@ -1,0 +1,53 @@
+"""Plots of a stored run, `python -m dse.plot RUN`: the fronts again, or any other pair of columns."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from circuits.cli import Parser, guarded
+from circuits.errors import DesignError
+from dse.files import require_writable
+from dse.output import write_plots
+from dse.results import add_store, open_store, require_result
+from dse.scorers import COLUMNS, objectives
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(
+        prog="python -m dse.plot", description="Writes the Pareto plots of a finished run, PNG and SVG, from its store."
+    )
+    parser.add_argument("name", metavar="RUN", help='beginning of the run\'s identifier, or "last"')
+    parser.add_argument(
+        "--columns", metavar="X,Y,...", help=f"every pair of these: {', '.join(COLUMNS)} (default: the objectives)"
+    )
+    add_store(parser)
+    parser.add_argument("--out", type=Path, default=Path(), help="folder to write")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with open_store(arguments.store) as store:
+        result = require_result(store, arguments.name)
+    columns = result.question.objectives
+    if arguments.columns is not None:
+        columns = objectives(name.strip() for name in arguments.columns.split(",") if name.strip())
+    if len(columns) < 2:
+        raise DesignError(f"a plot needs two columns, but got {len(columns)}; give --columns X,Y.")
+    require_writable(arguments.out)
+    names = [column.name for column in columns]
+    # Of designs that are not on the front only the objectives' scores are sure to be there.
+    kept = tuple(row for row in result.rows if all(name in row.scores for name in names))
+    for name in write_plots(arguments.out, replace(result, rows=kept), columns):
+        print(arguments.out / name)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,185 @@
+"""What a store holds, `python -m dse.results list|show|export`: the runs of all searches that share it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, table
+from circuits.errors import DesignError
+from dse.exploration import SearchResult, stored_result
+from dse.files import write_atomically
+from dse.output import STORE_NAME, print_result
+from dse.scorers import COLUMNS
+from dse.store import RunRecord, Store
+from dse.table import Row, front_csv, row_data
+
+__all__ = ["add_store", "main", "open_store", "require_result"]
+
+DEFAULT = Path("runs/default")
+_SELECTIONS = ("front", "all")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """The option --store."""
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=DEFAULT,
+        metavar="PATH",
+        help=f"a store, or the folder of a search with {STORE_NAME}",
+    )
+
+
+def open_store(path: Path) -> Store:
+    """The store at `path`, or in the folder `path`; DesignError where there is none: reading must not create one."""
+    file = path / STORE_NAME if path.is_dir() else path
+    if not file.exists():
+        raise DesignError(f"a store must be there, but {str(file)!r} is not; give --store, or run a search first.")
+    return Store(file)
+
+
+def require_result(store: Store, name: str) -> SearchResult:
+    """The finished run of that name (the beginning of its identifier, or "last"); DesignError where it is none."""
+    records = store.runs()
+    finished = [record for record in records if record.finished is not None]
+    if name == "last":
+        if not finished:
+            raise DesignError(f"a finished run must be in {store.path}, but none is; run a search to its end first.")
+        record = max(finished, key=lambda entry: (entry.finished or "", entry.run))
+    else:
+        record = store.run(name)
+    result = stored_result(store, record)
+    if result is None:
+        command = record.provenance.get("command")
+        again = f"continue it with `{command}`" if command else "run its search again"
+        raise DesignError(f"run {record.run[:10]} must be finished, but is not; {again}.")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m dse.results", description="The runs in a store, their designs and scores.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="every run, a line each")
+    listing.set_defaults(run=_list)
+    showing = commands.add_parser("show", help="a run's front and references, as the search prints them")
+    showing.set_defaults(run=_show)
+    exporting = commands.add_parser("export", help="a run's designs with all their scores, as CSV or JSON")
+    exporting.set_defaults(run=_export)
+    for command in (showing, exporting):
+        command.add_argument("name", metavar="RUN", help='beginning of the run\'s identifier, or "last"')
+    add_format(listing)
+    exporting.add_argument("--format", choices=("csv", "json"), default="csv", help="how to write")
+    exporting.add_argument(
+        "--designs", choices=_SELECTIONS, default=_SELECTIONS[0], help="the front, or all that was scored"
+    )
+    exporting.add_argument("-o", "--output", type=Path, help="file to write (default: print)")
+    for command in (listing, showing, exporting):
+        add_store(command)
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: int(arguments.run(arguments)))
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    with open_store(arguments.store) as store:
+        entries = [_line(store, record) for record in store.runs()]
+    if arguments.format == "json":
+        print_json(entries)
+    elif arguments.format == "csv":
+        print_csv(list(_line_names()), entries)
+    else:
+        made = table(*_line_names(), right=("budget", "seed", "designs", "skipped"))
+        for entry in entries:
+            made.add_row(*("-" if value is None else str(value) for value in entry.values()))
+        console().print(made)
+    return 0
+
+
+def _line_names() -> tuple[str, ...]:
+    return (
+        "run",
+        "started",
+        "finished",
+        "space",
+        "method",
+        "objectives",
+        "constraints",
+        "budget",
+        "seed",
+        "designs",
+        "skipped",
+    )
+
+
+def _line(store: Store, record: RunRecord) -> dict[str, Any]:
+    configuration = record.configuration
+    members = [member for member in store.members(record.run) or [] if member.role == "space"]
+    done = record.finished is not None
+    values = (
+        record.run[:10],
+        record.started,
+        record.finished,
+        configuration["space"]["name"],
+        configuration["method"] + (" asynchronous" if configuration["asynchronous"] else ""),
+        " ".join(configuration["objectives"]),
+        " ".join(configuration["constraints"]),
+        configuration["budget"],
+        configuration["seed"],
+        len(members) if done else None,
+        sum(bool(member.skipped) for member in members) if done else None,
+    )
+    return dict(zip(_line_names(), values, strict=True))
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    with open_store(arguments.store) as store:
+        result = require_result(store, arguments.name)
+    print_result(result, None, (), None)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    with open_store(arguments.store) as store:
+        result = require_result(store, arguments.name)
+    rows = list(result.front) if arguments.designs == "front" else _everything(result)
+    if arguments.format == "json":
+        import json
+
+        ruled_out = {entry.row.design.cost_digest: entry.reason for entry in result.ruled_out}
+        text = json.dumps(
+            {
+                "run": result.record.run,
+                "configuration": result.record.configuration,
+                "provenance": result.record.provenance,
+                "units": {column.name: column.unit for column in COLUMNS.values()},
+                "designs": [{**row_data(row), "skipped": ruled_out.get(row.design.cost_digest, "")} for row in rows],
+                "references": [row_data(row) for row in result.references],
+            },
+            indent=2,
+        )
+        text += "\n"
+    else:
+        text = front_csv(rows, result.question.objectives)
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(arguments.output, text.encode())
+        print(f"{len(rows)} designs written to {arguments.output}")
+    return 0
+
+
+def _everything(result: SearchResult) -> list[Row]:
+    """The front with all its scores, then the other designs, those ruled out included, with what they have."""
+    full = {row.design.cost_digest: row for row in result.front}
+    others = [*result.rows, *(entry.row for entry in result.ruled_out)]
+    for row in others:
+        full.setdefault(row.design.cost_digest, row)
+    return list(full.values())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
