@@ -307,7 +307,9 @@ def _float_plan(samples: int, distribution: str, seed: int) -> _Plan:
 
     if distribution == "uniform01":
         meaning = "1, the largest product of operands in [0, 1]"
-        return _Plan("sampled", "uniform01", samples, seed, 1.0, meaning, ((0.0, 1.0), (0.0, 1.0)), partial(uniform01, seed))
+        return _Plan(
+            "sampled", "uniform01", samples, seed, 1.0, meaning, ((0.0, 1.0), (0.0, 1.0)), partial(uniform01, seed)
+        )
     meaning = "4, the supremum of products of mantissas in [1, 2)"
     return _Plan("sampled", "mantissa", samples, seed, 4.0, meaning, ((1.0, 2.0), (1.0, 2.0)), mantissa)
 

@@ -6,7 +6,7 @@ with more attacks and controls, are for the few designs that a search leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -48,7 +48,7 @@ def scaled_examples(name: str, factor: float, *, model: str = "lenet5") -> Adver
 
 
 def transfer_at_margin(
-    victim: Design,
+    victim: Design | Mapping[str, Design],
     *,
     factor: float = 1.2,
     examples: Sequence[str] = EXAMPLES,
@@ -125,17 +125,18 @@ class AdaptiveResult:
         return wilson(int(self.robust.sum()), self.robust.size)
 
 
-def gradients(subject: Design) -> tuple[str, ...]:
-    """The `backward` modes that a white-box attacker of `subject` has: "ste", and "slope" for a bilinear form."""
+def gradients(subject: Design | Mapping[str, Design]) -> tuple[str, ...]:
+    """The `backward` modes that a white-box attacker of `subject` has: "ste", and "slope" for bilinear forms only."""
     try:
-        approximate(nn.Conv2d(1, 1, 1), subject, backward="slope")
+        for design in subject.values() if isinstance(subject, Mapping) else [subject]:
+            approximate(nn.Conv2d(1, 1, 1), design, backward="slope")
     except DesignError:
         return ("ste",)
     return "ste", "slope"
 
 
 def adaptive_robustness(
-    subject: Design,
+    subject: Design | Mapping[str, Design],
     attack: AdaptiveAttack | None = None,
     *,
     model: str = "lenet5",

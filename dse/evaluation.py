@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from circuits.designs import Design
 from dse.constraints import Constraint, broken
 from dse.executor import Executor, Outcome
+from dse.layered import Subject
 from dse.scorers import SCORERS, Scorer, Scores, Settings
 from dse.store import Store
 
@@ -29,7 +29,7 @@ class Task:
     The version and hash are what the result is stored under, so the worker must have the same.
     """
 
-    design: Design
+    design: Subject
     scorers: tuple[tuple[str, int, str], ...]
     settings: Settings
     limits: tuple[Constraint, ...] = ()
@@ -40,7 +40,7 @@ class Task:
 class Failure:
     """A design that could not be scored, and why, in one line."""
 
-    design: Design
+    design: Subject
     reason: str
 
 
@@ -94,7 +94,7 @@ class Evaluator:
 
     def score(
         self,
-        designs: Sequence[Design],
+        designs: Sequence[Subject],
         scorers: Sequence[Scorer],
         done: Callable[[], None] = lambda: None,
         *,
@@ -110,7 +110,7 @@ class Evaluator:
         while waiting:
             claimed: set[tuple[str, str]] = set()
             tasks: list[Task] = []
-            later: list[Design] = []
+            later: list[Subject] = []
             for design in waiting:
                 known, missing = self._look(design, scorers, limits)
                 # Designs that behave alike share scores: the first of them is scored, the others look again.
@@ -130,8 +130,8 @@ class Evaluator:
         return [found[design.cost_digest] for design in designs]
 
     def stream(
-        self, designs: Iterable[Design], scorers: Sequence[Scorer], *, limits: tuple[Constraint, ...] = ()
-    ) -> Iterator[tuple[Design, Scores | Failure]]:
+        self, designs: Iterable[Subject], scorers: Sequence[Scorer], *, limits: tuple[Constraint, ...] = ()
+    ) -> Iterator[tuple[Subject, Scores | Failure]]:
         """Each design with its scores, as they come: a design is taken when a worker is free for it."""
 
         def tasks() -> Iterator[Task]:
@@ -143,7 +143,7 @@ class Evaluator:
 
     def _run(
         self, tasks: Iterable[Task], scorers: Sequence[Scorer], limits: tuple[Constraint, ...]
-    ) -> Iterator[tuple[Design, Scores | Failure]]:
+    ) -> Iterator[tuple[Subject, Scores | Failure]]:
         running: dict[int, Task] = {}
 
         def numbered() -> Iterator[Task]:
@@ -165,17 +165,17 @@ class Evaluator:
             self.new += 1
         return self.known(task.design, scorers, limits)
 
-    def known(self, design: Design, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores:
+    def known(self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores:
         """The stored scores of `scorers` in order, up to the first that is missing or breaks one of `limits`."""
         return self._look(design, scorers, limits)[0]
 
-    def stored(self, design: Design, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores | None:
+    def stored(self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores | None:
         """The scores of a design from the store alone; None unless all are there, up to where they break `limits`."""
         known, missing = self._look(design, scorers, limits)
         return None if missing else known
 
     def _look(
-        self, design: Design, scorers: Sequence[Scorer], limits: tuple[Constraint, ...]
+        self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...]
     ) -> tuple[Scores, list[Scorer]]:
         """(`known`, the scorers that are missing).
 
@@ -192,9 +192,9 @@ class Evaluator:
             known |= found
         return known, []
 
-    def _task(self, design: Design, known: Scores, missing: Sequence[Scorer], limits: tuple[Constraint, ...]) -> Task:
+    def _task(self, design: Subject, known: Scores, missing: Sequence[Scorer], limits: tuple[Constraint, ...]) -> Task:
         keys = tuple((scorer.name, scorer.version, scorer.settings_hash(self.settings)) for scorer in missing)
         return Task(design, keys, self.settings, limits, dict(known))
 
-    def _stored(self, design: Design, scorer: Scorer) -> Scores | None:
+    def _stored(self, design: Subject, scorer: Scorer) -> Scores | None:
         return self.store.get(getattr(design, scorer.key), scorer, scorer.settings_hash(self.settings))

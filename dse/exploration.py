@@ -14,12 +14,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from circuits.designs import Design, design
+from circuits.designs import design
 from circuits.errors import DesignError, unknown_name
 from dse.constraints import Constraint, broken, constraints, violations
 from dse.evaluation import Evaluator, Failure, Measured, Task, measure
 from dse.executor import Executor, Processes
 from dse.front import Judgement, non_dominated
+from dse.layered import Subject
 from dse.progress import Reporter
 from dse.scorers import COLUMNS, SCORERS, Column, Scorer, Scores, Settings, objectives, scorers_of
 from dse.space import SPACES, Genome, Space
@@ -264,7 +265,7 @@ class _Search:
     def _stream(self, genomes: Iterator[Genome]) -> Iterator[tuple[Genome, Judgement]]:
         taken: dict[str, Genome] = {}
 
-        def designs() -> Iterator[Design]:
+        def designs() -> Iterator[Subject]:
             for genome in genomes:
                 taken[self._key(genome)] = genome
                 yield self.decode(genome)
@@ -273,7 +274,7 @@ class _Search:
             self.reporter.advance()
             yield taken.pop(entry.cost_digest), self._judge(entry, scores)
 
-    def _judge(self, entry: Design, scores: Scores | Failure) -> Judgement:
+    def _judge(self, entry: Subject, scores: Scores | Failure) -> Judgement:
         limits = self.options.constraints
         if isinstance(scores, Failure):
             self.failures.append(scores)
@@ -347,7 +348,7 @@ class _Stored:
         self._store = store
         self._keys = {name: tuple(entry) for name, entry in configuration["scorers"].items()}
 
-    def __call__(self, entry: Design, scorers: Sequence[Scorer], limits: Sequence[Constraint] = ()) -> Scores | None:
+    def __call__(self, entry: Subject, scorers: Sequence[Scorer], limits: Sequence[Constraint] = ()) -> Scores | None:
         found: dict[str, float] = {}
         for scorer in scorers:
             if broken(limits, found):

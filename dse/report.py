@@ -12,9 +12,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from circuits.designs import Design
 from circuits.drawing import array_svg
 from circuits.errors import DesignError
 from dse.exploration import SearchResult
+from dse.layered import designs_of
 from dse.output import notes, plain_rows, title_of
 from dse.scatter import Mark, scatter
 from dse.scorers import COLUMNS, Column
@@ -34,7 +36,8 @@ def report(result: SearchResult) -> str:
     record = result.record
     provenance: Mapping[str, Any] = {"command": "", "machine": "", "versions": {}, **record.provenance}
     objectives = result.question.objectives
-    cells = sorted({cell.name for row in result.front for cell in row.design.placement.all_cells()})
+    designs = [design for row in result.front for design in designs_of(row.design).values()]
+    cells = sorted({cell.name for design in designs for cell in design.placement.all_cells()})
     return _template().render(
         title=title_of(result),
         record=record,
@@ -60,9 +63,15 @@ def report(result: SearchResult) -> str:
                 "name": row.name,
                 "anchor": _anchor(row),
                 "structure": structure(row.design),
-                "drawing": _drawing(row, cells),
-                "file": row.design.digest[:10],
-                "toml": row.design.to_toml(),
+                "parts": [
+                    {
+                        "layer": layer,
+                        "drawing": _drawing(design, cells),
+                        "file": design.digest[:10],
+                        "toml": design.to_toml(),
+                    }
+                    for layer, design in designs_of(row.design).items()
+                ],
             }
             for row in result.front
         ],
@@ -85,9 +94,9 @@ def _anchor(row: Row) -> str:
     return f"design-{row.design.cost_digest[:16]}"
 
 
-def _drawing(row: Row, cells: Sequence[str]) -> Markup:
+def _drawing(design: Design, cells: Sequence[str]) -> Markup:
     try:
-        return Markup(array_svg(row.design, names=cells))
+        return Markup(array_svg(design, names=cells))
     except DesignError as error:  # imported circuits have no places
         return Markup("<p>{}</p>").format(error)
 

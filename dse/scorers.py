@@ -23,6 +23,7 @@ from circuits.errors import DesignError, unknown_name
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, technology
 from circuits.technology.cells45 import TABLE as CELL_TABLE
 from circuits.technology.networks import TABLE as NETWORK_TABLE
+from dse.layered import Subject, each_layer, for_network
 
 if TYPE_CHECKING:
     from cnn_eval.accuracy import AccuracyResult
@@ -110,7 +111,7 @@ class Scorer:
     key: Literal["digest", "cost_digest"]
     columns: tuple[Column, ...]
     settings: Callable[[Settings], dict[str, Any]]
-    measure: Callable[[Design, Settings], dict[str, float]]
+    measure: Callable[[Subject, Settings], dict[str, float]]
 
     def settings_hash(self, settings: Settings) -> str:
         """SHA-256 (hex) of the settings that this scorer depends on; read once a process."""
@@ -195,7 +196,7 @@ def _record_digest(folder: str, name: str) -> str:
     return hashlib.sha256((_EVALUATION_DATA / folder / f"{name}.json").read_bytes()).hexdigest()
 
 
-def _measure_accuracy(subject: Design, settings: Settings) -> dict[str, float]:
+def _measure_accuracy(subject: Subject, settings: Settings) -> dict[str, float]:
     found = _evaluate(subject, settings)
     exact = _evaluate_exact(settings)
     low, high = found.interval
@@ -210,12 +211,12 @@ def _measure_accuracy(subject: Design, settings: Settings) -> dict[str, float]:
     }
 
 
-def _evaluate(subject: Design, settings: Settings) -> AccuracyResult:
+def _evaluate(subject: Subject, settings: Settings) -> AccuracyResult:
     from cnn_eval.accuracy import evaluate
     from cnn_eval.models import model_entry
 
     assert model_entry(settings.model).dataset == settings.dataset
-    return evaluate(subject, model=settings.model, data="embedded", samples=settings.images, layers="conv")
+    return evaluate(for_network(subject), model=settings.model, data="embedded", samples=settings.images, layers="conv")
 
 
 @lru_cache(maxsize=4)
@@ -231,20 +232,24 @@ def _transfer_settings(settings: Settings) -> dict[str, Any]:
     return {**_network_settings(settings), "examples": records}
 
 
-def _measure_transfer(subject: Design, settings: Settings) -> dict[str, float]:
+def _measure_transfer(subject: Subject, settings: Settings) -> dict[str, float]:
     from cnn_eval.scenarios import transfer
 
-    return _transfer_columns("transfer", transfer(subject, examples=settings.examples, model=settings.model))
+    return _transfer_columns(
+        "transfer", transfer(for_network(subject), examples=settings.examples, model=settings.model)
+    )
 
 
 def _margin_settings(settings: Settings) -> dict[str, Any]:
     return {**_transfer_settings(settings), "factor": settings.margin}
 
 
-def _measure_margin(subject: Design, settings: Settings) -> dict[str, float]:
+def _measure_margin(subject: Subject, settings: Settings) -> dict[str, float]:
     from cnn_eval.robustness import transfer_at_margin
 
-    found = transfer_at_margin(subject, factor=settings.margin, examples=settings.examples, model=settings.model)
+    found = transfer_at_margin(
+        for_network(subject), factor=settings.margin, examples=settings.examples, model=settings.model
+    )
     return _transfer_columns("margin", found)
 
 
@@ -280,7 +285,7 @@ def _adaptive_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _measure_adaptive(subject: Design, settings: Settings) -> dict[str, float]:
+def _measure_adaptive(subject: Subject, settings: Settings) -> dict[str, float]:
     from cnn_eval.robustness import AdaptiveAttack, adaptive_robustness
 
     attack = AdaptiveAttack(
@@ -289,7 +294,7 @@ def _measure_adaptive(subject: Design, settings: Settings) -> dict[str, float]:
         restarts=settings.attack_restarts,
         seed=settings.seed,
     )
-    found = adaptive_robustness(subject, attack, model=settings.model, samples=settings.attack_images)
+    found = adaptive_robustness(for_network(subject), attack, model=settings.model, samples=settings.attack_images)
     low, high = found.interval
     return {
         "adaptive_robustness": 100 * found.accuracy,
@@ -317,7 +322,7 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                     Column(name="mred", unit="1", label="MRED", format=".4f", scale="log"),
                 ),
                 settings=_error_settings,
-                measure=_measure_error,
+                measure=each_layer(_measure_error),
             ),
             Scorer(
                 name="cost",
@@ -331,7 +336,7 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                     Column(name="transistors", unit="count", label="transistors as drawn", format=",.0f"),
                 ),
                 settings=_cost_settings,
-                measure=_measure_cost,
+                measure=each_layer(_measure_cost),
             ),
             Scorer(
                 name="accuracy",

@@ -6,7 +6,10 @@ there. The products are those of `Design.multiply`, bit for bit, and the operand
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ from circuits.engine.integers import product_words
 from circuits.errors import DesignError
 from circuits.metrics import uniform01
 from circuits.netlist import ONE, ZERO, Netlist
+from circuits.placement import Placement
 from circuits.program import Program
 
 __all__ = ["Fingerprint", "Screen"]
@@ -49,8 +53,8 @@ class Screen:
                 f"a screen needs generated float32 designs that truncate, normalise fully and flush subnormals, but "
                 f"got {structure.label}; use error_metrics."
             )
-        self._structure = replace(structure, placement=_PLACEHOLDER, name=None)
-        self._template = _Template(self._structure.netlist())
+        self._fields = _structure(structure)
+        self._template = _Template(replace(structure, placement=_PLACEHOLDER, name=None).netlist())
         self._x, self._w = uniform01(seed, 0, samples)
         lanes = -(-samples // BLOCK) * BLOCK
         self._words = np.zeros((4, lanes), dtype=np.uint32)
@@ -61,7 +65,7 @@ class Screen:
 
     def products(self, design: Design) -> NDArray[np.float32]:
         """float32 [samples], in an array that the next call reuses; DesignError for another structure."""
-        if replace(design, placement=_PLACEHOLDER, name=None) != self._structure:
+        if _structure(design) != self._fields:
             raise DesignError(f"a screened design must have the screen's structure, but got {design.label}.")
         program = self._template.program(design)
         product_words(program, "interpreted")(self._words[0:1], self._words[1:2], self._words[2:4])
@@ -75,6 +79,11 @@ class Screen:
         return Fingerprint(float(np.abs(e).mean()), float((e > 0).mean()), e.size)
 
 
+def _structure(design: Design) -> list[Any]:
+    """All fields but placement and name."""
+    return [getattr(design, item.name) for item in fields(design) if item.name not in ("placement", "name", "netlist")]
+
+
 class _Template:
     """A netlist, one operation an output and nothing simplified, with the operations of placeholders to be filled."""
 
@@ -84,13 +93,18 @@ class _Template:
         # The constants come first, as tables that ignore their operands.
         node[ZERO], node[ONE] = inputs, inputs + 1
         tables, operands = [0x00, 0xFF], [(0, 0, 0), (0, 0, 0)]
-        self._filled: list[tuple[int, tuple[int, int], int]] = []
+        self._places: list[tuple[int, int]] = []
+        self._entries: dict[str, NDArray[np.int64]] = {}
+        self._operations: list[int] = []
+        self._outputs: list[int] = []
         for instance in netlist.instances:
             nodes = [node[net] for net in instance.inputs]
             for output, net in enumerate(instance.outputs):
                 if instance.component is _PLACEHOLDER:
                     assert instance.place is not None
-                    self._filled.append((len(tables), instance.place, output))
+                    self._operations.append(len(tables))
+                    self._places.append(instance.place)
+                    self._outputs.append(output)
                 node[net] = inputs + len(tables)
                 tables.append(instance.component.tables[output])
                 a, b, c = (*nodes, nodes[0], nodes[0])[:3]
@@ -106,9 +120,23 @@ class _Template:
 
     def program(self, design: Design) -> Program:
         """With the cells of `design`."""
-        placement, tile = design.placement, design.tile
-        known = {entry.name: entry.tables for entry in placement.all_cells()}
+        placement = design.placement
+        if placement.kind not in self._entries:
+            numbered = replace(placement, cells=_numbered(placement))
+            entries = [numbered.at(i, j, design.tile) for i, j in self._places]
+            self._entries[placement.kind] = np.array(entries, dtype=np.int64)
+        cells = np.array([_tables(entry) for entry in placement.all_cells()], dtype=np.uint8)
         tables = self._program.tables.copy()
-        for operation, (i, j), output in self._filled:
-            tables[operation] = known[placement.at(i, j, tile).name][output]
+        tables[self._operations] = cells[self._entries[placement.kind], self._outputs]
         return replace(self._program, tables=tables)
+
+
+def _numbered(placement: Placement) -> Any:
+    """The placement's entries, numbered in the order of `all_cells`."""
+    count = itertools.count()
+    return tuple(tuple(next(count) for _ in row) for row in placement.cells)
+
+
+@lru_cache(maxsize=256)
+def _tables(entry: AdderCell) -> tuple[int, ...]:
+    return entry.tables

@@ -2,8 +2,8 @@
 
 A genome is a tuple of integers, one a gene, each below the gene's bound: topology, ports, half-adder policy,
 final-adder policy, then one cell for each place (band of product columns or of rows, tile, or single place of the
-array), then, where the space has several, the format. Two genomes that give the same `Design.cost_digest` are the same
-design (a ripple array has no final adder, say).
+array), then, where the space has several, the format; where it has layers, all that for one layer after the other. Two
+genomes that give the same `cost_digest` are the same design (a ripple array has no final adder, say).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from circuits.errors import DesignError, unknown_name
 from circuits.floats import float_format
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.placement import Placement
+from dse.layered import LayerDesigns, Subject
 
 __all__ = ["GRANULARITIES", "SPACES", "Genome", "Space", "find_space"]
 
@@ -36,6 +37,8 @@ _LEADING = 4
 """Genes before the places."""
 _LISTS = ("topologies", "ports", "bands", "cells", "half_adders", "final_adders", "formats")
 _STRINGS = ("name", "granularity")
+_NUMBERS = ("tile",)
+_TABLES = ("layers",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,8 @@ class Space:
     - `tile`: the designs' tile size in bits; None for untiled ones.
     - `formats`: the float formats, which give the widths (24 x 24 and 48 product columns for float32); bands and tiles
       must fit the narrowest, cells one width only. Every design of the space truncates.
+    - `layers`: (layer name, products an image) of the network's layers that get a design each; none for one design for
+      all. The products weigh errors and energies (`dse.layered.combined`).
 
     Raises DesignError (UnknownNameError for an unknown name) when a field is empty, repeats itself or is malformed.
     """
@@ -65,6 +70,7 @@ class Space:
     final_adders: tuple[str, ...] = _FINAL_ADDERS
     tile: int | None = None
     formats: tuple[str, ...] = ("float32",)
+    layers: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.granularity not in GRANULARITIES:
@@ -81,6 +87,14 @@ class Space:
             self._distinct(what, values)
         self._distinct("cells", [entry.name for entry in self.cells])
         self._distinct("formats", self.formats)
+        if self.layers:
+            self._distinct("layers", [layer for layer, _ in self.layers])
+            for layer, products in self.layers:
+                if type(products) is not int or products < 1:
+                    raise DesignError(
+                        f"layers of space {self.name!r} must have a positive number of products an image, but got "
+                        f"{layer} = {products!r}; correct it."
+                    )
         widths = {float_format(name).width for name in self.formats}
         if self.granularity in ("tiles", "cells") and len(widths) > 1:
             raise DesignError(
@@ -144,6 +158,11 @@ class Space:
     @property
     def bounds(self) -> Genome:
         """The number of values of each gene."""
+        return self._own_bounds * max(1, len(self.layers))
+
+    @property
+    def _own_bounds(self) -> Genome:
+        """Of one layer's genes."""
         leading = (self.topologies, self.ports, self.half_adders, self.final_adders)
         formats = (len(self.formats),) if len(self.formats) > 1 else ()
         return (*map(len, leading), *[len(self.cells)] * self.places, *formats)
@@ -171,9 +190,11 @@ class Space:
         }[self.granularity]
         tiled = f", tiles of {self.tile} bits" if self.tile is not None and self.granularity != "tiles" else ""
         formats = f" x {len(self.formats)} formats" if len(self.formats) > 1 else ""
+        layers = f", for each of layers {', '.join(name for name, _ in self.layers)}" if self.layers else ""
         return (
             f"{self.name}: {len(self.topologies)} topologies x {len(self.ports)} ports x {policies} x "
-            f"{len(self.cells)} cells in each of {self.places} {where}{tiled}{formats} = {self.size_text} genomes"
+            f"{len(self.cells)} cells in each of {self.places} {where}{tiled}{formats}{layers} = "
+            f"{self.size_text} genomes"
         )
 
     def genomes(self) -> Iterator[Genome]:
@@ -195,15 +216,27 @@ class Space:
         """One array of each cell and topology, cells last in `cells` (the user's own) first, otherwise first values."""
         formats = (0,) if len(self.formats) > 1 else ()
         return [
-            (topology, 0, 0, 0, *[number] * self.places, *formats)
+            (topology, 0, 0, 0, *[number] * self.places, *formats) * max(1, len(self.layers))
             for number in reversed(range(len(self.cells)))
             for topology in range(len(self.topologies))
         ]
 
-    def decode(self, genome: Sequence[int]) -> Design:
-        """The design that a genome names."""
+    def decode(self, genome: Sequence[int]) -> Subject:
+        """The design that a genome names; with `layers`, the design of each."""
         assert len(genome) == len(self.bounds)
-        assert all(0 <= gene < bound for gene, bound in zip(genome, self.bounds, strict=True))
+        if not self.layers:
+            return self.array(genome)
+        count = len(self._own_bounds)
+        return LayerDesigns(
+            tuple(
+                (layer, products, self.array(genome[count * k : count * (k + 1)]))
+                for k, (layer, products) in enumerate(self.layers)
+            )
+        )
+
+    def array(self, genome: Sequence[int]) -> Design:
+        """The design that the genes of one layer name."""
+        assert all(0 <= gene < bound for gene, bound in zip(genome, self._own_bounds, strict=True))
         topology, ports, half, final = genome[:_LEADING]
         fmt = self.formats[genome[-1] if len(self.formats) > 1 else 0]
         chosen = [self.cells[gene] for gene in genome[_LEADING : _LEADING + self.places]]
@@ -231,21 +264,33 @@ class Space:
         placed = [entry for entry, low, high in zip(chosen, self.bands, ends, strict=True) for _ in range(low, high)]
         return Placement(self.granularity, (tuple(placed),))
 
-    def encode(self, design: Design) -> Genome:
-        """A genome of `design`; DesignError when the space does not hold it. Names of designs are ignored."""
+    def encode(self, subject: Subject) -> Genome:
+        """A genome of `subject`; DesignError when the space does not hold it. Names of designs are ignored."""
+        found = subject.layers if isinstance(subject, LayerDesigns) else (("", 0, subject),)
+        genome = [gene for _, _, design in found for gene in self._genes(design)]
+        inside = len(genome) == len(self.bounds)
+        if not inside or self.decode(genome).cost_digest != subject.cost_digest:
+            raise DesignError(
+                f"a design must lie in space {self.name!r} to have a genome, but got {subject.label}; "
+                "choose another space."
+            )
+        return tuple(genome)
+
+    def _genes(self, design: Design) -> Genome:
+        """The genes that name the fields of `design`, as far as the space has them; else none."""
         placed = design.placement
         try:
             if placed.kind == "uniform":
                 chosen = [placed.cells[0][0]] * self.places
             elif placed.kind != {"cells": "grid"}.get(self.granularity, self.granularity):
-                chosen = []
+                return ()
             elif self.granularity == "tiles":
                 chosen = [entry for row in placed.cells for entry in row]
             elif self.granularity == "cells":
                 chosen = [entry for row in placed.cells[1:] for entry in row]
             else:
                 chosen = [placed.cells[0][band] for band in self.bands]
-            genome: Genome = (
+            return (
                 self.topologies.index(design.topology),
                 self.ports.index(design.ports),
                 self.half_adders.index(design.half_adders),
@@ -254,13 +299,7 @@ class Space:
                 *((self.formats.index(design.format or ""),) if len(self.formats) > 1 else ()),
             )
         except (ValueError, IndexError):
-            genome = ()
-        if len(genome) != len(self.bounds) or self.decode(genome).cost_digest != design.cost_digest:
-            raise DesignError(
-                f"a design must lie in space {self.name!r} to have a genome, but got {design.label}; "
-                "choose another space."
-            )
-        return genome
+            return ()
 
     # Data in and out.
 
@@ -288,6 +327,8 @@ class Space:
             data["granularity"] = self.granularity
         if self.tile is not None:
             data["tile"] = self.tile
+        if self.layers:
+            data["layers"] = [list(layer) for layer in self.layers]
         return data
 
     @classmethod
@@ -306,17 +347,18 @@ class Space:
         own = cells_from_table(document.get("cells", {}), str(path))
         fields: dict[str, Any] = {"name": Path(path).stem}
         for key, value in entries.items():
-            if key not in (known := (*_LISTS, *_STRINGS, "tile")):
+            if key not in (known := (*_LISTS, *_STRINGS, *_NUMBERS, *_TABLES)):
                 raise DesignError(f"[space] in {path}: {unknown_name('field', key, known)}")
             kind = int if key == "bands" else str
             if key in _LISTS and isinstance(value, list) and all(type(entry) is kind for entry in value):
                 fields[key] = tuple(value)
-            elif (key in _STRINGS and isinstance(value, str)) or (key == "tile" and type(value) is int):
+            elif (key in _STRINGS and isinstance(value, str)) or (key in _NUMBERS and type(value) is int):
                 fields[key] = value
+            elif key in _TABLES and isinstance(value, dict):
+                fields[key] = tuple(value.items())
             else:
-                wanted = {"tile": "an integer", "bands": "a list of integers"}.get(
-                    key, "a list of strings" if key in _LISTS else "a string"
-                )
+                wanted = "a list of integers" if kind is int else "a list of strings" if key in _LISTS else "a string"
+                wanted = {"tile": "an integer", "layers": "a table of products an image"}.get(key, wanted)
                 raise DesignError(f"{key} of [space] in {path} must be {wanted}, but got {value!r}; correct it.")
         try:
             names = fields.get("cells", ())

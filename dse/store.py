@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from circuits.designs import Design
 from circuits.errors import DesignError
+from dse.layered import Subject, read_subject
 from dse.scorers import Scorer, Scores, Settings
 
 __all__ = ["Member", "RunRecord", "Store", "StoreError", "move_aside"]
@@ -86,7 +86,7 @@ class Member:
     `skipped`: what was not measured of it and why, as "accuracy, transfer: energy<=2000 (it has 2345)"; else empty.
     """
 
-    design: Design
+    design: Subject
     role: str
     skipped: str = ""
 
@@ -153,7 +153,7 @@ class Store:
             raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} have a wrong checksum")
         return {name: float(value) for name, value in json.loads(row[0]).items()}
 
-    def put(self, design: Design, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
+    def put(self, design: Subject, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
         """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
         rows = []
         kept = []
@@ -242,7 +242,7 @@ class Store:
         for _, _, cost_digest, role, skipped, digest, text, checksum in entries:
             if checksum != _checksum(cost_digest, digest, text):
                 raise _damaged(self.path, f"the design {cost_digest[:10]} has a wrong checksum")
-            members.append(Member(Design.from_toml(text, where=f"a design in {self.path}"), role, skipped))
+            members.append(Member(read_subject(text, where=f"a design in {self.path}"), role, skipped))
         return members
 
     # SQLite.

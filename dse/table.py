@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from circuits.cost import ACTIVITIES
-from circuits.designs import NAMED, Design
+from circuits.designs import NAMED
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
 from circuits.technology.cells45 import library_component
 from circuits.technology.circuit import split
+from dse.layered import LayerDesigns, Subject, designs_of
 from dse.scorers import COLUMNS, TECHNOLOGY, Column, Scores
 
 __all__ = [
@@ -65,7 +66,7 @@ _HEADS = {
 class Row:
     """A scored design; `reference` when it is shown for orientation, not as a result of the search."""
 
-    design: Design
+    design: Subject
     scores: Scores
     reference: bool = False
 
@@ -77,12 +78,13 @@ class Row:
     @property
     def estimated(self) -> tuple[str, ...]:
         """Names of the cells and gates of which some cost is an estimate."""
-        if self.design.imported is None and all(map(library_component, set(self.design.placement.all_cells()))):
-            return ()  # without drawing the circuit
-        parts = {instance.component for instance in self.design.netlist().instances}
-        return tuple(
-            sorted({part.name for part in parts if any(TECHNOLOGY.cost_of(piece).estimated for piece in split(part))})
-        )
+        names: set[str] = set()
+        for design in designs_of(self.design).values():
+            if design.imported is None and all(map(library_component, set(design.placement.all_cells()))):
+                continue  # without drawing the circuit
+            parts = {instance.component for instance in design.netlist().instances}
+            names |= {part.name for part in parts if any(TECHNOLOGY.cost_of(piece).estimated for piece in split(part))}
+        return tuple(sorted(names))
 
     def values(self, columns: Sequence[Column]) -> list[float]:
         """The row's values in those columns, so that smaller is better."""
@@ -95,8 +97,10 @@ def _named() -> Mapping[str, str]:
     return {entry.cost_digest: entry.label for entry in reversed([*NAMED.values()])}
 
 
-def structure(design: Design) -> str:
-    """One line: topology, ports, policies and placement."""
+def structure(design: Subject) -> str:
+    """One line: topology, ports, policies and placement; of each layer where there are several."""
+    if isinstance(design, LayerDesigns):
+        return "; ".join(f"{name}: {structure(entry)}" for name, entry in design.designs.items())
     if design.imported is not None:
         return design.describe()["topology"]
     parts = [design.topology, f"ports {design.ports}"]
@@ -191,7 +195,7 @@ def _table(first: str, *, title: str | None = None) -> Table:
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
-    # "heap (provisional" / "reconstruction)"
+    # "heap" / "(reconstructed)"
     made.add_column(first, min_width=17, max_width=17, overflow="fold")
     return made
 

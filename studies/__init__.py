@@ -3,5 +3,14 @@
 A study is a module with TITLE, SOURCE and `run(options: StudyOptions) -> StudyResult`, and one line here.
 """
 
-STUDIES = ("table7", "table8", "table9", "cost_validation", "search_quality", "throughput")
+STUDIES = (
+    "table7",
+    "table8",
+    "table9",
+    "heap",
+    "heap_vs_axfpm",
+    "cost_validation",
+    "search_quality",
+    "throughput",
+)
 """Modules of this package, in the order of `run all`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from circuits import Design
+from dse.layered import Subject
 from dse.scorers import SCORERS, Settings
 from dse.space import SPACES
 from studies.study import Row
@@ -38,7 +38,7 @@ def rows(count: int = 6) -> list[Row]:
     return made
 
 
-def _seconds(designs: Sequence[Design], settings: Settings) -> dict[str, float]:
+def _seconds(designs: Sequence[Subject], settings: Settings) -> dict[str, float]:
     """Thread CPU time of each scorer over all designs."""
     found = dict.fromkeys(_STEPS[-1][1], 0.0)
     for design in designs:

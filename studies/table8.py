@@ -39,6 +39,7 @@ def run(options: StudyOptions) -> StudyResult:
         rows,
         "reproduced in direction",
         "axfpm (flat) has the published MRED, if that is the ratio of means, and the published NMED; accuracy falls "
-        "little, though by more than published on this network; heap is a provisional reconstruction, not fitted.",
+        "little, though by more than published on this network; heap is reconstructed, by a search for its NMED "
+        "(study heap).",
         {"data": data, "samples": samples, "seed": 0, "weights_sha256": weights_record("lenet5")["sha256"]},
     )

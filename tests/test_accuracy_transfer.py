@@ -133,7 +133,7 @@ def test_accuracy_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch
     assert "lenet5, conv layers through the design, gate mode, 30 embedded test images" in printed.out
     lines = printed.out.splitlines()
     assert max(map(len, lines)) <= 110
-    assert "conv1=heap (provisional reconstruction)" in printed.out
+    assert "conv1=heap (reconstructed)" in printed.out
 
     document = json.loads(run(capsys, "accuracy", "axfpm", "exact", per_layer, "--samples", "30", "--json").out)
     assert (document["command"], document["samples"], document["unreplaced"]) == ("accuracy", 30, {})
@@ -190,7 +190,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["accuracy", "heap", "--mode", "lowered"],
             "layer conv1, mode 'lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
-            "heap (provisional reconstruction); compute it gate-exact.",
+            "heap (reconstructed); compute it gate-exact.",
         ),
         (
             ["accuracy", "axfpm", "--model", "no.such:thing"],

@@ -268,8 +268,8 @@ REFUSED = [
     ),
     (
         design("heap"),
-        "lowering needs a bilinear form in the operand bits, but none is proved for heap (provisional "
-        "reconstruction); compute it gate-exact.",
+        "lowering needs a bilinear form in the operand bits, but none is proved for heap (reconstructed); "
+        "compute it gate-exact.",
     ),
     (
         Design(netlist=netlist_from_verilog(CROSSED, where="crossed.v"), format="fp8_e4m3"),

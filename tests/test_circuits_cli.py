@@ -20,7 +20,7 @@ from circuits.metrics import Estimate
 
 ROOT = Path(__file__).parent.parent
 NOTE = "45 nm, 1 V, 25 C, nom, ngspice-39 of "
-HEAP = "heap (provisional reconstruction)"
+HEAP = "heap (reconstructed)"
 FEW = ("--samples", "20000", "--cost-samples", "256")
 
 

@@ -183,7 +183,7 @@ def test_defaults_follow_the_format() -> None:
 
 
 def test_labels() -> None:
-    assert design("heap").label == "heap (provisional reconstruction)"
+    assert design("heap").label == "heap (reconstructed)"
     assert replace(design("heap"), ports="psc").label == "heap"
     assert design("axfpm").label == "axfpm"
     unnamed = Design(placement=MINE)

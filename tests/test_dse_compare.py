@@ -23,7 +23,7 @@ def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureF
 
     assert compare.main(["heap", "exact", "--images", "100", "--workers", "2", "--format", "json"]) == 0
     heap, exact = json.loads(capsys.readouterr().out)
-    assert [heap["design"], exact["design"]] == ["heap (provisional reconstruction)", "exact"]
+    assert [heap["design"], exact["design"]] == ["heap (reconstructed)", "exact"]
     subject = design("heap")
     metrics = error_metrics(subject, samples=SETTINGS.samples)
     cost = cost_report(subject, samples=SETTINGS.cost_samples)
@@ -64,7 +64,7 @@ def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureF
     order += ["ACCURACY", "accuracy, %", "TRANSFER", "pgd", "fgsm_smallest"]
     places = [lines.index(name) for name in order]
     assert places == sorted(places)
-    for part in ("heap (provisional", "ama5 everywhere", "nearest_even", "45 nm, 1 V", "lenet5, 20 mnist test images"):
+    for part in ("(reconstructed)", "ama5 everywhere", "nearest_even", "45 nm, 1 V", "lenet5, 20 mnist test images"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
 

@@ -102,7 +102,7 @@ def test_a_search_writes_its_front_and_plots(whole: tuple[Path, subprocess.Compl
         "small: 2 topologies x 3 ports x 1 half-adder x 2 final-adder policies x 3 cells in each of 3 bands of 48 "
         "columns = 324 genomes\n"
     )
-    for text in ("heap (provisional", "axfpm_tiled", "45 nm, 1 V, 25 C", f"of {BUDGET} designs of space small, seed 5"):
+    for text in ("(reconstructed)", "axfpm_tiled", "45 nm, 1 V, 25 C", f"of {BUDGET} designs of space small, seed 5"):
         assert text in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     assert "\r" not in done.stderr

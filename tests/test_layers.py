@@ -217,7 +217,7 @@ def test_double_use_of_one_module() -> None:
         approximate(model, {"first": LOPSIDED, "second": design("heap")})
     assert str(error.value) == (
         "a layer must have one design, but second is the same module as another named one and got "
-        "heap (provisional reconstruction) after lopsided; name it once."
+        "heap (reconstructed) after lopsided; name it once."
     )
 
 

@@ -300,7 +300,7 @@ def test_to_dict_is_json_and_complete() -> None:
     m = error_metrics(design("heap"), samples=1000)
     data = json.loads(json.dumps(m.to_dict(), allow_nan=False))
     assert data.keys() == {item.name for item in fields(m)}
-    assert data["design"] == "heap (provisional reconstruction)"
+    assert data["design"] == "heap (reconstructed)"
     assert data["digest"] == design("heap").digest
     assert data["quantiles"].keys() == {str(q) for q in QUANTILES}
 

@@ -135,7 +135,7 @@ def test_surfaces(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert (int(row["count"]), float(row["bias"])) == (surface.count[1, 2], surface.bias[1, 2])
     path = tmp_path / "heap.svg"
     out = run(capsys, "heap", "axfpm", "--surface", "4", "-o", str(path), *FEW)
-    assert out == f"{path}: heap (provisional reconstruction), axfpm\n"
+    assert out == f"{path}: heap (reconstructed), axfpm\n"
     assert ElementTree.parse(path).getroot().tag.endswith("svg")
     assert refuse(capsys, "heap", "--surface", "4", *FEW) == (
         "error: an error surface must go to a file or be printed as json or csv, but got the table format; add -o "

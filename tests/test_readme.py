@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from circuits import load_cells
+from dse.space import Space
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,12 +34,21 @@ def test_python_blocks_run(code: str) -> None:
 
 
 def test_the_cell_file_is_read(tmp_path: Path) -> None:
-    (block,) = blocks("toml")
+    block, _ = blocks("toml")
     path = tmp_path / "my_cells.toml"
     path.write_text(block, encoding="utf-8")
     (cell,) = load_cells(path).values()
     assert cell.behaviour == ("01011101", "00011111")
     assert cell.transistors == 10
+
+
+def test_the_space_file_is_read(tmp_path: Path) -> None:
+    _, block = blocks("toml")
+    path = tmp_path / "my_space.toml"
+    path.write_text(block, encoding="utf-8")
+    space = Space.load(path)
+    assert space.size == (2 * 2 * 2 * 3**4) ** 2
+    assert [layer for layer, _ in space.layers] == ["conv1", "conv2"]
 
 
 COMMANDS = sorted({match[1] for match in re.finditer(r"python -m ([a-z_.]+(?: [a-z]+)?)", README)})
