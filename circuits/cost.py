@@ -60,8 +60,8 @@ ACTIVITIES: Mapping[str, str] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class CostView:
     """One view of a netlist. `cells`: instances, gates included; `transistors`; `area` um^2; `energy` fJ per
-    operation: switching, and `leakage` (nW) over one `delay`; `delay` ps, the longest path; `activity`: mean toggles of
-    a net per operation."""
+    operation: switching, and `leakage` (nW) over one `delay`; `delay` ps, the longest path of the graph (a bound);
+    `activity`: mean toggles of a net per operation."""
 
     cells: int
     transistors: int

@@ -6,19 +6,24 @@ split and the number of threads. Padding contributes products with +0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits import Design
-from circuits.engine.floating import gathered_matmul
+from circuits.engine.floating import Places, gathered_matmul
 
 Array = NDArray[np.float32]
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_A_CALL = 1 << 17
 """Output positions whose offsets are held at a time: 2 MB."""
+_KEPT_POSITIONS = 256
+"""Output positions up to which offsets are kept for the next call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +54,42 @@ def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, thr
 
     Products: x times weight. Order: ascending (input channel of the group, kernel row, kernel column).
     """
-    filters, inputs, *kernel = weight.shape
-    groups, outputs = geometry.groups, filters // geometry.groups
-    out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (kernel[0], kernel[1]))
+    groups, filters = geometry.groups, len(weight)
+    out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
     x = _padded(x, geometry.padding)
-    batch, channels, height, width = x.shape
-    out = np.empty((batch, filters, out_height, out_width), dtype=np.float32)
+    out = np.empty((len(x), filters, out_height, out_width), dtype=np.float32)
     if not out.size:
         return out
 
-    rows = np.ascontiguousarray(weight.reshape(groups, outputs, -1), dtype=np.float32)
-    step = _taps(inputs, (height, width), (kernel[0], kernel[1]), geometry.dilation)
+    rows = np.ascontiguousarray(weight.reshape(groups, filters // groups, -1), dtype=np.float32)
+    for part, result in _parts(x, out, out_height * out_width):
+        places = _kept_places if len(part) * out_height * out_width <= _KEPT_POSITIONS else _places
+        for group, of_group in enumerate(places(part.shape, result.shape, weight.shape, geometry)):
+            gathered_matmul(design, part, rows[group], result, of_group, threads=threads)
+    return out
+
+
+def _places(
+    image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry
+) -> Iterator[Places]:
+    """Where each group of a convolution finds its elements, from the shapes of padded images, outputs and weights."""
+    batch, channels, height, width = image
+    _, filters, out_height, out_width = out
+    inputs, outputs = weight[1], filters // geometry.groups
+    step = _taps(inputs, (height, width), (weight[2], weight[3]), geometry.dilation)
     corner = _grid(np.arange(out_height) * geometry.stride[0] * width, np.arange(out_width) * geometry.stride[1])
     position = np.arange(out_height * out_width)
-    for part, result in _parts(x, out, len(position)):
-        image = np.arange(len(part))
-        for group in range(groups):
-            x_at = _grid((image * channels + group * inputs) * height * width, corner)
-            out_at = _grid((image * filters + group * outputs) * len(position), position)
-            gathered_matmul(design, part, x_at, step, rows[group], result, out_at, len(position), threads=threads)
-    return out
+    b = np.arange(batch)
+    for group in range(geometry.groups):
+        x_at = _grid((b * channels + group * inputs) * height * width, corner)
+        out_at = _grid((b * filters + group * outputs) * len(position), position)
+        yield Places(x_at, step, out_at, len(position))
+
+
+@lru_cache(maxsize=64)
+def _kept_places(*shapes: Any) -> tuple[Places, ...]:
+    """The same, kept: few products take less time than their places."""
+    return tuple(_places(*shapes))
 
 
 def input_gradient(
@@ -103,22 +124,19 @@ def input_gradient(
                 step = _grid(channel, (np.array(rows.sources) + above) * width, np.array(columns.sources) + before)
                 taken = kernels[..., rows.taps, :][..., columns.taps]
                 corner = _grid(np.arange(rows.count) * width, np.arange(columns.count))
-                places = _grid(
+                pixels = _grid(
                     (np.arange(rows.count) * geometry.stride[0] + rows.first) * image[1],
                     np.arange(columns.count) * geometry.stride[1] + columns.first,
                 )
                 for group in range(groups):
-                    gathered_matmul(
-                        design,
-                        part,
+                    places = Places(
                         _grid((b * filters + group * outputs) * height * width, corner),
                         step,
-                        np.ascontiguousarray(taken[group].reshape(inputs, -1), dtype=np.float32),
-                        result,
-                        _grid((b * channels + group * inputs) * image[0] * image[1], places),
+                        _grid((b * channels + group * inputs) * image[0] * image[1], pixels),
                         image[0] * image[1],
-                        threads=threads,
                     )
+                    rows_of_group = np.ascontiguousarray(taken[group].reshape(inputs, -1), dtype=np.float32)
+                    gathered_matmul(design, part, rows_of_group, result, places, threads=threads)
     return out
 
 
@@ -146,8 +164,8 @@ def weight_gradient(
     rows = np.ascontiguousarray(gradient.swapaxes(0, 1).reshape(groups, outputs, -1), dtype=np.float32)
     for group in range(groups):
         out_at = group * outputs * len(taps) + np.arange(len(taps))
-        x_at = group * inputs * height * width + taps
-        gathered_matmul(design, x, x_at, step, rows[group], out, out_at, len(taps), threads=threads)
+        places = Places(group * inputs * height * width + taps, step, out_at, len(taps))
+        gathered_matmul(design, x, rows[group], out, places, threads=threads)
     return out
 
 
@@ -181,9 +199,12 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
 
 def _padded(x: Array, padding: tuple[int, int, int, int]) -> Array:
     top, bottom, left, right = padding
-    if any(padding):
-        x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    return np.ascontiguousarray(x, dtype=np.float32)
+    if not any(padding):
+        return np.ascontiguousarray(x, dtype=np.float32)
+    batch, channels, height, width = x.shape
+    padded = np.zeros((batch, channels, height + top + bottom, width + left + right), dtype=np.float32)
+    padded[:, :, top : top + height, left : left + width] = x
+    return padded
 
 
 def _parts(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:

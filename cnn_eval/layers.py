@@ -153,10 +153,18 @@ class _ApproximateLayer(nn.Module):
     bias: Any  # of the two layers: nn.Parameter or None
 
     def _apply_products(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
-        _check(x, self.weight)
+        weight: torch.Tensor | None
+        bias: torch.Tensor | None
+        try:
+            # Past nn.Module.__getattr__, which takes as long as a tiny layer.
+            weight, bias = self._parameters["weight"], self._parameters["bias"]
+        except KeyError:  # pruning or a parametrisation has put others in their place
+            weight, bias = self.weight, self.bias
+        assert weight is not None
+        _check(x, weight, bias)
         if self.recording is not None:
-            self.recording.add(x, self.weight)
-        return apply(x, self.weight, self.bias, self.products, self.gradients, geometry)
+            self.recording.add(x, weight)
+        return apply(x, weight, bias, self.products, self.gradients, geometry)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, design={self.design.label}, mode={self.mode}, backward={self.backward}"
@@ -203,10 +211,13 @@ class ApproximateLinear(_ApproximateLayer, nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., K] -> [..., N], float32."""
-        if not x.dim() or x.shape[-1] != self.in_features:
+        shape = x.shape
+        if not shape or shape[-1] != self.in_features:
             raise DesignError(f"activations must be [..., {self.in_features}], but are {list(x.shape)}; reshape them.")
+        if len(shape) == 2:
+            return self._apply_products(x, None)
         out = self._apply_products(x.reshape(-1, self.in_features), None)
-        return out.reshape(*x.shape[:-1], self.out_features)
+        return out.reshape(*shape[:-1], self.out_features)
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -282,9 +293,9 @@ def _dimensions(parameter: nn.Parameter) -> int:
     return 2 if isinstance(parameter, nn.UninitializedParameter) else parameter.dim()
 
 
-def _check(x: torch.Tensor, weight: torch.Tensor) -> None:
-    for name, tensor in (("activations", x), ("weights", weight)):
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+def _check(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    for name, tensor in (("activations", x), ("weights", weight), ("biases", bias)):
+        if tensor is not None and (tensor.dtype is not torch.float32 or not tensor.is_cpu):
             raise DesignError(
                 f"{name} must be float32 on the CPU, but are {tensor.dtype} on {tensor.device}; convert them."
             )

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
+from torch.nn import Parameter, functional
 
 from circuits import Design
-from circuits.engine.floating import matmul
+from circuits.engine.floating import matmul, prepared_rows
 from cnn_eval.convolution import Geometry, convolve, input_gradient, weight_gradient
 
 Tensor = torch.Tensor
@@ -83,7 +83,18 @@ class GateProducts(Products):
     design: Design
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
-        out = self._matmul(x, weight.T) if geometry is None else self._call(convolve, x, weight, geometry)
+        if geometry is None:
+            (rows, depth), columns = x.shape, weight.shape[0]
+            narrow = prepared_rows(self.design, rows, depth, columns)
+            if narrow is not None and _in_order(x) and _in_order(weight) and (bias is None or _in_order(bias)):
+                # The work of a tiny layer is less than that of NumPy's views on it.
+                out = x.new_empty(rows, columns)
+                added = None if bias is None else bias.data_ptr()
+                narrow.run(x.data_ptr(), weight.data_ptr(), added, out.data_ptr(), torch.get_num_threads())
+                return out
+            out = self._matmul(x, weight.T)
+        else:
+            out = self._call(convolve, x, weight, geometry)
         if bias is not None:
             out += bias if geometry is None else bias[:, None, None]
         return out
@@ -106,6 +117,12 @@ class GateProducts(Products):
     def _call(self, function: Callable[..., np.ndarray], x: Tensor, w: Tensor, *rest: Any) -> Tensor:
         arrays = (x.detach().numpy(), w.detach().numpy())
         return torch.from_numpy(function(self.design, *arrays, *rest, threads=torch.get_num_threads()))
+
+
+def _in_order(tensor: Tensor) -> bool:
+    """Whether a float32 tensor on the CPU is just its memory: in a row, nothing lazy, no class but torch's own."""
+    kind = type(tensor)
+    return (kind is Tensor or kind is Parameter) and tensor.is_contiguous() and not tensor.is_neg()
 
 
 def apply(

@@ -36,11 +36,12 @@ CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All measurements; quick has fewer rounds, and error metrics at a fraction of their size."""
+    """All measurements; quick has fewer rounds, images and iterations, and smaller samples of error metrics."""
     rounds = 3 if options.level == "quick" else 9
     rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
-    rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(), *_memory()]
-    rows += metrics_throughput.rows(quick=options.level == "quick")
+    quick = options.level == "quick"
+    rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(100 if quick else 1000)]
+    rows += [*_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
     return StudyResult(
         "throughput",
         TITLE,
@@ -130,25 +131,48 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def _small_layers(rounds: int) -> list[Row]:
-    """Batch 1 against batch 512: lanes span output channels."""
+    """Batch 1 against batch 512, whole layers called without gradients: few rows put lanes over the columns."""
     layers: dict[str, tuple[torch.nn.Module, tuple[int, ...]]] = {
-        "linear 256 -> 120": (torch.nn.Linear(256, 120, bias=False), (256,)),
-        "linear 1024 -> 512": (torch.nn.Linear(1024, 512, bias=False), (1024,)),
-        "LeNet-5 conv2": (torch.nn.Conv2d(6, 16, 5, bias=False), (6, 12, 12)),
+        **{f"linear {k} -> {n}": (torch.nn.Linear(k, n), (k,)) for k, n in _LINEAR_LAYERS},
+        "LeNet-5 conv2": (torch.nn.Conv2d(6, 16, 5), (6, 12, 12)),
+        "64 -> 64, 3x3, 4x4": (torch.nn.Conv2d(64, 64, 3, padding=1), (64, 4, 4)),
+        "16 -> 16, 3x3, 4x4": (torch.nn.Conv2d(16, 16, 3, padding=1), (16, 4, 4)),
     }
     rows = []
+    reached: dict[int, float] = {}
     for subject, (layer, shape) in layers.items():
         network = approximate(layer, design("exact"), layers="all")
-        batches = {batch: torch.rand(batch, *shape, generator=torch.Generator().manual_seed(2)) for batch in (1, 512)}
+        one, many = (torch.rand(batch, *shape, generator=torch.Generator().manual_seed(2)) for batch in (1, 512))
         with torch.no_grad(), torch_threads(1):
-            seconds = {
-                batch: best(rounds * (40 if batch == 1 else 1), time.thread_time, partial(network, x))[0]
-                for batch, x in batches.items()
-            }
-            products = layer(batches[1]).numel() * next(layer.parameters())[0].numel()
-        rows.append(Row(subject, "exact, batch 512, one thread", 512 * products / seconds[512], unit="products/s"))
-        rows.append(Row(subject, "batch 1 over batch 512", seconds[512] / 512 / seconds[1], unit="speed ratio"))
-    return rows
+            products = layer(one).numel() * next(layer.parameters())[0].numel()
+            repeats = max(1, 50_000 // products)
+            calls: list[list[float]] = []
+            batches: list[float] = []
+            for _ in range(2):
+                several = (partial(_repeated, each, one, repeats) for each in (network, layer))
+                calls.append(best(20 * rounds, time.thread_time, *several))
+                batches += best(-(-rounds // 2), time.thread_time, partial(network, many))
+        call, torch_call = (min(each) / repeats for each in zip(*calls, strict=True))
+        at_512 = min(batches)
+        ratio = at_512 / 512 / call
+        reached[products] = min(ratio, reached.get(products, ratio))
+        rows.append(Row(subject, "exact, batch 512, one thread", 512 * products / at_512, unit="products/s"))
+        rows.append(Row(subject, "exact, batch 1, one call", 1e6 * call, unit="us"))
+        rows.append(Row(subject, "torch's float32 layer, batch 1, one call", 1e6 * torch_call, unit="us"))
+        remark = "" if ratio >= 0.25 else "the call from Python outlasts the products"
+        rows.append(Row(subject, "batch 1 over batch 512", ratio, unit="speed ratio", remark=remark))
+    slow = [products for products, ratio in reached.items() if ratio < 0.25]
+    fewest = min((products for products in reached if products > max(slow, default=0)), default=float("nan"))
+    return [*rows, Row("small layers", "batch 1 reaches 25 % of batch 512 from", fewest, unit="products")]
+
+
+_LINEAR_LAYERS = ((256, 120), (120, 84), (84, 10), (1536, 384), (384, 192), (192, 10), (1024, 512))
+"""LeNet-5's, AlexNet's for CIFAR-10, and a larger one."""
+
+
+def _repeated(layer: torch.nn.Module, x: torch.Tensor, times: int) -> None:
+    for _ in range(times):
+        layer(x)
 
 
 def _engines(rounds: int) -> list[Row]:
@@ -186,13 +210,15 @@ def _lowered(rounds: int) -> list[Row]:
 
 
 def _networks(options: StudyOptions) -> list[Row]:
-    """LeNet-5 on 10,000 images: the MNIST test set where it has been fetched, else as many embedded images."""
+    """LeNet-5 on 10,000 images (quick: 1,000) of the MNIST test set where it has been fetched, else embedded ones."""
     try:
         images = load("mnist", "test", source="full", folder=options.folder).images
         remark = "MNIST test set"
     except DataError:
         images = torch.cat([load("mnist", split).images for split in ("test", "train")])[:10_000]
         remark = "embedded images; fetch mnist for the test set"
+    if options.level == "quick":
+        images = images[:1000]
     model = load_model("lenet5")
     rows = []
     seconds = {}
@@ -202,15 +228,17 @@ def _networks(options: StudyOptions) -> list[Row]:
         ("axfpm_tiled, gate by gate", approximate(model, design("axfpm_tiled"))),
         ("axfpm_tiled, lowered", approximate(model, design("axfpm_tiled"), mode="lowered")),
     ):
-        (seconds[name],) = best(2, time.perf_counter, partial(predict, network, images))
+        (seconds[name],) = best(
+            1 if options.level == "quick" else 2, time.perf_counter, partial(predict, network, images)
+        )
         subject = f"LeNet-5, {len(images)} images, {default_threads()} cores"
         rows.append(Row(subject, name, seconds[name], unit="s", remark=remark))
         rows.append(Row(subject, f"{name}, over torch", seconds[name] / seconds["torch float32"], unit="time ratio"))
     return rows
 
 
-def _carlini_wagner() -> list[Row]:
-    """One white-box C&W L2 example, 1,000 iterations on one image, straight-through gradients, one thread."""
+def _carlini_wagner(steps: int) -> list[Row]:
+    """One white-box C&W L2 example, `steps` iterations on one image, straight-through gradients, one thread."""
     images = load("mnist", "test")
     rows = []
     for name, mode in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
@@ -221,17 +249,17 @@ def _carlini_wagner() -> list[Row]:
             return []
         from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack  # after foolbox_model, which quiets it
 
-        attack = L2CarliniWagnerAttack(binary_search_steps=1, steps=1000, initial_const=1.0, abort_early=False)
+        attack = L2CarliniWagnerAttack(binary_search_steps=1, steps=steps, initial_const=1.0, abort_early=False)
         with torch_threads(1):
             started = time.perf_counter()
             attack.run(adversary, images.images[:1], images.labels[:1])
             elapsed = time.perf_counter() - started
-        rows.append(Row("C&W L2, one image, 1,000 iterations", f"{name}, {mode}", elapsed, unit="s"))
+        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {mode}", elapsed, unit="s"))
     return rows
 
 
 _MEMORY_PROBE = """
-import resource, torch
+import resource, sys, torch
 from circuits import design
 from cnn_eval.layers import approximate
 layer = torch.nn.Conv2d(64, 64, 3, padding=1)
@@ -239,7 +267,7 @@ network = approximate(layer, design("exact"))
 with torch.no_grad():
     network(torch.rand(1, 64, 32, 32))
     resident = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-    x = torch.rand(192, 64, 64, 64)
+    x = torch.rand(int(sys.argv[1]), 64, 64, 64)
     out = network(x)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 tensors = 4 * (x.numel() + out.numel() + layer.weight.numel())
@@ -247,11 +275,12 @@ print((peak - resident) / tensors, tensors / 2**20)
 """
 
 
-def _memory() -> list[Row]:
-    """Peak memory of one large convolution in a process of its own."""
+def _memory(images: int) -> list[Row]:
+    """Peak memory of one large convolution of `images` in a process of its own."""
     if not sys.platform.startswith("linux"):
         return []
-    done = subprocess.run([sys.executable, "-c", _MEMORY_PROBE], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", _MEMORY_PROBE, str(images)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     ratio, megabytes = map(float, done.stdout.split())
     name = "peak over the layer's tensors, those included"
     return [Row(f"memory, 64 -> 64, 3x3, {megabytes:.0f} MB of tensors", name, ratio, unit="ratio")]

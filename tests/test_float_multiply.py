@@ -166,6 +166,35 @@ def test_matmul_propagates_infinity_and_nan_like_ieee() -> None:
     assert same(got, expected).all()
 
 
+@pytest.mark.parametrize("rows", [2, 700])
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("other", [0.0, 2.0**-126, 2.0**-10, 1.0])
+def test_matmul_propagates_infinity_and_nan_past_operands_of_any_size(rows: int, special: float, other: float) -> None:
+    """Few rows and many: the kernels that take all products for normal must not be chosen."""
+    for left, right in ((special, other), (other, special)):
+        x, w = np.full((rows, 1), left, dtype=np.float32), np.full((1, 5), right, dtype=np.float32)
+        with np.errstate(invalid="ignore"):
+            expected = np.float32(0) + x * w
+        assert same(matmul(design("exact"), x, w), expected).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7, 15, 16, 17, 31, 33, 511, 512, 513])
+@pytest.mark.parametrize("scale", [1.0, 1e19])
+def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: float) -> None:
+    """Around vectors, blocks and the groups of columns that are summed together; `scale` reaches overflow."""
+    entry = Design(placement=LOPSIDED, ports="pcs")
+    rng = np.random.default_rng(depth)
+    for rows, columns in ((1, 3), (1, 9), (1, 10), (1, 17), (1, 34), (3, 4), (5, 21)):
+        x, w = ((rng.normal(size=shape) * scale).astype(np.float32) for shape in ((rows, depth), (depth, columns)))
+        x[rng.random(x.shape) < 0.2] = 0
+        w[rng.random(w.shape) < 0.1] = 2.0**-140
+        assert floating.is_narrow(rows, depth, columns)
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = np.concatenate([np.zeros((rows, 1, columns), np.float32), entry.multiply(x[:, :, None], w)], axis=1)
+            expected = np.add.accumulate(terms, axis=1, dtype=np.float32)[:, -1]
+        assert same(matmul(entry, x, w), expected).all()
+
+
 def test_products_that_stay_normal_are_recognised() -> None:
     one = np.ones(2, dtype=np.float32)
     assert floating._products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))
@@ -175,8 +204,10 @@ def test_products_that_stay_normal_are_recognised() -> None:
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("mode", ["normal", "full", "narrow"])
-def test_kernels_agree_on_every_vector_width(bits: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("mode", "scale"), [("normal", 1), ("full", 1e37), ("narrow", 1), ("narrow", 1e37)])
+def test_kernels_agree_on_every_vector_width(
+    bits: int, mode: str, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Few rows go through the narrow kernel, many through the wide one of their range."""
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
@@ -193,12 +224,14 @@ def test_kernels_agree_on_every_vector_width(bits: int, mode: str, monkeypatch: 
 
     rng = np.random.default_rng(23)
     x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
-    w = (rng.normal(size=(20, 21)) * (1e37 if mode == "full" else 1)).astype(np.float32)
+    w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
     expected = accumulated(entry, x, w)
     monkeypatch.setattr(floating, "matmul_kernel", matmul_kernel)
     monkeypatch.setattr(floating, "narrow_kernel", narrow_kernel)
+    floating.prepared_rows.cache_clear()
     assert same(matmul(entry, x, w), expected).all()
     assert used == {mode}
+    floating.prepared_rows.cache_clear()
 
 
 def test_empty_and_scalar_operands() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -124,9 +125,9 @@ def test_every_kernel_mode_is_met_and_exact(
     batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = []
-    broadcast, narrow = floating.matmul_kernel, floating._narrow_matmul
+    broadcast, narrow = floating.matmul_kernel, floating.NarrowMatmul.run
     monkeypatch.setattr(floating, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
-    monkeypatch.setattr(floating, "_narrow_matmul", lambda *rest: met.append("narrow") or narrow(*rest))
+    monkeypatch.setattr(floating.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
     layer, x = conv(), values((batch, 2, 10, 10), 4, corners=corners)
     out = approximate(layer, LOPSIDED)(x)
     assert met == [mode]
@@ -146,6 +147,75 @@ def test_result_depends_neither_on_threads_nor_on_the_batch_split() -> None:
                 assert same(torch.cat([network(part) for part in torch.split(x, 9)]), whole)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_threads_share_the_columns_of_one_large_row() -> None:
+    """Against rows enough to fill the lanes, which go through the other kernel."""
+    layer = nn.Linear(1100, 601)
+    made, x = approximate(layer, LOPSIDED, layers="linear"), values((300, 1100), 15)
+    threads = torch.get_num_threads()
+    try:
+        with torch.no_grad():
+            whole = made(x)
+            for count in (1, 2, 5):
+                torch.set_num_threads(count)
+                assert same(made(x[:1]), whole[:1])
+                assert same(made(x[7:9]), whole[7:9])
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_what_is_kept_for_the_next_call_follows_the_weights(kind: str) -> None:
+    def expected(layer: nn.Module) -> np.ndarray:
+        if isinstance(layer, nn.Linear):
+            bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED.multiply)
+            return np.asarray(bare + layer.bias.detach().numpy())
+        bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply)
+        return np.asarray(bare + layer.bias.detach().numpy()[:, None, None])
+
+    model = nn.Linear(9, 7) if kind == "linear" else conv(out_channels=4, bias=True)
+    x = values((1, 9) if kind == "linear" else (1, 2, 4, 4), 16)
+    made = approximate(model, LOPSIDED, layers="all")
+    before = copy.deepcopy(made.state_dict())
+    with torch.no_grad():
+        first = expected(made)
+        assert same(made(x), first)
+        made.weight.mul_(-1.5)
+        assert same(made(x), expected(made))
+        made.weight.data[0] += 1  # autograd's version does not see this
+        made.bias.data.neg_()
+        assert same(made(x), expected(made))
+        assert not same(made(x), first)
+        made.weight = nn.Parameter(made.weight.flip(0).transpose(0, 1).contiguous().transpose(0, 1))
+        assert not made.weight.is_contiguous()
+        assert same(made(x), expected(made))
+        clone = copy.deepcopy(made)
+        clone.load_state_dict(before)
+        assert same(clone(x), first)
+        assert same(made(x), expected(made))
+    assert same(made(x), expected(made))  # with gradients
+    made.weight = nn.Parameter(made.weight.detach().contiguous())
+    prune.l1_unstructured(made, "weight", amount=0.5)
+    assert same(made(x), expected(made))
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
+    layer = nn.Linear(500, 60) if kind == "linear" else conv(out_channels=16, padding=1)
+    x = values((40, 500) if kind == "linear" else (40, 2, 6, 6), 17)
+    made = approximate(layer, LOPSIDED, layers="all")
+
+    def run(first: int) -> list[torch.Tensor]:
+        with torch.no_grad():
+            return [made(x[k : k + 1]) for _ in range(5) for k in range(first, len(x), 4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(run, range(4)))
+    with torch.no_grad():
+        whole = made(torch.cat([x] * 8))[: len(x)]  # rows enough for the other kernel
+    for first, found in enumerate(results):
+        assert same(torch.cat(found), torch.cat([whole[first::4]] * 5))
 
 
 def test_large_batches_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

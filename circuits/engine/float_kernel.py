@@ -30,7 +30,7 @@ WORD_BYTES = 4 * BLOCK
 FRACTION = 23
 WIDTH = FRACTION + 1
 BIAS = 127
-_COLUMNS_TOGETHER = 6
+_COLUMNS_TOGETHER = (10, 4, 2, 1)
 _ZERO_LANE = 1  # in the packed exponent words, whose low 23 bits are otherwise 0
 
 
@@ -47,11 +47,11 @@ class KernelSettings:
     released: bool
 
 
-def _emit_pack(e: Vectors, source: str, planes: str, words: str, *, exponents: bool) -> None:
+def _emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | None) -> None:
     """512 float32 words at `source` to 24 mantissa planes and 512 packed words.
 
-    Subnormals become zeros. Packed words: the flushed operand itself, or with `exponents` its sign and exponent less
-    the bias, _ZERO_LANE for zeros.
+    Subnormals become zeros. Packed words: the flushed operand itself, or its sign and exponent `less` a number,
+    _ZERO_LANE for zeros.
     """
     with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
         rows: list[Plane] = []
@@ -59,10 +59,10 @@ def _emit_pack(e: Vectors, source: str, planes: str, words: str, *, exponents: b
             word = e.load(source, b, part)
             exponent = e.f.op(f"and {e.v} {word}, {e.splat(0x7F800000)}")
             zero = e.f.op(f"icmp eq {e.v} {exponent}, zeroinitializer")
-            if exponents:
+            if less is not None:
                 signed = e.f.op(f"and {e.v} {word}, {e.splat(0xFF800000)}")
-                biased = e.f.op(f"sub {e.v} {signed}, {e.splat(BIAS << FRACTION)}")
-                packed = e.f.op(f"select {e.mask} {zero}, {e.v} {e.splat(_ZERO_LANE)}, {e.v} {biased}")
+                lowered = e.f.op(f"sub {e.v} {signed}, {e.splat(less << FRACTION)}") if less else signed
+                packed = e.f.op(f"select {e.mask} {zero}, {e.v} {e.splat(_ZERO_LANE)}, {e.v} {lowered}")
             else:
                 sign = e.f.op(f"and {e.v} {word}, {e.splat(0x80000000)}")
                 packed = e.f.op(f"select {e.mask} {zero}, {e.v} {sign}, {e.v} {word}")
@@ -125,14 +125,15 @@ def _emit_normal_products(
 ) -> list[str]:
     """Float32 products where none can leave the normal range, zeros unsigned: for sums.
 
-    `x_exponents`: packed with exponents=True; `w`: the weight's sign and exponent in every lane.
+    `x_exponents`: packed less BIAS; `w`: the weight's sign and exponent in every lane, or None to read those of each
+    lane from `w_words`, packed less 0.
     """
-    assert w_words is None
     products = []
     for b, word in enumerate(words):
         x = e.load(x_exponents, b, part)
-        zero = e.f.op(f"icmp eq {e.v} {x}, {e.splat(_ZERO_LANE)}")
-        exponent = e.f.op(f"add {e.v} {x}, {w}")
+        exponent = e.f.op(f"add {e.v} {x}, {w or e.load(str(w_words), b, part)}")
+        low = e.f.op(f"and {e.v} {exponent}, {e.splat(3 * _ZERO_LANE)}")  # one or two of them
+        zero = e.f.op(f"icmp ne {e.v} {low}, zeroinitializer")
         total = e.f.op(f"add {e.v} {word}, {exponent}")
         kept = e.f.op(f"select {e.mask} {zero}, {e.v} zeroinitializer, {e.v} {total}")
         products.append(e.f.op(f"bitcast {e.v} {kept} to {e.vf}"))
@@ -175,6 +176,55 @@ def _emit_full_products(
     return products
 
 
+def _emit_exponents(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str, str]:
+    """Least and greatest biased exponents (i32) of the words of arrays of (address, length), which vectors divide.
+
+    Zeros and subnormals are left out: 512 and 0 where there is nothing else.
+    """
+    f = e.f
+    extremes = [e.splat(0xFFFFFFFF), e.splat(0)]
+
+    def better(order: str, one: str, other: str) -> str:
+        found = f.op(f"icmp {order} {e.v} {one}, {other}")
+        return f.op(f"select {e.mask} {found}, {e.v} {one}, {e.v} {other}")
+
+    for address, length in arrays:
+        with f.fold(length, e.v, extremes, step=e.lanes) as (index, present):
+            word = f.op(f"load {e.v}, ptr {f.element(address, 'i32', index)}, align 4")
+            exponent = f.op(f"and {e.v} {word}, {e.splat(0x7F800000)}")
+            # Zeros become the largest.
+            present[0] = better("ult", f.op(f"sub {e.v} {exponent}, {e.splat(1)}"), present[0])
+            present[1] = better("ugt", exponent, present[1])
+        extremes = present
+    scalars = []
+    for order, best in zip(("ult", "ugt"), extremes, strict=True):
+        half = e.lanes // 2
+        while half:
+            lanes = ", ".join(f"i32 {lane % half + half}" for lane in range(e.lanes))
+            upper = f.op(f"shufflevector {e.v} {best}, {e.v} poison, <{e.lanes} x i32> <{lanes}>")
+            best = better(order, best, upper)
+            half //= 2
+        scalars.append(f.op(f"lshr i32 {f.op(f'extractelement {e.v} {best}, i32 0')}, {FRACTION}"))
+    return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
+
+
+def _emit_stay_normal(f: Function, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
+    """Whether (i1) no product of operands with such least and greatest exponents leaves the normal range."""
+    lowest, highest = (f.op(f"add i32 {x}, {w}") for x, w in zip(x_range, w_range, strict=True))
+    conditions = [
+        f"icmp sgt i32 {lowest}, {BIAS}",
+        # The normaliser and the rounding add at most 3.
+        f"icmp sle i32 {highest}, {254 - 3 + BIAS}",
+        # 255 is infinity or NaN.
+        f"icmp ne i32 {x_range[1]}, 255",
+        f"icmp ne i32 {w_range[1]}, 255",
+    ]
+    result = f.op(conditions[0])
+    for condition in conditions[1:]:
+        result = f.op(f"and i1 {result}, {f.op(condition)}")
+    return result
+
+
 def _emit_gather(f: Function, source: str, offsets: str, offset: str, words: str) -> None:
     """words[lane] = source[offsets[lane] + offset] for the 512 lanes."""
     shifted = f.element(source, "i32", offset)
@@ -212,8 +262,8 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
     x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
     with f.loop("%blocks") as block:
         start = f.op(f"mul i64 {block}, {WORD_BYTES}")
-        _emit_pack(e, f.offset("%x", start), "%scratch", x_words, exponents=False)
-        _emit_pack(e, f.offset("%w", start), w_planes, w_words, exponents=False)
+        _emit_pack(e, f.offset("%x", start), "%scratch", x_words, less=None)
+        _emit_pack(e, f.offset("%w", start), w_planes, w_words, less=None)
         f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
         out = f.offset("%out", start)
         with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
@@ -223,60 +273,125 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
     return f.text()
 
 
+NARROW_TASK = ("gates", "x_at", "x_step", "depth", "first_column", "columns", "out_at", "out_step", "rows")
+"""Words of 64 bits, addresses or numbers, that make a task of the kernel for few rows."""
+
+
+def narrow_scratch_bytes(depth: int, columns: int, rows: int) -> int:
+    """Bytes of scratch (64-aligned) that a task of the kernel for few rows needs: gathered x, then products."""
+    return _ACCUMULATORS_AT + 4 * rows * ((depth + BLOCK + 15) // 16 * 16 + -(-columns * depth // BLOCK) * BLOCK) + 64
+
+
 def narrow_ir(settings: KernelSettings, target: Target) -> str:
     """The matmul kernel for few rows: lanes run over (column, k), so that one row fills blocks.
 
-    @kernel(gates, x, x_stride, w, w_tail, depth, columns, rows, products, sums, scratch):
-    sums[m columns + n] = +0 + sum over k, ascending, of x[m x_stride + k] * w[n depth + k]. Row m of `x` goes on past
-    its depth words by at least 511 more, x[m x_stride + k] = x[m x_stride + k mod depth]. The last columns * depth mod
-    512 words of w stand padded to a block in `w_tail`. `products` has room for rows * ceil(columns * depth / 512)
-    blocks.
+    @kernel(task, x, w, bias, out, scratch), `task` as NARROW_TASK says, x_at, x_step and out_at int64:
+    out[out_at[m] + n out_step] = (+0 + sum over k, ascending, of x[x_at[m] + x_step[k]] * w[n depth + k]) + bias[n] for
+    0 <= m < rows, first_column <= n < first_column + columns. depth > 0; without bias where that is null.
     """
-    f = Function(
-        "kernel",
-        "ptr %gates, ptr %x, i64 %x_stride, ptr %w, ptr %w_tail, i64 %depth, i64 %columns, i64 %rows, "
-        "ptr %products, ptr %sums, ptr %scratch",
-    )
+    f = Function("kernel", "ptr %task, ptr %x, ptr %w, ptr %bias, ptr %out, ptr %scratch")
     e = Vectors(f, target)
+
+    def field(name: str) -> str:
+        kind = "ptr" if name in ("gates", "x_at", "x_step", "out_at") else "i64"
+        return f.op(f"load {kind}, ptr {f.offset('%task', 8 * NARROW_TASK.index(name))}")
+
+    gates, x_at, x_step, depth, first_column, columns, out_at, out_step, rows = map(field, NARROW_TASK)
     w_planes, product = f.offset("%scratch", _W_AT), f.offset("%scratch", _P_AT)
     x_words, w_words = f.offset("%scratch", WIDTH * PLANE_BYTES), f.offset("%scratch", _W_WORDS_AT)
-    lanes = f.op("mul i64 %columns, %depth")
+    lanes = f.op(f"mul i64 {columns}, {depth}")
     stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
-    several = f.op("icmp sgt i64 %rows, 1")
-    with f.fold(lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
-        whole = f.op(f"icmp sle i64 {f.op(f'add i64 {first}, {BLOCK}')}, {lanes}")
-        weights = f.op(f"select i1 {whole}, ptr {f.element('%w', 'float', first)}, ptr %w_tail")
-        _emit_pack(e, weights, w_planes, w_words, exponents=False)
-        phase = f.op(f"urem i64 {first}, %depth")
-        with f.loop("%rows") as row:
-            start = f.op(f"add i64 {f.op(f'mul i64 {row}, %x_stride')}, {phase}")
-            # One row whose depth divides 512 gives every block the same lanes.
-            other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
-            with f.when(f.op(f"or i1 {several}, {other}")):
-                _emit_pack(e, f.element("%x", "float", start), "%scratch", x_words, exponents=False)
-            f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
-            out = f.element("%products", "float", f.op(f"add i64 {f.op(f'mul i64 {row}, {stride}')}, {first}"))
-            with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-                words = _emit_words(e, settings, product, part)
-                for b, value in enumerate(_emit_full_products(e, words, x_words, None, w_words, part)):
-                    e.store(value, out, b, part, e.vf)
-        packed[0] = phase
+    weights = f.element("%w", "float", f.op(f"mul i64 {first_column}, {depth}"))
+    # A block's lanes are words of x in a row from its first k on, over and over.
+    x_rows = f.offset("%scratch", _ACCUMULATORS_AT)
+    x_stride = f.op(f"and i64 {f.op(f'add i64 {depth}, {BLOCK + 15}')}, -16")
+    # The shortest whole number of depths that vectors can be copied over.
+    repeats = f.op(f"udiv i64 {f.op(f'add i64 {depth}, 15')}, {depth}")
+    period = f.op(f"mul i64 {repeats}, {depth}")
+    products = f.element(x_rows, "float", f.op(f"mul i64 {rows}, {x_stride}"))
+    with f.loop(rows) as row:
+        source = f.element("%x", "float", f.op(f"load i64, ptr {f.element(x_at, 'i64', row)}"))
+        words = f.element(x_rows, "float", f.op(f"mul i64 {row}, {x_stride}"))
+        with f.loop(depth) as k:
+            step = f.op(f"load i64, ptr {f.element(x_step, 'i64', k)}")
+            word = f.op(f"load float, ptr {f.element(source, 'float', step)}")
+            f.do(f"store float {word}, ptr {f.element(words, 'float', k)}")
+        for begin, end, kind, length in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
+            with f.loop(end, begin, length) as k:
+                before = f.element(words, "float", f.op(f"sub i64 {k}, {depth if length == 1 else period}"))
+                copied = f.op(f"load {kind}, ptr {before}, align 4")
+                f.do(f"store {kind} {copied}, ptr {f.element(words, 'float', k)}, align 4")
+    tail, whole_lanes = f.offset("%scratch", _GATHER_AT), f.op(f"and i64 {lanes}, {-BLOCK}")
+    with f.loop(BLOCK, step=e.lanes) as lane:
+        f.do(f"store {e.v} zeroinitializer, ptr {f.element(tail, 'float', lane)}, align 4")
+    whole_vectors = f.op(f"and i64 {lanes}, -16")
+    for begin, end, kind, length in (
+        (whole_lanes, whole_vectors, "<16 x float>", 16),
+        (whole_vectors, lanes, "float", 1),
+    ):
+        with f.loop(end, begin, length) as lane:
+            copied = f.op(f"load {kind}, ptr {f.element(weights, 'float', lane)}, align 4")
+            place = f.op(f"sub i64 {lane}, {whole_lanes}")
+            f.do(f"store {kind} {copied}, ptr {f.element(tail, 'float', place)}, align 4")
+
+    several = f.op(f"icmp sgt i64 {rows}, 1")
+
+    def emit_blocks(mode: str) -> None:
+        x_less, w_less = (BIAS, 0) if mode == "normal" else (None, None)
+        emit_products = _emit_normal_products if mode == "normal" else _emit_full_products
+        with f.fold(lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
+            whole = f.op(f"icmp slt i64 {first}, {whole_lanes}")
+            source = f.op(f"select i1 {whole}, ptr {f.element(weights, 'float', first)}, ptr {tail}")
+            _emit_pack(e, source, w_planes, w_words, less=w_less)
+            phase = f.op(f"urem i64 {first}, {depth}")
+            with f.loop(rows) as row:
+                start = f.op(f"add i64 {f.op(f'mul i64 {row}, {x_stride}')}, {phase}")
+                # One row whose depth divides 512 gives every block the same lanes.
+                other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
+                with f.when(f.op(f"or i1 {several}, {other}")):
+                    _emit_pack(e, f.element(x_rows, "float", start), "%scratch", x_words, less=x_less)
+                f.do(f"call void {gates}(ptr %scratch, ptr {w_planes}, ptr {product})")
+                block = f.element(products, "float", f.op(f"add i64 {f.op(f'mul i64 {row}, {stride}')}, {first}"))
+                with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+                    words_of_part = _emit_words(e, settings, product, part)
+                    for b, value in enumerate(emit_products(e, words_of_part, x_words, None, w_words, part)):
+                        e.store(value, block, b, part, e.vf)
+            packed[0] = phase
+
+    x_range = _emit_exponents(e, [(x_rows, f.op(f"mul i64 {rows}, {x_stride}"))])
+    w_range = _emit_exponents(e, [(weights, whole_lanes), (tail, str(BLOCK))])
+    normal = _emit_stay_normal(f, x_range, w_range)
+    with f.when(normal):
+        emit_blocks("normal")
+    with f.when(f.op(f"xor i1 {normal}, true")):
+        emit_blocks("full")
     # Columns side by side keep the additions of one column apart.
-    rest = f.op(f"urem i64 %columns, {_COLUMNS_TOGETHER}")
-    together = f.op(f"sub i64 %columns, {rest}")
-    with f.loop("%rows") as row:
-        terms = f.element("%products", "float", f.op(f"mul i64 {row}, {stride}"))
-        results = f.element("%sums", "float", f.op(f"mul i64 {row}, %columns"))
-        for count, begin, end in ((_COLUMNS_TOGETHER, "0", together), (1, together, "%columns")):
+    with f.loop(rows) as row:
+        terms = f.element(products, "float", f.op(f"mul i64 {row}, {stride}"))
+        skipped = f.op(f"mul i64 {first_column}, {out_step}")
+        start = f.op(f"load i64, ptr {f.element(out_at, 'i64', row)}")
+        place = f.op(f"add i64 {start}, {skipped}")
+        results = f.element("%out", "float", place)
+        begin = "0"
+        for count in _COLUMNS_TOGETHER:
+            rest = f.op(f"urem i64 {f.op(f'sub i64 {columns}, {begin}')}, {count}")
+            end = f.op(f"sub i64 {columns}, {rest}")
             with f.loop(end, begin, count) as column:
-                places = [f.op(f"add i64 {column}, {i}") for i in range(count)]
-                starts = [f.element(terms, "float", f.op(f"mul i64 {place}, %depth")) for place in places]
-                with f.fold("%depth", "float", ["0.0"] * count) as (k, totals):
+                taken = [f.op(f"add i64 {column}, {i}") for i in range(count)]
+                starts = [f.element(terms, "float", f.op(f"mul i64 {n}, {depth}")) for n in taken]
+                with f.fold(depth, "float", ["0.0"] * count) as (k, totals):
                     for i, start in enumerate(starts):
                         term = f.op(f"load float, ptr {f.element(start, 'float', k)}")
                         totals[i] = f.op(f"fadd float {totals[i]}, {term}")
-                for place, total in zip(places, totals, strict=True):
-                    f.do(f"store float {total}, ptr {f.element(results, 'float', place)}")
+                for n, total in zip(taken, totals, strict=True):
+                    f.do(f"store float {total}, ptr {f.element(results, 'float', f.op(f'mul i64 {n}, {out_step}'))}")
+            begin = end
+        with f.when(f.op("icmp ne ptr %bias, null")), f.loop(columns) as column:
+            addend = f.element("%bias", "float", f.op(f"add i64 {first_column}, {column}"))
+            result = f.element(results, "float", f.op(f"mul i64 {column}, {out_step}"))
+            total = f.op(f"load float, ptr {result}")
+            added = f.op(f"load float, ptr {addend}")
+            f.do(f"store float {f.op(f'fadd float {total}, {added}')}, ptr {result}")
     return f.text()
 
 
@@ -311,7 +426,9 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
                 step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
                 _emit_gather(f, "%x", x_at, step, gathered)
                 planes = f.offset("%scratch", f.op(f"mul i64 {k}, {_X_BYTES}"))
-                _emit_pack(e, gathered, planes, f.offset(planes, WIDTH * PLANE_BYTES), exponents=mode == "normal")
+                _emit_pack(
+                    e, gathered, planes, f.offset(planes, WIDTH * PLANE_BYTES), less=BIAS if mode == "normal" else None
+                )
             with f.loop("%columns") as n:
                 sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
                 row = f.op(f"add i64 {f.op(f'mul i64 {n}, %depth')}, {chunk}")
@@ -386,6 +503,5 @@ def matmul_kernel(settings: KernelSettings, mode: str, vector_bits: int | None =
 @lru_cache(maxsize=64)
 def narrow_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
     """The compiled matmul kernel for few rows, a ctypes function (see `narrow_ir`)."""
-    target = Target.host(vector_bits)
-    p, n = ctypes.c_void_p, ctypes.c_int64
-    return load(narrow_ir(settings, target), target).function("kernel", p, p, n, p, p, n, n, n, p, p, p)
+    target, p = Target.host(vector_bits), ctypes.c_void_p
+    return load(narrow_ir(settings, target), target).function("kernel", p, p, p, p, p, p)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from circuits.engine.float_kernel import (
     matmul_kernel,
     multiply_kernel,
     narrow_kernel,
+    narrow_scratch_bytes,
     scratch_bytes,
 )
 from circuits.errors import DesignError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from circuits.designs import Design
 
 Array = NDArray[np.float32]
+Offsets = NDArray[np.int64]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
 _BLOCKS_A_TASK = 4
 _PRODUCTS_A_THREAD = 1 << 18
@@ -68,11 +71,11 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto
         return out.reshape(shape)
     settings, gates = _kernel_parts(design)
     kernel = multiply_kernel(settings)
-    scratch = _scratch(0)
+    scratch = _scratch(scratch_bytes(0))
 
     def run(x: Array, w: Array, out: Array) -> None:
         addresses = (array.ctypes.data for array in (x, w, out))
-        kernel(gates.gates_address, *addresses, x.size // BLOCK, scratch.ctypes.data)
+        kernel(gates.gates_address, *addresses, x.size // BLOCK, scratch)
 
     run(left, right, out)
     if rest := left.size % BLOCK:
@@ -115,57 +118,64 @@ def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = 
     rows, depth = left.shape
     columns = right.shape[1]
     out = np.empty((rows, columns), dtype=np.float32)
-    gathered_matmul(
-        design,
-        np.ascontiguousarray(left),
-        np.arange(rows) * depth,
-        np.arange(depth),
-        np.ascontiguousarray(right.T),
-        out,
-        np.arange(rows) * columns,
-        1,
-        threads=threads,
-    )
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right.T)
+    narrow = prepared_rows(design, rows, depth, columns)
+    if narrow is not None:
+        narrow.run(left.ctypes.data, right.ctypes.data, None, out.ctypes.data, threads)
+    else:
+        gathered_matmul(design, left, right, out, _places_of_rows(rows, depth, columns), threads=threads)
     return out
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where a product of matrices finds its elements (see `gathered_matmul`): int64 arrays and a number.
+
+    What is prepared for them is kept as long as they are, and may be used by several threads.
+    """
+
+    x_at: Offsets
+    x_step: Offsets
+    out_at: Offsets
+    out_step: int
+    _prepared: dict[Any, NarrowMatmul] = field(default_factory=dict, init=False, repr=False)
+
+    def narrow(self, design: Design, columns: int) -> NarrowMatmul:
+        """The product with `columns` columns prepared for few rows."""
+        key = design, columns
+        if key not in self._prepared:
+            self._prepared[key] = NarrowMatmul(design, self, columns)
+        return self._prepared[key]
+
+
 def gathered_matmul(
-    design: Design,
-    x: Array,
-    x_at: NDArray[np.int64],
-    x_step: NDArray[np.int64],
-    w: Array,
-    out: Array,
-    out_at: NDArray[np.int64],
-    out_step: int,
-    *,
-    threads: int | None = None,
+    design: Design, x: Array, w: Array, out: Array, places: Places, *, threads: int | None = None
 ) -> None:
     """The product that convolution and linear layers share, written into `out`:
 
     out.flat[out_at[m] + n out_step] = sum over k, ascending, of x.flat[x_at[m] + x_step[k]] * w[n, k].
 
-    `x`, `w` [N, K] and `out` are C-contiguous float32. Lanes run over m, and over (k, n, m) where m alone fills few.
+    `x`, `w` [N, K] and `out` are C-contiguous float32. Lanes run over m, and over (n, k) where m alone fills few.
     """
     columns, depth = w.shape
-    rows = len(x_at)
+    rows = len(places.x_at)
     if not has_kernel(design):
-        _reference_matmul(design, x, x_at, x_step, w, out, out_at, out_step)
+        _reference_matmul(design, x, w, out, places)
         return
     if not rows or not columns:
         return
-    if -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK):
-        _narrow_matmul(design, x, x_at, x_step, w, out, out_at, out_step, threads)
+    if is_narrow(rows, depth, columns):
+        places.narrow(design, columns).run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads)
         return
     settings, gates = _kernel_parts(design)
-    x_step = np.ascontiguousarray(x_step, dtype=np.int64)
+    x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
     mode = "normal" if _products_stay_normal(x, w) else "full"
     kernel = matmul_kernel(settings, mode)
-    x_at, out_at = _padded(x_at), _padded(out_at)
+    x_at, out_at = _padded(places.x_at), _padded(places.out_at)
+    out_step = places.out_step
 
     def task(first_row: int, first_column: int) -> None:
         count = min(columns - first_column, _COLUMNS_A_CALL)
-        scratch = _scratch(count)
         kernel(
             gates.gates_address,
             x.ctypes.data,
@@ -178,7 +188,7 @@ def gathered_matmul(
             out_at.ctypes.data + 8 * first_row,
             out_step,
             min(rows - first_row, rows_a_task),
-            scratch.ctypes.data,
+            _scratch(scratch_bytes(count)),
         )
 
     # At least four tasks a thread where the rows allow it, so that no thread waits long for the last.
@@ -227,24 +237,23 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return aligned
 
 
-def _scratch(columns: int) -> NDArray[np.uint8]:
-    """Scratch of a kernel, 64-aligned; held by the thread, because fresh memory costs more than the work on it."""
-    size = scratch_bytes(columns)
-    if len(getattr(_memory, "scratch", ())) < size:
-        _memory.scratch = aligned_empty((size,), np.uint8)
-    scratch: NDArray[np.uint8] = _memory.scratch
-    return scratch
+class _Scratch(threading.local):
+    """Memory of one thread, because fresh memory costs more than the work on it."""
+
+    size = 0
+    address = 0
+    memory: Any = None
 
 
-def _products(count: int) -> Array:
-    """Room for `count` products, held by the thread."""
-    if len(getattr(_memory, "products", ())) < count:
-        _memory.products = aligned_empty((count,), np.float32)
-    products: Array = _memory.products
-    return products
+def _scratch(size: int) -> int:
+    """The address, 64-aligned, of `size` bytes that stay this thread's until its next call."""
+    if _kept.size < size:
+        _kept.memory = aligned_empty((size,), np.uint8)
+        _kept.size, _kept.address = size, _kept.memory.ctypes.data
+    return _kept.address
 
 
-_memory = threading.local()
+_kept = _Scratch()
 
 
 @lru_cache(maxsize=64)
@@ -266,8 +275,9 @@ def _products_stay_normal(x: Array, w: Array) -> bool:
         lowest = int(magnitudes.min(initial=np.uint32(0xFFFFFFFF))) + 1 >> (FRACTION + 1)
         exponents.append((lowest, highest))
     (x_low, x_high), (w_low, w_high) = exponents
-    # The normaliser and the rounding add at most 3 to the exponent.
-    return min(x_low, w_low) >= 1 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
+    # The normaliser and the rounding add at most 3 to the exponent; 255 is infinity or NaN.
+    finite = max(x_high, w_high) <= 254
+    return finite and min(x_low, w_low) >= 1 and x_low + w_low - 127 >= 1 and x_high + w_high - 127 + 3 <= 254
 
 
 def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -275,85 +285,102 @@ def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.pad(np.asarray(offsets, dtype=np.int64), (0, -len(offsets) % BLOCK), mode="edge")
 
 
-def _narrow_matmul(
-    design: Design,
-    x: Array,
-    x_at: NDArray[np.int64],
-    x_step: NDArray[np.int64],
-    w: Array,
-    out: Array,
-    out_at: NDArray[np.int64],
-    out_step: int,
-    threads: int | None,
-) -> None:
-    """The same product for few rows: lanes run over (n, k), and the sums follow (see `float_kernel.narrow_ir`)."""
-    columns, depth = w.shape
-    flat = out.reshape(-1)
-    if not depth:
-        flat[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = 0
-        return
-    settings, gates = _kernel_parts(design)
-    kernel = narrow_kernel(settings)
-    threads = _useful_threads(threads, len(x_at) * w.size)
-    columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
-    rows_a_task = max(1, _PRODUCTS_A_TASK // (depth * columns_a_task))
+def is_narrow(rows: int, depth: int, columns: int) -> bool:
+    """Whether lanes over the rows alone would leave more than half of the lanes empty."""
+    return depth > 0 and -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK)
 
-    def task(row: int, column: int) -> None:
-        once = x.reshape(-1)[x_at[row : row + rows_a_task, None] + x_step]
-        weights = w[column : column + columns_a_task]
-        rows, lanes = len(once), weights.size
-        activations = aligned_empty((rows, depth + BLOCK), np.float32)
-        for start in range(0, depth + BLOCK, depth):
-            activations[:, start : start + depth] = once[:, : depth + BLOCK - start]
-        tail = weights
-        if rest := lanes % BLOCK:
-            tail = np.zeros(BLOCK, dtype=np.float32)
-            tail[:rest] = weights.reshape(-1)[lanes - rest :]
-        sums = np.empty((rows, len(weights)), dtype=np.float32)
-        scratch, products = _scratch(0), _products(rows * -(-lanes // BLOCK) * BLOCK)
-        kernel(
-            gates.gates_address,
-            activations.ctypes.data,
-            depth + BLOCK,
-            weights.ctypes.data,
-            tail.ctypes.data,
-            depth,
-            len(weights),
-            rows,
-            products.ctypes.data,
-            sums.ctypes.data,
-            scratch.ctypes.data,
+
+class NarrowMatmul:
+    """`gathered_matmul` for few rows, prepared: lanes run over (n, k) and the sums follow (see `narrow_ir`).
+
+    It depends on the design and on shapes alone, not on values; several threads may run it at a time.
+    """
+
+    def __init__(self, design: Design, places: Places, columns: int) -> None:
+        settings, self._gates = _kernel_parts(design)
+        self._kernel = narrow_kernel(settings)
+        self._places = places
+        self._arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)]
+        self._columns = columns
+        self._splits: dict[int | None, _Split] = {}
+
+    def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
+        """The product of the float32 arrays at these addresses, plus bias[n] if given."""
+        split = self._splits.get(threads)
+        if split is None:
+            split = self._splits[threads] = self._split(threads)
+        if split.only is not None:
+            self._kernel(split.only, x, w, bias, out, _scratch(split.scratch_bytes))
+            return
+
+        def run_task(task: int) -> None:
+            self._kernel(task, x, w, bias, out, _scratch(split.scratch_bytes))
+
+        run_tasks(run_task, split.tasks, split.threads)
+
+    def _split(self, threads: int | None) -> _Split:
+        x_at, x_step, out_at = self._arrays
+        rows, depth, columns = len(x_at), len(x_step), self._columns
+        threads = _useful_threads(threads, rows * depth * columns)
+        columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
+        rows_a_task = min(rows, max(1, _PRODUCTS_A_TASK // (depth * columns_a_task)))
+        records = np.array(
+            [
+                (
+                    self._gates.gates_address,
+                    x_at.ctypes.data + 8 * row,
+                    x_step.ctypes.data,
+                    depth,
+                    column,
+                    min(columns_a_task, columns - column),
+                    out_at.ctypes.data + 8 * row,
+                    self._places.out_step,
+                    min(rows_a_task, rows - row),
+                )
+                for row in range(0, rows, rows_a_task)
+                for column in range(0, columns, columns_a_task)
+            ],
+            dtype=np.int64,
         )
-        if rows == 1 and out_step == 1:
-            start = int(out_at[row]) + column
-            flat[start : start + len(weights)] = sums[0]
-        else:
-            places = np.arange(column, column + len(weights)) * out_step
-            flat[out_at[row : row + rows_a_task, None] + places] = sums
-
-    tasks = [(m, n) for m in range(0, len(x_at), rows_a_task) for n in range(0, columns, columns_a_task)]
-    run_tasks(task, tasks, threads)
+        addresses = [(records.ctypes.data + k * records.strides[0],) for k in range(len(records))]
+        only = addresses[0][0] if len(addresses) == 1 else None
+        return _Split(addresses, only, threads, narrow_scratch_bytes(depth, columns_a_task, rows_a_task), records)
 
 
-def _reference_matmul(
-    design: Design,
-    x: Array,
-    x_at: NDArray[np.int64],
-    x_step: NDArray[np.int64],
-    w: Array,
-    out: Array,
-    out_at: NDArray[np.int64],
-    out_step: int,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Tasks of a NarrowMatmul: the addresses of `records` (see NARROW_TASK), also the `only` one where there is one."""
+
+    tasks: list[tuple[int]]
+    only: int | None
+    threads: int
+    scratch_bytes: int
+    records: Any
+
+
+@lru_cache(maxsize=256)
+def prepared_rows(design: Design, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
+    """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared; None where lanes run over rows
+    or the design has no kernel."""
+    if not has_kernel(design) or not is_narrow(rows, depth, columns):
+        return None
+    return NarrowMatmul(design, _places_of_rows(rows, depth, columns), columns)
+
+
+def _places_of_rows(rows: int, depth: int, columns: int) -> Places:
+    return Places(np.arange(rows) * depth, np.arange(depth), np.arange(rows) * columns, 1)
+
+
+def _reference_matmul(design: Design, x: Array, w: Array, out: Array, places: Places) -> None:
     """The same product through a table of mantissa products or through Design.multiply, one k at a time."""
     columns, depth = w.shape
-    sums = tabled.matmul(design, x, w, np.asarray(x_at), np.asarray(x_step))
+    sums = tabled.matmul(design, x, w, places.x_at, places.x_step)
     if sums is None:
-        sums = np.zeros((len(x_at), columns), dtype=np.float32)
+        sums = np.zeros((len(places.x_at), columns), dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
             for k in range(depth):
-                sums += multiply(design, x.ravel()[x_at + x_step[k]][:, None], w[None, :, k])
-    out.reshape(-1)[np.asarray(out_at)[:, None] + np.arange(columns) * out_step] = sums
+                sums += multiply(design, x.ravel()[places.x_at + places.x_step[k]][:, None], w[None, :, k])
+    out.reshape(-1)[places.out_at[:, None] + np.arange(columns) * places.out_step] = sums
 
 
 def _float32(values: ArrayLike, name: str) -> Array:

@@ -14,6 +14,7 @@ from circuits.technology.circuit import Circuit, circuit
 from circuits.technology.energy import GLITCHES, Energy, circuit_energy, energy, transitions
 from circuits.technology.table import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, CellData, Technology
 from circuits.technology.timing import Step, Timing, circuit_timing, timing
+from circuits.technology.viability import TrueTiming, circuit_true_timing, true_timing
 
 __all__ = [
     "AREA_UNIT",
@@ -28,10 +29,12 @@ __all__ = [
     "Step",
     "Technology",
     "Timing",
+    "TrueTiming",
     "area",
     "circuit",
     "circuit_energy",
     "circuit_timing",
+    "circuit_true_timing",
     "conditions",
     "energy",
     "evaluate",
@@ -39,4 +42,5 @@ __all__ = [
     "timing",
     "toggles",
     "transitions",
+    "true_timing",
 ]

@@ -99,7 +99,7 @@ def circuit(netlist: Netlist, technology: Technology) -> Circuit:
     )
 
 
-def _possible(component: Component, pattern: tuple[int, int, int]) -> list[int]:
+def possible_rows(component: Component, pattern: tuple[int, int, int]) -> list[int]:
     """The rows that the constant pins allow; missing pins are 0, as in the tables of `CellData`."""
     inputs = len(component.inputs)
     return [
@@ -120,7 +120,7 @@ def arcs(
     data = technology.cost_of(component)
     shape = (3, 2, 2, 2, *data.delay.shape[3:])
     delay, slew = np.full(shape, np.nan), np.full(shape, np.nan)
-    rows = set(_possible(component, pattern))
+    rows = set(possible_rows(component, pattern))
     for pin in range(len(component.inputs)):
         for row in rows:
             if pattern[pin] != _FREE or row ^ 4 >> pin not in rows:
@@ -141,7 +141,7 @@ def transition_energies(
     The transitions' energies depend on their state; a count of toggles only sees which nets toggled.
     """
     data = technology.cost_of(component)
-    rows = set(_possible(component, pattern))
+    rows = set(possible_rows(component, pattern))
     found, energies = [], []
     for pin in range(len(component.inputs)):
         for row in rows:

@@ -1,10 +1,11 @@
-"""Static timing: the longest path through a netlist, with load-dependent arcs."""
+"""Structural timing: the longest path through a netlist as a graph, with load-dependent arcs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from circuits.netlist import Instance, Netlist
 from circuits.technology.circuit import INPUT_SLEW, Circuit, arcs, circuit
@@ -36,8 +37,20 @@ class Timing:
     path: tuple[Step, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Of each net and edge [nets, 2]: the latest `arrival` ps, its `slew` ps, the instance that it came from (`source`,
+    -1 for none) and through which pin and edge (`cause` [nets, 2, 2]); an edge that never comes has a large negative
+    arrival."""
+
+    arrival: NDArray[np.float64]
+    slew: NDArray[np.float64]
+    source: NDArray[np.int64]
+    cause: NDArray[np.int64]
+
+
 def timing(netlist: Netlist, technology: Technology) -> Timing:
-    """Longest topological path; see `circuit_timing`."""
+    """Longest path of the graph; see `circuit_timing`."""
     return circuit_timing(circuit(netlist, technology))
 
 
@@ -45,29 +58,39 @@ def circuit_timing(made: Circuit) -> Timing:
     """The longest path: inputs arrive at 0 with slew INPUT_SLEW, rises and falls apart, loads from the fan-out.
 
     An arc exists where an output depends on an input in some state that constant inputs allow, and is the slowest of
-    those states; slews travel with the latest arrival. Constants never arrive. Paths that no operands sensitise are not
-    excluded, so that this is a bound. Wires have no capacitance.
+    those states; slews travel with the latest arrival. Constants never arrive. Paths that no operands take are not
+    excluded, so that this is a bound (`viability` finds the longest true path). Wires have no capacitance.
     """
+    return path_of(made, structure(made))
+
+
+def structure(made: Circuit) -> Structure:
+    """Arrivals of all nets, as `circuit_timing` defines them."""
     from circuits.technology import kernels
 
     netlist, technology = made.netlist, made.technology
-    if not made.instances:
-        return Timing(0.0, ())
     tables = [arcs(component, pattern, technology) for component, pattern in made.patterns]
-    arrival, slew, source, cause = kernels.longest(
+    shape = 0, 3, 2, 2, 2, len(technology.slews), len(technology.loads)
+    found = kernels.longest(
         made.variants,
         made.inputs,
         made.outputs,
         made.loads,
         np.array(netlist.input_nets, dtype=np.int64),
-        np.array([delay for delay, _ in tables]),
-        np.array([ramp for _, ramp in tables]),
+        np.array([delay for delay, _ in tables]) if tables else np.empty(shape),
+        np.array([ramp for _, ramp in tables]) if tables else np.empty(shape),
         technology.slews,
         technology.loads,
         INPUT_SLEW,
         netlist.nets,
     )
-    ends = np.array(netlist.output_nets)
+    return Structure(*found)
+
+
+def path_of(made: Circuit, found: Structure) -> Timing:
+    """The path to the latest arrival at an output."""
+    arrival, slew, source, cause = found.arrival, found.slew, found.source, found.cause
+    ends = np.array(made.netlist.output_nets)
     latest = arrival[ends]
     if latest.max() <= 0:
         return Timing(0.0, ())
