@@ -68,7 +68,8 @@ class Dask(Executor[Task, Result]):
                 if not flying:
                     return
                 try:
-                    done = wait(list(flying), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+                    with self._client.as_current():
+                        done = wait(list(flying), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
                 except TimeoutError:
                     continue
                 for future in sorted(done, key=flying.__getitem__):

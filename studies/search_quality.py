@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from moocore import hypervolume
 from numpy.typing import NDArray
+from pymoo.indicators.hv import Hypervolume
 
 from circuits.cells import CELLS
 from dse.evaluation import Evaluator, Failure, measure
@@ -146,4 +146,4 @@ def _search(method: str, seed: int, budget: int, keys: dict[Genome, int], points
 
 def _volume(points: Points) -> float:
     """The hypervolume that `points` dominate below the reference point (1, ..., 1)."""
-    return float(hypervolume(points[non_dominated(points)], ref=[1.0] * points.shape[1]))
+    return float(Hypervolume(ref_point=np.ones(points.shape[1]))(points[non_dominated(points)]))

@@ -25,7 +25,7 @@ from cnn_eval.attacks.base import MissingExtraError, foolbox_model
 from cnn_eval.data import DataError, load
 from cnn_eval.layers import approximate
 from cnn_eval.models import load_model, predict
-from studies import attack_throughput, metrics_throughput
+from studies import attack_throughput, metrics_throughput, search_throughput
 from studies.study import Row, StudyOptions, StudyResult, machine
 
 TITLE = "products per second of the engines"
@@ -42,7 +42,7 @@ def run(options: StudyOptions) -> StudyResult:
     quick = options.level == "quick"
     rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(100 if quick else 1000)]
     rows += [*_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
-    rows += attack_throughput.rows()
+    rows += [*attack_throughput.rows(), *search_throughput.rows()]
     return StudyResult(
         "throughput",
         TITLE,

@@ -213,3 +213,16 @@ def test_no_design_may_meet_the_constraints(tmp_path: Path, counting: _Counting)
         result = search(run(tmp_path, ["delay<=1"], "nsga2"), store)
     assert (result.front, result.rows, result.failures) == ((), (), ())
     assert len(result.ruled_out) == 24
+
+
+def test_an_asynchronous_search_scores_the_budget_and_keeps_the_constraints(
+    tmp_path: Path, counting: _Counting
+) -> None:
+    options = dataclasses.replace(run(tmp_path, ["delay<=2500"], "nsga2"), asynchronous=True)
+    with Store(tmp_path / "store.sqlite") as store:
+        result = search(options, store)
+        assert len(result.rows) + len(result.ruled_out) == 24
+        assert len({row.design.cost_digest for row in result.rows}) == len(result.rows)
+        assert result.front
+        assert all(row.scores["delay"] <= 2500 for row in result.front)
+        assert stored_result(store, store.run(result.record.run)) is not None
