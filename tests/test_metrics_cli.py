@@ -175,19 +175,19 @@ def test_heat_maps_without_errors_or_with_empty_bins(entry: Design, tmp_path: Pa
 
 def test_show_names_the_bilinear_form(capsys: pytest.CaptureFixture[str]) -> None:
     few = (*FEW, "--cost-samples", "64")
-    assert main(["show", "axfpm_tiled", "heap", *few]) == 0
+    assert main(["show", "axfpm_tiled", "ama4_array", *few]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
         "bilinear P = (X & 0x111111) * Y + 2 * (X & 0xEEEEEE) * none proved (Y & 0x888888), rank 2 (structural)" in out
     )
-    assert main(["show", "axfpm_tiled", "heap", "--format", "json", *few]) == 0
-    tiled, heap = json.loads(capsys.readouterr().out)["designs"]
+    assert main(["show", "axfpm_tiled", "ama4_array", "--format", "json", *few]) == 0
+    tiled, other = json.loads(capsys.readouterr().out)["designs"]
     assert tiled["bilinear"] == {
         "form": "P = (X & 0x111111) * Y + 2 * (X & 0xEEEEEE) * (Y & 0x888888)",
         "rank": 2,
         "proof": "structural",
     }
-    assert heap["bilinear"] is None
+    assert other["bilinear"] is None
     assert main(["show", "axfpm_tiled", "--format", "csv", *few]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     (row,) = [row for row in rows if row["quantity"] == "bilinear"]
