@@ -70,7 +70,7 @@ def report(result: SearchResult) -> str:
                         "file": design.digest[:10],
                         "toml": design.to_toml(),
                     }
-                    for layer, design in designs_of(row.design).items()
+                    for layer, design in designs_of(row.listed).items()
                 ],
             }
             for row in result.front

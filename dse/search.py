@@ -47,7 +47,6 @@ def _parser() -> Parser:
     parser.add_argument(
         "--constraint",
         action="append",
-        default=[],
         metavar="NAME<=NUMBER",
         help="what a design must meet, also NAME>=NUMBER, for any of those names; repeatable; a design that breaks one "
         "is not measured any further (default: none)",
@@ -123,7 +122,7 @@ def _run(arguments: argparse.Namespace) -> int:
     options = SearchOptions(
         space=space,
         objectives=objectives(name.strip() for name in arguments.objectives.split(",") if name.strip()),
-        constraints=constraints(arguments.constraint),
+        constraints=constraints(arguments.constraint or []),
         population=arguments.population,
         budget=arguments.budget,
         seed=arguments.seed,

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from circuits.cost import ACTIVITIES
-from circuits.designs import NAMED
+from circuits.designs import NAMED, Design
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
 from circuits.technology.cells45 import library_component
 from circuits.technology.circuit import split
@@ -73,7 +73,12 @@ class Row:
     @property
     def name(self) -> str:
         """The label of the named design that this is, if any; otherwise the design's own label."""
-        return _named().get(self.design.cost_digest, self.design.label)
+        return self.listed.label
+
+    @property
+    def listed(self) -> Subject:
+        """The named design that this is, if any, otherwise the design: one text for one circuit, whoever scored it."""
+        return _named().get(self.design.cost_digest, self.design)
 
     @property
     def estimated(self) -> tuple[str, ...]:
@@ -92,9 +97,9 @@ class Row:
 
 
 @lru_cache(maxsize=1)
-def _named() -> Mapping[str, str]:
+def _named() -> Mapping[str, Design]:
     # The first name wins: axfpm is ama5_array under the name that papers know.
-    return {entry.cost_digest: entry.label for entry in reversed([*NAMED.values()])}
+    return {entry.cost_digest: entry for entry in reversed([*NAMED.values()])}
 
 
 def structure(design: Subject) -> str:
@@ -166,7 +171,7 @@ def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
     for row in rows:
         values = [row.scores.get(column.name, math.nan) for column in columns]
         numbers = ["" if math.isnan(value) else repr(value) for value in values]
-        design = row.design
+        design = row.listed
         rest = [" ".join(row.estimated), design.cost_digest, structure(design), design.to_toml()]
         writer.writerow([design.digest, row.name, *numbers, *rest])
     return stream.getvalue()
@@ -181,7 +186,7 @@ def row_data(row: Row) -> dict[str, Any]:
         "definition": row.design.describe(),
         "cost_note": cost_note(),
         "estimated": list(row.estimated),
-        "toml": row.design.to_toml(),
+        "toml": row.listed.to_toml(),
         "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
     }
 

@@ -139,7 +139,7 @@ def test_committed_weights_have_the_bits_that_their_name_says(name: str, bits: i
         assert max(distinct[:-1]) <= 2**bits
         levels = torch.linspace(-1, 1, 2**bits)
         for layer in layers[:-1]:
-            assert float((layer.weight.unique()[:, None] - levels).abs().amin(1).max()) < 1e-6
+            assert float((layer.weight.detach().unique()[:, None] - levels).abs().amin(1).max()) < 1e-6
 
 
 def test_bfloat16_network_computes_in_bfloat16() -> None:
