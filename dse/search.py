@@ -96,7 +96,7 @@ def _parser() -> Parser:
         "--store",
         type=Path,
         metavar="FILE",
-        help=f"store to use, shared by several runs (default: {STORE_NAME} in --out)",
+        help=f"store to use, shared by several runs (default: {STORE_NAME} in the output folder)",
     )
     parser.add_argument(
         "--fresh",
