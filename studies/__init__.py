@@ -5,6 +5,7 @@ A study is a module with TITLE, SOURCE and `run(options: StudyOptions) -> StudyR
 
 STUDIES = (
     "table2",
+    "table3",
     "table4",
     "table6",
     "table7",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cnn_eval.models import predict
 from cnn_eval.scenarios import transfer_attack
-from studies.attack_rows import BUDGETS, CONTROL, PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
+from studies.attack_rows import CONTROL, PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
 from studies.study import Row, StudyResult
 
 Published = Mapping[str, Mapping[str, float]]
@@ -26,14 +26,15 @@ def result(name: str, title: str, source: str, made: Setting, published: Publish
         task = made.task(key, "minimum")
         smallest = transfer_attack(task, made.base, made.victims, clean=clean)
         budgeted = {}
+        budget = made.budgets[task.attack.norm]
         if task.attack.norm == "linf":
             spent = transfer_attack(made.task(key, "budget"), made.base, made.victims, clean=clean)
             budgeted = {
                 victim: (found.outcome.fooled, int(found.outcome.eligible.sum())) for victim, found in spent.items()
             }
         else:
-            budgeted = {victim: within_budget(task, found) for victim, found in smallest.items()}
-        limit = f"{task.attack.norm} <= {BUDGETS[task.attack.norm]:g}"
+            budgeted = {victim: within_budget(task, found, budget) for victim, found in smallest.items()}
+        limit = f"{task.attack.norm} <= {budget:.3g}"
         for victim, found in smallest.items():
             number = published.get(victim, {}).get(shown)
             outcome = found.outcome

@@ -11,7 +11,7 @@ from cnn_eval.attacks import DeepFool, distances, fooled
 from cnn_eval.data import load
 from cnn_eval.models import predict
 from cnn_eval.scenarios import power_of_two_control
-from studies import attack_rows, figure12, figures8_11, table2, table4, table10, transfer_rows
+from studies import attack_rows, figure12, figures8_11, table2, table3, table4, table10, transfer_rows
 from studies.attack_rows import rate_row, verdict
 from studies.study import Row, StudyOptions, StudyResult
 
@@ -25,7 +25,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = {"fgsm": "FGSM", "deepfool": "DF"}
     for module in (transfer_rows, table4, attack_rows):
         monkeypatch.setattr(module, "PUBLISHED_NAMES", names)
-    for module in (table2, table4, table10, figures8_11):
+    for module in (table2, table3, table4, table10, figures8_11):
         monkeypatch.setattr(module, "SAMPLES", {"quick": 8})
     monkeypatch.setattr(table4, "ROUNDS", {"quick": 1})
     short = {"cw": {"binary_search_steps": 2, "steps": 15, "initial_const": 10.0, "stepsize": 0.1}}
@@ -101,3 +101,12 @@ def test_verdicts_follow_the_intervals() -> None:
     few = rate_row("a", "q", (1, 6), 12)  # an interval that holds 12, and much else
     assert verdict([few])[0] == "not reproduced"
     assert "1 are known too little to tell" in verdict([few])[1]
+
+
+def test_table3_attacks_alexnet_within_the_budgets_of_photographs() -> None:
+    result = table3.run(QUICK)
+    rows = found(result)
+    assert rows["axfpm", "FGSM, smallest"].published == 38  # DA table 3
+    assert rows["axfpm_tiled", "DF, l2 <= 0.5"].published == 35
+    assert ("control", "FGSM, linf <= 0.0314") in rows
+    assert result.settings["model"] == "alexnet"

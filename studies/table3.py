@@ -1,0 +1,28 @@
+"""DA table 3: transfer of eight attacks from the exact to the approximate AlexNet, CIFAR-10."""
+
+from __future__ import annotations
+
+from studies import transfer_rows
+from studies.attack_rows import setting
+from studies.study import StudyOptions, StudyResult
+
+TITLE = "transfer of attacks from the exact to the approximate AlexNet"
+SOURCE = "DA table 3"
+PUBLISHED: dict[str, float] = {
+    "FGSM": 38,
+    "PGD": 31,
+    "JSMA": 32,
+    "C&W": 17,
+    "DF": 35,
+    "LSA": 36,
+    "BA": 37,
+    "HSJ": 12,
+}
+SAMPLES = {"quick": 4, "default": 50, "full": 1000}
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Both circuits that Ax-FPM may mean, and the control; quick with shorter searches."""
+    made = setting(options, SAMPLES, ("axfpm", "axfpm_tiled"), model="alexnet")
+    published = {"axfpm": PUBLISHED, "axfpm_tiled": PUBLISHED}
+    return transfer_rows.result("table3", TITLE, SOURCE, made, published)
