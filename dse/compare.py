@@ -95,7 +95,7 @@ def _lines(settings: Settings) -> list[_Line | str]:
         _Line("NMED (P_max = 1)", _interval("nmed", ".4f")),
         _Line("MRED", _interval("mred", ".4f")),
         _Line("larger than exact, %", _plain("larger", ".1f")),
-        f"cost: {cost_note()}",
+        f"cost: {cost_note()}; / exact: over the exact ripple array of the same width",
         _Line("transistors as drawn", _plain("transistors", ",.0f")),
     ]
     for name, unit in (("energy", "fJ"), ("delay", "ps"), ("area", "um^2")):

@@ -155,6 +155,8 @@ def test_list_show_and_export(
     (entry,) = json.loads(capsys.readouterr().out)
     assert entry["run"] == result.record.run[:10]
     assert entry["constraints"] == "energy<=4000"
+    measured = [*result.rows, *(entry.row for entry in result.ruled_out), *result.references]
+    assert result.computed == len({row.design.cost_digest for row in measured})
     assert (entry["designs"], entry["skipped"]) == (len(result.rows) + len(result.ruled_out), len(result.ruled_out))
     assert results.main(["list", *where]) == 0
     listed = capsys.readouterr().out
