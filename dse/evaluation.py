@@ -84,8 +84,8 @@ def _measure(task: Task) -> Measured:
 
 
 class Evaluator:
-    """Scores designs with `settings` through `store` and an executor of `measure`. `new`: cost digests of the designs of
-    which something was computed."""
+    """Scores designs with `settings` through `store` and an executor of `measure`. `new`: cost digests of the designs
+    of which something was computed."""
 
     def __init__(self, store: Store, executor: Executor[Task, Measured], settings: Settings) -> None:
         self.store = store
