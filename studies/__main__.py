@@ -98,6 +98,9 @@ def _check(arguments: argparse.Namespace) -> int:
     lines, same, compared = [], 0, 0
     for name in _known(arguments.names or ["all"]):
         path = stored.path_of(name, "quick", arguments.store)
+        if not path.is_file():
+            lines.append(f"{name}: no quick result is committed; run it, then `report --results {OUT}`")
+            continue
         old = StudyResult.load(path)
         if arguments.results is not None:
             new = StudyResult.load(arguments.results / f"{name}.json")
@@ -111,7 +114,7 @@ def _check(arguments: argparse.Namespace) -> int:
         lines += stored.differences(new, old)
     for line in lines:
         print(line)
-    print(f"{same} studies unchanged, {compared} compared, {len(lines)} numbers no longer follow")
+    print(f"{same} studies unchanged, {compared} compared, {len(lines)} differences")
     return 1 if lines else 0
 
 

@@ -68,7 +68,7 @@ def _data(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.is_dir() and path.name != "__pycache__" and path != _OWN_OUTPUT and not list(path.glob("*.py")):
             yield from _data(path)
-        elif path.is_file() and path.suffix not in _NOT_INPUTS:
+        elif path.is_file() and path.suffix not in _NOT_INPUTS and not path.name.startswith("."):
             yield path
 
 

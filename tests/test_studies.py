@@ -194,8 +194,11 @@ def test_report_and_check(
     assert main(["check", "table2", "--store", str(store)]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "table2: axfpm, FGSM, smallest must be from 5 to 15, but is 50",
-        "0 studies unchanged, 1 compared, 1 numbers no longer follow",
+        "0 studies unchanged, 1 compared, 1 differences",
     ]
+    (store / "quick" / "table2.json").unlink()
+    assert main(["check", "table2", "--store", str(store)]) == 1
+    assert capsys.readouterr().out.startswith("table2: no quick result is committed; run it, then ")
 
 
 @pytest.mark.parametrize(
