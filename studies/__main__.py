@@ -12,7 +12,7 @@ from typing import Any
 
 from circuits.cli import Parser, guarded
 from circuits.errors import unknown_name
-from circuits.files import write_atomically
+from circuits.files import require_writable, write_atomically
 from studies import STUDIES, inputs, stored
 from studies.report import markdown
 from studies.study import LEVELS, StudyOptions, StudyResult
@@ -75,6 +75,7 @@ def _list(_: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     names = _known(arguments.names)
+    require_writable(arguments.out)
     options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
     for k, name in enumerate(names, 1):
         result = None if arguments.fresh or arguments.models else _kept(arguments.out, name, options.level)
