@@ -46,7 +46,7 @@ def run(options: StudyOptions) -> StudyResult:
         reason,
         noise_rows.settings(options.level, signed=False),
         render(
-            lambda: noise_rows.draw(shown, [entry.design.label for entry in shown]),
+            lambda: noise_rows.draw(shown, [entry.design.label for entry in shown], window=(0.45, 0.55)),
             salt="figure13",
             style=seaborn.axes_style("whitegrid"),
         ),

@@ -60,9 +60,8 @@ def judge(rows: Sequence[Row]) -> tuple[str, str]:
         for name in names
     )
     reason = (
-        f"{told}. The published 96 % is that of {', '.join(fitting) or 'none'}; the tiled circuit's products can "
-        "overflow, and only where the released normaliser then halves them are results smaller (study wiring). The "
-        "signs of the operands change no magnitude."
+        f"{told}. The published 96 % is that of {', '.join(fitting) or 'none'}; with full normalisation the same tiled "
+        f"circuit makes {share['axfpm_tiled']:.1f} % larger (study wiring)."
     )
     if together:
         return "reproduced", reason

@@ -221,14 +221,18 @@ def settings(level: str, *, signed: bool) -> dict[str, Any]:
     }
 
 
-def draw(found: Sequence[Noise], names: Sequence[str], *, held: float = 0.7) -> Figure:
-    """A column a design: pairs by exact product and noise, one colour scale; below, e along each operand while the
-    other is `held`. Scales of noise are shared by designs of one `noise_range`."""
+def draw(
+    found: Sequence[Noise], names: Sequence[str], *, held: float = 0.95, window: tuple[float, float] = (0.0, 1.0)
+) -> Figure:
+    """A column a design: pairs by exact product and noise, one colour scale; below, e along each operand, over `window`,
+    while the other is `held`. Designs of one `noise_range` share the scales of noise."""
     colours = seaborn.color_palette("colorblind")
     figure = Figure(figsize=(3.6 * len(found) + 1.0, 7.0), layout="constrained")
     grid = figure.subplots(2, len(found), squeeze=False)
     most = max(int(entry.counts.max()) for entry in found)
-    values = np.arange(1, 2049, dtype=np.float32) / np.float32(2048)
+    values = np.linspace(*window, 2048, endpoint=False, dtype=np.float32)
+    other = np.full((1, 1), held, dtype=np.float32)
+    sweeps = [[swept(entry.design, operand, values, other)[0] for operand in (0, 1)] for entry in found]
     mesh = None
     for column, (entry, name) in enumerate(zip(found, names, strict=True)):
         above, below = grid[0, column], grid[1, column]
@@ -240,21 +244,21 @@ def draw(found: Sequence[Noise], names: Sequence[str], *, held: float = 0.7) -> 
             cmap="viridis",
             rasterized=True,
         )
-        alike = [other for other in found if other.noise_range == entry.noise_range]
-        limits = _limits(alike)
-        above.set_ylim(*limits)
+        alike = [k for k, each in enumerate(found) if each.noise_range == entry.noise_range]
+        above.set_ylim(*_limits([found[k] for k in alike]))
         above.set_title(name, fontsize=10)
         above.set_xlabel("exact product p")
-        for operand, (text, style) in enumerate((("first, x", "-"), ("second, w", "--"))):
-            errors = swept(entry.design, operand, values, np.full((1, 1), held, dtype=np.float32))[0]
-            below.plot(values, errors, style, color=colours[operand], linewidth=1.2, label=f"along the {text}")
+        for errors, text, style, colour in zip(
+            sweeps[column], ("first, x", "second, w"), ("-", "--"), colours, strict=False
+        ):
+            below.plot(values, errors, style, color=colour, linewidth=1.2, label=f"along the {text}")
+        reached = np.concatenate([np.concatenate(sweeps[k]) for k in alike])
+        spare = 0.05 * float(np.ptp(reached))
+        below.set_ylim(float(reached.min()) - spare, float(reached.max()) + spare)
         below.set_xlabel(f"operand (the other one is {held:g})")
-        reached = [line.get_ydata() for line in below.lines]
-        spread = max(float(np.abs(line).max()) for line in reached)
-        below.set_ylim(-1.1 * spread, 1.1 * spread)
-    grid[0, 0].set_ylabel("noise e = result - p")
-    grid[1, 0].set_ylabel("noise e = result - p")
-    figure.colorbar(mesh, ax=list(grid[0]), label=f"pairs of {found[0].pairs:,}")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("noise e = result - p")
+    figure.colorbar(mesh, ax=list(grid[0]), label=f"pairs, of {found[0].pairs:,}")
     figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
