@@ -70,7 +70,7 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
     if any(np.isnan(array).any() for array in arrays):
         raise ValueError("no value may be NaN, but some are; leave those pairs out.")
     centred = [ranks - ranks.mean() for ranks in map(_ranks, arrays)]
-    spread = math.sqrt(float(centred[0] @ centred[0])) * math.sqrt(float(centred[1] @ centred[1]))
+    spread = math.sqrt(float(centred[0] @ centred[0]) * float(centred[1] @ centred[1]))
     return min(1.0, max(-1.0, float(centred[0] @ centred[1]) / spread)) if spread else math.nan
 
 

@@ -50,8 +50,8 @@ def run(options: StudyOptions) -> StudyResult:
 def judge(rows: Sequence[Row]) -> tuple[str, str]:
     """Verdict and reason: HEAP against every Ax-FPM.
 
-    Reproduced: HEAP's share rounds to the published one, its mean |e| and every measure in DEPENDENCE are below those of
-    all Ax-FPM; in direction: mean |e| is, and most of the comparisons of DEPENDENCE are.
+    Reproduced: HEAP's share rounds to the published one, its mean |e| and every measure in DEPENDENCE are below those
+    of all Ax-FPM; in direction: mean |e| is, and most of the comparisons of DEPENDENCE are.
     """
     value = {(row.subject, row.quantity): row.measured for row in rows}
     own = design("heap").label

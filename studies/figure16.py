@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn
@@ -133,7 +134,7 @@ def draw(image: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]]) ->
     panels[0].imshow(image, cmap="gray_r", interpolation="nearest")
     panels[0].set_title("input", fontsize=10)
     norm = CenteredNorm(0.0, max(float(np.abs(each).max()) for each in maps.values()))
-    drawn = None
+    drawn: Any = None
     for axes, (name, each) in zip(panels[1:], maps.items(), strict=False):
         drawn = axes.imshow(_mosaic(each), norm=norm, cmap="RdBu_r", interpolation="nearest")
         axes.set_title(name, fontsize=10)

@@ -161,7 +161,7 @@ def jumps(design: Design, operand: int) -> Jumps:
     Operands are in [0, 1]: a float multiplier treats signs apart. Between neighbours the exact product moves by less
     than 2^-24 at most, and the circuit's bits change most where the operand passes a multiple of a high power of two.
     """
-    fixed = uniform01(_FIXED, 0, FIXED)[operand][:, None]
+    fixed = uniform01(_FIXED, 0, FIXED)[1 - operand][:, None]
     upper = np.arange(1, BOUNDARIES, dtype=np.float32) / np.float32(BOUNDARIES)
     lower = np.nextafter(upper, np.float32(0))
     moved = swept(design, operand, upper, fixed) - swept(design, operand, lower, fixed)
@@ -224,8 +224,8 @@ def settings(level: str, *, signed: bool) -> dict[str, Any]:
 def draw(
     found: Sequence[Noise], names: Sequence[str], *, held: float = 0.95, window: tuple[float, float] = (0.0, 1.0)
 ) -> Figure:
-    """A column a design: pairs by exact product and noise, one colour scale; below, e along each operand, over `window`,
-    while the other is `held`. Designs of one `noise_range` share the scales of noise."""
+    """A column a design: pairs by exact product and noise, one colour scale; below, e along each operand while the
+    other is `held`, over `window`. Designs of one `noise_range` share the scales of noise."""
     colours = seaborn.color_palette("colorblind")
     figure = Figure(figsize=(3.6 * len(found) + 1.0, 7.0), layout="constrained")
     grid = figure.subplots(2, len(found), squeeze=False)
@@ -233,7 +233,7 @@ def draw(
     values = np.linspace(*window, 2048, endpoint=False, dtype=np.float32)
     other = np.full((1, 1), held, dtype=np.float32)
     sweeps = [[swept(entry.design, operand, values, other)[0] for operand in (0, 1)] for entry in found]
-    mesh = None
+    mesh: Any = None
     for column, (entry, name) in enumerate(zip(found, names, strict=True)):
         above, below = grid[0, column], grid[1, column]
         mesh = above.pcolormesh(
@@ -266,6 +266,6 @@ def draw(
 def _limits(found: Sequence[Noise]) -> tuple[float, float]:
     """The range of noise that the histograms of `found` fill, symmetric to 0."""
     edges = np.linspace(*found[0].noise_range, BINS + 1)
-    filled = np.flatnonzero(sum(entry.counts for entry in found).sum(0))
+    filled = np.flatnonzero(np.sum([entry.counts for entry in found], axis=(0, 1)))
     reach = max(abs(edges[filled[0]]), abs(edges[filled[-1] + 1]))
     return -reach, reach
