@@ -14,6 +14,7 @@ from circuits.cli import Parser, guarded
 from circuits.errors import unknown_name
 from circuits.files import require_writable, write_atomically
 from studies import STUDIES, inputs, stored
+from studies.figures import comparison
 from studies.report import markdown
 from studies.study import LEVELS, StudyOptions, StudyResult
 
@@ -148,6 +149,9 @@ def _known(names: Sequence[str]) -> list[str]:
 
 def _measure(name: str, options: StudyOptions) -> StudyResult:
     result: StudyResult = _module(name).run(options)
+    if not result.figures:
+        drawn = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
+        result = replace(result, figures=drawn)
     return replace(result, level=options.level, inputs=inputs.digest(f"studies.{name}"))
 
 

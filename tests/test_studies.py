@@ -14,6 +14,7 @@ import pytest
 from studies import STUDIES, inputs
 from studies.__main__ import main
 from studies.claims import Claim, below
+from studies.figures import _figure, comparison
 from studies.metrics_throughput import _score_designs
 from studies.stored import differences
 from studies.study import Row, StudyOptions, StudyResult
@@ -219,3 +220,17 @@ def test_verdict_of_a_claim_without_interval() -> None:
     claim = Claim("", "", "table9", "axfpm", ".*", below(1), "")
     for measured, verdict in ((0.4, "reproduced"), (0.3, "reproduced in direction"), (1.1, "not reproduced")):
         assert claim.verdict([Row("axfpm", "energy", measured, 0.41)]) == verdict
+
+
+def test_rows_are_drawn(tmp_path: Path, counted: list[str]) -> None:
+    rows = [Row("a", "rate", 40.0, 12.0, (30.0, 50.0), "%"), Row("a", "energy", 0.1, 0.4), Row("b", "rate", 1.0)]
+    figure = _figure(rows[:2], "title")
+    top, bottom = figure.axes
+    assert (top.get_xlabel(), bottom.get_xlabel()) == ("%", "a number without unit")
+    assert [text.get_text() for text in top.get_yticklabels()] == ["a: rate"]
+    drawn = {str(line.get_label()): list(line.get_xdata()) for line in top.lines}  # type: ignore[arg-type]
+    assert drawn == {"published": [12.0], "95 % interval": [30.0, 50.0], "measured": [40.0]}
+    one, other = (comparison(rows, name="trial", title="title") for _ in range(2))
+    assert one == other != comparison(rows[:1], name="trial", title="title")
+    assert main(["run", "table2", "--quick", "--out", str(tmp_path)]) == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv", ".png", ".svg"}
