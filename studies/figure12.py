@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
+import seaborn
 import torch
+from matplotlib.figure import Figure
 
 from circuits import design
+from circuits.figures import render
 from circuits.statistics import wilson
 from cnn_eval.accuracy import base_network, load_test_images, network
 from cnn_eval.confidence import ConfidenceDistribution, confidence_distribution
@@ -65,22 +66,21 @@ def run(options: StudyOptions) -> StudyResult:
         "published exact network, of the same accuracy, is far less sure than ours; a multiplier that scales logits up "
         "raises the softmax's confidence whatever the image, and so does the control.",
         {"data": data, "images": len(labels), "weights_sha256": weights_record("lenet5")["sha256"]},
-        {"png": _plot(found)},
+        render(lambda: _figure(found), salt="figure12", style=seaborn.axes_style("whitegrid")),
     )
 
 
-def _plot(found: dict[str, ConfidenceDistribution]) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def _figure(found: dict[str, ConfidenceDistribution]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for (name, distribution), style in zip(found.items(), ("-", "-", "--", ":"), strict=True):
-        axes.step(*distribution.curve(), style, where="post", label=name)
+    axes = figure.subplots()
+    colours = seaborn.color_palette("colorblind")
+    for (name, distribution), style, colour in zip(found.items(), ("-", "-", "--", ":"), colours, strict=False):
+        axes.step(*distribution.curve(), style, where="post", label=name, color=colour)
+    for name, share in {"exact": PUBLISHED["exact"], "axfpm": PUBLISHED["axfpm"]}.items():
+        colour = colours[list(found).index(name)]
+        axes.plot([THRESHOLD], [1 - share / 100], "*", color=colour, markeredgecolor="black", markersize=12)
+    axes.plot([], [], "*", color="white", markeredgecolor="black", markersize=12, label="published")
     axes.set_xlabel("confidence: softmax of the true class less the best other")
     axes.set_ylabel("share of images with at most that")
     axes.legend()
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=150)
-    return content.getvalue()
+    return figure

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
@@ -14,6 +12,7 @@ from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from circuits import cost_report, design, error_metrics
+from circuits.figures import render
 from circuits.metrics import ErrorSurface, Estimate, error_surface, uniform01
 from circuits.technology import conditions
 from cnn_eval.accuracy import evaluate
@@ -33,8 +32,6 @@ TRANSFER = {"pgd": {"heap": 30.0, "axfpm": 28.0}, "fgsm_smallest": {"heap": 16.0
 SAMPLES = {"quick": 1_000_000, "default": 10_000_000, "full": 100_000_000}
 BINS = 48
 SHOWN_PAIRS = 65_536
-_DPI = 150
-
 
 Section = Callable[[str, StudyOptions], list[Row]]
 """A topic: the rows of one subject (a name in SUBJECTS), the same quantities for all; each becomes a panel."""
@@ -120,7 +117,7 @@ def run(options: StudyOptions) -> StudyResult:
             "seed": 0,
             "weights_sha256": weights_record("lenet5")["sha256"],
         },
-        _page(found),
+        render(lambda: _figure(found), salt="heap_vs_axfpm", style=seaborn.axes_style("whitegrid")),
     )
 
 
@@ -151,19 +148,6 @@ def _sampled(
 
 
 # ---- the page
-
-
-def _page(found: Sequence[Sequence[Sequence[Row]]]) -> dict[str, bytes]:
-    """The page as PNG and SVG; the same rows give the same bytes."""
-    files = {}
-    with seaborn.axes_style("whitegrid"), matplotlib.rc_context({"svg.hashsalt": "heap", "svg.fonttype": "path"}):
-        figure = _figure(found)
-        for kind in ("png", "svg"):
-            stream = io.BytesIO()
-            metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(stream, format=kind, dpi=_DPI, metadata=metadata)
-            files[kind] = stream.getvalue()
-    return files
 
 
 def _figure(found: Sequence[Sequence[Sequence[Row]]]) -> Figure:

@@ -10,7 +10,7 @@ from cnn_eval.crafted import default_cache
 from cnn_eval.data import load
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, MarginPoint, measure_margins
-from cnn_eval.margins_plot import KINDS, margins_plot
+from cnn_eval.margins_plot import margins_plot
 from cnn_eval.models import load_model, weights_record
 from cnn_eval.scenarios import power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
@@ -69,7 +69,7 @@ def run(options: StudyOptions) -> StudyResult:
             "hyperparameters": {name: dict(values) for name, values in HYPERPARAMETERS[options.level].items()},
             "weights_sha256": weights_record("lenet5")["sha256"],
         },
-        {kind: margins_plot(points, control=CONTROL, published=PUBLISHED, title=title, kind=kind) for kind in KINDS},
+        margins_plot(points, control=CONTROL, published=PUBLISHED, title=title),
     )
 
 

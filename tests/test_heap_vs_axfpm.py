@@ -5,8 +5,10 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+from matplotlib.figure import Figure
 
 from circuits import design, error_metrics
+from circuits.figures import render
 from studies import heap_vs_axfpm
 from studies.heap_vs_axfpm import SUBJECTS, _figure, _reason
 from studies.study import Row, StudyOptions
@@ -45,7 +47,7 @@ def test_the_page_has_noise_of_each_design_and_a_panel_for_each_quantity() -> No
 def test_a_further_section_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "SECTIONS", (section,))
     monkeypatch.setattr(heap_vs_axfpm, "_reason", lambda rows: "tested")
-    monkeypatch.setattr(heap_vs_axfpm, "_page", lambda found: {})
+    monkeypatch.setattr(heap_vs_axfpm, "_figure", lambda found: Figure())
     result = heap_vs_axfpm.run(QUICK)
     assert [(row.subject, row.measured) for row in result.rows] == [
         (design(name).label, len(name)) for name in SUBJECTS
@@ -70,7 +72,7 @@ def test_the_page_is_written_twice_alike(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(heap_vs_axfpm, "BINS", 4)
     monkeypatch.setattr(heap_vs_axfpm, "SHOWN_PAIRS", 512)
     found = [[section(name, QUICK) for name in SUBJECTS]]
-    one, other = (heap_vs_axfpm._page(found) for _ in range(2))
+    one, other = (render(lambda: _figure(found), salt="page") for _ in range(2))
     assert one == other
     assert one["png"].startswith(b"\x89PNG")
     assert ET.fromstring(one["svg"].decode()).tag.endswith("svg")

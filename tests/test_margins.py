@@ -139,7 +139,8 @@ def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
     ]
     made = [margins_plot(points, control="control", published=PUBLISHED, title="trial") for _ in range(2)]
     assert made[0] == made[1]
-    assert made[0].startswith(b"\x89PNG")
+    assert made[0]["png"].startswith(b"\x89PNG")
+    assert b"<svg" in made[0]["svg"]
     other = margins_plot(points, control=None, published={}, title="trial")
     assert other != made[0]
 

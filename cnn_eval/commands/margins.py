@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from circuits.cli import table
 from circuits.files import write_atomically
@@ -71,11 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         from cnn_eval.margins_plot import margins_plot
 
-        kind: Any = arguments.plot.suffix[1:]
         title = f"{arguments.model}: transfer from the exact network, {count} images"
-        write_atomically(
-            arguments.plot, margins_plot(points, control=CONTROL, published=published, title=title, kind=kind)
-        )
+        files = margins_plot(points, control=CONTROL, published=published, title=title)
+        write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
         print(f"note: curves in {arguments.plot}", file=sys.stderr)
     if arguments.json:
         rows = [
