@@ -93,3 +93,28 @@ def rank_correlation_interval(rho: float, pairs: int, confidence: float = 0.95) 
     half = normal_quantile(confidence) * math.sqrt((1 + rho * rho / 2) / (pairs - 3))
     centre = math.atanh(rho)
     return math.tanh(centre - half), math.tanh(centre + half)
+
+
+def ratio_interval(one: tuple[int, int], other: tuple[int, int], confidence: float = 0.95) -> tuple[float, float]:
+    """(low, high) of the rate `one` over the rate `other`, each (successes, trials), from independent samples.
+
+    From the two Wilson intervals; high is infinite where `other` has no success, and the interval is (0, inf) where
+    either has no trial. Source: R. G. Newcombe, "MOVER-R confidence intervals for ratios and products of two
+    independently estimated quantities", Statistical Methods in Medical Research 25, 2016; here in the form that does
+    not divide by zero. Raises ValueError as `wilson` does.
+    """
+    (low_one, high_one), (low_other, high_other) = wilson(*one, confidence), wilson(*other, confidence)
+    if not one[1] or not other[1]:
+        return 0.0, math.inf
+    rate_one, rate_other = one[0] / one[1], other[0] / other[1]
+    low = _lower_ratio(rate_one, low_one, rate_other, high_other)
+    inverse = _lower_ratio(rate_other, low_other, rate_one, high_one)
+    return low, 1 / inverse if inverse else math.inf
+
+
+def _lower_ratio(rate: float, low: float, other: float, high: float) -> float:
+    """Lower limit of rate / other, from the lower limit of the one and the upper limit of the other."""
+    product = rate * other
+    spread = low * (2 * rate - low)
+    root = math.sqrt(product * product - spread * high * (2 * other - high))
+    return spread / (product + root) if spread else 0.0

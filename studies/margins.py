@@ -59,7 +59,7 @@ def run(options: StudyOptions) -> StudyResult:
         "margins",
         TITLE,
         SOURCE,
-        [_row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
+        [row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
         verdict,
         reason,
         {
@@ -80,7 +80,8 @@ def _published(point: MarginPoint, labels: Mapping[str, str]) -> float | None:
     return PUBLISHED[labels[point.subject]][point.attack]
 
 
-def _row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
+def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
+    """A point with an eligible example; `labels`: subject -> the published multiplier that it stands for."""
     assert point.rate is not None
     low, high = point.interval
     return Row(

@@ -208,6 +208,6 @@ def test_study_verdict_follows_from_the_rates(first: dict[str, int], last: int, 
     assert found == verdict
     assert "largest margin 100 to 100 %" in reason
     assert "differ on 0 examples" in reason
-    rows = [margins_study._row(point, {"axfpm": "Ax-FPM"}) for point in points]
+    rows = [margins_study.row(point, {"axfpm": "Ax-FPM"}) for point in points]
     published = [row.published for row in rows if row.published is not None]
     assert sorted(published) == [1, 12, 17, 28]
