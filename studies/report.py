@@ -19,10 +19,11 @@ reconstructed, since its cell map was never published.
 
 ## Claims
 
-*reproduced*: the 95 % interval holds the published number (without an interval: within {100 * CLOSE:g} %);
-*reproduced in direction*: it does not, but the number points the claimed way, as the last column states;
-*not reproduced*: neither; *too few samples to tell*: an interval wider than {DECISIVE:g} points. A line over several
-attacks gives the range of their numbers and of their intervals, and needs all of them.
+*reproduced*: the 95 % interval reaches what rounds to the published number (without an interval: within
+{100 * CLOSE:g} %); *reproduced in direction*: it does not, but the number points the claimed way, as the column "in
+direction" states; *not reproduced*: neither; *too few samples to tell*: an interval wider than {DECISIVE:g} points
+holds the number. Where the paper gives words and no number, the direction decides. A line over several attacks gives
+the range of their numbers and of their intervals, and needs all of them.
 """
 
 
@@ -53,7 +54,7 @@ def _claim(claim: Claim, rows: Sequence[Row], result: StudyResult) -> tuple[str,
         claim.text,
         claim.section,
         rows[0].subject,
-        _range([claim.number(row) for row in rows]) + unit,
+        claim.words or _range([row.published for row in rows if row.published is not None]) + unit,
         _range([row.measured for row in rows]) + unit,
         _range(ends) if ends else "",
         claim.verdict(rows),

@@ -67,7 +67,7 @@ def test_tables_explain_every_difference_above_a_tenth() -> None:
     for study in (table7, table9):
         result = study.run(QUICK)
         published = [row for row in result.rows if row.published is not None]
-        assert len(published) == 6
+        assert len(published) == 8
         for row in published:
             assert row.published is not None
             assert bool(row.remark) == (abs(row.measured - row.published) > 0.1), row
