@@ -6,7 +6,6 @@ array is a parallelogram. Only this module and `heatmap` import matplotlib.
 
 from __future__ import annotations
 
-import io
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +14,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -23,10 +21,9 @@ from matplotlib.patches import Patch, Rectangle
 from circuits.cells import EXACT, AdderCell
 from circuits.designs import Design
 from circuits.errors import DesignError
-from circuits.files import write_atomically
+from circuits.figures import save
 from circuits.netlist import HALF_ADDER, Component, Netlist
 
-SUFFIXES = (".png", ".svg")
 GATES_ONLY = "gates only (partial products)"
 """The legend's entry for places without an adder."""
 
@@ -139,17 +136,9 @@ def draw_array(design: Design) -> Figure:
 
 def save_drawing(design: Design, path: Path) -> None:
     """Writes `draw_array(design)` as PNG or SVG, by the suffix of `path`; DesignError for another suffix."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DesignError(f"a drawing's file must end in {' or '.join(SUFFIXES)}, but got {str(path)!r}; rename it.")
-    buffer = io.BytesIO()
-    # No date and no random ids: the same design gives the same file.
-    settings: Any = {"svg.hashsalt": design.digest, "hatch.linewidth": 0.5, "font.family": "DejaVu Sans"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)  # a name in another script: boxes
-        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-        draw_array(design).savefig(buffer, format=suffix[1:], metadata=metadata, facecolor="white")
-    write_atomically(path, buffer.getvalue())
+        save(lambda: draw_array(design), path, salt=design.digest, style={"hatch.linewidth": 0.5})
 
 
 def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:

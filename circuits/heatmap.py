@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from circuits.errors import DesignError
-from circuits.files import write_atomically
+from circuits.figures import save
 from circuits.metrics import ErrorSurface
-
-SUFFIXES = (".png", ".svg")
 
 
 def draw_surfaces(surfaces: Sequence[ErrorSurface]) -> Figure:
@@ -41,15 +37,7 @@ def draw_surfaces(surfaces: Sequence[ErrorSurface]) -> Figure:
 
 def save_surfaces(surfaces: Sequence[ErrorSurface], path: Path) -> None:
     """Writes `draw_surfaces(surfaces)` as PNG or SVG, by the suffix of `path`; DesignError for another suffix."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DesignError(f"a drawing's file must end in {' or '.join(SUFFIXES)}, but got {str(path)!r}; rename it.")
-    buffer = io.BytesIO()
-    settings: Any = {"svg.hashsalt": "surfaces", "font.family": "DejaVu Sans", "font.size": 8}
-    with matplotlib.rc_context(settings):
-        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-        draw_surfaces(surfaces).savefig(buffer, format=suffix[1:], metadata=metadata, facecolor="white")
-    write_atomically(path, buffer.getvalue())
+    save(lambda: draw_surfaces(surfaces), path, salt="surfaces", style={"font.size": 8})
 
 
 def _panel(figure: Figure, axes: Axes, surface: ErrorSurface, values: Any, title: str, norm: Any, colours: str) -> None:

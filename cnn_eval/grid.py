@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from cnn_eval.files import require_writable, write_atomically
+from circuits.files import require_writable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["require_png", "save_grid"]
 
@@ -23,21 +26,26 @@ def require_png(path: Path) -> None:
     require_writable(path.parent)
 
 
-def save_grid(
-    path: Path, examples: Mapping[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]
-) -> None:
+Examples = Mapping[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]
+
+
+def save_grid(path: Path, examples: Examples) -> None:
     """Draws, for each title, the first of its examples as a block of three rows: clean, adversarial, difference.
 
     `examples`: title -> clean and adversarial images, float32 [N, C, H, W] in [0, 1] with 1 or 3 channels, true and
     found classes, int64 [N]; N >= 1. Differences are (adversarial - clean + 1) / 2: grey is no change.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from circuits.figures import save
+
+    save(lambda: _figure(examples), path, salt="grid")
+
+
+def _figure(examples: Examples) -> Figure:
     from matplotlib.figure import Figure
 
     columns = min(SHOWN, max(len(labels) for _, _, labels, _ in examples.values()))
     rows = 3 * len(examples)
     figure = Figure(figsize=(1.3 * columns + 1.0, 1.35 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -50,6 +58,4 @@ def save_grid(
                 shown = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
                 axis.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
                 axis.set_title(f"{title}: {caption}" if row == 0 and k == 0 else caption, fontsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=150)
-    write_atomically(path, content.getvalue())
+    return figure

@@ -90,6 +90,7 @@ def measure_margins(
     labels: torch.Tensor,
     *,
     attacks: Sequence[str] = tuple(CURVES),
+    values: Mapping[str, Sequence[float]] = MappingProxyType({}),
     hyperparameters: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     cache: Path | None = None,
     progress: bool = False,
@@ -97,10 +98,11 @@ def measure_margins(
 ) -> list[MarginPoint]:
     """For every attack, value and victim the transfer rate of examples crafted on `source`.
 
-    `images`: float32 [N, C, H, W] in [0, 1] with true `labels`, int64 [N]. `hyperparameters`: attack -> what differs
-    from the attack's defaults. `cache`: folder of crafted examples (see `craft`); `note` hears of damaged entries.
-    Raises UnknownNameError for an unknown attack; ValueError where the source or a victim classifies no image rightly
-    and where nothing that was crafted fools the source.
+    `images`: float32 [N, C, H, W] in [0, 1] with true `labels`, int64 [N]. `values`: attack -> the values to measure,
+    by default those of its curve; `hyperparameters`: attack -> what differs from the attack's defaults. `cache`: folder
+    of crafted examples (see `craft`); `note` hears of damaged entries. Raises UnknownNameError for an unknown attack;
+    ValueError where the source or a victim classifies no image rightly and where nothing that was crafted fools the
+    source.
     """
     for name in attacks:
         if name not in CURVES:
@@ -113,7 +115,18 @@ def measure_margins(
             )
     return list(
         chain.from_iterable(
-            _curve(name, source, victims, images, labels, hyperparameters.get(name, {}), cache, progress, note)
+            _curve(
+                name,
+                values.get(name, CURVES[name].values),
+                source,
+                victims,
+                images,
+                labels,
+                hyperparameters.get(name, {}),
+                cache,
+                progress,
+                note,
+            )
             for name in dict.fromkeys(attacks)
         )
     )
@@ -121,6 +134,7 @@ def measure_margins(
 
 def _curve(
     name: str,
+    values: Sequence[float],
     source: nn.Module,
     victims: Mapping[str, nn.Module],
     images: torch.Tensor,
@@ -145,7 +159,7 @@ def _curve(
 
     points = []
     smallest = crafted() if curve.parameter is None else images
-    for value in curve.values:
+    for value in values:
         if curve.parameter is None:
             adversarial = (images + value * (smallest - images)).clamp(0, 1)
         else:

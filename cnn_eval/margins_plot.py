@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import matplotlib
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from circuits.figures import render
 from cnn_eval.margins import CURVES, MarginPoint
 
-__all__ = ["KINDS", "Kind", "margins_plot"]
+__all__ = ["margins_plot"]
 
-Kind = Literal["png", "svg"]
-KINDS: tuple[Kind, ...] = ("png", "svg")
-_DPI = 150
 _MARKERS = "osD^vPX<>"
 _PUBLISHED = "*pH8"
 _CONTROL = {"color": "black", "linestyle": (0, (4, 2)), "marker": "x"}
@@ -30,19 +26,15 @@ def margins_plot(
     control: str | None = None,
     published: Mapping[str, Mapping[str, float]],
     title: str,
-    kind: Kind = "png",
-) -> bytes:
-    """The plot as a file, made without a display; the same points give the same bytes.
+) -> dict[str, bytes]:
+    """The plot as files, "png" and "svg" (`circuits.figures.render`).
 
     `control`: the subject drawn dashed in black; `published`: name -> attack -> rate in percent, drawn at the first
     value of the attack's curve.
     """
-    with seaborn.axes_style("whitegrid"), matplotlib.rc_context({"svg.hashsalt": "margins", "svg.fonttype": "path"}):
-        figure = _figure(points, control, published, title)
-        stream = io.BytesIO()
-        metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(stream, format=kind, dpi=_DPI, metadata=metadata)
-        return stream.getvalue()
+    return render(
+        lambda: _figure(points, control, published, title), salt="margins", style=seaborn.axes_style("whitegrid")
+    )
 
 
 def _figure(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
-import matplotlib
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from matplotlib.transforms import Bbox
 
+from circuits.figures import KINDS, render
 from dse.front import non_dominated
 from dse.scorers import TECHNOLOGY, Column
 from dse.table import COSTS, Row
@@ -27,12 +27,11 @@ _OFFSETS = ((8, 6), (8, -12), (-8, 6), (-8, -12), (0, 14), (0, -20), (26, 24), (
 """Places tried for a label, in points from its mark."""
 _SYMLOG_FROM = 4.0
 """An axis of small losses is linear up to 1 and logarithmic above it, if any value exceeds this."""
-_DPI = 150
 
 
 def file_names(objectives: Sequence[Column]) -> list[str]:
     """The files that `pareto_plots` gives: pareto_X_Y.png and .svg for every pair of objectives."""
-    return [f"pareto_{x.name}_{y.name}.{kind}" for x, y in combinations(objectives, 2) for kind in ("png", "svg")]
+    return [f"pareto_{x.name}_{y.name}.{kind}" for x, y in combinations(objectives, 2) for kind in KINDS]
 
 
 def pareto_plots(
@@ -44,7 +43,7 @@ def pareto_plots(
     title: str,
     ruled_out: Sequence[Row] = (),
 ) -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of every plot of `file_names`, made without a display; the same rows give the same bytes.
+    """(file name, content) of every plot of `file_names`, as `circuits.figures.render` gives them.
 
     `rows`: all evaluated designs; `front`: those that no other dominates in all objectives at once, the line joins
     those that none dominates in the two objectives of the plot. `ruled_out`: designs that break constraints, drawn as
@@ -52,13 +51,13 @@ def pareto_plots(
     """
     names = iter(file_names(objectives))
     for x, y in combinations(objectives, 2):
-        with seaborn.axes_style("whitegrid"), matplotlib.rc_context({"svg.hashsalt": "dse", "svg.fonttype": "path"}):
-            figure = _figure(rows, ruled_out, front, references, x, y, len(objectives), title)
-            for kind in ("png", "svg"):
-                stream = io.BytesIO()
-                metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-                figure.savefig(stream, format=kind, dpi=_DPI, metadata=metadata)
-                yield next(names), stream.getvalue()
+        files = render(
+            partial(_figure, rows, ruled_out, front, references, x, y, len(objectives), title),
+            salt="dse",
+            style=seaborn.axes_style("whitegrid"),
+        )
+        for content in files.values():
+            yield next(names), content
 
 
 def _figure(
@@ -71,7 +70,6 @@ def _figure(
     objectives: int,
     title: str,
 ) -> Figure:
-    # A Figure of its own, not pyplot's: no global state, no display.
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = figure.add_subplot()
     blue, orange, *_ = seaborn.color_palette("colorblind")

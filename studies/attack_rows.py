@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from cnn_eval.accuracy import base_network, load_test_images
 from cnn_eval.attacks import Attack, Mode, Norm, attack, distances
 from cnn_eval.crafted import default_cache
 from cnn_eval.layers import approximate
-from cnn_eval.models import model_entry, weights_record
+from cnn_eval.models import model_entry, predict, weights_record
 from cnn_eval.scenarios import Attacked, Task, power_of_two_control
 from studies.study import Row, StudyOptions
 
@@ -43,14 +44,26 @@ SHORT: Mapping[str, Mapping[str, float]] = {
     "ddn": {"steps": 100},
 }
 """Level quick: shorter searches, which end with larger perturbations, so that more of them transfer, if any differ."""
+SLOW = ("cw", "lsa", "boundary", "hopskipjump")
+"""Attacks that take by far the longest; where a study says so they get the first few samples only."""
+SHORTER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "mnist": {},
+    "cifar10": {
+        "boundary": {"steps": 2400, "spherical_step": 0.05, "source_step": 0.05},
+        "hopskipjump": {"steps": 8},
+    },
+}
+"""Level quick, by data set, where SHORT would take too long."""
 CONTROL = "control"
+QUICK_CHOICE = "the first that the network and all victims but the control classify rightly"
 DECISIVE = 30.0
 """Percentage points: a wider interval holds almost any published number, and agrees with none."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A study's network, samples and victims; `others`: images and labels that are not attacked."""
+    """A study's network, samples and victims; `others`: images and labels that are not attacked; `slow`: how many
+    samples the attacks in SLOW get."""
 
     model: str
     level: str
@@ -59,42 +72,65 @@ class Setting:
     labels: torch.Tensor
     others: tuple[torch.Tensor, torch.Tensor]
     victims: Mapping[str, nn.Module]
+    slow: int
+
+    @property
+    def dataset(self) -> str:
+        """Of the model."""
+        return model_entry(self.model).dataset
 
     @property
     def budgets(self) -> Mapping[Norm, float]:
         """The budget of each norm on the model's data set."""
-        return BUDGETS[model_entry(self.model).dataset]
+        return BUDGETS[self.dataset]
 
     def task(self, name: str, mode: Mode) -> Task:
         """The attack `name` at the study's level, in one mode."""
-        made = made_attack(name, self.level)
+        made = self._attack(name)
+        count = self.slow if name in SLOW else len(self.images)
         return Task(
             attack=made,
             mode=mode,
             epsilon=self.budgets[made.norm] if mode == "budget" else None,
-            images=self.images,
-            labels=self.labels,
+            images=self.images[:count],
+            labels=self.labels[:count],
             cache=default_cache(),
             progress=True,
         )
 
-    def record(self) -> dict[str, Any]:
-        """All that the numbers depend on."""
+    def record(self, attacks: Sequence[str] | None = None) -> dict[str, Any]:
+        """All that the numbers depend on; `attacks`: those used, by default all."""
         return {
             "model": self.model,
             "weights_sha256": weights_record(self.model)["sha256"],
             "samples": len(self.images),
+            "samples_slow_attacks": self.slow,
+            "choice": QUICK_CHOICE if self.level == "quick" else "the first",
             "data": "full" if self.level == "full" else "embedded",
-            "attacks": [made_attack(name, self.level).settings(mode="minimum") for name in PUBLISHED_NAMES],
+            "attacks": [self._attack(name).settings(mode="minimum") for name in attacks or PUBLISHED_NAMES],
             "budgets": dict(self.budgets),
         }
 
+    def _attack(self, name: str) -> Attack:
+        """At level quick with fewer steps, else as its paper has it."""
+        short = {**SHORT, **SHORTER[self.dataset]} if self.level == "quick" else {}
+        return attack(name, **short.get(name, {}))
+
 
 def setting(
-    options: StudyOptions, samples: Mapping[str, int], designs: Sequence[str], *, model: str = "lenet5", **choices: str
+    options: StudyOptions,
+    samples: Mapping[str, int],
+    designs: Sequence[str],
+    *,
+    model: str = "lenet5",
+    slow: Mapping[str, int] = MappingProxyType({}),
+    more: Mapping[str, nn.Module] = MappingProxyType({}),
+    **choices: str,
 ) -> Setting:
-    """`samples` by level, of the embedded test images (full: the whole test set), in the order of the file; `designs`
+    """`samples` by level, of the embedded test images (full: the whole test set), in the order of the file; at level
+    quick those that the network and all victims but the control classify rightly, as no other counts. `designs`
     computed as exact products of masked operands where they can be, else gate by gate; `choices` as in `approximate`.
+    `slow`: samples by level of the attacks in SLOW, where these get fewer; `more`: victims that are no designs.
     """
     model_entry(model)
     data = "full" if options.level == "full" else "embedded"
@@ -103,15 +139,23 @@ def setting(
     count = samples[options.level]
     base = base_network(model)
     victims = {name: _network(base, name, **choices) for name in designs}
+    victims |= more
+    chosen = torch.arange(count)
+    if options.level == "quick":
+        chosen = _rightly_classified([base, *victims.values()], images, labels, count)
     victims[CONTROL] = power_of_two_control(base)
+    rest = torch.ones(len(images), dtype=torch.bool)
+    rest[chosen] = False
     return Setting(
-        model, options.level, base, images[:count], labels[:count], (images[count:], labels[count:]), victims
+        model,
+        options.level,
+        base,
+        images[chosen],
+        labels[chosen],
+        (images[rest], labels[rest]),
+        victims,
+        min(count, slow.get(options.level, count)),
     )
-
-
-def made_attack(name: str, level: str) -> Attack:
-    """At level quick with fewer steps (SHORT), else as its paper has it."""
-    return attack(name, **(SHORT.get(name, {}) if level == "quick" else {}))
 
 
 def within_budget(task: Task, found: Attacked, budget: float) -> tuple[int, int]:
@@ -157,6 +201,20 @@ def verdict(rows: Sequence[Row]) -> tuple[str, str]:
     if compared and agree == len(compared):
         return "reproduced", counts
     return ("reproduced in direction" if differ and resist == len(compared) else "not reproduced"), counts
+
+
+def _rightly_classified(
+    networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor, count: int
+) -> torch.Tensor:
+    """Indices of the first `count` images that all networks classify rightly, or of all such where there are fewer."""
+    found: list[int] = []
+    for part in torch.split(torch.arange(len(images)), count):
+        for network in networks:
+            part = part[predict(network, images[part]) == labels[part]] if len(part) else part
+        found += part.tolist()
+        if len(found) >= count:
+            break
+    return torch.tensor(found[:count], dtype=torch.int64)
 
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:

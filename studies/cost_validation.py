@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import seaborn
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from circuits import Design
+from circuits.figures import render
 from circuits.technology import circuit, circuit_energy, circuit_true_timing, technology, transitions
 from circuits.technology.circuit import INPUT_SLEW, OUTPUT_LOAD
 from studies.study import Row, StudyOptions, StudyResult
@@ -156,7 +158,7 @@ def run(options: StudyOptions) -> StudyResult:
         "measured",
         reason,
         {"limit": LIMIT, "spice": reference["conditions"], "technology": technology().note},
-        {"png": _plot(points, tool, "png"), "svg": _plot(points, tool, "svg")},
+        render(lambda: _figure(points, tool), salt="cost_validation", style=seaborn.axes_style("whitegrid")),
     )
 
 
@@ -198,32 +200,24 @@ def _compared(
     return rows, (spice_energy, found.energy + leaked, spice_delay, found.settled)
 
 
-def _plot(points: Mapping[str, tuple[NDArray[np.float64], ...]], tool: str, kind: str) -> bytes:
+def _figure(points: Mapping[str, tuple[NDArray[np.float64], ...]], tool: str) -> Figure:
     """Model against simulator, a point a transition."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"svg.hashsalt": "cost_validation", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(10, 4.8), layout="constrained")
-        axes = figure.subplots(1, 2)
-        markers = dict(zip(CELLS, "osD^vP", strict=True))
-        for axis, (first, second), unit, title in (
-            (axes[0], (0, 1), "fJ", "energy of a transition"),
-            (axes[1], (2, 3), "ps", "settling time of a transition"),
-        ):
-            top = 1.05 * max(max(float(entry[first].max()), float(entry[second].max())) for entry in points.values())
-            axis.fill_between(
-                [0, top], [0, top * (1 - LIMIT)], [0, top * (1 + LIMIT)], color="0.9", label=f"within {LIMIT:.0%}"
-            )
-            axis.plot([0, top], [0, top], color="0.5", linewidth=0.8)
-            for cell, entry in points.items():
-                axis.plot(
-                    entry[first], entry[second], markers[cell], markersize=4, alpha=0.7, label=cell, linestyle="none"
-                )
-            axis.set(xlim=(0, top), ylim=(0, top), xlabel=f"{tool} [{unit}]", ylabel=f"arc-delay model [{unit}]")
-            axis.set_title(f"4 x 4 arrays: {title}", fontsize=10)
-            axis.set_aspect("equal")
-            axis.legend(fontsize=8)
-        stream = io.BytesIO()
-        figure.savefig(stream, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    return stream.getvalue()
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    axes = figure.subplots(1, 2)
+    markers = dict(zip(CELLS, "osD^vP", strict=True))
+    for axis, (first, second), unit, title in (
+        (axes[0], (0, 1), "fJ", "energy of a transition"),
+        (axes[1], (2, 3), "ps", "settling time of a transition"),
+    ):
+        top = 1.05 * max(max(float(entry[first].max()), float(entry[second].max())) for entry in points.values())
+        axis.fill_between(
+            [0, top], [0, top * (1 - LIMIT)], [0, top * (1 + LIMIT)], color="0.9", label=f"within {LIMIT:.0%}"
+        )
+        axis.plot([0, top], [0, top], color="0.5", linewidth=0.8)
+        for cell, entry in points.items():
+            axis.plot(entry[first], entry[second], markers[cell], markersize=4, alpha=0.7, label=cell, linestyle="none")
+        axis.set(xlim=(0, top), ylim=(0, top), xlabel=f"{tool} [{unit}]", ylabel=f"arc-delay model [{unit}]")
+        axis.set_title(f"4 x 4 arrays: {title}", fontsize=10)
+        axis.set_aspect("equal")
+        axis.legend(fontsize=8)
+    return figure

@@ -10,7 +10,7 @@ from cnn_eval.crafted import default_cache
 from cnn_eval.data import load
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, MarginPoint, measure_margins
-from cnn_eval.margins_plot import KINDS, margins_plot
+from cnn_eval.margins_plot import margins_plot
 from cnn_eval.models import load_model, weights_record
 from cnn_eval.scenarios import power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
@@ -59,7 +59,7 @@ def run(options: StudyOptions) -> StudyResult:
         "margins",
         TITLE,
         SOURCE,
-        [_row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
+        [row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
         verdict,
         reason,
         {
@@ -69,7 +69,7 @@ def run(options: StudyOptions) -> StudyResult:
             "hyperparameters": {name: dict(values) for name, values in HYPERPARAMETERS[options.level].items()},
             "weights_sha256": weights_record("lenet5")["sha256"],
         },
-        {kind: margins_plot(points, control=CONTROL, published=PUBLISHED, title=title, kind=kind) for kind in KINDS},
+        margins_plot(points, control=CONTROL, published=PUBLISHED, title=title),
     )
 
 
@@ -80,7 +80,8 @@ def _published(point: MarginPoint, labels: Mapping[str, str]) -> float | None:
     return PUBLISHED[labels[point.subject]][point.attack]
 
 
-def _row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
+def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
+    """A point with an eligible example; `labels`: subject -> the published multiplier that it stands for."""
     assert point.rate is not None
     low, high = point.interval
     return Row(

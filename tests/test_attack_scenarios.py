@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import save_file
+from scipy.stats import binomtest
 from torch import nn
 from torch.nn import functional
 
@@ -34,7 +35,7 @@ from cnn_eval.scenarios import (
     transfer_attack,
     white_box,
 )
-from cnn_eval.scenarios.outcome import judge
+from cnn_eval.scenarios.outcome import Outcome, judge, paired
 
 MODULE = """
 import torch
@@ -110,6 +111,23 @@ def test_outcomes_are_counted_by_hand() -> None:
     assert outcome.interval[0] < 2 / 3 < outcome.interval[1]
     none = judge(source, clean, clean, labels, source_clean=labels, source_adversarial=labels)
     assert (none.rate, none.median_noise("l2"), none.interval) == (None, None, (0, 1))
+
+
+def test_pairs_are_counted_by_hand() -> None:
+    def outcome(eligible: str, same: str, other: str) -> Outcome:
+        masks = (torch.tensor([mark == "x" for mark in text]) for text in (eligible, same, other))
+        return Outcome(*masks, noise={})
+
+    one = outcome("xxxxxxxx..", "xxxx......", "....xx....")
+    other = outcome("xxxxxxx.xx", "x.......x.", ".........x")
+    found = paired(one, other)
+    # of the seven that both share, six fool the one, and one of these the other too
+    assert (found.samples, found.only_one, found.only_other) == (7, 5, 0)
+    assert found.p_value == binomtest(5, 5).pvalue == 2 / 32
+    back = paired(other, one)
+    assert (back.only_one, back.only_other, back.p_value) == (0, 5, found.p_value)
+    nothing = paired(outcome("x.", "x.", ".."), outcome(".x", ".x", ".."))
+    assert (nothing.samples, nothing.p_value) == (0, 1)
 
 
 def test_noise_by_hand() -> None:
@@ -379,6 +397,40 @@ def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: lis
     adversarial = DeepFool().run(load_model("lenet5"), images.images[:20], images.labels[:20], mode="minimum")
     median = distances(images.images[:20], adversarial, "l2").median()
     assert axfpm["noise_mean"]["l2"] == pytest.approx(float(median), rel=0.5)
+
+
+def test_attack_command_pairs_networks_on_the_same_examples(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    """Counted again from the networks' answers, p from SciPy."""
+    names = ("axfpm_tiled", "bfloat16", "ama1_array")
+    arguments = ["attack", *names, "--attack", "fgsm", "pgd", "--mode", "budget", "--epsilon", "0.1"]
+    arguments += ["--samples", "20", "--cache", str(tmp_path), "--set", "pgd.steps=5"]
+    document = json.loads(run(capsys, *arguments, "--json").out)
+    images, labels = batch
+    adversarial = FGSM().run(model, images, labels, mode="budget", epsilon=0.1)
+    victims = {name: approximate(model, design(name)) for name in names} | {"control": power_of_two_control(model)}
+    counted, fooled_by = {}, {}
+    source = (predict(model, images) == labels) & (predict(model, adversarial) != labels)
+    for name, victim in victims.items():
+        counted[name] = source & (predict(victim, images) == labels)
+        fooled_by[name] = predict(victim, adversarial) != labels
+    found = {(pair["attack"], pair["one"], pair["other"]): pair for pair in document["paired"]}
+    assert len(found) == 2 * 6
+    differing = 0
+    for (attack, one, other), pair in found.items():
+        if attack != "fgsm":
+            continue
+        both = [i for i in range(20) if counted[one][i] and counted[other][i]]
+        marks = [(bool(fooled_by[one][i]), bool(fooled_by[other][i])) for i in both]
+        lone, rest = marks.count((True, False)), marks.count((False, True))
+        assert (pair["samples"], pair["only_one"], pair["only_other"]) == (len(both), lone, rest)
+        assert pair["p"] == pytest.approx(binomtest(lone, lone + rest).pvalue if lone + rest else 1, rel=1e-12)
+        differing += lone + rest
+    assert differing > 0
+    shown = run(capsys, *arguments).out
+    assert "p of McNemar's exact test" in shown
+    assert sum(line.split()[:3] == ["axfpm_tiled", "bfloat16", "fgsm"] for line in shown.splitlines()) == 1
 
 
 def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:

@@ -139,7 +139,8 @@ def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
     ]
     made = [margins_plot(points, control="control", published=PUBLISHED, title="trial") for _ in range(2)]
     assert made[0] == made[1]
-    assert made[0].startswith(b"\x89PNG")
+    assert made[0]["png"].startswith(b"\x89PNG")
+    assert b"<svg" in made[0]["svg"]
     other = margins_plot(points, control=None, published={}, title="trial")
     assert other != made[0]
 
@@ -207,6 +208,6 @@ def test_study_verdict_follows_from_the_rates(first: dict[str, int], last: int, 
     assert found == verdict
     assert "largest margin 100 to 100 %" in reason
     assert "differ on 0 examples" in reason
-    rows = [margins_study._row(point, {"axfpm": "Ax-FPM"}) for point in points]
+    rows = [margins_study.row(point, {"axfpm": "Ax-FPM"}) for point in points]
     published = [row.published for row in rows if row.published is not None]
     assert sorted(published) == [1, 12, 17, 28]

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +31,7 @@ from cnn_eval.scenarios import (
     Task,
     black_box,
     first_images,
+    paired,
     power_of_two_control,
     reinitialised,
     train_substitute,
@@ -91,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a row a design and attack."""
+    """Prints a row a design and attack, their noise, and the networks' differences pair by pair."""
     attacks = [_attack(name, arguments) for name in dict.fromkeys(arguments.attacks)]
     _check(arguments, attacks)
     chosen = subjects(arguments)
@@ -146,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         _draw(arguments.grid, results, images[:count], labels[:count])
         _note(f"images in {arguments.grid}")
     rows = [_row(*result, identities, substitutes) for result in results]
+    pairs = _pairs(results)
     entries, size = cache_size(cache)
     _note(f"crafted examples are kept in {cache}: {entries} entries, {size / 1e6:.1f} MB")
     if arguments.json:
@@ -153,9 +156,10 @@ def run(arguments: argparse.Namespace) -> int:
         more = {
             "attacks": [made.settings(mode=arguments.mode, epsilon=arguments.epsilon) for made in attacks],
             "unreplaced": left,
+            "paired": pairs,
         }
         return print_results(arguments, rows, more, keys=keys)
-    return _print(arguments, rows, count)
+    return _print(arguments, rows, pairs, count)
 
 
 def _attack(name: str, arguments: argparse.Namespace) -> Attack:
@@ -274,7 +278,19 @@ def _row(
     return row
 
 
-def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], count: int) -> int:
+def _pairs(results: list[tuple[Attack, str, Attacked]]) -> list[dict[str, Any]]:
+    """Every two networks under the same attack, on the samples that are eligible for both."""
+    rows = []
+    for (made, one, first), (same, other, second) in combinations(results, 2):
+        if made is same:
+            found = paired(first.outcome, second.outcome)
+            rows.append(
+                {"attack": made.name, "one": one, "other": other, **dataclasses.asdict(found), "p": found.p_value}
+            )
+    return rows
+
+
+def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], pairs: list[dict[str, Any]], count: int) -> int:
     counts = ["fooled / of", "fooled %", "95 % (Wilson)"]
     if arguments.scenario != "white-box":
         counts += ["same", "other", "not"]
@@ -305,6 +321,17 @@ def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], count: int
         f"{where}.\nOf samples that {eligible}; control: the exact network with weights rounded up to powers of "
         f"two.{split}",
         rates,
+    )
+    counts = ["of", "only one", "only other", "p"]
+    differences = table("one", "other", "attack", *counts, right=counts)
+    for pair in pairs:
+        names = (pair[key].replace(", ", "\n") for key in ("one", "other"))
+        cells = [str(pair[key]) for key in ("samples", "only_one", "only_other")]
+        differences.add_row(*names, pair["attack"], *cells, f"{pair['p']:.2g}" if pair["samples"] else "none shared")
+    print_titled(
+        "\nPair by pair, of the samples that count for both: how many fool only one, and p of McNemar's exact test\n"
+        "(two-sided; not corrected for the number of pairs).",
+        differences,
     )
     return print_titled("\nNoise of what fooled:", noises)
 

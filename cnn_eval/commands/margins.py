@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from circuits.cli import table
-from circuits.files import write_atomically
+from circuits.files import require_writable, write_atomically
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
 from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
 from cnn_eval.crafted import default_cache
-from cnn_eval.files import require_writable
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
 from cnn_eval.models import MODELS
@@ -70,11 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         from cnn_eval.margins_plot import margins_plot
 
-        kind: Any = arguments.plot.suffix[1:]
         title = f"{arguments.model}: transfer from the exact network, {count} images"
-        write_atomically(
-            arguments.plot, margins_plot(points, control=CONTROL, published=published, title=title, kind=kind)
-        )
+        files = margins_plot(points, control=CONTROL, published=published, title=title)
+        write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
         print(f"note: curves in {arguments.plot}", file=sys.stderr)
     if arguments.json:
         rows = [

@@ -1,7 +1,7 @@
 """Attack scenarios: transfer, black-box and white-box attacks on networks through designs, and how they are counted."""
 
 from cnn_eval.scenarios.control import power_of_two_control
-from cnn_eval.scenarios.outcome import NOISE, Outcome, noise
+from cnn_eval.scenarios.outcome import NOISE, Outcome, Paired, noise, paired
 from cnn_eval.scenarios.run import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.stored import EXAMPLES, TransferResult, transfer
 from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
@@ -12,6 +12,7 @@ __all__ = [
     "SCENARIOS",
     "Attacked",
     "Outcome",
+    "Paired",
     "Substitute",
     "SubstituteSettings",
     "Task",
@@ -19,6 +20,7 @@ __all__ = [
     "black_box",
     "first_images",
     "noise",
+    "paired",
     "power_of_two_control",
     "reinitialised",
     "train_substitute",

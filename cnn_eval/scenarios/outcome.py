@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from circuits.statistics import wilson
+from circuits.statistics import mcnemar, wilson
 from cnn_eval.attacks import distances
 from cnn_eval.models import predict
 
-__all__ = ["NOISE", "Outcome", "judge", "noise"]
+__all__ = ["NOISE", "Outcome", "Paired", "judge", "noise", "paired"]
 
 NOISE = ("l0", "l2", "linf", "mse", "psnr")
 """Measures of noise; psnr in dB for pixels in [0, 1]."""
@@ -59,6 +59,30 @@ class Outcome:
         """Mean over the successful samples; None where there is none."""
         values = self.noise[name][self.success]
         return float(values.double().mean()) if len(values) else None
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two networks on the `samples` that are eligible for both: how many fool `only_one`, and how many `only_other`."""
+
+    samples: int
+    only_one: int
+    only_other: int
+
+    @property
+    def p_value(self) -> float:
+        """Of McNemar's exact test: two-sided, each network equally likely to be fooled where they differ."""
+        return mcnemar(self.only_one, self.only_other)
+
+
+def paired(one: Outcome, other: Outcome) -> Paired:
+    """The same attack on two networks, sample by sample; both outcomes are of the same samples in the same order."""
+    both = one.eligible & other.eligible
+    return Paired(
+        int(both.sum()),
+        int((both & one.success & ~other.success).sum()),
+        int((both & other.success & ~one.success).sum()),
+    )
 
 
 def noise(clean: torch.Tensor, adversarial: torch.Tensor) -> dict[str, torch.Tensor]:
