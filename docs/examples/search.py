@@ -12,7 +12,7 @@ lopsided = AdderCell.from_expressions("lopsided", sum="A & ~B | Cin", carry="A |
 space = Space(
     name="example",
     topologies=("carry_save_array",),
-    ports=("psc", "scp"),
+    ports=("scp",),
     bands=(0, 36),
     cells=(CELLS["exact"], CELLS["ama5"], lopsided),
     half_adders=("exact",),
