@@ -14,8 +14,10 @@ search: install           ## explores the default design space; results in runs/
 test: $(VENV)/installed-test   ## the whole test suite
 	$(RUN) -m pytest
 
-studies: install          ## every study, quick; results in runs/studies
+studies: $(VENV)/installed-attacks   ## every study, quick; compares with what is committed, writes studies/RESULTS.md
 	$(RUN) -m studies run all --quick
+	$(RUN) -m studies check --results runs/studies
+	$(RUN) -m studies report --results runs/studies
 
 clean:                    ## removes the virtual environment and all results
 	rm -rf $(VENV) runs
@@ -27,6 +29,10 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-attacks: $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[attacks]'
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

@@ -1,10 +1,14 @@
-"""Confidence intervals that the whole project shares."""
+"""Confidence intervals, tests and correlations that the whole project shares."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 @lru_cache
@@ -49,6 +53,46 @@ def mcnemar(gained: int, lost: int) -> float:
     pairs = gained + lost
     tail = sum(math.comb(pairs, k) for k in range(min(gained, lost) + 1))
     return min(1.0, float(2 * tail / 2**pairs))
+
+
+def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
+    """Spearman's rho of two sequences of n >= 2 values: the correlation of their ranks, ties at their mean rank.
+
+    NaN where all values of a sequence are equal. Source: C. Spearman, American Journal of Psychology 15, 1904. Raises
+    ValueError for other shapes and for NaN, which has no rank.
+    """
+    arrays = np.asarray(one), np.asarray(other)
+    if arrays[0].ndim != 1 or arrays[0].shape != arrays[1].shape or arrays[0].size < 2:
+        raise ValueError(
+            f"both sequences must have the same length, 2 at least, but have shapes {arrays[0].shape} and "
+            f"{arrays[1].shape}; pair them."
+        )
+    if any(np.isnan(array).any() for array in arrays):
+        raise ValueError("no value may be NaN, but some are; leave those pairs out.")
+    centred = [ranks - ranks.mean() for ranks in map(_ranks, arrays)]
+    spread = math.sqrt(float(centred[0] @ centred[0]) * float(centred[1] @ centred[1]))
+    return min(1.0, max(-1.0, float(centred[0] @ centred[1]) / spread)) if spread else math.nan
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
+
+
+def rank_correlation_interval(rho: float, pairs: int, confidence: float = 0.95) -> tuple[float, float]:
+    """(low, high) of Spearman's rho from `pairs` >= 4 independent pairs; (NaN, NaN) where rho is NaN.
+
+    Fisher's transform with the standard error of D. G. Bonett and T. A. Wright, "Sample size requirements for
+    estimating Pearson, Kendall and Spearman correlations", Psychometrika 65, 2000. Raises ValueError.
+    """
+    if pairs < 4:
+        raise ValueError(f"pairs >= 4 must hold, but got {pairs}; take more.")
+    if abs(rho) >= 1:
+        return rho, rho
+    half = normal_quantile(confidence) * math.sqrt((1 + rho * rho / 2) / (pairs - 3))
+    centre = math.atanh(rho)
+    return math.tanh(centre - half), math.tanh(centre + half)
 
 
 def ratio_interval(one: tuple[int, int], other: tuple[int, int], confidence: float = 0.95) -> tuple[float, float]:

@@ -14,11 +14,11 @@ import platformdirs
 import torch
 from torch import nn
 
+from circuits.files import require_writable
 from cnn_eval.attacks import Attack, Mode
 from cnn_eval.files import (
     DataError,
     read_with_record,
-    require_writable,
     sha256,
     tensor_digest,
     write_with_record,

@@ -21,10 +21,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from circuits.cli import Parser, guarded
 from circuits.errors import unknown_name
+from circuits.files import require_writable
 from cnn_eval.cifar10 import CIFAR10
 from cnn_eval.dataset import REINSTALL, DataSet, Split, read_full
 from cnn_eval.fetching import RawFile, gunzip
-from cnn_eval.files import DataError, field, read_record, read_verified, require_writable, write_atomically
+from cnn_eval.files import DataError, field, read_record, read_verified, write_atomically
 from cnn_eval.mnist import MNIST
 
 __all__ = [

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from circuits.cli import Parser, guarded
+from circuits.files import require_writable
 from cnn_eval.data import DATASETS, EMBEDDED_FOLDER, dataset, default_folder
 from cnn_eval.dataset import UInt8, read_full
-from cnn_eval.files import require_writable, sha256, write_atomically, write_record
+from cnn_eval.files import sha256, write_atomically, write_record
 
 RULE = "the first {count} images of each class in file order, kept in file order"
 

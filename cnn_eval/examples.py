@@ -19,9 +19,10 @@ import torch
 
 from circuits.cli import Parser, guarded, integer
 from circuits.errors import unknown_name
+from circuits.files import require_writable
 from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
 from cnn_eval.data import EMBEDDED_FOLDER, load
-from cnn_eval.files import DataError, field, read_with_record, require_writable, tensor_digest, write_with_record
+from cnn_eval.files import DataError, field, read_with_record, tensor_digest, write_with_record
 from cnn_eval.models import MAX_SEED, MODELS, load_model, logits, model_entry, predict, weights_record
 from cnn_eval.progress import progress_bars
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,18 +32,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     """`circuits.files.write_atomically`, the folder made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, data)
-
-
-def require_writable(folder: Path) -> None:
-    """Makes `folder` and proves that files can be written there, before any work; ValueError where they cannot."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"the output folder must be writable, but {folder} is not ({error.strerror}); choose another."
-        ) from None
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cnn_eval.files import require_writable
+from circuits.files import require_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -135,6 +136,25 @@ def logits(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SI
 def predict(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SIZE) -> torch.Tensor:
     """The most likely class of each image, int64 [N]; the lowest class wins a tie."""
     return logits(model, images, batch_size=batch_size).argmax(1)
+
+
+@contextmanager
+def at_rest(*models: nn.Module) -> Iterator[None]:
+    """The models in evaluation mode, no parameter with a gradient; both are restored."""
+    modules = {module for model in models for module in model.modules()}
+    modes = [(module, module.training) for module in modules]
+    needed = {parameter for model in models for parameter in model.parameters() if parameter.requires_grad}
+    try:
+        for model in models:
+            model.eval()
+        for parameter in needed:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in needed:
+            parameter.requires_grad_(True)
+        for module, training in modes:
+            module.training = training
 
 
 def _weights_path(name: str, weights: Path | str | None) -> Path:

@@ -29,8 +29,9 @@ from torch.nn import functional
 
 from circuits.cli import Parser, guarded, integer
 from circuits.errors import unknown_name
+from circuits.files import require_writable
 from cnn_eval.data import Images, Source, load
-from cnn_eval.files import DataError, require_writable, sha256, write_atomically, write_record
+from cnn_eval.files import DataError, sha256, write_atomically, write_record
 from cnn_eval.models import MAX_SEED, build, model_entry, predict
 
 __all__ = ["Epoch", "Settings", "augment", "train", "train_to_file"]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from circuits.cli import console
+from circuits.files import write_atomically
 from circuits.provenance import machine, versions
 from dse.exploration import SearchResult
-from dse.files import write_atomically
 from dse.scorers import Column
 from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
 

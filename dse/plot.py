@@ -9,7 +9,7 @@ from pathlib import Path
 
 from circuits.cli import Parser, guarded
 from circuits.errors import DesignError
-from dse.files import require_writable
+from circuits.files import require_writable
 from dse.output import write_plots
 from dse.results import add_store, open_store, require_result
 from dse.scorers import COLUMNS, objectives

@@ -10,8 +10,8 @@ from typing import Any
 
 from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, table
 from circuits.errors import DesignError
+from circuits.files import write_atomically
 from dse.exploration import SearchResult, stored_result
-from dse.files import write_atomically
 from dse.output import STORE_NAME, print_result
 from dse.scorers import COLUMNS
 from dse.store import RunRecord, Store

@@ -47,11 +47,11 @@ class Screen:
     """
 
     def __init__(self, structure: Design, *, samples: int, seed: int = 0) -> None:
-        rules = (structure.format, structure.rounding, structure.normalization, structure.subnormals)
-        if structure.imported is not None or rules != ("float32", "truncate", "full", "flush"):
+        rules = (structure.format, structure.rounding, structure.subnormals)
+        if structure.imported is not None or rules != ("float32", "truncate", "flush"):
             raise DesignError(
-                f"a screen needs generated float32 designs that truncate, normalise fully and flush subnormals, but "
-                f"got {structure.label}; use error_metrics."
+                f"a screen needs generated float32 designs that truncate and flush subnormals, but got "
+                f"{structure.label}; use error_metrics."
             )
         self._fields = _structure(structure)
         self._template = _Template(replace(structure, placement=_PLACEHOLDER, name=None).netlist())
@@ -70,7 +70,8 @@ class Screen:
         program = self._template.program(design)
         product_words(program, "interpreted")(self._words[0:1], self._words[1:2], self._words[2:4])
         bits = (self._x.view(np.uint32), self._w.view(np.uint32))
-        float_products.assemble(*bits, self._words[2:4], False, False, self._result.view(np.uint32))
+        released = design.normalization == "released"
+        float_products.assemble(*bits, self._words[2:4], False, released, self._result.view(np.uint32))
         return self._result
 
     def fingerprint(self, design: Design) -> Fingerprint:

@@ -14,11 +14,11 @@ from pathlib import Path
 from circuits.cells import load_cells
 from circuits.cli import Parser, guarded, integer
 from circuits.errors import DesignError
+from circuits.files import require_writable
 from dse.constraints import constraints
 from dse.evaluation import Measured, Task, measure
 from dse.executor import Executor, Processes, available_cpus
 from dse.exploration import METHODS, REFERENCES, SearchOptions, SearchResult, search
-from dse.files import require_writable
 from dse.output import STORE_NAME, print_result, provenance, write_results
 from dse.scorers import COLUMNS, EMBEDDED_IMAGES, Settings, objectives
 from dse.space import SPACES, find_space

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from circuits.cli import Parser, guarded
 from circuits.errors import unknown_name
-from studies import STUDIES
+from circuits.files import require_writable, write_atomically
+from studies import STUDIES, inputs, stored
+from studies.figures import comparison
+from studies.report import markdown
 from studies.study import LEVELS, StudyOptions, StudyResult
+
+OUT = Path("runs/studies")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +36,10 @@ def main(argv: list[str] | None = None) -> int:
             "full": "as large as the paper's, on fetched data",
         }[level]
         running.add_argument(f"--{level}", dest="level", action="store_const", const=level, help=text)
-    running.add_argument("--out", type=Path, default=Path("runs/studies"), help="folder for NAME.json and NAME.csv")
+    running.add_argument("--out", type=Path, default=OUT, help="folder for NAME.json, .csv, .png and .svg")
+    running.add_argument(
+        "--fresh", action="store_true", help="run also what --out holds at this level, from the same code and data"
+    )
     running.add_argument(
         "--folder", type=Path, help="where the files of the full data sets lie (default: the user's cache)"
     )
@@ -36,6 +47,22 @@ def main(argv: list[str] | None = None) -> int:
         "--models", type=Path, metavar="DIR", help="transistor models: cost_validation simulates again (default: no)"
     )
     running.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    checking = commands.add_parser("check", help="whether the committed quick numbers still follow")
+    checking.set_defaults(run=_check)
+    checking.add_argument("names", nargs="*", metavar="NAME", help="studies to check (default: all)")
+    checking.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="compare what `run` left there (default: run each study whose code or data have changed)",
+    )
+    reporting = commands.add_parser("report", help="write RESULTS.md from the committed results")
+    reporting.set_defaults(run=_report)
+    reporting.add_argument(
+        "--results", type=Path, metavar="DIR", help="commit what `run` left there first (default: nothing)"
+    )
+    for command in (checking, reporting):
+        command.add_argument("--store", type=Path, default=stored.COMMITTED, help="folder of the committed results")
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))
 
@@ -48,19 +75,94 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    names = list(STUDIES) if arguments.names == ["all"] else arguments.names
-    for name in names:
-        if name not in STUDIES:
-            raise unknown_name("study", name, (*STUDIES, "all"))
+    names = _known(arguments.names)
+    require_writable(arguments.out)
     options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
-    for name in names:
-        result: StudyResult = _module(name).run(options)
-        result.save(arguments.out)
+    for k, name in enumerate(names, 1):
+        result = None if arguments.fresh or arguments.models else _kept(arguments.out, name, options.level)
+        if len(names) > 1:
+            note = "as stored" if result else "running"
+            print(f"[{k} of {len(names)}] {name}: {note}", file=sys.stderr, flush=True)
+        elif result:
+            print(f"note: as stored in {arguments.out}; --fresh runs it again", file=sys.stderr)
+        if result is None:
+            result = _measure(name, options)
+            result.save(arguments.out)
         if arguments.json:
-            print(result.to_json(), end="")
+            print(result.to_json(), end="", flush=True)
         else:
             result.print()
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """Status 1, and a line each, if numbers no longer follow."""
+    lines, same, compared = [], 0, 0
+    for name in _known(arguments.names or ["all"]):
+        path = stored.path_of(name, "quick", arguments.store)
+        if not path.is_file():
+            lines.append(f"{name}: no quick result is committed; run it, then `report --results {OUT}`")
+            continue
+        old = StudyResult.load(path)
+        if arguments.results is not None:
+            new = StudyResult.load(arguments.results / f"{name}.json")
+        elif old.inputs == inputs.digest(f"studies.{name}") or stored.tolerance(name) is None:
+            same += 1
+            continue
+        else:
+            print(f"{name}: running, since its code or data have changed", file=sys.stderr, flush=True)
+            new = _measure(name, StudyOptions(level="quick"))
+        compared += 1
+        lines += stored.differences(new, old)
+    for line in lines:
+        print(line)
+    print(f"{same} studies unchanged, {compared} compared, {len(lines)} differences")
+    return 1 if lines else 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    if arguments.results is not None:
+        paths = [path for name in STUDIES if (path := arguments.results / f"{name}.json").is_file()]
+        if not paths:
+            raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
+        for path in paths:
+            result = StudyResult.load(path)
+            target = stored.path_of(result.name, result.level, arguments.store)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, path.read_bytes())
+    results = stored.load_best(arguments.store)
+    if not results:
+        raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
+    target = arguments.store.parent / "RESULTS.md"
+    write_atomically(target, markdown(results).encode())
+    print(f"{len(results)} of {len(STUDIES)} studies in {target}")
+    return 0
+
+
+def _known(names: Sequence[str]) -> list[str]:
+    names = list(STUDIES) if list(names) == ["all"] else list(names)
+    for name in names:
+        if name not in STUDIES:
+            raise unknown_name("study", name, (*STUDIES, "all"))
+    return names
+
+
+def _measure(name: str, options: StudyOptions) -> StudyResult:
+    result: StudyResult = _module(name).run(options)
+    if not result.figures:
+        drawn = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
+        result = replace(result, figures=drawn)
+    return replace(result, level=options.level, inputs=inputs.digest(f"studies.{name}"))
+
+
+def _kept(folder: Path, name: str, level: str) -> StudyResult | None:
+    """What a run before this one left, if it is of this level and of the same code and data."""
+    path = folder / f"{name}.json"
+    try:
+        result = StudyResult.load(path)
+    except (ValueError, OSError):
+        return None
+    return result if (result.level, result.inputs) == (level, inputs.digest(f"studies.{name}")) else None
 
 
 def _module(name: str) -> Any:

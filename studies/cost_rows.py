@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,32 @@ def rows(
             )
         made.append(Row(report.design, "area / exact, as drawn", _ratio(report, exact, "area", "drawn")))
     return made
+
+
+def verdict(rows: Sequence[Row]) -> tuple[str, str]:
+    """The verdict over the ratios with a published number, and the counts behind it."""
+    compared = [(row.measured, row.published) for row in rows if row.published is not None]
+    close = sum(abs(measured - number) <= _TOLERANCE for measured, number in compared)
+    saving = sum(measured < 1 for measured, _ in compared)
+    lower = sum(number - measured > _TOLERANCE for measured, number in compared)
+    counts = (
+        f"of {len(compared)} ratios with a published number, {saving} save, {close} are within {_TOLERANCE:g} of it, "
+        f"{lower} are lower and {len(compared) - close - lower} higher; the remarks say why"
+    )
+    if close == len(compared):
+        return "reproduced", counts
+    return ("reproduced in direction" if saving == len(compared) else "not reproduced"), counts
+
+
+def order(rows: Sequence[Row], measure: str, first: str, second: str) -> str:
+    """Which of two designs has the lower `measure` ("energy" or "delay"), in words; `rows` as `rows` makes them."""
+    found = {
+        row.subject: row.measured
+        for row in rows
+        if row.published is not None and row.quantity.startswith(f"{measure} / exact")
+    }
+    one, other = design(first).label, design(second).label
+    return f"{one if found[one] < found[other] else other} takes less {measure}"
 
 
 @lru_cache(maxsize=64)

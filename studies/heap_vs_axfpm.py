@@ -31,6 +31,7 @@ from cnn_eval.scenarios import EXAMPLES, TransferResult, power_of_two_control, t
 from cnn_eval.scenarios.outcome import judge
 from studies import cost_rows, heap, table8, table9
 from studies import margins as margins_study
+from studies.figures import dots
 from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "HEAP and Ax-FPM side by side on one page"
@@ -341,19 +342,7 @@ def _noise(grid: Any, figure: Any) -> None:
 
 def _dots(axes: Axes, rows: Sequence[Row], *, named: bool) -> None:
     """One quantity, a line a subject, `named` on the left; verdicts of audits beside their dots."""
-    blue, orange, *_ = seaborn.color_palette("colorblind")
-    for height, row in enumerate(reversed(rows)):
-        low, high = row.interval or (row.measured, row.measured)
-        if row.published is not None:
-            axes.plot([row.published], [height], "X", color=orange, markersize=9)
-        axes.plot([low, high], [height, height], color=blue, linewidth=2)
-        axes.plot([row.measured], [height], "o", color=blue, markersize=5)
-    axes.set_yticks(
-        range(len(rows)), [row.subject for row in reversed(rows)] if named else [""] * len(rows), fontsize=8
-    )
-    axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.margins(x=0.12)
-    axes.tick_params(axis="x", labelsize=8)
+    dots(axes, rows, [row.subject if named else "" for row in rows])
     unit = f" [{rows[0].unit}]" if rows[0].unit else ""
     shown = [end for row in rows for end in (row.interval or (row.measured,))]
     shown += [row.published for row in rows if row.published is not None]

@@ -54,6 +54,9 @@ class StudyResult:
     reason: str
     settings: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, bytes] = field(default_factory=dict, repr=False)
+    level: str = ""
+    inputs: str = ""
+    """Set by the command line: the level at which it ran, and the digest of what it depends on (`studies.inputs`)."""
 
     def __post_init__(self) -> None:
         assert self.verdict in VERDICTS
@@ -63,6 +66,19 @@ class StudyResult:
         record = asdict(self)
         del record["figures"]
         return json.dumps({**record, "machine": machine()}, indent=2) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> StudyResult:
+        """What `save` wrote, without the figures; ValueError naming the file if it is anything else."""
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            rows = [Row(**{**row, "interval": row["interval"] and tuple(row["interval"])}) for row in record["rows"]]
+            kept = {key: record[key] for key in ("name", "title", "source", "verdict", "reason", "level", "inputs")}
+            return cls(rows=rows, settings=record["settings"], **kept)
+        except (ValueError, TypeError, KeyError, AssertionError) as error:
+            raise ValueError(
+                f"{path} must be a stored result of a study, but is not; delete it and run again."
+            ) from error
 
     def to_csv(self) -> str:
         """The rows."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
-from studies import cost_rows, cost_validation, table7, table9
-from studies.study import StudyOptions
+from circuits import design
+from studies import cost_rows, cost_validation, table7, table8, table9
+from studies.study import Row, StudyOptions
 
 QUICK = StudyOptions(level="quick")
 
@@ -65,7 +67,7 @@ def test_tables_explain_every_difference_above_a_tenth() -> None:
     for study in (table7, table9):
         result = study.run(QUICK)
         published = [row for row in result.rows if row.published is not None]
-        assert len(published) == 6
+        assert len(published) == 8
         for row in published:
             assert row.published is not None
             assert bool(row.remark) == (abs(row.measured - row.published) > 0.1), row
@@ -79,3 +81,39 @@ def test_the_figure_is_left_out_of_the_record() -> None:
     record = json.loads(cost_validation.run(QUICK).to_json())
     assert "figures" not in record
     assert record["settings"]["spice"]["tool"] == "ngspice-39"
+
+
+def test_verdicts_follow_from_the_ratios() -> None:
+    def rows(*pairs: tuple[str, str, float, float]) -> list[Row]:
+        return [
+            Row(design(name).label, f"{measure} / exact, as drawn", value, number)
+            for name, measure, value, number in pairs
+        ]
+
+    assert cost_rows.verdict(rows(("axfpm", "energy", 0.4, 0.395)))[0] == "reproduced"
+    assert cost_rows.verdict(rows(("axfpm", "energy", 0.2, 0.395)))[0] == "reproduced in direction"
+    verdict, counts = cost_rows.verdict(rows(("axfpm", "energy", 0.4, 0.395), ("heap", "energy", 1.2, 0.49)))
+    assert (verdict, counts[:70]) == (
+        "not reproduced",
+        "of 2 ratios with a published number, 1 save, 1 are within 0.1 of it, 0",
+    )
+    both = rows(("axfpm", "energy", 0.2, 0.395), ("heap", "energy", 0.3, 0.49))
+    assert cost_rows.order(both, "energy", "heap", "axfpm") == "axfpm takes less energy"
+    assert cost_rows.order([*both[:1], *rows(("heap", "energy", 0.1, 0.49))], "energy", "heap", "axfpm").startswith(
+        "heap"
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "nmed", "verdict"),
+    [(0.3, 0.082, "reproduced"), (1.0, 0.082, "reproduced in direction"), (1.0, 0.2, "not reproduced"),
+     (9.0, 0.082, "not reproduced")],
+)  # fmt: skip
+def test_verdict_of_errors_and_accuracy(loss: float, nmed: float, verdict: str) -> None:
+    rows = [
+        Row("exact", "accuracy", 99.0, 97.93, unit="%"),
+        Row("exact", "NMED", 1e-9, 0.0),
+        Row("axfpm", "accuracy", 99.0 - loss, 97.67, unit="%"),
+        Row("axfpm", "NMED", nmed, 0.08),
+    ]
+    assert table8._verdict(rows)[0] == verdict

@@ -339,8 +339,8 @@ def test_an_unwritable_folder_is_refused_before_any_work(tmp_path: Path, capsys:
     assert search.main(["--out", str(tmp_path / "file" / "run")]) == 2
     assert capsys.readouterr() == (
         "",
-        f"error: the output folder must be writable, but got '{tmp_path}/file/run' (Not a directory); choose another "
-        "--out.\n",
+        f"error: the output folder must be writable, but {tmp_path}/file/run is not (Not a directory); choose "
+        "another.\n",
     )
 
 

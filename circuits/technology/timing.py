@@ -96,10 +96,26 @@ def path_of(made: Circuit, found: Structure) -> Timing:
         return Timing(0.0, ())
     end, edge = divmod(int(latest.argmax()), 2)
     net = int(ends[end])
+    causes = np.concatenate([source[..., None], cause], axis=2)
+    return Timing(float(latest.max()), traced(made, net, edge, arrival, slew, causes))
+
+
+def traced(
+    made: Circuit,
+    net: int,
+    edge: int,
+    arrival: NDArray[np.float64],
+    slew: NDArray[np.float64],
+    causes: NDArray[np.int64],
+) -> tuple[Step, ...]:
+    """The arcs that lead to `edge` (0 falling, 1 rising) of `net`, first to last.
+
+    `arrival`, `slew`: [nets, 2]; `causes`: [nets, 2, 3], the instance, its input pin and that pin's edge behind each
+    event; instance -1 where there is none.
+    """
     path = []
-    while source[net, edge] >= 0:
-        row = int(source[net, edge])
-        pin, before = (int(value) for value in cause[net, edge])
+    while causes[net, edge, 0] >= 0:
+        row, pin, before = (int(value) for value in causes[net, edge])
         of = int(made.inputs[row, pin])
         instance = made.instances[row]
         path.append(
@@ -115,4 +131,4 @@ def path_of(made: Circuit, found: Structure) -> Timing:
             )
         )
         net, edge = of, before
-    return Timing(float(latest.max()), tuple(path[::-1]))
+    return tuple(path[::-1])

@@ -29,7 +29,7 @@ from circuits.netlist import Netlist
 from circuits.technology.circuit import Circuit, circuit, possible_rows
 from circuits.technology.energy import transitions
 from circuits.technology.table import Technology
-from circuits.technology.timing import EDGES, Step, Structure, Timing, path_of, structure
+from circuits.technology.timing import Step, Structure, Timing, path_of, structure, traced
 
 RESOLUTION = 0.01
 """ps: bounds as near as this are taken as one."""
@@ -256,26 +256,7 @@ class _Model:
         cause = np.empty((nets, 2, 3), dtype=np.int64)
         latest = viable_kernels.evaluate(*self.circuit, self.input_nets, bits, self.ends, value, last, cause)
         k, edge = divmod(int(last[self.ends].argmax()), 2)
-        net = int(self.ends[k])
-        path = []
-        while cause[net, edge, 0] >= 0:
-            row, pin, before = (int(number) for number in cause[net, edge])
-            of = int(made.inputs[row, pin])
-            instance = made.instances[row]
-            path.append(
-                Step(
-                    instance,
-                    instance.component.inputs[pin],
-                    instance.component.outputs[instance.outputs.index(net)],
-                    EDGES[edge],
-                    float(last[net, edge]),
-                    float(last[net, edge] - last[of, before]),
-                    float(self.found.slew[net, edge]),
-                    float(made.loads[net]),
-                )
-            )
-            net, edge = of, before
-        return float(latest), tuple(path[::-1])
+        return float(latest), traced(made, int(self.ends[k]), edge, last, self.found.slew, cause)
 
 
 def _integers(bits: NDArray[np.uint8], widths: list[int]) -> tuple[int, ...]:

@@ -11,8 +11,7 @@ import hashlib
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, ClassVar, Literal, get_args
@@ -21,7 +20,7 @@ import torch
 from torch import nn
 
 from circuits.errors import unknown_name
-from cnn_eval.models import predict
+from cnn_eval.models import at_rest, predict
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]
@@ -70,7 +69,7 @@ class Attack(ABC):
         self._check(images, labels, mode, epsilon, batch_size)
         if not len(images):
             return images.clone()
-        with _attackable(model):
+        with at_rest(model):  # Foolbox would pile up gradients of parameters in `.grad`
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)
                 for batch in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
@@ -209,23 +208,6 @@ def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
             "run `pip install 'approximate-dse[attacks]'`."
         ) from None
     return PyTorchModel(model, bounds=(0, 1), device=images.device)
-
-
-@contextmanager
-def _attackable(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode and without parameter gradients (Foolbox would pile them up in `.grad`)."""
-    modes = [(module, module.training) for module in model.modules()]
-    needed = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        model.eval()
-        for parameter in needed:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in needed:
-            parameter.requires_grad_(True)
-        for module, training in modes:
-            module.training = training
 
 
 def _kind(tensor: torch.Tensor) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -184,25 +183,6 @@ class Logarithm(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes]."""
         return self.model(images).clamp_min(torch.finfo(torch.float32).tiny).log()  # type: ignore[no-any-return]
-
-
-@contextmanager
-def at_rest(*models: nn.Module) -> Iterator[None]:
-    """The models in evaluation mode, no parameter with a gradient; both are restored."""
-    modules = {module for model in models for module in model.modules()}
-    modes = [(module, module.training) for module in modules]
-    needed = {parameter for model in models for parameter in model.parameters() if parameter.requires_grad}
-    try:
-        for model in models:
-            model.eval()
-        for parameter in needed:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in needed:
-            parameter.requires_grad_(True)
-        for module, training in modes:
-            module.training = training
 
 
 def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

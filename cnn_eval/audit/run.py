@@ -21,7 +21,6 @@ from cnn_eval.audit.networks import (
     Scaled,
     approximate_contestant,
     are_probabilities,
-    at_rest,
     design_contestant,
     is_approximate,
     module_contestant,
@@ -31,7 +30,7 @@ from cnn_eval.audit.questions import Questions
 from cnn_eval.audit.report import AttackResult, AuditReport, Kind, TransferPair
 from cnn_eval.audit.settings import AuditSettings
 from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Battery, Target, check_images, class_count
-from cnn_eval.models import logits, predict
+from cnn_eval.models import at_rest, logits, predict
 from cnn_eval.user import check_model
 
 MARGIN_FACTOR = 1.2

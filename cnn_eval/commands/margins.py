@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 from circuits.cli import table
-from circuits.files import write_atomically
+from circuits.files import require_writable, write_atomically
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
 from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
 from cnn_eval.crafted import default_cache
-from cnn_eval.files import require_writable
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
 from cnn_eval.models import MODELS

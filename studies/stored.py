@@ -1,0 +1,77 @@
+"""Results that are kept: where, and whether new numbers still follow from the committed ones."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from studies import STUDIES
+from studies.study import LEVELS, Row, StudyResult
+
+COMMITTED = Path(__file__).parent / "results"
+"""A folder for each level, a file for each study."""
+EXACT = 1e-6
+"""Relative tolerance of a row without an interval, where its study has no TOLERANCE of its own."""
+_TIMES = ("s", "ms", "us", "products/s", "images/s", "designs/s", "time ratio", "speed ratio")
+"""Units of rows that measure this machine, which nothing is compared with."""
+
+
+def path_of(name: str, level: str, store: Path = COMMITTED) -> Path:
+    """Where the committed result of a study lies."""
+    return store / level / f"{name}.json"
+
+
+def load_best(store: Path = COMMITTED) -> dict[str, StudyResult]:
+    """The committed result of every study at the highest level that there is, in the order of STUDIES."""
+    found = {}
+    for name in STUDIES:
+        paths = [path_of(name, level, store) for level in reversed(LEVELS)]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[name] = StudyResult.load(path)
+    return found
+
+
+def tolerance(name: str) -> float | None:
+    """Relative tolerance of numbers without an interval: the study's TOLERANCE, else EXACT; None: never compared."""
+    value: float | None = getattr(importlib.import_module(f"studies.{name}"), "TOLERANCE", EXACT)
+    return value
+
+
+def differences(new: StudyResult, old: StudyResult) -> list[str]:
+    """What no longer follows from `old`, a line each.
+
+    A number with a 95 % interval must lie in the interval of the old one (widened by EXACT for rounding), another one
+    within the study's tolerance of it; times are not compared. Rows must be the same, in any order, and the verdict.
+    """
+    allowed = tolerance(old.name)
+    if allowed is None:
+        return []
+    news, olds = ({_key(row): row for row in result.rows} for result in (new, old))
+    lines = [f"{old.name}: {_told(key)} is gone" for key in olds if key not in news]
+    lines += [f"{old.name}: {_told(key)} is new" for key in news if key not in olds]
+    for key, row in olds.items():
+        if key in news and row.unit not in _TIMES:
+            low, high = _range(row, allowed)
+            if not low <= news[key].measured <= high:
+                lines.append(
+                    f"{old.name}: {_told(key)} must be from {low:.4g} to {high:.4g}, but is {news[key].measured:.4g}"
+                )
+    if new.verdict != old.verdict:
+        lines.append(f"{old.name}: the verdict was {old.verdict!r}, and is {new.verdict!r}")
+    return lines
+
+
+def _range(row: Row, allowed: float) -> tuple[float, float]:
+    margin = (allowed if row.interval is None else EXACT) * abs(row.measured)
+    low, high = row.interval or (row.measured, row.measured)
+    return min(low, row.measured) - margin, max(high, row.measured) + margin
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row.subject, row.quantity
+
+
+def _told(key: Iterable[str]) -> str:
+    return ", ".join(key)
