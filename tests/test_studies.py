@@ -97,6 +97,8 @@ def test_what_still_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     beyond, *_ = differences(_stored(61.0), _stored())
     assert beyond == "table2: axfpm, FGSM, smallest must be from 40 to 60, but is 61"
+    assert differences(_stored(verdict="not reproduced"), _stored()) == []
+    monkeypatch.delattr("studies.table2.TOLERANCE")
     assert differences(_stored(verdict="not reproduced"), _stored()) == [
         "table2: the verdict was 'reproduced', and is 'not reproduced'"
     ]
