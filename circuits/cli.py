@@ -18,11 +18,14 @@ FORMATS = ("table", "json", "csv")
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Appends the default to every option's help, except where there is none."""
+    """Appends the default to every option's help, except where there is none; a list as it would be typed."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or isinstance(action.default, bool) or not action.option_strings:
+        default = action.default
+        if default is None or isinstance(default, bool) or not action.option_strings:
             return action.help
+        if isinstance(default, list):
+            return f"{action.help} (default: {' '.join(map(str, default)) or 'none'})"
         return super()._get_help_string(action)
 
 

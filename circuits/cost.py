@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.designs import Design
-from circuits.errors import DesignError
+from circuits.errors import DesignError, unknown_name
 from circuits.netlist import Netlist
 from circuits.placement import Placement
 from circuits.simplify import simplify
@@ -106,7 +106,15 @@ class CostReport:
         return "; ".join(parts)
 
     def ratio(self, measure: str, *, baseline: str = EXACT, view: str = "drawn") -> float:
-        """`measure` of the design over that of `baseline`, both in `view`; NaN where the baseline's is 0."""
+        """`measure` (in MEASURES) of the design over that of `baseline` (in BASELINES), both in `view` (in VIEWS); NaN
+        where the baseline's is 0. Raises UnknownNameError for other names."""
+        for what, name, valid in (
+            ("measure", measure, MEASURES),
+            ("baseline", baseline, BASELINES),
+            ("view", view, VIEWS),
+        ):
+            if name not in valid:
+                raise unknown_name(what, name, valid)
         own = getattr(getattr(self, view), measure)
         base = getattr(self.baselines[baseline][VIEWS.index(view)], measure)
         return float(own / base) if base else float("nan")

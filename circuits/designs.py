@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuits import floats
 from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
-from circuits.errors import DesignError, unknown_name
+from circuits.errors import DesignError, UnknownNameError, unknown_name
 from circuits.imported import as_multiplier, from_text, to_text
 from circuits.multipliers import COLUMN_TOPOLOGIES, PORTS, TOPOLOGIES, multiplier
 from circuits.netlist import GATES, Component, Netlist
@@ -523,4 +523,9 @@ def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Desi
     known = {**CELLS, **(cells or {})}
     if text not in NAMED and text.endswith("_array") and (name := text.removesuffix("_array")) in known:
         return Design(placement=known[name], name=text)
+    if text not in NAMED and text in known:
+        raise UnknownNameError(
+            f"a design must be named, but {text!r} is a cell; {text}_array is the ripple array of it, a .toml file any "
+            "other."
+        )
     return design(text)

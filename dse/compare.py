@@ -14,6 +14,7 @@ from rich import box
 from rich.table import Table
 
 from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
+from circuits.commands.common import add_cells, user_cells
 from circuits.designs import NAMED, Design, find_design
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Processes, available_cpus
@@ -94,7 +95,7 @@ def _lines(settings: Settings) -> list[_Line | str]:
         _Line("NMED (P_max = 1)", _interval("nmed", ".4f")),
         _Line("MRED", _interval("mred", ".4f")),
         _Line("larger than exact, %", _plain("larger", ".1f")),
-        f"cost: {cost_note()}",
+        f"cost: {cost_note()}; / exact: over the exact ripple array of the same width",
         _Line("transistors as drawn", _plain("transistors", ",.0f")),
     ]
     for name, unit in (("energy", "fJ"), ("delay", "ps"), ("area", "um^2")):
@@ -165,8 +166,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Prints designs side by side: definition, error, cost, accuracy and transfer.",
     )
     parser.add_argument(
-        "designs", nargs="+", metavar="DESIGN", help=f"named design ({', '.join(NAMED)}) or the path of a .toml file"
+        "designs",
+        nargs="+",
+        metavar="DESIGN",
+        help=f"named design ({', '.join(NAMED)}), CELL_array for a ripple array of one cell, or a .toml file",
     )
+    add_cells(parser)
     parser.add_argument(
         "--images",
         type=integer(1, EMBEDDED_IMAGES),
@@ -184,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    designs = [find_design(text) for text in arguments.designs]
+    cells = user_cells(arguments)
+    designs = [find_design(text, cells) for text in arguments.designs]
     settings = Settings(images=arguments.images)
     rows = compare(designs, settings=settings, workers=arguments.workers or available_cpus(), progress=True)
     if arguments.format == "json":

@@ -84,12 +84,13 @@ def _measure(task: Task) -> Measured:
 
 
 class Evaluator:
-    """Scores designs with `settings` through `store` and an executor of `measure`. `new` counts designs computed."""
+    """Scores designs with `settings` through `store` and an executor of `measure`. `new`: cost digests of the designs
+    of which something was computed."""
 
     def __init__(self, store: Store, executor: Executor[Task, Measured], settings: Settings) -> None:
         self.store = store
         self.settings = settings
-        self.new = 0
+        self.new: set[str] = set()
         self._executor = executor
 
     def score(
@@ -162,7 +163,7 @@ class Evaluator:
             return Failure(task.design, outcome.error or "no result")
         if outcome.result:
             self.store.put(task.design, outcome.result, scorers, self.settings)
-            self.new += 1
+            self.new.add(task.design.cost_digest)
         return self.known(task.design, scorers, limits)
 
     def known(self, design: Subject, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores:

@@ -230,7 +230,7 @@ class _Search:
             ),
             ruled_out,
             tuple(self.failures),
-            evaluator.new,
+            len(evaluator.new),
         )
 
     def _explore(self) -> None:

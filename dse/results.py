@@ -92,9 +92,14 @@ def _list(arguments: argparse.Namespace) -> int:
     elif arguments.format == "csv":
         print_csv(list(_line_names()), entries)
     else:
-        made = table(*_line_names(), right=("budget", "seed", "designs", "skipped"))
+        # When it ended, a column of JSON and CSV, says no more here than the designs: unfinished runs have none.
+        columns = [name for name in _line_names() if name not in ("finished", "constraints")]
+        made = table(*columns, right=("budget", "seed", "designs", "skipped"))
+        made.columns[columns.index("started")].no_wrap = True
         for entry in entries:
-            made.add_row(*("-" if value is None else str(value) for value in entry.values()))
+            asked = "\n".join([*entry["objectives"].split(), *entry["constraints"].split()])
+            shown = {**entry, "started": entry["started"][:16].replace("T", " ") + " UTC", "objectives": asked}
+            made.add_row(*("-" if shown[name] is None else str(shown[name]) for name in columns))
         console().print(made)
     return 0
 

@@ -149,6 +149,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.fresh:
             move_aside(path)
         print(options.space.describe())
+        print(f"cells: {', '.join(cell.name for cell in options.space.cells)}")
         print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
         with Store(path) as store:
             result = search(

@@ -146,6 +146,18 @@ def test_accuracy_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch
     assert any(line.split()[:2] == ["axfpm", str(first["correct"])] for line in lines)
 
 
+def test_own_cells_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A cell that is AMA5 under another name makes axfpm; with A and B exchanged it makes something else."""
+    path = tmp_path / "cells.toml"
+    path.write_text('[cells.like]\nsum = "B"\ncarry = "A"\n[cells.mirror]\nsum = "A"\ncarry = "B"\n', encoding="utf-8")
+    designs = ["like_array", "axfpm", "conv1=mirror_array"]
+    arguments = ["accuracy", *designs, "--cells", str(path), "--samples", "20", "--json"]
+    like, axfpm, mirror = json.loads(run(capsys, *arguments).out)["results"]
+    assert like["digest"] == axfpm["digest"]
+    assert like["correct"] == axfpm["correct"]
+    assert mirror["digest"]["conv1"] != axfpm["digest"]
+
+
 def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     printed = run(capsys, "transfer", "axfpm", "--samples", "10", "--examples", "pgd")
     assert printed.status == 0

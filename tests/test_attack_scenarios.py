@@ -438,6 +438,8 @@ def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[st
     rows = json.loads(run(capsys, *white, *cached, "--json").out)["results"]
     assert [row["design"] for row in rows] == ["exact (torch)", "axfpm_tiled", "control"]
     assert all(row["fooled"] > 0 for row in rows)
+    printed = " ".join(run(capsys, *white, *cached).out.split())
+    assert "Of samples that each network classifies rightly; control: the exact network" in printed
     black = [
         "attack",
         "axfpm_tiled",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_netlists import evaluate_row, random_netlist
 
-from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Netlist, cost_report, design
+from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Netlist, UnknownNameError, cost_report, design
 from circuits.cost import BASELINES, MEASURES, VIEWS
 from circuits.engine.planes import pack
 from circuits.multipliers import TOPOLOGIES
@@ -433,6 +433,8 @@ def test_ratios_refer_to_both_baselines_in_the_same_view() -> None:
             assert ratio == value / getattr(getattr(own, view), measure)
             assert exact.ratio(measure, baseline="exact cells, same topology", view=view) == 1
             assert exact.ratio(measure, view=view) == 1
+    with pytest.raises(UnknownNameError, match="the baseline must be a known name, but got 'own topology'"):
+        exact.ratio("energy", baseline="own topology")
 
 
 def test_the_mantissa_s_cost_does_not_depend_on_float_semantics() -> None:

@@ -344,6 +344,11 @@ def test_find_design(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError) as caught:
         find_design("axfpn")
     assert str(caught.value).startswith("the design must be a known name, but got 'axfpn'; nearest: axfpm")
+    with pytest.raises(UnknownNameError) as caught:
+        find_design("mine", {"mine": MINE})
+    assert str(caught.value) == (
+        "a design must be named, but 'mine' is a cell; mine_array is the ripple array of it, a .toml file any other."
+    )
     with pytest.raises(DesignError, match="must be a readable file, but: No such file or directory; check the path"):
         find_design(str(tmp_path / "none.toml"))
 

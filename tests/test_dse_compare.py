@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,10 +70,16 @@ def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureF
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str]) -> None:
-    assert compare.main(["axfpm", "axfpm", "--images", "10", "--workers", "1", "--format", "csv"]) == 0
-    one, other = csv.DictReader(io.StringIO(capsys.readouterr().out))
+def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    cells = tmp_path / "cells.toml"
+    cells.write_text('[cells.like]\nsum = "B"\ncarry = "A"\n', encoding="utf-8")
+    arguments = ["axfpm", "axfpm", "like_array", "--cells", str(cells), "--images", "10", "--workers", "1"]
+    assert compare.main([*arguments, "--format", "csv"]) == 0
+    one, other, like = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert one == other
+    assert (like["design"], like["estimated"]) == ("like_array", "like")
+    for column in ("digest", "nmed [1]", "accuracy [%]"):
+        assert like[column] == one[column]
     assert one["design"] == "axfpm"
     # FACTS 2: NMED = 1/12 for operands uniform in [0, 1].
     assert float(one["nmed [1]"]) == pytest.approx(1 / 12, rel=0.02)

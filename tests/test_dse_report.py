@@ -145,16 +145,24 @@ def test_a_scatter_plot_keeps_better_points_below_its_line() -> None:
     assert top < bottom
 
 
-def test_list_show_and_export(made: tuple[Path, SearchResult], capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_show_and_export(
+    made: tuple[Path, SearchResult], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, result = made
+    monkeypatch.setenv("COLUMNS", "140")  # the space has a long name
     where = ["--store", str(folder)]
     assert results.main(["list", "--format", "json", *where]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert entry["run"] == result.record.run[:10]
     assert entry["constraints"] == "energy<=4000"
+    measured = [*result.rows, *(entry.row for entry in result.ruled_out), *result.references]
+    assert result.computed == len({row.design.cost_digest for row in measured})
     assert (entry["designs"], entry["skipped"]) == (len(result.rows) + len(result.ruled_out), len(result.ruled_out))
     assert results.main(["list", *where]) == 0
-    assert result.record.run[:10] in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    (line,) = [line for line in listed.splitlines() if result.record.run[:10] in line]
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d UTC ", line)  # not wrapped
+    assert "energy<=4000" in listed
     assert results.main(["show", entry["run"], *where]) == 0
     shown = capsys.readouterr().out
     assert f"Ruled out by constraints: {len(result.ruled_out)} designs" in " ".join(shown.split())

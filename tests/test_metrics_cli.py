@@ -51,6 +51,7 @@ def test_table_with_closed_forms(capsys: pytest.CaptureFixture[str]) -> None:
     (mred,) = [k for k, line in enumerate(lines) if line.startswith("MRED, mean of ratios")]
     assert lines[mred + 1].split() == ["closed", "form", "0.386294"]
     assert "axfpm: P = (X & 0x1) * Y + 2 * (X & 0xFFFFFE) * (Y & 0x800000); its error has rank 1." in out
+    assert out.endswith("\nClosed forms leave out the rounding of operands and results.\n")
     assert "closed form" not in run(capsys, "heap", *FEW)
 
 

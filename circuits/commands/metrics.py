@@ -100,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
             for design, _, closed in part:
                 if closed is not None:
                     out.print(f"{design.label}: {closed.form}; its error has rank {closed.error_rank}.")
+            if any(design.format is not None and closed is not None for design, _, closed in part):
+                out.print("Closed forms leave out the rounding of operands and results.")
     return 0
 
 

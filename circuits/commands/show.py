@@ -196,8 +196,8 @@ def _print_tables(found: list[Found]) -> None:
     scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"
     out.print(
         f"{scope}, {first.conditions}. Energy: {ACTIVITIES[first.glitches]}, {first.samples} operands, leakage over "
-        f"one delay included; wires are not counted. / exact: over the exact ripple array; / own topology: over exact "
-        f"cells in the design's own topology."
+        "one delay included; wires are not counted. / exact: over the exact ripple array of the same width; / own "
+        "topology: over exact cells in the design's own topology."
     )
     estimated = sorted({name for cost in costs for name in cost.estimated})
     if estimated:

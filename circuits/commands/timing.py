@@ -34,11 +34,7 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--corner", choices=CORNERS, default="nom", help="typical, slow or fast transistors")
     parser.add_argument(
-        "--effort",
-        type=integer(1, 1000),
-        default=1,
-        metavar="N",
-        help="budget of search and proof, in multiples (default: 1)",
+        "--effort", type=integer(1, 1000), default=1, metavar="N", help="budget of search and proof, in multiples"
     )
     add_format(parser)
     parser.set_defaults(run=run)

@@ -313,11 +313,13 @@ def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], pairs: lis
         "white-box": f"crafted on each network, gradient {arguments.gradient or BACKWARD[0]}",
     }[arguments.scenario]
     size = "smallest perturbation" if arguments.epsilon is None else f"budget {arguments.epsilon:g}"
-    split = "" if arguments.scenario == "white-box" else "\nsame, other: the source's wrong class, or another."
+    white = arguments.scenario == "white-box"
+    eligible = "each network classifies rightly" if white else "the networks classify rightly and that fool the source"
+    split = "" if white else "\nsame, other: the source's wrong class, or another."
     print_titled(
         f"{arguments.model}, {arguments.layers} layers through the design, {count} {arguments.data} images, {size}, "
-        f"{where}.\nOf samples that the networks classify rightly and that fool the source; control: the exact network "
-        f"with weights rounded up to powers of two.{split}",
+        f"{where}.\nOf samples that {eligible}; control: the exact network with weights rounded up to powers of "
+        f"two.{split}",
         rates,
     )
     counts = ["of", "only one", "only other", "p"]

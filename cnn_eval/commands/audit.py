@@ -27,8 +27,9 @@ _MARKS = {True: "ok", False: "look", None: "-"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own", computing="--compute")
-    parser.set_defaults(samples=SAMPLES, compute=None)
+    networks = f"network: {', '.join(MODELS)}, or package.module:factory of your own"
+    add_common(parser, networks, computing="--compute", samples=SAMPLES)
+    parser.set_defaults(compute=None)
     budgets = ", ".join(f"{epsilon:g} ({norm})" for norm, epsilon in EPSILON.items())
     parser.add_argument("--norm", choices=get_args(BallNorm), default="linf", help="of the budget")
     parser.add_argument("--epsilon", type=float, help=f"the budget, on pixels in [0, 1] (default: {budgets})")

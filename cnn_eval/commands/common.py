@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from circuits import Design, DesignError
+from circuits import AdderCell, Design, DesignError
 from circuits.cli import console, integer, print_json
+from circuits.commands.common import add_cells, user_cells
 from circuits.designs import find_design
 from cnn_eval.layers import LAYERS, MODES
 
@@ -30,9 +31,10 @@ def add_common(
         "designs",
         nargs="+",
         metavar="DESIGN",
-        help="a named design, the path of a .toml file, or a design a layer: LAYER=DESIGN,LAYER=DESIGN "
-        "(the other layers stay exact)",
+        help="a named design, CELL_array for a ripple array of one cell, a .toml file, or a design a layer: "
+        "LAYER=DESIGN,LAYER=DESIGN (the other layers stay exact)",
     )
+    add_cells(parser)
     parser.add_argument("--model", default="lenet5", help=model_help)
     parser.add_argument("--layers", choices=LAYERS, default="conv", help="layers whose products go through the design")
     parser.add_argument(computing, choices=MODES, default="gate", help="gate by gate, or lowered to exact products")
@@ -46,13 +48,14 @@ def subjects(arguments: argparse.Namespace) -> list[Subject]:
     """The designs of the command line, each tried for its name; sets the threads."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    return [subject(text) for text in arguments.designs]
+    cells = user_cells(arguments)
+    return [subject(text, cells) for text in arguments.designs]
 
 
-def subject(text: str) -> Subject:
-    """A design, or a design by layer from "LAYER=DESIGN,LAYER=DESIGN"."""
+def subject(text: str, cells: Mapping[str, AdderCell] | None = None) -> Subject:
+    """A design, or a design by layer from "LAYER=DESIGN,LAYER=DESIGN"; `cells` as in `find_design`."""
     if "=" not in text:
-        return find_design(text)
+        return find_design(text, cells)
     chosen: dict[str, Design] = {}
     for part in text.split(","):
         layer, _, name = part.partition("=")
@@ -60,7 +63,7 @@ def subject(text: str) -> Subject:
             raise DesignError(
                 f"designs by layer must be LAYER=DESIGN,LAYER=DESIGN, each layer once, but got {text!r}; correct it."
             )
-        chosen[layer] = find_design(name)
+        chosen[layer] = find_design(name, cells)
     return chosen
 
 

@@ -24,8 +24,7 @@ _NOTE = "control: the exact network with the layers' weights rounded up to power
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own")
-    parser.set_defaults(samples=SAMPLES)
+    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own", samples=SAMPLES)
     parser.add_argument("--attacks", nargs="+", choices=CURVES, default=list(CURVES), metavar="NAME", help="curves")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves into FILE.png or FILE.svg")
     parser.add_argument("--weights", type=Path, help="safetensors, or .pt with weights only (default: the model's)")

@@ -1,0 +1,136 @@
+"""docs/: every block of every page is run and its quoted output compared; every example script is run.
+
+docs/README.md states the rules; `markdown.py` carries them out, and is itself tried here.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from markdown import ROOT, Block, Reader, agree, blocks, environment, run_python
+
+pytest.importorskip("foolbox", reason="needs the extra `attacks`")
+pytest.importorskip("distributed", reason="needs the extra `dask`")
+
+DOCS = ROOT / "docs"
+INDEX = (DOCS / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name != "README.md")
+EXAMPLES = sorted(script.name for script in (DOCS / "examples").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In place of the user's cache folder, for all pages."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_block_of_the_page(name: str, tmp_path: Path, cache: Path) -> None:
+    found = blocks((DOCS / name).read_text(encoding="utf-8"))
+    assert any(block.language == "text" for block in found)
+    with Reader(tmp_path, cache) as reader:
+        for block in found:
+            reader.read(block)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name: str, tmp_path: Path, cache: Path) -> None:
+    script = DOCS / "examples" / name
+    assert len(script.read_text(encoding="utf-8").splitlines()) < 40
+    done = run_python(str(script), folder=tmp_path, environment=environment(cache), name="")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") >= 3
+
+
+def test_the_index_names_every_page_and_example_and_nothing_else() -> None:
+    assert set(re.findall(r"\]\((\w+\.md)\)", INDEX)) == set(PAGES)
+    (listed,) = blocks(INDEX)
+    assert sorted(line.removeprefix("python docs/examples/") for line in listed.commands) == EXAMPLES
+    assert [Path(name).stem for name in PAGES] == [Path(name).stem for name in EXAMPLES]
+
+
+@pytest.mark.parametrize("name", ["README.md", *PAGES])
+def test_linked_files_are_there(name: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (DOCS / name).read_text(encoding="utf-8")):
+        assert (DOCS / target).is_file(), target
+
+
+# ---- the rules
+
+
+QUOTE = "cell  sum\n─────────\nexact  1,183  2.50\n...\nlast ~3\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "same", "same_words"),
+    [
+        ("cell sum\n──\n  exact 1,183 2.5000 \nother\n\nlast  ~3", True, True),
+        ("cell sum\n──\nexact 1,183 2.5024\nlast ~3", True, True),
+        ("cell sum\n──\nexact 1,183 2.5026\nlast ~3", False, True),  # further than a thousandth
+        ("cell sum\n──\nexact 1,184 2.50\nlast ~3", False, True),  # an integer
+        ("cell sum\n──\nexact 1,183 2.50\nlast 3", False, False),  # no estimate any more
+        ("cell sum\n──\nother\nexact 1,183 2.50\nlast ~3", False, False),  # a line more, outside of "..."
+        ("more\ncell sum\n──\nexact 1,183 2.50\nlast ~3", False, False),
+        ("cell sum\n──\nexact 1,183 2.50\nlast ~3\nmore", False, False),
+        ("cell sum\n──\nexact 1,183 2.50", False, False),
+        ("last ~3\ncell sum\n──\nexact 1,183 2.50", False, False),  # another order
+    ],
+)
+def test_outputs_are_compared(printed: str, same: bool, same_words: bool) -> None:
+    assert (agree(QUOTE, printed) is None) == same
+    assert (agree(QUOTE, printed, numbers=False) is None) == same_words
+
+
+def test_more_than_was_quoted_is_told() -> None:
+    assert agree("one\n", "one\ntwo\n") == "more was printed:\ntwo"
+    assert agree("one\n", "two\n") == "not printed, or not in this place:\none"
+    assert agree("run 0123456789\n", "run abcdef0123\n", numbers=False) is None
+    assert agree("run 0123456789\n", "run abcdef0123\n") is not None
+
+
+PAGE = """# Page
+    not code: no empty line before
+
+```toml
+# a.toml
+x = 1
+```
+
+    indented   # remark
+    # only a remark
+
+```text varies
+y
+```
+"""
+
+
+def test_blocks_are_found() -> None:
+    assert blocks(PAGE) == [
+        Block("toml", "", "# a.toml\nx = 1\n", 4),
+        Block("", "", "indented   # remark\n# only a remark\n", 9),
+        Block("text", "varies", "y\n", 12),
+    ]
+    assert [block.file for block in blocks(PAGE)] == ["a.toml", None, None]
+    assert blocks(PAGE)[1].commands == ["indented"]
+    with pytest.raises(AssertionError, match="line 1: a fence must name its language"):
+        blocks("```\nx\n```\n")
+
+
+def test_a_wrong_page_fails(tmp_path: Path, cache: Path) -> None:
+    with Reader(tmp_path, cache) as reader:
+        with pytest.raises(AssertionError, match="line 1: an output must follow the block that prints it"):
+            reader.read(Block("text", "", "x\n", 1))
+        reader.read(Block("toml", "", "# a.toml\nx = 1\n", 2))
+        reader.read(Block("sh", "", "cat a.toml\nsleep 600 &\npython -c 'print(3)'\n", 3))
+        reader.read(Block("text", "", "...\nx = 1\n3\n", 4))
+        with pytest.raises(AssertionError, match="line 5: more was printed"):
+            reader.read(Block("text", "", "# a.toml\nx = 1\n", 5))
+        with pytest.raises(AssertionError, match="line 6: "):
+            reader.read(Block("sh", "", "false\ntrue\n", 6))
+        with pytest.raises(AssertionError, match=r"line 7: .*\n.*\nZeroDivisionError"):
+            reader.read(Block("python", "", "1 / 0\n", 7))
+        with pytest.raises(AssertionError, match="line 8: a file must begin with a comment that names it"):
+            reader.read(Block("toml", "", "x = 1\n", 8))
