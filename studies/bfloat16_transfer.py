@@ -24,6 +24,7 @@ from studies.transfer_rows import Rate
 
 TITLE = "transfer of attacks from float32 to bfloat16 networks, their accuracy and confidence"
 SOURCE = "DA section 7.2"
+TOLERANCE = 0.1
 MODELS = {"lenet5": "LeNet-5, MNIST", "alexnet": "AlexNet, CIFAR-10"}
 ATTACKS = {"fgsm": "FGSM", "pgd": "PGD", "cw": "C&W"}
 WHOLE = "bfloat16, whole"
