@@ -21,7 +21,7 @@ PUBLISHED: dict[str, float] = {
     "HSJ": 12,
 }
 SAMPLES = {"quick": 12, "default": 50, "full": 1000}
-SLOW = {"quick": 4}
+SLOW = {"quick": 4, "default": 5}
 """Samples of the slow attacks (attack_rows.SLOW), where they get fewer."""
 
 

@@ -31,7 +31,7 @@ SOURCES = {"alexnet": "AlexNet", "dorefa_float": "float twin"}
 CLAIMED = 2.0
 """Section 7.1: DA is "almost two times more robust"; here, as many times more examples that do not transfer."""
 SAMPLES = {"quick": 16, "default": 100, "full": 1000}
-SLOW = {"quick": 6, "default": 16, "full": 200}
+SLOW = {"quick": 6, "default": 8, "full": 200}
 """Samples of C&W."""
 
 
