@@ -1,6 +1,7 @@
 """Studies: one module per published table or figure, and our own; `python -m studies list`.
 
-A study is a module with TITLE, SOURCE and `run(options: StudyOptions) -> StudyResult`, and one line here.
+A study is a module with TITLE, SOURCE and `run(options: StudyOptions) -> StudyResult`, and one line here. It may have a
+TOLERANCE for what it gives without an interval, where that depends on the machine (`studies.stored`).
 """
 
 STUDIES = (

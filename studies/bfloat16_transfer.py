@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import seaborn
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
+from circuits.figures import render
 from circuits.statistics import normal_quantile, wilson
 from cnn_eval.accuracy import AccuracyResult, base_network, difference, load_test_images
 from cnn_eval.confidence import confidence
@@ -21,6 +24,7 @@ from studies.transfer_rows import Rate
 
 TITLE = "transfer of attacks from float32 to bfloat16 networks, their accuracy and confidence"
 SOURCE = "DA section 7.2"
+TOLERANCE = 0.1
 MODELS = {"lenet5": "LeNet-5, MNIST", "alexnet": "AlexNet, CIFAR-10"}
 ATTACKS = {"fgsm": "FGSM", "pgd": "PGD", "cw": "C&W"}
 WHOLE = "bfloat16, whole"
@@ -73,7 +77,8 @@ def run(options: StudyOptions) -> StudyResult:
     subjects = list(dict.fromkeys(row.subject for row in rows))
     rows.sort(key=lambda row: subjects.index(row.subject))
     said, told = _verdict(found, changes)
-    return StudyResult("bfloat16_transfer", TITLE, SOURCE, rows, said, told, settings)
+    figures = render(lambda: _figure(found), salt="bfloat16_transfer", style=seaborn.axes_style("whitegrid"))
+    return StudyResult("bfloat16_transfer", TITLE, SOURCE, rows, said, told, settings, figures)
 
 
 def _unchanged(
@@ -150,3 +155,27 @@ def _verdict(found: Mapping[str, Sequence[Rate]], changes: Mapping[str, tuple[fl
     return said, (
         f"{'; '.join(told)}. Accuracy moves by {points:.2f} points and the mean confidence by {change:.2g} at most."
     )
+
+
+def _figure(found: Mapping[str, Sequence[Rate]]) -> Figure:
+    """A panel a network, a line an attack and mode, a dot with its interval for each victim."""
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    panels = figure.subplots(1, len(found), squeeze=False).flat
+    colours = seaborn.color_palette("colorblind", 4)
+    for axes, (shown, rates) in zip(panels, found.items(), strict=True):
+        quantities = list(dict.fromkeys(rate.quantity for rate in rates))
+        victims = zip(("exact", *BFLOAT16, CONTROL), colours, "os^X", strict=True)
+        for place, (victim, colour, marker) in enumerate(victims):
+            mine = [rate for rate in rates if rate.victim == victim and rate.eligible]
+            heights = [-quantities.index(rate.quantity) + 0.27 - 0.18 * place for rate in mine]
+            ends = [[100 * end for end in wilson(rate.fooled, rate.eligible)] for rate in mine]
+            axes.hlines(heights, [low for low, _ in ends], [high for _, high in ends], color=colour, linewidth=1.5)
+            values = [100 * rate.fooled / rate.eligible for rate in mine]
+            axes.plot(values, heights, marker, color=colour, markersize=5, label=victim)
+        axes.axvline(NO_GAIN, color="0.3", linewidth=0.8, linestyle="--", label=f"{NO_GAIN:g} %: no gain from there on")
+        axes.set_yticks([-k for k in range(len(quantities))], quantities, fontsize=9)
+        axes.set_xlim(-3, 103)
+        axes.set_xlabel("transfer rate [%]")
+        axes.set_title(shown, fontsize=10)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return figure

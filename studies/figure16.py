@@ -25,6 +25,7 @@ from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "feature maps of the last convolution of LeNet-5 through exact, Ax-FPM and HEAP"
 SOURCE = "DA figure 16, appendix A"
+TOLERANCE = 0.01
 PUBLISHED = ("Ax-FPM increases the scores of the important features", "HEAP lowers their scores")
 """The text; it gives no numbers."""
 DESIGNS = ("axfpm", "axfpm_tiled", "axfpm_released", "heap")

@@ -24,6 +24,7 @@ from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "exact and approximate convolution of a filter with patches of rising similarity"
 SOURCE = "DA figure 4, section 4.2"
+TOLERANCE = 0.01
 PUBLISHED = (
     "the higher the similarity, the higher the gap between the exact and the approximate result",
     "higher results for similar inputs and lower results for dissimilar inputs",

@@ -20,9 +20,11 @@ _LINE, _MARGIN = 0.2, 0.75
 def comparison(rows: Sequence[Row], *, name: str, title: str) -> dict[str, bytes]:
     """The rows of a study as files, "png" and "svg": a panel a unit, a line a row.
 
-    Rows without a published number are left out where others have one.
+    Rows without a published number are left out where at least a quarter have one.
     """
-    compared = [row for row in rows if row.published is not None] or list(rows)
+    compared = [row for row in rows if row.published is not None]
+    if 4 * len(compared) < len(rows):
+        compared = list(rows)
     shown = compared[:SHOWN]
     note = "" if len(shown) == len(compared) else f" (the first {len(shown)} of {len(compared)} rows)"
     return render(lambda: _figure(shown, title + note), salt=name, style=seaborn.axes_style("whitegrid"))

@@ -36,6 +36,7 @@ from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "HEAP and Ax-FPM side by side on one page"
 SOURCE = "DA tables 8 to 10, figure 15"
+TOLERANCE = 0.1
 SUBJECTS = {"heap": "heap", "axfpm": "axfpm", "axfpm_released": "axfpm"}
 """Design -> the published multiplier that it stands for; Ax-FPM is two circuits (flat, and tiled as released)."""
 CONTROL = "control"

@@ -17,7 +17,8 @@ from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "transfer rate from exact LeNet-5 against confidence, overshoot and budget factor"
 SOURCE = "own; DA tables 2 and 10"
-SUBJECTS = {"axfpm": "Ax-FPM", "axfpm_tiled": "Ax-FPM", "heap": "HEAP"}
+TOLERANCE = 0.1
+SUBJECTS = {"axfpm": "Ax-FPM", "axfpm_tiled": "Ax-FPM", "axfpm_released": "Ax-FPM", "heap": "HEAP"}
 CONTROL = "exact, weights 2^n"
 IMAGES = {"quick": 20, "default": 50, "full": 500}
 HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {

@@ -10,6 +10,7 @@ from studies.table2 import SAMPLES
 
 TITLE = "transfer of attacks from the exact LeNet-5 to those through HEAP and Ax-FPM"
 SOURCE = "DA table 10"
+TOLERANCE = 0.1
 HEAP: dict[str, float] = {"FGSM": 16, "PGD": 30, "JSMA": 42, "C&W": 6, "DF": 18, "LSA": 41, "BA": 22, "HSJ": 4}
 
 

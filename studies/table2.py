@@ -8,6 +8,7 @@ from studies.study import StudyOptions, StudyResult
 
 TITLE = "transfer of attacks from the exact to the approximate LeNet-5"
 SOURCE = "DA table 2"
+TOLERANCE = 0.1
 PUBLISHED: dict[str, float] = {"FGSM": 12, "PGD": 28, "JSMA": 9, "C&W": 1, "DF": 17, "LSA": 18, "BA": 17, "HSJ": 2}
 SUBJECTS = ("axfpm", "axfpm_tiled", "axfpm_released")
 SAMPLES = {"quick": 16, "default": 100, "full": 1000}

@@ -147,6 +147,7 @@ def test_ends_of_ratios() -> None:
 def test_bfloat16_stands_beside_the_exact_network_and_the_control() -> None:
     result = bfloat16_transfer.run(QUICK)
     rows = found(result)
+    assert result.figures["png"].startswith(b"\x89PNG")
     for shown in bfloat16_transfer.MODELS.values():
         assert rows[f"{shown}: exact", "FGSM, smallest"].measured == 100
         assert (f"{shown}: control", "FGSM, smallest") in rows
@@ -193,3 +194,13 @@ def test_bfloat16_verdicts_follow_the_rates(
     assert said == verdict
     assert f"{smallest} % of the smallest transfer to bfloat16" in told
     assert f"Accuracy moves by {points:.2f} points" in told
+
+
+def test_the_figure_has_a_dot_for_each_victim_and_attack() -> None:
+    rates = [rate(name, 7, 10) for name in ("exact", *bfloat16_transfer.BFLOAT16, "control")]
+    rates += [rate("bfloat16", 10, 10, "budget"), rate("control", 0, 0, "budget")]
+    (axes,) = bfloat16_transfer._figure({"a network": rates}).axes
+    dots = {line.get_label(): [float(x) for x in line.get_xdata()] for line in axes.lines}  # type: ignore[union-attr]
+    assert dots["bfloat16"] == [70, 100]
+    assert dots["control"] == [70]  # no rate without eligible samples
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["FGSM, smallest", "FGSM, linf <= 0.0314"]
