@@ -23,7 +23,8 @@ reconstructed, since its cell map was never published.
 {100 * CLOSE:g} %); *reproduced in direction*: it does not, but the number points the claimed way, as the column "in
 direction" states; *not reproduced*: neither; *too few samples to tell*: an interval wider than {DECISIVE:g} points
 holds the number. Where the paper gives words and no number, the direction decides. A line over several attacks gives
-the range of their numbers and of their intervals, and needs all of them.
+the range of their numbers and of their intervals, and needs all of them. The control is the exact network with its
+convolution weights rounded up to powers of two: what it does as well is no effect of noisy arithmetic.
 """
 
 
@@ -50,6 +51,8 @@ def markdown(results: Mapping[str, StudyResult]) -> str:
 def _claim(claim: Claim, rows: Sequence[Row], result: StudyResult) -> tuple[str, ...]:
     unit = f" {rows[0].unit}" if rows[0].unit else ""
     ends = [end for row in rows if row.interval for end in row.interval]
+    controls = [row.measured for row in claim.controls(result)]
+    without = f"; the control: {_range(controls)}{unit}" if controls else ""
     return (
         claim.text,
         claim.section,
@@ -58,7 +61,7 @@ def _claim(claim: Claim, rows: Sequence[Row], result: StudyResult) -> tuple[str,
         _range([row.measured for row in rows]) + unit,
         _range(ends) if ends else "",
         claim.verdict(rows),
-        claim.stated,
+        claim.stated + without,
         f"[{claim.study}](#{claim.study}), {result.level}",
     )
 

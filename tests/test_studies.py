@@ -16,7 +16,8 @@ from studies.__main__ import main
 from studies.claims import Claim, below
 from studies.figures import _figure, comparison
 from studies.metrics_throughput import _score_designs
-from studies.stored import differences
+from studies.report import markdown
+from studies.stored import COMMITTED, differences, load_best, path_of
 from studies.study import Row, StudyOptions, StudyResult
 
 
@@ -236,3 +237,11 @@ def test_rows_are_drawn(tmp_path: Path, counted: list[str]) -> None:
     assert one == other != comparison(rows[:1], name="trial", title="title")
     assert main(["run", "table2", "--quick", "--out", str(tmp_path)]) == 0
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv", ".png", ".svg"}
+
+
+def test_results_are_kept_and_reported() -> None:
+    """studies/RESULTS.md is what `report` makes of the results that are kept, one of each study at least."""
+    for name in STUDIES:
+        assert path_of(name, "quick").is_file(), name
+    page = (COMMITTED.parent / "RESULTS.md").read_text(encoding="utf-8")
+    assert page == markdown(load_best())
