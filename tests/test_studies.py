@@ -96,10 +96,14 @@ def test_what_still_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert differences(_stored(56.0), _stored()) == [
         "table2: axfpm, mean L2 must be from 90 to 110, but is 112"  # a time of 56 s is no difference
     ]
-    beyond, *_ = differences(_stored(61.0), _stored())
-    assert beyond == "table2: axfpm, FGSM, smallest must be from 40 to 60, but is 61"
+    apart = replace(_stored(61.0), rows=[replace(_stored(61.0).rows[0], interval=(59.0, 63.0)), *_stored().rows[1:]])
+    assert differences(apart, _stored()) == []  # the intervals overlap
+    apart = replace(apart, rows=[replace(apart.rows[0], interval=(60.5, 63.0)), *_stored().rows[1:]])
+    told = "table2: axfpm, FGSM, smallest must be from 40 to 60, but is 61"
+    assert differences(apart, _stored()) == [told]
     assert differences(_stored(verdict="not reproduced"), _stored()) == []
     monkeypatch.delattr("studies.table2.TOLERANCE")
+    assert differences(replace(_stored(61.0), rows=[_stored(61.0).rows[0], *_stored().rows[1:]]), _stored()) == [told]
     assert differences(_stored(verdict="not reproduced"), _stored()) == [
         "table2: the verdict was 'reproduced', and is 'not reproduced'"
     ]
