@@ -19,6 +19,7 @@ from cnn_eval.layers import approximate
 from cnn_eval.models import model_entry, predict, weights_record
 from cnn_eval.scenarios import Attacked, Task, power_of_two_control
 from studies.study import Row, StudyOptions
+from studies.verdicts import DECISIVE, NEARLY_ALL
 
 PUBLISHED_NAMES = {
     "fgsm": "FGSM",
@@ -56,8 +57,6 @@ SHORTER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 """Level quick, by data set, where SHORT would take too long."""
 CONTROL = "control"
 QUICK_CHOICE = "the first that the network and all victims but the control classify rightly"
-DECISIVE = 30.0
-"""Percentage points: a wider interval holds almost any published number, and agrees with none."""
 
 
 @dataclass(frozen=True)
@@ -183,20 +182,21 @@ def verdict(rows: Sequence[Row]) -> tuple[str, str]:
     """The verdict over rows of rates with published numbers, and the counts behind it.
 
     A rate agrees where its interval, at most DECISIVE points wide, holds the published number; it differs where the
-    interval does not; else it decides nothing.
+    interval does not; else it decides nothing. In direction: some differ, and all are below NEARLY_ALL.
     """
     compared = [
-        (row.published, row.interval)
+        (row.measured, row.published, row.interval)
         for row in rows
         if row.published is not None and row.interval is not None and not row.remark.startswith("0 of 0")
     ]
-    inside = [(low <= published <= high, high - low <= DECISIVE) for published, (low, high) in compared]
+    inside = [(low <= published <= high, high - low <= DECISIVE) for _, published, (low, high) in compared]
     agree, differ = sum(holds and narrow for holds, narrow in inside), sum(not holds for holds, _ in inside)
-    higher = sum(low > published for published, (low, _) in compared)
-    resist = sum(high < 100 for _, (_, high) in compared)
+    higher = sum(low > published for _, published, (low, _) in compared)
+    resist = sum(measured < NEARLY_ALL for measured, _, _ in compared)
     counts = (
         f"of {len(compared)} rates with a published number, {agree} agree with it, {differ} differ ({higher} are "
-        f"higher) and {len(compared) - agree - differ} are known too little to tell; {resist} are below 100 %."
+        f"higher) and {len(compared) - agree - differ} are known too little to tell; {resist} are below "
+        f"{NEARLY_ALL:g} %."
     )
     if compared and agree == len(compared):
         return "reproduced", counts

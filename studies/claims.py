@@ -7,13 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from studies.study import Row, StudyResult
+from studies.verdicts import DECISIVE, NEARLY_ALL
 
-DECISIVE = 30.0
-"""Percentage points: a wider interval agrees with almost any published number, and decides nothing."""
 CLOSE = 0.05
 """Relative difference up to which a number without an interval is the published one."""
-NEARLY_ALL = 90.0
-"""Percent: examples of which more transfer are not resisted, as in an audit."""
 UNDECIDED = "too few samples to tell"
 Direction = Callable[[Row], bool]
 

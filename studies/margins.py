@@ -14,6 +14,7 @@ from cnn_eval.margins_plot import margins_plot
 from cnn_eval.models import load_model, weights_record
 from cnn_eval.scenarios import power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
+from studies.verdicts import NEARLY_ALL
 
 TITLE = "transfer rate from exact LeNet-5 against confidence, overshoot and budget factor"
 SOURCE = "own; DA tables 2 and 10"
@@ -31,8 +32,6 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 """What differs from the attacks' defaults."""
 _KNOBS = {"confidence": "kappa", "overshoot": "overshoot", None: "factor"}
-TRANSFERS = 90.0
-"""Percent that count as transferring, as in an audit."""
 
 
 def run(options: StudyOptions) -> StudyResult:
@@ -123,5 +122,5 @@ def _verdict(points: list[MarginPoint], labels: Mapping[str, str]) -> tuple[str,
     )
     if all(inside):
         return "reproduced", reason
-    moved = all(100 * (point.rate or 0.0) < TRANSFERS for point in first)
+    moved = all(100 * (point.rate or 0.0) < NEARLY_ALL for point in first)
     return ("reproduced in direction" if moved else "not reproduced"), reason

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from studies.claims import CLOSE, DECISIVE, Claim, tested
+from studies.claims import CLOSE, Claim, tested
 from studies.study import Row, StudyResult
+from studies.verdicts import DECISIVE
 
 SHOWN = 60
 """Rows shown of one study; the rest are in its file."""

@@ -89,8 +89,8 @@ def test_figure12_counts_confident_images() -> None:
 
 
 def test_verdicts_follow_the_intervals() -> None:
-    high, low = rate_row("a", "q", (90, 100), 12), rate_row("a", "q", (12, 100), 12)
-    all_ = rate_row("a", "q", (100, 100), 12)
+    high, low = rate_row("a", "q", (89, 100), 12), rate_row("a", "q", (12, 100), 12)
+    all_ = rate_row("a", "q", (90, 100), 12)
     none = rate_row("a", "q", (0, 0), 12)
     assert none.remark == "0 of 0: no eligible sample, no rate"
     assert verdict([low, none])[0] == "reproduced"
