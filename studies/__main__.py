@@ -148,11 +148,12 @@ def _known(names: Sequence[str]) -> list[str]:
 
 
 def _measure(name: str, options: StudyOptions) -> StudyResult:
+    depends = inputs.digest(f"studies.{name}")  # before it runs: files may change meanwhile
     result: StudyResult = _module(name).run(options)
     if not result.figures:
         drawn = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
         result = replace(result, figures=drawn)
-    return replace(result, level=options.level, inputs=inputs.digest(f"studies.{name}"))
+    return replace(result, level=options.level, inputs=depends)
 
 
 def _kept(folder: Path, name: str, level: str) -> StudyResult | None:
