@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from random_netlists import evaluate_row, random_netlist
 
 from circuits import NAMED, Design, UnknownNameError, design, engine, simulate
-from circuits.engine import compiled, integers, jit, schedule
+from circuits.engine import compiled, float_kernel, integer_kernel, integers, jit, schedule
 from circuits.engine.planes import pack, unpack
 from circuits.engine.truth_tables import shortest_form
 from circuits.program import Program, lower, restrict
@@ -105,6 +108,41 @@ def test_schedule_is_topological_and_a_permutation() -> None:
             for k in order.tolist():
                 assert done.issuperset(program.operands[k].tolist())
                 done.add(program.input_count + k)
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="reads x86 assembly")
+@pytest.mark.parametrize(
+    ("target", "register"),
+    [
+        (jit.Target("skylake-avx512", "", 512), "zmm"),
+        (jit.Target("haswell", "", 256), "ymm"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["gates", "matrix product", "integer product"])
+def test_vectors_are_spilled_to_an_aligned_stack(target: jit.Target, register: str, kind: str) -> None:
+    """FACTS 9: 64-byte spills to a stack aligned to 16 bytes make the speed a matter of the process's addresses."""
+    program = design("axfpm_tiled").program()
+    if kind == "gates":
+        ir = compiled.gates_ir(program, target, schedule.skewed(program, schedule.BLOCK_ROWS))
+    elif kind == "integer product":
+        ir = integer_kernel.integer_ir((8, 8), 16, target)
+    else:
+        settings = float_kernel.KernelSettings(48, 0, "nearest_even", released=False)
+        ir = float_kernel.matmul_ir(settings, target, "normal")
+    assembly = assembly_of(ir, target)
+    for name in re.findall(r"define void @(\w+)", ir):
+        body = assembly[assembly.index(f"\n{name}:") :].split(".cfi_endproc")[0]
+        to_stack = re.findall(rf"\b(vmov\w+)\s+%{register}\d+, -?\d*\(%r[sb]p\)", body)
+        if kind == "gates" and name == "gates":
+            assert len(to_stack) > 50
+        if to_stack:
+            assert f"andq\t$-{target.vector_bits // 8}, %rsp" in body
+            assert {move for move in to_stack if not move.startswith(("vmovaps", "vmovdqa", "vmovapd"))} == set()
+
+
+def assembly_of(ir: str, target: jit.Target) -> str:
+    jit._initialise()
+    return str(jit._machine(target).emit_assembly(llvm.parse_assembly(ir)))
 
 
 def test_restrict_keeps_the_upper_bits() -> None:
