@@ -70,8 +70,11 @@ class AdderCell:
 
     @classmethod
     def from_expressions(cls, name: str, sum: str, carry: str, **fields: Any) -> AdderCell:
-        """A cell from Boolean expressions over A, B and Cin (or C): `~ ' & ^ |`, see `circuits.expressions`."""
-        return cls(name, truth_table(sum), truth_table(carry), **fields)
+        """A cell from Boolean expressions over A, B and Cin, in any notation that `circuits.expressions` lists.
+
+        As in TOML, `sum` and `carry` may also be rows: 8 characters 0/1 for A B Cin = 000..111.
+        """
+        return cls(name, _truth_table("sum", sum), _truth_table("carry", carry), **fields)
 
     @property
     def behaviour(self) -> tuple[str, str]:
@@ -102,6 +105,16 @@ class AdderCell:
     def is_exact(self) -> bool:
         """True when the cell adds exactly."""
         return not any(self.errors)
+
+
+def _truth_table(field: str, value: Any) -> str:
+    """A truth table from 8 characters or from an expression; digits alone pass unchanged, for AdderCell to check."""
+    if not isinstance(value, str):
+        raise DesignError(
+            f'{field} must be text, 8 characters or an expression, but got {value!r}; quote it: "{value}".'
+        )
+    rows = value.strip()
+    return rows if re.fullmatch(r"[0-9][0-9\s_]+", rows) else truth_table(value)
 
 
 _TCAD = "Gupta, Mohapatra, Raghunathan, Roy, IEEE TCAD 32(1), 2013"
@@ -171,7 +184,7 @@ def cells_from_table(table: Any, where: str) -> dict[str, AdderCell]:
             )
         fields = {key: entry[key] for key in known - {"sum", "carry"} if key in entry}
         try:
-            made = AdderCell(name, _table("sum", entry["sum"]), _table("carry", entry["carry"]), **fields)
+            made = AdderCell(name, _truth_table("sum", entry["sum"]), _truth_table("carry", entry["carry"]), **fields)
         except DesignError as error:
             raise DesignError(f"{line}: {error}") from None
         if name in CELLS:
@@ -203,15 +216,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise DesignError(f"{path} must be a readable file, but: {error.strerror}; check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DesignError(f"{path} must be TOML, but: {error}; correct that line.") from None
-
-
-def _table(field: str, value: Any) -> str:
-    """A truth table from 8 characters or from an expression."""
-    if not isinstance(value, str):
-        raise DesignError(
-            f'{field} must be text, 8 characters or an expression, but got {value!r}; quote it: "{value}".'
-        )
-    return value if re.fullmatch(r"[01 ]*", value) and len(value) > 1 else truth_table(value)
 
 
 def _brief(value: Any) -> str:

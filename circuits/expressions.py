@@ -1,23 +1,54 @@
 """Boolean expressions over the inputs of a full adder, parsed here (never `eval`) into truth tables.
 
-Grammar, loosest binding first; every operator is left-associative:
+Grammar, loosest binding first; binary operators are left-associative:
 
-    or    := xor  (("|" | "+") xor)*
-    xor   := and  ("^" and)*
-    and   := not  (("&" | "*")? not)*         juxtaposition is AND: "A'B'C + ABC"
-    not   := ("~" | "!") not | atom "'"*      a prime is the printed overbar
-    atom  := "A" | "B" | "C" | "Cin" | "0" | "1" | "(" or ")"
+    or    := xor  (OR xor)*
+    xor   := and  ((XOR | XNOR) and)*
+    and   := not  (AND? not)*         juxtaposition is AND: "A'B'C + ABC"
+    not   := NOT not | atom PRIME*
+    atom  := name | "0" | "1" | "(" or ")"
+
+Every operator may be written in any notation that papers and languages use, mixed at will:
+
+    OR      |  ||  +  ∨  or                   + is Boolean addition, never arithmetic
+    XOR     ^  ⊕  ⊻  xor                      XNOR: ⊙  xnor
+    AND     &  &&  *  .  ·  ⋅  ×  ∧  and
+    NOT     ~  !  ¬  not                      PRIME: '  ′  ’  or a combining overbar, as in A̅
+    names   A, B and the carry in C, Ci, Cin, C_i, C_in or C_{in} (subscripts too: Cᵢₙ), in upper or lower case;
+            A and B also with the index i: Ai, A_i, Aᵢ
+
+A constant stands apart: digits that touch another digit, a letter or a prime are refused, so that neither truth-table
+rows ("01101001") nor literals of other languages ("0b0110", "1'b1") are read as products of constants.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from circuits.errors import DesignError
 
 # Truth tables are bytes here: bit r is the value in row r = 4 A + 2 B + Cin.
-_INPUTS = {"A": 0b11110000, "B": 0b11001100, "C": 0b10101010, "Cin": 0b10101010, "0": 0, "1": 0xFF}
-_TOKEN = re.compile(r"\s*(Cin|[ABC01&*|+^~!()'])")
+_A, _B, _CIN = 0b11110000, 0b11001100, 0b10101010
+_ALL = 0xFF
+_TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<OR>   \|\|? | [+∨] | (?i:or) )
+    | (?P<XNOR> ⊙ | (?i:xnor) )
+    | (?P<XOR>  [\^⊕⊻] | (?i:xor) )
+    | (?P<AND>  &&? | [*.·⋅∙•×∧] | (?i:and) )
+    | (?P<NOT>  [~!¬∼] | (?i:not) )
+    | (?P<PRIME> ['′’\u0304\u0305] )
+    | (?P<OPEN>  \( )
+    | (?P<CLOSE> \) )
+    | (?P<CIN>  [Cc] (?: _?(?i:in|i) | _\{(?i:in|i)\} | ᵢₙ? )? )
+    | (?P<A>    [Aa] (?: _?[Ii] | _\{[Ii]\} | ᵢ )? )
+    | (?P<B>    [Bb] (?: _?[Ii] | _\{[Ii]\} | ᵢ )? )
+    | (?P<DIGITS> [0-9] [0-9A-Za-z_'′’]* )
+    )""",
+    re.VERBOSE,
+)
+_OPERANDS = {"A": _A, "B": _B, "CIN": _CIN, "0": 0, "1": _ALL}
 _MAX_LENGTH = 1000
 _MAX_DEPTH = 50
 
@@ -37,25 +68,35 @@ def truth_table(expression: str) -> str:
 
 
 class _Parser:
+    """`kinds` are the names of the token's group in `_TOKEN`; for a constant the digit itself."""
+
     def __init__(self, text: str) -> None:
-        self.text = text
+        # Decomposed, an overbar is a character of its own also where Unicode has the letter with it (U+0100).
+        self.text = unicodedata.normalize("NFD", text)
         self.tokens: list[tuple[str, int]] = []
         position = 0
-        end = len(text.rstrip())
+        end = len(self.text.rstrip())
         while position < end:
-            match = _TOKEN.match(text, position)
+            match = _TOKEN.match(self.text, position)
             if match is None:
-                start = position + len(text[position:]) - len(text[position:].lstrip())
+                start = position + len(self.text[position:]) - len(self.text[position:].lstrip())
                 raise self.failure("names must be A, B, C or Cin, and operators & | ^ ~ ' ( )", start)
-            self.tokens.append((match[1], match.start(1)))
+            kind = str(match.lastgroup)
+            start = match.start(kind)
+            if kind == "DIGITS":
+                kind = match[kind]
+                if kind not in _OPERANDS:
+                    raise self.failure("a constant must be 0 or 1 and stand apart", start)
+            self.tokens.append((kind, start))
             position = match.end()
         self.index = 0
         self.depth = 0
 
     def failure(self, condition: str, position: int) -> ExpressionError:
-        found = repr(self.text[position]) if position < len(self.text) else "the end"
+        character = repr(self.text[position]) if position < len(self.text) else "the end"
         marked = f"{self.text[:position]}»{self.text[position:]}"
-        return ExpressionError(f"{condition}, but got {found} at position {position + 1} of {self.text!r}: {marked}")
+        where = f"at position {position + 1} of {self.text!r}: {marked}"
+        return ExpressionError(f"{condition}, but got {character} {where}")
 
     def peek(self) -> str:
         return self.tokens[self.index][0] if self.index < len(self.tokens) else ""
@@ -63,8 +104,8 @@ class _Parser:
     def position(self) -> int:
         return self.tokens[self.index][1] if self.index < len(self.tokens) else len(self.text)
 
-    def take(self, *symbols: str) -> bool:
-        if self.peek() in symbols:
+    def take(self, *kinds: str) -> bool:
+        if self.peek() in kinds:
             self.index += 1
             return True
         return False
@@ -77,44 +118,45 @@ class _Parser:
 
     def parse_or(self) -> int:
         table = self.parse_xor()
-        while self.take("|", "+"):
+        while self.take("OR"):
             table |= self.parse_xor()
         return table
 
     def parse_xor(self) -> int:
         table = self.parse_and()
-        while self.take("^"):
-            table ^= self.parse_and()
+        while (kind := self.peek()) in ("XOR", "XNOR"):
+            self.index += 1
+            table ^= self.parse_and() ^ (_ALL if kind == "XNOR" else 0)
         return table
 
     def parse_and(self) -> int:
         table = self.parse_not()
-        while self.take("&", "*") or self.peek() in {*_INPUTS, "(", "~", "!"}:
+        while self.take("AND") or self.peek() in {*_OPERANDS, "OPEN", "NOT"}:
             table &= self.parse_not()
         return table
 
     def parse_not(self) -> int:
         inverted = 0
-        while self.take("~", "!"):
-            inverted ^= 0xFF
+        while self.take("NOT"):
+            inverted ^= _ALL
         table = self.parse_atom()
-        while self.take("'"):
-            table ^= 0xFF
+        while self.take("PRIME"):
+            table ^= _ALL
         return table ^ inverted
 
     def parse_atom(self) -> int:
-        symbol = self.peek()
-        if symbol in _INPUTS:
+        kind = self.peek()
+        if kind in _OPERANDS:
             self.index += 1
-            return _INPUTS[symbol]
+            return _OPERANDS[kind]
         opening = self.position()
-        if self.take("("):
+        if self.take("OPEN"):
             self.depth += 1
             if self.depth > _MAX_DEPTH:
                 raise self.failure(f"parentheses must nest at most {_MAX_DEPTH} deep", opening)
             table = self.parse_or()
             self.depth -= 1
-            if not self.take(")"):
+            if not self.take("CLOSE"):
                 raise self.failure(f"the parenthesis opened at position {opening + 1} must be closed", self.position())
             return table
         raise self.failure("an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here", self.position())

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from circuits import CELLS, AdderCell, DesignError, UnknownNameError, load_cells
 from circuits.cells import MAX_TOML_BYTES, cell, cells_from_table
@@ -108,6 +112,132 @@ def test_expression_errors(expression: str, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         truth_table(expression)
     assert str(caught.value) == message
+
+
+# An expression as a tree: a name's index (0 A, 1 B, 2 carry in) or (operator, operands...).
+Tree = int | tuple[str, "Tree"] | tuple[str, "Tree", "Tree"]
+TREES: st.SearchStrategy[Tree] = st.recursive(
+    st.integers(0, 2),
+    lambda inner: st.tuples(st.just("not"), inner) | st.tuples(st.sampled_from(("and", "or", "xor")), inner, inner),
+    max_leaves=12,
+)
+
+
+@dataclass(frozen=True)
+class Notation:
+    names: tuple[str, str, str]
+    and_: str
+    or_: str
+    xor: str
+    before: str = ""
+    after: str = ""
+
+    def write(self, tree: Tree) -> str:
+        """Only the parentheses that a reader needs: NOT binds before AND before XOR before OR."""
+        if isinstance(tree, int):
+            return self.names[tree]
+        if tree[0] == "not":
+            inner = self.wrapped(tree[1], 3)
+            return f"{self.before}{inner}{self.after}"
+        level = ("or", "xor", "and").index(tree[0])
+        sign = (self.or_, self.xor, self.and_)[level]
+        # The right operand of an operator of the same level is a tree of its own.
+        return f"{self.wrapped(tree[1], level)}{sign}{self.wrapped(tree[2], level + 1)}"
+
+    def wrapped(self, tree: Tree, level: int) -> str:
+        own = 4 if isinstance(tree, int) else ("or", "xor", "and", "not").index(tree[0])
+        return self.write(tree) if own >= level else f"({self.write(tree)})"
+
+
+NOTATIONS = {
+    "verilog": Notation(("A", "B", "Cin"), " & ", " | ", " ^ ", before="~"),
+    "c": Notation(("a", "b", "cin"), " && ", " || ", " ^ ", before="!"),
+    "papers": Notation(("A", "B", "C"), "", " + ", " ⊕ ", after="'"),
+    "papers, index": Notation(("A_i", "B_i", "C_i"), " · ", " + ", " ⊕ ", after="′"),
+    "papers, index without underscore": Notation(("Ai", "Bi", "Ci"), "⋅", "+", "⊕", after="’"),
+    "papers, subscripts": Notation(("aᵢ", "bᵢ", "Cᵢₙ"), "", " + ", " ⊕ ", before="¬"),
+    "papers, TeX": Notation(("A", "B", "C_{in}"), ".", " + ", " ⊕ ", before="¬"),
+    "logic": Notation(("a", "b", "c"), " ∧ ", " ∨ ", " ⊻ ", before="¬"),
+    "words": Notation(("a", "b", "c_in"), " and ", " or ", " xor ", before="not "),
+    "VHDL": Notation(("A", "B", "C_IN"), " AND ", " OR ", " XOR ", before="NOT "),
+    "stars": Notation(("a", "b", "c_i"), "*", "+", "^", before="~"),
+    "overbars": Notation(("A", "B", "C"), "", "+", "⊕", after="\u0305"),
+    "composed overbars": Notation(("a", "b", "c"), "", "+", "⊕", after="\u0304"),
+}
+
+
+def value(tree: Tree, row: tuple[int, int, int]) -> int:
+    if isinstance(tree, int):
+        return row[tree]
+    operands = [value(part, row) for part in tree[1:]]  # type: ignore[arg-type]
+    if tree[0] == "not":
+        return 1 - operands[0]
+    return {"and": operands[0] & operands[-1], "or": operands[0] | operands[-1], "xor": operands[0] ^ operands[-1]}[
+        tree[0]
+    ]
+
+
+@given(TREES)
+def test_every_notation_says_the_same(tree: Tree) -> None:
+    expected = "".join(str(value(tree, row)) for row in ROWS)
+    for name, notation in NOTATIONS.items():
+        text = notation.write(tree)
+        assert truth_table(text) == expected, (name, text)
+        assert truth_table(unicodedata.normalize("NFC", text)) == expected, (name, text)
+
+
+@pytest.mark.parametrize("name", ["C", "c", "Cin", "cin", "CIN", "C_in", "c_in", "Ci", "ci", "C_i", "c_i", "Cᵢₙ"])
+def test_names_of_the_carry_in(name: str) -> None:
+    assert truth_table(name) == "01010101"
+    assert truth_table(f"A ⊕ B ⊕ {name}") == CELLS["exact"].sum
+    assert truth_table(f"AB + A{name} + B{name}") == CELLS["exact"].carry
+    assert truth_table(f"AB + {name}(A + B)") == CELLS["exact"].carry
+
+
+def test_equations_as_papers_print_them() -> None:
+    assert truth_table("A ⊙ B ⊙ C") == CELLS["exact"].sum
+    assert truth_table("A xnor B") == "11000011"
+    assert truth_table("A̅B̅C + ABC") == CELLS["ama1"].sum
+    assert truth_table("(A·B) ∨ (Cin·(A ⊕ B))") == CELLS["exact"].carry
+    assert truth_table("not a and b or c") == truth_table("~A & B | Cin")
+
+
+def test_rows_are_rows_in_python_as_in_toml() -> None:
+    """Issue 14, point 2: as a product of constants these rows would be 00000000."""
+    rows = AdderCell.from_expressions("mine", sum="01101001", carry=" 00010111\n")
+    assert rows == AdderCell("mine", "01101001", "00010111")
+    assert AdderCell.from_expressions("zero", sum="0", carry="1").behaviour == ("00000000", "11111111")
+    toml = cells_from_table({"mine": {"sum": "01101001", "carry": "A · B + Ci·(A ⊕ B)"}}, "f.toml")
+    assert toml["mine"] == rows
+
+
+@pytest.mark.parametrize("text", ["0110", "0110100", "011010010", "0110 1001", "0110_1001", "00", "22222222", "105"])
+def test_other_strings_of_digits_are_refused(text: str) -> None:
+    for make in (
+        lambda: AdderCell.from_expressions("x", sum=text, carry="A"),
+        lambda: cells_from_table({"x": {"sum": text, "carry": "A"}}, "f.toml"),
+    ):
+        with pytest.raises(DesignError) as caught:
+            make()
+        assert str(caught.value).removeprefix("[cells.x] in f.toml: ") == (
+            f"sum of cell 'x' must be 8 characters 0 or 1 for rows A B Cin = 000..111, but got {text!r}; correct the "
+            "truth table."
+        )
+
+
+@pytest.mark.parametrize("text", ["01 & A", "A + 10", "0b01101001", "1'b1", "0'", "8'h69", "1A", "2", "A + 2"])
+def test_constants_stand_apart(text: str) -> None:
+    with pytest.raises(ExpressionError, match=r"^a constant must be 0 or 1 and stand apart, but got '"):
+        AdderCell.from_expressions("x", sum=text, carry="A")
+
+
+@pytest.mark.parametrize("value", [5, 1101001, None, b"A"])
+def test_truth_tables_in_python_that_are_no_text(value: object) -> None:
+    with pytest.raises(DesignError) as caught:
+        AdderCell.from_expressions("x", sum=value, carry="A")  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f'sum must be text, 8 characters or an expression, but got {value!r}; quote it: "{value}".'
+    )
 
 
 def test_nesting_is_bounded() -> None:
