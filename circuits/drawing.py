@@ -63,12 +63,7 @@ def draw_array(design: Design) -> Figure:
     cells have no places.
     """
     netlist = design.netlist()
-    spots = places(netlist)
-    if not spots:
-        raise DesignError(
-            f"a drawing needs cells with rows and columns, but {design.label} is an imported circuit without; export "
-            "it and draw it with yosys (show)."
-        )
+    spots = _placed(design)
     counts = _counts(spots)
     styles = _styles(counts)
     rows = max(row for row, _ in spots) + 1
@@ -148,10 +143,7 @@ def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
 
     An SVG element in a <figure>; names are escaped. Raises DesignError as `draw_array` does.
     """
-    netlist = design.netlist()
-    spots = places(netlist)
-    if not spots:
-        raise DesignError(f"a drawing needs cells with rows and columns, but {design.label} has none; it is imported.")
+    spots = _placed(design)
     counts = _counts(spots)
     styles = _styles(dict.fromkeys([*names, *counts], 0))
     rows = max(row for row, _ in spots) + 1
@@ -243,6 +235,17 @@ def _legend(counts: Mapping[str, int], styles: Mapping[str, Style], netlist: Net
 
 def _legend_columns(width: float) -> int:
     return max(2, int(width // 2.4))
+
+
+def _placed(design: Design) -> dict[tuple[int, int], tuple[str, ...]]:
+    """`places` of the design; DesignError where there are none."""
+    spots = places(design.netlist())
+    if not spots:
+        reason = f"{design.label} is an imported circuit without; export it and draw it with yosys (show)"
+        if design.imported is None:
+            reason = f"every cell of {design.label} lies in a truncated column; lower truncate_columns"
+        raise DesignError(f"a drawing needs cells with rows and columns, but {reason}.")
+    return spots
 
 
 def _title(design: Design, width: float) -> tuple[str, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_netlists import evaluate_row, random_netlist
 
-from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Netlist, UnknownNameError, cost_report, design
-from circuits.cost import BASELINES, MEASURES, VIEWS
+import circuits.commands.cells
+from circuits import (
+    CELLS,
+    NAMED,
+    AdderCell,
+    Design,
+    DesignError,
+    Netlist,
+    UnknownNameError,
+    cells,
+    cost_report,
+    design,
+    designs,
+    netlist_from_verilog,
+)
+from circuits.commands import main as cli
+from circuits.cost import BASELINES, MEASURES, VIEWS, CostView
+from circuits.drawing import array_svg
 from circuits.engine.planes import pack
 from circuits.multipliers import TOPOLOGIES
 from circuits.netlist import GATES, Gate, NetlistBuilder
@@ -21,7 +39,9 @@ from circuits.simplify import simplify
 from circuits.technology import (
     CORNERS,
     Technology,
+    Timing,
     area,
+    cells45,
     circuit,
     circuit_energy,
     energy,
@@ -30,6 +50,7 @@ from circuits.technology import (
     timing,
     toggles,
     transitions,
+    true_timing,
 )
 from circuits.technology.circuit import INPUT_SLEW, OUTPUT_LOAD, TYPICAL_SLEW, transition_energies
 
@@ -494,6 +515,86 @@ def test_an_imported_design_is_compared_with_the_ripple_array() -> None:
     assert report.drawn == cost_report(source).drawn
     exact, own = report.baselines.values()
     assert own == exact == cost_report(Design(format=None, width=6)).baselines["exact"]
+
+
+def test_a_library_cell_that_is_not_characterised_yet_costs_what_a_users_cell_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """D2: a new line in the library must not break costs before somebody has run ngspice."""
+    new = AdderCell.from_expressions("newcell", "A ^ B ^ C", "B", source="this test")
+    own = replace(new, name="owncell")
+    for module in (cells, cells45, designs, circuits.commands.cells):
+        monkeypatch.setattr(module, "CELLS", {**CELLS, "newcell": new})
+    placed = {"columns": ["newcell"] * 5 + ["exact"] * 3}
+    library = Design(format=None, width=4, topology="carry_save_array", placement=placed, half_adders="exact")
+    placed = {"columns": [own] * 5 + ["exact"] * 3}
+    users = Design(format=None, width=4, topology="carry_save_array", placement=placed, half_adders="exact")
+    report = cost_report(library)
+    assert report.estimated == ("newcell",)
+    assert report.drawn == cost_report(users).drawn
+    assert report.drawn.energy > 0
+    assert cli(["cells"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("newcell"))
+    assert line.count("~") == 4, "transistors, area, delay and energy are all marked as estimates"
+
+
+CONSTANT = "module m(input [3:0] x, input [3:0] y, output [7:0] p); assign p = 8'd165; endmodule"
+WIRES = "module m(input [3:0] x, input [3:0] y, output [7:0] p); assign p = {x, y}; endmodule"
+WIDE_WIRES = "module m(input [23:0] x, input [23:0] y, output [47:0] p); assign p = {x, y}; endmodule"
+WITHOUT_CELLS = {
+    "constants": Design(netlist=netlist_from_verilog(CONSTANT, where="m.v"), name="m"),
+    "wires": Design(netlist=netlist_from_verilog(WIRES, where="m.v"), name="m"),
+    "wires of a float design": Design(
+        netlist=netlist_from_verilog(WIDE_WIRES, where="m.v"), format="float32", name="m"
+    ),
+    "truncated": Design(format=None, width=4, truncate_columns=7, name="m"),
+    "truncated, tiled, float": Design(topology="dadda", tile=4, truncate_columns=47, name="m"),
+}
+
+
+@pytest.mark.parametrize("entry", WITHOUT_CELLS.values(), ids=WITHOUT_CELLS)
+def test_a_design_without_cells_costs_nothing(
+    entry: Design, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Issue 14, point 10."""
+    assert not entry.netlist().instances
+    for glitches in ("none", "arc_delay"):
+        report = cost_report(entry, samples=8, glitches=glitches)
+        assert report.drawn == report.simplified == CostView(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        assert report.ratio("energy") == 0
+    assert timing(entry.netlist(), NOMINAL) == Timing(0.0, ())
+    assert (
+        transitions(circuit(entry.netlist(), NOMINAL), [np.arange(4, dtype=np.uint64)] * 2).energy.tolist() == [0] * 3
+    )
+    longest = true_timing(entry.netlist(), NOMINAL)
+    assert (longest.delay, longest.bound, longest.path) == (0.0, 0.0, ())
+    if entry.format is not None:
+        assert cost_report(entry, samples=8, glitches="arc_delay", whole=True).drawn.energy > 0
+
+    file = tmp_path / "m.toml"
+    file.write_text(entry.to_toml())
+    commands = (
+        ["show", str(file), "--glitches", "arc_delay", "--samples", "500", "--cost-samples", "8"],
+        ["metrics", str(file), "--samples", "500"],
+        ["timing", str(file)],
+        ["timing", str(file), "--simplified"],
+        ["export", str(file)],
+        ["export", str(file), "--format", "blif"],
+        ["multiply", str(file), "3", "5", "--trace"],
+    )
+    for arguments in commands:
+        assert cli(arguments) == 0, arguments
+    capsys.readouterr()
+    assert cli(["draw", str(file), "-o", str(tmp_path / "m.png")]) == 2
+    why = (
+        "m is an imported circuit without; export it and draw it with yosys (show)"
+        if entry.imported is not None
+        else "every cell of m lies in a truncated column; lower truncate_columns"
+    )
+    message = f"error: a drawing needs cells with rows and columns, but {why}.\n"
+    assert capsys.readouterr().err == message
+    with pytest.raises(DesignError, match=re.escape(why)):
+        array_svg(entry)
 
 
 @pytest.mark.parametrize(

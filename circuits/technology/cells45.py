@@ -63,9 +63,13 @@ def _cost_of(component: Component, corner: str) -> CellData:
 
 
 def library_component(component: Component) -> bool:
-    """Whether the table holds exactly this component (a cell or gate of the same name may be the user's own)."""
+    """Whether the table holds exactly this component.
+
+    A cell or gate of the same name may be the user's own; a cell that is new in the library may not be characterised
+    yet, and is estimated as long.
+    """
     if isinstance(component, AdderCell):
-        return CELLS.get(component.name) == component
+        return CELLS.get(component.name) == component and component.name in _document()["area"]
     from circuits.technology.transistors import EXTRA_GATES
 
     return component in GATES.values() or component in EXTRA_GATES

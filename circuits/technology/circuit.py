@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -171,6 +172,12 @@ def interpolate(
     wide = wc.reshape(-1, *[1] * (at.ndim - 2))
     found: NDArray[np.float64] = moved[n, c] * (1 - wide) + moved[n, c + 1] * wide
     return found
+
+
+def stacked(tables: Sequence[NDArray[np.float64]], technology: Technology, *shape: int) -> NDArray[np.float64]:
+    """`tables`, each [*shape, S, L], as one array [n, *shape, S, L], which has its dimensions also where n is 0."""
+    size = len(technology.slews), len(technology.loads)
+    return np.array(tables, dtype=np.float64).reshape(len(tables), *shape, *size)
 
 
 def mean_loads(made: Circuit) -> NDArray[np.float64]:

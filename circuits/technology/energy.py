@@ -19,6 +19,7 @@ from circuits.technology.circuit import (
     circuit,
     interpolate,
     mean_loads,
+    stacked,
     transition_energies,
 )
 from circuits.technology.table import Technology
@@ -89,9 +90,8 @@ def _settle(netlist: Netlist, operands: Sequence[NDArray[np.uint64]]) -> Planes:
 
 def _counted(made: Circuit, counts: NDArray[np.int64]) -> tuple[float, float]:
     """(internal, loading) fJ over all operations, from toggles by net."""
-    if not made.instances:
-        return 0.0, 0.0
-    tables = np.array([transition_energies(part, pattern, made.technology) for part, pattern in made.patterns])
+    energies = [transition_energies(part, pattern, made.technology) for part, pattern in made.patterns]
+    tables = stacked(energies, made.technology, 5)
     per_toggle = interpolate(tables[made.variants], made.technology, TYPICAL_SLEW, mean_loads(made))
     nets = np.concatenate([made.inputs, made.outputs], axis=1)
     toggled = np.where(nets >= 0, counts[np.maximum(nets, 0)], 0)
@@ -133,9 +133,9 @@ def transitions(made: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Transi
         order // 3,
         order % 3,
         tables,
-        np.array([entry.delay for entry in made.data]),
-        np.array([entry.slew for entry in made.data]),
-        np.array([entry.energy for entry in made.data]),
+        stacked([entry.delay for entry in made.data], technology, 3, 8, 2),
+        stacked([entry.slew for entry in made.data], technology, 3, 8, 2),
+        stacked([entry.energy for entry in made.data], technology, 3, 8),
         technology.slews,
         technology.loads,
         np.array(netlist.input_nets, dtype=np.int64),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.netlist import Instance, Netlist
-from circuits.technology.circuit import INPUT_SLEW, Circuit, arcs, circuit
+from circuits.technology.circuit import INPUT_SLEW, Circuit, arcs, circuit, stacked
 from circuits.technology.table import Technology
 
 EDGES = ("fall", "rise")
@@ -70,15 +70,14 @@ def structure(made: Circuit) -> Structure:
 
     netlist, technology = made.netlist, made.technology
     tables = [arcs(component, pattern, technology) for component, pattern in made.patterns]
-    shape = 0, 3, 2, 2, 2, len(technology.slews), len(technology.loads)
     found = kernels.longest(
         made.variants,
         made.inputs,
         made.outputs,
         made.loads,
         np.array(netlist.input_nets, dtype=np.int64),
-        np.array([delay for delay, _ in tables]) if tables else np.empty(shape),
-        np.array([ramp for _, ramp in tables]) if tables else np.empty(shape),
+        stacked([delay for delay, _ in tables], technology, 3, 2, 2, 2),
+        stacked([slew for _, slew in tables], technology, 3, 2, 2, 2),
         technology.slews,
         technology.loads,
         INPUT_SLEW,

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.netlist import Netlist
-from circuits.technology.circuit import Circuit, circuit, possible_rows
+from circuits.technology.circuit import Circuit, circuit, possible_rows, stacked
 from circuits.technology.energy import transitions
 from circuits.technology.table import Technology
 from circuits.technology.timing import Step, Structure, Timing, path_of, structure, traced
@@ -166,7 +166,8 @@ class _Model:
         allowed = np.zeros((len(made.patterns), 8), dtype=np.bool_)
         for k, (part, pattern) in enumerate(made.patterns):
             allowed[k, possible_rows(part, pattern)] = True
-        tables = np.array([made.technology.cost_of(part).delay for part, _ in made.patterns])
+        delays = [made.technology.cost_of(part).delay for part, _ in made.patterns]
+        tables = stacked(delays, made.technology, 3, 8, 2)
         self.input_nets = np.array(made.netlist.input_nets, dtype=np.int64)
         self.ends = np.array(sorted(set(made.netlist.output_nets)), dtype=np.int64)
         self.functions, self.implicants = functions[made.parts], implicants
