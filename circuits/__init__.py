@@ -10,7 +10,7 @@ Nothing is compiled on import.
 from __future__ import annotations
 
 from circuits.cells import CELLS, AdderCell, load_cells
-from circuits.closed_form import ClosedForm, closed_form
+from circuits.closed_form import ClosedForm, closed_form_metrics
 from circuits.cost import CostReport, cost_report
 from circuits.designs import NAMED, Design, design
 from circuits.engine import simulate
@@ -34,7 +34,7 @@ __all__ = [
     "Netlist",
     "Placement",
     "UnknownNameError",
-    "closed_form",
+    "closed_form_metrics",
     "cost_report",
     "design",
     "error_metrics",

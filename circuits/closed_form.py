@@ -70,7 +70,7 @@ class ClosedForm:
         return asdict(self)
 
 
-def closed_form(design: Design, *, distribution: str = "uniform01") -> ClosedForm | None:
+def closed_form_metrics(design: Design, *, distribution: str = "uniform01") -> ClosedForm | None:
     """The closed form of a design's errors, or None where none is known.
 
     `distribution` as for `error_metrics`: integer designs "uniform01" (all operands) or "mantissa" (those with the

@@ -26,10 +26,10 @@ from circuits.technology import (
     DELAY_UNIT,
     ENERGY_UNIT,
     Technology,
-    area,
-    circuit,
     circuit_energy,
+    circuit_of,
     circuit_timing,
+    netlist_area,
 )
 from circuits.technology import technology as characterised
 
@@ -251,8 +251,8 @@ def _views(
 def _view(
     netlist: Netlist, technology: Technology, operands: Operands, glitches: str
 ) -> tuple[CostView, tuple[str, ...]]:
-    space = area(netlist, technology)
-    made = circuit(netlist, technology)
+    space = netlist_area(netlist, technology)
+    made = circuit_of(netlist, technology)
     delay = circuit_timing(made).delay
     switching = circuit_energy(made, operands, glitches=glitches)
     leaked = switching.leakage * delay * 1e-6  # nW ps -> fJ

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from circuits import Design
 from circuits.figures import render
-from circuits.technology import circuit, circuit_energy, circuit_true_timing, technology, transitions
+from circuits.technology import circuit_energy, circuit_of, circuit_true_timing, technology, transitions
 from circuits.technology.circuit import INPUT_SLEW, OUTPUT_LOAD
 from studies.study import Row, StudyOptions, StudyResult
 
@@ -69,7 +69,7 @@ def slowest(cell: str) -> NDArray[np.uint64]:
     """The two operand pairs, x 16 + y each, whose transition settles last."""
     # a, b, a, b + 1, a, ...: every ordered pair once.
     walked = np.array([pair for a in range(256) for b in range(a + 1, 256) for pair in (a, b)], dtype=np.uint64)
-    made = circuit(array(cell).netlist(), technology())
+    made = circuit_of(array(cell).netlist(), technology())
     settled = transitions(made, [walked >> np.uint64(4), walked & np.uint64(15)]).settled
     at = int(settled.argmax())
     return walked[at : at + 2]
@@ -167,7 +167,7 @@ def _compared(
 ) -> tuple[list[Row], tuple[NDArray[np.float64], ...]]:
     """(rows, ngspice's and the model's energies and delays) of one array; `remark` goes to the end of each row's."""
     operands = [np.array(entry[bus], dtype=np.uint64) for bus in "xy"]
-    made = circuit(design.netlist(), technology())
+    made = circuit_of(design.netlist(), technology())
     settled = circuit_energy(made, operands)
     leaked = settled.leakage * period * 1e6  # nW s -> fJ over one period, as in ngspice
     found, longest = transitions(made, operands), circuit_true_timing(made)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -57,3 +60,15 @@ def test_no_pickle_and_no_eval() -> None:
                 node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and hasattr(node.func, "id")
             }
             assert not called & {"eval", "exec"}, path
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_name_of_a_package_hides_one_of_its_modules(package: str) -> None:
+    """`import circuits.closed_form as m` gives whatever `circuits` calls so: it must be the module (D4)."""
+    for init in sorted((ROOT / package).rglob("__init__.py")):
+        name = ".".join(init.parent.relative_to(ROOT).parts)
+        module = importlib.import_module(name)
+        for submodule in pkgutil.iter_modules(module.__path__):
+            known = getattr(module, submodule.name, None)
+            assert known is None or isinstance(known, ModuleType), f"{name}.{submodule.name}"
+            assert submodule.name not in getattr(module, "__all__", ()), f"{name}.{submodule.name}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from circuits import ClosedForm, Design, UnknownNameError, closed_form, design, error_metrics
+from circuits import ClosedForm, Design, UnknownNameError, closed_form_metrics, design, error_metrics
 from circuits.metrics import Estimate
 from circuits.multipliers import PORTS
 
@@ -27,7 +27,7 @@ FACTS_2: dict[str, dict[str, Any]] = {"axfpm": {}, "axfpm_tiled": {"tile": 4}}
 
 
 def known(entry: Design, distribution: str = "uniform01") -> ClosedForm:
-    form = closed_form(entry, distribution=distribution)
+    form = closed_form_metrics(entry, distribution=distribution)
     assert form is not None
     return form
 
@@ -69,12 +69,12 @@ def test_the_circuits_of_facts_2_equal_exhaustion(name: str, width: int, distrib
 )
 def test_other_forms_equal_exhaustion(policies: dict[str, Any], ports: str, distribution: str) -> None:
     entry = Design(format=None, ports=ports, **{"placement": "ama5", **policies})
-    if closed_form(entry) is not None:
+    if closed_form_metrics(entry) is not None:
         check_exhaustively(entry, distribution)
 
 
 def test_enough_of_those_have_a_form() -> None:
-    assert closed_form(Design(format=None, width=6, placement="exact", truncate_columns=4)) is not None
+    assert closed_form_metrics(Design(format=None, width=6, placement="exact", truncate_columns=4)) is not None
     assert known(Design(format=None, width=6, placement={"columns": ["ama5"] * 6 + ["exact"] * 6})).med is None
     assert known(Design(format=None, width=5)).error_rank == 0
 
@@ -115,8 +115,8 @@ def test_the_numbers_of_facts_2() -> None:
 
 @pytest.mark.parametrize("name", ["axfpm_released", "heap", "ama3_array"])
 def test_designs_without_one(name: str) -> None:
-    assert closed_form(design(name)) is None
-    assert closed_form(Design(format=None, width=4, signed=True)) is None
+    assert closed_form_metrics(design(name)) is None
+    assert closed_form_metrics(Design(format=None, width=4, signed=True)) is None
 
 
 def test_operands_too_wide_to_list_leave_the_moments() -> None:
@@ -130,4 +130,4 @@ def test_json_and_unknown_distributions() -> None:
     data = json.loads(json.dumps(known(design("axfpm")).to_dict(), allow_nan=False))
     assert data["form"] == "P = (X & 0x1) * Y + 2 * (X & 0xFFFFFE) * (Y & 0x800000)"
     with pytest.raises(UnknownNameError, match="the distribution must be a known name, but got 'trace'"):
-        closed_form(design("axfpm"), distribution="trace")
+        closed_form_metrics(design("axfpm"), distribution="trace")

@@ -40,14 +40,14 @@ from circuits.technology import (
     CORNERS,
     Technology,
     Timing,
-    area,
     cells45,
-    circuit,
     circuit_energy,
-    energy,
+    circuit_of,
     evaluate,
+    netlist_area,
+    netlist_energy,
+    netlist_timing,
     technology,
-    timing,
     toggles,
     transitions,
     true_timing,
@@ -150,14 +150,14 @@ def test_energy_and_timing_equal_brute_force_on_random_netlists() -> None:
         widths = [len(bus) for bus in netlist.inputs.values()]
         x, y = (rng.integers(0, 2**width, 20, dtype=np.uint64) for width in widths)
         pairs = list(zip(x.tolist(), y.tolist(), strict=True))
-        assert energy(netlist, NOMINAL, (x, y)).energy == pytest.approx(brute_energy(netlist, pairs)), seed
-        assert timing(netlist, NOMINAL).delay == pytest.approx(max(brute_delay(netlist), 0.0)), seed
+        assert netlist_energy(netlist, NOMINAL, (x, y)).energy == pytest.approx(brute_energy(netlist, pairs)), seed
+        assert netlist_timing(netlist, NOMINAL).delay == pytest.approx(max(brute_delay(netlist), 0.0)), seed
 
 
 def test_the_longest_path_is_a_path() -> None:
     for name in ("exact", "axfpm_tiled", "heap", "bfloat16"):
         netlist = design(name).netlist()
-        found = timing(netlist, NOMINAL)
+        found = netlist_timing(netlist, NOMINAL)
         for before, after in pairwise(found.path):
             assert set(before.instance.outputs) & set(after.instance.inputs)
             assert after.arrival == pytest.approx(before.arrival + after.delay)
@@ -187,8 +187,8 @@ def test_evaluate_keeps_constants_and_inputs() -> None:
 
 def test_area_is_counted_as_drawn() -> None:
     """exact: 576 AND gates of 6 and 552 mirror adders of 24 (FACTS 1); axfpm: the same places, two buffers each."""
-    assert area(design("exact").netlist(), NOMINAL).transistors == 576 * 6 + 552 * 24
-    found = area(design("axfpm").netlist(), NOMINAL)
+    assert netlist_area(design("exact").netlist(), NOMINAL).transistors == 576 * 6 + 552 * 24
+    found = netlist_area(design("axfpm").netlist(), NOMINAL)
     assert found.transistors == 576 * 6 + 552 * 8
     assert found.area == pytest.approx(576 * 1.064 + 552 * 1.33)
     assert cost_report(design("axfpm")).drawn.cells == 1128
@@ -203,12 +203,12 @@ def test_the_arc_delay_simulation_settles_at_the_function() -> None:
     for seed in range(25):
         netlist = random_netlist(seed)
         operands = [rng.integers(0, 2 ** len(bus), 2, dtype=np.uint64) for bus in netlist.inputs.values()]
-        made = circuit(netlist, NOMINAL)
+        made = circuit_of(netlist, NOMINAL)
         planes = [pack(v, len(bus)) for v, bus in zip(operands, netlist.inputs.values(), strict=True)]
         settled = toggles(evaluate(netlist, np.concatenate(planes)), 2)
         found = transitions(made, operands)
         np.testing.assert_array_equal(found.toggles % 2, settled)
-        assert found.settled.max() <= timing(netlist, NOMINAL).delay * (1 + 1e-9) + 1e-9
+        assert found.settled.max() <= netlist_timing(netlist, NOMINAL).delay * (1 + 1e-9) + 1e-9
 
 
 def test_an_adder_that_switches_alone_costs_what_was_characterised() -> None:
@@ -218,7 +218,7 @@ def test_an_adder_that_switches_alone_costs_what_was_characterised() -> None:
     outputs = builder.add(CELLS["exact"], a, b, c)
     builder.output("sum", outputs[:1])
     builder.output("carry", outputs[1:])
-    made = circuit(builder.build(), NOMINAL)
+    made = circuit_of(builder.build(), NOMINAL)
     data = NOMINAL.cost_of(CELLS["exact"])
     walk = [0b000, 0b001, 0b011, 0b111, 0b101, 0b100, 0b110]
     operands = [np.array([row >> k & 1 for row in walk], dtype=np.uint64) for k in (2, 1, 0)]
@@ -242,7 +242,7 @@ def test_short_pulses_are_swallowed_and_long_ones_pass() -> None:
         for _ in range(length):
             (net,) = builder.add(GATES["buffer"], net)
         builder.output("y", builder.add(GATES["xor2"], x, net))
-        made = circuit(builder.build(), NOMINAL)
+        made = circuit_of(builder.build(), NOMINAL)
         found = transitions(made, [np.array([0, 1], dtype=np.uint64)])
         counts.append((int(found.toggles[builder.build().output_nets[0]]), float(found.energy[0])))
     assert [toggled for toggled, _ in counts] == [0, 2]
@@ -253,7 +253,7 @@ def test_short_pulses_are_swallowed_and_long_ones_pass() -> None:
 def test_glitches_only_add_energy_where_paths_differ() -> None:
     x = np.random.default_rng(6).integers(0, 256, 200, dtype=np.uint64)
     for cell, least in (("exact", 1.3), ("ama5", 0.85)):
-        made = circuit(Design(format=None, width=8, placement=cell).netlist(), NOMINAL)
+        made = circuit_of(Design(format=None, width=8, placement=cell).netlist(), NOMINAL)
         quiet, full = (circuit_energy(made, (x, x[::-1]), glitches=g) for g in ("none", "arc_delay"))
         assert full.energy > least * quiet.energy
         assert full.leakage == quiet.leakage
@@ -297,7 +297,7 @@ def test_wider_never_costs_less_as_drawn(topology: str, name: str) -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_simplification_never_raises_cells_or_area(seed: int) -> None:
     netlist = random_netlist(seed)
-    before, after = (area(entry, NOMINAL) for entry in (netlist, simplify(netlist)))
+    before, after = (netlist_area(entry, NOMINAL) for entry in (netlist, simplify(netlist)))
     assert after.cells <= before.cells
     assert after.transistors <= before.transistors
     assert after.area <= before.area + 1e-9
@@ -308,7 +308,7 @@ def test_simplification_never_raises_cells_or_area(seed: int) -> None:
 
 def test_corners_are_ordered() -> None:
     slow, typical, fast = (
-        timing(design("exact").netlist(), technology(corner)).delay for corner in ("ss", "nom", "ff")
+        netlist_timing(design("exact").netlist(), technology(corner)).delay for corner in ("ss", "nom", "ff")
     )
     assert fast < typical < slow
     assert set(CORNERS) == {"nom", "ss", "ff"}
@@ -409,10 +409,10 @@ def test_gates_of_one_s_own_are_estimated() -> None:
     x = builder.input("x", 3)
     builder.output("y", builder.add(gate, *x))
     netlist = builder.build()
-    found = area(netlist, NOMINAL)
+    found = netlist_area(netlist, NOMINAL)
     assert (found.cells, found.transistors, found.estimated) == (1, 30, ("two",))
-    assert timing(netlist, NOMINAL).path[-1].instance.component is gate
-    assert energy(netlist, NOMINAL, [np.arange(8, dtype=np.uint64)]).energy > 0
+    assert netlist_timing(netlist, NOMINAL).path[-1].instance.component is gate
+    assert netlist_energy(netlist, NOMINAL, [np.arange(8, dtype=np.uint64)]).energy > 0
 
 
 # ---- reports
@@ -562,10 +562,9 @@ def test_a_design_without_cells_costs_nothing(
         report = cost_report(entry, samples=8, glitches=glitches)
         assert report.drawn == report.simplified == CostView(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
         assert report.ratio("energy") == 0
-    assert timing(entry.netlist(), NOMINAL) == Timing(0.0, ())
-    assert (
-        transitions(circuit(entry.netlist(), NOMINAL), [np.arange(4, dtype=np.uint64)] * 2).energy.tolist() == [0] * 3
-    )
+    assert netlist_timing(entry.netlist(), NOMINAL) == Timing(0.0, ())
+    operands = [np.arange(4, dtype=np.uint64)] * 2
+    assert transitions(circuit_of(entry.netlist(), NOMINAL), operands).energy.tolist() == [0, 0, 0]
     longest = true_timing(entry.netlist(), NOMINAL)
     assert (longest.delay, longest.bound, longest.path) == (0.0, 0.0, ())
     if entry.format is not None:

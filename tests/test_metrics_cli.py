@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuits import Design, DesignError, closed_form, design, error_metrics, error_surface
+from circuits import Design, DesignError, closed_form_metrics, design, error_metrics, error_surface
 from circuits.commands import main
 from circuits.commands.show import format_estimate
 from circuits.heatmap import draw_surfaces, save_surfaces
@@ -58,7 +58,7 @@ def test_table_with_closed_forms(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_and_csv_equal_the_api(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--distribution", "mantissa", "--seed", "3", *FEW)
     m = error_metrics(design("axfpm"), samples=20000, seed=3, distribution="mantissa")
-    form = closed_form(design("axfpm"), distribution="mantissa")
+    form = closed_form_metrics(design("axfpm"), distribution="mantissa")
     assert form is not None
     (record, other) = json.loads(run(capsys, "axfpm", "heap", "--format", "json", *options))["designs"]
     assert record["errors"] == json.loads(json.dumps(m.to_dict()))

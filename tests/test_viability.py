@@ -11,7 +11,7 @@ from random_netlists import random_netlist
 
 from circuits import Design, design
 from circuits.netlist import AND2, BUFFER, MUX2, NOT, Netlist, NetlistBuilder
-from circuits.technology import circuit, technology, timing, transitions, true_timing
+from circuits.technology import circuit_of, netlist_timing, technology, transitions, true_timing
 from circuits.technology.satisfiability import SATISFIABLE, UNDECIDED, UNSATISFIABLE, solve
 from circuits.technology.timing import structure
 from circuits.technology.viability import RESOLUTION, TrueTiming, prime_implicants
@@ -36,7 +36,7 @@ def at(table: np.ndarray, slew: float, load: float) -> float:
 def brute(netlist: Netlist) -> float:
     """The definition, operands by operands: an arc into a row comes as late as its pin's edge, and no later than any
     pin settles that the row has otherwise than it settles."""
-    made = circuit(netlist, NOMINAL)
+    made = circuit_of(netlist, NOMINAL)
     slews, loads = structure(made).slew, made.loads
 
     @cache
@@ -106,7 +106,7 @@ def test_small_arrays_equal_the_definition_and_bound_every_transition(topology: 
     follows(found, netlist)
     walked = np.array([pair for a in range(64) for b in range(a + 1, 64) for pair in (a, b)], dtype=np.uint64)
     operands = [walked >> np.uint64(3), walked & np.uint64(7)]
-    settled = transitions(circuit(netlist, NOMINAL), operands).settled.max()
+    settled = transitions(circuit_of(netlist, NOMINAL), operands).settled.max()
     assert settled <= found.delay * SLEWS
     assert found.simulated <= settled
     proved = true_timing(netlist, NOMINAL, exhaustive=0, tries=0, work=2_000_000)
@@ -152,7 +152,7 @@ def test_a_false_path_is_left_out() -> None:
     netlist = skipping(20)
     for exhaustive in (16, 0):
         found = true_timing(netlist, NOMINAL, exhaustive=exhaustive)
-        assert found.structural.delay == timing(netlist, NOMINAL).delay
+        assert found.structural.delay == netlist_timing(netlist, NOMINAL).delay
         assert found.exact or not exhaustive
         assert found.bound < 0.65 * found.structural.delay
         assert [step.instance.component for step in found.structural.path].count(BUFFER) == 40
@@ -170,7 +170,7 @@ def test_a_large_design() -> None:
     assert true_timing(design("axfpm").netlist(), NOMINAL).exact
     follows(found, netlist)
     assert 0.9 * found.delay < found.simulated <= found.bound * SLEWS
-    made = circuit(netlist, NOMINAL)
+    made = circuit_of(netlist, NOMINAL)
     walked = [np.array(pair, dtype=np.uint64) for pair in zip(found.before, found.operands, strict=True)]
     assert transitions(made, walked).settled[0] == pytest.approx(found.simulated)
     assert true_timing(netlist, NOMINAL) == found, "no randomness"

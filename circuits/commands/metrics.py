@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.cli import add_format, console, integer, print_csv, print_json
-from circuits.closed_form import ClosedForm, closed_form
+from circuits.closed_form import ClosedForm, closed_form_metrics
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.show import print_errors, tidy_errors
 from circuits.designs import Design, find_design
@@ -136,7 +136,7 @@ def read_operands(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _closed(design: Design, arguments: argparse.Namespace) -> ClosedForm | None:
-    return None if arguments.operands is not None else closed_form(design, distribution=arguments.distribution)
+    return None if arguments.operands is not None else closed_form_metrics(design, distribution=arguments.distribution)
 
 
 def _record(design: Design, errors: ErrorMetrics, closed: ClosedForm | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from circuits.cli import add_format, console, integer, print_csv, print_json, ta
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.designs import find_design
 from circuits.simplify import simplify
-from circuits.technology import CORNERS, Step, area, technology, true_timing
+from circuits.technology import CORNERS, Step, netlist_area, technology, true_timing
 from circuits.technology.circuit import INPUT_SLEW, OUTPUT_LOAD
 from circuits.technology.viability import TRIES, WORK
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         netlist = simplify(netlist)
     made = technology(arguments.corner)
     found = true_timing(netlist, made, tries=TRIES * arguments.effort, work=WORK * arguments.effort)
-    estimated = set(area(netlist, made).estimated)
+    estimated = set(netlist_area(netlist, made).estimated)
     lines = _lines(found.path, estimated)
     operands = dict(zip(netlist.inputs, found.operands, strict=True))
     before = dict(zip(netlist.inputs, found.before, strict=True))

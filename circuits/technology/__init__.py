@@ -1,19 +1,20 @@
 """What cells and gates cost at 45 nm, and area, energy and timing of a netlist made of them.
 
-A `Technology` tells the cost of one component; `area`, `energy` and `timing` are functions of a netlist and a
-technology. `technology()` is the characterised one (`cells45`): transistor-level simulations of every library cell and
-gate, made by `python -m circuits.technology.characterize`. Cells of a user's own are estimated (`estimates`).
+A `Technology` tells the cost of one component; `netlist_area`, `netlist_energy` and `netlist_timing` are functions of a
+netlist and a technology. `technology()` is the characterised one (`cells45`): transistor-level simulations of every
+library cell and gate, made by `python -m circuits.technology.characterize`. Cells of a user's own are estimated
+(`estimates`).
 """
 
 from __future__ import annotations
 
 from circuits.technology.activity import evaluate, toggles
-from circuits.technology.area import Area, area
+from circuits.technology.area import Area, netlist_area
 from circuits.technology.cells45 import CORNERS, conditions, technology
-from circuits.technology.circuit import Circuit, circuit
-from circuits.technology.energy import GLITCHES, Energy, circuit_energy, energy, transitions
+from circuits.technology.circuit import Circuit, circuit_of
+from circuits.technology.energy import GLITCHES, Energy, circuit_energy, netlist_energy, transitions
 from circuits.technology.table import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, CellData, Technology
-from circuits.technology.timing import Step, Timing, circuit_timing, timing
+from circuits.technology.timing import Step, Timing, circuit_timing, netlist_timing
 from circuits.technology.viability import TrueTiming, circuit_true_timing, true_timing
 
 __all__ = [
@@ -30,16 +31,16 @@ __all__ = [
     "Technology",
     "Timing",
     "TrueTiming",
-    "area",
-    "circuit",
     "circuit_energy",
+    "circuit_of",
     "circuit_timing",
     "circuit_true_timing",
     "conditions",
-    "energy",
     "evaluate",
+    "netlist_area",
+    "netlist_energy",
+    "netlist_timing",
     "technology",
-    "timing",
     "toggles",
     "transitions",
     "true_timing",

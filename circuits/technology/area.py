@@ -21,7 +21,7 @@ class Area:
     estimated: tuple[str, ...]
 
 
-def area(netlist: Netlist, technology: Technology) -> Area:
+def netlist_area(netlist: Netlist, technology: Technology) -> Area:
     """Sums over the instances of `netlist` as it stands; wiring is not counted."""
     counts = Counter(instance.component for instance in netlist.instances)
     costs = {part: [technology.cost_of(piece) for piece in split(part)] for part in counts}

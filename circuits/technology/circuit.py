@@ -54,7 +54,7 @@ def split(component: Component) -> tuple[Component, ...]:
     )
 
 
-def circuit(netlist: Netlist, technology: Technology) -> Circuit:
+def circuit_of(netlist: Netlist, technology: Technology) -> Circuit:
     """The arrays of `netlist` in `technology`."""
     rows: list[tuple[Instance, Component, tuple[int, ...]]] = []
     for instance in netlist.instances:

@@ -16,7 +16,7 @@ from circuits.technology.circuit import (
     INPUT_SLEW,
     TYPICAL_SLEW,
     Circuit,
-    circuit,
+    circuit_of,
     interpolate,
     mean_loads,
     stacked,
@@ -54,7 +54,7 @@ class Transitions:
     toggles: NDArray[np.int64]
 
 
-def energy(
+def netlist_energy(
     netlist: Netlist,
     technology: Technology,
     operands: Sequence[NDArray[np.uint64]],
@@ -62,11 +62,11 @@ def energy(
     glitches: str = "none",
 ) -> Energy:
     """Mean energy of going from each operand to the next: one uint64 array [n >= 2] for each input bus (<= 64 bits)."""
-    return circuit_energy(circuit(netlist, technology), operands, glitches=glitches)
+    return circuit_energy(circuit_of(netlist, technology), operands, glitches=glitches)
 
 
 def circuit_energy(made: Circuit, operands: Sequence[NDArray[np.uint64]], *, glitches: str = "none") -> Energy:
-    """`energy` of a circuit."""
+    """`netlist_energy` of a circuit."""
     if glitches not in GLITCHES:
         raise unknown_name("activity model", glitches, GLITCHES)
     operations = len(operands[0]) - 1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.netlist import Instance, Netlist
-from circuits.technology.circuit import INPUT_SLEW, Circuit, arcs, circuit, stacked
+from circuits.technology.circuit import INPUT_SLEW, Circuit, arcs, circuit_of, stacked
 from circuits.technology.table import Technology
 
 EDGES = ("fall", "rise")
@@ -49,9 +49,9 @@ class Structure:
     cause: NDArray[np.int64]
 
 
-def timing(netlist: Netlist, technology: Technology) -> Timing:
+def netlist_timing(netlist: Netlist, technology: Technology) -> Timing:
     """Longest path of the graph; see `circuit_timing`."""
-    return circuit_timing(circuit(netlist, technology))
+    return circuit_timing(circuit_of(netlist, technology))
 
 
 def circuit_timing(made: Circuit) -> Timing:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.netlist import Netlist
-from circuits.technology.circuit import Circuit, circuit, possible_rows, stacked
+from circuits.technology.circuit import Circuit, circuit_of, possible_rows, stacked
 from circuits.technology.energy import transitions
 from circuits.technology.table import Technology
 from circuits.technology.timing import Step, Structure, Timing, path_of, structure, traced
@@ -75,7 +75,7 @@ def true_timing(
     netlist: Netlist, technology: Technology, *, tries: int = TRIES, work: int = WORK, exhaustive: int = EXHAUSTIVE
 ) -> TrueTiming:
     """The longest true path; see `circuit_true_timing`."""
-    return circuit_true_timing(circuit(netlist, technology), tries=tries, work=work, exhaustive=exhaustive)
+    return circuit_true_timing(circuit_of(netlist, technology), tries=tries, work=work, exhaustive=exhaustive)
 
 
 def circuit_true_timing(
