@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,32 +34,6 @@ class _DefaultFormat(str):
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What `design.netlist` is: called, it gives the multiplier as drawn. `imported`: the design's own circuit."""
-
-    imported: Netlist | None
-    _design: Design = field(compare=False, repr=False)
-
-    def __call__(self) -> Netlist:
-        return self.imported or _netlist(self._design)
-
-    def __repr__(self) -> str:
-        return "None" if self.imported is None else f"<{len(self.imported.instances)} cells and gates>"
-
-
-class _NetlistField:
-    """Lets Design(netlist=...) take a circuit, or None, and design.netlist() give the one that it stands for."""
-
-    def __get__(self, design: Design | None, owner: type[Design]) -> Drawing:
-        if design is None:
-            return None  # type: ignore[return-value]  # dataclass reads the field's default so
-        return Drawing(design.__dict__["_imported"], design)
-
-    def __set__(self, design: Design, value: Netlist | Drawing | None) -> None:
-        design.__dict__["_imported"] = value.imported if isinstance(value, Drawing) else value
-
-
-@dataclass(frozen=True)
 class Design:
     """One multiplier, exactly: frozen, hashable by content (the name aside), serialisable.
 
@@ -76,12 +50,9 @@ class Design:
     - `signed`: operands and product are two's complement; integers only, untiled (see `circuits.multipliers.frame`).
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats`; subnormals=None takes the format's default.
-    - `netlist`: a circuit of one's own, read from Verilog for instance, instead of a generated one (see
-      `circuits.imported.as_multiplier`): it fixes the width, and the format is None unless given. Fields that say how
-      to generate keep their defaults. `name` then defaults to the circuit's.
-
-    The attribute `netlist` is a callable: `design.netlist()` is the mantissa multiplier as drawn, with buses x (w
-    bits), y (v bits) and product (w + v bits, one more if tiles or an imported circuit can exceed that).
+    - `circuit`, in the constructor also `netlist`: a circuit of one's own, read from Verilog for instance, instead of a
+      generated one (see `circuits.imported.as_multiplier`): it fixes the width, and the format is None unless given.
+      Fields that say how to generate keep their defaults. `name` then defaults to the circuit's.
 
     Raises DesignError (UnknownNameError with the nearest names) when the fields name no multiplier.
     """
@@ -99,12 +70,12 @@ class Design:
     rounding: str = "truncate"
     normalization: str = "full"
     subnormals: str | None = None
-    netlist: _NetlistField = _NetlistField()
+    circuit: Netlist | None = None
     name: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        imported = self._take_netlist()
+        imported = self._take_circuit()
         _choose("topology", self.topology, TOPOLOGIES)
         put(self, "placement", Placement.of(self.placement))
         _choose("ports", self.ports, PORTS)
@@ -134,10 +105,10 @@ class Design:
                     f"cells of one design must have distinct names, but two cells are named {entry.name!r}; rename one."
                 )
 
-    def _take_netlist(self) -> tuple[int, int] | None:
+    def _take_circuit(self) -> tuple[int, int] | None:
         """Brings an imported circuit into its canonical form; its widths."""
         put = object.__setattr__
-        circuit = self.netlist.imported
+        circuit = self.circuit
         defaulted = isinstance(self.format, _DefaultFormat)
         if circuit is None:
             put(self, "format", str(self.format) if defaulted else self.format)
@@ -151,7 +122,7 @@ class Design:
                     f"got {getattr(self, item.name)!r}; leave it out."
                 )
         made = as_multiplier(circuit, signed=self.signed is True)
-        put(self, "netlist", made)
+        put(self, "circuit", made)
         w, v = (len(bus) for bus in made.inputs.values())
         if defaulted:
             put(self, "format", None)
@@ -163,10 +134,10 @@ class Design:
 
     def _cells(self) -> Iterator[AdderCell]:
         """The adder cells that the design names, repetitions included."""
-        if self.netlist.imported is None:
+        if self.circuit is None:
             yield from self.placement.all_cells()
             return
-        for instance in self.netlist.imported.instances:
+        for instance in self.circuit.instances:
             if isinstance(instance.component, AdderCell):
                 yield instance.component
 
@@ -218,8 +189,15 @@ class Design:
 
     @property
     def imported(self) -> Netlist | None:
-        """The circuit given as `netlist`, in its canonical form; None for generated multipliers."""
-        return self.netlist.imported
+        """The same as `circuit`."""
+        return self.circuit
+
+    def netlist(self) -> Netlist:
+        """The mantissa multiplier as drawn: the design's own circuit, or the generated one.
+
+        Buses x (w bits), y (v bits) and product (w + v bits, one more if tiles or an imported circuit can exceed that).
+        """
+        return self.circuit or _netlist(self)
 
     def program(self) -> Program:
         """The LUT program of `netlist()`."""
@@ -284,9 +262,9 @@ class Design:
             "subnormals": str(self.subnormals),
             "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()) or "none",
         }
-        if self.imported is not None:
-            counts = ", ".join(f"{count} {name}" for name, count in self.imported.count().items())
-            described["topology"] = f"imported, {len(self.imported.instances)} cells and gates"
+        if self.circuit is not None:
+            counts = ", ".join(f"{count} {name}" for name, count in self.circuit.count().items())
+            described["topology"] = f"imported, {len(self.circuit.instances)} cells and gates"
             described["placement"] = counts or "wires only"
             for key in ("ports (A,B,Cin)", "half adders", "final adder", "tile", "truncated columns"):
                 described[key] = "as imported"
@@ -299,7 +277,7 @@ class Design:
         lines = ["[design]"]
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name == "netlist" or (self.imported and item.name in (*_GENERATING, "width")):
+            if item.name == "circuit" or (self.circuit and item.name in (*_GENERATING, "width")):
                 continue
             if item.name == "placement":
                 value = value.to_data()
@@ -309,9 +287,9 @@ class Design:
                 value = list(value)
             if value is not None:
                 lines.append(f"{item.name} = {_toml(value)}")
-        if self.imported is not None:
+        if self.circuit is not None:
             # Names in it are plain words, so the text needs no escapes.
-            lines += ["", "[netlist]", f"text = '''\n{to_text(self.imported)}'''"]
+            lines += ["", "[netlist]", f"text = '''\n{to_text(self.circuit)}'''"]
         own = {entry.name: entry for entry in self._cells() if CELLS.get(entry.name) != entry}
         for name, entry in own.items():
             if name in CELLS:
@@ -349,7 +327,7 @@ class Design:
                 f"{where} must hold [design] and, for cells of its own, [cells.NAME] or [netlist], but got "
                 f"{', '.join(document) or 'nothing'}; correct the headers."
             )
-        known = {item.name for item in fields(cls)}
+        known = {item.name for item in fields(cls)} - {"circuit"}  # which is the table [netlist]
         for key in entries.keys() - known:
             raise DesignError(f"[design] in {where}: {unknown_name('field', key, known)}")
         arguments = dict(entries)
@@ -361,7 +339,7 @@ class Design:
             embedded = cells_from_table(document.get("cells", {}), where)
             cells = {**(extra or {}), **embedded}
             if "netlist" in document:
-                arguments["netlist"] = _netlist_from_table(document["netlist"], embedded)
+                arguments["circuit"] = _netlist_from_table(document["netlist"], embedded)
             arguments["placement"] = Placement.of(arguments.get("placement", "exact"), cells)
             return cls(**arguments)
         except TypeError as error:
@@ -369,6 +347,23 @@ class Design:
         except DesignError as error:
             raise type(error)(f"[design] in {where}: {error}") from None
 
+
+def _accepting_netlist(initialise: Callable[..., None]) -> Callable[..., None]:
+    """The constructor of Design, with `netlist` as another name of the field `circuit`.
+
+    It cannot be the field's own name, since `design.netlist()` is the method that draws any design.
+    """
+
+    @wraps(initialise)
+    def initialise_either(self: Design, *arguments: Any, netlist: Netlist | None = None, **named: Any) -> None:
+        if netlist is not None:
+            named["circuit"] = netlist
+        initialise(self, *arguments, **named)
+
+    return initialise_either
+
+
+Design.__init__ = _accepting_netlist(Design.__init__)  # type: ignore[method-assign]
 
 _GENERATING = (
     "topology",

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import NoReturn
 
 from circuits.cells import AdderCell
 
@@ -19,6 +19,18 @@ ZERO, ONE = 0, 1
 """The constant nets."""
 
 Bus = tuple[int, ...]
+
+
+class Buses(dict[str, Bus]):
+    """Bus name -> nets, read-only. Unlike a mapping proxy it can be copied and pickled, as dataclasses.asdict needs."""
+
+    def _refuse(self, *arguments: object, **named: object) -> NoReturn:
+        raise TypeError("the buses of a netlist are read-only; build another netlist.")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[Buses], tuple[dict[str, Bus]]]:
+        return Buses, (dict(self),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +87,12 @@ class Netlist:
     instances: tuple[Instance, ...]
     nets: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", Buses(self.inputs))
+        object.__setattr__(self, "outputs", Buses(self.outputs))
+
     def __hash__(self) -> int:
         return hash((self.nets, len(self.instances), self.output_nets))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Mapping proxies cannot be pickled.
-        return _restore, (self.name, dict(self.inputs), dict(self.outputs), self.instances, self.nets)
 
     @property
     def input_nets(self) -> Bus:
@@ -107,12 +119,6 @@ class Netlist:
         for instance in self.instances:
             digest.update(repr((instance.component.tables, instance.inputs, instance.outputs)).encode())
         return digest.hexdigest()
-
-
-def _restore(
-    name: str, inputs: dict[str, Bus], outputs: dict[str, Bus], instances: tuple[Instance, ...], nets: int
-) -> Netlist:
-    return Netlist(name, MappingProxyType(inputs), MappingProxyType(outputs), instances, nets)
 
 
 class NetlistBuilder:
@@ -146,13 +152,7 @@ class NetlistBuilder:
 
     def build(self) -> Netlist:
         """The immutable netlist."""
-        return Netlist(
-            self.name,
-            MappingProxyType(dict(self._inputs)),
-            MappingProxyType(dict(self._outputs)),
-            tuple(self._instances),
-            self._nets,
-        )
+        return Netlist(self.name, self._inputs, self._outputs, tuple(self._instances), self._nets)
 
     def _new(self, count: int) -> Bus:
         first = self._nets

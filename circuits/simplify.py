@@ -7,11 +7,11 @@ program, for simulation) both read that analysis.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 
-from circuits.netlist import Instance, Netlist
+from circuits.netlist import Bus, Instance, Netlist
 
 FALSE, TRUE = 0, 1
 """Literals of the constants: node 0 is the constant 0."""
@@ -122,7 +122,7 @@ def simplify(netlist: Netlist) -> Netlist:
             live.update(inputs)
             kept.append(Instance(instance.component, inputs, instance.outputs, instance.place))
     outputs = {name: tuple(representative[net] for net in bus) for name, bus in netlist.outputs.items()}
-    return _renumber(Netlist(netlist.name, netlist.inputs, MappingProxyType(outputs), tuple(kept[::-1]), netlist.nets))
+    return _renumber(Netlist(netlist.name, netlist.inputs, outputs, tuple(kept[::-1]), netlist.nets))
 
 
 def _renumber(netlist: Netlist) -> Netlist:
@@ -135,7 +135,7 @@ def _renumber(netlist: Netlist) -> Netlist:
         for i in netlist.instances
     )
 
-    def rename(buses: dict[str, tuple[int, ...]]) -> MappingProxyType[str, tuple[int, ...]]:
-        return MappingProxyType({name: tuple(number[net] for net in bus) for name, bus in buses.items()})
+    def rename(buses: Mapping[str, Bus]) -> dict[str, Bus]:
+        return {name: tuple(number[net] for net in bus) for name, bus in buses.items()}
 
-    return Netlist(netlist.name, rename(dict(netlist.inputs)), rename(dict(netlist.outputs)), renamed, len(number))
+    return Netlist(netlist.name, rename(netlist.inputs), rename(netlist.outputs), renamed, len(number))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import inspect
 import pickle
 import subprocess
 import sys
@@ -386,3 +389,72 @@ def test_a_hash_does_not_travel_to_other_processes() -> None:
         [sys.executable, "-c", code], input=pickle.dumps(entry), capture_output=True, check=True, cwd=ROOT
     )
     assert done.stdout.split() == [b"True"]
+
+
+def own_circuit() -> Design:
+    """A circuit of one's own, with cells that have places and one that the library does not have."""
+    odd = AdderCell("odd", "01101001", "00110011", transistors=12)
+    source = Design(format=None, width=3, topology="carry_save_array", placement={"rows": [odd] * 2 + ["ama1"] * 2})
+    return Design(netlist=source.netlist(), name="mine")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        design("axfpm_tiled"),
+        Design(format=None, width=(3, 4), signed=True, placement={"rows": ["ama1"] * 4}),
+        own_circuit(),
+    ],
+    ids=["named", "integers", "own circuit"],
+)
+def test_a_design_is_plain_data_to_dataclasses(entry: Design) -> None:
+    """D3: asdict and astuple ended in a RecursionError."""
+    as_dict = dataclasses.asdict(entry)
+    assert list(as_dict) == [item.name for item in dataclasses.fields(Design)]
+    assert (as_dict["topology"], as_dict["ports"], as_dict["name"]) == (entry.topology, entry.ports, entry.name)
+    assert dataclasses.astuple(entry)[0] == entry.topology
+    if entry.circuit is None:
+        assert as_dict["circuit"] is None
+    else:
+        assert as_dict["circuit"]["inputs"] == dict(entry.circuit.inputs)
+        assert len(as_dict["circuit"]["instances"]) == len(entry.circuit.instances)
+    again = replace(entry, name="again")
+    assert again == entry
+    assert again.name == "again"
+    assert (again.digest, again.cost_digest) == (entry.digest, entry.cost_digest)
+    assert copy.deepcopy(entry) == copy.copy(entry) == pickle.loads(pickle.dumps(entry)) == entry
+    assert copy.deepcopy(entry).digest == entry.digest
+
+
+def test_the_circuit_is_a_field_and_netlist_a_method() -> None:
+    circuit = own_circuit().netlist()
+    by_field, by_name = Design(circuit=circuit), Design(netlist=circuit)
+    assert by_field == by_name
+    assert by_field.circuit is by_field.netlist() is by_field.imported
+    assert Design(netlist=None) == Design(circuit=None) == Design()
+    assert Design().circuit is None
+    assert "netlist" not in repr(Design())
+    assert inspect.ismethod(Design().netlist)
+    assert inspect.signature(Design).parameters["circuit"].default is None
+    other = Design(format=None, width=3).netlist()
+    assert replace(by_field, netlist=other) == replace(by_field, circuit=other) == Design(circuit=other)
+    for name in ("circuit", "netlist"):
+        with pytest.raises(DesignError, match="netlist must be a Netlist or None, but got 5; see netlist_from_verilog"):
+            Design(**{name: 5})
+    with pytest.raises(DesignError, match="the field must be a known name, but got 'circuit'"):
+        Design.from_toml('[design]\ncircuit = "x"\n')
+
+
+def test_a_netlist_is_read_only() -> None:
+    netlist = Design(format=None, width=3).netlist()
+    for change in (
+        lambda: netlist.inputs.update(x=(2,)),
+        lambda: netlist.outputs.pop("product"),
+        lambda: netlist.inputs.__setitem__("x", (2,)),
+        lambda: netlist.inputs.clear(),
+    ):
+        with pytest.raises(TypeError, match="the buses of a netlist are read-only; build another netlist"):
+            change()
+    assert copy.deepcopy(netlist) == netlist
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        netlist.name = "other"  # type: ignore[misc]

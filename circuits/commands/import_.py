@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output is not None and output.suffix != ".toml":
         raise DesignError(f"the design's file must end in .toml, but got {str(output)!r}; rename it.")
     netlist = netlist_from_verilog(_read(arguments.file), where=str(arguments.file), top=arguments.top)
-    design = Design(netlist=netlist, format=arguments.float, signed=arguments.signed, name=arguments.name)
+    design = Design(circuit=netlist, format=arguments.float, signed=arguments.signed, name=arguments.name)
     (x, y), (product,) = netlist.inputs, netlist.outputs
     bits = len(netlist.outputs[product])
     found = {
