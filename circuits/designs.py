@@ -20,7 +20,7 @@ from circuits import floats
 from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
 from circuits.errors import DesignError, UnknownNameError, unknown_name
 from circuits.imported import as_multiplier, from_text, to_text
-from circuits.multipliers import COLUMN_TOPOLOGIES, PORTS, TOPOLOGIES, multiplier
+from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
 from circuits.netlist import GATES, Component, Netlist
 from circuits.placement import Placement
 from circuits.program import Program, lower
@@ -180,6 +180,11 @@ class Design:
         return None if self.format is None else floats.float_format(self.format)
 
     @property
+    def has_final_adder(self) -> bool:
+        """Whether the field `final_adder` chooses anything: rows that ripple end without one."""
+        return TOPOLOGIES[self.topology].has_final_adder
+
+    @property
     def label(self) -> str:
         """The name with its standing, e.g. "heap (reconstructed)"; a short digest when unnamed."""
         if self.name is None:
@@ -246,7 +251,7 @@ class Design:
         """The exact definition, field by field, as printed above every number."""
         w, v = self.shape
         named = {entry.name: entry for entry in self._cells()}
-        port_names = _COLUMN_PORT_NAMES if self.topology in COLUMN_TOPOLOGIES else _PORT_NAMES
+        port_names = dict(zip("psc", TOPOLOGIES[self.topology].port_names, strict=True))
         described = {
             "topology": self.topology,
             "width": f"{w} x {v}",
@@ -254,7 +259,7 @@ class Design:
             "placement": self.placement.describe(),
             "ports (A,B,Cin)": ", ".join(port_names[port] for port in self.ports),
             "half adders": self.half_adders,
-            "final adder": self.final_adder if self.topology != "ripple_array" else "none (ripple rows)",
+            "final adder": self.final_adder if self.has_final_adder else "none (ripple rows)",
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
             "truncated columns": str(self.truncate_columns),
             "rounding": self.rounding,
@@ -374,8 +379,6 @@ _GENERATING = (
     "tile",
     "truncate_columns",
 )
-_PORT_NAMES = {"p": "partial product", "s": "sum", "c": "carry"}
-_COLUMN_PORT_NAMES = {"p": "first bit", "s": "second bit", "c": "third bit"}
 
 
 def _choose(what: str, value: Any, valid: Any) -> None:
@@ -429,10 +432,10 @@ def _toml_key(name: str) -> str:
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
     placement = design.placement
-    # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except that rows of
-    # Booth's that truncation brings below zero wrap around.
+    # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
+    # truncation makes a tile wrap around.
     inexact = not all(entry.is_exact for entry in placement.all_cells())
-    wraps = design.topology == "booth" and design.truncate_columns > 0
+    wraps = TOPOLOGIES[design.topology].truncation_may_wrap and design.truncate_columns > 0
     overflow = design.tile is not None and (inexact or wraps)
     return multiplier(
         design.topology,

@@ -112,7 +112,7 @@ def structure(design: Subject) -> str:
     if design.tile is not None:
         parts.append(f"tiles of {design.tile} bits")
     parts.append(f"half adders {design.half_adders}")
-    if design.topology != "ripple_array":
+    if design.has_final_adder:
         parts.append(f"final adder {design.final_adder}")
     parts.append(design.placement.describe())
     if design.rounding != "truncate" or design.normalization != "full":

@@ -30,6 +30,7 @@ from typing import Any
 
 from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
 from circuits.metrics import CHUNK, ErrorMetrics, Estimate
+from circuits.multipliers import TOPOLOGIES
 from circuits.technology import GLITCHES, conditions
 from dse.progress import Reporter
 from dse.screen import Screen
@@ -157,8 +158,8 @@ def places(genome: Genome) -> Genome:
 def structures(space: Space) -> Iterator[Genome]:
     """The leading genes, once for each circuit structure: ripple arrays have no final adder (tiles of them neither)."""
     for genome in replace(space, cells=_CELLS[:1]).genomes():
-        ripple = space.topologies[genome[0]] == "ripple_array"
-        if not (ripple and genome[_POLICIES - 1]):
+        has_final_adder = TOPOLOGIES[space.topologies[genome[0]]].has_final_adder
+        if has_final_adder or not genome[_POLICIES - 1]:
             yield genome[:_POLICIES]
 
 
@@ -341,7 +342,7 @@ def measures(own: Candidate, samples: int) -> list[Row]:
 def text(candidate: Candidate) -> str:
     """The design in one line."""
     entry = candidate.design
-    final = "" if entry.topology == "ripple_array" else f", {entry.final_adder} final adder"
+    final = f", {entry.final_adder} final adder" if entry.has_final_adder else ""
     tile = f", tiles of {entry.tile}" if entry.tile else ""
     return f"{entry.topology}{tile}, ports {entry.ports}, {entry.half_adders} half adders{final}, {_map(candidate)}"
 

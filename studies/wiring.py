@@ -24,7 +24,7 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
-from circuits import Design, design, error_metrics
+from circuits import Design, design, error_metrics, multipliers
 from circuits.figures import render
 from circuits.metrics import CHUNK, ErrorMetrics, uniform01
 from circuits.multipliers import PORTS
@@ -100,7 +100,9 @@ class Behaviour:
 def wirings() -> Iterator[Design]:
     """Every structure once, of AMA5: ripple arrays, and tiles of them, have no final adder; only sums of tiles can
     overflow, so that only they tell the normalisers apart."""
-    finals = {name: ("exact",) if name == "ripple_array" else ("exact", "cell") for name in TOPOLOGIES}
+    finals = {}
+    for name in TOPOLOGIES:
+        finals[name] = ("exact", "cell") if multipliers.TOPOLOGIES[name].has_final_adder else ("exact",)
     variants = ((None, "full"), (TILE, "full"), (TILE, "released"))
     for topology, (tile, normalization) in product(TOPOLOGIES, variants):
         for ports, half, final in product(PORTS, ("cell", "exact"), finals[topology]):
@@ -288,7 +290,7 @@ def text(behaviour: Behaviour) -> str:
     """The wiring in one line, the named one or the first."""
     entry = design(behaviour.name) if behaviour.name else behaviour.wirings[0]
     named = f"{behaviour.name}: " if behaviour.name else ""
-    final = "" if entry.topology == "ripple_array" else f", {entry.final_adder} final adder"
+    final = f", {entry.final_adder} final adder" if entry.has_final_adder else ""
     tile = f", tiles of {entry.tile}, {entry.normalization} normalisation" if entry.tile else ""
     cell = entry.placement.describe()
     return f"{named}{cell}, {entry.topology}, ports {entry.ports}, {entry.half_adders} half adders{final}{tile}"

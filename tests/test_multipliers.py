@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multiplier_models import Model, bit_plane, every_pair, numbers
 
-from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, simulate
+from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, designs, multipliers, simulate
+from circuits.commands import multiply
 from circuits.multipliers import PORTS, TOPOLOGIES
+from circuits.netlist import HALF_ADDER
 from circuits.program import lower
+from dse import table
 
 LOPSIDED = AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B")
 """No two of its inputs can be exchanged, in the sum or in the carry."""
@@ -239,7 +244,7 @@ def test_tiles_of_every_topology_are_added_exactly(topology: str) -> None:
 
 # Every policy argument changes something.
 
-WITH_FINAL_ADDER = [name for name in TOPOLOGIES if name != "ripple_array"]
+WITH_FINAL_ADDER = [name for name, topology in TOPOLOGIES.items() if topology.has_final_adder]
 
 
 def values(entry: Design) -> np.ndarray:
@@ -361,9 +366,84 @@ def test_ports_are_described_by_what_they_mean() -> None:
     assert arrays["wallace"] == arrays["dadda"] == arrays["booth"] == "third bit, first bit, second bit"
 
 
+def test_the_properties_of_topologies() -> None:
+    """DESIGN "Arrays": only ripple rows end without a final adder, only Booth's rows are no ANDs."""
+    assert set(TOPOLOGIES) - set(WITH_FINAL_ADDER) == {"ripple_array"}
+    assert {name for name, topology in TOPOLOGIES.items() if not topology.plain_partial_products} == {"booth"}
+    assert {name for name, topology in TOPOLOGIES.items() if topology.truncation_may_wrap} == {"booth"}
+
+
+@topologies
+def test_a_topology_under_another_name_is_described_by_what_it_is(
+    topology: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D5: a ripple array under a name of its own had a final adder."""
+    other = f"{topology}_2"  # circuits are cached by name
+    for module in (multipliers, designs, multiply):
+        monkeypatch.setattr(module, "TOPOLOGIES", {**TOPOLOGIES, other: TOPOLOGIES[topology]})
+    for fields in ({}, {"tile": 2, "truncate_columns": 3}, {"final_adder": "cell", "placement": LOPSIDED}):
+        named, second = (integer_design(name, 5, 5, **fields) for name in (topology, other))
+        definition = second.describe()
+        assert definition.pop("topology") == other
+        assert {**definition, "topology": topology} == named.describe()
+        assert second.digest == named.digest
+        assert second.has_final_adder == named.has_final_adder == (topology in WITH_FINAL_ADDER)
+        assert table.structure(second).replace(other, topology) == table.structure(named)
+        assert multiply.trace_product(second, 21, 19).rows == multiply.trace_product(named, 21, 19).rows
+        assert bool(multiply.trace_product(second, 21, 19).rows) == (topology != "booth")
+
+
+def test_no_topology_is_asked_for_by_name() -> None:
+    """Outside the generators and the defaults of designs, a comparison with a name would leave out a new topology."""
+    root = Path(__file__).parent.parent
+    for package in ("circuits", "cnn_eval", "dse", "studies"):
+        for path in (root / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Compare):
+                    constants = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+                    assert not {*TOPOLOGIES} & {*map(str, constants)}, f"{path}:{node.lineno}"
+
+
 def test_digests_differ_between_topologies() -> None:
     digests = [integer_design(name, 8, 8, signed=signed).digest for name in TOPOLOGIES for signed in (False, True)]
     assert len(set(digests)) == 2 * len(TOPOLOGIES)
+
+
+@pytest.mark.parametrize(
+    ("topology", "half", "full"),
+    [
+        # (1, 3) takes pp(1, 3), s_4 = 0 of row 0 and the truncated carry of (1, 2); its own carry is s_4 of row 1.
+        ("ripple_array", (1, 3), (2, 3)),
+        # (4, 0) takes s_1 of row 3 and the truncated saved carry c_0; its own carry ripples into (4, 1).
+        ("carry_save_array", (4, 0), (4, 1)),
+    ],
+)
+def test_a_half_adder_beside_truncated_columns_hands_on_a_live_carry(
+    topology: str, half: tuple[int, int], full: tuple[int, int]
+) -> None:
+    """DESIGN "Arrays": the carry of an exact half adder whose other input is the constant 0 counts as live, although it
+    is always 0: the next place holds the full cell."""
+    entry = integer_design(
+        topology, 4, 4, placement=LOPSIDED, half_adders="exact", final_adder="cell", truncate_columns=4
+    )
+    standing = {
+        instance.place: instance
+        for instance in entry.netlist().instances
+        if instance.component == LOPSIDED or instance.component is HALF_ADDER
+    }
+    assert standing[half].component is HALF_ADDER
+    assert 0 in standing[half].inputs
+    carry = standing[half].outputs[1]
+    assert standing[full].component == LOPSIDED
+    assert carry in standing[full].inputs
+    assert 0 not in standing[full].inputs
+
+    # One column more is truncated: the place beside it has the constant 0 there, and an exact half adder.
+    less = integer_design(
+        topology, 4, 4, placement=LOPSIDED, half_adders="exact", final_adder="cell", truncate_columns=full[0] + full[1]
+    )
+    adders = [part for part in less.netlist().instances if part.place == full and len(part.outputs) == 2]
+    assert [adder.component for adder in adders] == [HALF_ADDER]
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -16,6 +16,7 @@ from circuits.cli import console, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.designs import Design, find_design
 from circuits.errors import DesignError
+from circuits.multipliers import TOPOLOGIES
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -149,7 +150,8 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         bits = netlist_bits
         product = int(design.multiply_integers([left.mantissa], [right.mantissa])[0])
         exact_product = left.mantissa * right.mantissa
-        if design.topology != "booth" and not design.signed and design.imported is None:
+        plain = TOPOLOGIES[design.topology].plain_partial_products
+        if plain and not design.signed and design.circuit is None:
             rows = tuple(_row(design, i, left.mantissa, right.mantissa) for i in range(design.shape[0]))
         if fmt is not None:
             assert left.exponent is not None

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from circuits.multipliers import booth, carry_save_array, dadda, ripple_array, tiling, wallace
 from circuits.multipliers.frame import PORTS, AdderAt, Frame
+from circuits.multipliers.topology import Topology
 from circuits.netlist import Netlist, NetlistBuilder
 
-__all__ = ["COLUMN_TOPOLOGIES", "PORTS", "TOPOLOGIES", "AdderAt", "Frame", "multiplier"]
+__all__ = ["PORTS", "TOPOLOGIES", "AdderAt", "Frame", "Topology", "multiplier"]
 
-TOPOLOGIES: Mapping[str, Callable[[Frame], list[int]]] = MappingProxyType(
+TOPOLOGIES: Mapping[str, Topology] = MappingProxyType(
     {
-        "ripple_array": ripple_array.generate,
-        "carry_save_array": carry_save_array.generate,
-        "wallace": wallace.generate,
-        "dadda": dadda.generate,
-        "booth": booth.generate,
+        "ripple_array": ripple_array.TOPOLOGY,
+        "carry_save_array": carry_save_array.TOPOLOGY,
+        "wallace": wallace.TOPOLOGY,
+        "dadda": dadda.TOPOLOGY,
+        "booth": booth.TOPOLOGY,
     }
 )
-"""Generators by name."""
-
-COLUMN_TOPOLOGIES = frozenset({"wallace", "dadda", "booth"})
-"""Those that compress columns, where ports p, s, c mean the first, second and third bit that a cell takes."""
+"""Multiplier architectures by name."""
 
 
 def multiplier(
@@ -50,8 +48,8 @@ def multiplier(
     x, y = builder.input("x", width[0]), builder.input("y", width[1])
     frame = Frame(builder, x, y, adder_at, ports, half_adders, final_adder, truncate_columns, signed)
     if tile is None:
-        product = TOPOLOGIES[topology](frame)
+        product = TOPOLOGIES[topology].generate(frame)
     else:
-        product = tiling.generate(frame, TOPOLOGIES[topology], tile, sum(width) + overflow_bit)
+        product = tiling.generate(frame, TOPOLOGIES[topology].generate, tile, sum(width) + overflow_bit)
     builder.output("product", product)
     return builder.build()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from circuits.multipliers import columns
 from circuits.multipliers.columns import ONES_ROW, Bit
 from circuits.multipliers.frame import Frame
+from circuits.multipliers.topology import COLUMN_PORTS, Topology
 from circuits.netlist import AND2, NOT, ONE, OR2, XOR2, ZERO, NetlistBuilder
 
 
@@ -70,6 +71,9 @@ def generate(frame: Frame) -> list[int]:
         if -negative_weights >> k & 1:
             put(ONE, ONES_ROW, k)
     return columns.sum_columns(frame, made, columns.dadda)
+
+
+TOPOLOGY = Topology(generate, port_names=COLUMN_PORTS, plain_partial_products=False, truncation_may_wrap=True)
 
 
 def _operand_bit(frame: Frame, k: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from circuits.multipliers.frame import Frame
+from circuits.multipliers.topology import Topology
 from circuits.netlist import ONE, ZERO
 
 
@@ -35,3 +36,6 @@ def generate(frame: Frame) -> list[int]:
         total, ripple = frame.add_final(w + j, above[j], carries[j], ripple)
         product.append(total)
     return product
+
+
+TOPOLOGY = Topology(generate)

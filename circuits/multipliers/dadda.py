@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from circuits.multipliers import columns
 from circuits.multipliers.frame import Frame
+from circuits.multipliers.topology import COLUMN_PORTS, Topology
 
 
 def generate(frame: Frame) -> list[int]:
@@ -16,3 +17,6 @@ def generate(frame: Frame) -> list[int]:
     their columns, with source row 1. Returns w + v product nets; carries beyond are dropped.
     """
     return columns.sum_columns(frame, columns.partial_products(frame), columns.dadda)
+
+
+TOPOLOGY = Topology(generate, port_names=COLUMN_PORTS)

@@ -1,8 +1,8 @@
 """What every multiplier generator shares: partial products, and adders placed and wired by the design's policies.
 
-A topology is a function `generate(frame: Frame) -> list[int]`: it returns the product's nets, least significant bit
-first. Adder (i, j) stands in row i (bit i of the first operand), column j (bit j of the second) and so in product
-column i + j.
+A topology's generator is a function `generate(frame: Frame) -> list[int]`: it returns the product's nets, least
+significant bit first. Adder (i, j) stands in row i (bit i of the first operand), column j (bit j of the second) and so
+in product column i + j.
 
 Signed multipliers other than Booth's are modified Baugh-Wooley (Baugh, Wooley, IEEE Trans. Computers C-22(12), 1973):
 partial products with exactly one of the sign bits x_(w-1), y_(v-1) are complemented, and constant ones of weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from circuits.multipliers.frame import Frame
+from circuits.multipliers.topology import Topology
 from circuits.netlist import ONE, ZERO
 
 
@@ -32,3 +33,6 @@ def generate(frame: Frame) -> list[int]:
     if frame.signed:
         sums[v] = frame.invert(sums[v], w + v - 1)
     return product + sums[1:]
+
+
+TOPOLOGY = Topology(generate, has_final_adder=False)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from circuits.cells import EXACT
 from circuits.multipliers import columns
 from circuits.multipliers.frame import Frame
+from circuits.multipliers.topology import Generate
 from circuits.netlist import HALF_ADDER, ZERO, NetlistBuilder
 
-Generate = Callable[[Frame], list[int]]
 
+def generate(frame: Frame, array: Generate, tile: int, bits: int) -> list[int]:
+    """Sends each pair of `tile`-bit slices of the operands through a circuit that `array` draws; adds their products.
 
-def generate(frame: Frame, topology: Generate, tile: int, bits: int) -> list[int]:
-    """Sends each pair of `tile`-bit slices of the operands through a `topology` array and adds the products exactly.
-
-    The highest slice is narrower where `tile` does not divide the width. Returns `bits` product nets.
+    The sum is exact. The highest slice is narrower where `tile` does not divide the width. Returns `bits` product nets.
     """
     weighted: list[list[int]] = [[] for _ in range(bits)]
     for i in range(0, len(frame.x), tile):
         for j in range(0, len(frame.y), tile):
             part = replace(frame, x=frame.x[i : i + tile], y=frame.y[j : j + tile], origin=(i, j))
-            for position, net in enumerate(topology(part), i + j):
+            for position, net in enumerate(array(part), i + j):
                 if net != ZERO and position < bits:
                     weighted[position].append(net)
     return add_exactly(frame.builder, weighted)

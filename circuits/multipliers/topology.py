@@ -1,0 +1,33 @@
+"""What the rest of the project must know of a multiplier architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from circuits.multipliers.frame import Frame
+
+Generate = Callable[[Frame], list[int]]
+"""A frame -> the product's nets, least significant bit first."""
+
+ARRAY_PORTS = ("partial product", "sum", "carry")
+"""What ports p, s and c of an array's cells take."""
+COLUMN_PORTS = ("first bit", "second bit", "third bit")
+"""What ports p, s and c of a cell take that compresses a column (see `circuits.multipliers.columns`)."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A generator and the properties that designs, descriptions and searches ask for, whatever its name.
+
+    `has_final_adder`: whether `Design.final_adder` chooses the cells of an adder at its end; otherwise its rows ripple
+    and need none. `port_names`: what p, s and c mean. `plain_partial_products`: whether the partial products of
+    unsigned operands are x_i AND y_j. `truncation_may_wrap`: whether exact cells can give a product beyond w + v bits
+    once columns are truncated.
+    """
+
+    generate: Generate
+    has_final_adder: bool = True
+    port_names: tuple[str, str, str] = ARRAY_PORTS
+    plain_partial_products: bool = True
+    truncation_may_wrap: bool = False
