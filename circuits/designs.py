@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -527,3 +527,32 @@ def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Desi
             "other."
         )
     return design(text)
+
+
+def find_designs(texts: Iterable[str], cells: Mapping[str, AdderCell] | None = None) -> list[Design]:
+    """What a command line means by several designs, each as `find_design` reads it, told apart by their names."""
+    return told_apart([find_design(text, cells) for text in texts])
+
+
+def told_apart(designs: Sequence[Design]) -> list[Design]:
+    """The same designs for headings side by side: different ones of one label are renamed "LABEL [DIGEST]".
+
+    The digest is the beginning of `digest`, or of `cost_digest` where some of them differ in their costs only.
+    """
+    by_label: dict[str, list[Design]] = {}
+    for entry in designs:
+        by_label.setdefault(entry.label, []).append(entry)
+    kinds = {label: _telling_digest(namesakes) for label, namesakes in by_label.items()}
+    return [_with_digest(entry, kind) if (kind := kinds[entry.label]) else entry for entry in designs]
+
+
+def _telling_digest(namesakes: Sequence[Design]) -> str | None:
+    """The name of the digest that tells designs of one label apart; None where they are one design."""
+    if len(namesakes) == 1 or len({entry.cost_digest for entry in namesakes}) == 1:
+        return None
+    by_behaviour = len({entry.digest for entry in namesakes}) == len({entry.cost_digest for entry in namesakes})
+    return "digest" if by_behaviour else "cost_digest"
+
+
+def _with_digest(entry: Design, kind: str) -> Design:
+    return replace(entry, name=f"{entry.label[:80]} [{getattr(entry, kind)[:10]}]")

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs import NAMED, Design, find_design
+from circuits.designs import NAMED, Design, find_designs
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Processes, available_cpus
 from dse.progress import Reporter
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     cells = user_cells(arguments)
-    designs = [find_design(text, cells) for text in arguments.designs]
+    designs = find_designs(arguments.designs, cells)
     settings = Settings(images=arguments.images)
     rows = compare(designs, settings=settings, workers=arguments.workers or available_cpus(), progress=True)
     if arguments.format == "json":

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Placement, UnknownNameError, design
-from circuits.designs import find_design
+from circuits.commands import main as cli
+from circuits.designs import find_design, told_apart
 from circuits.multipliers import PORTS
 
 ROOT = Path(__file__).parent.parent
@@ -458,3 +459,50 @@ def test_a_netlist_is_read_only() -> None:
     assert copy.deepcopy(netlist) == netlist
     with pytest.raises(dataclasses.FrozenInstanceError):
         netlist.name = "other"  # type: ignore[misc]
+
+
+def test_designs_of_one_name_are_told_apart() -> None:
+    """Issue 14, point 19."""
+    one, two = (Design(format=None, width=4, placement=cell, name="mine") for cell in ("ama1", "ama5"))
+    dear, cheap = (
+        Design(format=None, width=4, placement=AdderCell("x", "01101001", "00110011", transistors=count), name="x")
+        for count in (8, 80)
+    )
+    assert dear.digest == cheap.digest
+    given = [one, design("exact"), two, one, dear, cheap, design("heap"), design("heap")]
+    named = told_apart(given)
+    assert [entry.digest for entry in named] == [entry.digest for entry in given]
+    assert [entry.cost_digest for entry in named] == [entry.cost_digest for entry in given]
+    assert [entry.label for entry in named] == [
+        f"mine [{one.digest[:10]}]",
+        "exact",
+        f"mine [{two.digest[:10]}]",
+        f"mine [{one.digest[:10]}]",
+        f"x [{dear.cost_digest[:10]}]",
+        f"x [{cheap.cost_digest[:10]}]",
+        "heap (reconstructed)",
+        "heap (reconstructed)",
+    ]
+    long = [replace(entry, name="n" * 100) for entry in (one, two)]
+    assert len({entry.label for entry in told_apart(long)}) == 2
+
+
+def test_commands_tell_designs_of_one_name_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = []
+    for cell in ("ama1", "ama5"):
+        file = tmp_path / f"{cell}.toml"
+        file.write_text(Design(format=None, width=4, placement=cell, name="mine").to_toml())
+        files.append(str(file))
+    headings = [f"mine [{Design.load(file).digest[:10]}]" for file in files]
+    for arguments in (
+        ["show", *files, "--cost-samples", "8"],
+        ["show", *files, "--cost-samples", "8", "--format", "csv"],
+        ["show", *files, "--cost-samples", "8", "--format", "json"],
+        ["metrics", *files],
+        ["metrics", *files, "--format", "csv"],
+        ["metrics", *files, "--format", "json"],
+        ["metrics", *files, "--surface", "2", "--format", "csv"],
+    ):
+        assert cli(arguments) == 0
+        printed = capsys.readouterr().out
+        assert all(heading in printed for heading in headings), arguments

@@ -14,7 +14,7 @@ from circuits.cli import add_format, console, integer, print_csv, print_json
 from circuits.closed_form import ClosedForm, closed_form_metrics
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.show import print_errors, tidy_errors
-from circuits.designs import Design, find_design
+from circuits.designs import Design, find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
 from circuits.metrics import (
@@ -76,7 +76,7 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the metrics, or the surfaces."""
     cells = user_cells(arguments)
-    designs = [find_design(text, cells) for text in arguments.designs]
+    designs = find_designs(arguments.designs, cells)
     options: dict[str, Any] = {
         name: getattr(arguments, name) for name in ("samples", "seed", "distribution", "method", "backend")
     }

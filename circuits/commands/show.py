@@ -12,7 +12,7 @@ from circuits.bilinear import BilinearForm, design_form
 from circuits.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.cost import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
-from circuits.designs import Design, find_design
+from circuits.designs import Design, find_designs
 from circuits.metrics import DISTRIBUTIONS, METHODS, ErrorMetrics, Estimate, error_metrics
 from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.technology import GLITCHES
@@ -75,7 +75,7 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the designs."""
     cells = user_cells(arguments)
-    designs = [find_design(text, cells) for text in arguments.designs]
+    designs = find_designs(arguments.designs, cells)
     from circuits.commands.metrics import read_operands  # it imports this module
 
     trace = None if arguments.cost_operands is None else read_operands(arguments.cost_operands)

@@ -11,7 +11,7 @@ import torch
 from circuits import AdderCell, Design, DesignError
 from circuits.cli import console, integer, print_json
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs import find_design
+from circuits.designs import find_design, told_apart
 from cnn_eval.layers import LAYERS, MODES
 
 if TYPE_CHECKING:
@@ -45,11 +45,17 @@ def add_common(
 
 
 def subjects(arguments: argparse.Namespace) -> list[Subject]:
-    """The designs of the command line, each tried for its name; sets the threads."""
+    """The designs of the command line, each tried for its name and told apart by it; sets the threads."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cells = user_cells(arguments)
-    return [subject(text, cells) for text in arguments.designs]
+    chosen = [subject(text, cells) for text in arguments.designs]
+    designs = iter(told_apart([entry for each in chosen for entry in _designs_of(each)]))
+    return [next(designs) if isinstance(each, Design) else {layer: next(designs) for layer in each} for each in chosen]
+
+
+def _designs_of(subject: Subject) -> list[Design]:
+    return [subject] if isinstance(subject, Design) else [*subject.values()]
 
 
 def subject(text: str, cells: Mapping[str, AdderCell] | None = None) -> Subject:
