@@ -248,7 +248,7 @@ class Design:
         return integers.multiply(self.program(), x, y, signed=self.signed, backend=backend)
 
     def describe(self) -> dict[str, str]:
-        """The exact definition, field by field, as printed above every number."""
+        """The exact definition, field by field, as printed above every number; integers have no float rules."""
         w, v = self.shape
         named = {entry.name: entry for entry in self._cells()}
         port_names = dict(zip("psc", TOPOLOGIES[self.topology].port_names, strict=True))
@@ -262,9 +262,7 @@ class Design:
             "final adder": self.final_adder if self.has_final_adder else "none (ripple rows)",
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
             "truncated columns": str(self.truncate_columns),
-            "rounding": self.rounding,
-            "normalization": self.normalization,
-            "subnormals": str(self.subnormals),
+            **self._float_rules(),
             "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()) or "none",
         }
         if self.circuit is not None:
@@ -274,6 +272,13 @@ class Design:
             for key in ("ports (A,B,Cin)", "half adders", "final adder", "tile", "truncated columns"):
                 described[key] = "as imported"
         return described
+
+    def _float_rules(self) -> dict[str, str]:
+        """What happens around the mantissa circuit: nothing where there is no float format."""
+        if self.format is None:
+            return {}
+        names = ("rounding", "normalization", "subnormals")
+        return {name: str(getattr(self, name)) for name in names}
 
     # TOML.
 
@@ -556,3 +561,9 @@ def _telling_digest(namesakes: Sequence[Design]) -> str | None:
 
 def _with_digest(entry: Design, kind: str) -> Design:
     return replace(entry, name=f"{entry.label[:80]} [{getattr(entry, kind)[:10]}]")
+
+
+def side_by_side(definitions: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """What `Design.describe` says of several designs, line by line; "none" where a line does not concern one."""
+    names = dict.fromkeys(name for definition in sorted(definitions, key=len, reverse=True) for name in definition)
+    return {name: [definition.get(name, "none") for definition in definitions] for name in names}

@@ -16,6 +16,14 @@ class UnknownNameError(DesignError):
     """A name that is not in a library; the message names the nearest valid ones."""
 
 
+def missing_package(what: str, package: str, extra: str) -> str:
+    """The message of a missing optional package, with the README's command that installs the `extra` it belongs to."""
+    return (
+        f"{what} needs the package {package!r}, but it is not installed; run "
+        f"`pip install -c constraints.txt -e '.[{extra}]'`."
+    )
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
     """The error for `name`, which is no `kind`: names the nearest valid names, or all where none is near."""
     names = sorted(valid)

@@ -116,6 +116,27 @@ def quantize(fmt: FloatFormat, values: ArrayLike, *, rounding: str, subnormals: 
     return _finish(fmt, x, x, magnitude)
 
 
+def bit_pattern(fmt: FloatFormat, value: np.float32) -> str:
+    """The code of a value of the format: sign, exponent and fraction, "0 01111 1000000000" for 1.5 in float16.
+
+    A NaN is the format's quiet one. `value` must lie in the format, subnormals included.
+    """
+    sign = int(np.signbit(value))
+    top = 2**fmt.exponent_bits - 1
+    if np.isnan(value):
+        exponent, fraction = top, 2 ** (fmt.fraction_bits - 1) if fmt.infinity else 2**fmt.fraction_bits - 1
+    elif np.isinf(value):
+        exponent, fraction = top, 0
+    elif value == 0:
+        exponent, fraction = 0, 0
+    else:
+        power = max(int(np.frexp(abs(value))[1]) - 1, fmt.minimum_exponent)
+        significand = int(np.ldexp(float(abs(value)), fmt.fraction_bits - power))
+        hidden, fraction = divmod(significand, 2**fmt.fraction_bits)  # hidden is 0 for subnormals
+        exponent = power + fmt.bias if hidden else 0
+    return f"{sign} {exponent:0{fmt.exponent_bits}b} {fraction:0{fmt.fraction_bits}b}"
+
+
 def multiply(
     fmt: FloatFormat,
     x: ArrayLike,

@@ -23,7 +23,7 @@ from circuits import floats
 from circuits.cli import Parser, guarded, integer
 from circuits.designs import Design
 from circuits.engine.floating import default_threads
-from circuits.errors import unknown_name
+from circuits.errors import missing_package, unknown_name
 from circuits.multipliers import TOPOLOGIES
 
 _DTYPES = {
@@ -57,7 +57,7 @@ def reference_dtype(name: str) -> np.dtype[np.generic]:
     try:
         import ml_dtypes
     except ImportError:
-        raise ImportError(f"comparing {name} needs ml_dtypes, which is not installed; pip install ml_dtypes.") from None
+        raise ImportError(missing_package(f"comparing {name}", "ml_dtypes", "test")) from None
     dtype: np.dtype[np.generic] = np.dtype(getattr(ml_dtypes, _DTYPES[name]))
     return dtype
 

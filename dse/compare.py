@@ -15,7 +15,7 @@ from rich.table import Table
 
 from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs import NAMED, Design, find_designs
+from circuits.designs import NAMED, Design, find_designs, side_by_side
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Processes, available_cpus
 from dse.progress import Reporter
@@ -129,9 +129,8 @@ def _print_table(rows: Sequence[Row], settings: Settings) -> None:
     made.add_column("", overflow="fold")
     for row in rows:
         made.add_column(row.name, overflow="fold")
-    definitions = [row.design.describe() for row in rows]
-    for key in definitions[0]:
-        made.add_row(key, *(definition[key].replace("; ", "\n") for definition in definitions))
+    for key, texts in side_by_side([row.design.describe() for row in rows]).items():
+        made.add_row(key, *(text.replace("; ", "\n") for text in texts))
     notes = []
     for line in _lines(settings):
         if isinstance(line, str):

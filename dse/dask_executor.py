@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import Any, TypeVar
 
-from circuits.errors import DesignError
+from circuits.errors import DesignError, missing_package
 from dse.executor import Executor, Outcome, call
 
 __all__ = ["Dask"]
@@ -104,10 +104,7 @@ def _library() -> Any:
     try:
         return import_module("distributed")
     except ModuleNotFoundError as error:
-        raise DesignError(
-            f"--dask needs the package {str(error.name).partition('.')[0]!r}, but it is not installed; run "
-            "`pip install 'approximate-dse[dask]'`."
-        ) from None
+        raise DesignError(missing_package("--dask", str(error.name).partition(".")[0], "dask")) from None
 
 
 def _connect(address: str) -> Any:

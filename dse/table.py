@@ -115,6 +115,8 @@ def structure(design: Subject) -> str:
     if design.has_final_adder:
         parts.append(f"final adder {design.final_adder}")
     parts.append(design.placement.describe())
+    if design.format is None:
+        return ", ".join(parts)
     if design.rounding != "truncate" or design.normalization != "full":
         parts.append(f"rounding {design.rounding}, normalization {design.normalization}")
     return ", ".join(parts)

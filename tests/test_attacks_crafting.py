@@ -284,8 +284,10 @@ def test_missing_foolbox(
     monkeypatch.setitem(sys.modules, "foolbox", None)
     message = (
         "this attack needs the package 'foolbox', but it is not installed; "
-        "run `pip install 'approximate-dse[attacks]'`."
+        "run `pip install -c constraints.txt -e '.[attacks]'`."
     )
+    command = message.split("`")[1]
+    assert command in (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         FGSM().run(model, *batch, mode="minimum")
     assert examples.main(["--out", str(tmp_path)]) == 2

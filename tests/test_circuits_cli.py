@@ -8,6 +8,8 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from circuits import CELLS, NAMED, Design, cost_report, design, error_metrics
 from circuits.commands import main
 from circuits.commands.multiply import trace_product
 from circuits.commands.show import format_estimate, format_rate
+from circuits.floats import FloatFormat, bit_pattern, float_format
 from circuits.metrics import Estimate
 
 ROOT = Path(__file__).parent.parent
@@ -240,6 +243,93 @@ def test_a_trace_adds_up(name: str) -> None:
         if trace.rows:
             left, right = (operand.mantissa or 0 for operand in trace.operands)
             assert sum(int(row, 2) << i for i, row in enumerate(trace.rows)) == left * right
+
+
+def codes(fmt: FloatFormat) -> Iterator[tuple[str, np.float32]]:
+    """Every code of a format with its value, by the formula of IEEE 754 and OCP."""
+    for sign, exponent, fraction in product(range(2), range(2**fmt.exponent_bits), range(2**fmt.fraction_bits)):
+        text = f"{sign} {exponent:0{fmt.exponent_bits}b} {fraction:0{fmt.fraction_bits}b}"
+        scaled = fraction / 2**fmt.fraction_bits
+        last = exponent == 2**fmt.exponent_bits - 1
+        if last and (fmt.infinity or fraction == 2**fmt.fraction_bits - 1):
+            if fmt.infinity and fraction == 0:
+                yield text, np.float32((-1) ** sign * np.inf)
+            continue
+        magnitude = scaled * 2.0 ** (1 - fmt.bias) if exponent == 0 else (1 + scaled) * 2.0 ** (exponent - fmt.bias)
+        yield text, np.copysign(np.float32(magnitude), np.float32(-1 if sign else 1))
+
+
+@pytest.mark.parametrize("name", ["float16", "fp8_e5m2", "fp8_e4m3", "e3m4", "e6m2"])
+def test_bit_patterns_are_the_codes_of_the_format(name: str) -> None:
+    fmt = float_format(name)
+    for text, value in codes(fmt):
+        assert bit_pattern(fmt, value) == text
+    if name == "float16":
+        for word in np.random.default_rng(0).integers(0, 2**16, 2000, dtype=np.uint16):
+            value = word.view(np.float16)
+            if not np.isnan(value):
+                assert bit_pattern(fmt, np.float32(value)).replace(" ", "") == f"{word:016b}"
+
+
+@pytest.mark.parametrize("name", ["float32", "tf32", "bfloat16"])
+def test_bit_patterns_of_formats_with_the_exponent_of_float32_are_its_upper_bits(name: str) -> None:
+    fmt = float_format(name)
+    words = np.random.default_rng(1).integers(0, 2**32, 2000, dtype=np.uint32) >> 23 - fmt.fraction_bits
+    words = (words << 23 - fmt.fraction_bits).astype(np.uint32)
+    for word in [*words, np.uint32(0), np.uint32(0x7FC00000), np.uint32(0xFF800000)]:
+        value = word.view(np.float32)
+        if not np.isnan(value) or word == 0x7FC00000:
+            assert bit_pattern(fmt, value).replace(" ", "") == f"{word:032b}"[: 9 + fmt.fraction_bits]
+
+
+def test_nan_is_the_quiet_one_of_the_format() -> None:
+    nan = np.float32(np.nan)
+    assert bit_pattern(float_format("float16"), nan) == "0 11111 1000000000"
+    assert bit_pattern(float_format("fp8_e4m3"), nan) == "0 1111 111"
+
+
+@pytest.mark.parametrize(
+    ("fmt", "bits"),
+    [
+        ("float16", "0 10000 1110000000"),
+        ("bfloat16", "0 10000000 1110000"),
+        ("fp8_e4m3", "0 1000 111"),
+        ("fp8_e5m2", "0 10000 11"),
+        ("float32", "0 10000000 11100000000000000000000"),
+    ],
+)
+def test_a_trace_prints_the_bits_of_its_own_format(
+    fmt: str, bits: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """1.5 * 2.5 = 3.75 = 1.875 * 2^1; fp8_e5m2 truncates it to 3.5."""
+    path = tmp_path / "narrow.toml"
+    path.write_text(Design(format=fmt).to_toml(), encoding="utf-8")
+    out = run(capsys, "multiply", str(path), "1.5", "2.5", "--trace")
+    assert out.splitlines()[-2].endswith(f"  = {bits}")
+    assert (
+        json.loads(run(capsys, "multiply", str(path), "1.5", "2.5", "--trace", "--format", "json"))["result_bits"]
+        == bits
+    )
+
+
+def test_integer_designs_show_no_float_rules(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "integers.toml"
+    path.write_text(Design(format=None, width=4, name="four").to_toml(), encoding="utf-8")
+    rules = ("rounding", "normalization", "subnormals")
+    assert not set(rules) & set(Design.load(path).describe())
+    for arguments in (
+        ("show", str(path), "--cost-samples", "8"),
+        ("multiply", str(path), "3", "5", "--trace"),
+        ("export", str(path)),
+    ):
+        out = run(capsys, *arguments)
+        assert not any(rule in out for rule in rules), arguments
+    data = json.loads(run(capsys, "multiply", str(path), "3", "5", "--trace", "--format", "json"))
+    assert (data["rounding"], data["result_bits"]) == (None, None)
+    for pair in ([str(path), "exact"], ["exact", str(path)]):
+        lines = run(capsys, "show", *pair, "--cost-samples", "8", "--samples", "1000").splitlines()
+        words = next(line.split() for line in lines if line.startswith("rounding"))
+        assert words == ["rounding", *(("none", "nearest_even") if pair[1] == "exact" else ("nearest_even", "none"))]
 
 
 def test_integer_and_signed_traces(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -114,3 +114,18 @@ def test_other_commands_do_not_load_matplotlib() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
     )
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_errors_of_drawings_name_the_file_that_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the temporary file beside it."""
+    (tmp_path / "folder.png").mkdir()
+    for file, reason in ((tmp_path / "none" / "a.png", "No such file"), (tmp_path / "folder.png", "Is a directory")):
+        assert main(["draw", "axfpm", "-o", str(file)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert reason in error
+        assert f"'{file}'" in error
+        assert ".part" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]

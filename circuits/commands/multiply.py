@@ -99,7 +99,8 @@ class Trace:
     signed multipliers, whose partial products are not those ANDs. `product`,
     `exact_product`: the circuit's and the exact mantissa product, None where the circuit is not used. `shift`: places
     that the normaliser moves the product to the right, `raised`: what it adds to the exponent; `exponent`: the
-    result's before rounding. `dropped`: bits below the fraction.
+    result's before rounding. `dropped`: bits below the fraction. `rounding` and `result_bits`, the result's code in
+    the design's own format, are None for integers.
     """
 
     design: str
@@ -115,8 +116,9 @@ class Trace:
     exponent: int | None
     fraction: str
     dropped: str
-    rounding: str
+    rounding: str | None
     result: Any
+    result_bits: str | None
     exact: Any
     error: float
     relative_error: float | None
@@ -180,8 +182,9 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         exponent,
         fraction,
         dropped,
-        design.rounding,
+        None if fmt is None else design.rounding,
         result,
+        None if fmt is None else floats.bit_pattern(fmt, result),
         exact,
         error,
         relative,
@@ -246,7 +249,8 @@ def _print(trace: Trace) -> None:
             )
         for line in (*lines, ""):
             out.print(line, soft_wrap=True)
-    out.print(f"result    {_text(trace.result)}{_pattern(trace.result)}")
+    pattern = "" if trace.result_bits is None else f"  = {trace.result_bits}"
+    out.print(f"result    {_text(trace.result)}{pattern}")
     relative = "" if trace.relative_error is None else f", relative {trace.relative_error:+.6g}"
     error = f", error {trace.error:+.6g}{relative}" if math.isfinite(trace.error) else ""
     out.print(f"exact     {_text(trace.exact)}{error}")
@@ -260,13 +264,6 @@ def _normaliser(trace: Trace) -> str:
 def _text(value: Any) -> str:
     """The shortest decimal that reads back."""
     return str(value)
-
-
-def _pattern(value: Any) -> str:
-    if not isinstance(value, np.float32):
-        return ""
-    bits = f"{int(value.view(np.uint32)):032b}"
-    return f"  = {bits[0]} {bits[1:9]} {bits[9:]}"
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from circuits.bilinear import BilinearForm, design_form
 from circuits.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.cost import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
-from circuits.designs import Design, find_designs
+from circuits.designs import Design, find_designs, side_by_side
 from circuits.metrics import DISTRIBUTIONS, METHODS, ErrorMetrics, Estimate, error_metrics
 from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.technology import GLITCHES
@@ -167,9 +167,8 @@ def _print_tables(found: list[Found]) -> None:
     labels = [design.label for design, *_ in found]
 
     definition = table("definition", *labels)
-    described = [design.describe() for design, *_ in found]
-    for name in described[0]:
-        definition.add_row(name, *(entry[name] for entry in described))
+    for name, texts in side_by_side([design.describe() for design, *_ in found]).items():
+        definition.add_row(name, *texts)
     definition.add_row("bilinear", *(_form(form) for _, form, _, _ in found))
     definition.add_row("digest", *(design.digest[:16] for design, *_ in found))
     out.print(definition)

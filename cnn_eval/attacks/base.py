@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import nn
 
-from circuits.errors import unknown_name
+from circuits.errors import missing_package, unknown_name
 from cnn_eval.models import at_rest, predict
 
 Mode = Literal["budget", "minimum"]
@@ -203,10 +203,7 @@ def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
             from foolbox.models.pytorch import PyTorchModel
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise MissingExtraError(
-            f"this attack needs the package {package!r}, but it is not installed; "
-            "run `pip install 'approximate-dse[attacks]'`."
-        ) from None
+        raise MissingExtraError(missing_package("this attack", package, "attacks")) from None
     return PyTorchModel(model, bounds=(0, 1), device=images.device)
 
 

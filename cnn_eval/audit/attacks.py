@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import nn
 
+from circuits.errors import missing_package
 from cnn_eval.attacks import MissingExtraError
 from cnn_eval.attacks.pgd import _noise
 from cnn_eval.audit.networks import input_gradient, margin
@@ -214,7 +215,4 @@ def _require_pyautoattack() -> None:
             warnings.simplefilter("ignore", DeprecationWarning)
             import pyautoattack  # noqa: F401
     except ModuleNotFoundError:
-        raise MissingExtraError(
-            "this attack needs the package 'pyautoattack', but it is not installed; "
-            "run `pip install 'approximate-dse[attacks]'`."
-        ) from None
+        raise MissingExtraError(missing_package("this attack", "pyautoattack", "attacks")) from None
