@@ -243,6 +243,15 @@ def test_empty_and_scalar_operands() -> None:
     np.testing.assert_array_equal(matmul(exact, np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize("fields", [{}, {"signed": True}, {"topology": "booth"}])
+def test_matmul_of_an_integer_design_is_one_clear_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(DesignError) as caught:
+        matmul(Design(format=None, width=8, **fields), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
+    assert str(caught.value) == (
+        "matmul needs a float format, but got format=None; multiply_integers gives the products of integers to sum."
+    )
+
+
 def test_misfitting_operands_are_refused() -> None:
     with pytest.raises(DesignError) as error:
         matmul(design("exact"), np.zeros((2, 3)), np.zeros((4, 5)))

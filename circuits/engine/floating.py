@@ -118,8 +118,12 @@ def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = 
     """x [M, K] @ w [K, N] -> float32 [M, N]: gate-exact products, accumulated in float32 in ascending k from +0.
 
     The result does not depend on `threads` (default: all cores) nor on how the rows are split into calls.
-    First operand = activation, second = weight. Raises DesignError on shapes that do not fit.
+    First operand = activation, second = weight. Raises DesignError on shapes that do not fit, and for integer designs.
     """
+    if design.float_format is None:
+        raise DesignError(
+            "matmul needs a float format, but got format=None; multiply_integers gives the products of integers to sum."
+        )
     left, right = _float32(x, "x"), _float32(w, "w")
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
         raise DesignError(
