@@ -135,12 +135,15 @@ class Trace:
 def trace_product(design: Design, x: Any, w: Any) -> Trace:
     """The steps of `x` times `w`; integers for integer designs, float32 otherwise. Raises DesignError out of range."""
     fmt = design.float_format
+    result_bits = None
+    result: Any
     if fmt is None:
         result = int(design.multiply_integers([x], [w])[0])
         operands = tuple(Operand(v, v, 0, None, v, n) for v, n in zip((x, w), design.shape, strict=True))
     else:
         rules = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
         result = design.multiply([x], [w])[0]
+        result_bits = floats.bit_pattern(fmt, result)
         operands = tuple(_operand(fmt, v, floats.quantize(fmt, [v], **rules)[0]) for v in (x, w))
     left, right = operands
     bits = sum(design.shape)
@@ -184,7 +187,7 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         dropped,
         None if fmt is None else design.rounding,
         result,
-        None if fmt is None else floats.bit_pattern(fmt, result),
+        result_bits,
         exact,
         error,
         relative,
