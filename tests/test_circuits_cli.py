@@ -17,8 +17,8 @@ import pytest
 
 from circuits import CELLS, NAMED, Design, cost_report, design, error_metrics
 from circuits.commands import main
+from circuits.commands.error_table import format_estimate, format_rate
 from circuits.commands.multiply import trace_product
-from circuits.commands.show import format_estimate, format_rate
 from circuits.floats import FloatFormat, bit_pattern, float_format
 from circuits.metrics import Estimate
 

@@ -13,7 +13,7 @@ import pytest
 
 from circuits import Design, DesignError, closed_form_metrics, design, error_metrics, error_surface
 from circuits.commands import main
-from circuits.commands.show import format_estimate
+from circuits.commands.error_table import format_estimate
 from circuits.heatmap import draw_surfaces, save_surfaces
 
 FEW = ("--samples", "20000")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from circuits.cli import add_format, console, integer, print_csv, print_json
 from circuits.closed_form import ClosedForm, closed_form_metrics
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.commands.show import print_errors, tidy_errors
+from circuits.commands.error_table import print_errors, tidy_errors
+from circuits.commands.operands import read_operands
 from circuits.designs import Design, find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from circuits.commands.common import Commands
 
 _SIDE_BY_SIDE = 4
-MAXIMUM_OPERAND_BYTES = 1 << 32
-"""Largest operand array that is read."""
 
 
 def register(commands: Commands) -> None:
@@ -103,36 +100,6 @@ def run(arguments: argparse.Namespace) -> int:
             if any(design.format is not None and closed is not None for design, _, closed in part):
                 out.print("Closed forms leave out the rounding of operands and results.")
     return 0
-
-
-def read_operands(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Arrays x and w of a .npz file; DesignError names what is wrong with it. Nothing in it is executed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if not {"x.npy", "w.npy"} <= sizes.keys():
-            names = ", ".join(sorted(name.removesuffix(".npy") for name in sizes)) or "none"
-            raise DesignError(f"{path} must hold arrays x and w, but holds {names[:200]}; save them by those names.")
-        for name in ("x", "w"):
-            if sizes[f"{name}.npy"] > MAXIMUM_OPERAND_BYTES:
-                raise DesignError(
-                    f"array {name} in {path} must have at most {MAXIMUM_OPERAND_BYTES} bytes, but has "
-                    f"{sizes[f'{name}.npy']}; save fewer pairs."
-                )
-        with np.load(path, allow_pickle=False) as arrays:
-            x, w = arrays["x"], arrays["w"]
-    except OSError as error:
-        raise DesignError(f"{path} must be a readable .npz file, but: {error.strerror or error}; check it.") from None
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise DesignError(f"{path} must be a .npz file, but: {error}; write it with numpy.savez.") from None
-    except ValueError as error:
-        if isinstance(error, DesignError):
-            raise
-        raise DesignError(f"{path} must hold arrays of numbers, but: {error}; write it with numpy.savez.") from None
-    for name, array in (("x", x), ("w", w)):
-        if array.dtype.kind not in "fiub":
-            raise DesignError(f"array {name} in {path} must hold numbers, but has dtype {array.dtype}; convert it.")
-    return x, w
 
 
 def _closed(design: Design, arguments: argparse.Namespace) -> ClosedForm | None:

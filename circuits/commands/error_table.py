@@ -1,0 +1,100 @@
+"""Error metrics as a table for people, designs side by side, and as one row a quantity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from circuits.cli import table
+from circuits.metrics import ErrorMetrics, Estimate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from circuits.closed_form import ClosedForm
+
+_SHOWN_QUANTILES = (0.5, 0.95, 0.999)
+
+
+def tidy_errors(errors: ErrorMetrics) -> Iterator[dict[str, Any]]:
+    """quantity and value of all metrics, with low and high where they are estimates."""
+    for name, value in errors.to_dict().items():
+        if name in ("design", "digest"):
+            continue
+        if isinstance(value, dict) and "low" in value:
+            yield {"quantity": name, **value}
+        elif isinstance(value, dict):
+            for probability, entry in value.items():
+                yield {"quantity": f"{name} {probability}", "value": entry}
+        else:
+            yield {"quantity": name, "value": " ".join(map(str, value)) if isinstance(value, list) else value}
+
+
+def print_errors(
+    out: Console, labels: Sequence[str], metrics: Sequence[ErrorMetrics], closed: Sequence[ClosedForm | None] = ()
+) -> None:
+    """The table of error metrics, designs side by side, under each mean its closed form where there is one."""
+    rows = table("error metrics", *labels)
+    rows.add_row("operands", *(_operands(m) for m in metrics))
+    rows.add_row("P_max of NMED", *(f"{m.p_max:.6g}" for m in metrics))
+    for title, name in (
+        ("MED", "med"),
+        ("NMED", "nmed"),
+        ("MRED, mean of ratios", "mred"),
+        ("MRED, ratio of means", "mred_ratio_of_means"),
+        ("bias", "bias"),
+        ("variance", "variance"),
+    ):
+        rows.add_row(title, *(format_estimate(getattr(m, name)) for m in metrics))
+        if any(form is not None for form in closed):
+            exact = (None if form is None else getattr(form, name) for form in closed)
+            rows.add_row("  closed form", *("" if value is None else f"{value:.6g}" for value in exact))
+    rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
+    rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
+    rows.add_row("|error|, worst", *(f"{m.worst_case:.6g} at {_pair(m.worst_case_at)}" for m in metrics))
+    for q in _SHOWN_QUANTILES:
+        rows.add_row(f"|error|, {100 * q:g} % quantile", *(f"{m.quantiles[q]:.4g}" for m in metrics))
+    rows.add_row("|relative|, worst", *(f"{m.worst_relative:.6g} at {_pair(m.worst_relative_at)}" for m in metrics))
+    for q in _SHOWN_QUANTILES:
+        rows.add_row(f"|relative|, {100 * q:g} % quantile", *(f"{m.relative_quantiles[q]:.4g}" for m in metrics))
+    if any(m.not_finite for m in metrics):
+        rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
+    out.print(rows)
+    out.print("±: 95 % confidence interval; relative: error / exact product.\n")
+
+
+def _operands(m: ErrorMetrics) -> str:
+    seed = "" if m.seed is None else f", seed {m.seed}"
+    return f"{m.distribution}, {m.method}, {m.samples} pairs{seed}"
+
+
+def _pair(at: tuple[float, float]) -> str:
+    return ", ".join(f"{value:.7g}" for value in at)
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """ "0.38630 ±0.00055": the interval to two digits, the value as far as it carries."""
+    value, half = estimate.value, estimate.half_width
+    if not math.isfinite(value) or half == 0 or not math.isfinite(half):
+        return f"{value:.6g}"
+    last = math.floor(math.log10(half)) - 1
+    if -7 <= last <= 0:
+        return f"{value:.{-last}f} ±{half:.{-last}f}"
+    leading = math.floor(math.log10(abs(value))) if value else last
+    return f"{value:.{max(leading - last, 0)}e} ±{half:.1e}"
+
+
+def format_rate(rate: Estimate) -> str:
+    """A rate in percent with its interval, one-sided at 0 and 100 %."""
+    if not math.isfinite(rate.value):
+        return "undefined"
+    if rate.low == rate.high:
+        return f"{100 * rate.value:.6g} %"
+    if rate.value == 0:
+        return f"0 % (<{100 * rate.high:.2g})"
+    if rate.value == 1:
+        return f"100 % (>{100 * rate.low:.6g})"
+    half = 100 * rate.half_width
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    return f"{100 * rate.value:.{decimals}f} % ±{half:.{decimals}f}"
