@@ -72,3 +72,28 @@ def test_no_name_of_a_package_hides_one_of_its_modules(package: str) -> None:
             known = getattr(module, submodule.name, None)
             assert known is None or isinstance(known, ModuleType), f"{name}.{submodule.name}"
             assert submodule.name not in getattr(module, "__all__", ()), f"{name}.{submodule.name}"
+
+
+def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of `known` that the file imports, inside functions and for types too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in known else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known.keys()
+
+
+@pytest.mark.parametrize("package", ["circuits", "studies"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    known = {}
+    for path in (ROOT / package).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        known[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {name: imported_modules(path, known) - {name} for name, path in known.items()}
+    # Modules that import none of those left are taken away; what remains stands in or above a circle.
+    while leaves := {name for name, imports in graph.items() if not imports & graph.keys()}:
+        graph = {name: imports for name, imports in graph.items() if name not in leaves}
+    assert not graph, f"in or above a circle: {sorted(graph)}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import floats
 from circuits.engine import integers
 from circuits.engine.compiled import BLOCK, CompiledProgram, compile_program
+from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.float_kernel import (
     FRACTION,
     WIDTH,
@@ -29,9 +30,6 @@ from circuits.engine.float_kernel import (
 from circuits.errors import DesignError
 from circuits.program import restrict
 
-if TYPE_CHECKING:
-    from circuits.designs import Design
-
 Array = NDArray[np.float32]
 Offsets = NDArray[np.int64]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
@@ -42,12 +40,12 @@ _TABLE_FRACTION_BITS = 10  # of both operands: a table of 4 MB
 _PRODUCTS_A_TASK = 1 << 17  # of matrices with few rows: 512 KB
 
 
-def has_kernel(design: Design) -> bool:
+def has_kernel(design: FloatCircuit) -> bool:
     """Whether the compiled kernels serve the design: float32 with subnormals flushed."""
     return design.format == "float32" and design.subnormals == "flush"
 
 
-def has_table(design: Design) -> bool:
+def has_table(design: FloatCircuit) -> bool:
     """Whether `circuits.engine.tabled` serves the design: float32's exponents, few fraction bits, no subnormals."""
     fmt = design.float_format
     assert fmt is not None
@@ -55,7 +53,7 @@ def has_table(design: Design) -> bool:
     return few and fmt.exponent_bits == 8 and fmt.infinity and design.subnormals == "flush"
 
 
-def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
+def multiply(design: FloatCircuit, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
     left, right = _float32(x, "x"), _float32(w, "w")
     if backend != "auto" or not has_kernel(design):
@@ -97,7 +95,7 @@ def multiply(design: Design, x: ArrayLike, w: ArrayLike, *, backend: str = "auto
     return out.reshape(shape)
 
 
-def _multiply_by_planes(design: Design, backend: str, x: Array, w: Array, out: Array) -> None:
+def _multiply_by_planes(design: FloatCircuit, backend: str, x: Array, w: Array, out: Array) -> None:
     """The same products, of float32 [n] arrays, by a backend without a float kernel."""
     from circuits.engine import float_products
 
@@ -114,7 +112,7 @@ def _multiply_by_planes(design: Design, backend: str, x: Array, w: Array, out: A
         float_products.assemble(operands[0], operands[1], words[2:4], nearest, released, out[part].view(np.uint32))
 
 
-def matmul(design: Design, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
+def matmul(design: FloatCircuit, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
     """x [M, K] @ w [K, N] -> float32 [M, N]: gate-exact products, accumulated in float32 in ascending k from +0.
 
     The result does not depend on `threads` (default: all cores) nor on how the rows are split into calls.
@@ -154,7 +152,7 @@ class Places:
     out_step: int
     _prepared: dict[Any, NarrowMatmul] = field(default_factory=dict, init=False, repr=False)
 
-    def narrow(self, design: Design, columns: int) -> NarrowMatmul:
+    def narrow(self, design: FloatCircuit, columns: int) -> NarrowMatmul:
         """The product with `columns` columns prepared for few rows."""
         key = design, columns
         if key not in self._prepared:
@@ -163,7 +161,7 @@ class Places:
 
 
 def gathered_matmul(
-    design: Design, x: Array, w: Array, out: Array, places: Places, *, threads: int | None = None
+    design: FloatCircuit, x: Array, w: Array, out: Array, places: Places, *, threads: int | None = None
 ) -> None:
     """The product that convolution and linear layers share, written into `out`:
 
@@ -271,7 +269,7 @@ _kept = _Scratch()
 
 
 @lru_cache(maxsize=64)
-def _kernel_parts(design: Design) -> tuple[KernelSettings, CompiledProgram]:
+def _kernel_parts(design: FloatCircuit) -> tuple[KernelSettings, CompiledProgram]:
     """The float kernel's settings and the gates that give the product bits it reads."""
     program = design.program()
     lowest = 2 * WIDTH - 2 - FRACTION if design.rounding == "truncate" else 0
@@ -310,7 +308,7 @@ class NarrowMatmul:
     It depends on the design and on shapes alone, not on values; several threads may run it at a time.
     """
 
-    def __init__(self, design: Design, places: Places, columns: int) -> None:
+    def __init__(self, design: FloatCircuit, places: Places, columns: int) -> None:
         settings, self._gates = _kernel_parts(design)
         self._kernel = narrow_kernel(settings)
         self._places = places
@@ -373,7 +371,7 @@ class _Split:
 
 
 @lru_cache(maxsize=256)
-def prepared_rows(design: Design, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
+def prepared_rows(design: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared; None where lanes run over rows
     or the design has no kernel."""
     if not has_kernel(design) or not is_narrow(rows, depth, columns):
@@ -385,7 +383,7 @@ def _places_of_rows(rows: int, depth: int, columns: int) -> Places:
     return Places(np.arange(rows) * depth, np.arange(depth), np.arange(rows) * columns, 1)
 
 
-def _other_matmul(design: Design, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
+def _other_matmul(design: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
     """The same product for designs without a kernel: from a table where one serves, else through Design.multiply."""
     columns, depth = w.shape
     rows = len(places.x_at)

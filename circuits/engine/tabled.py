@@ -9,16 +9,14 @@ Overflow and flushing are decided on the sum, as `circuits.floats` says.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits import floats
-
-if TYPE_CHECKING:
-    from circuits.designs import Design
+from circuits.engine.float_circuit import FloatCircuit
 
 Array = NDArray[np.float32]
 Table = NDArray[np.int32]
@@ -27,7 +25,7 @@ _ZERO = -1024
 
 
 @lru_cache(maxsize=16)
-def table(design: Design) -> Table:
+def table(design: FloatCircuit) -> Table:
     """Bit patterns int32 [2**f, 2**f] of 1.i times 1.j, first operand first, for f fraction bits."""
     fmt = design.float_format
     assert fmt is not None
@@ -42,7 +40,7 @@ class TabledMatmul:
     x: float32, any shape; w: float32 [N, K]. `serves` is False where an operand is infinite or NaN.
     """
 
-    def __init__(self, design: Design, x: Array, w: Array) -> None:
+    def __init__(self, design: FloatCircuit, x: Array, w: Array) -> None:
         fmt = design.float_format
         assert fmt is not None
         conversion = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
