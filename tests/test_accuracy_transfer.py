@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from torch import nn
 from circuits import Design, design
 from cnn_eval.__main__ import main
 from cnn_eval.accuracy import AccuracyResult, difference, evaluate, network
+from cnn_eval.commands.common import identity, subjects
 from cnn_eval.data import load
 from cnn_eval.examples import load_examples
 from cnn_eval.files import DataError
@@ -364,3 +366,16 @@ def test_designs_from_files_go_through_networks(tmp_path: Path, capsys: pytest.C
     (tmp_path / "mine.toml").write_text(entry.to_toml())
     done = run(capsys, "accuracy", str(tmp_path / "mine.toml"), "--samples", "5", "--json")
     assert json.loads(done.out)["results"][0]["digest"] == entry.digest
+
+
+def test_designs_of_one_name_are_told_apart_on_every_command_line(tmp_path: Path) -> None:
+    """Issue 14, point 19; also where they are designs by layer."""
+    files = []
+    for cell in ("ama1", "ama5"):
+        file = tmp_path / f"{cell}.toml"
+        file.write_text(Design(placement=cell, name="mine").to_toml(), encoding="utf-8")
+        files.append(str(file))
+    layered = f"conv1={files[0]},conv2=exact"
+    chosen = subjects(argparse.Namespace(threads=None, cells=None, designs=[*files, layered, "axfpm"]))
+    one, two = (f"mine [{Design.load(file).digest[:10]}]" for file in files)
+    assert [identity(subject)["design"] for subject in chosen] == [one, two, f"conv1={one}, conv2=exact", "axfpm"]

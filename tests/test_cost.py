@@ -583,7 +583,10 @@ def test_a_design_without_cells_costs_nothing(
     )
     for arguments in commands:
         assert cli(arguments) == 0, arguments
-    capsys.readouterr()
+        printed = capsys.readouterr().out
+        assert "nan" not in printed.split(), arguments
+        if arguments[0] == "timing":
+            assert "No operand changes an output through a cell." in printed
     assert cli(["draw", str(file), "-o", str(tmp_path / "m.png")]) == 2
     why = (
         "m is an imported circuit without; export it and draw it with yosys (show)"

@@ -168,8 +168,8 @@ def _print_tables(found: list[Found]) -> None:
             shown.add_row(heading, *(f"{getattr(getattr(c, view), name):.6g}" for c in costs))
         for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
             for name in ("transistors", "area", "energy", "delay"):
-                ratios = (f"{c.ratio(name, baseline=baseline, view=view):.3f}" for c in costs)
-                shown.add_row(f"  {name} / {short}", *ratios)
+                ratios = (c.ratio(name, baseline=baseline, view=view) for c in costs)
+                shown.add_row(f"  {name} / {short}", *("undefined" if r != r else f"{r:.3f}" for r in ratios))
     out.print(shown)
     first = costs[0]
     scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"

@@ -107,11 +107,17 @@ def run(arguments: argparse.Namespace) -> int:
             f"A true path of {found.delay:.1f} ps; proved: none is longer than {found.bound:.1f} ps (--effort "
             f"{2 * arguments.effort} searches on)"
         )
-    out.print(
-        f"\n{proved}. The longest path of the graph, true or not: {found.structural.delay:.1f} ps. "
-        f"Operands {_written(operands)} take the path; arc-delay simulation settles at them after "
-        f"{found.simulated:.1f} ps, from {_written(before)}."
-    )
+    if lines or not found.exact:
+        out.print(
+            f"\n{proved}. The longest path of the graph, true or not: {found.structural.delay:.1f} ps. "
+            f"Operands {_written(operands)} take the path; arc-delay simulation settles at them after "
+            f"{found.simulated:.1f} ps, from {_written(before)}."
+        )
+    else:
+        out.print(
+            f"\nNo operand changes an output through a cell. The longest path of the graph, true or not: "
+            f"{found.structural.delay:.1f} ps."
+        )
     out.print(
         f"{made.note}. Place: (row, column). Inputs arrive at 0 with a ramp of {INPUT_SLEW:g} ps; outputs drive "
         f"{OUTPUT_LOAD:g} fF; wires have no capacitance. True: viable in floating mode."
