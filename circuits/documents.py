@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from circuits.errors import DesignError
-from circuits.files import read_text
-from circuits.text import escape, is_unicode, printable, shorten
+from circuits.files import decode, read_bytes
+from circuits.text import check_text, escape, is_unicode, printable, shorten
 
 MAX_TOML_BYTES = 4 * 1024 * 1024
 """Largest TOML file read, in bytes."""
@@ -48,7 +48,8 @@ _SHORT = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", '"': 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A parsed TOML file of bounded size; DesignError (one line) when it cannot be read or is not TOML."""
-    return parse_toml(read_text(path, limit=MAX_TOML_BYTES, what="a TOML file"), str(path))
+    content = read_bytes(path, limit=MAX_TOML_BYTES)
+    return parse_toml(decode(content, path, what="TOML"), str(path))
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
@@ -143,10 +144,7 @@ def _too_large(where: str, kind: str, error: type[ValueError] = DesignError) -> 
 
 def toml_string(text: str) -> str:
     """A basic string of TOML: any Unicode text, control and bidirectional characters escaped."""
-    if not is_unicode(text):
-        raise DesignError(
-            f"TOML must hold Unicode text, but {shorten(repr(text))} has half of a character; correct it."
-        )
+    check_text("a value in TOML", text)
     return f'"{"".join(map(_toml_character, text))}"'
 
 

@@ -7,6 +7,8 @@ after it could meet two different files. Every error is one line that names the 
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
 import secrets
 import stat
@@ -30,22 +32,31 @@ _CHUNK = 1 << 20
 
 @contextmanager
 def open_file(
-    path: str | Path, *, limit: int, what: str = "a readable file", error: type[ValueError] = DesignError
+    path: str | Path,
+    *,
+    limit: int,
+    what: str = "a readable file",
+    error: type[ValueError] = DesignError,
+    advice: str = "",
 ) -> Iterator[BinaryIO]:
-    """`path` opened for reading: a regular file of at most `limit` bytes, which is `what` in words ("a TOML file").
+    """`path` opened for reading: a regular file of at most `limit` bytes, which is `what` in words ("a Verilog file").
 
-    Raises `error` when it cannot be opened, is a folder, FIFO or device, or is larger. A file may grow while it is
-    read, and files in /proc have size 0, so read at most `limit` bytes, as `read_bytes` does.
+    Raises `error` when it cannot be opened, is a folder, FIFO or device, or is larger; the message ends in `advice`
+    where that is given. A file may grow while it is read, and files in /proc have size 0, so read at most `limit`
+    bytes, as `read_bytes` does.
     """
-    descriptor = _descriptor(path, what, error)
+    descriptor = _descriptor(path, what, error, advice or "check the path")
     try:
         # Of the descriptor, not the path: `open` below would refuse a folder in words of its own.
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise error(f"{path} must be {what}, but: {os.strerror(errno.EISDIR)}; {advice or 'check the path'}.")
         if not stat.S_ISREG(status.st_mode):
-            kind = next((name for holds, name in _KINDS if holds(status.st_mode)), "no regular file")
-            raise error(f"{path} must be {what}, but is {kind}; name a regular file.")
+            raise error(f"{path} must be {what}, but is {_kind(status.st_mode)}; {advice or 'name a regular file'}.")
         if status.st_size > limit:
-            raise error(f"{path} must have at most {limit} bytes, but has {status.st_size}; make it smaller.")
+            raise error(
+                f"{path} must have at most {limit} bytes, but has {status.st_size}; {advice or 'make it smaller'}."
+            )
         with open(descriptor, "rb", closefd=False) as stream:
             yield stream
     finally:
@@ -53,37 +64,52 @@ def open_file(
 
 
 def read_bytes(
-    path: str | Path, *, limit: int, what: str = "a readable file", error: type[ValueError] = DesignError
+    path: str | Path,
+    *,
+    limit: int,
+    what: str = "a readable file",
+    error: type[ValueError] = DesignError,
+    advice: str = "",
 ) -> bytes:
     """The content of a regular file of at most `limit` bytes; raises `error` as `open_file` does."""
     content = bytearray()
-    with open_file(path, limit=limit, what=what, error=error) as stream:
+    with open_file(path, limit=limit, what=what, error=error, advice=advice) as stream:
         try:
             while len(content) <= limit and (chunk := stream.read(min(_CHUNK, limit + 1 - len(content)))):
                 content += chunk
         except OSError as problem:
-            raise error(f"{path} must be {what}, but: {problem.strerror}; check the path.") from None
+            raise error(f"{path} must be {what}, but: {problem.strerror}; {advice or 'check the path'}.") from None
     if len(content) > limit:
-        raise error(f"{path} must have at most {limit} bytes, but has more; make it smaller.")
+        raise error(f"{path} must have at most {limit} bytes, but has more; {advice or 'make it smaller'}.")
     return bytes(content)
 
 
 def read_text(
-    path: str | Path, *, limit: int, what: str = "a readable file", error: type[ValueError] = DesignError
+    path: str | Path,
+    *,
+    limit: int,
+    what: str = "a readable file",
+    error: type[ValueError] = DesignError,
+    advice: str = "",
 ) -> str:
     """The content as UTF-8, line ends as in the file; raises `error` as `read_bytes` does, and where it is no UTF-8."""
-    content = read_bytes(path, limit=limit, what=what, error=error)
+    return decode(read_bytes(path, limit=limit, what=what, error=error, advice=advice), path, what=what, error=error)
+
+
+def decode(content: bytes, path: str | Path, *, what: str, error: type[ValueError] = DesignError) -> str:
+    """The text in `content`, UTF-8 with or without a byte order mark; `error` names `path` and the line that is not."""
     try:
-        return content.decode("utf-8")
+        return content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
+        body = content.removeprefix(codecs.BOM_UTF8)
+        line = body.count(b"\n", 0, problem.start) + 1
         raise error(
-            f"{path} must be {what} in UTF-8, but line {line} has the byte 0x{content[problem.start]:02x}; "
+            f"{path} must be {what}, but: line {line} has the byte 0x{body[problem.start]:02x}, which is no UTF-8; "
             "save it as UTF-8."
         ) from None
 
 
-def _descriptor(path: str | Path, what: str, error: type[ValueError]) -> int:
+def _descriptor(path: str | Path, what: str, error: type[ValueError], advice: str) -> int:
     # O_NONBLOCK: a FIFO opens at once. O_NOCTTY: a terminal does not become ours. O_BINARY: Windows.
     flags = os.O_RDONLY
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
@@ -92,7 +118,12 @@ def _descriptor(path: str | Path, what: str, error: type[ValueError]) -> int:
         return os.open(path, flags)
     except (OSError, ValueError) as problem:  # ValueError: a NUL or a lone surrogate in the path
         reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error(f"{path} must be {what}, but: {reason}; check the path.") from None
+        raise error(f"{path} must be {what}, but: {reason}; {advice}.") from None
+
+
+def _kind(mode: int) -> str:
+    """What a file that is not regular is, in words."""
+    return next((name for holds, name in _KINDS if holds(mode)), "no regular file")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -123,12 +154,10 @@ def _require_replaceable(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError:
         return  # Nothing is there, or the writing says what is wrong.
-    kind = next((name for holds, name in _KINDS if holds(mode)), None)
-    # /dev/stdout may be a link to a regular file.
-    if kind is None and path.parent.resolve() == Path("/dev"):
-        kind = "a device"
-    if kind is not None:
-        raise ValueError(f"the output must be a regular file, but {path} is {kind}; choose another.")
+    if stat.S_ISREG(mode) and path.parent.resolve() == Path("/dev"):
+        mode = stat.S_IFCHR  # /dev/stdout may be a link to a regular file.
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"the output must be a regular file, but {path} is {_kind(mode)}; choose another.")
 
 
 def require_writable(folder: Path) -> None:

@@ -46,12 +46,16 @@ def is_unicode(text: str) -> bool:
     return text.isascii() or not _SURROGATE.search(text)
 
 
+def has_controls(text: str) -> bool:
+    """Whether control or bidirectional characters, or halves of characters, are in `text`."""
+    return not (text.isascii() and text.isprintable()) and bool(_CONTROL.search(text))
+
+
 def check_name(what: str, name: str) -> None:
-    """DesignError unless the name of `what` ("a design") is free of control and bidirectional characters."""
-    if match := _CONTROL.search(name):
+    """DesignError unless the name of `what` ("a space") is free of control and bidirectional characters."""
+    if has_controls(name):
         raise DesignError(
-            f"the name of {what} must have no control characters, but {shorten(repr(name))} has "
-            f"U+{ord(match[0]):04X}; rename it."
+            f"the name of {what} must have no control characters, but got {shorten(repr(name))}; rename it."
         )
 
 
