@@ -20,16 +20,16 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import nn
 from torch.nn import functional
 
-from circuits.cli import Parser, guarded, integer
+from circuits.cli import Parser, guarded, integer, say
 from circuits.errors import unknown_name
 from circuits.files import require_writable
+from circuits.terminal import screen
 from cnn_eval.data import Images, Source, load
 from cnn_eval.files import DataError, sha256, write_atomically, write_record
 from cnn_eval.models import MAX_SEED, build, model_entry, predict
@@ -290,7 +290,7 @@ def _progress(*, enabled: bool) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=screen(error=True),
         disable=not enabled,
     )
 
@@ -381,7 +381,7 @@ def main(argv: list[str] | None = None) -> int:
             raise unknown_name("model", name, RECIPES)
         given = {key: value for key, value in arguments.items() if value is not None}
         record = train_to_file(replace(RECIPES[name], **given), out, folder=folder, fresh=fresh)
-        print(f"{out / record['file']}  sha256 {record['sha256']}")
+        say(f"{out / record['file']}  sha256 {record['sha256']}")
         for source, accuracy in record["accuracy"].items():
             counted = f"{accuracy['correct']}/{accuracy['images']}"
             print(f"accuracy on the {source} test set: {accuracy['percent']:.2f} % ({counted})")

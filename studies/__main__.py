@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import Parser, guarded
+from circuits.cli import Parser, guarded, say
 from circuits.errors import unknown_name
 from circuits.files import require_writable, write_atomically
 from studies import STUDIES, inputs, stored
@@ -82,9 +82,9 @@ def _run(arguments: argparse.Namespace) -> int:
         result = None if arguments.fresh or arguments.models else _kept(arguments.out, name, options.level)
         if len(names) > 1:
             note = "as stored" if result else "running"
-            print(f"[{k} of {len(names)}] {name}: {note}", file=sys.stderr, flush=True)
+            say(f"[{k} of {len(names)}] {name}: {note}", file=sys.stderr)
         elif result:
-            print(f"note: as stored in {arguments.out}; --fresh runs it again", file=sys.stderr)
+            say(f"note: as stored in {arguments.out}; --fresh runs it again", file=sys.stderr)
         if result is None:
             result = _measure(name, options)
             result.save(arguments.out)
@@ -115,7 +115,7 @@ def _check(arguments: argparse.Namespace) -> int:
         compared += 1
         lines += stored.differences(new, old)
     for line in lines:
-        print(line)
+        say(line)
     print(f"{same} studies unchanged, {compared} compared, {len(lines)} differences")
     return 1 if lines else 0
 
@@ -135,7 +135,7 @@ def _report(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
     target = arguments.store.parent / "RESULTS.md"
     write_atomically(target, markdown(results).encode())
-    print(f"{len(results)} of {len(STUDIES)} studies in {target}")
+    say(f"{len(results)} of {len(STUDIES)} studies in {target}")
     return 0
 
 

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import console, table
+from circuits.cli import console, say, table
 from circuits.provenance import machine as machine
+from circuits.text import csv_field
 from cnn_eval.files import write_atomically
 
 LEVELS = ("quick", "default", "full")
@@ -88,7 +89,8 @@ class StudyResult:
         for row in self.rows:
             low, high = row.interval or ("", "")
             published = "" if row.published is None else row.published
-            writer.writerow([row.subject, row.quantity, published, row.measured, low, high, row.unit, row.remark])
+            fields = [row.subject, row.quantity, published, row.measured, low, high, row.unit, row.remark]
+            writer.writerow(map(csv_field, fields))
         return text.getvalue()
 
     def save(self, folder: Path) -> None:
@@ -119,6 +121,6 @@ class StudyResult:
             }
             made.add_row(*(cells[name] for name in kept))
             last = row.subject
-        print(f"{self.name}: {self.title} ({self.source})")
+        say(f"{self.name}: {self.title} ({self.source})")
         console().print(made)
-        print(f"{self.verdict}: {self.reason}\n")
+        say(f"{self.verdict}: {self.reason}\n")
