@@ -27,8 +27,9 @@ from torch import nn
 from torch.nn import functional
 
 from circuits.cli import Parser, guarded, integer, say
+from circuits.documents import parse_json
 from circuits.errors import unknown_name
-from circuits.files import require_writable
+from circuits.files import open_file, require_writable
 from circuits.terminal import screen
 from cnn_eval.data import Images, Source, load
 from cnn_eval.files import DataError, sha256, write_atomically, write_record
@@ -91,6 +92,8 @@ class Settings:
                 )
 
 
+MAX_CHECKPOINT_BYTES = 8 << 30
+"""Largest checkpoint read, in bytes."""
 _PHOTOGRAPHS = Settings(
     model="alexnet",
     epochs=20,
@@ -322,10 +325,15 @@ def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.
     """Brings model and optimiser to the state in `path` and returns the number of finished epochs."""
     advice = "delete it or train with --fresh"
     try:
-        with safe_open(path, framework="pt") as stream:
+        with (
+            open_file(path, limit=MAX_CHECKPOINT_BYTES, error=DataError, advice=advice),
+            safe_open(path, framework="pt") as stream,
+        ):
             metadata = stream.metadata() or {}
             tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  # no iterator of its own
-        stored, epoch = json.loads(metadata["settings"]), int(metadata["epoch"])
+        stored, epoch = parse_json(metadata["settings"], str(path)), int(metadata["epoch"])
+    except DataError:
+        raise
     except (SafetensorError, KeyError, ValueError):
         raise DataError(f"{path} must be a complete checkpoint, but is truncated or altered; {advice}.") from None
     if metadata.get("digest") != _digest(tensors, epoch):
