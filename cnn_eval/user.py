@@ -167,6 +167,6 @@ def _check_stored(stream: BinaryIO, path: Path) -> None:
     unpacked = sum(member.file_size for member in members)
     if unpacked > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise DataError(
-            f"{path} must hold its tensors uncompressed, as torch.save writes them, but has {size} bytes and unpacks to "
-            f"{unpacked}; save the model's state_dict() again."
+            f"{path} must hold its tensors uncompressed, as torch.save writes them, but has {size} bytes and unpacks "
+            f"to {unpacked}; save the model's state_dict() again."
         )

@@ -12,11 +12,11 @@ from typing import Any
 
 from circuits.cli import Parser, guarded, say
 from circuits.errors import unknown_name
-from circuits.files import require_writable, write_atomically
+from circuits.files import read_bytes, require_writable, write_atomically
 from studies import STUDIES, inputs, stored
 from studies.figures import comparison
 from studies.report import markdown
-from studies.study import LEVELS, StudyOptions, StudyResult
+from studies.study import LEVELS, MAX_BYTES, StudyOptions, StudyResult
 
 OUT = Path("runs/studies")
 
@@ -103,7 +103,7 @@ def _check(arguments: argparse.Namespace) -> int:
         if not path.is_file():
             lines.append(f"{name}: no quick result is committed; run it, then `report --results {OUT}`")
             continue
-        old = StudyResult.load(path)
+        old = stored.load(name, "quick", arguments.store)
         if arguments.results is not None:
             new = StudyResult.load(arguments.results / f"{name}.json")
         elif old.inputs == inputs.digest(f"studies.{name}") or stored.tolerance(name) is None:
@@ -127,9 +127,9 @@ def _report(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
         for path in paths:
             result = StudyResult.load(path)
-            target = stored.path_of(result.name, result.level, arguments.store)
+            target = stored.path_of(result.name, result.level, arguments.store)  # both known words: `load` checks
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, path.read_bytes())
+            write_atomically(target, read_bytes(path, limit=MAX_BYTES))
     results = stored.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")

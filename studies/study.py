@@ -91,8 +91,8 @@ class StudyResult:
             ) from error
         if result.name not in STUDIES or result.name != path.stem:
             raise ValueError(
-                f"{path} must hold the result of the study that it is named after, but holds {shorten(repr(result.name))}"
-                "; rename or delete it."
+                f"{path} must hold the result of the study that it is named after, but holds that of "
+                f"{shorten(repr(result.name))}; rename or delete it."
             )
         return result
 
