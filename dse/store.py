@@ -204,11 +204,11 @@ class Store:
         for run, configuration, provenance, started, finished in rows:
             if hashlib.sha256(configuration.encode()).hexdigest() != run:
                 raise _damaged(self.path, f"the configuration of run {run[:10]} is not what its name says")
-            texts = (
+            asked, made = (
                 parse_json(text, f"run {run[:10]} in {self.path}", error=StoreError)
                 for text in (configuration, provenance)
             )
-            found.append(RunRecord(run, *texts, started, finished))
+            found.append(RunRecord(run, asked, made, started, finished))
         return found
 
     def run(self, run: str) -> RunRecord:
