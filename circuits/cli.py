@@ -72,8 +72,11 @@ def guarded(action: Callable[[], int]) -> int:
 
 
 def _one_line(message: str) -> str:
-    """An error's text as one line of bounded length, safe for a terminal: it quotes what users and files hold."""
-    return printable(shorten(" ".join(message.split()), _LONGEST))
+    """An error's text as one line, safe for a terminal; what is too long loses its middle, since advice ends it."""
+    line = " ".join(message.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return printable(line)
 
 
 def integer(low: int, high: int = 2**63) -> Callable[[str], int]:
