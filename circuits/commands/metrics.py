@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 _SIDE_BY_SIDE = 4
 MAXIMUM_OPERAND_BYTES = 1 << 32
 """Largest operand array that is read."""
+MAXIMUM_RATIO = 100
+"""Largest ratio of compression: constants reach 1000, operands of networks 10."""
+UNCHECKED_BYTES = 1 << 26
+"""Arrays up to this size may be compressed in any ratio."""
 MAXIMUM_FILE_BYTES = 3 * MAXIMUM_OPERAND_BYTES
 """Largest file of operands: two such arrays, and room for others."""
 
@@ -147,6 +151,12 @@ def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]
     if size > MAXIMUM_OPERAND_BYTES:
         raise DesignError(
             f"array {name} in {path} must have at most {MAXIMUM_OPERAND_BYTES} bytes, but has {size}; save fewer pairs."
+        )
+    packed = members[f"{name}.npy"].compress_size
+    if size > UNCHECKED_BYTES and size > MAXIMUM_RATIO * packed:
+        raise DesignError(
+            f"array {name} in {path} must unpack to at most {MAXIMUM_RATIO} times its size, but has {packed} bytes and "
+            f"unpacks to {size}; save it with numpy.savez."
         )
     # numpy asks for the memory of what the header declares before it reads a value.
     with archive.open(members[f"{name}.npy"]) as member:

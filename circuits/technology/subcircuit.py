@@ -113,13 +113,13 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 
 
 def _device(line: str, where: str, widths: tuple[list[float], list[float]]) -> str:
-    line = re.sub(r"\s*=\s*", "=", line)
-    if re.fullmatch(rf"[rc]{_NET}(?: +{_NET}){{2}} +{_NUMBER}[a-z]*", " ".join(line.split())):
+    line = " ".join(line.split()).replace(" =", "=").replace("= ", "=")
+    if re.fullmatch(rf"[rc]{_NET}(?: {_NET}){{2}} {_NUMBER}[a-z]*", line):
         _value(line.split()[-1], where, "a resistance or capacitance")
         return line
     match = re.fullmatch(
-        rf"m{_NET}(?: +{_NET}){{4}} +(?P<kind>[np])mos_vtg(?P<rest>(?: +[a-z]+={_NUMBER}[a-z]*)+)",
-        " ".join(line.split()),
+        rf"m{_NET}(?: {_NET}){{4}} (?P<kind>[np])mos_vtg(?P<rest>(?: [a-z]+={_NUMBER}[a-z]*)+)",
+        line,
     )
     if match is None:
         raise DesignError(
