@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import floats
 from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
 from circuits.errors import DesignError, UnknownNameError, unknown_name
+from circuits.gates import GATES
 from circuits.imported import as_multiplier, from_text, to_text
 from circuits.multipliers import COLUMN_TOPOLOGIES, PORTS, TOPOLOGIES, multiplier
-from circuits.netlist import GATES, Component, Netlist
+from circuits.netlist import Component, Netlist
 from circuits.placement import Placement
 from circuits.program import Program, lower
 

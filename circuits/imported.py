@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from circuits.cells import AdderCell, cell
 from circuits.errors import DesignError
-from circuits.netlist import GATES, ONE, ZERO, Bus, Component, Gate, Instance, Netlist
+from circuits.gates import GATES, Gate
+from circuits.netlist import ONE, ZERO, Bus, Component, Instance, Netlist
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
 MAXIMUM_INSTANCES = 200_000

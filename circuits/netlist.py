@@ -14,39 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from circuits.cells import AdderCell
+from circuits.gates import Gate
 
 ZERO, ONE = 0, 1
 """The constant nets."""
 
 Bus = tuple[int, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A standard gate of up to three inputs, as data; the counterpart of AdderCell for all that is not an adder cell.
-
-    `tables`: one byte an output, bit r its value in row r of the inputs, the first input the high bit of r = 4a+2b+c;
-    a gate of fewer inputs ignores the missing ones. `transistors`: static CMOS.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    tables: tuple[int, ...]
-    transistors: int
-
-
-NOT = Gate("not", ("a",), ("y",), (0b00001111,), 2)
-BUFFER = Gate("buffer", ("a",), ("y",), (0b11110000,), 4)
-AND2 = Gate("and2", ("a", "b"), ("y",), (0b11000000,), 6)
-NAND2 = Gate("nand2", ("a", "b"), ("y",), (0b00111111,), 4)
-OR2 = Gate("or2", ("a", "b"), ("y",), (0b11111100,), 6)
-XOR2 = Gate("xor2", ("a", "b"), ("y",), (0b00111100,), 10)
-MUX2 = Gate("mux2", ("a", "b", "s"), ("y",), (0b11011000,), 12)
-"""y = b where s, else a; outside GATES, whose names an imported circuit may give to gates of its own."""
-HALF_ADDER = Gate("half_adder", ("a", "b"), ("sum", "carry"), (0b00111100, 0b11000000), 16)
-GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, NAND2, OR2, XOR2, HALF_ADDER)})
-"""The gates that generators draw, by name."""
 
 Component = AdderCell | Gate
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from circuits.cells import AdderCell
 from circuits.designs import Design
-from circuits.netlist import AND2, Component, Netlist
+from circuits.gates import AND2
+from circuits.netlist import Component, Netlist
 
 KEYWORDS = frozenset(
     """

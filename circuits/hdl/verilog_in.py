@@ -10,7 +10,8 @@ from functools import cache
 
 from circuits.cells import CELLS, EXACT, AdderCell
 from circuits.errors import DesignError, unknown_name
-from circuits.hdl.gates import KNOWN, MUX2, NOR2, STANDARD_CELLS, XNOR2
+from circuits.gates import AND2, BUFFER, HALF_ADDER, MUX2, NAND2, NOR2, NOT, OR2, XNOR2, XOR2, Gate
+from circuits.hdl.gates import KNOWN, STANDARD_CELLS
 from circuits.hdl.verilog_syntax import (
     MAXIMUM_BUS,
     PRIMITIVES,
@@ -30,21 +31,7 @@ from circuits.hdl.verilog_syntax import (
     parse,
 )
 from circuits.imported import RESERVED
-from circuits.netlist import (
-    AND2,
-    BUFFER,
-    HALF_ADDER,
-    NAND2,
-    NOT,
-    ONE,
-    OR2,
-    XOR2,
-    ZERO,
-    Component,
-    Gate,
-    Netlist,
-    NetlistBuilder,
-)
+from circuits.netlist import ONE, ZERO, Component, Netlist, NetlistBuilder
 
 MAXIMUM_GATES = 200_000
 """Most cells and gates of one netlist read from Verilog; also the most module instances."""
