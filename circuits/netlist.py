@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +40,9 @@ class Netlist:
     """A combinational circuit as drawn.
 
     `inputs`, `outputs`: bus name -> nets, least significant bit first, in declaration order. `nets`: number of nets,
-    constants included. Built by NetlistBuilder, which guarantees the order and single drivers.
+    constants included. `signed`: the buses that a file declares two's complement; a remark about the source, no part of
+    what is compared or digested (a Design says how its operands are read). Built by NetlistBuilder, which guarantees
+    the order and single drivers.
     """
 
     name: str
@@ -48,13 +50,14 @@ class Netlist:
     outputs: Mapping[str, Bus]
     instances: tuple[Instance, ...]
     nets: int
+    signed: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __hash__(self) -> int:
         return hash((self.nets, len(self.instances), self.output_nets))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Mapping proxies cannot be pickled.
-        return _restore, (self.name, dict(self.inputs), dict(self.outputs), self.instances, self.nets)
+        return _restore, (self.name, dict(self.inputs), dict(self.outputs), self.instances, self.nets, self.signed)
 
     @property
     def input_nets(self) -> Bus:
@@ -84,9 +87,14 @@ class Netlist:
 
 
 def _restore(
-    name: str, inputs: dict[str, Bus], outputs: dict[str, Bus], instances: tuple[Instance, ...], nets: int
+    name: str,
+    inputs: dict[str, Bus],
+    outputs: dict[str, Bus],
+    instances: tuple[Instance, ...],
+    nets: int,
+    signed: frozenset[str],
 ) -> Netlist:
-    return Netlist(name, MappingProxyType(inputs), MappingProxyType(outputs), instances, nets)
+    return Netlist(name, MappingProxyType(inputs), MappingProxyType(outputs), instances, nets, signed)
 
 
 class NetlistBuilder:
