@@ -11,7 +11,7 @@ from functools import cache
 from circuits.cells import CELLS, EXACT, AdderCell
 from circuits.errors import DesignError, unknown_name
 from circuits.hdl.gates import KNOWN, MUX2, NOR2, STANDARD_CELLS, XNOR2
-from circuits.hdl.verilog_syntax import (
+from circuits.hdl.verilog.parser import (
     MAXIMUM_BUS,
     PRIMITIVES,
     Assignment,
