@@ -11,7 +11,7 @@ from circuits.designs import Design
 from circuits.errors import DesignError
 from circuits.files import write_atomically
 from circuits.hdl import netlist_from_verilog
-from circuits.hdl.verilog_syntax import MAXIMUM_BYTES
+from circuits.hdl.verilog import MAXIMUM_BYTES
 from circuits.simplify import simplify
 
 if TYPE_CHECKING:

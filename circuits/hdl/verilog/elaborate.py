@@ -12,7 +12,7 @@ from circuits.cells import CELLS, EXACT, AdderCell
 from circuits.errors import DesignError, unknown_name
 from circuits.gates import AND2, BUFFER, HALF_ADDER, MUX2, NAND2, NOR2, NOT, OR2, XNOR2, XOR2, Gate
 from circuits.hdl.gates import KNOWN, STANDARD_CELLS
-from circuits.hdl.verilog_syntax import (
+from circuits.hdl.verilog.parser import (
     MAXIMUM_BUS,
     PRIMITIVES,
     Assignment,
