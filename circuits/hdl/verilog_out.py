@@ -15,8 +15,9 @@ def to_verilog(source: Design | Netlist, *, name: str | None = None) -> str:
     """Structural Verilog-2001: one module a kind of cell and gate, then the multiplier with its buses as ports.
 
     Of a float design, the mantissa multiplier. Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least
-    significant, `signed` in a signed design. `name`: the module's name, by default that of the design or netlist; characters that Verilog does not
-    allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left open.
+    significant, `signed` in a signed design. `name`: the module's name, by default that of the design or netlist;
+    characters that Verilog does not allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left
+    open.
     """
     netlist = source.netlist() if isinstance(source, Design) else source
     names = name_all(netlist, name or (source.name if isinstance(source, Design) else None) or netlist.name)
