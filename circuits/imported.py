@@ -93,7 +93,7 @@ def _are(ports: list[str]) -> str:
 
 def exchange_operands(netlist: Netlist) -> Netlist:
     """`netlist` with its input buses in reverse order: the second one becomes the first operand."""
-    inputs = dict(reversed(netlist.inputs.items()))
+    inputs = dict(reversed(list(netlist.inputs.items())))
     return replace(netlist, inputs=MappingProxyType(inputs))
 
 

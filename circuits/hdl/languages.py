@@ -20,8 +20,11 @@ class _Foreign:
 
 
 _C_TYPE = r"(?:(?:static|extern|inline|const|unsigned|signed)\s+)*(?:u?int(?:8|16|32|64)?(?:_t)?|long|short|char|bool)"
+_CONVERT = 'convert it (yosys-abc -c "read FILE; write_blif FILE.blif")'
 _FOREIGN = (
-    _Foreign("EDIF", re.compile(r"\s*\(\s*edif\b", re.IGNORECASE), "write Verilog or BLIF with the tool that made it"),
+    _Foreign("a compressed file", re.compile(r"\A(?:\x1f\ufffd|PK\x03\x04|BZh|\ufffd7zXZ)"), "unpack it first"),
+    _Foreign("a binary file", re.compile(r"\x00"), "give the Verilog or BLIF text"),
+    _Foreign("EDIF", re.compile(r"\A\(\s*edif\b", re.IGNORECASE), "write Verilog or BLIF with the tool that made it"),
     _Foreign(
         "VHDL",
         re.compile(
@@ -36,26 +39,28 @@ _FOREIGN = (
     ),
     _Foreign(
         "C",
-        re.compile(rf"(?m)^\s*#\s*(?:include|define|pragma|ifn?def)\b|^\s*{_C_TYPE}\s+\**\w+\s*\([^;{{]*\)\s*\{{"),
+        re.compile(
+            rf"(?m)^\s*#\s*(?:include|define|pragma|ifn?def)\b|^\s*{_C_TYPE}\s+\**\w+\s*\([^;{{)]{{0,500}}\)\s*\{{"
+        ),
         "give the circuit's .v file, which EvoApproxLib and ArithsGen have beside it",
     ),
     _Foreign(
         "Liberty",
-        re.compile(r"\s*library\s*\(\s*[\"\w.-]+\s*\)\s*\{"),
+        re.compile(r"\Alibrary\s*\(\s*[\"\w.-]+\s*\)\s*\{"),
         "give the library's Verilog models (.v) instead",
     ),
-    _Foreign("AIGER", re.compile(r"a[ai]g(?: \d+){5}"), 'convert it (yosys-abc -c "read FILE; write_blif FILE.blif")'),
+    _Foreign("AIGER", re.compile(r"\Aa[ai]g(?: \d+){5}"), _CONVERT),
     _Foreign(
         "the bench format",
         re.compile(r"(?im)\A\s*(?:INPUT|OUTPUT)\s*\([^)]*\)\s*$"),
-        'convert it (yosys-abc -c "read FILE; write_blif FILE.blif")',
+        _CONVERT,
     ),
     _Foreign(
         "SPICE",
         re.compile(r"(?im)^\s*\.subckt\s+\S+(?:\s+[^\s=]+)+\s*$"),
         "give a Verilog or BLIF netlist of its gates",
     ),
-    _Foreign("JSON", re.compile(r"\s*\{\s*\""), "write Verilog instead (yosys: write_verilog)"),
+    _Foreign("JSON", re.compile(r"\A\{\s*\""), "write Verilog instead (yosys: write_verilog)"),
     _Foreign("TOML", re.compile(r"(?m)^\s*\[(?:design|netlist|cells\.[^\]]+)\]\s*$"), "a design needs no import"),
     _Foreign(
         "Python", re.compile(r"(?m)^(?:from\s+[\w.]+\s+import\s|import\s+\w+\s*$|def\s+\w+\()"), "give the Verilog file"
@@ -77,7 +82,7 @@ def advice_for(text: str) -> str | None:
 
 def _recognise(text: str) -> str | _Foreign:
     head = text[:_LOOKED_AT]
-    if re.search(r"(?m)^\s*\.(?:model|inputs|names)\b", head):
+    if re.search(r"(?m)^\s*\.(?:inputs|outputs|names)\b|^\s*\.model[ \t]+\S+\s*$", head):
         return BLIF
     code = re.sub(r"/\*.*?(?:\*/|\Z)|//[^\n]*|^\s*--[^\n]*", " ", head, flags=re.DOTALL | re.MULTILINE)
     code = code.lstrip("\ufeff \t\r\n")
@@ -85,11 +90,6 @@ def _recognise(text: str) -> str | _Foreign:
     if re.search(r"(?m)^\s*(?:macro)?module\s+[\\\w]", code):
         return VERILOG
     for language in _FOREIGN:
-        match = language.sign.match(code) if language.name in _FIRST else language.sign.search(code)
-        if match:
+        if language.sign.search(code):
             return language
     return VERILOG
-
-
-_FIRST = ("EDIF", "Liberty", "AIGER", "JSON")
-"""Languages told by how a file begins."""

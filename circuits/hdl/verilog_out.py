@@ -7,20 +7,20 @@ from collections.abc import Iterable
 
 from circuits.designs import Design
 from circuits.hdl.covers import expression
-from circuits.hdl.names import Namer, Names, component_names, describe, name_all
+from circuits.hdl.names import Namer, Names, component_names, describe, exported_netlist, module_name, name_all
 from circuits.netlist import Component, Netlist
 
 
-def to_verilog(source: Design | Netlist, *, name: str | None = None) -> str:
+def to_verilog(source: Design | Netlist, *, name: str | None = None, whole: bool = False) -> str:
     """Structural Verilog-2001: one module a kind of cell and gate, then the multiplier with its buses as ports.
 
-    Of a float design, the mantissa multiplier. Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least
+    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (`float_netlist`). Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least
     significant, `signed` in a signed design. `name`: the module's name, by default that of the design or netlist;
     characters that Verilog does not allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left
     open.
     """
-    netlist = source.netlist() if isinstance(source, Design) else source
-    names = name_all(netlist, name or (source.name if isinstance(source, Design) else None) or netlist.name)
+    netlist = exported_netlist(source, whole=whole)
+    names = name_all(netlist, module_name(source, netlist, name))
     modules = component_names(netlist)
     taken = {names.module}
     for part, module in modules.items():
@@ -28,7 +28,7 @@ def to_verilog(source: Design | Netlist, *, name: str | None = None) -> str:
             module += "_"
         modules[part] = module
         taken.add(module)
-    lines = [f"// {line}".rstrip() for line in describe(source, names)]
+    lines = [f"// {line}".rstrip() for line in describe(source, netlist, names, whole=whole)]
     for part, module in modules.items():
         lines += ["", *_component(part, module)]
     signed = frozenset(names.buses) if isinstance(source, Design) and source.signed else netlist.signed
