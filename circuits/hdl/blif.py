@@ -14,9 +14,10 @@ from circuits.netlist import Netlist
 def to_blif(source: Design | Netlist, *, name: str | None = None, whole: bool = False) -> str:
     """One flat BLIF model: a minimal `.names` table for every output of a cell or gate, wires named as in `to_verilog`.
 
-    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (`float_netlist`). Bus bits are x[0], x[1], ..., the least significant first (yosys:
-    `read_blif -wideports`). `name`: the model's name, by default that of the design or netlist. Flat, because ABC
-    flattens subcircuits anyway and yosys keeps the bus bits together only at the top.
+    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (see `float_netlist`, also
+    for its ports). Bus bits are x[0], x[1], ..., the least significant first (yosys: `read_blif -wideports`). `name`:
+    the model's name, by default that of the design or netlist. Flat, because ABC flattens subcircuits anyway and yosys
+    keeps the bus bits together only at the top.
     """
     netlist = exported_netlist(source, whole=whole)
     names = name_all(netlist, module_name(source, netlist, name))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from circuits.cells import CELLS, AdderCell
 from circuits.errors import DesignError, unknown_name
-from circuits.hdl.buses import group_ports
+from circuits.hdl.buses import group_buses
 from circuits.hdl.tables import MAXIMUM_INPUTS, add_cover, cover_table
 from circuits.netlist import Netlist, NetlistBuilder
 
@@ -245,20 +245,17 @@ class _Flattener:
         self.calls = 0
 
     def netlist(self) -> tuple[Netlist, tuple[str, ...]]:
-        """The flat netlist and notes about its buses."""
+        """The flat netlist and notes about its buses; one-bit ports are grouped last."""
         ports = {name: self.new(name) for name in dict.fromkeys(self.top.inputs)}
         nets = dict(ports)
         self.flatten(self.top, nets, "")
-        inputs = group_ports(list(ports))
-        outputs = group_ports(list(dict.fromkeys(self.top.outputs)), taken=inputs.buses)
-        if not outputs.buses:
+        outputs = list(dict.fromkeys(self.top.outputs))
+        if not outputs:
             raise _failure(
                 self.top.where, self.top.line, f"model {self.top.name!r} must have an output, but has none; add it"
             )
         builder = NetlistBuilder(self.top.name)
-        number: dict[int, int] = {}
-        for bus, bits in inputs.buses.items():
-            number.update(zip((ports[bit] for bit in bits), builder.input(bus, len(bits)), strict=True))
+        number = {net: builder.input(name, 1)[0] for name, net in ports.items()}
         for net in number:
             if net in self.driver:
                 node = self.driver[net]
@@ -266,9 +263,9 @@ class _Flattener:
                     node.where, node.table.line, f"an input must not be driven, but {self.names[net]!r} is; correct it"
                 )
         self.emit(builder, number)
-        for bus, bits in outputs.buses.items():
-            builder.output(bus, [self.read(number, nets.get(bit), bit, self.top) for bit in bits])
-        return builder.build(), (*inputs.notes, *outputs.notes)
+        for name in outputs:
+            builder.output(name, [self.read(number, nets.get(name), name, self.top)])
+        return group_buses(builder.build())
 
     def read(self, number: dict[int, int], net: int | None, name: str, model: _Model) -> int:
         """The number in the netlist of an output's net."""

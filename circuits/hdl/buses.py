@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from circuits.netlist import Bus, Netlist
 
 _BRACKETED = re.compile(r"(?P<stem>.+?)(?:\[(?P<a>\d{1,6})\]|<(?P<b>\d{1,6})>|\((?P<c>\d{1,6})\))")
 _NUMBERED = re.compile(r"(?P<stem>.+?)(?P<separator>_+|(?<=[^\d_]))(?P<index>\d{1,6})")
@@ -61,6 +64,27 @@ def group_ports(ports: Sequence[str], *, taken: Collection[str] = ()) -> Buses:
         else:
             buses[_plain(port)] = (port,)
     return Buses(buses, tuple(notes))
+
+
+def group_buses(netlist: Netlist) -> tuple[Netlist, tuple[str, ...]]:
+    """`netlist` with its one-bit buses grouped by `group_ports`, inputs and outputs apart; and the notes about that."""
+    inputs, notes = _grouped(netlist.inputs, ())
+    outputs, more = _grouped(netlist.outputs, tuple(inputs))
+    if (inputs, outputs) == (netlist.inputs, netlist.outputs):
+        return netlist, (*notes, *more)
+    grouped = replace(netlist, inputs=MappingProxyType(inputs), outputs=MappingProxyType(outputs))
+    return grouped, (*notes, *more)
+
+
+def _grouped(buses: Mapping[str, Bus], taken: tuple[str, ...]) -> tuple[dict[str, Bus], tuple[str, ...]]:
+    wide = [name for name, bus in buses.items() if len(bus) > 1]
+    grouping = group_ports([name for name, bus in buses.items() if len(bus) == 1], taken=(*taken, *wide))
+    group_of = {port: name for name, ports in grouping.buses.items() for port in ports}
+    grouped: dict[str, Bus] = {}
+    for port, bus in buses.items():
+        name = group_of.get(port, port)
+        grouped.setdefault(name, tuple(buses[bit][0] for bit in grouping.buses[name]) if port in group_of else bus)
+    return grouped, grouping.notes
 
 
 def _stem(port: str) -> tuple[tuple[str, str], int] | None:

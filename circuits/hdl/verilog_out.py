@@ -14,10 +14,10 @@ from circuits.netlist import Component, Netlist
 def to_verilog(source: Design | Netlist, *, name: str | None = None, whole: bool = False) -> str:
     """Structural Verilog-2001: one module a kind of cell and gate, then the multiplier with its buses as ports.
 
-    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (`float_netlist`). Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least
-    significant, `signed` in a signed design. `name`: the module's name, by default that of the design or netlist;
-    characters that Verilog does not allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left
-    open.
+    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (see `float_netlist`, also
+    for its ports). Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least significant, `signed` in a
+    signed design. `name`: the module's name, by default that of the design or netlist; characters that Verilog does
+    not allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left open.
     """
     netlist = exported_netlist(source, whole=whole)
     names = name_all(netlist, module_name(source, netlist, name))
