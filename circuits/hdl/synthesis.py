@@ -93,7 +93,7 @@ def _command(files: Sequence[Path], top: str | None, output: str, ports: str | N
 
 def _run(command: Sequence[str], folder: str, time_limit: float) -> None:
     """Runs yosys with its children in a process group of their own, none of which outlives this call."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -102,17 +102,16 @@ def _run(command: Sequence[str], folder: str, time_limit: float) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        printed, _ = process.communicate(timeout=time_limit)
-    except subprocess.TimeoutExpired:
-        raise DesignError(
-            f"yosys must finish within {time_limit:g} s, but did not; import a smaller part of the circuit."
-        ) from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            raise DesignError(
+                f"yosys must finish within {time_limit:g} s, but did not; import a smaller part of the circuit."
+            ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
         errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"status {process.returncode}"]
