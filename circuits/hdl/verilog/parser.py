@@ -1,667 +1,559 @@
-"""The structural Verilog subset as syntax trees: a tokenizer and a recursive-descent parser, both bounded.
+"""The parser of modules: ports, declarations, assigns, instances, generate blocks; everything else is refused by line.
 
-Grammar (Verilog-2001, the structural part):
-
-    module NAME [#(parameter ...)] (ports, in the header or declared below) ; items endmodule
-    items: input, output, wire (with ranges and initial assigns), parameter and localparam constants, assign,
-           instances by name or position, gate primitives (and or xor nand nor xnor not buf)
-    expressions: identifiers, bit and part selects, sized constants, {concatenations}, {n{repetitions}},
-                 ~ ! & | ^ ~^ && || ?: and + of equal widths
-
-Everything else is refused with file and line.
+Grammar: the combinational part of Verilog-2005, and of SystemVerilog `logic`, `always_comb`, '0 and '1, and steps such
+as i++. `specify` and `initial` blocks, attributes and delays are skipped: only settled values count.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NoReturn, TypeVar
+from dataclasses import replace
 
-from circuits.errors import DesignError
-
-T = TypeVar("T")
-
-MAXIMUM_BYTES = 8 * 1024 * 1024
-"""Longest Verilog text read, in characters."""
-MAXIMUM_BUS = 4096
-"""Widest bus."""
-_MAXIMUM_DEPTH = 40
-
-PRIMITIVES = ("and", "or", "xor", "nand", "nor", "xnor", "not", "buf")
-
-_BEHAVIOURAL = frozenset(
-    """
-    always initial reg integer real time realtime event case casex casez if else for while repeat forever begin fork
-    function task generate genvar posedge negedge defparam specify primitive force release deassign
-    """.split()  # noqa: SIM905
+from circuits.hdl.verilog.cursor import SYNTHESISE
+from circuits.hdl.verilog.lexer import Token
+from circuits.hdl.verilog.statements_parser import VARIABLES, StatementParser
+from circuits.hdl.verilog.tree import (
+    PRIMITIVES,
+    Always,
+    Assignment,
+    Body,
+    Declaration,
+    Expression,
+    Function,
+    GenerateFor,
+    GenerateIf,
+    Literal,
+    Module,
+    ModuleInstance,
+    Operation,
+    Parameter,
+    Place,
+    Range,
+    Reference,
+    Sequence,
+    Statement,
+    failure,
 )
-_UNSUPPORTED = frozenset(
-    "inout tri tri0 tri1 triand trior trireg wand wor supply0 supply1 bufif0 bufif1 notif0 notif1 nmos pmos cmos "  # noqa: SIM905
-    "tran pullup pulldown logic bit interface package".split()
-)
 
-_TOKEN = re.compile(
-    r"""
-      (?P<space>[ \t\r\f]+ | //[^\n]* | \(\*(?!\s*\)).*?\*\))
-    | (?P<comment>/\*.*?\*/)
-    | (?P<line>\n)
-    | (?P<directive>`[A-Za-z_]\w*)
-    | (?P<name>[A-Za-z_][\w$]* | \\[^\s]+)
-    | (?P<number>(?:\d[\d_]*)?\s*'[sS]?[bBoOdDhH]\s*[0-9a-fA-FxXzZ?_]+ | \d[\d_]*)
-    | (?P<symbol>\$\w+ | <<<|>>>|===|!==|&&|\|\||~\^|\^~|~&|~\||<<|>>|==|!=|<=|>=|\*\*
-        | [()\[\]{};:,.=~!&|^?+\-*/%<>\#@])
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-# Binary operators by binding strength.
-_LEVELS = {"||": 0, "&&": 1, "|": 2, "^": 3, "~^": 3, "^~": 3, "&": 4, "+": 5}
-_ARITHMETIC = frozenset("- * / % ** << >> <<< >>> < > <= >= == != === !==".split())  # noqa: SIM905
-_SYNTHESISE = "synthesise the design first (yosys: synth -flatten, then write_verilog)"
-_WIDE = f"an expression must be written with ~ & | ^ ?: and +, but got '{{}}'; {_SYNTHESISE}"
+_NETS = ("wire", "tri", "wand", "supply0", "supply1")
+_STRENGTHS = ("supply0", "supply1", "strong0", "strong1", "pull0", "pull1", "weak0", "weak1", "small", "medium")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """kind: name, number, symbol or end."""
+class RawModule:
+    """A module's tokens from its name to before endmodule, not read yet; `names` that it may instantiate."""
 
-    kind: str
-    text: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A whole signal, or the bits msb..lsb of it."""
-
-    name: str
-    line: int
-    select: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """`width` None: an unsized number, which takes the width of its place."""
-
-    value: int
-    width: int | None
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Concatenation:
-    """Parts, the most significant first, repeated `count` times."""
-
-    parts: tuple[Expression, ...]
-    count: int
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Bitwise inversion."""
-
-    operand: Expression
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`operator` & | ^ + over operands of one width, from left to right."""
-
-    operator: str
-    operands: tuple[Expression, ...]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reduction:
-    """`operator` & | ^ over the bits of the operand; also &&, || and ! see their operands so."""
-
-    operator: str
-    operand: Expression
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """condition ? yes : no."""
-
-    condition: Expression
-    yes: Expression
-    no: Expression
-    line: int
-
-
-Expression = Reference | Constant | Concatenation | Not | Operation | Reduction | Choice
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """target = value."""
-
-    target: Expression
-    value: Expression
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleInstance:
-    """`pins`: by name (port, expression or None) or by position (None, expression or None)."""
-
-    module: str
-    name: str
-    pins: tuple[tuple[str | None, Expression | None], ...]
-    line: int
-
-
-@dataclass(slots=True)
-class Signal:
-    """A declared signal: bits msb..lsb (either order), direction "input", "output" or None."""
-
-    line: int
-    msb: int = 0
-    lsb: int = 0
-    direction: str | None = None
-    signed: bool = False
-
-    @property
-    def width(self) -> int:
-        """Number of bits."""
-        return abs(self.msb - self.lsb) + 1
-
-    def position(self, index: int) -> int | None:
-        """Where bit `index` stands, 0 the least significant; None outside the range."""
-        offset = index - self.lsb if self.msb >= self.lsb else self.lsb - index
-        return offset if 0 <= offset < self.width else None
-
-
-@dataclass(slots=True)
-class Module:
-    """One module as written; `ports` in header order."""
-
-    name: str
-    line: int
-    ports: list[str] = field(default_factory=list)
-    signals: dict[str, Signal] = field(default_factory=dict)
-    items: list[Assignment | ModuleInstance] = field(default_factory=list)
-    implicit: bool = True
-
-
-def failure(where: str, line: int, message: str) -> DesignError:
-    """The error at a line of a file."""
-    return DesignError(f"{where} line {line}: {message}.")
-
-
-def parse(text: str, where: str) -> dict[str, Module]:
-    """The modules of a Verilog text by name, in order; DesignError names `where`, the line and what to correct."""
-    return _Parser(_tokens(text, where), where).modules()
-
-
-def _tokens(text: str, where: str) -> list[Token]:
-    if len(text) > MAXIMUM_BYTES:
-        raise DesignError(
-            f"{where} must have at most {MAXIMUM_BYTES} characters, but has {len(text)}; split off what is not needed."
-        )
-    tokens: list[Token] = []
-    line = 1
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise failure(
-                where,
-                line,
-                f"a Verilog token must stand here, but got {text[position : position + 12]!r}; correct the syntax",
-            )
-        kind = match.lastgroup or ""
-        found = match[0]
-        position = match.end()
-        if kind == "directive":
-            position = _skip_directive(found, text, position, where, line, tokens)
-        elif kind in ("name", "number", "symbol"):
-            tokens.append(Token(kind, found, line))
-        line += found.count("\n")
-    tokens.append(Token("end", "the end of the file", line))
-    return tokens
-
-
-def _skip_directive(name: str, text: str, position: int, where: str, line: int, tokens: list[Token]) -> int:
-    end = text.find("\n", position)
-    end = len(text) if end < 0 else end
-    if name == "`default_nettype":
-        tokens.append(Token("nettype", text[position:end].split("//")[0].strip(), line))
-    elif name not in ("`timescale", "`celldefine", "`endcelldefine", "`resetall"):
-        raise failure(
-            where,
-            line,
-            f"only `timescale, `celldefine and `default_nettype may be used, but got {name}; "
-            "preprocess the file first (iverilog -E)",
-        )
-    return end
-
-
-class _Parser:
-    def __init__(self, tokens: list[Token], where: str) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: list[Token], where: str, implicit: bool) -> None:
+        self.name = tokens[0].text
+        self.line = tokens[0].line
         self.where = where
-        self.index = 0
-        self.depth = 0
-        self.implicit = True
-        self.constants: dict[str, int] = {}
-
-    # Tokens.
+        self.implicit = implicit
+        self.tokens = tokens
 
     @property
-    def token(self) -> Token:
-        token = self.tokens[self.index]
-        while token.kind == "nettype":
-            self.implicit = token.text != "none"
-            self.index += 1
-            token = self.tokens[self.index]
-        return token
+    def place(self) -> Place:
+        """Where its name stands."""
+        return Place(self.where, self.line)
 
-    def advance(self) -> Token:
-        token = self.token
-        if token.kind != "end":
-            self.index += 1
-        return token
+    def instantiates(self, names: set[str] | dict[str, RawModule]) -> set[str]:
+        """Those of `names` that stand where a module is instantiated: before a name or a #."""
+        tokens = self.tokens
+        return {
+            token.text
+            for token, after in zip(tokens[1:], tokens[2:], strict=False)
+            if token.kind == "name" and token.text in names and (after.kind == "name" or after.text == "#")
+        }
 
-    def take(self, *texts: str) -> str | None:
-        token = self.token
-        if token.kind not in ("symbol", "name") or token.text not in texts:
-            return None
-        return self.advance().text
+    def has_ports(self) -> bool:
+        """Whether a list of ports follows the name."""
+        index = 1
+        if self.tokens[index].text == "#":
+            depth = 0
+            for index in range(2, len(self.tokens)):
+                depth += (self.tokens[index].text == "(") - (self.tokens[index].text == ")")
+                if depth == 0:
+                    break
+            index += 1
+        after = [token.text for token in self.tokens[index : index + 2]]
+        return after[:1] == ["("] and after[1:] != [")"]
 
-    def expect(self, text: str) -> Token:
-        token = self.token
-        if self.take(text) is None:
-            self.unexpected(f"'{text}'")
-        return token
+    def parse(self) -> Module:
+        """The module as a tree; DesignError names file and line."""
+        return _ModuleParser(self.tokens, self.where).module(self.implicit)
 
-    def unexpected(self, wanted: str) -> NoReturn:
-        token = self.token
-        if token.kind == "name" and token.text in _BEHAVIOURAL:
-            raise self.fail(
-                f"a structural netlist (wires, assigns, instances) must stand here, but got the behavioural "
-                f"'{token.text}'; {_SYNTHESISE}"
-            )
-        if token.text in _UNSUPPORTED:
-            raise self.fail(f"only input, output and wire may be declared, but got '{token.text}'; rewrite it")
-        got = token.text if token.kind == "end" else repr(token.text)
-        raise self.fail(f"{wanted} must stand here, but got {got}; correct the syntax")
 
-    def fail(self, message: str, line: int | None = None) -> DesignError:
-        return failure(self.where, self.token.line if line is None else line, message)
+def split_modules(tokens: list[Token], where: str) -> list[RawModule]:
+    """The modules of a text. User-defined primitives are left out: whoever instantiates one gets an unknown module."""
+    modules = []
+    implicit = True
+    index = 0
+    while tokens[index].kind != "end":
+        token = tokens[index]
+        index += 1
+        if token.kind == "nettype":
+            implicit = token.text != "none"
+        elif token.text in ("module", "macromodule") and token.kind == "keyword":
+            start = index
+            index = _find_end("module", "endmodule", tokens, index, where)
+            inner = [t for t in tokens[start:index] if t.kind != "nettype"]
+            if not inner or inner[0].kind != "name":
+                raise failure(Place(where, token.line), "syntax error: expected the name of a module behind 'module'")
+            end = Token("end", "'endmodule'", tokens[index].line)
+            modules.append(RawModule([*inner, end], where, implicit))
+            index += 1
+        elif token.text == "primitive" and token.kind == "keyword":
+            index = _find_end("primitive", "endprimitive", tokens, index, where) + 1
+        elif token.text != ";":
+            found = repr(token.text[:40])
+            raise failure(Place(where, token.line), f"syntax error: expected 'module', but found {found}")
+    return modules
 
-    def name(self, wanted: str) -> str:
-        token = self.token
-        if token.kind != "name" or token.text in _BEHAVIOURAL or token.text in _UNSUPPORTED:
-            self.unexpected(wanted)
-        return self.advance().text.removeprefix("\\")
 
-    # Modules.
+def _find_end(kind: str, closing: str, tokens: list[Token], index: int, where: str) -> int:
+    line = tokens[index - 1].line
+    while tokens[index].text != closing or tokens[index].kind != "keyword":
+        token = tokens[index]
+        if token.kind == "end" or (token.text == "module" and token.kind == "keyword"):
+            found = "the end of the file" if token.kind == "end" else f"another module in line {token.line}"
+            raise failure(Place(where, line), f"a {kind} must end in '{closing}', but {found} follows; add it")
+        index += 1
+    return index
 
-    def modules(self) -> dict[str, Module]:
-        found: dict[str, Module] = {}
-        while self.token.kind != "end":
-            self.expect("module")
-            module = self.module()
-            if module.name in found:
-                raise self.fail(
-                    f"a module must be defined once, but {module.name!r} already stands in line "
-                    f"{found[module.name].line}; remove one",
-                    module.line,
-                )
-            found[module.name] = module
-        return found
 
-    def module(self) -> Module:
+class _ModuleParser(StatementParser):
+    """Reads one module."""
+
+    body: Body
+    parsed: Module
+
+    def module(self, implicit: bool) -> Module:
         line = self.token.line
-        module = Module(self.name("a module name"), line, implicit=self.implicit)
-        self.constants = {}
+        self.parsed = module = Module(self.name("the name of a module"), self.where, line, implicit=implicit)
+        module.body = self.body = Body(module.name, line)
+        while self.take("import"):
+            self.skip_to(";")
         if self.take("#"):
             self.expect("(")
-            while True:
-                self.take("parameter")
-                self.constant()
-                if not self.take(","):
-                    break
+            if not self.at(")"):
+                self.parameters(local=False)
             self.expect(")")
         if self.take("(") and not self.take(")"):
             self.header(module)
             self.expect(")")
         self.expect(";")
-        while not self.take("endmodule"):
-            self.item(module)
-        for port in module.ports:
-            if port not in module.signals or module.signals[port].direction is None:
-                raise self.fail(
-                    f"port {port!r} of module {module.name!r} must be declared input or output, but is not; declare it",
-                    line,
-                )
+        while self.token.kind != "end":
+            self.item()
+        self.check_ports(module)
         return module
 
+    def check_ports(self, module: Module) -> None:
+        for port in module.ports:
+            declared = module.body.signals.get(port)
+            if declared is None or declared.direction is None:
+                raise self.fail(
+                    f"port {port!r} of module {module.name!r} must be declared input or output, but is not; declare it",
+                    module.line,
+                )
+
     def header(self, module: Module) -> None:
-        current: Signal | None = None
+        """The list of ports, declared there or only named."""
+        current: Declaration | None = None
         while True:
             line = self.token.line
-            direction = self.take("input", "output")
-            if direction:
-                self.take("wire")
-                signed = self.take("signed") is not None
-                self.take("wire")
-                current = Signal(line, *self.range(), direction, signed)
-            elif current is not None and self.token.text == "[":
-                current = Signal(line, *self.range(), current.direction, current.signed)
+            if self.at("input", "output", "inout"):
+                direction = self.advance().text
+                kind, signed, packed = self.port_type()
+                current = Declaration("", kind, line, direction, signed, packed)
+            elif current is not None and self.at("[", "signed", "wire", *VARIABLES):
+                kind, signed, packed = self.port_type()
+                current = replace(current, kind=kind, signed=signed, packed=packed)
             name = self.name("a port name")
             if name in module.ports:
                 raise self.fail(f"a port must be listed once, but got {name!r} again; remove one", line)
             module.ports.append(name)
             if current is not None:
-                module.signals[name] = Signal(line, current.msb, current.lsb, current.direction, current.signed)
+                self.body.signals[name] = replace(current, name=name, line=line, unpacked=self.ranges())
+                self.initial_value(name)
             if not self.take(","):
                 return
 
-    def item(self, module: Module) -> None:
+    def port_type(self) -> tuple[str, bool, tuple[Range, ...]]:
+        """(kind, signed, packed ranges) behind a direction."""
+        word = self.take(*_NETS, *VARIABLES, "var") or "wire"
+        if word == "var":
+            word = self.take(*VARIABLES) or "reg"
+        signed, packed = self.shape(word)
+        return ("wire" if word in _NETS else "reg"), signed, packed
+
+    def initial_value(self, name: str) -> None:
+        """The value in the declaration of an output."""
+        line = self.token.line
+        if self.take("="):
+            self.body.items.append(Assignment(Reference(name, line), self.expression(), line))
+
+    # Items.
+
+    def item(self) -> None:
         token = self.token
-        if self.take("input", "output", "wire"):
-            self.declaration(module, token)
-        elif self.take("assign"):
-            self.assignments(module)
-        elif self.take("parameter", "localparam"):
-            self.take("signed")
-            self.range()
-            while True:
-                self.constant()
-                if not self.take(","):
-                    break
-            self.expect(";")
-        elif token.text in PRIMITIVES:
+        if token.kind == "name":
+            self.instances(self.advance().text)
+            return
+        if token.text in PRIMITIVES and token.kind == "keyword":
             self.advance()
-            self.instances(module, token.text)
-        else:
-            kind = self.name("a declaration, an assign, an instance or 'endmodule'")
-            if self.token.text == "#":
-                raise self.fail(
-                    f"an instance must have no parameters or delays, but module {kind!r} gets some; "
-                    "flatten it first (yosys: hierarchy, flatten)"
-                )
-            self.instances(module, kind)
+            self.instances(token.text)
+            return
+        read = self._items.get(token.text) if token.kind in ("keyword", "symbol") else None
+        if read is None:
+            self.unexpected("a declaration, an assign, an instance or 'endmodule'")
+        self.advance()
+        read(self, token)
 
-    def constant(self) -> None:
-        name = self.name("a parameter name")
-        self.expect("=")
-        self.constants[name] = self.integer()
-
-    def declaration(self, module: Module, token: Token) -> None:
-        direction = None if token.text == "wire" else token.text
-        if direction:
-            self.take("wire")
-        signed = self.take("signed") is not None
-        self.take("wire")
-        msb, lsb = self.range()
+    def direction(self, token: Token) -> None:
+        """input, output or inout behind a header that only names the ports."""
+        kind, signed, packed = self.port_type()
         while True:
             line = self.token.line
             name = self.name("a signal name")
-            if name in self.constants:
-                raise self.fail(f"a name must be declared once, but {name!r} is a parameter; rename it", line)
-            known = module.signals.get(name)
-            if direction and name not in module.ports:
-                raise self.fail(
-                    f"an {direction} must be listed in the module's header, but {name!r} is not; add it", line
-                )
-            if known is not None and (known.direction is None) == (direction is None):
-                raise self.fail(
-                    f"a signal must be declared once, but {name!r} already stands in line {known.line}; remove one",
-                    line,
-                )
-            if known is not None and (known.msb, known.lsb) != (msb, lsb):
-                raise self.fail(
-                    f"declarations of {name!r} must agree, but got [{known.msb}:{known.lsb}] in line "
-                    f"{known.line} and [{msb}:{lsb}]; correct one",
-                    line,
-                )
-            kept = direction or (known.direction if known else None)
-            module.signals[name] = Signal(line, msb, lsb, kept, signed or (known is not None and known.signed))
-            if direction is None and self.take("="):
-                module.items.append(Assignment(Reference(name, line), self.expression(), line))
+            declaration = Declaration(name, kind, line, token.text, signed, packed, self.ranges())
+            self.declare(declaration)
+            self.initial_value(name)
             if not self.take(","):
                 break
         self.expect(";")
 
-    def range(self) -> tuple[int, int]:
-        if not self.take("["):
-            return 0, 0
-        line = self.token.line
-        msb = self.integer()
-        self.expect(":")
-        lsb = self.integer()
-        self.expect("]")
-        if abs(msb - lsb) >= MAXIMUM_BUS:
-            raise self.fail(f"a bus must have at most {MAXIMUM_BUS} bits, but got [{msb}:{lsb}]; split it", line)
-        return msb, lsb
-
-    def integer(self) -> int:
-        """A constant expression of numbers, parameters, + - * and parentheses."""
-        return self.nested(self.integer_sum)
-
-    def integer_sum(self) -> int:
-        value = self.integer_product()
-        while operator := self.take("+", "-"):
-            right = self.integer_product()
-            value = value + right if operator == "+" else value - right
-        return self.bounded(value)
-
-    def integer_product(self) -> int:
-        value = self.integer_atom()
-        while self.take("*"):
-            value = self.bounded(value * self.integer_atom())
-        return value
-
-    def integer_atom(self) -> int:
-        if self.take("("):
-            value = self.integer()
-            self.expect(")")
-            return value
-        if self.take("-"):
-            return -self.nested(self.integer_atom)
-        token = self.token
-        if token.kind == "number":
-            return self.bounded(self.number().value)
-        if token.kind == "name" and token.text in self.constants:
-            return self.constants[self.advance().text]
-        return self.unexpected("a constant number or parameter")
-
-    def bounded(self, value: int) -> int:
-        if abs(value) > 1 << 20:
-            raise self.fail(f"a constant must be at most 2^20, but got {value}; correct it")
-        return value
-
-    def assignments(self, module: Module) -> None:
-        if self.token.text == "#":
-            raise self.fail("an assign must have no delay, but got '#'; remove it")
+    def nets(self, token: Token) -> None:
+        """wire, supply0 and so on, and variables, with values: each an assign."""
+        if self.at("("):
+            self.skip_parentheses()  # a drive strength
+        kind = token.text
+        self.take("vectored", "scalared")
+        if kind in ("wire", "supply0", "supply1", "tri", "wand") and self.take("logic"):
+            pass
+        signed, packed = self.shape(kind)
+        self.delay()
+        kind = {"tri": "wire", "logic": "reg", "bit": "reg", "int": "integer"}.get(kind, kind)
+        if kind == "wand":
+            raise self.fail(f"a wire must have one driver, but 'wand' may have more; {SYNTHESISE}", token.line)
         while True:
             line = self.token.line
-            target = self.primary()
-            self.expect("=")
-            module.items.append(Assignment(target, self.expression(), line))
+            name = self.name("a signal name")
+            self.declare(Declaration(name, kind, line, None, signed, packed, self.ranges()))
+            if self.take("="):
+                value = self.expression()
+                if kind == "integer" or (kind == "reg" and token.text in ("reg", "integer")):
+                    self.parsed.ignored.append((f"the initial value of {name!r}", line))
+                else:
+                    self.body.items.append(Assignment(Reference(name, line), value, line))
             if not self.take(","):
                 break
         self.expect(";")
 
-    def instances(self, module: Module, kind: str) -> None:
+    def delay(self) -> None:
+        if self.take("#"):
+            self.delay_value()
+
+    def declare(self, declaration: Declaration) -> None:
+        """Adds a signal; a port declared before takes its kind from a second declaration without direction."""
+        name, line = declaration.name, declaration.line
+        if declaration.direction and name not in self.parsed.ports:
+            raise self.fail(
+                f"an {declaration.direction} must be listed in the module's header, but {name!r} is not; add it", line
+            )
+        if any(name == parameter.name for parameter in self.body.parameters):
+            raise self.fail(f"a name must be declared once, but {name!r} is a parameter; rename it", line)
+        known = self.body.signals.get(name)
+        if known is None:
+            self.body.signals[name] = declaration
+            return
+        if (known.direction is None) == (declaration.direction is None):
+            raise self.fail(
+                f"a signal must be declared once, but {name!r} already stands in line {known.line}; remove one", line
+            )
+        port, other = (known, declaration) if known.direction else (declaration, known)
+        self.body.repeated.append(declaration)
+        self.body.signals[name] = replace(
+            port, kind=other.kind, signed=port.signed or other.signed, unpacked=port.unpacked or other.unpacked
+        )
+
+    def assigns(self, token: Token) -> None:
+        if self.at("("):
+            self.skip_parentheses()
+        self.delay()
+        while True:
+            line = self.token.line
+            target = self.target()
+            self.expect("=")
+            self.body.items.append(Assignment(target, self.expression(), line))
+            if not self.take(","):
+                break
+        self.expect(";")
+
+    def parameter_item(self, token: Token) -> None:
+        self.index -= 1
+        self.parameters(local=token.text == "localparam")
+        self.expect(";")
+
+    def parameters(self, *, local: bool) -> None:
+        """[parameter] [type] NAME = value, ...; a list in a header may hold several of them."""
+        kind: tuple[Range | None, bool] | None = None
+        while True:
+            word = self.take("parameter", "localparam")
+            if word or self.at("[", "signed", "integer", "int", "logic", "bit", "real", "time"):
+                local = local or word == "localparam"
+                kind = self.parameter_type()
+            line = self.token.line
+            name = self.name("a parameter name")
+            if name in self.body.signals or any(name == known.name for known in self.body.parameters):
+                raise self.fail(f"a name must be declared once, but parameter {name!r} is again; rename it", line)
+            self.expect("=")
+            value = self.expression()
+            self.body.parameters.append(Parameter(name, value, local, kind, line))
+            if not self.take(","):
+                return
+
+    def parameter_type(self) -> tuple[Range | None, bool] | None:
+        if self.take("integer", "int"):
+            self.take("signed")
+            return None, self.take("unsigned") is None
+        word = self.take("logic", "bit", "reg")
+        signed = self.take("signed", "unsigned") == "signed"
+        if self.at("["):
+            return self.range(), signed
+        if word:
+            zero = Literal(0, None, True, self.token.line)
+            return (zero, zero), signed
+        return (None, True) if signed else None
+
+    def defparam(self, token: Token) -> None:
+        raise self.fail(
+            "a parameter must be set where the module is instantiated, #(.W(8)), but got 'defparam'; move it"
+        )
+
+    def skip_block(self, token: Token) -> None:
+        """specify and its like."""
+        self.skip_to(f"end{token.text}", None)
+
+    def initial(self, token: Token) -> None:
+        self.parsed.ignored.append(("an initial block", token.line))
+        depth = 0
+        while self.token.kind != "end":
+            inner = self.advance()
+            if inner.kind == "keyword":
+                depth += (inner.text in ("begin", "case", "casez", "casex", "fork")) - (
+                    inner.text in ("end", "endcase", "join")
+                )
+            if depth <= 0 and (inner.text == ";" or inner.text == "end") and not self.at("else"):
+                return
+
+    def tasks(self, token: Token) -> None:
+        self.skip_to(f"end{token.text}")
+
+    def semicolon(self, token: Token) -> None:
+        pass
+
+    # Always blocks and functions.
+
+    def always(self, token: Token) -> None:
+        clocked = ""
+        if token.text in ("always_ff", "always_latch"):
+            clocked = token.text
+        elif token.text == "always":
+            clocked = self.sensitivity(token)
+        statement = self.statement()
+        self.body.items.append(Always(statement, clocked, token.line))
+
+    def sensitivity(self, token: Token) -> str:
+        """@* or @(a or b, ...); returns the edges in it, "" where there are none."""
+        if not self.take("@"):
+            raise self.fail(f"an always block must begin with @*, but begins with {self.token.text!r}; {SYNTHESISE}")
+        if self.take("*"):
+            return ""
+        if self.token.kind == "name":
+            self.advance()
+            return ""
+        start = self.index
+        self.skip_parentheses()
+        words = self.tokens[start + 1 : self.index - 1]
+        edges = any(word.text in ("posedge", "negedge") for word in words)
+        return " ".join(word.text for word in words[:8]) if edges else ""
+
+    def function(self, token: Token) -> None:
+        """function [automatic] [signed] [range] name [(inputs)]; declarations statement endfunction."""
+        self.take("automatic")
+        word = self.take("integer", "int", "logic", "reg") or "reg"
+        signed, packed = self.shape(word)
+        line = self.token.line
+        name = self.name("the name of a function")
+        outer, self.body = self.body, Body(name, line)
+        self.body.signals[name] = Declaration(name, "reg", line, None, signed, packed)
+        inputs: list[str] = []
+        if self.take("("):
+            self.function_ports(inputs)
+        self.expect(";")
+        while self.at("input", *VARIABLES):
+            if self.at("input"):
+                self.function_input(inputs)
+                self.expect(";")
+            else:
+                for declaration in self.variables():
+                    self.body.signals.setdefault(declaration.name, declaration)
+        statements: list[Statement] = []
+        while not self.take("endfunction"):
+            statements.append(self.statement())
+        if self.take(":"):
+            self.name("the name of the function")
+        function = Function(name, tuple(inputs), self.body, Sequence(tuple(statements), (), line), line)
+        self.body = outer
+        self.body.functions[name] = function
+
+    def function_ports(self, inputs: list[str]) -> None:
+        while not self.take(")"):
+            self.function_input(inputs)
+
+    def function_input(self, inputs: list[str]) -> None:
+        """input [range] name, name ..."""
+        self.expect("input")
+        _, signed, packed = self.port_type()
+        while True:
+            line = self.token.line
+            name = self.name("the name of an input")
+            inputs.append(name)
+            self.body.signals[name] = Declaration(name, "reg", line, None, signed, packed)
+            if not self.take(",") or self.at("input"):
+                return
+
+    # Instances.
+
+    def instances(self, kind: str) -> None:
+        parameters: tuple[tuple[str | None, Expression | None], ...] = ()
+        if self.at("(") and kind in PRIMITIVES and self.ahead().text in _STRENGTHS:
+            self.skip_parentheses()
+        if self.take("#"):
+            if kind in PRIMITIVES or not self.at("("):
+                self.delay_value()
+            else:
+                parameters = self.pins()
         while True:
             token = self.token
-            if kind in PRIMITIVES and token.text == "(":
-                name = f"{kind} in line {token.line}"
-            else:
-                name = self.name("an instance name")
-            if self.token.text == "[":
-                raise self.fail(f"instance {name!r} must be a single one, but is an array; write the instances out")
-            self.expect("(")
-            pins: list[tuple[str | None, Expression | None]] = []
-            if not self.take(")"):
-                while True:
-                    pins.append(self.pin())
-                    if not self.take(","):
-                        break
-                self.expect(")")
-            module.items.append(ModuleInstance(kind, name, tuple(pins), token.line))
+            name = f"{kind} in line {token.line}" if self.at("(") else self.name("an instance name")
+            array = self.range() if self.at("[") else None
+            if not self.at("("):
+                self.unexpected("'('")
+            self.body.items.append(ModuleInstance(kind, name, self.pins(), token.line, parameters, array))
             if not self.take(","):
                 break
         self.expect(";")
 
+    def pins(self) -> tuple[tuple[str | None, Expression | None], ...]:
+        """( connections ), by name or by position."""
+        self.expect("(")
+        pins: list[tuple[str | None, Expression | None]] = []
+        if not self.take(")"):
+            while True:
+                pins.append(self.pin())
+                if not self.take(","):
+                    break
+            self.expect(")")
+        return tuple(pins)
+
     def pin(self) -> tuple[str | None, Expression | None]:
-        if self.take("."):
-            port = self.name("a port name")
+        if not self.take("."):
+            return None, None if self.at(",", ")") else self.expression()
+        if self.take("*"):
+            raise self.fail("the ports of an instance must be listed, but got '.*'; write .port(signal) for each")
+        line = self.token.line
+        port = self.name("a port name")
+        if not self.take("("):  # .port is short for .port(port)
+            return port, Reference(port, line)
+        value = None if self.at(")") else self.expression()
+        self.expect(")")
+        return port, value
+
+    # Generate blocks.
+
+    def generate(self, token: Token) -> None:
+        while not self.take("endgenerate"):
+            self.item()
+
+    def generate_for(self, token: Token) -> None:
+        variable, start, condition, step = self.loop_head()
+        body = self.block()
+        self.body.items.append(GenerateFor(variable, start, condition, step, body, token.line))
+
+    def generate_if(self, token: Token) -> None:
+        branches: list[tuple[Expression | None, Body]] = []
+        while True:
             self.expect("(")
-            value = None if self.token.text == ")" else self.expression()
+            condition = self.expression()
             self.expect(")")
-            return port, value
-        return None, None if self.token.text in (",", ")") else self.expression()
+            branches.append((condition, self.block()))
+            if not self.take("else"):
+                break
+            if not self.take("if"):
+                branches.append((None, self.block()))
+                break
+        self.body.items.append(GenerateIf(tuple(branches), token.line))
 
-    # Expressions, loosest binding first.
+    def generate_case(self, token: Token) -> None:
+        self.expect("(")
+        subject = self.expression()
+        self.expect(")")
+        branches: list[tuple[Expression | None, Body]] = []
+        default: Body | None = None
+        while not self.take("endcase"):
+            labels = self.labels()
+            body = self.block()
+            if not labels:
+                default = body
+            branches += [(Operation(("==",), (subject, label), token.line), body) for label in labels]
+        if default is not None:
+            branches.append((None, default))
+        self.body.items.append(GenerateIf(tuple(branches), token.line))
 
-    def expression(self) -> Expression:
-        return self.nested(self.choice)
+    def bare_block(self, token: Token) -> None:
+        """begin ... end on its own in a generate region."""
+        self.index -= 1
+        self.body.items.append(GenerateIf(((None, self.block()),), token.line))
 
-    def nested(self, parse: Callable[[], T]) -> T:
-        self.depth += 1
-        if self.depth > _MAXIMUM_DEPTH:
-            raise self.fail(
-                f"an expression must be nested at most {_MAXIMUM_DEPTH} deep, but is deeper; name the parts with wires"
-            )
-        value = parse()
-        self.depth -= 1
-        return value
+    def block(self) -> Body:
+        """One item, or begin [: name] ... end."""
+        return self.nested(self._block)
 
-    def choice(self) -> Expression:
-        line = self.token.line
-        condition = self.binary()
-        if not self.take("?"):
-            return condition
-        yes = self.expression()
-        self.expect(":")
-        return Choice(condition, yes, self.expression(), line)
+    def _block(self) -> Body:
+        outer, line = self.body, self.token.line
+        self.body = Body("", line)
+        if self.take("begin"):
+            if self.take(":"):
+                self.body.name = self.name("the name of a block")
+            while not self.take("end"):
+                self.item()
+            if self.take(":"):
+                self.name("the name of a block")
+        elif not self.take(";"):
+            self.item()
+        inner, self.body = self.body, outer
+        return inner
 
-    def binary(self) -> Expression:
-        """Operators by precedence; a run of one level becomes one operation, however long."""
-        values = [self.unary()]
-        operators: list[Token] = []
-        while (token := self.token).kind == "symbol" and token.text in _LEVELS:
-            self.advance()
-            while operators and _LEVELS[operators[-1].text] > _LEVELS[token.text]:
-                _reduce(values, operators)
-            operators.append(token)
-            values.append(self.unary())
-        while operators:
-            _reduce(values, operators)
-        if token.kind == "symbol" and token.text in _ARITHMETIC:
-            raise self.fail(_WIDE.format(token.text))
-        return values[0]
-
-    def unary(self) -> Expression:
-        line = self.token.line
-        operator = self.take("~", "!", "&", "|", "^", "~&", "~|", "~^", "^~")
-        if operator is None:
-            return self.primary()
-        operand = self.nested(self.unary)
-        if operator == "~":
-            return Not(operand, line)
-        if operator == "!":
-            return Not(Reduction("|", operand, line), line)
-        reduced = Reduction(operator.strip("~") or "^", operand, line)
-        return Not(reduced, line) if "~" in operator else reduced
-
-    def primary(self) -> Expression:
-        token = self.token
-        if self.take("("):
-            value = self.expression()
-            self.expect(")")
-            return value
-        if self.take("{"):
-            return self.nested(lambda: self.concatenation(token.line))
-        if token.kind == "number":
-            return self.number()
-        if token.text.startswith("$"):
-            raise self.fail(_WIDE.format(token.text))
-        if token.kind == "name" and token.text in self.constants:
-            return Constant(self.constants[self.advance().text], None, token.line)
-        name = self.name("an operand (a signal, a constant or a parenthesis)")
-        if self.token.text == "." or self.token.text == "(":
-            raise self.fail(
-                f"an operand must be a signal, but {name!r} is followed by '{self.token.text}'; "
-                "hierarchical names and function calls are not read"
-            )
-        if not self.take("["):
-            return Reference(name, token.line)
-        high = self.integer()
-        low = self.integer() if self.take(":") else high
-        self.expect("]")
-        return Reference(name, token.line, (high, low))
-
-    def concatenation(self, line: int) -> Expression:
-        count = 1
-        repeated = False
-        token = self.token
-        after = self.tokens[self.index + 1] if token.kind != "end" else token
-        if (token.kind == "number" or token.text in self.constants) and after.text == "{":
-            count = self.integer_atom()
-            self.expect("{")
-            repeated = True
-            if not 1 <= count <= MAXIMUM_BUS:
-                raise self.fail(f"1 <= repetitions <= {MAXIMUM_BUS} must hold, but got {count}; correct it", line)
-        parts = [self.expression()]
-        while self.take(","):
-            parts.append(self.expression())
-        self.expect("}")
-        if repeated:
-            self.expect("}")
-        return Concatenation(tuple(parts), count, line)
-
-    def number(self) -> Constant:
-        token = self.advance()
-        text = token.text.replace("_", "").replace(" ", "").replace("\t", "").lower()
-        size, quote, digits = text.partition("'")
-        if not quote:
-            if len(size) > 10:
-                raise self.fail(
-                    f"an unsized number must have at most 10 digits, but got {size!r}; correct it", token.line
-                )
-            return Constant(int(size), None, token.line)
-        digits = digits.removeprefix("s")
-        base = {"b": 2, "o": 8, "d": 10, "h": 16}[digits[0]]
-        width = int(size[:10]) if size else None
-        try:
-            value = int(digits[1 : MAXIMUM_BUS + 2], base)
-        except ValueError:
-            raise self.fail(
-                f"a constant must have digits of its base and no x or z, but got {token.text!r}; correct it", token.line
-            ) from None
-        if width is not None and not (1 <= width <= MAXIMUM_BUS and value >> width == 0):
-            raise self.fail(
-                f"a constant must fit its width of 1 to {MAXIMUM_BUS} bits, but got {token.text!r}; correct it",
-                token.line,
-            )
-        return Constant(value, width, token.line)
+    _items: dict[str, Callable[[_ModuleParser, Token], None]] = {  # noqa: RUF012
+        **dict.fromkeys(("input", "output", "inout"), direction),
+        **dict.fromkeys((*_NETS, *VARIABLES), nets),
+        **dict.fromkeys(("parameter", "localparam"), parameter_item),
+        **dict.fromkeys(("always", "always_comb", "always_ff", "always_latch"), always),
+        "assign": assigns,
+        "defparam": defparam,
+        "specify": skip_block,
+        "task": tasks,
+        "specparam": lambda self, token: self.skip_to(";"),
+        "initial": initial,
+        "function": function,
+        "generate": generate,
+        "for": generate_for,
+        "if": generate_if,
+        "case": generate_case,
+        "begin": bare_block,
+        ";": semicolon,
+    }
 
 
-def _reduce(values: list[Expression], operators: list[Token]) -> None:
-    """Joins the last run of operators of one level, and their operands, into one value."""
-    level = _LEVELS[operators[-1].text]
-    first = len(operators)
-    while first and _LEVELS[operators[first - 1].text] == level:
-        first -= 1
-    run = operators[first:]
-    operands = tuple(values[first:])
-    line = run[0].line
-    made: Expression
-    if level < 2:
-        made = Operation(run[0].text[0], tuple(Reduction("|", operand, line) for operand in operands), line)
-    else:
-        made = Operation(run[0].text.strip("~"), operands, line)
-    if sum("~" in token.text for token in run) % 2:
-        made = Not(made, line)
-    del operators[first:], values[first:]
-    values.append(made)
+def parse_modules(tokens: list[Token], where: str) -> dict[str, Module]:
+    """All modules of a text that is known to be right, by name."""
+    return {raw.name: raw.parse() for raw in split_modules(tokens, where)}
