@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from circuits.cells import CELLS, AdderCell
 from circuits.errors import DesignError, unknown_name
 from circuits.hdl.buses import group_buses
+from circuits.hdl.known_cells import known_cell
 from circuits.hdl.tables import MAXIMUM_INPUTS, add_cover, cover_table
-from circuits.netlist import Netlist, NetlistBuilder
+from circuits.hdl.verilog.cell_library import is_register, supply_pin
+from circuits.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
 MAXIMUM_BYTES = 32 * 1024 * 1024
 """Longest BLIF text read, in characters."""
@@ -222,13 +224,13 @@ def _call(model: _Model, line: int, words: list[str]) -> _Call:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A table, or a library cell with both outputs, over nets of the flat circuit."""
+    """What drives `outputs`, over nets of the flat circuit: a table, an adder cell, or a cell of a known library."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    table: _Table
-    cell: AdderCell | None
+    function: _Table | AdderCell | Netlist
     where: str
+    line: int
 
 
 class _Flattener:
@@ -260,7 +262,7 @@ class _Flattener:
             if net in self.driver:
                 node = self.driver[net]
                 raise _failure(
-                    node.where, node.table.line, f"an input must not be driven, but {self.names[net]!r} is; correct it"
+                    node.where, node.line, f"an input must not be driven, but {self.names[net]!r} is; correct it"
                 )
         self.emit(builder, number)
         for name in outputs:
@@ -301,7 +303,8 @@ class _Flattener:
                 continue
             cell = None if previous is None else _library_cell(previous, item)
             if cell is None:
-                self.node(model, item, tuple(map(net, item.inputs)), (net(item.output),), None)
+                inputs = tuple(map(net, item.inputs))
+                self.node(_Node(inputs, (net(item.output),), item, model.where, item.line))
                 previous = item
             else:
                 first = self.nodes.pop()
@@ -309,28 +312,25 @@ class _Flattener:
                 outputs = (first.outputs[0], net(item.output))
                 if cell[1]:
                     outputs = outputs[::-1]
-                self.node(model, item, first.inputs, outputs, cell[0])
+                self.node(_Node(first.inputs, outputs, cell[0], model.where, item.line))
                 previous = None
         self.path.pop()
 
-    def node(
-        self, model: _Model, table: _Table, inputs: tuple[int, ...], outputs: tuple[int, ...], cell: AdderCell | None
-    ) -> None:
+    def node(self, node: _Node) -> None:
         if len(self.nodes) >= MAXIMUM_GATES:
             raise _failure(
-                model.where,
-                table.line,
+                node.where,
+                node.line,
                 f"a netlist must have at most {MAXIMUM_GATES} tables, but has more; import a part of it",
             )
-        node = _Node(inputs, outputs, table, cell, model.where)
         self.nodes.append(node)
-        for net in outputs:
+        for net in node.outputs:
             if net in self.driver:
                 raise _failure(
-                    model.where,
-                    table.line,
-                    f"net {self.names[net]!r} must have one driver, but line {self.driver[net].table.line} drives it "
-                    "too; remove one",
+                    node.where,
+                    node.line,
+                    f"net {self.names[net]!r} must have one driver, but line {self.driver[net].line} drives it too; "
+                    "remove one",
                 )
             self.driver[net] = node
 
@@ -343,13 +343,10 @@ class _Flattener:
                 call.line,
                 f"a design must have at most {MAXIMUM_GATES} instances, but has more; import a part of it",
             )
-        inner = self.models.get(call.model)
-        if inner is None:
-            error = str(unknown_name("model", call.model, self.models)).removesuffix(".")
-            raise _failure(model.where, call.line, f"{error}; or give its library as a further file")
+        inner = self.models.get(call.model) or self.cell(model, call)
         ports = {*inner.inputs, *inner.outputs}
         for port in pins:
-            if port not in ports:
+            if port not in ports and not (isinstance(inner, Netlist) and supply_pin(port)):
                 error = str(unknown_name("port", port, ports)).removesuffix(".")
                 raise _failure(model.where, call.line, f"instance of {call.model!r}: {error}")
         missing = [port for port in inner.inputs if port not in pins]
@@ -359,7 +356,28 @@ class _Flattener:
                 call.line,
                 f"every input must be connected, but {missing[0]!r} of {call.model!r} is not; connect it",
             )
-        self.flatten(inner, pins, f"{prefix}{call.model}_{self.calls}.")
+        prefix = f"{prefix}{call.model}_{self.calls}."
+        if isinstance(inner, _Model):
+            self.flatten(inner, pins, prefix)
+            return
+        inputs = tuple(pins[port] for port in inner.inputs)
+        outputs = tuple(pins[port] if port in pins else self.new(prefix + port) for port in inner.outputs)
+        self.node(_Node(inputs, outputs, inner, model.where, call.line))
+
+    def cell(self, model: _Model, call: _Call) -> Netlist:
+        """The cell of a known library that a call names."""
+        if is_register(call.model):
+            raise _failure(
+                model.where,
+                call.line,
+                f"a multiplier must be combinational, but {call.model!r} is a register; import the circuit between the "
+                "registers",
+            )
+        cell = known_cell(call.model)
+        if cell is None:
+            error = str(unknown_name("model", call.model, self.models)).removesuffix(".")
+            raise _failure(model.where, call.line, f"{error}; or give its library as a further file")
+        return cell
 
     # In topological order, as near to the file's order as that allows.
 
@@ -384,14 +402,14 @@ class _Flattener:
                     if source is None:
                         raise _failure(
                             last.where,
-                            last.table.line,
+                            last.line,
                             f"net {self.names[net]!r} must have a driver, but a table reads it and nothing drives it; "
                             "drive it or remove the reader",
                         )
                     if id(source) in waiting:
                         raise _failure(
                             source.where,
-                            source.table.line,
+                            source.line,
                             f"a combinational circuit must have no loop, but net {self.names[net]!r} depends on "
                             "itself; break it",
                         )
@@ -400,11 +418,23 @@ class _Flattener:
 
 def _add(builder: NetlistBuilder, node: _Node, number: dict[int, int]) -> tuple[int, ...]:
     inputs = [number[net] for net in node.inputs]
-    if node.cell is not None:
-        return builder.add(node.cell, *inputs)
-    inverted = "0" in node.table.values
+    function = node.function
+    if isinstance(function, AdderCell):
+        return builder.add(function, *inputs)
+    if isinstance(function, Netlist):
+        return _copy(builder, function, inputs)
+    inverted = "0" in function.values
     add = lambda gate, *nets: builder.add(gate, *nets)[0]  # noqa: E731
-    return (add_cover(add, node.table.cover, inputs, inverted=inverted),)
+    return (add_cover(add, function.cover, inputs, inverted=inverted),)
+
+
+def _copy(builder: NetlistBuilder, cell: Netlist, inputs: Sequence[int]) -> tuple[int, ...]:
+    """Adds the instances of `cell`; the nets of its outputs."""
+    number = {ZERO: ZERO, ONE: ONE, **dict(zip(cell.input_nets, inputs, strict=True))}
+    for instance in cell.instances:
+        nets = builder.add(instance.component, *(number[net] for net in instance.inputs))
+        number.update(zip(instance.outputs, nets, strict=True))
+    return tuple(number[net] for net in cell.output_nets)
 
 
 def _library_cell(first: _Table, second: _Table) -> tuple[AdderCell, bool] | None:
