@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from circuits.errors import DesignError
 from circuits.hdl.blif_in import read_blif
-from circuits.hdl.buses import group_buses
 from circuits.hdl.languages import BLIF, VERILOG, advice_for, language_of
 from circuits.hdl.verilog import read_verilog
 from circuits.netlist import Netlist
@@ -45,9 +44,7 @@ def read_circuit(sources: Sequence[tuple[str, str]], *, top: str | None = None) 
         netlist, notes = read_blif(sources, top=top)
     else:
         verilog = read_verilog(sources, top=top)
-        signed = frozenset(name for name, declared in verilog.signed_ports.items() if declared)
-        netlist, notes = group_buses(replace(verilog.netlist, signed=signed))
-        notes = (*verilog.notes, *notes)
+        netlist, notes = verilog.netlist, verilog.notes
     netlist, notes = _without_unread_inputs(netlist, notes)
     return Circuit(netlist, languages[0], notes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from circuits.hdl.buses import group_ports
 from circuits.hdl.verilog.flat import Flat
 from circuits.hdl.verilog.ordering import read_nets
 from circuits.hdl.verilog.scope import Scope
@@ -14,7 +15,6 @@ _UNREAD = re.compile(
     r"(?i)_*(i_|in_)?(clk|clock|ck|clr|rst|reset|a?rst|areset|nrst|en|ena|enable|ce|start|scan\w*|test\w*|vdd\w*|vss\w*|"
     r"vcc\w*|gnd\w*|vpwr|vgnd|vpb|vnb|vpp|vbb|power|ground)(_?(n|b|ni|i|in|l))?_*"
 )
-_BIT = re.compile(r"(?P<base>.*?[^0-9_\[]|.*?[^0-9_\[]_*)(?:\[(?P<bracket>[0-9]{1,4})\]|_?(?P<plain>[0-9]{1,4})_?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +64,25 @@ def _without_unread(flat: Flat, ports: list[Port]) -> list[Port]:
 
 
 def _grouped(flat: Flat, ports: list[Port]) -> list[Port]:
-    """One-bit ports a[0], a_0 or a0 and so on as buses, where a multiplier's three buses are not there already.
-
-    A group counts from 0 or 1 without gaps; its bit 0 is the one with the lowest number.
-    """
+    """One-bit ports a[0], a_0 or a0 and so on as buses, where a multiplier's three buses are not there already."""
     directions = [port.direction for port in ports]
     if (directions.count("input"), directions.count("output")) == (2, 1):
         return ports
-    groups: dict[tuple[str, str], dict[int, Port]] = {}
-    for port in ports:
-        match = _BIT.fullmatch(port.name) if len(port.nets) == 1 else None
-        if match:
-            index = int(match["bracket"] or match["plain"])
-            group = groups.setdefault((port.direction, match["base"]), {})
-            group[index] = port if index not in group else group[index]
+    named = {port.name: port for port in ports}
+    taken = {port.name for port in ports if len(port.nets) > 1}
     bus_of: dict[str, Port] = {}
-    for (direction, base), bits in groups.items():
-        if len(bits) < 2 or min(bits) > 1 or max(bits) - min(bits) != len(bits) - 1:
-            continue
-        members = [bits[index] for index in sorted(bits)]
-        signed = any(port.signed for port in members)
-        bus = Port(
-            base.rstrip("_") or base, direction, tuple(port.nets[0] for port in members), signed, members[0].place
-        )
-        flat.note(f"ports {members[0].name!r} to {members[-1].name!r} are read as one bus {bus.name!r}")
-        bus_of.update({port.name: bus for port in members})
-    taken = {port.name for port in ports if port.name not in bus_of}
-    if taken & {bus.name for bus in bus_of.values()}:
-        return ports
+    for direction in ("input", "output"):
+        single = [port.name for port in ports if port.direction == direction and len(port.nets) == 1]
+        grouping = group_ports(single, taken=taken)
+        for note in grouping.notes:
+            flat.note(note)
+        for name, bits in grouping.buses.items():
+            if bits == (name,):
+                continue
+            members = [named[bit] for bit in bits]
+            signed = any(port.signed for port in members)
+            bus = Port(name, direction, tuple(port.nets[0] for port in members), signed, members[0].place)
+            flat.note(f"ports {members[0].name!r} to {members[-1].name!r} are read as one bus {bus.name!r}")
+            bus_of.update(dict.fromkeys(bits, bus))
+            taken.add(name)
     return list(dict.fromkeys(bus_of.get(port.name, port) for port in ports))

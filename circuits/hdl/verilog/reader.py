@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from circuits.errors import DesignError, unknown_name
 from circuits.hdl.verilog.components import recognise
@@ -20,8 +20,8 @@ from circuits.netlist import Netlist
 class VerilogCircuit:
     """What Verilog texts describe.
 
-    `signed_ports`: each bus of the netlist, True where it is declared `signed`. `notes`: what was ignored or assumed,
-    a line each, for the user.
+    `signed_ports`: each bus of the netlist, True where it is declared `signed`, as in `netlist.signed`. `notes`: what
+    was ignored or assumed, a line each, for the user.
     """
 
     netlist: Netlist
@@ -65,6 +65,7 @@ def read_verilog(
     )
     for name, line in module.ignored:
         flat.note(f"{module.where} line {line}: {name} is ignored")
+    netlist = replace(netlist, signed=frozenset(port.name for port in ports if port.signed))
     return VerilogCircuit(netlist, {port.name: port.signed for port in ports}, tuple(flat.notes))
 
 
