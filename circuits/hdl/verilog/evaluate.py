@@ -180,7 +180,7 @@ class Evaluator:
         """One net: whether any bit of the value is 1."""
         nets = self.self_determined(scope, value)
         known = constant_value(nets)
-        if known is not None and len(nets) > 1:
+        if known is not None and (len(nets) >= UNSIZED or ZERO in nets or ONE in nets):
             return ONE if known else ZERO
         return self.flat.fold("|", nets, scope.place(value.line))
 
@@ -271,8 +271,9 @@ class Evaluator:
     def sum(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
         rows = []
         for sign, operand in zip(("+", *value.operators), value.operands, strict=True):
-            own = self.size(scope, operand)
-            rows.append((sign, self.evaluate(scope, operand, size, bits), own == ONE_BIT and not size.signed))
+            row = self.evaluate(scope, operand, size, bits)
+            single = self.size(scope, operand).width == 1 and all(net == ZERO for net in row[1:])
+            rows.append((sign, row, single))
         return arithmetic.add_up(self.flat, rows, scope.place(value.line))
 
     def shift(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
@@ -360,12 +361,11 @@ class Evaluator:
         """Multiplexers, the last condition first; a constant condition draws none."""
         place = scope.place(value.line)
         conditions = [self.condition(scope, condition) for condition in value.conditions]
-        rows = [self.evaluate(scope, value.values[-1], size, bits)]
-        rows += [self.evaluate(scope, operand, size, bits) for operand in reversed(value.values[:-1])]
-        result = rows[0]
-        for condition, row in zip(reversed(conditions), rows[1:], strict=True):
-            if condition < UNKNOWN:
-                result = row if condition & 1 else result
+        result = self.evaluate(scope, value.values[-1], size, bits)
+        for condition, operand in zip(reversed(conditions), reversed(value.values[:-1]), strict=True):
+            row = self.evaluate(scope, operand, size, bits)
+            if condition in (ZERO, ONE):
+                result = row if condition == ONE else result
             else:
                 pairs = zip(result, row, strict=True)
                 result = [self.flat.draw(MUX2, (no, yes, condition), place) for no, yes in pairs]
