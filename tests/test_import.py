@@ -252,6 +252,15 @@ def test_far_from_a_product(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "it is far from a product" in notes[0]
 
 
+@pytest.mark.parametrize("path", sorted(NETLISTS.glob("*.v")), ids=lambda path: path.name)
+def test_verilog_of_yosys_and_abc(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """3 x 4 products out of `abc -g gates` with -noexpr, `synth -lut 4`, `splitnets -ports`, and ABC."""
+    signed = path.name.startswith("signed")
+    found, _ = imported(capsys, path, "--signed" if signed else "--unsigned")
+    assert found["computes"] == "x * y on all 128 operand pairs"
+    assert (found["x (first operand)"], found["y (second operand)"]) == ("a, 3 bits", "b, 4 bits")
+
+
 # Languages.
 
 FOREIGN = {
@@ -410,6 +419,33 @@ def test_yosys_synthesises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     found, _ = imported(capsys, signed, "--synthesise")
     assert found["format"] == "signed integer (two's complement)"
     assert found["computes"] == "x * y on all 256 operand pairs"
+
+
+UNREADABLE = """
+module m(input [1:0] a, b, output reg [3:0] p);
+  always @* begin
+    p = 0;
+    while (p < 4) p = p + 1;
+  end
+endmodule
+"""
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_the_advice_is_a_command_to_type(
+    present: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path, "m.v", UNREADABLE)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    if present:
+        installed(tmp_path, monkeypatch, "exit 0")
+    _, error = imported(capsys, source, "--top", "m", status=2)
+    advice = error.partition("; let yosys turn it into gates: ")[2]
+    if present:
+        assert advice == f"python -m circuits import {source} --top m --synthesise."
+    else:
+        assert advice.startswith("yosys -f verilog -p 'hierarchy -check -top m; ")
+        assert advice.endswith(f" {source} and then: python -m circuits import m_gates.v.")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from circuits.errors import DesignError
 from circuits.files import read_bytes, write_atomically
 from circuits.hdl.languages import BLIF, VERILOG, language_of
 from circuits.hdl.reading import MAXIMUM_BYTES, Circuit, read_circuit
-from circuits.hdl.synthesis import synthesise
+from circuits.hdl.synthesis import by_hand, is_installed, synthesise
+from circuits.hdl.verilog.cursor import SYNTHESISE
 from circuits.imported import as_multiplier, declared_signed, exchange_operands, signedness_notes
 from circuits.netlist import Netlist
 from circuits.recognition import FAR, Fit, Recognition, recognise
@@ -86,7 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace) -> Circuit:
     if not arguments.synthesise:
-        return read_circuit([(str(path), _text(path)) for path in arguments.files], top=arguments.top)
+        try:
+            return read_circuit([(str(path), _text(path)) for path in arguments.files], top=arguments.top)
+        except DesignError as error:
+            raise DesignError(str(error).replace(SYNTHESISE, _advice(arguments))) from None
     for path in arguments.files:
         if (language := language_of(_text(path))) != VERILOG:
             raise DesignError(f"--synthesise takes Verilog, but {path} is {language}; leave the option out.")
@@ -95,6 +100,13 @@ def _read(arguments: argparse.Namespace) -> Circuit:
     circuit = read_circuit([(where, synthesised.text)])
     netlist = replace(circuit.netlist, signed=synthesised.signed_ports)
     return replace(circuit, netlist=netlist, notes=(f"synthesised by: {synthesised.command}", *circuit.notes))
+
+
+def _advice(arguments: argparse.Namespace) -> str:
+    """How to let yosys turn the files into gates, to be typed as it stands."""
+    top = [] if arguments.top is None else ["--top", arguments.top]
+    command = shlex.join(["python", "-m", "circuits", "import", *map(str, arguments.files), *top, "--synthesise"])
+    return f"let yosys turn it into gates: {command if is_installed() else by_hand(arguments.files, arguments.top)}"
 
 
 def _text(path: Path) -> str:

@@ -60,11 +60,10 @@ def synthesise(files: Sequence[Path], *, top: str | None = None, time_limit: flo
     """
     if top is not None and not _MODULE.fullmatch(top):
         raise DesignError(f"the top module must be a plain name for yosys, but got {top!r}; rename the module.")
-    if shutil.which("yosys") is None:
-        output = f"{files[0].stem}_gates.v"
+    if not is_installed():
         raise DesignError(
             "yosys must be installed for --synthesise, but is not on the PATH; install it, or run where it is: "
-            f"{shlex.join(_command(files, top, output))} and then: python -m circuits import {shlex.quote(output)}"
+            f"{by_hand(files, top)}"
         )
     for path in files:
         read_bytes(path, limit=_MAXIMUM_OUTPUT, what="a Verilog file")  # one clear line instead of yosys's words
@@ -74,7 +73,22 @@ def synthesise(files: Sequence[Path], *, top: str | None = None, time_limit: flo
         _run([command[0], "-q", *command[1:]], folder, time_limit)
         text = read_bytes(gates, limit=_MAXIMUM_OUTPUT, what="yosys's netlist").decode("utf-8", "replace")
         signed = _signed_ports(read_bytes(ports, limit=_MAXIMUM_OUTPUT, what="yosys's list of ports"))
-    return Synthesised(text, signed, shlex.join(_command(files, top, f"{files[0].stem}_gates.v")))
+    return Synthesised(text, signed, shlex.join(_command(files, top, _output(files))))
+
+
+def is_installed() -> bool:
+    """Whether yosys can be run."""
+    return shutil.which("yosys") is not None
+
+
+def by_hand(files: Sequence[Path], top: str | None) -> str:
+    """What to type where yosys is, and then here."""
+    output = _output(files)
+    return f"{shlex.join(_command(files, top, output))} and then: python -m circuits import {shlex.quote(output)}"
+
+
+def _output(files: Sequence[Path]) -> str:
+    return f"{files[0].stem}_gates.v"
 
 
 def _command(files: Sequence[Path], top: str | None, output: str, ports: str | None = None) -> list[str]:
