@@ -17,9 +17,10 @@ from circuits import floats
 from circuits.cells import CELLS, AdderCell, cells_from_table
 from circuits.documents import parse_toml, read_toml, toml_key, toml_value
 from circuits.errors import DesignError, UnknownNameError, unknown_name
-from circuits.imported import as_multiplier, from_text, to_text
+from circuits.gates import GATES
+from circuits.imported import as_multiplier, declared_signed, from_text, to_text
 from circuits.multipliers import COLUMN_TOPOLOGIES, PORTS, TOPOLOGIES, multiplier
-from circuits.netlist import GATES, Component, Netlist
+from circuits.netlist import Component, Netlist
 from circuits.placement import Placement
 from circuits.program import Program, lower
 from circuits.text import has_controls
@@ -27,6 +28,8 @@ from circuits.text import has_controls
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
 MAXIMUM_NAME = 100
 """Most characters of a design's name."""
+_AS_DECLARED: Any = None
+"""Signedness of a design that does not state it: what its circuit declares, else unsigned. Never seen on a Design."""
 
 
 class _DefaultFormat(str):
@@ -74,6 +77,7 @@ class Design:
     - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
     - `signed`: operands and product are two's complement; integers only, untiled (see `circuits.multipliers.frame`).
+      By default what the circuit given as `netlist` declares (`input signed` in Verilog), else False.
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats`; subnormals=None takes the format's default.
     - `netlist`: a circuit of one's own, read from Verilog for instance, instead of a generated one (see
@@ -94,7 +98,7 @@ class Design:
     half_adders: str = "cell"
     final_adder: str = "exact"
     tile: int | None = None
-    signed: bool = False
+    signed: bool = _AS_DECLARED
     truncate_columns: int = 0
     rounding: str = "truncate"
     normalization: str = "full"
@@ -104,6 +108,9 @@ class Design:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        if self.signed is _AS_DECLARED:
+            circuit = self.netlist.imported
+            put(self, "signed", isinstance(circuit, Netlist) and declared_signed(circuit))
         imported = self._take_netlist()
         _choose("topology", self.topology, TOPOLOGIES)
         put(self, "placement", Placement.of(self.placement))

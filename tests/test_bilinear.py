@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from circuits import AdderCell, Design, DesignError, Netlist, design, netlist_from_verilog
 from circuits.bilinear import EXHAUSTIVE_BITS, BilinearForm, Factor, bilinear_form, design_form, factorise, lowered_form
+from circuits.gates import AND2, XOR2
 from circuits.multipliers import PORTS, TOPOLOGIES
-from circuits.netlist import AND2, XOR2, NetlistBuilder
+from circuits.netlist import NetlistBuilder
 
 WIRES = [
     AdderCell(f"wire{k}", total, carry)

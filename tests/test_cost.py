@@ -15,8 +15,9 @@ from random_netlists import evaluate_row, random_netlist
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Netlist, UnknownNameError, cost_report, design
 from circuits.cost import BASELINES, MEASURES, VIEWS
 from circuits.engine.planes import pack
+from circuits.gates import GATES, Gate
 from circuits.multipliers import TOPOLOGIES
-from circuits.netlist import GATES, Gate, NetlistBuilder
+from circuits.netlist import NetlistBuilder
 from circuits.simplify import simplify
 from circuits.technology import (
     CORNERS,

@@ -12,7 +12,7 @@ import pytest
 from circuits import Design, DesignError, design, netlist_from_verilog, to_verilog
 from circuits.commands import main
 from circuits.drawing import GATES_ONLY, draw_array, places, save_drawing
-from circuits.netlist import HALF_ADDER
+from circuits.gates import HALF_ADDER
 
 MIXED = Design(
     topology="carry_save_array",

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from circuits.cells import EXACT
+from circuits.gates import HALF_ADDER
 from circuits.multipliers import columns
 from circuits.multipliers.frame import Frame
-from circuits.netlist import HALF_ADDER, ZERO, NetlistBuilder
+from circuits.netlist import ZERO, NetlistBuilder
 
 Generate = Callable[[Frame], list[int]]
 
