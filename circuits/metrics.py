@@ -693,7 +693,7 @@ def squared_skewness(variance: float, third: float, fourth: float) -> float:
     """
     if not variance > 0:
         return math.inf
-    return max(third * third / variance**3, (fourth / (variance * variance) - 1) / 2)
+    return max((third / variance**1.5) ** 2, (fourth / (variance * variance) - 1) / 2)
 
 
 class _Totals:

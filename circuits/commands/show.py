@@ -255,7 +255,7 @@ def _without_interval(errors: ErrorMetrics) -> Iterator[str]:
         if math.isfinite(estimate.value) and not estimate.has_interval:
             titles.setdefault(estimate.needed, []).append(title)
     for needed, names in titles.items():
-        reason = "all sampled pairs agree" if needed is None else f"it needs at least {needed:,} pairs"
+        reason = "all sampled pairs agree" if needed is None else f"one needs at least {needed:,} pairs"
         yield f"no interval for {'; '.join(names)}: {reason}."
 
 
