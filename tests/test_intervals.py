@@ -138,6 +138,23 @@ def test_the_skewness_of_a_sample_decides() -> None:
     expected = max(third**2 / variance**3, (fourth / variance**2 - 1) / 2) * PAIRS_PER_SKEWNESS
     assert m.med.needed == pytest.approx(expected, rel=0.01)
     assert m.nmed.needed == m.med.needed
+    # The variance averages squares, which are more skewed.
+    squares = (values * values / (values * values).max()) - np.mean(values * values) / (values * values).max()
+    variance, third, fourth = (float((squares**k).mean()) for k in (2, 3, 4))
+    expected = max(third**2 / variance**3, (fourth / variance**2 - 1) / 2) * PAIRS_PER_SKEWNESS
+    assert m.variance.needed == pytest.approx(expected, rel=0.01)
+
+
+def test_rare_large_products_keep_the_ratio_of_means_from_an_interval() -> None:
+    """Without its four lowest columns x * 1 loses x mod 16, alike for all x, while few x are large."""
+    x = 1 + np.arange(4000) % 15
+    x[:10] += 4080
+    m = error_metrics(Design(format=None, width=12, truncate_columns=4), operands=(x, np.ones(4000, dtype=int)))
+    assert m.med.has_interval
+    assert not m.mred_ratio_of_means.has_interval
+    x[:300] = 1 + np.arange(300) % 15 + 4080
+    m = error_metrics(Design(format=None, width=12, truncate_columns=4), operands=(x, np.ones(4000, dtype=int)))
+    assert m.mred_ratio_of_means.has_interval
 
 
 def test_same_intervals_on_any_number_of_threads() -> None:
