@@ -16,6 +16,7 @@ from rich.table import Table
 
 from circuits.cost import ACTIVITIES
 from circuits.designs import NAMED, Design
+from circuits.numbers import number
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
 from circuits.technology.cells45 import library_component
 from circuits.technology.circuit import split
@@ -209,11 +210,7 @@ def _table(first: str, *, title: str | None = None) -> Table:
 def score_text(row: Row, column: Column) -> str:
     """The score as tables show it: "-" where it is undefined, "~" before a cost that is partly estimated."""
     value = row.scores[column.name]
-    if math.isnan(value):
-        return "-"
-    text = format(value, column.format)
-    if value and not float(text.replace(",", "")):
-        text = format(value, ".1e")
-    if column.name in COSTS and row.estimated:
+    text = number(value, column.format)
+    if column.name in COSTS and row.estimated and not math.isnan(value):
         text = f"~{text}"
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,6 +47,11 @@ class Row:
     interval: tuple[float, float] | None = None
     unit: str = ""
     remark: str = ""
+
+    def __post_init__(self) -> None:
+        # A sample too small for an interval has NaN for its ends (`circuits.metrics.Estimate`).
+        if self.interval is not None and any(math.isnan(end) for end in self.interval):
+            object.__setattr__(self, "interval", None)
 
 
 @dataclass(frozen=True)
