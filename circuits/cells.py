@@ -6,21 +6,21 @@ Row r of a table is A B Cin = r in binary, A the high bit: the character order o
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from circuits.documents import MAX_TOML_BYTES, read_toml
 from circuits.errors import DesignError, unknown_name
 from circuits.expressions import truth_table
+from circuits.files import decode, read_bytes
+from circuits.text import check_text
 
 _TABLE = re.compile(r"[01]{8}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _COSTS = ("transistors", "delay_ps", "energy_fj", "area_um2")
-MAX_TOML_BYTES = 4 * 1024 * 1024
-"""Largest TOML file read, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class AdderCell:
                 )
         if not isinstance(self.source, str):
             raise DesignError(f"source of cell {self.name!r} must be text, but got {self.source!r}; quote it.")
+        check_text(f"source of cell {self.name!r}", self.source)
 
     @classmethod
     def from_expressions(cls, name: str, sum: str, carry: str, **fields: Any) -> AdderCell:
@@ -204,20 +205,6 @@ def load_cells(path: str | Path) -> dict[str, AdderCell]:
         raise DesignError(_with_line(str(error), path)) from None
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """A parsed TOML file of bounded size; DesignError (one line) when it cannot be read or is not TOML."""
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > MAX_TOML_BYTES:
-            raise DesignError(f"{path} must have at most {MAX_TOML_BYTES} bytes, but has {size}; split the file.")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DesignError(f"{path} must be a readable file, but: {error.strerror}; check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DesignError(f"{path} must be TOML, but: {error}; correct that line.") from None
-
-
 def _brief(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, dict) and value else repr(value)
 
@@ -228,7 +215,8 @@ def _with_line(message: str, path: str | Path) -> str:
     if match is None:
         return message
     header = re.compile(rf"\s*\[\s*cells\s*\.\s*[\"']?{re.escape(match[1])}[\"']?\s*\]")
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    text = decode(read_bytes(path, limit=MAX_TOML_BYTES), path, what="TOML")
+    for number, line in enumerate(text.split("\n"), 1):
         if header.match(line):
             return message.replace(f"in {path}", f"in {path} line {number}", 1)
     return message

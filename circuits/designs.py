@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, wraps
@@ -17,16 +14,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits import floats
-from circuits.cells import CELLS, AdderCell, cells_from_table, read_toml
+from circuits.cells import CELLS, AdderCell, cells_from_table
+from circuits.documents import parse_toml, read_toml, toml_key, toml_value
 from circuits.errors import DesignError, UnknownNameError, unknown_name
-from circuits.imported import as_multiplier, from_text, to_text
+from circuits.gates import GATES
+from circuits.imported import as_multiplier, declared_signed, from_text, to_text
 from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
-from circuits.netlist import GATES, Component, Netlist
+from circuits.netlist import Component, Netlist
 from circuits.placement import Placement
 from circuits.program import Program, lower
+from circuits.text import has_controls
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+MAXIMUM_NAME = 100
+"""Most characters of a design's name."""
+_AS_DECLARED: Any = None
+"""Signedness of a design that does not state it: what its circuit declares, else unsigned. Never seen on a Design."""
 
 
 class _DefaultFormat(str):
@@ -48,6 +51,7 @@ class Design:
     - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
     - `signed`: operands and product are two's complement; integers only, untiled (see `circuits.multipliers.frame`).
+      By default what the circuit given as `netlist` declares (`input signed` in Verilog), else False.
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats`; subnormals=None takes the format's default.
     - `circuit`, in the constructor also `netlist`: a circuit of one's own, read from Verilog for instance, instead of a
@@ -65,7 +69,7 @@ class Design:
     half_adders: str = "cell"
     final_adder: str = "exact"
     tile: int | None = None
-    signed: bool = False
+    signed: bool = _AS_DECLARED
     truncate_columns: int = 0
     rounding: str = "truncate"
     normalization: str = "full"
@@ -75,6 +79,8 @@ class Design:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        if self.signed is _AS_DECLARED:
+            put(self, "signed", isinstance(self.circuit, Netlist) and declared_signed(self.circuit))
         imported = self._take_circuit()
         _choose("topology", self.topology, TOPOLOGIES)
         put(self, "placement", Placement.of(self.placement))
@@ -95,7 +101,7 @@ class Design:
         _integer("tile", self.tile, 1, min(self.shape), optional=True)
         self._check_signed()
         _integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
-        if self.name is not None and not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
+        if self.name is not None and not _is_name(self.name):
             raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
         self.placement.check(self.shape, self.tile)
         by_name: dict[str, AdderCell] = {}
@@ -128,7 +134,7 @@ class Design:
             put(self, "format", None)
         if self.width is None and self.format is None:
             put(self, "width", (w, v))
-        if self.name is None and circuit.name != made.name and _NAME.fullmatch(circuit.name):
+        if self.name is None and circuit.name != made.name and _is_name(circuit.name):
             put(self, "name", circuit.name)
         return w, v
 
@@ -296,7 +302,7 @@ class Design:
             elif item.name == "width":
                 value = list(value)
             if value is not None:
-                lines.append(f"{item.name} = {_toml(value)}")
+                lines.append(f"{item.name} = {toml_value(value)}")
         if self.circuit is not None:
             # Names in it are plain words, so the text needs no escapes.
             lines += ["", "[netlist]", f"text = '''\n{to_text(self.circuit)}'''"]
@@ -306,21 +312,17 @@ class Design:
                 raise DesignError(
                     f"an embedded cell must not reuse the reserved name of a library cell, but got {name!r}; rename it."
                 )
-            lines += ["", f"[cells.{_toml_key(name)}]"]
+            lines += ["", f"[cells.{toml_key(name)}]"]
             for item in fields(entry):
                 value = getattr(entry, item.name)
                 if item.name != "name" and value not in (None, ""):
-                    lines.append(f"{item.name} = {_toml(value)}")
+                    lines.append(f"{item.name} = {toml_value(value)}")
         return "\n".join(lines) + "\n"
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "the TOML text") -> Design:
         """The design that `to_toml` or a person wrote; DesignError names `where` and what to correct."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise DesignError(f"{where} must be TOML, but: {error}; correct that line.") from None
-        return cls._from_document(document, where)
+        return cls._from_document(parse_toml(text, where), where)
 
     @classmethod
     def load(cls, path: str | Path, cells: Mapping[str, AdderCell] | None = None) -> Design:
@@ -398,6 +400,10 @@ def _integer(what: str, value: Any, low: int, high: int, *, optional: bool = Fal
         raise DesignError(f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range.")
 
 
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and 1 <= len(name) <= MAXIMUM_NAME and not has_controls(name)
+
+
 def _width(width: Any, fmt: floats.FloatFormat | None) -> tuple[int, int]:
     if width is None:
         if fmt is None:
@@ -420,18 +426,6 @@ def _netlist_from_table(table: Any, cells: Mapping[str, AdderCell]) -> Netlist:
     if not isinstance(table, dict) or table.keys() != {"text"} or not isinstance(table["text"], str):
         raise DesignError("[netlist] must hold 'text', a circuit as Design.to_toml writes it, and nothing else.")
     return from_text(table["text"], cells)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(entry) for entry in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _toml_key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 @lru_cache(maxsize=32)

@@ -22,7 +22,8 @@ from circuits.cells import EXACT, AdderCell
 from circuits.designs import Design
 from circuits.errors import DesignError
 from circuits.figures import save
-from circuits.netlist import HALF_ADDER, Component, Netlist
+from circuits.gates import HALF_ADDER
+from circuits.netlist import Component, Netlist
 
 GATES_ONLY = "gates only (partial products)"
 """The legend's entry for places without an adder."""

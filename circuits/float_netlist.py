@@ -24,7 +24,8 @@ from circuits.cells import EXACT
 from circuits.designs import Design
 from circuits.errors import DesignError
 from circuits.floats import float_format, quantize
-from circuits.netlist import AND2, BUFFER, HALF_ADDER, MUX2, ONE, OR2, XOR2, ZERO, Netlist, NetlistBuilder
+from circuits.gates import AND2, BUFFER, HALF_ADDER, MUX2, OR2, XOR2
+from circuits.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
 _FAN_OUT = 8
 """Multiplexers that one buffer of a select signal drives."""

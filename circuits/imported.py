@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from circuits.cells import AdderCell, cell
 from circuits.errors import DesignError
-from circuits.netlist import GATES, ONE, ZERO, Bus, Component, Gate, Instance, Netlist
+from circuits.gates import GATES, Gate
+from circuits.netlist import ONE, ZERO, Bus, Component, Instance, Netlist
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
 MAXIMUM_INSTANCES = 200_000
@@ -53,6 +55,46 @@ def as_multiplier(netlist: Netlist, *, signed: bool) -> Netlist:
     _check_names(netlist)
     fill = product[-1] if signed else ZERO
     return _canonical(netlist, (*product, *[fill] * (bits - len(product))))
+
+
+def declared_signed(netlist: Netlist) -> bool:
+    """Whether the circuit's file declares its operands signed (`input signed` in Verilog); False where it says nothing.
+
+    DesignError where one operand is declared signed and the other is not: a multiplier here has one signedness.
+    """
+    signed = [name for name in netlist.inputs if name in netlist.signed]
+    unsigned = [name for name in netlist.inputs if name not in netlist.signed]
+    if signed and unsigned:
+        raise DesignError(
+            f"both operands must be signed or both unsigned, but in netlist {netlist.name!r} input "
+            f"{', '.join(map(repr, signed))} is declared signed and {', '.join(map(repr, unsigned))} is not; choose "
+            "one reading: --signed or --unsigned (in Python signed=True or signed=False)."
+        )
+    return bool(signed)
+
+
+def signedness_notes(netlist: Netlist, *, signed: bool) -> list[str]:
+    """Where the reading `signed` differs from the file's declarations, port by port; [] where it does not."""
+    ports = [*netlist.inputs, *netlist.outputs]
+    declared = [name for name in ports if name in netlist.signed]
+    others = [name for name in ports if name not in netlist.signed]
+    chosen = "two's complement" if signed else "unsigned"
+    if not declared:
+        return [f"no port is declared signed, but all are read as {chosen}"] if signed else []
+    if signed and not others:
+        return []
+    rest = f", {_are(others)} not" if others else ""
+    return [f"{_are(declared)} declared signed{rest}; all are read as {chosen}"]
+
+
+def _are(ports: list[str]) -> str:
+    return f"port {ports[0]} is" if len(ports) == 1 else f"ports {', '.join(ports)} are"
+
+
+def exchange_operands(netlist: Netlist) -> Netlist:
+    """`netlist` with its input buses in reverse order: the second one becomes the first operand."""
+    inputs = dict(reversed(list(netlist.inputs.items())))
+    return replace(netlist, inputs=MappingProxyType(inputs))
 
 
 def _check_names(netlist: Netlist) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from circuits.cells import AdderCell
+from circuits.gates import Gate
 
 ZERO, ONE = 0, 1
 """The constant nets."""
@@ -33,33 +33,6 @@ class Buses(dict[str, Bus]):
         return Buses, (dict(self),)
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A standard gate of up to three inputs, as data; the counterpart of AdderCell for all that is not an adder cell.
-
-    `tables`: one byte an output, bit r its value in row r of the inputs, the first input the high bit of r = 4a+2b+c;
-    a gate of fewer inputs ignores the missing ones. `transistors`: static CMOS.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    tables: tuple[int, ...]
-    transistors: int
-
-
-NOT = Gate("not", ("a",), ("y",), (0b00001111,), 2)
-BUFFER = Gate("buffer", ("a",), ("y",), (0b11110000,), 4)
-AND2 = Gate("and2", ("a", "b"), ("y",), (0b11000000,), 6)
-NAND2 = Gate("nand2", ("a", "b"), ("y",), (0b00111111,), 4)
-OR2 = Gate("or2", ("a", "b"), ("y",), (0b11111100,), 6)
-XOR2 = Gate("xor2", ("a", "b"), ("y",), (0b00111100,), 10)
-MUX2 = Gate("mux2", ("a", "b", "s"), ("y",), (0b11011000,), 12)
-"""y = b where s, else a; outside GATES, whose names an imported circuit may give to gates of its own."""
-HALF_ADDER = Gate("half_adder", ("a", "b"), ("sum", "carry"), (0b00111100, 0b11000000), 16)
-GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, NAND2, OR2, XOR2, HALF_ADDER)})
-"""The gates that generators draw, by name."""
-
 Component = AdderCell | Gate
 
 
@@ -78,7 +51,9 @@ class Netlist:
     """A combinational circuit as drawn.
 
     `inputs`, `outputs`: bus name -> nets, least significant bit first, in declaration order. `nets`: number of nets,
-    constants included. Built by NetlistBuilder, which guarantees the order and single drivers.
+    constants included. `signed`: the buses that a file declares two's complement; a remark about the source, no part of
+    what is compared or digested (a Design says how its operands are read). Built by NetlistBuilder, which guarantees
+    the order and single drivers.
     """
 
     name: str
@@ -86,6 +61,7 @@ class Netlist:
     outputs: Mapping[str, Bus]
     instances: tuple[Instance, ...]
     nets: int
+    signed: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", Buses(self.inputs))

@@ -16,6 +16,7 @@ from rich.table import Table
 from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
 from circuits.commands.common import add_cells, user_cells
 from circuits.designs import NAMED, Design, find_designs, side_by_side
+from circuits.numbers import SIGNIFICANT, number
 from dse.evaluation import Evaluator, Failure, measure
 from dse.executor import Processes, available_cpus
 from dse.progress import Reporter
@@ -62,13 +63,13 @@ def compare(designs: Sequence[Design], *, settings: Settings, workers: int = 1, 
 
 
 def _plain(name: str, spec: str) -> Callable[[Scores], str]:
-    return lambda scores: _number(scores[name], spec)
+    return lambda scores: number(scores[name], spec)
 
 
 def _interval(name: str, spec: str) -> Callable[[Scores], str]:
     def text(scores: Scores) -> str:
-        value, low, high = (_number(scores[key], spec) for key in (name, f"{name}_low", f"{name}_high"))
-        return f"{value} [{low}, {high}]"
+        value, low, high = (number(scores[key], spec) for key in (name, f"{name}_low", f"{name}_high"))
+        return f"{value} [{low}, {high}]" if low != "-" else value
 
     return text
 
@@ -81,28 +82,21 @@ def _transfer(prefix: str, name: str) -> Callable[[Scores], str]:
     return text
 
 
-def _number(value: float, spec: str) -> str:
-    if math.isnan(value):
-        return "-"
-    text = format(value, spec)
-    return format(value, ".1e") if value and not float(text.replace(",", "")) else text
-
-
 def _lines(settings: Settings) -> list[_Line | str]:
     """The comparison from top to bottom; a string is a heading of its own."""
     lines: list[_Line | str] = [
         f"error: {settings.samples:,} operand pairs uniform in [0, 1] (95 % interval)",
-        _Line("NMED (P_max = 1)", _interval("nmed", ".4f")),
-        _Line("MRED", _interval("mred", ".4f")),
-        _Line("larger than exact, %", _plain("larger", ".1f")),
+        _Line("NMED (P_max = 1)", _interval("nmed", SIGNIFICANT)),
+        _Line("MRED", _interval("mred", SIGNIFICANT)),
+        _Line("larger than exact, %", _plain("larger", ".2f")),
         f"cost: {cost_note()}; / exact: over the exact ripple array of the same width",
-        _Line("transistors as drawn", _plain("transistors", ",.0f")),
+        _Line("transistors as drawn", _plain("transistors", SIGNIFICANT)),
     ]
     for name, unit in (("energy", "fJ"), ("delay", "ps"), ("area", "um^2")):
         lines += [
-            _Line(f"{name}, {unit}", _plain(name, ",.0f")),
-            _Line("  / exact", _plain(f"{name}_to_exact", ".2f")),
-            _Line("  / exact, own topology", _plain(f"{name}_to_own_topology", ".2f")),
+            _Line(f"{name}, {unit}", _plain(name, SIGNIFICANT)),
+            _Line("  / exact", _plain(f"{name}_to_exact", SIGNIFICANT)),
+            _Line("  / exact, own topology", _plain(f"{name}_to_own_topology", SIGNIFICANT)),
         ]
     lines += [
         f"accuracy: {settings.model}, {settings.images:,} {settings.dataset} test images (95 % interval)",

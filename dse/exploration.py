@@ -16,6 +16,7 @@ from typing import Any
 
 from circuits.designs import design
 from circuits.errors import DesignError, unknown_name
+from circuits.numbers import number
 from dse.constraints import Constraint, broken, constraints, violations
 from dse.evaluation import Evaluator, Failure, Measured, Task, measure
 from dse.executor import Executor, Processes
@@ -317,7 +318,7 @@ def _sorted_out(rows: Iterable[Row], question: Question) -> tuple[tuple[Row, ...
         if limits:
             left_out = [s.name for s in question.scorers if not all(column.name in row.scores for column in s.columns)]
             reason = ", ".join(
-                f"{limit} (it has {row.scores[limit.column.name]:{limit.column.format}})" for limit in limits
+                f"{limit} (it has {number(row.scores[limit.column.name], limit.column.format)})" for limit in limits
             )
             if left_out:
                 reason += f"; not measured: {', '.join(left_out)}"

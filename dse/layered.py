@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from circuits.designs import Design
+from circuits.documents import parse_toml, toml_string
 from circuits.errors import DesignError
+from circuits.text import check_name
 
 __all__ = ["LayerDesigns", "Subject", "combined", "designs_of", "each_layer", "for_network", "read_subject"]
 
@@ -34,6 +35,7 @@ class LayerDesigns:
         if not names or len(set(names)) != len(names):
             raise DesignError(f"layers must be one or more distinct names, but got {', '.join(names) or 'none'}.")
         for name, products, _ in self.layers:
+            check_name("a layer", name)
             if type(products) is not int or products < 1:
                 raise DesignError(f"products of layer {name!r} must be a positive integer, but got {products!r}.")
 
@@ -74,18 +76,14 @@ class LayerDesigns:
         for name, products, design in self.layers:
             text = design.to_toml()
             # Imported circuits hold literal strings themselves.
-            quoted = json.dumps(text) if "'''" in text else f"'''\n{text}'''"
-            parts.append(f"[layers.{json.dumps(name)}]\nproducts = {products}\ndesign = {quoted}\n")
+            quoted = toml_string(text) if "'''" in text else f"'''\n{text}'''"
+            parts.append(f"[layers.{toml_string(name)}]\nproducts = {products}\ndesign = {quoted}\n")
         return "\n".join(parts)
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "the TOML text") -> LayerDesigns:
         """What `to_toml` wrote; DesignError names `where` and what to correct."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise DesignError(f"{where} must be TOML, but: {error}; correct that line.") from None
-        tables = document.get("layers")
+        tables = parse_toml(text, where).get("layers")
         if not isinstance(tables, dict) or not all(
             isinstance(entry, dict) and entry.keys() == {"products", "design"} and isinstance(entry["design"], str)
             for entry in tables.values()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, table
+from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, print_text, say, table
 from circuits.errors import DesignError
 from circuits.files import write_atomically
 from dse.exploration import SearchResult, stored_result
@@ -170,10 +169,10 @@ def _export(arguments: argparse.Namespace) -> int:
     else:
         text = front_csv(rows, result.question.objectives)
     if arguments.output is None:
-        sys.stdout.write(text)
+        print_text(text)
     else:
         write_atomically(arguments.output, text.encode())
-        print(f"{len(rows)} designs written to {arguments.output}")
+        say(f"{len(rows)} designs written to {arguments.output}")
     return 0
 
 

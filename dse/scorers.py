@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cnn_eval
 from circuits.designs import Design, design
 from circuits.errors import DesignError, unknown_name
+from circuits.numbers import SIGNIFICANT
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, technology
 from circuits.technology.cells45 import TABLE as CELL_TABLE
 from circuits.technology.networks import TABLE as NETWORK_TABLE
@@ -80,8 +81,8 @@ class Settings:
 class Column:
     """A number that a scorer gives; smaller is better unless `minimise` is False.
 
-    `unit` stands in every header; `format` is a format specification for tables; `label` names axes, which are drawn to
-    `scale`: "linear", "log", or "symlog" (linear up to 1, logarithmic beyond).
+    `unit` stands in every header; `format` says how tables print it (see `circuits.numbers.number`); `label` names
+    axes, which are drawn to `scale`: "linear", "log", or "symlog" (linear up to 1, logarithmic beyond).
     """
 
     name: str
@@ -318,8 +319,8 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                 cost="cheap",
                 key="digest",
                 columns=(
-                    Column(name="nmed", unit="1", label="NMED", format=".4f", scale="log"),
-                    Column(name="mred", unit="1", label="MRED", format=".4f", scale="log"),
+                    Column(name="nmed", unit="1", label="NMED", format=SIGNIFICANT, scale="log"),
+                    Column(name="mred", unit="1", label="MRED", format=SIGNIFICANT, scale="log"),
                 ),
                 settings=_error_settings,
                 measure=each_layer(_measure_error),
@@ -330,10 +331,10 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
                 cost="cheap",
                 key="cost_digest",
                 columns=(
-                    Column(name="energy", unit=ENERGY_UNIT, label="energy", format=",.0f"),
-                    Column(name="delay", unit=DELAY_UNIT, label="delay", format=",.0f"),
-                    Column(name="area", unit=AREA_UNIT, label="area as drawn", format=",.0f"),
-                    Column(name="transistors", unit="count", label="transistors as drawn", format=",.0f"),
+                    Column(name="energy", unit=ENERGY_UNIT, label="energy", format=SIGNIFICANT),
+                    Column(name="delay", unit=DELAY_UNIT, label="delay", format=SIGNIFICANT),
+                    Column(name="area", unit=AREA_UNIT, label="area as drawn", format=SIGNIFICANT),
+                    Column(name="transistors", unit="count", label="transistors as drawn", format=SIGNIFICANT),
                 ),
                 settings=_cost_settings,
                 measure=each_layer(_measure_cost),

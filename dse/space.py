@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from circuits.cells import CELLS, AdderCell, cell, cells_from_table, read_toml
+from circuits.cells import CELLS, AdderCell, cell, cells_from_table
 from circuits.designs import Design
+from circuits.documents import read_toml
 from circuits.errors import DesignError, unknown_name
 from circuits.floats import float_format
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.placement import Placement
+from circuits.text import check_name
 from dse.layered import LayerDesigns, Subject
 
 __all__ = ["GRANULARITIES", "SPACES", "Genome", "Space", "find_space"]
@@ -73,6 +75,9 @@ class Space:
     layers: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
+        check_name("a space", self.name)
+        for layer, _ in self.layers:
+            check_name("a layer", layer)
         if self.granularity not in GRANULARITIES:
             raise unknown_name("granularity", self.granularity, GRANULARITIES)
         for what, values, valid in (

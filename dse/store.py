@@ -18,7 +18,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+from circuits.documents import parse_json
 from circuits.errors import DesignError
+from circuits.files import open_file
 from dse.layered import Subject, read_subject
 from dse.scorers import Scorer, Scores, Settings
 
@@ -38,6 +40,7 @@ _OUTSIDE = {
     sqlite3.SQLITE_CANTOPEN,
 }
 """SQLite's result codes that blame the disk or another process, not the file's content."""
+_MAX_BYTES = 1 << 40
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = """
 CREATE TABLE designs (
@@ -151,7 +154,9 @@ class Store:
             return None
         if row[1] != _checksum(digest, scorer, version, settings_hash, row[0]):
             raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} have a wrong checksum")
-        return {name: float(value) for name, value in json.loads(row[0]).items()}
+        return {
+            name: float(value) for name, value in parse_json(row[0], f"scores in {self.path}", error=StoreError).items()
+        }
 
     def put(self, design: Subject, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
         """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
@@ -199,7 +204,11 @@ class Store:
         for run, configuration, provenance, started, finished in rows:
             if hashlib.sha256(configuration.encode()).hexdigest() != run:
                 raise _damaged(self.path, f"the configuration of run {run[:10]} is not what its name says")
-            found.append(RunRecord(run, json.loads(configuration), json.loads(provenance), started, finished))
+            asked, made = (
+                parse_json(text, f"run {run[:10]} in {self.path}", error=StoreError)
+                for text in (configuration, provenance)
+            )
+            found.append(RunRecord(run, asked, made, started, finished))
         return found
 
     def run(self, run: str) -> RunRecord:
@@ -329,9 +338,9 @@ def _create(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     """Before SQLite may touch the file: an empty or foreign one must not be taken for a new database."""
-    with path.open("rb") as stream:
+    with open_file(path, limit=_MAX_BYTES, error=StoreError) as stream:
         header = stream.read(100)
-    size = path.stat().st_size
+        size = stream.seek(0, os.SEEK_END)
     if len(header) < 100 or not header.startswith(_MAGIC):
         raise _damaged(path, f"it has {size} bytes and no SQLite header")
     page = int.from_bytes(header[16:18])

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
@@ -115,8 +116,10 @@ class Candidate:
     def distance(self) -> Distance:
         """From the published fingerprint."""
         nmed, larger = self.errors.nmed, self.errors.larger
-        nearest = [min(max(target, e.low), e.high) for target, e in ((NMED, nmed), (LARGER, larger))]
-        corners = [(n, share) for n in (nmed.low, nmed.high) for share in (larger.low, larger.high)]
+        # Without an interval, which the sample was too small for, any error is possible.
+        box = [(e.low, e.high) if e.has_interval else (0.0, math.inf) for e in (nmed, larger)]
+        nearest = [min(max(target, low), high) for target, (low, high) in zip((NMED, LARGER), box, strict=True)]
+        corners = product(*box)
         return Distance(
             distance(nmed.value, larger.value),
             distance(nearest[0], nearest[1]),

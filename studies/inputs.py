@@ -1,4 +1,8 @@
-"""What a study's numbers depend on: a digest of the code and data files that it reaches."""
+"""What a study's numbers depend on: a digest of the code and data files that it reaches.
+
+Python files count by their syntax trees without docstrings, so that wording, comments and layout may change without
+asking for a new run; every other file counts by its bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ _OWN_OUTPUT = ROOT / "studies" / "results"
 
 
 def digest(module: str) -> str:
-    """SHA-256 over the files of `sources(module)`: their names below the project's root, and their content."""
+    """SHA-256 over the files of `sources(module)`: their names below the project's root, and what they say."""
     total = hashlib.sha256()
     for path in sources(module):
         total.update(f"{path.relative_to(ROOT).as_posix()} {_content(path)}\n".encode())
@@ -74,4 +78,20 @@ def _data(folder: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=4096)
 def _content(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    data = path.read_bytes()
+    return hashlib.sha256(_syntax(data) if path.suffix == ".py" else data).hexdigest()
+
+
+def _syntax(source: bytes) -> bytes:
+    """The syntax tree of a Python file as text. Left out: positions, and strings that stand as statements, which are
+    docstrings of modules, classes, functions and constants and never decide a number."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [line for line in body if not _is_docstring(line)]  # type: ignore[attr-defined]
+    return ast.dump(tree).encode()
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from circuits.cells import CELLS, AdderCell
-from circuits.netlist import GATES, Netlist, NetlistBuilder
+from circuits.gates import GATES
+from circuits.netlist import Netlist, NetlistBuilder
 
 
 def random_netlist(seed: int) -> Netlist:

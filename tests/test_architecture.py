@@ -74,6 +74,10 @@ def test_no_name_of_a_package_hides_one_of_its_modules(package: str) -> None:
             assert submodule.name not in getattr(module, "__all__", ()), f"{name}.{submodule.name}"
 
 
+RECURSIVE = {f"circuits.hdl.verilog.{name}" for name in ("constants", "evaluate", "statements")}
+"""An expression may call a function, whose statements hold expressions: one recursion over three modules."""
+
+
 def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
     """The modules of `known` that the file imports, inside functions and for types too."""
     found = set()
@@ -93,6 +97,7 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
         parts = path.relative_to(ROOT).with_suffix("").parts
         known[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     graph = {name: imported_modules(path, known) - {name} for name, path in known.items()}
+    graph = {name: imports - RECURSIVE for name, imports in graph.items() if name not in RECURSIVE}
     # Modules that import none of those left are taken away; what remains stands in or above a circle.
     while leaves := {name for name, imports in graph.items() if not imports & graph.keys()}:
         graph = {name: imports for name, imports in graph.items() if name not in leaves}

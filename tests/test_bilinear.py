@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from circuits import AdderCell, Design, DesignError, Netlist, design, netlist_from_verilog
 from circuits.bilinear import EXHAUSTIVE_BITS, BilinearForm, Factor, bilinear_form, design_form, factorise, lowered_form
+from circuits.gates import AND2, XOR2
 from circuits.multipliers import PORTS, TOPOLOGIES
-from circuits.netlist import AND2, XOR2, NetlistBuilder
+from circuits.netlist import NetlistBuilder
 
 WIRES = [
     AdderCell(f"wire{k}", total, carry)
@@ -303,3 +304,17 @@ def test_what_can_be_lowered(name: str) -> None:
         x_mask, y_mask, scale = factor.masks
         total += scale * ((x & x_mask).astype(object) * (y & y_mask).astype(object))
     np.testing.assert_array_equal(total, design(name).multiply_integers(x, y).astype(object))
+
+
+@pytest.mark.parametrize("placement", ["exact", "ama5"])
+@pytest.mark.parametrize("fmt", ["fp8_e4m3", "fp8_e5m2", "bfloat16"])
+def test_the_bound_of_the_lowering_is_the_least_product(placement: str, fmt: str) -> None:
+    """Over all normalised operands; entries of a form are products of single bits, so none is negative."""
+    entry = Design(placement=placement, format=fmt)
+    form = lowered_form(entry)
+    width = entry.shape[0]
+    x, y = (values.ravel() for values in np.meshgrid(*[np.arange(1 << (width - 1), 1 << width)] * 2))
+    assert entry.multiply_integers(x, y).min() == form.matrix[-1][-1] >= 1 << (2 * width - 2)
+    single = 1 << np.arange(width)
+    products = entry.multiply_integers(np.repeat(single, width), np.tile(single, width))
+    assert np.concatenate(form.matrix).tolist() == products.tolist()

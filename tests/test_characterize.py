@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from circuits import CELLS, DesignError, load_cells
-from circuits.netlist import GATES
+from circuits.gates import GATES
 from circuits.technology import conditions
 from circuits.technology.cells45 import CORNERS
 from circuits.technology.characterize import LOADS, SLEWS, check_tables, main

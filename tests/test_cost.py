@@ -30,11 +30,12 @@ from circuits import (
     netlist_from_verilog,
 )
 from circuits.commands import main as cli
-from circuits.cost import BASELINES, MEASURES, VIEWS, CostView
+from circuits.cost import BASELINES, EXACT, MEASURES, OWN_TOPOLOGY, VIEWS, CostView
 from circuits.drawing import array_svg
 from circuits.engine.planes import pack
+from circuits.gates import GATES, Gate
 from circuits.multipliers import TOPOLOGIES
-from circuits.netlist import GATES, Gate, NetlistBuilder
+from circuits.netlist import NetlistBuilder
 from circuits.simplify import simplify
 from circuits.technology import (
     CORNERS,
@@ -617,3 +618,29 @@ def test_wrong_arguments(options: dict[str, int], message: str) -> None:
 def test_a_whole_integer_multiplier_is_refused() -> None:
     with pytest.raises(DesignError, match="needs a float format, but got format=None; leave it out"):
         cost_report(Design(format=None, width=4), whole=True)
+
+
+def test_energy_of_floats_is_that_of_mantissas_with_the_leading_one() -> None:
+    """A trace of values in [1, 2) has such mantissas; one of small integers as mantissas would switch far less."""
+    rng = np.random.default_rng(3)
+    for fmt in ("bfloat16", "fp8_e4m3"):
+        entry = Design(format=fmt)
+        trace = [(1 + rng.random(4000)).astype(np.float32) for _ in range(2)]
+        expected = cost_report(entry, operands=(trace[0], trace[1])).drawn.energy
+        integers = cost_report(replace(entry, format=None, width=entry.shape), samples=4000).drawn.energy
+        energy = cost_report(entry, samples=4000).drawn.energy
+        assert energy == pytest.approx(expected, rel=0.03)
+        assert abs(integers / expected - 1) > 0.06
+
+
+def test_a_whole_multiplier_is_compared_with_one_that_rounds_to_nearest() -> None:
+    """As the named `exact` does; exact cells in the design's own topology truncate."""
+    entry = Design(placement="ama5", format="bfloat16")
+    report = cost_report(entry, whole=True, samples=128)
+    nearest, truncating = (
+        cost_report(Design(format="bfloat16", rounding=rounding), whole=True, samples=128).drawn
+        for rounding in ("nearest_even", "truncate")
+    )
+    assert report.baselines[EXACT][0] == nearest
+    assert report.baselines[OWN_TOPOLOGY][0] == truncating
+    assert nearest.transistors > truncating.transistors

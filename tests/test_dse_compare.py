@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from circuits import design
 from circuits.cost import cost_report
 from circuits.metrics import error_metrics
 from dse import compare
-from dse.scorers import Settings
+from dse.scorers import COLUMNS, SCORERS, Settings
+from dse.table import Row, score_text
 
 SETTINGS = Settings()
 
@@ -111,3 +113,22 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: li
         status = ended.code
     assert status == 2
     assert capsys.readouterr() == ("", message)
+
+
+def test_close_errors_and_small_costs_print_three_digits() -> None:
+    scores = {"nmed": 0.000242, "mred": 1.2e-7, "energy": 35.24, "delay": 12345.6, "transistors": 7872.0}
+    other = scores | {"nmed": 0.000244, "energy": 35.44}
+    shown = [[score_text(Row(design("exact"), row), COLUMNS[name]) for name in row] for row in (scores, other)]
+    assert shown[0] == ["0.000242", "1.20e-07", "35.2", "12,346", "7,872"]
+    assert shown[1] == ["0.000244", "1.20e-07", "35.4", "12,346", "7,872"]
+    assert score_text(Row(design("exact"), {"accuracy": 98.2}), COLUMNS["accuracy"]) == "98.20"
+
+
+def test_scores_of_few_pairs_have_no_interval() -> None:
+    settings = Settings(images=10, samples=100)
+    few = SCORERS["error"].measure(design("heap"), settings)
+    assert few["nmed"] > 0
+    assert all(math.isnan(few[name]) for name in ("nmed_low", "nmed_high", "mred_low", "mred_high"))
+    text = compare._interval("nmed", "significant")
+    assert text(few) == f"{few['nmed']:.4f}"
+    assert text({"nmed": 0.5, "nmed_low": 0.25, "nmed_high": 0.75}) == "0.500 [0.250, 0.750]"

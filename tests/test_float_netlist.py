@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hdl_tools import need, run
 
-from circuits import NAMED, Design, DesignError, design
+from circuits import NAMED, Design, DesignError, Netlist, design, netlist_from_verilog, to_blif, to_verilog
+from circuits.commands import main
 from circuits.engine.planes import pack, unpack
 from circuits.float_netlist import float_netlist, random_words, words_of
 from circuits.floats import FloatFormat
+from circuits.hdl.blif_in import read_blif
 from circuits.simplify import simplify
 from circuits.technology import evaluate
 
@@ -71,6 +76,109 @@ def test_equals_the_float_semantics(name: str, simplified: bool) -> None:
     normal = (signed >= 1) & (np.abs(found) <= fmt.largest)
     assert normal.mean() > 0.9
     np.testing.assert_array_equal(found[normal].astype(np.float32), expected[normal])
+
+
+WHOLE = {name: DESIGNS[name] for name in ("bfloat16", "bfloat16 nearest even", "fp8", "axfpm_tiled", "float16")}
+
+
+def exported_operands(fmt: FloatFormat, count: int) -> tuple[np.ndarray, np.ndarray]:
+    stream = np.random.default_rng(11)
+    mantissas = stream.integers(2**fmt.fraction_bits, 2**fmt.width, (2, count), dtype=np.uint64)
+    corners = corner_words(fmt)
+    words = [np.concatenate([random_words(part, fmt.name, stream), corners[k]]) for k, part in enumerate(mantissas)]
+    return words[0], words[1]
+
+
+def outputs_of(netlist: Netlist, x: np.ndarray, w: np.ndarray) -> list[np.ndarray]:
+    """fraction, exponent and sign."""
+    planes = np.concatenate([pack(x, len(netlist.inputs["x"])), pack(w, len(netlist.inputs["w"]))])
+    values = evaluate(netlist, planes)
+    return [unpack(values[list(netlist.outputs[name])], x.size) for name in ("fraction", "exponent", "sign")]
+
+
+def assert_equals_the_design(subject: Design, x: np.ndarray, w: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
+    """Where the result is a normal number, the word that the outputs spell is the design's product."""
+    fmt = subject.float_format
+    assert fmt is not None
+    fraction, exponent, sign = (np.asarray(output, dtype=np.uint64) for output in outputs)
+    wide = exponent.astype(np.int64)
+    wide = np.where(wide >> (fmt.exponent_bits + 1) & 1, wide - (1 << fmt.exponent_bits + 2), wide)
+    expected = subject.multiply(values_of(fmt, x), values_of(fmt, w))
+    normal = (wide >= 1) & np.isfinite(expected) & (np.abs(expected) >= 2.0**fmt.minimum_exponent)
+    assert normal.mean() > 0.9
+    word = sign << np.uint64(fmt.width + fmt.exponent_bits - 1) | exponent << np.uint64(fmt.fraction_bits) | fraction
+    np.testing.assert_array_equal(values_of(fmt, word[normal]), expected[normal])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_whole_multiplier_survives_export(name: str) -> None:
+    """Read back from Verilog (every instance is there) and from BLIF, the circuit gives the design's products."""
+    subject = WHOLE[name]
+    fmt = subject.float_format
+    assert fmt is not None
+    verilog = to_verilog(subject, name="dut", whole=True)
+    from_verilog = netlist_from_verilog(verilog, where="whole.v", top="dut")
+    from_blif, _ = read_blif([("whole.blif", to_blif(subject, whole=True))])
+    assert from_verilog.count() == float_netlist(subject).count()
+    x, w = exported_operands(fmt, 1000)
+    for netlist in (from_verilog, from_blif):
+        assert_equals_the_design(subject, x, w, outputs_of(netlist, x, w))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_iverilog_agrees_on_the_whole_multiplier(name: str, tmp_path: Path) -> None:
+    subject = WHOLE[name]
+    fmt = subject.float_format
+    assert fmt is not None
+    need("iverilog", "vvp")
+    bits = fmt.width + fmt.exponent_bits
+    x, w = exported_operands(fmt, 300)
+    (tmp_path / "dut.v").write_text(to_verilog(subject, name="dut", whole=True))
+    (tmp_path / "pairs.hex").write_text(
+        "".join(f"{a << bits | b:x}\n" for a, b in zip(x.tolist(), w.tolist(), strict=True))
+    )
+    (tmp_path / "bench.v").write_text(
+        f"""
+        module bench;
+            reg [{2 * bits - 1}:0] pairs [0:{x.size - 1}];
+            reg [{bits - 1}:0] x, w;
+            wire [{fmt.fraction_bits - 1}:0] fraction;
+            wire [{fmt.exponent_bits + 1}:0] exponent;
+            wire sign;
+            integer k;
+            dut dut (.x(x), .w(w), .fraction(fraction), .exponent(exponent), .sign(sign));
+            initial begin
+                $readmemh("pairs.hex", pairs);
+                for (k = 0; k < {x.size}; k = k + 1) begin
+                    {{x, w}} = pairs[k];
+                    #1 $display("%h %h %h", fraction, exponent, sign);
+                end
+            end
+        endmodule
+        """
+    )
+    run("iverilog", "-g2001", "-Wall", "-s", "bench", "-o", "bench", "dut.v", "bench.v", folder=tmp_path)
+    lines = run("vvp", "-n", "bench", folder=tmp_path).stdout.split()
+    outputs = [np.array([int(word, 16) for word in lines[k::3]], dtype=np.uint64) for k in range(3)]
+    assert_equals_the_design(subject, x, w, outputs)
+
+
+def test_the_command_exports_the_whole_multiplier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    instances = len(float_netlist(design("bfloat16")).instances)
+    for form, writer in (("verilog", to_verilog), ("blif", to_blif)):
+        target = tmp_path / f"whole.{form}"
+        assert main(["export", "bfloat16", "--whole", "--format", form, "-o", str(target)]) == 0
+        assert capsys.readouterr().out == f"{target}: bfloat16, {instances} cells and gates\n"
+        text = target.read_text()
+        assert text == writer(design("bfloat16"), whole=True)
+        header = " ".join(line.lstrip("/# ") for line in text.splitlines() if line.startswith(("//", "#")))
+        assert header.startswith("bfloat16: whole float multiplier")
+        assert "exponent (with the bias; 10 bits, two's complement)" in header
+        assert "exponent below 1 is an underflow, one above 254 an overflow" in header
+    (tmp_path / "integer.toml").write_text(Design(format=None, width=4).to_toml())
+    assert main(["export", str(tmp_path / "integer.toml"), "--whole", "-o", str(tmp_path / "no.v")]) == 2
+    assert "a whole float multiplier needs a float format" in capsys.readouterr().err
+    assert not (tmp_path / "no.v").exists()
 
 
 def test_random_words_have_normal_products() -> None:

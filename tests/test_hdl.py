@@ -13,9 +13,10 @@ from random_netlists import evaluate_row, random_netlist
 
 from circuits import AdderCell, Design, Netlist, design, netlist_from_verilog, to_blif, to_verilog
 from circuits.commands import main
+from circuits.gates import AND2
 from circuits.hdl.covers import expression, minimal_cover
 from circuits.hdl.names import KEYWORDS
-from circuits.netlist import AND2, NetlistBuilder
+from circuits.netlist import NetlistBuilder
 
 CARRIES_B = AdderCell("carries-b.1", "01010011", "00110011", transistors=7)
 MIXED = Design(

@@ -11,7 +11,7 @@ import pytest
 
 from circuits import Design, DesignError, UnknownNameError, design, error_metrics, floats
 from circuits.metrics import CHUNK, QUANTILES, ErrorMetrics, Estimate, error_surface, round_product
-from circuits.statistics import wilson
+from circuits.statistics import normal_quantile, wilson
 
 
 def integer_design(w: int, v: int, cell: str = "ama4", **policy: object) -> Design:
@@ -398,3 +398,33 @@ def test_unknown_distribution_and_method() -> None:
         error_metrics(design("axfpm"), method="all")
     with pytest.raises(DesignError, match="1 <= bins <= 4096 must hold, but got 0"):
         error_surface(design("axfpm"), bins=0)
+
+
+def test_moments_of_a_trace_are_those_of_numpy() -> None:
+    """All four moments of e enter the variance's interval; a bias far from 0 makes each of them count."""
+    rng = np.random.default_rng(5)
+    x, w = (1 + rng.random((2, 5000))).astype(np.float32)
+    entry = design("axfpm")
+    e = entry.multiply(x, w).astype(float) - x.astype(float) * w
+    m = error_metrics(entry, operands=(x, w))
+    centred = e - e.mean()
+    assert m.variance.value == pytest.approx((centred**2).mean(), rel=1e-9)
+    half = normal_quantile(0.95) * math.sqrt(((centred**4).mean() - (centred**2).mean() ** 2) / 5000)
+    assert m.variance.half_width == pytest.approx(half, rel=1e-6)
+    assert m.bias.half_width == pytest.approx(normal_quantile(0.95) * e.std() / math.sqrt(5000), rel=1e-9)
+
+
+def test_the_error_rate_is_of_all_pairs_the_others_of_finite_ones() -> None:
+    """float16 overflows: 128,000 where 64,000 is right is infinity, which is an error but has no |e|."""
+    entry = Design(placement="ama5", format="float16")
+    x = np.array([1.5, 1.5, 500.0, 500.0, 500.0, 1.0], dtype=np.float32)
+    w = np.array([1.0, 1.5, 128.0, 128.0, 128.0, 0.0], dtype=np.float32)
+    result = entry.multiply(x, w)
+    assert np.isinf(result).tolist() == [False, False, True, True, True, False]
+    m = error_metrics(entry, operands=(x, w))
+    assert (m.samples, m.not_finite, m.relative_samples) == (6, 3, 2)
+    wrong = int(np.count_nonzero(result != (x * w).astype(np.float16)))
+    assert wrong == 5
+    assert m.error_rate == Estimate(wrong / 6, *wilson(wrong, 6))
+    assert m.larger == Estimate(2 / 3, *wilson(2, 3))
+    assert m.med.value == pytest.approx(float(np.abs(result[[0, 1, 5]] - x[[0, 1, 5]] * w[[0, 1, 5]]).mean()))

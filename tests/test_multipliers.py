@@ -14,8 +14,8 @@ from multiplier_models import Model, bit_plane, every_pair, numbers
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, designs, multipliers, simulate
 from circuits.commands import multiply
+from circuits.gates import HALF_ADDER
 from circuits.multipliers import PORTS, TOPOLOGIES
-from circuits.netlist import HALF_ADDER
 from circuits.program import lower
 from dse import table
 

@@ -9,7 +9,8 @@ from random_netlists import evaluate_row, random_netlist
 from circuits import CELLS, NAMED, Design, Netlist, design
 from circuits.engine import reference
 from circuits.engine.planes import pack, unpack
-from circuits.netlist import AND2, GATES, HALF_ADDER, ONE, ZERO, NetlistBuilder
+from circuits.gates import AND2, GATES, HALF_ADDER
+from circuits.netlist import ONE, ZERO, NetlistBuilder
 from circuits.program import lower
 from circuits.simplify import analyse, reduce_function, simplify, substitute
 from circuits.technology.activity import evaluate

@@ -143,7 +143,12 @@ def test_inputs_follow_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (package / "three.py").write_text("N = 2\n")
     assert digest() == first
     (package / "two.py").write_text("N = 2\n")
-    assert digest() != first
+    second = digest()
+    assert second != first
+    (package / "two.py").write_text('"""Two."""\n\n# why\nN = 2\n"""A constant."""\n')
+    assert digest() == second  # wording and layout decide no number
+    (package / "two.py").write_text('"""Two."""\n\nN = "a string that is no docstring"\n')
+    assert digest() != second
     monkeypatch.undo()
     inputs.sources.cache_clear()
 

@@ -70,7 +70,10 @@ def test_interval_of_rank_correlation() -> None:
     low, high = rank_correlation_interval(0.5, 103)
     half = normal_quantile(0.95) * math.sqrt(1.125) / 10
     assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - half, math.atanh(0.5) + half))
-    assert rank_correlation_interval(-1.0, 10) == (-1, -1)
+    # Fewer than 20 pairs, and correlations beyond the range of the standard error: an interval would be too narrow.
+    for rho, pairs in ((-1.0, 10), (0.5, 19), (0.95, 1000), (-1.0, 1000)):
+        assert all(map(math.isnan, rank_correlation_interval(rho, pairs)))
+    assert not any(map(math.isnan, rank_correlation_interval(0.5, 20)))
 
 
 @pytest.mark.parametrize(

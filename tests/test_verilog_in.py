@@ -17,7 +17,7 @@ from random_netlists import evaluate_row
 
 from circuits import CELLS, Design, DesignError, Netlist, design, netlist_from_verilog
 from circuits.commands import main
-from circuits.hdl import verilog_in, verilog_syntax
+from circuits.hdl.verilog import flat, lexer
 from circuits.netlist import NetlistBuilder
 
 ARITHSGEN_HIERARCHICAL = """
@@ -471,20 +471,20 @@ endmodule"""
 
 
 def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilog_in, "MAXIMUM_GATES", 3)
+    monkeypatch.setattr(flat, "MAXIMUM_GATES", 3)
     with pytest.raises(DesignError) as caught:
         read(EVOAPPROX_ASSIGNS)
     assert str(caught.value) == (
         "a.v line 22: a netlist must have at most 3 cells and gates, but has more; import a part of it."
     )
-    monkeypatch.setattr(verilog_syntax, "MAXIMUM_BYTES", 10)
+    monkeypatch.setattr(lexer, "MAXIMUM_BYTES", 10)
     with pytest.raises(DesignError) as caught:
         read("module far_too_long")
     assert str(caught.value) == "a.v must have at most 10 characters, but has 19; split off what is not needed."
 
 
 def test_exponential_hierarchies_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilog_in, "MAXIMUM_GATES", 2000)
+    monkeypatch.setattr(flat, "MAXIMUM_GATES", 2000)
     modules = "module l0(input a, input [1:0] w, output o); assign o = a ^ w[0]; endmodule\n"
     for k in range(1, 30):
         lines = f"wire t; l{k - 1} u(a, w, t); l{k - 1} v(t, w, o);"

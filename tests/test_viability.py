@@ -10,7 +10,8 @@ import pytest
 from random_netlists import random_netlist
 
 from circuits import Design, design
-from circuits.netlist import AND2, BUFFER, MUX2, NOT, Netlist, NetlistBuilder
+from circuits.gates import AND2, BUFFER, MUX2, NOT
+from circuits.netlist import Netlist, NetlistBuilder
 from circuits.technology import circuit_of, netlist_timing, technology, transitions, true_timing
 from circuits.technology.satisfiability import SATISFIABLE, UNDECIDED, UNSATISFIABLE, solve
 from circuits.technology.timing import structure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.cli import table
 from circuits.metrics import ErrorMetrics, Estimate
+from circuits.numbers import significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from circuits.closed_form import ClosedForm
 
 _SHOWN_QUANTILES = (0.5, 0.95, 0.999)
+_MEANS = (
+    ("MED", "med"),
+    ("NMED", "nmed"),
+    ("MRED, mean of ratios", "mred"),
+    ("MRED, ratio of means", "mred_ratio_of_means"),
+    ("bias", "bias"),
+    ("variance", "variance"),
+)
 
 
 def tidy_errors(errors: ErrorMetrics) -> Iterator[dict[str, Any]]:
@@ -37,31 +46,43 @@ def print_errors(
     """The table of error metrics, designs side by side, under each mean its closed form where there is one."""
     rows = table("error metrics", *labels)
     rows.add_row("operands", *(_operands(m) for m in metrics))
-    rows.add_row("P_max of NMED", *(f"{m.p_max:.6g}" for m in metrics))
-    for title, name in (
-        ("MED", "med"),
-        ("NMED", "nmed"),
-        ("MRED, mean of ratios", "mred"),
-        ("MRED, ratio of means", "mred_ratio_of_means"),
-        ("bias", "bias"),
-        ("variance", "variance"),
-    ):
+    rows.add_row("P_max of NMED", *(plain_number(m.p_max) for m in metrics))
+    for title, name in _MEANS:
         rows.add_row(title, *(format_estimate(getattr(m, name)) for m in metrics))
         if any(form is not None for form in closed):
             exact = (None if form is None else getattr(form, name) for form in closed)
-            rows.add_row("  closed form", *("" if value is None else f"{value:.6g}" for value in exact))
+            rows.add_row("  closed form", *("" if value is None else plain_number(value) for value in exact))
     rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
     rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
-    rows.add_row("|error|, worst", *(f"{m.worst_case:.6g} at {_pair(m.worst_case_at)}" for m in metrics))
+    rows.add_row("|error|, worst", *(f"{plain_number(m.worst_case)} at {_pair(m.worst_case_at)}" for m in metrics))
     for q in _SHOWN_QUANTILES:
-        rows.add_row(f"|error|, {100 * q:g} % quantile", *(f"{m.quantiles[q]:.4g}" for m in metrics))
-    rows.add_row("|relative|, worst", *(f"{m.worst_relative:.6g} at {_pair(m.worst_relative_at)}" for m in metrics))
+        rows.add_row(f"|error|, {100 * q:g} % quantile", *(significant(m.quantiles[q]) for m in metrics))
+    rows.add_row(
+        "|relative|, worst",
+        *(f"{plain_number(m.worst_relative)} at {_pair(m.worst_relative_at)}" for m in metrics),
+    )
     for q in _SHOWN_QUANTILES:
-        rows.add_row(f"|relative|, {100 * q:g} % quantile", *(f"{m.relative_quantiles[q]:.4g}" for m in metrics))
+        rows.add_row(f"|relative|, {100 * q:g} % quantile", *(significant(m.relative_quantiles[q]) for m in metrics))
     if any(m.not_finite for m in metrics):
         rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
     out.print(rows)
-    out.print("±: 95 % confidence interval; relative: error / exact product.\n")
+    out.print("±: 95 % confidence interval; relative: error / exact product.")
+    for label, errors in zip(labels, metrics, strict=True):
+        for note in _without_interval(errors):
+            out.print(f"{label}: {note}")
+    out.print()
+
+
+def _without_interval(errors: ErrorMetrics) -> Iterator[str]:
+    """Says of every mean that is shown without an interval how many operand pairs one needs."""
+    titles: dict[int | None, list[str]] = {}
+    for title, name in _MEANS:
+        estimate: Estimate = getattr(errors, name)
+        if math.isfinite(estimate.value) and not estimate.has_interval:
+            titles.setdefault(estimate.needed, []).append(title)
+    for needed, names in titles.items():
+        reason = "all sampled pairs agree" if needed is None else f"one needs at least {needed:,} pairs"
+        yield f"no interval for {'; '.join(names)}: {reason}."
 
 
 def _operands(m: ErrorMetrics) -> str:
@@ -73,12 +94,24 @@ def _pair(at: tuple[float, float]) -> str:
     return ", ".join(f"{value:.7g}" for value in at)
 
 
+def plain_number(value: float) -> str:
+    """A number that no sampling error blurs: an exhaustive mean, a closed form, an extreme, a cost."""
+    return significant(value, 6, padded=False)
+
+
 def format_estimate(estimate: Estimate) -> str:
-    """ "0.38630 ±0.00055": the interval to two digits, the value as far as it carries."""
+    """ "0.38630 ±0.00055": the interval to two digits, the value as far as it carries but to three digits at least;
+    "0.386 ±-" where the sample gives no interval."""
     value, half = estimate.value, estimate.half_width
-    if not math.isfinite(value) or half == 0 or not math.isfinite(half):
-        return f"{value:.6g}"
+    if not math.isfinite(value):
+        return str(value)
+    if not estimate.has_interval:
+        return f"{significant(value)} ±-"
+    if half == 0:
+        return plain_number(value)
     last = math.floor(math.log10(half)) - 1
+    if abs(value) > half:
+        last = min(last, math.floor(math.log10(abs(value))) - 2)
     if -7 <= last <= 0:
         return f"{value:.{-last}f} ±{half:.{-last}f}"
     leading = math.floor(math.log10(abs(value))) if value else last

@@ -11,6 +11,7 @@ from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.designs import find_design
 from circuits.files import write_atomically
 from circuits.hdl import to_blif, to_verilog
+from circuits.hdl.names import exported_netlist
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -23,12 +24,18 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a design as Verilog or BLIF",
-        description="Writes the mantissa multiplier of a design as drawn: structural Verilog-2001, or flat BLIF.",
+        description="Writes the multiplier of a design as drawn: structural Verilog-2001, or flat BLIF. Of a float "
+        "design the mantissa multiplier is written, unless --whole asks for the whole one.",
     )
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
     parser.add_argument("--format", choices=tuple(_WRITERS), default="verilog", help="what to write")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to (default: standard output)")
     parser.add_argument("--name", help="name of the module (default: the design's)")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="the whole float multiplier, for normal numbers: sign, exponent, normalisation and rounding too",
+    )
     add_cells(parser)
     parser.set_defaults(run=run)
 
@@ -36,10 +43,11 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Writes the file."""
     design = find_design(arguments.design, user_cells(arguments))
-    text = _WRITERS[arguments.format](design, name=arguments.name)
+    text = _WRITERS[arguments.format](design, name=arguments.name, whole=arguments.whole)
     if arguments.output is None:
         sys.stdout.write(text)
     else:
         write_atomically(arguments.output, text.encode())
-        print(f"{arguments.output}: {design.label}, {len(design.netlist().instances)} cells and gates")
+        instances = exported_netlist(design, whole=arguments.whole).instances
+        print(f"{arguments.output}: {design.label}, {len(instances)} cells and gates")
     return 0

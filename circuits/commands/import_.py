@@ -1,17 +1,25 @@
-"""`import`: a user's own multiplier in structural Verilog as a design."""
+"""`import`: a user's own multiplier in Verilog or BLIF as a design."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuits.cli import add_format, console, print_csv, print_json, table
 from circuits.designs import Design
 from circuits.errors import DesignError
-from circuits.files import write_atomically
-from circuits.hdl import netlist_from_verilog
-from circuits.hdl.verilog_syntax import MAXIMUM_BYTES
+from circuits.files import read_bytes, write_atomically
+from circuits.hdl.languages import BLIF, VERILOG, language_of
+from circuits.hdl.reading import MAXIMUM_BYTES, Circuit, read_circuit
+from circuits.hdl.synthesis import by_hand, is_installed, synthesise
+from circuits.hdl.verilog.cursor import SYNTHESISE
+from circuits.imported import as_multiplier, declared_signed, exchange_operands, signedness_notes
+from circuits.netlist import Netlist
+from circuits.recognition import FAR, Fit, Recognition, recognise
 from circuits.simplify import simplify
 
 if TYPE_CHECKING:
@@ -22,16 +30,29 @@ def register(commands: Commands) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "import",
-        help="read your own multiplier from structural Verilog",
-        description="Reads a multiplier from structural Verilog (as ArithsGen and EvoApproxLib write it), says what it "
-        "found and writes it as a design that every other command takes. The first input bus is the first operand.",
+        help="read your own multiplier from Verilog or BLIF",
+        description="Reads a multiplier from combinational Verilog (as ArithsGen, EvoApproxLib and yosys write it) or "
+        "BLIF, says what it found and writes it as a design that every other command takes. The first input bus is the "
+        "first operand; ports declared signed make a signed design.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a Verilog file")
+    parser.add_argument(
+        "files", type=Path, metavar="FILE", nargs="+", help="Verilog or BLIF, the libraries that it needs among them"
+    )
     parser.add_argument("--top", metavar="NAME", help="the multiplier's module (default: the one that no other uses)")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="TOML", help="the design's file (default: none is written)"
     )
-    parser.add_argument("--signed", action="store_true", help="operands are two's complement (default: unsigned)")
+    signedness = parser.add_mutually_exclusive_group()
+    signedness.add_argument(
+        "--signed", action="store_true", default=None, help="operands are two's complement (default: as declared)"
+    )
+    signedness.add_argument(
+        "--unsigned", action="store_false", dest="signed", help="operands are unsigned (default: as declared)"
+    )
+    parser.add_argument("--exchange", action="store_true", help="the second input bus is the first operand")
+    parser.add_argument(
+        "--synthesise", action="store_true", help="let yosys turn behavioural Verilog into gates first (needs yosys)"
+    )
     parser.add_argument(
         "--float",
         metavar="FORMAT",
@@ -47,34 +68,70 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output is not None and output.suffix != ".toml":
         raise DesignError(f"the design's file must end in .toml, but got {str(output)!r}; rename it.")
-    netlist = netlist_from_verilog(_read(arguments.file), where=str(arguments.file), top=arguments.top)
-    design = Design(circuit=netlist, format=arguments.float, signed=arguments.signed, name=arguments.name)
+    circuit = _read(arguments)
+    netlist = exchange_operands(circuit.netlist) if arguments.exchange else circuit.netlist
+    as_multiplier(netlist, signed=False)  # the error about ports, before the one about their signedness
+    signed = declared_signed(netlist) if arguments.signed is None else arguments.signed
+    if signed and arguments.float is not None:
+        raise DesignError(
+            "a mantissa multiplier must be unsigned, but the circuit's operands are signed; leave out --float, or give "
+            "--unsigned."
+        )
+    design = Design(circuit=netlist, format=arguments.float, signed=signed, name=arguments.name)
+    recognition = recognise(netlist)
+    notes = [*circuit.notes, *_notes(circuit, netlist, design, recognition)]
+    if output is not None:
+        write_atomically(output, design.to_toml().encode())
+    _print(arguments, _found(netlist, design, recognition, output), notes)
+    return 0
+
+
+def _read(arguments: argparse.Namespace) -> Circuit:
+    if not arguments.synthesise:
+        try:
+            return read_circuit([(str(path), _text(path)) for path in arguments.files], top=arguments.top)
+        except DesignError as error:
+            raise DesignError(str(error).replace(SYNTHESISE, _advice(arguments))) from None
+    for path in arguments.files:
+        if (language := language_of(_text(path))) != VERILOG:
+            raise DesignError(f"--synthesise takes Verilog, but {path} is {language}; leave the option out.")
+    synthesised = synthesise(arguments.files, top=arguments.top)
+    where = f"{', '.join(map(str, arguments.files))} as synthesised by yosys"
+    circuit = read_circuit([(where, synthesised.text)])
+    netlist = replace(circuit.netlist, signed=synthesised.signed_ports)
+    return replace(circuit, netlist=netlist, notes=(f"synthesised by: {synthesised.command}", *circuit.notes))
+
+
+def _advice(arguments: argparse.Namespace) -> str:
+    """How to let yosys turn the files into gates, to be typed as it stands."""
+    top = [] if arguments.top is None else ["--top", arguments.top]
+    command = shlex.join(["python", "-m", "circuits", "import", *map(str, arguments.files), *top, "--synthesise"])
+    return f"let yosys turn it into gates: {command if is_installed() else by_hand(arguments.files, arguments.top)}"
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path, limit=MAXIMUM_BYTES, what="a Verilog or BLIF file").decode("utf-8", errors="replace")
+
+
+# What is said.
+
+
+def _found(netlist: Netlist, design: Design, recognition: Recognition, output: Path | None) -> dict[str, str]:
     (x, y), (product,) = netlist.inputs, netlist.outputs
     bits = len(netlist.outputs[product])
-    found = {
+    return {
         "module": netlist.name,
         "x (first operand)": f"{x}, {len(netlist.inputs[x])} bits",
         "y (second operand)": f"{y}, {len(netlist.inputs[y])} bits",
         "product": f"{product}, {bits} bits{_extension(bits, design)}",
         "format": design.describe()["format"],
+        "computes": _computes(recognition, design.signed),
         "cells and gates": ", ".join(f"{count} {name}" for name, count in netlist.count().items()) or "none",
         "as drawn": str(len(netlist.instances)),
         "after simplification": str(len(simplify(design.netlist()).instances)),
         "digest": design.digest,
         "written to": str(output or "no file"),
     }
-    if output is not None:
-        write_atomically(output, design.to_toml().encode())
-    if arguments.format == "json":
-        print_json(found)
-    elif arguments.format == "csv":
-        print_csv(list(found), [found])
-    else:
-        shown = table("found", str(arguments.file))
-        for key, value in found.items():
-            shown.add_row(key, value)
-        console().print(shown)
-    return 0
 
 
 def _extension(bits: int, design: Design) -> str:
@@ -82,11 +139,72 @@ def _extension(bits: int, design: Design) -> str:
     return f", extended by {missing} ({'the sign' if design.signed else 'zeros'})" if missing > 0 else ""
 
 
-def _read(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-        if size > MAXIMUM_BYTES:
-            raise DesignError(f"{path} must have at most {MAXIMUM_BYTES} bytes, but has {size}; split it.")
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DesignError(f"{path} must be a readable file, but: {error.strerror}; check the path.") from None
+def _computes(recognition: Recognition, signed: bool) -> str:
+    fit = recognition.other if recognition.is_other else recognition.product[signed]
+    return f"{fit.function.text} {_nearness(fit, recognition)}"
+
+
+def _nearness(fit: Fit, recognition: Recognition) -> str:
+    if fit.error == 0:
+        return f"on {recognition.sample}"
+    return f"with a mean difference of {100 * fit.error:.3g} % of its mean, on {recognition.sample}"
+
+
+def _notes(circuit: Circuit, netlist: Netlist, design: Design, recognition: Recognition) -> list[str]:
+    """What a user may not expect; [] for an ordinary multiplier."""
+    notes = []
+    if circuit.language != BLIF:  # BLIF cannot declare signedness
+        notes += signedness_notes(netlist, signed=design.signed)
+    if recognition.is_other:
+        fit = recognition.other
+        notes.append(
+            f"this is {fit.function.circuit}, no multiplier: it computes {fit.function.text} "
+            f"{_nearness(fit, recognition)}; errors that other commands print are against x * y"
+        )
+        return notes
+    notes += _width_notes(netlist, design, recognition.product[design.signed])
+    fit = recognition.product[design.signed]
+    better = recognition.better_signedness(design.signed)
+    if better is not None:
+        words = ("unsigned", "signed")
+        notes.append(
+            f"read as {words[design.signed]} it is far from a product ({100 * fit.error:.3g} % mean difference), as "
+            f"{words[better]} near one ({100 * recognition.product[better].error:.3g} %): --{words[better]} is "
+            "probably meant"
+        )
+    elif fit.error >= FAR:
+        notes.append(
+            f"it is far from a product ({100 * fit.error:.3g} % mean difference): check signedness, order of bits and "
+            "which buses are the operands"
+        )
+    return notes
+
+
+def _width_notes(netlist: Netlist, design: Design, fit: Fit) -> list[str]:
+    ((name, bus),) = netlist.outputs.items()
+    missing = sum(design.shape) - len(bus)
+    if missing <= 0:
+        return []
+    note = (
+        f"the product bus {name} has {len(bus)} bits, {missing} fewer than x * y: it is extended by "
+        f"{'its sign' if design.signed else 'zeros'}"
+    )
+    if fit.function.text != "x * y" and fit.error < FAR:
+        return [f"{note}, though it holds the highest bits, so that every result is x * y / 2^{missing}; append 0 bits"]
+    if fit.error == 0:
+        return [f"{note}, so that every result is x * y modulo 2^{len(bus)}"]
+    return [note]
+
+
+def _print(arguments: argparse.Namespace, found: Mapping[str, str], notes: list[str]) -> None:
+    if arguments.format == "json":
+        print_json({**found, "notes": notes})
+    elif arguments.format == "csv":
+        print_csv([*found, "notes"], [{**found, "notes": "; ".join(notes)}])
+    else:
+        shown = table("found", ", ".join(map(str, arguments.files)))
+        for key, value in found.items():
+            shown.add_row(key, value)
+        console().print(shown)
+        for note in notes:
+            console().print(f"note: {note}.", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits.cli import add_format, console, integer, print_csv, print_json
+from circuits.cli import add_format, console, integer, print_csv, print_json, say
 from circuits.closed_form import ClosedForm, closed_form_metrics
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.error_table import print_errors, tidy_errors
@@ -129,7 +129,7 @@ def _surfaces(arguments: argparse.Namespace, found: list[ErrorSurface]) -> int:
         from circuits.heatmap import save_surfaces
 
         save_surfaces(found, arguments.output)
-        print(f"{arguments.output}: {', '.join(surface.design for surface in found)}")
+        say(f"{arguments.output}: {', '.join(surface.design for surface in found)}")
     elif arguments.format == "json":
         print_json({"surfaces": [surface.to_dict() for surface in found]})
     else:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from circuits.bilinear import BilinearForm, design_form
 from circuits.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.commands.error_table import print_errors, tidy_errors
+from circuits.commands.error_table import plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.cost import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
 from circuits.designs import Design, find_designs, side_by_side
 from circuits.metrics import DISTRIBUTIONS, METHODS, ErrorMetrics, error_metrics
 from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
+from circuits.numbers import significant
 from circuits.technology import GLITCHES
 
 if TYPE_CHECKING:
@@ -165,11 +166,11 @@ def _print_tables(found: list[Found]) -> None:
         shown.add_row(title)
         for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
             heading = f"  {name}" if name in ("cells", "transistors") else f"  {name}, {units[name]}"
-            shown.add_row(heading, *(f"{getattr(getattr(c, view), name):.6g}" for c in costs))
+            shown.add_row(heading, *(plain_number(getattr(getattr(c, view), name)) for c in costs))
         for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
             for name in ("transistors", "area", "energy", "delay"):
                 ratios = (c.ratio(name, baseline=baseline, view=view) for c in costs)
-                shown.add_row(f"  {name} / {short}", *("undefined" if r != r else f"{r:.3f}" for r in ratios))
+                shown.add_row(f"  {name} / {short}", *("undefined" if r != r else significant(r) for r in ratios))
     out.print(shown)
     first = costs[0]
     scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"

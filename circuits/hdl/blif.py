@@ -7,20 +7,21 @@ from collections.abc import Iterable
 
 from circuits.designs import Design
 from circuits.hdl.covers import minimal_cover
-from circuits.hdl.names import Names, describe, name_all
+from circuits.hdl.names import Names, describe, exported_netlist, module_name, name_all
 from circuits.netlist import Netlist
 
 
-def to_blif(source: Design | Netlist, *, name: str | None = None) -> str:
+def to_blif(source: Design | Netlist, *, name: str | None = None, whole: bool = False) -> str:
     """One flat BLIF model: a minimal `.names` table for every output of a cell or gate, wires named as in `to_verilog`.
 
-    Of a float design, the mantissa multiplier. Bus bits are x[0], x[1], ..., the least significant first (yosys:
-    `read_blif -wideports`). `name`: the model's name, by default that of the design or netlist. Flat, because ABC
-    flattens subcircuits anyway and yosys keeps the bus bits together only at the top.
+    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (see `float_netlist`, also
+    for its ports). Bus bits are x[0], x[1], ..., the least significant first (yosys: `read_blif -wideports`). `name`:
+    the model's name, by default that of the design or netlist. Flat, because ABC flattens subcircuits anyway and yosys
+    keeps the bus bits together only at the top.
     """
-    netlist = source.netlist() if isinstance(source, Design) else source
-    names = name_all(netlist, name or (source.name if isinstance(source, Design) else None) or netlist.name)
-    lines = [f"# {line}".rstrip() for line in describe(source, names)]
+    netlist = exported_netlist(source, whole=whole)
+    names = name_all(netlist, module_name(source, netlist, name))
+    lines = [f"# {line}".rstrip() for line in describe(source, netlist, names, whole=whole)]
     lines += [f".model {names.module}"]
     lines += _list(".inputs", [names.nets[net] for net in netlist.input_nets])
     lines += _list(

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from circuits.netlist import GATES, Gate
-
-NOR2 = Gate("nor2", ("a", "b"), ("y",), (0b00000011,), 4)
-XNOR2 = Gate("xnor2", ("a", "b"), ("y",), (0b11000011,), 10)
-NAND3 = Gate("nand3", ("a", "b", "c"), ("y",), (0b01111111,), 6)
-NOR3 = Gate("nor3", ("a", "b", "c"), ("y",), (0b00000001,), 6)
-AOI21 = Gate("aoi21", ("a", "b", "c"), ("y",), (0b00010101,), 6)
-OAI21 = Gate("oai21", ("a", "b", "c"), ("y",), (0b01010111,), 6)
-MUX2 = Gate("mux2", ("a", "b", "s"), ("y",), (0b11011000,), 12)
+from circuits.gates import AOI21, GATES, MUX2, NAND3, NOR2, NOR3, OAI21, XNOR2, Gate
 
 KNOWN: Mapping[tuple[int, tuple[int, ...]], Gate] = MappingProxyType(
     {(len(gate.inputs), gate.tables): gate for gate in (*GATES.values(), NOR2, XNOR2, NAND3, NOR3, AOI21, OAI21, MUX2)}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from dataclasses import dataclass
 
 from circuits.cells import AdderCell
 from circuits.designs import Design
-from circuits.netlist import AND2, Component, Netlist
+from circuits.float_netlist import float_netlist
+from circuits.floats import FloatFormat
+from circuits.gates import AND2
+from circuits.netlist import Component, Netlist
 
 KEYWORDS = frozenset(
     """
@@ -91,19 +95,26 @@ def _loose(part: Component, port: str, k: int) -> str:
     return f"{part.name}_{k}" if len(part.outputs) == 1 else f"{part.name}_{k}_{port}"
 
 
-def describe(source: Design | Netlist, names: Names) -> list[str]:
+def exported_netlist(source: Design | Netlist, *, whole: bool) -> Netlist:
+    """The netlist that is written for `source`: with `whole`, a float design's multiplier with all that is around its
+    mantissa circuit. DesignError where an integer design is asked for the whole."""
+    if not isinstance(source, Design):
+        return source
+    return float_netlist(source) if whole else source.netlist()
+
+
+def module_name(source: Design | Netlist, netlist: Netlist, name: str | None) -> str:
+    """The name asked for, else the design's, else the netlist's."""
+    return name or (source.name if isinstance(source, Design) else None) or netlist.name
+
+
+def describe(source: Design | Netlist, netlist: Netlist, names: Names, *, whole: bool) -> list[str]:
     """Header lines, plain ASCII: what the circuit is, its digest, the meaning of buses and of names."""
-    netlist = source.netlist() if isinstance(source, Design) else source
     lines = []
     if isinstance(source, Design):
-        lines += [f"{source.label}: mantissa multiplier" if source.format else f"{source.label}: integer multiplier"]
+        lines += [f"{source.label}: {_kind(source, whole)}"]
         lines += [f"  {key}: {value}" for key, value in source.describe().items()]
-        lines += [f"  digest: {source.digest}"]
-        if source.format:
-            lines += [
-                f"This is the mantissa circuit of the {source.format} multiplier, hidden ones included: sign, "
-                "exponent, normalisation and rounding are not part of it."
-            ]
+        lines += [f"  digest: {source.digest}", *_about_format(source, whole)]
     else:
         lines += [f"{netlist.name}: netlist", f"  digest: {netlist.digest()}"]
     buses = [
@@ -128,6 +139,36 @@ def describe(source: Design | Netlist, names: Names) -> list[str]:
         indent = "    " if line.startswith("  ") else ""
         wrapped += textwrap.wrap(line, 110, subsequent_indent=indent, break_on_hyphens=False)
     return [line.encode("ascii", "backslashreplace").decode() for line in wrapped]
+
+
+def _kind(design: Design, whole: bool) -> str:
+    if whole:
+        return "whole float multiplier"
+    return "mantissa multiplier" if design.format else "integer multiplier"
+
+
+def _about_format(design: Design, whole: bool) -> list[str]:
+    fmt = design.float_format
+    if fmt is None:
+        return []
+    if not whole:
+        return [
+            f"This is the mantissa circuit of the {fmt.name} multiplier, hidden ones included: sign, "
+            "exponent, normalisation and rounding are not part of it."
+        ]
+    exponents, fractions = fmt.exponent_bits, fmt.fraction_bits
+    return [
+        f"x (activation) and w (weight) are words of {fmt.name}: {fractions} bits of fraction, the lowest, {exponents} "
+        f"of exponent (bias {fmt.bias}), and the sign.",
+        f"Outputs: fraction, exponent (with the bias; {exponents + 2} bits, two's complement) and sign of the product, "
+        "for operands and products that are normal numbers. Zeros, subnormals, infinities and NaN are not handled; an "
+        f"exponent below 1 is an underflow, one above {_highest_exponent(fmt)} an overflow.",
+    ]
+
+
+def _highest_exponent(fmt: FloatFormat) -> int:
+    """The biased exponent of the largest finite number."""
+    return math.frexp(fmt.largest)[1] - 1 + fmt.bias
 
 
 def component_names(netlist: Netlist) -> dict[Component, str]:

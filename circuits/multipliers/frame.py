@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from circuits.cells import EXACT, AdderCell
-from circuits.netlist import AND2, HALF_ADDER, NAND2, NOT, ZERO, Gate, NetlistBuilder
+from circuits.gates import AND2, HALF_ADDER, NAND2, NOT, Gate
+from circuits.netlist import ZERO, NetlistBuilder
 
 AdderAt = Callable[[int, int], AdderCell]
 """(row, column) -> the cell that stands there."""

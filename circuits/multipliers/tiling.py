@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from circuits.cells import EXACT
+from circuits.gates import HALF_ADDER
 from circuits.multipliers import columns
 from circuits.multipliers.frame import Frame
 from circuits.multipliers.topology import Generate
-from circuits.netlist import HALF_ADDER, ZERO, NetlistBuilder
+from circuits.netlist import ZERO, NetlistBuilder
 
 
 def generate(frame: Frame, array: Generate, tile: int, bits: int) -> list[int]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from circuits.cells import CELLS, AdderCell
 from circuits.errors import DesignError, unknown_name
-from circuits.netlist import GATES, Component
+from circuits.gates import EXTRA_GATES, GATES
+from circuits.netlist import Component
 from circuits.technology.table import CellData, Technology
 
 TABLE = Path(__file__).with_name("cells45.json")
@@ -70,8 +71,6 @@ def library_component(component: Component) -> bool:
     """
     if isinstance(component, AdderCell):
         return CELLS.get(component.name) == component and component.name in _document()["area"]
-    from circuits.technology.transistors import EXTRA_GATES
-
     return component in GATES.values() or component in EXTRA_GATES
 
 

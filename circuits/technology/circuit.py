@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.cells import AdderCell
-from circuits.netlist import ONE, ZERO, Component, Gate, Instance, Netlist
+from circuits.gates import Gate
+from circuits.netlist import ONE, ZERO, Component, Instance, Netlist
 from circuits.technology.table import CellData, Technology
 
 OUTPUT_LOAD = 1.0

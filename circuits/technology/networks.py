@@ -18,8 +18,8 @@ import numpy as np
 
 from circuits.cli import Parser, guarded
 from circuits.files import write_atomically
-from circuits.netlist import GATES, Gate
-from circuits.technology.transistors import EXTRA_GATES, INPUT_TABLES, schematic
+from circuits.gates import EXTRA_GATES, GATES, Gate
+from circuits.technology.transistors import INPUT_TABLES, schematic
 
 TABLE = Path(__file__).with_name("networks.json")
 INPUTS = "abc"

@@ -28,7 +28,8 @@ from functools import lru_cache
 from itertools import permutations
 
 from circuits.cells import CELLS, AdderCell
-from circuits.netlist import GATES, MUX2, Component, Gate
+from circuits.gates import EXTRA_GATES, GATES
+from circuits.netlist import Component
 
 UNIT_N, UNIT_P, LENGTH = 180, 270, 50
 """Widths of the unit inverter and the channel length, nm (FACTS 5)."""
@@ -201,14 +202,6 @@ _ADDERS = {
     "tsaa": (*_XOR3, stage("carry", "sum")),
 }
 
-NOR2 = Gate("nor2", ("a", "b"), ("y",), (0b00000011,), 4)
-XNOR2 = Gate("xnor2", ("a", "b"), ("y",), (0b11000011,), 10)
-NAND3 = Gate("nand3", ("a", "b", "c"), ("y",), (0b01111111,), 6)
-NOR3 = Gate("nor3", ("a", "b", "c"), ("y",), (0b00000001,), 6)
-AOI21 = Gate("aoi21", ("a", "b", "c"), ("y",), (0b00010101,), 6)
-OAI21 = Gate("oai21", ("a", "b", "c"), ("y",), (0b01010111,), 6)
-MAJORITY_NOT = Gate("majority_not", ("a", "b", "c"), ("y",), (0b00010111,), 10)
-
 _GATES = {
     "not": (stage("y", "a"),),
     "buffer": (stage("n", "a"), stage("y", "n")),
@@ -231,9 +224,6 @@ _GATES = {
     "oai21": (stage("y", _all(_any("a", "b"), "c")),),
     "majority_not": (stage("y", _mirror("a", "b", "c"), _mirror("a", "b", "c")),),
 }
-
-EXTRA_GATES = (MUX2, NOR2, XNOR2, NAND3, NOR3, AOI21, OAI21, MAJORITY_NOT)
-"""Gates beside those that generators draw: for the float multiplier around the array, and for estimates."""
 
 
 def components() -> tuple[Component, ...]:

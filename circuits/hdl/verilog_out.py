@@ -7,19 +7,20 @@ from collections.abc import Iterable
 
 from circuits.designs import Design
 from circuits.hdl.covers import expression
-from circuits.hdl.names import Namer, Names, component_names, describe, name_all
+from circuits.hdl.names import Namer, Names, component_names, describe, exported_netlist, module_name, name_all
 from circuits.netlist import Component, Netlist
 
 
-def to_verilog(source: Design | Netlist, *, name: str | None = None) -> str:
+def to_verilog(source: Design | Netlist, *, name: str | None = None, whole: bool = False) -> str:
     """Structural Verilog-2001: one module a kind of cell and gate, then the multiplier with its buses as ports.
 
-    Of a float design, the mantissa multiplier. Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least
-    significant. `name`: the module's name, by default that of the design or netlist; characters that Verilog does not
-    allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left open.
+    Of a float design, the mantissa multiplier, or with `whole` the whole float multiplier (see `float_netlist`, also
+    for its ports). Ports `x`, `y`, `product` (a netlist's own bus names), bit 0 the least significant, `signed` in a
+    signed design. `name`: the module's name, by default that of the design or netlist; characters that Verilog does
+    not allow become "_". Constants are 1'b0 and 1'b1; outputs that nothing reads are left open.
     """
-    netlist = source.netlist() if isinstance(source, Design) else source
-    names = name_all(netlist, name or (source.name if isinstance(source, Design) else None) or netlist.name)
+    netlist = exported_netlist(source, whole=whole)
+    names = name_all(netlist, module_name(source, netlist, name))
     modules = component_names(netlist)
     taken = {names.module}
     for part, module in modules.items():
@@ -27,10 +28,11 @@ def to_verilog(source: Design | Netlist, *, name: str | None = None) -> str:
             module += "_"
         modules[part] = module
         taken.add(module)
-    lines = [f"// {line}".rstrip() for line in describe(source, names)]
+    lines = [f"// {line}".rstrip() for line in describe(source, netlist, names, whole=whole)]
     for part, module in modules.items():
         lines += ["", *_component(part, module)]
-    lines += ["", *_top(netlist, names, modules)]
+    signed = frozenset(names.buses) if isinstance(source, Design) and source.signed else netlist.signed
+    lines += ["", *_top(netlist, names, modules, signed)]
     return "\n".join(lines) + "\n"
 
 
@@ -45,10 +47,11 @@ def _component(part: Component, module: str) -> list[str]:
     return [*lines, "endmodule"]
 
 
-def _top(netlist: Netlist, names: Names, modules: dict[Component, str]) -> list[str]:
-    ports = [f"    input wire [{len(bus) - 1}:0] {names.buses[bus_name]}" for bus_name, bus in netlist.inputs.items()]
-    ports += [
-        f"    output wire [{len(bus) - 1}:0] {names.buses[bus_name]}" for bus_name, bus in netlist.outputs.items()
+def _top(netlist: Netlist, names: Names, modules: dict[Component, str], signed: frozenset[str]) -> list[str]:
+    ports = [
+        f"    {direction} wire {'signed ' if bus_name in signed else ''}[{len(bus) - 1}:0] {names.buses[bus_name]}"
+        for direction, buses in (("input", netlist.inputs), ("output", netlist.outputs))
+        for bus_name, bus in buses.items()
     ]
     lines = [f"module {names.module} (", ",\n".join(ports), ");"]
     used = {net for instance in netlist.instances for net in instance.inputs} | set(netlist.output_nets)

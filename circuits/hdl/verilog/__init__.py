@@ -1,0 +1,8 @@
+"""Verilog in: combinational modules read into one flat netlist, every mistake named by file, line and net."""
+
+from __future__ import annotations
+
+from circuits.hdl.verilog.lexer import MAXIMUM_BYTES
+from circuits.hdl.verilog.reader import VerilogCircuit, netlist_from_verilog, read_verilog
+
+__all__ = ["MAXIMUM_BYTES", "VerilogCircuit", "netlist_from_verilog", "read_verilog"]

@@ -1,0 +1,611 @@
+"""Expressions drawn as gates, or folded to constants: one evaluator that carries context width and signedness.
+
+`size` is the self-determined width and sign; `evaluate` the value in a context. A context of `width` bits is asked only
+for its low `bits` (what an assignment keeps), so that extension beyond them draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from circuits.errors import DesignError, unknown_name
+from circuits.gates import MUX2
+from circuits.hdl.verilog import arithmetic
+from circuits.hdl.verilog.cursor import SYNTHESISE
+from circuits.hdl.verilog.expressions import MAXIMUM_BUS
+from circuits.hdl.verilog.flat import (
+    INVERTED,
+    ONE,
+    UNKNOWN,
+    ZERO,
+    Flat,
+    constant_nets,
+    constant_value,
+    fold_constants,
+)
+from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size, position
+from circuits.hdl.verilog.tree import (
+    Call,
+    Choice,
+    Concatenation,
+    Expression,
+    Literal,
+    Operation,
+    Part,
+    Place,
+    Reference,
+    Unary,
+)
+from circuits.hdl.verilog.widths import (
+    BITWISE,
+    COMPARISONS,
+    LOGICAL,
+    ONE_BIT,
+    REDUCTIONS,
+    SHIFTS,
+    UNSIZED,
+    Size,
+    joined,
+)
+
+if TYPE_CHECKING:
+    from circuits.hdl.verilog.statements import State
+
+_MAXIMUM_LOOKUP = 12
+_SIGN_CASTS = {"$signed": True, "$unsigned": False}
+
+
+class NotConstantError(DesignError):
+    """An expression that must be constant reads a signal."""
+
+
+class Evaluator:
+    """Draws expressions into a flat circuit.
+
+    `state`: while an always block or function is read, the values that its variables have at this point.
+    """
+
+    def __init__(self, flat: Flat) -> None:
+        self.flat = flat
+        self.state: State | None = None
+        self.calls = 0
+
+    # Widths.
+
+    def size(self, scope: Scope, value: Expression) -> Size:
+        """Self-determined width and sign."""
+        match value:
+            case Literal():
+                return Size(value.width or UNSIZED, value.signed)
+            case Reference():
+                return self.reference_size(scope, value)
+            case Concatenation():
+                width = sum(self.size(scope, operand).width for operand in value.operands)
+                width *= 1 if value.count is None else self.repetitions(scope, value)
+                if width > MAXIMUM_BUS:
+                    raise self.fail(
+                        scope,
+                        value.line,
+                        f"a concatenation must have at most {MAXIMUM_BUS} bits, but has more; split it",
+                    )
+                return Size(width, False)
+            case Unary():
+                return ONE_BIT if value.operator in REDUCTIONS else self.size(scope, value.operand)
+            case Choice():
+                return joined([self.size(scope, operand) for operand in value.values])
+            case Call():
+                return self.call_size(scope, value)
+            case Operation(operators, operands):
+                if operators[0] in COMPARISONS or operators[0] in LOGICAL:
+                    return ONE_BIT
+                if operators[0] in SHIFTS or operators[0] == "**":
+                    return self.size(scope, operands[0])
+                return joined([self.size(scope, operand) for operand in operands])
+
+    def repetitions(self, scope: Scope, value: Concatenation) -> int:
+        """How often a concatenation is repeated."""
+        assert value.count is not None
+        count = self.constant(scope, value.count).number
+        if not 1 <= count <= MAXIMUM_BUS:
+            raise self.fail(
+                scope, value.line, f"1 <= repetitions <= {MAXIMUM_BUS} must hold, but got {count}; correct it"
+            )
+        return count
+
+    def reference_size(self, scope: Scope, value: Reference) -> Size:
+        symbol, scope_of_parts = self.symbol(scope, value), scope
+        if isinstance(symbol, Constant):
+            dimensions: tuple[Dimension, ...] = ((symbol.width - 1, 0),)
+            arrays = 0
+        else:
+            dimensions, arrays = symbol.dimensions, symbol.arrays
+        width = 1
+        for part in value.parts:
+            if part.kind == "":
+                dimensions, arrays = dimensions[1:], arrays - 1
+            elif part.kind == ":":
+                width *= self.part_range(scope_of_parts, value, dimensions[0], part)[1]
+                dimensions, arrays = dimensions[1:], -1
+            else:
+                width *= self.part_width(scope_of_parts, value, part)
+                dimensions, arrays = dimensions[1:], -1
+        for dimension in dimensions:
+            width *= dimension_size(dimension)
+        whole = not value.parts or arrays == 0
+        return Size(width, whole and symbol.signed)
+
+    def call_size(self, scope: Scope, value: Call) -> Size:
+        if value.name in _SIGN_CASTS and len(value.arguments) == 1:
+            return Size(self.size(scope, value.arguments[0]).width, _SIGN_CASTS[value.name])
+        if value.name in ("$clog2", "$bits"):
+            return Size(UNSIZED, True)
+        return self.function_size(scope, value)
+
+    def function_size(self, scope: Scope, value: Call) -> Size:
+        """The width and sign of a function's value; functions of modules come with `statements`."""
+        raise self.fail(scope, value.line, f"a function must be known, but got {value.name!r}; {SYNTHESISE}")
+
+    # Values.
+
+    def evaluate(self, scope: Scope, value: Expression, size: Size, bits: int) -> list[int]:
+        """The low `bits` nets of `value` in a context of `size`, bits <= size.width."""
+        match value:
+            case Literal():
+                return _extend(self.literal(scope, value, size), size, bits)
+            case Reference():
+                return _extend(self.reference(scope, value), size, bits)
+            case Concatenation():
+                return _extend(self.concatenation(scope, value), size, bits)
+            case Unary():
+                return self.unary(scope, value, size, bits)
+            case Operation():
+                return self.operation(scope, value, size, bits)
+            case Choice():
+                return self.choice(scope, value, size, bits)
+            case Call():
+                return _extend(self.call(scope, value), size, bits)
+
+    def self_determined(self, scope: Scope, value: Expression) -> list[int]:
+        """The value in its own width and sign."""
+        size = self.size(scope, value)
+        return self.evaluate(scope, value, size, size.width)
+
+    def assigned(self, scope: Scope, value: Expression, width: int) -> list[int]:
+        """The value as assigned to a target of `width` bits."""
+        own = self.size(scope, value)
+        return self.evaluate(scope, value, Size(max(own.width, width), own.signed), width)
+
+    def condition(self, scope: Scope, value: Expression) -> int:
+        """One net: whether any bit of the value is 1."""
+        nets = self.self_determined(scope, value)
+        known = constant_value(nets)
+        if known is not None and (len(nets) >= UNSIZED or ZERO in nets or ONE in nets):
+            return ONE if known else ZERO
+        return self.flat.fold("|", nets, scope.place(value.line))
+
+    def literal(self, scope: Scope, value: Literal, size: Size) -> list[int]:
+        """Written constants, x bits as unknown ones."""
+        if value.floating:
+            raise self.fail(scope, value.line, "a signal must be 0 or 1, but got z; only driven circuits are read")
+        width = value.width or UNSIZED
+        nets = [UNKNOWN if value.unknown >> k & 1 else value.value >> k & 1 for k in range(width)]
+        return nets * size.width if value.fill else nets
+
+    def concatenation(self, scope: Scope, value: Concatenation) -> list[int]:
+        self.size(scope, value)
+        nets: list[int] = []
+        for operand in reversed(value.operands):
+            if isinstance(operand, Literal) and operand.width is None:
+                raise self.fail(
+                    scope,
+                    operand.line,
+                    f"a constant in a concatenation must have a width, but got {operand.value}; write it as 4'b0101, say",
+                )
+            nets += self.self_determined(scope, operand)
+        return nets if value.count is None else nets * self.repetitions(scope, value)
+
+    def unary(self, scope: Scope, value: Unary, size: Size, bits: int) -> list[int]:
+        place = scope.place(value.line)
+        match value:
+            case Unary("~", Operation((operator,), (_, _)) as inner) if operator.strip("&|^") == "":
+                return self.inverted_pair(scope, inner, size, bits)
+            case Unary("~"):
+                nets = self.evaluate(scope, value.operand, size, bits)
+                return [self.flat.invert(net, place) for net in nets]
+            case Unary("+"):
+                return self.evaluate(scope, value.operand, size, bits)
+            case Unary("-"):
+                return arithmetic.negate(self.flat, self.evaluate(scope, value.operand, size, bits), place)
+            case Unary("!"):
+                net = self.flat.invert(self.condition(scope, value.operand), place)
+            case _:
+                nets = self.self_determined(scope, value.operand)
+                net = self.flat.fold(value.operator[-1], nets, place)
+                if value.operator[0] == "~":
+                    net = self.flat.invert(net, place)
+        return _extend([net], Size(size.width, False), bits)
+
+    def inverted_pair(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        """~(a & b) and its like: gates with an inverted output. && and || see whether their operands are not 0."""
+        operator = value.operators[0]
+        if operator in LOGICAL:
+            rows = [_extend([self.condition(scope, part)], Size(size.width, False), bits) for part in value.operands]
+        else:
+            rows = [self.evaluate(scope, part, size, bits) for part in value.operands]
+        gate = INVERTED[operator[0]]
+        return [self.flat.draw(gate, pair, scope.place(value.line)) for pair in zip(*rows, strict=True)]
+
+    def operation(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        operator = value.operators[0]
+        if operator in BITWISE:
+            return self.bitwise(scope, value, size, bits)
+        if operator in ("+", "-"):
+            return self.sum(scope, value, size, bits)
+        if operator in SHIFTS:
+            return self.shift(scope, value, size, bits)
+        if operator in ("*", "/", "%"):
+            return self.product(scope, value, size, bits)
+        if operator == "**":
+            return self.power(scope, value, size, bits)
+        place = scope.place(value.line)
+        if operator in LOGICAL:
+            conditions = [self.condition(scope, part) for part in value.operands]
+            net = self.flat.fold(operator[0], conditions, place)
+        else:
+            net = self.comparison(scope, value)
+        return _extend([net], Size(size.width, False), bits)
+
+    def bitwise(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        """A gate a bit for every operator, from left to right; inversions (of ~^) come last."""
+        place = scope.place(value.line)
+        rows = [self.evaluate(scope, operand, size, bits) for operand in value.operands]
+        operator = value.operators[0][-1]
+        if value.operators == ("~^",):
+            return [self.flat.draw(INVERTED["^"], pair, place) for pair in zip(*rows, strict=True)]
+        nets = [self.flat.fold(operator, column, place) for column in zip(*rows, strict=True)]
+        if sum(operator == "~^" for operator in value.operators) % 2:
+            return [self.flat.invert(net, place) for net in nets]
+        return nets
+
+    def sum(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        rows = []
+        for sign, operand in zip(("+", *value.operators), value.operands, strict=True):
+            row = self.evaluate(scope, operand, size, bits)
+            single = self.size(scope, operand).width == 1 and all(net == ZERO for net in row[1:])
+            rows.append((sign, row, single))
+        return arithmetic.add_up(self.flat, rows, scope.place(value.line))
+
+    def shift(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        """Shifts by the self-determined second operand; >>> repeats the sign in a signed context."""
+        place = scope.place(value.line)
+        leftwards = all(operator in ("<<", "<<<") for operator in value.operators)
+        nets = self.evaluate(scope, value.operands[0], size, bits if leftwards else size.width)
+        for operator, operand in zip(value.operators, value.operands[1:], strict=True):
+            amount = self.self_determined(scope, operand)
+            if operator in ("<<", "<<<"):
+                nets = arithmetic.shift_left(self.flat, nets, amount, place)
+            else:
+                fill = nets[-1] if operator == ">>>" and size.signed else ZERO
+                nets = arithmetic.shift_right(self.flat, nets, amount, fill, place)
+        return nets[:bits]
+
+    def product(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        """Products as arrays of exact adders; quotients only of constants."""
+        place = scope.place(value.line)
+        if any(operator != "*" for operator in value.operators):
+            bits = size.width
+        nets = self.evaluate(scope, value.operands[0], size, bits)
+        for operator, operand in zip(value.operators, value.operands[1:], strict=True):
+            right = self.evaluate(scope, operand, size, bits)
+            if operator == "*":
+                if len(self.self_determined_width(scope, value.operands)) > 1:
+                    self.flat.note(
+                        f"{place.where} line {place.line}: '*' is drawn as an array of exact adders, a row a bit"
+                    )
+                nets = arithmetic.multiply(self.flat, nets, right, place)
+            else:
+                nets = self.quotient(scope, operator, nets, right, size, place)
+        return nets
+
+    def self_determined_width(self, scope: Scope, operands: Sequence[Expression]) -> list[Expression]:
+        """Operands of more than one bit that are not constant."""
+        return [part for part in operands if self.size(scope, part).width > 1 and not isinstance(part, Literal)]
+
+    def quotient(
+        self, scope: Scope, operator: str, left: Sequence[int], right: Sequence[int], size: Size, place: Place
+    ) -> list[int]:
+        """/ and % of constants, towards zero."""
+        pair = [constant_value(row) for row in (left, right)]
+        if pair[0] is None or not pair[1]:
+            what = "of a signal" if pair[0] is None or pair[1] is None else "by 0"
+            raise self.flat.fail(place, f"'{operator}' {what} is not read; {SYNTHESISE}")
+        a, b = (Constant(number or 0, size.width, size.signed).number for number in pair)
+        quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+        return constant_nets(quotient if operator == "/" else a - b * quotient, size.width)
+
+    def power(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
+        """** of constants."""
+        nets = fold_constants(self.evaluate(scope, value.operands[0], size, size.width))
+        for operand in value.operands[1:]:
+            own = self.size(scope, operand)
+            base, exponent = constant_value(nets), constant_value(self.self_determined(scope, operand))
+            if base is None or exponent is None:
+                raise self.fail(scope, value.line, f"'**' of a signal is not read; {SYNTHESISE}")
+            number = Constant(exponent, own.width, own.signed).number
+            if number < 0:
+                raise self.fail(scope, value.line, f"'**' must have an exponent from 0, but got {number}; correct it")
+            nets = constant_nets(pow(base, number, 1 << size.width), size.width)
+        return nets[:bits]
+
+    def comparison(self, scope: Scope, value: Operation) -> int:
+        """One net; both operands stand in a context of their own."""
+        size = joined([self.size(scope, operand) for operand in value.operands])
+        left, right = (self.evaluate(scope, operand, size, size.width) for operand in value.operands)
+        place = scope.place(value.line)
+        match value.operators[0]:
+            case "==" | "===":
+                return arithmetic.equal(self.flat, left, right, place)
+            case "!=" | "!==":
+                return self.flat.invert(arithmetic.equal(self.flat, left, right, place), place)
+            case "<":
+                return arithmetic.less(self.flat, left, right, size.signed, place)
+            case ">":
+                return arithmetic.less(self.flat, right, left, size.signed, place)
+            case "<=":
+                return self.flat.invert(arithmetic.less(self.flat, right, left, size.signed, place), place)
+            case _:
+                return self.flat.invert(arithmetic.less(self.flat, left, right, size.signed, place), place)
+
+    def choice(self, scope: Scope, value: Choice, size: Size, bits: int) -> list[int]:
+        """Multiplexers, the last condition first; a constant condition draws none."""
+        place = scope.place(value.line)
+        conditions = [self.condition(scope, condition) for condition in value.conditions]
+        result = self.evaluate(scope, value.values[-1], size, bits)
+        for condition, operand in zip(reversed(conditions), reversed(value.values[:-1]), strict=True):
+            row = self.evaluate(scope, operand, size, bits)
+            if condition in (ZERO, ONE):
+                result = row if condition == ONE else result
+            else:
+                pairs = zip(result, row, strict=True)
+                result = [self.flat.draw(MUX2, (no, yes, condition), place) for no, yes in pairs]
+        return result
+
+    def call(self, scope: Scope, value: Call) -> list[int]:
+        if value.name in _SIGN_CASTS and len(value.arguments) == 1:
+            return self.self_determined(scope, value.arguments[0])
+        if value.name == "$clog2" and len(value.arguments) == 1:
+            number = self.constant(scope, value.arguments[0]).value
+            return constant_nets(max(number - 1, 0).bit_length(), UNSIZED)
+        if value.name == "$bits" and len(value.arguments) == 1:
+            return constant_nets(self.size(scope, value.arguments[0]).width, UNSIZED)
+        return self.function(scope, value)
+
+    def function(self, scope: Scope, value: Call) -> list[int]:
+        """The value of a call of a module's function."""
+        return self.run(scope, value, self)
+
+    def run(self, scope: Scope, value: Call, arguments: Evaluator) -> list[int]:
+        """The value of a call whose arguments another evaluator evaluates; see `statements`."""
+        raise self.fail(scope, value.line, f"a function must be known, but got {value.name!r}; {SYNTHESISE}")
+
+    # Constants.
+
+    def constant(self, scope: Scope, value: Expression) -> Constant:
+        """The value of a constant expression, in its own width."""
+        if isinstance(value, Literal) and not value.unknown | value.floating:
+            return Constant(value.value, value.width or UNSIZED, value.signed)
+        size = self.size(scope, value)
+        return self.constant_in(scope, value, size)
+
+    def constant_in(self, scope: Scope, value: Expression, size: Size) -> Constant:
+        """The value of a constant expression in a context."""
+        constants = ConstantEvaluator(self)
+        number = constant_value(constants.evaluate(scope, value, size, size.width))
+        if number is None:
+            raise self.fail(scope, value.line, "a constant must be known, but reads x; correct it")
+        return Constant(number, size.width, size.signed)
+
+    # References.
+
+    def symbol(self, scope: Scope, value: Reference) -> Signal | Constant:
+        """What a name stands for; DesignError where it is unknown."""
+        inner: Scope | None = scope
+        for name, index in value.path:
+            blocks = inner.block(name) if inner is not None else None
+            key = None if index is None else self.constant(scope, index).number
+            inner = blocks.get(key) if blocks is not None else None
+            if inner is None:
+                raise self.fail(
+                    scope,
+                    value.line,
+                    f"a name behind '.' must lie in a generate block, but got {name}.{value.name}; name a signal here",
+                )
+        symbol = inner.find(value.name) if inner is not None else None
+        if symbol is None:
+            error = unknown_name("signal", value.name, scope.names())
+            raise self.fail(scope, value.line, f"module {scope.module.name!r}: {str(error).removesuffix('.')}")
+        return symbol
+
+    def reference(self, scope: Scope, value: Reference) -> list[int]:
+        """The nets of a name with its brackets."""
+        symbol = self.symbol(scope, value)
+        if isinstance(symbol, Constant):
+            nets = [symbol.value >> k & 1 for k in range(symbol.width)]
+            return self.selected(scope, value, nets, ((symbol.width - 1, 0),)) if value.parts else nets
+        if symbol.arrays and len(value.parts) < symbol.arrays:
+            raise self.fail(
+                scope,
+                value.line,
+                f"an array must be read an element at a time, but {value.name!r} has no index; add it",
+            )
+        if not value.parts:
+            return self.read(scope, value, symbol.nets)
+        return self.selected(scope, value, symbol.nets, symbol.dimensions)
+
+    def read(self, scope: Scope, value: Reference, nets: list[int]) -> list[int]:
+        """The nets whose values a signal has here: its own ones, but inside an always block those of its variables."""
+        state = self.state
+        if state is None:
+            return list(nets)
+        values = [state.read(net) for net in nets]
+        if None in values:
+            raise self.fail(
+                scope,
+                value.line,
+                f"an always block must assign a variable on every path before it reads it, but {value.name!r} has no "
+                "value here; assign it first",
+            )
+        return [net for net in values if net is not None]
+
+    def selected(self, scope: Scope, value: Reference, nets: list[int], dimensions: tuple[Dimension, ...]) -> list[int]:
+        """The nets that brackets leave; an index that is no constant is a multiplexer."""
+        for number, part in enumerate(value.parts):
+            if not dimensions:
+                raise self.fail(
+                    scope, value.line, f"a single bit must have no index, but {value.name!r} gets one; remove it"
+                )
+            last = number == len(value.parts) - 1
+            if part.kind and not last:
+                raise self.fail(scope, value.line, f"nothing may follow the range of {value.name!r}; correct it")
+            chunk = len(nets) // dimension_size(dimensions[0])
+            start = self.start(scope, value, dimensions[0], part)
+            if start is None:
+                return self.variable_part(scope, value, nets, dimensions[0], number)
+            count = self.part_width(scope, value, part) if part.kind else 1
+            nets = nets[start * chunk : (start + count) * chunk]
+            dimensions = dimensions[1:]
+        return self.read(scope, value, nets)
+
+    def start(self, scope: Scope, value: Reference, dimension: Dimension, part: Part) -> int | None:
+        """The position of the lowest selected index; None where it is no constant."""
+        if part.kind == ":":
+            return self.part_range(scope, value, dimension, part)[0]
+        try:
+            index = self.constant(scope, part.high).number
+        except NotConstantError:
+            if isinstance(self, ConstantEvaluator):
+                raise
+            return None
+        count = self.part_width(scope, value, part) if part.kind else 1
+        ends = (index, index + count - 1) if part.kind == "+:" else (index, index - count + 1)
+        return self.range_position(scope, value, dimension, ends)[0]
+
+    def part_width(self, scope: Scope, value: Reference, part: Part) -> int:
+        """How many indices a range in brackets selects."""
+        assert part.low is not None
+        if part.kind == ":":
+            high, low = (self.constant(scope, end).number for end in (part.high, part.low))
+            return abs(high - low) + 1
+        width = self.constant(scope, part.low).number
+        if not 1 <= width <= MAXIMUM_BUS:
+            raise self.fail(
+                scope, value.line, f"a part of {value.name!r} must have 1 to {MAXIMUM_BUS} bits, but got {width}"
+            )
+        return width
+
+    def part_range(self, scope: Scope, value: Reference, dimension: Dimension, part: Part) -> tuple[int, int]:
+        """(lowest position, number of indices) of [high:low]."""
+        assert part.low is not None
+        high, low = (self.constant(scope, end).number for end in (part.high, part.low))
+        start, end = self.range_position(scope, value, dimension, (high, low), ordered=True)
+        return start, end - start + 1
+
+    def range_position(
+        self, scope: Scope, value: Reference, dimension: Dimension, ends: tuple[int, int], *, ordered: bool = False
+    ) -> tuple[int, int]:
+        """Positions of both ends, the lower first."""
+        first, second = (position(dimension, index) for index in ends)
+        if first is None or second is None or (ordered and first < second):
+            selected = ":".join(map(str, dict.fromkeys(ends)))
+            raise self.fail(
+                scope,
+                value.line,
+                f"a selection must lie in [{dimension[0]}:{dimension[1]}] of {value.name!r}, in that order, but got "
+                f"[{selected}]; correct it",
+            )
+        return min(first, second), max(first, second)
+
+    def variable_part(
+        self, scope: Scope, value: Reference, nets: list[int], dimension: Dimension, number: int
+    ) -> list[int]:
+        """Brackets from an index that is no constant on: what lies outside the range reads as 0."""
+        part = value.parts[number]
+        if number < len(value.parts) - 1:
+            raise self.fail(scope, value.line, f"only the last index of {value.name!r} may be a signal; {SYNTHESISE}")
+        place = scope.place(value.line)
+        count = dimension_size(dimension)
+        chunk = len(nets) // count
+        width = self.part_width(scope, value, part) if part.kind else 1
+        offset = self.offset(scope, part, dimension, width, place)
+        nets = self.read(scope, value, nets)
+        if len(offset) > _MAXIMUM_LOOKUP or width > 1:
+            shifted = [
+                arithmetic.shift_right(self.flat, nets[k::chunk], offset, ZERO, place)[:width] for k in range(chunk)
+            ]
+            return [column[k] if k < len(column) else ZERO for k in range(width) for column in shifted]
+        rows = 1 << len(offset)
+        leaves = [[*nets[k::chunk], *[ZERO] * rows][:rows] for k in range(chunk)]
+        return [arithmetic.select(self.flat, fold_constants(leaf), offset, place) for leaf in leaves]
+
+    def offset(self, scope: Scope, part: Part, dimension: Dimension, width: int, place: Place) -> list[int]:
+        """The position of the lowest selected bit: index - lsb, or lsb - index where a range counts upwards."""
+        own = self.size(scope, part.high)
+        msb, lsb = dimension
+        rising = msb < lsb
+        low = -lsb if not rising else lsb
+        if part.kind == ("-:" if not rising else "+:"):
+            low -= width - 1
+        index = fold_constants(self.self_determined(scope, part.high))
+        if low == 0 and not rising and not own.signed:
+            return index
+        bits = max(own.width, abs(low).bit_length()) + 2
+        index = _extend(index, Size(bits, own.signed), bits)
+        constant = constant_nets(low, bits)
+        if rising:
+            return arithmetic.subtract(self.flat, constant, index, place)
+        return arithmetic.add(self.flat, index, constant, ZERO, place)
+
+    def fail(self, scope: Scope, line: int, message: str) -> DesignError:
+        """The error at a line of the module."""
+        return self.flat.fail(scope.place(line), message)
+
+
+class ConstantEvaluator(Evaluator):
+    """Folds constant expressions; draws nothing and refuses signals, but for variables with a constant value."""
+
+    def __init__(self, outer: Evaluator) -> None:
+        super().__init__(outer.flat)
+        self.outer = outer
+        self.state = outer.state
+
+    def literal(self, scope: Scope, value: Literal, size: Size) -> list[int]:
+        return fold_constants(super().literal(scope, value, size))
+
+    def read(self, scope: Scope, value: Reference, nets: list[int]) -> list[int]:
+        nets = super().read(scope, value, nets)
+        if any(net > UNKNOWN for net in nets):
+            message = f"a constant must not read a signal, but {value.name!r} is one; use a parameter or a number"
+            raise NotConstantError(str(self.fail(scope, value.line, message)))
+        return fold_constants(nets)
+
+    def reference(self, scope: Scope, value: Reference) -> list[int]:
+        return fold_constants(super().reference(scope, value))
+
+    def function_size(self, scope: Scope, value: Call) -> Size:
+        return self.outer.function_size(scope, value)
+
+    def function(self, scope: Scope, value: Call) -> list[int]:
+        nets = fold_constants(self.outer.run(scope, value, self))
+        if any(net > UNKNOWN for net in nets):
+            message = f"a constant must not read a signal, but {value.name!r} does; use constant arguments"
+            raise NotConstantError(str(self.fail(scope, value.line, message)))
+        return nets
+
+
+def _extend(nets: list[int], size: Size, bits: int) -> list[int]:
+    """The low `bits` of a value in a context: `nets` extended by its top bit where the context is signed, else by 0."""
+    if bits <= len(nets):
+        return nets[:bits]
+    fill = nets[-1] if size.signed else ZERO
+    return nets + [fill] * (bits - len(nets))
