@@ -21,6 +21,7 @@ from typing import Any
 from circuits.documents import parse_json
 from circuits.errors import DesignError
 from circuits.files import open_file
+from circuits.text import shorten
 from dse.layered import Subject, read_subject
 from dse.scorers import Scorer, Scores, Settings
 
@@ -154,9 +155,10 @@ class Store:
             return None
         if row[1] != _checksum(digest, scorer, version, settings_hash, row[0]):
             raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} have a wrong checksum")
-        return {
-            name: float(value) for name, value in parse_json(row[0], f"scores in {self.path}", error=StoreError).items()
-        }
+        scores = parse_json(row[0], f"scores in {self.path}", error=StoreError)
+        if not isinstance(scores, dict) or not all(isinstance(value, (int, float)) for value in scores.values()):
+            raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} are no numbers by name")
+        return {name: float(value) for name, value in scores.items()}
 
     def put(self, design: Subject, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
         """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
@@ -271,6 +273,10 @@ class Store:
                 f"program with schema {version[0]}; give another --out, or --fresh to start over (the old file is kept "
                 "as store.sqlite.old)."
             )
+        # A view in a table's place could compute for ever.
+        other = self._one("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index')", ())
+        if other is not None:
+            raise _damaged(self.path, f"it has a {other[0]} {shorten(repr(other[1]))}, which no store has")
         problem = self._one("PRAGMA quick_check(1)", ())
         if problem != ("ok",):
             raise _damaged(self.path, "a page of the database is malformed")
