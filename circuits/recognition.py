@@ -20,7 +20,9 @@ from circuits.netlist import Netlist
 from circuits.program import lower
 
 EXHAUSTIVE_BITS = 16
-"""Operand bits up to which all pairs are taken."""
+"""Operand bits up to which all pairs are taken, unless the circuit is very large."""
+_EXHAUSTIVE_INSTANCES = 10_000
+_SHORT_PROGRAM = 4000
 SAMPLED_PAIRS = 4096
 FAR_BETTER = 4.0
 """How many times smaller the mean difference of a better reading must be before a user is told of it."""
@@ -114,10 +116,12 @@ def recognise(netlist: Netlist, *, seed: int = 0) -> Recognition:
     """
     widths = [len(bus) for bus in netlist.inputs.values()]
     (output,) = netlist.outputs.values()
-    exhaustive = sum(widths) <= EXHAUSTIVE_BITS
+    exhaustive = sum(widths) <= EXHAUSTIVE_BITS and len(netlist.instances) <= _EXHAUSTIVE_INSTANCES
     operands = _all_pairs(widths) if exhaustive else _sampled_pairs(widths, seed)
     program = lower(as_multiplier(netlist, signed=False))
-    raw = integers.multiply(program, *operands, signed=False, backend="reference").astype(object)
+    # The interpreter takes a moment to load and then a fiftieth of the time.
+    backend = "reference" if len(program) <= _SHORT_PROGRAM else "interpreted"
+    raw = integers.multiply(program, *operands, signed=False, backend=backend).astype(object)
     by_signedness = {
         signed: [_signed(values, width) if signed else values for values, width in zip(operands, widths, strict=True)]
         for signed in (False, True)
