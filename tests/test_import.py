@@ -381,8 +381,8 @@ def test_without_yosys_the_command_is_given(
     assert error == (
         "error: yosys must be installed for --synthesise, but is not on the PATH; install it, or run where it is: "
         "yosys -f 'verilog -defer' -p 'hierarchy -check -top mul_loop; proc; flatten; opt; memory; alumacc; maccmap "
-        "-unmap; opt -fast; techmap; opt -fast; setundef -zero -undriven; opt_clean -purge; write_verilog -noattr -noexpr "
-        f"\"a b_gates.v\"' '{source}' and then: python -m circuits import 'a b_gates.v'"
+        "-unmap; opt -fast; techmap; opt -fast; setundef -zero -undriven; opt_clean -purge; write_verilog -noattr "
+        f"-noexpr \"a b_gates.v\"' '{source}' and then: python -m circuits import 'a b_gates.v'"
     )
 
 
