@@ -248,14 +248,35 @@ _YOSYS_GATES = {
     "MUX8": ("ABCDEFGHSTU", "U ? (T ? (S ? H : G) : (S ? F : E)) : (T ? (S ? D : C) : (S ? B : A))"),
 }
 _YOSYS_BINARY = {
-    **{"add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^", "xnor": "~^"},
-    **{"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=", "eqx": "===", "nex": "!=="},
-    **{"logic_and": "&&", "logic_or": "||"},
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "and": "&",
+    "or": "|",
+    "xor": "^",
+    "xnor": "~^",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+    "eqx": "===",
+    "nex": "!==",
+    "logic_and": "&&",
+    "logic_or": "||",
 }
 _YOSYS_SHIFTS = {"shl": "<<", "shr": ">>", "sshl": "<<<", "sshr": ">>>"}
 _YOSYS_UNARY = {
-    **{"not": "~", "pos": "+", "neg": "-", "logic_not": "!"},
-    **{"reduce_and": "&", "reduce_or": "|", "reduce_xor": "^", "reduce_xnor": "~^", "reduce_bool": "|"},
+    "not": "~",
+    "pos": "+",
+    "neg": "-",
+    "logic_not": "!",
+    "reduce_and": "&",
+    "reduce_or": "|",
+    "reduce_xor": "^",
+    "reduce_xnor": "~^",
+    "reduce_bool": "|",
 }
 _YOSYS_HEADER = """module \\{name} #(parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1)
   (input [A_WIDTH-1:0] A,{b} output [Y_WIDTH-1:0] Y);

@@ -32,7 +32,7 @@ from circuits.hdl.verilog.widths import Size
 from circuits.netlist import BUFFER, NOT, Component
 
 _MAXIMUM_HIERARCHY = 40
-_MAXIMUM_BLOCKS = 1 << 16
+_MAXIMUM_BLOCKS = 1 << 14
 
 Parameters = tuple[tuple[str, Constant], ...]
 Recognised = tuple[Component, tuple[int, ...]]

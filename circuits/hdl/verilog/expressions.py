@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuits.hdl.verilog.cursor import Cursor
+from circuits.hdl.verilog.cursor import MAXIMUM_DEPTH, Cursor
 from circuits.hdl.verilog.lexer import Token
 from circuits.hdl.verilog.tree import (
     Call,
@@ -22,11 +22,22 @@ MAXIMUM_BUS = 4096
 
 # Binary operators by binding strength (IEEE 1364-2005, table 5-4).
 _LEVELS = {
-    **{"||": 0, "&&": 1, "|": 2, "^": 3, "~^": 3, "^~": 3, "&": 4},
+    "||": 0,
+    "&&": 1,
+    "|": 2,
+    "^": 3,
+    "~^": 3,
+    "^~": 3,
+    "&": 4,
     **dict.fromkeys(("==", "!=", "===", "!=="), 5),
     **dict.fromkeys(("<", "<=", ">", ">="), 6),
     **dict.fromkeys(("<<", ">>", "<<<", ">>>"), 7),
-    **{"+": 8, "-": 8, "*": 9, "/": 9, "%": 9, "**": 10},
+    "+": 8,
+    "-": 8,
+    "*": 9,
+    "/": 9,
+    "%": 9,
+    "**": 10,
 }
 _PAIRED = (5, 6)
 """Levels whose result has one bit: a run of them is one operation inside the other."""
@@ -57,12 +68,16 @@ class ExpressionParser(Cursor):
         """Operators by binding strength; a run of one strength becomes one operation, however long."""
         values = [self.unary()]
         operators: list[Token] = []
+        pairs = 0
         while (token := self.token).kind == "symbol" and token.text in _LEVELS:
             self.advance()
             while operators and _LEVELS[operators[-1].text] > _LEVELS[token.text]:
                 _reduce(values, operators)
             if operators and _LEVELS[token.text] in _PAIRED and _LEVELS[operators[-1].text] == _LEVELS[token.text]:
                 _reduce(values, operators)
+                pairs += 1
+                if pairs > MAXIMUM_DEPTH:
+                    raise self.fail(f"at most {MAXIMUM_DEPTH} comparisons may follow each other; write parentheses")
             operators.append(token)
             values.append(self.unary())
         while operators:

@@ -77,7 +77,7 @@ def _grouped(flat: Flat, ports: list[Port]) -> list[Port]:
         if match:
             index = int(match["bracket"] or match["plain"])
             group = groups.setdefault((port.direction, match["base"]), {})
-            group[index] = port if index not in group else group[index]
+            group.setdefault(index, port)
     bus_of: dict[str, Port] = {}
     for (direction, base), bits in groups.items():
         if len(bits) < 2 or min(bits) > 1 or max(bits) - min(bits) != len(bits) - 1:
