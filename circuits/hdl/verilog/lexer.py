@@ -13,7 +13,7 @@ from circuits.hdl.verilog.tree import Place, failure
 
 MAXIMUM_BYTES = 8 * 1024 * 1024
 """Longest Verilog text read, in characters."""
-MAXIMUM_TOKENS = 1_500_000
+MAXIMUM_TOKENS = 1_000_000
 """Most tokens of one text, macros expanded."""
 _MAXIMUM_MACRO_DEPTH = 30
 _MAXIMUM_MACRO_TEXT = 64 * 1024
@@ -194,9 +194,7 @@ class _Lexer:
             holds = True
         if name in ("`ifdef", "`ifndef"):
             if len(self.conditions) >= _MAXIMUM_MACRO_DEPTH:
-                raise self.fail(
-                    f"`ifdef must be nested at most {_MAXIMUM_MACRO_DEPTH} deep, but is deeper; split the file"
-                )
+                raise self.fail(f"`ifdef must be nested at most {_MAXIMUM_MACRO_DEPTH} deep, but is deeper; split it")
             self.conditions.append((holds, holds, self.line))
             return position
         if not self.conditions:
