@@ -348,6 +348,10 @@ WRONG = [
         "import FILE --synthesise).",
     ),
     (
+        body("inout z;"),
+        "a.v line 2: an inout must be listed in the module's header, but 'z' is not; add it.",
+    ),
+    (
         body("real z;"),
         "a.v line 2: only combinational Verilog is read, but got 'real'; let yosys turn the file into gates (circuits "
         "import FILE --synthesise).",

@@ -17,7 +17,9 @@ from pathlib import Path
 CASES = Path(__file__).parent / "verilog_cases"
 UNDEFINED = ("nangate.v", "yosys_cells.v")
 """Files that use library cells without a definition."""
-_BLASTED = ", ".join(f".\\{name}[{k}] ({name}[{k}])" for name, width in (("a", 2), ("b", 2), ("p", 4)) for k in range(width))
+_BLASTED = ", ".join(
+    f".\\{name}[{k}] ({name}[{k}])" for name, width in (("a", 2), ("b", 2), ("p", 4)) for k in range(width)
+)
 _CONNECTIONS = {"blasted_ports.v": _BLASTED, "clocked.v": ".clk(1'b0), .a(a), .b(b), .p(p)"}
 
 
@@ -40,7 +42,9 @@ def simulate(name: str) -> tuple[str, int, int, list[int]]:
     if name in UNDEFINED:
         return module, width, bits, [x * y for x, y in pairs]
     connection = _CONNECTIONS.get(name, ".a(a), .b(b), .p(p)")
-    lines = [f"module bench; reg [{width - 1}:0] a, b; wire [{bits - 1}:0] p; {module} dut({connection}); initial begin"]
+    lines = [
+        f"module bench; reg [{width - 1}:0] a, b; wire [{bits - 1}:0] p; {module} dut({connection}); initial begin"
+    ]
     lines += [f'a = {x}; b = {y}; #100 $display("%b", p);' for x, y in pairs]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "bench.v").write_text("\n".join([*lines, "$finish; end endmodule"]))

@@ -116,7 +116,7 @@ def _narrowed(
     wide = [name for name in free if _has_bus(elaborator, name)]
     last = [name for name in wide or free if modules[name].where == where]
     names = set(elaborator.modules)
-    parents = [] if wide else [name for name in free if modules[name].instantiates(names)]
+    parents = [name for name in wide or free if modules[name].instantiates(names)]
     return [wide, last, parents]
 
 
