@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from circuits.text import csv_field, json_safe, printable, shorten
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 FORMATS = ("table", "json", "csv")
+_LONGEST = 2000
+"""Characters of an error message."""
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -39,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends with status 2 after one line."""
-        self.exit(2, f"error: {' '.join(message.split())}; see {self.prog} --help\n")
+        self.exit(2, f"error: {_one_line(message)}; see {self.prog} --help\n")
 
 
 def guarded(action: Callable[[], int]) -> int:
@@ -55,12 +60,23 @@ def guarded(action: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("error: the memory must hold the data, but is too small; give less data.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
     return status
+
+
+def _one_line(message: str) -> str:
+    """An error's text as one line, safe for a terminal; what is too long loses its middle, since advice ends it."""
+    line = " ".join(message.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return printable(line)
 
 
 def integer(low: int, high: int = 2**63) -> Callable[[str], int]:
@@ -73,7 +89,7 @@ def integer(low: int, high: int = 2**63) -> Callable[[str], int]:
             value = low - 1
         if not low <= value <= high:
             limit = f"from {low} to {high}" if high < 2**63 else f"of at least {low}"
-            raise argparse.ArgumentTypeError(f"it must be an integer {limit}, but got {text!r}")
+            raise argparse.ArgumentTypeError(f"it must be an integer {limit}, but got {shorten(repr(text))}")
         return value
 
     return convert
@@ -85,11 +101,13 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def console(*, plain_width: int = 100) -> Console:
-    """A console for tables: as wide as the terminal, `plain_width` (or COLUMNS) when piped; no markup in strings."""
-    from rich.console import Console
+    """A console for tables: as wide as the terminal, `plain_width` (or COLUMNS) when piped; no markup in strings.
 
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "") or plain_width)
-    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    Control characters in strings, whoever wrote them, are shown as escapes.
+    """
+    from circuits.terminal import screen
+
+    return screen(plain_width=plain_width)
 
 
 def table(*columns: str, right: Iterable[str] = ()) -> Table:
@@ -104,13 +122,25 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
     return made
 
 
+def say(text: str = "", *, file: TextIO | None = None) -> None:
+    """Prints a line that may quote what users and files hold, to standard output unless `file` says otherwise."""
+    print(printable(text), file=file, flush=file is not None)
+
+
 def print_json(value: Any) -> None:
     """JSON, indented; NaN is refused, so give None."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json_safe(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """CSV with a header line; None is an empty field."""
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    """CSV with a header line; None is an empty field; text that a spreadsheet would run is guarded (`csv_field`)."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_field(value) for name, value in row.items()} for row in rows)
+    print_text(text.getvalue())
+
+
+def print_text(text: str) -> None:
+    """Writes a whole document to standard output: as it is, but with escapes for control characters on a terminal."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)

@@ -22,9 +22,13 @@ from circuits.text import check_text, escape, is_unicode, printable, shorten
 MAX_TOML_BYTES = 4 * 1024 * 1024
 """Largest TOML file read, in bytes."""
 MAX_DEPTH = 16
-"""Most levels of arrays and tables, and most dots in a key."""
+"""Most levels of arrays and tables in the text of a TOML document, and most dots in a key."""
+MAX_LEVELS = 64
+"""Most levels of a parsed document, where each part of a dotted key is one."""
 MAX_VALUES = 50_000
 """Most keys, values, tables and lines of a TOML document; a circuit's whole text is one value."""
+MAX_ESCAPES = 500_000
+"""Most backslashes of a TOML file: each costs tomllib a microsecond."""
 MAX_WORD = 1000
 """Most characters of a number or bare key."""
 MAX_INTEGER = 2**64
@@ -49,6 +53,8 @@ _SHORT = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", '"': 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A parsed TOML file of bounded size; DesignError (one line) when it cannot be read or is not TOML."""
     content = read_bytes(path, limit=MAX_TOML_BYTES)
+    if content.count(b"\\") > MAX_ESCAPES:
+        raise DesignError(f"{path} must be TOML of at most {MAX_ESCAPES} backslashes, but has more; split it.")
     return parse_toml(decode(content, path, what="TOML"), str(path))
 
 
@@ -87,7 +93,10 @@ def _scan(text: str, where: str) -> None:
                 f"{shorten(token)}; correct it."
             )
         if depth > MAX_DEPTH or dots > MAX_DEPTH:
-            raise _too_deep(where, "TOML")
+            raise DesignError(
+                f"{where} must be TOML of at most {MAX_DEPTH} levels and {MAX_DEPTH} dots in a key, but has more; "
+                "flatten it."
+            )
         values += token in (".", ",", "=", "[", "{", "\n")
         if values > MAX_VALUES:
             raise DesignError(f"{where} must be TOML of at most {MAX_VALUES} values and lines, but has more; split it.")
@@ -114,7 +123,7 @@ def _check(document: Any, where: str, kind: str, error: type[ValueError]) -> Non
     waiting = [(document, 0)]
     while waiting:
         value, depth = waiting.pop()
-        if depth > 4 * MAX_DEPTH:  # dots in keys are levels here
+        if depth > MAX_LEVELS:
             raise _too_deep(where, kind, error)
         if isinstance(value, dict):
             waiting += [(key, depth) for key in value]
@@ -130,9 +139,7 @@ def _check(document: Any, where: str, kind: str, error: type[ValueError]) -> Non
 
 
 def _too_deep(where: str, kind: str, error: type[ValueError] = DesignError) -> ValueError:
-    return error(
-        f"{where} must be {kind} of at most {MAX_DEPTH} levels and {MAX_DEPTH} dots in a key, but has more; flatten it."
-    )
+    return error(f"{where} must be {kind} of at most {MAX_LEVELS} levels, but has more; flatten it.")
 
 
 def _too_large(where: str, kind: str, error: type[ValueError] = DesignError) -> ValueError:

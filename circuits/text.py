@@ -16,6 +16,7 @@ _CONTROLS = (
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of writing
     "\u2028\u2029"  # line and paragraph separator
+    "\ufffe\uffff"  # no characters, and no XML
     f"{_SURROGATES}"  # one half of a character: no encoding has it
 )
 _CONTROL = re.compile(f"[{_CONTROLS}]")

@@ -139,8 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.progress import Progress
+
+    from circuits.terminal import screen
 
     designs = [
         Design(format=name, topology=arguments.topology, rounding="nearest_even")
@@ -152,7 +153,7 @@ def _run(arguments: argparse.Namespace) -> int:
         count = len(every_value(name))
         rows = None if arguments.pairs is None else min(count, -(-arguments.pairs // count))
         started = time.perf_counter()
-        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        with Progress(console=screen(error=True), transient=True, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task(name, total=(rows or count) * count)
 
             advance = partial(progress.advance, task)

@@ -16,12 +16,12 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import platformdirs
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from circuits.cli import Parser, guarded
+from circuits.cli import Parser, guarded, say
 from circuits.errors import unknown_name
 from circuits.files import require_writable
+from circuits.terminal import screen
 from cnn_eval.cifar10 import CIFAR10
 from cnn_eval.dataset import REINSTALL, DataSet, Split, read_full
 from cnn_eval.fetching import RawFile, gunzip
@@ -215,7 +215,7 @@ def _progress(*, enabled: bool) -> Progress:
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
+        console=screen(error=True),
         disable=not enabled,
     )
 
@@ -233,10 +233,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Carries out `python -m cnn_eval data`; raises as `fetch` does."""
     if arguments.action == "fetch":
-        print(f"{arguments.name}: complete and checked in {fetch(arguments.name, arguments.folder)}")
+        say(f"{arguments.name}: complete and checked in {fetch(arguments.name, arguments.folder)}")
         return 0
     for row in inventory(arguments.folder):
-        print(f"{row.name:8} {row.split:6} {row.source:9} {row.state:13} {row.folder}")
+        say(f"{row.name:8} {row.split:6} {row.source:9} {row.state:13} {row.folder}")
     return 0
 
 

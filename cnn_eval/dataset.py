@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from circuits.files import read_bytes
 from cnn_eval.fetching import RawFile, Supplier, gunzip, packed_limit
 from cnn_eval.files import DataError, read_verified, sha256
 
@@ -55,9 +56,9 @@ def read_full(name: str, file: RawFile, folder: Path) -> bytes:
     plain, packed = folder / file.name, folder / f"{file.name}.gz"
     if plain.exists() or not packed.exists():
         return read_verified(plain, size=file.size, digest=file.sha256, advice=advice)
+    data = read_bytes(packed, limit=packed_limit(file), error=DataError, advice=advice)
     try:
-        with packed.open("rb") as stream:
-            content = gunzip(stream.read(packed_limit(file)), limit=file.size)
+        content = gunzip(data, limit=file.size)
     except DataError as error:
         raise DataError(f"{packed} must be a complete gzip file, but {error}; {advice}.") from None
     if sha256(content) != file.sha256:

@@ -14,6 +14,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from circuits import files
+from circuits.documents import parse_json
 
 MAX_RECORD_BYTES = 1 << 20
 """Largest JSON record read, in bytes."""
@@ -43,8 +44,8 @@ def read_record(path: Path, *, advice: str) -> dict[str, Any]:
     """The JSON object in `path`. Raises DataError, ending with `advice`, when it is missing or no JSON object."""
     data = _read(path, MAX_RECORD_BYTES, advice=advice)
     try:
-        record = json.loads(data)
-    except ValueError:
+        record = parse_json(data, str(path), error=DataError)
+    except DataError:
         record = None
     if not isinstance(record, dict):
         raise DataError(f"{path} must hold one JSON object, but does not; {advice}.")
@@ -110,11 +111,6 @@ def tensor_digest(*tensors: torch.Tensor) -> str:
 
 
 def _read(path: Path, limit: int, *, advice: str) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except FileNotFoundError:
-        raise DataError(f"{path} must exist, but is missing; {advice}.") from None
-    if len(data) > limit:
-        raise DataError(f"{path} must have at most {limit} bytes, but has {path.stat().st_size}; {advice}.")
-    return data
+    if not path.exists():
+        raise DataError(f"{path} must exist, but is missing; {advice}.")
+    return files.read_bytes(path, limit=limit, error=DataError, advice=advice)

@@ -57,5 +57,5 @@ def _figure(examples: Examples) -> Figure:
                 axis = axes[3 * block + row][k]
                 shown = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
                 axis.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-                axis.set_title(f"{title}: {caption}" if row == 0 and k == 0 else caption, fontsize=8)
+                axis.set_title(f"{title}: {caption}" if row == 0 and k == 0 else caption, fontsize=8, parse_math=False)
     return figure

@@ -49,12 +49,16 @@ def _figure(
         _panel(axes, name, [point for point in points if point.attack == name], control, published)
     for axes in panels[len(attacks) :]:
         axes.remove()
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    legend = figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from circuits.terminal import screen
 
 
 def progress_bars(*, enabled: bool) -> Progress:
     """A progress display that vanishes when done; none where it is not `enabled` or standard error is no terminal."""
-    console = Console(stderr=True)
+    console = screen(error=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

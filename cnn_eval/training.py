@@ -20,16 +20,17 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import nn
 from torch.nn import functional
 
-from circuits.cli import Parser, guarded, integer
+from circuits.cli import Parser, guarded, integer, say
+from circuits.documents import parse_json
 from circuits.errors import unknown_name
-from circuits.files import require_writable
+from circuits.files import open_file, require_writable
+from circuits.terminal import screen
 from cnn_eval.data import Images, Source, load
 from cnn_eval.files import DataError, sha256, write_atomically, write_record
 from cnn_eval.models import MAX_SEED, build, model_entry, predict
@@ -91,6 +92,8 @@ class Settings:
                 )
 
 
+MAX_CHECKPOINT_BYTES = 8 << 30
+"""Largest checkpoint read, in bytes."""
 _PHOTOGRAPHS = Settings(
     model="alexnet",
     epochs=20,
@@ -290,7 +293,7 @@ def _progress(*, enabled: bool) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=screen(error=True),
         disable=not enabled,
     )
 
@@ -322,10 +325,15 @@ def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.
     """Brings model and optimiser to the state in `path` and returns the number of finished epochs."""
     advice = "delete it or train with --fresh"
     try:
-        with safe_open(path, framework="pt") as stream:
+        with (
+            open_file(path, limit=MAX_CHECKPOINT_BYTES, error=DataError, advice=advice),
+            safe_open(path, framework="pt") as stream,
+        ):
             metadata = stream.metadata() or {}
             tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  # no iterator of its own
-        stored, epoch = json.loads(metadata["settings"]), int(metadata["epoch"])
+        stored, epoch = parse_json(metadata["settings"], str(path)), int(metadata["epoch"])
+    except DataError:
+        raise
     except (SafetensorError, KeyError, ValueError):
         raise DataError(f"{path} must be a complete checkpoint, but is truncated or altered; {advice}.") from None
     if metadata.get("digest") != _digest(tensors, epoch):
@@ -381,7 +389,7 @@ def main(argv: list[str] | None = None) -> int:
             raise unknown_name("model", name, RECIPES)
         given = {key: value for key, value in arguments.items() if value is not None}
         record = train_to_file(replace(RECIPES[name], **given), out, folder=folder, fresh=fresh)
-        print(f"{out / record['file']}  sha256 {record['sha256']}")
+        say(f"{out / record['file']}  sha256 {record['sha256']}")
         for source, accuracy in record["accuracy"].items():
             counted = f"{accuracy['correct']}/{accuracy['images']}"
             print(f"accuracy on the {source} test set: {accuracy['percent']:.2f} % ({counted})")

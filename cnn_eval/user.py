@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from circuits.archives import open_archive
+from circuits.files import open_file
+from circuits.text import shorten
 from cnn_eval.files import DataError
 
 __all__ = ["check_model", "load_user_images", "load_user_model"]
@@ -119,19 +125,24 @@ def _load_state(model: nn.Module, path: Path) -> None:
 def _read(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix not in _ENDINGS:
         raise DataError(f"{path} must end in {', '.join(_ENDINGS)}, but does not; convert it.")
+    with open_file(path, limit=MAX_FILE_BYTES, error=DataError) as stream:
+        return _read_safetensors(path) if path.suffix == ".safetensors" else _read_state(stream, path)
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path} must be readable, but is not ({error.strerror}); name the right file.") from None
-    if size > MAX_FILE_BYTES:
-        raise DataError(f"{path} must have at most {MAX_FILE_BYTES} bytes, but has {size}; make it smaller.")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise DataError(f"{path} must be a safetensors file, but is not ({error}); write it again.") from None
+        return load_file(path)  # maps the file into memory, which needs its path
+    except SafetensorError as error:
+        raise DataError(
+            f"{path} must be a safetensors file, but is not ({shorten(str(error), 200)}); write it again."
+        ) from None
+
+
+def _read_state(stream: BinaryIO, path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file that torch.save wrote: without pickled code, and no larger in memory than on disk."""
+    _check_stored(stream, path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch promises no type for what is damaged or refused
         reason = str(error).strip().split("\n", 1)[0][:200] or type(error).__name__
         raise DataError(
@@ -143,3 +154,19 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise DataError(f"{path} must hold a state_dict of tensors, but does not; save the model's state_dict().")
     return dict(state)
+
+
+def _check_stored(stream: BinaryIO, path: Path) -> None:
+    """DataError where an archive unpacks to more than its own size: torch.save never compresses."""
+    if not zipfile.is_zipfile(stream):
+        return  # torch's older format, or nothing that torch reads
+    with open_archive(stream, path, error=DataError) as archive:
+        members = archive.infolist()
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise DataError(
+            f"{path} must hold its tensors uncompressed, as torch.save writes them, but has {size} bytes and unpacks "
+            f"to {unpacked}; save the model's state_dict() again."
+        )

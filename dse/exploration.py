@@ -35,6 +35,24 @@ SEARCH_VERSION = 2
 """Raised whenever the same options would evaluate other designs."""
 METHODS = ("auto", "exhaustive", "nsga2", "random")
 """How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget, else nsga2."""
+_CONFIGURATION: Mapping[str, type] = MappingProxyType(
+    {
+        "search": int,
+        "space": dict,
+        "space_text": str,
+        "objectives": list,
+        "constraints": list,
+        "population": int,
+        "budget": int,
+        "seed": int,
+        "method": str,
+        "asynchronous": bool,
+        "settings": dict,
+        "references": list,
+        "scorers": dict,
+    }
+)
+"""The types in a run's configuration, `SearchOptions.to_data`."""
 _DRAWS = 100
 """Genomes drawn at random for each design of the budget before a space counts as used up."""
 
@@ -357,6 +375,11 @@ class _Stored:
             scores = self._store.find(getattr(entry, scorer.key), scorer.name, version, settings_hash)
             if scores is None:
                 return None
+            if not {column.name for column in scorer.columns} <= scores.keys():
+                raise StoreError(
+                    f"the {scorer.name} scores of {entry.label} in {self._store.path} must be complete, but are "
+                    f"{', '.join(sorted(scores)) or 'none'}; give another store."
+                )
             found |= scores
         return found
 
@@ -364,8 +387,9 @@ class _Stored:
 def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
     """The result of a finished run from the store alone; None when it is not finished or scores are missing.
 
-    Raises StoreError where the run was made by other scorers than those of this program.
+    Raises StoreError where the run was made by other scorers than those of this program, or is no search of it.
     """
+    check_configuration(store, record)
     configuration = record.configuration
     made = {name: version for name, (version, _) in configuration["scorers"].items()}
     ours = {name: scorer.version for name, scorer in SCORERS.items()}
@@ -399,6 +423,35 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
         full.append(Row(entry, scores, reference))
     front = tuple(row for row in full if not row.reference)
     return SearchResult(record, rows, front, tuple(row for row in full if row.reference), ruled_out, (), 0)
+
+
+def check_configuration(store: Store, record: RunRecord) -> None:
+    """StoreError unless a run is a search: a store may come from anywhere, and what is read of a configuration must
+    have the type that it is used as."""
+    if not _is_search(record.configuration) or not isinstance(record.provenance, dict):
+        raise StoreError(
+            f"run {record.run[:10]} of {store.path} must be a search of this version of the program, but its "
+            "configuration is of another form; give another store."
+        )
+
+
+def _is_search(found: Any) -> bool:
+    try:
+        return (
+            all(isinstance(found[key], kind) for key, kind in _CONFIGURATION.items())
+            and isinstance(found["space"]["name"], str)
+            and all(isinstance(text, str) for key in ("objectives", "constraints") for text in found[key])
+            and all(isinstance(name, str) for name, _ in found["references"])
+            and all(isinstance(version, int) for version, _ in found["scorers"].values())
+            and all(isinstance(settings, str) for _, settings in found["scorers"].values())
+            and all(
+                isinstance(found["settings"][name], (int, float) if isinstance(value, float) else type(value))
+                for name, value in asdict(Settings()).items()
+                if not isinstance(value, tuple)
+            )
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _listed(found: Mapping[str, int]) -> str:

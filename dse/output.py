@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from circuits.cli import console
-from circuits.files import write_atomically
+from circuits.documents import parse_json
+from circuits.errors import DesignError
+from circuits.files import read_bytes, write_atomically
 from circuits.provenance import machine, versions
 from dse.exploration import SearchResult
 from dse.scorers import Column
@@ -20,6 +22,7 @@ __all__ = ["STORE_NAME", "notes", "plain_rows", "print_result", "provenance", "w
 STORE_NAME = "store.sqlite"
 _RUN_NAME = "run.json"
 _REPORT_NAME = "report.html"
+_MAX_RECORD_BYTES = 1 << 24
 _PACKAGES = ("approximate-dse", "numpy", "numba", "llvmlite", "torch", "pymoo")
 _NOT_MEASURED = 5
 """Designs ruled out that are printed with their reasons."""
@@ -87,8 +90,8 @@ def title_of(result: SearchResult) -> str:
 
 def _run_of(record: Path) -> str | None:
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
+    except DesignError:
         return None
     return found.get("run") if isinstance(found, dict) else None
 

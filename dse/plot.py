@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from circuits.cli import Parser, guarded
+from circuits.cli import Parser, guarded, say
 from circuits.errors import DesignError
 from circuits.files import require_writable
 from dse.output import write_plots
@@ -45,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
     # Of designs that are not on the front only the objectives' scores are sure to be there.
     kept = tuple(row for row in result.rows if all(name in row.scores for name in names))
     for name in write_plots(arguments.out, replace(result, rows=kept), columns):
-        print(arguments.out / name)
+        say(str(arguments.out / name))
     return 0
 
 

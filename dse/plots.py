@@ -106,7 +106,7 @@ def _figure(
     estimated = any(row.estimated for row in rows)
     axes.set_xlabel(_axis(x, estimated))
     axes.set_ylabel(_axis(y, estimated))
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(title, loc="left", fontsize=10, parse_math=False)
     axes.margins(0.08)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend().remove()

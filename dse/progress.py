@@ -6,9 +6,11 @@ import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+from circuits.cli import say
+from circuits.terminal import screen
 
 __all__ = ["Reporter"]
 
@@ -23,7 +25,7 @@ class Reporter:
 
     def __init__(self, *, enabled: bool = True) -> None:
         self._enabled = enabled
-        console = Console(stderr=True)
+        console = screen(error=True)
         self._bars = console.is_terminal
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -83,4 +85,4 @@ class Reporter:
         if self._bars:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text, file=sys.stderr)

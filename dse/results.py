@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, table
+from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, print_text, say, table
 from circuits.errors import DesignError
 from circuits.files import write_atomically
-from dse.exploration import SearchResult, stored_result
+from dse.exploration import SearchResult, check_configuration, stored_result
 from dse.output import STORE_NAME, print_result
 from dse.scorers import COLUMNS
 from dse.store import RunRecord, Store
@@ -121,6 +120,7 @@ def _line_names() -> tuple[str, ...]:
 
 
 def _line(store: Store, record: RunRecord) -> dict[str, Any]:
+    check_configuration(store, record)
     configuration = record.configuration
     members = [member for member in store.members(record.run) or [] if member.role == "space"]
     done = record.finished is not None
@@ -170,10 +170,10 @@ def _export(arguments: argparse.Namespace) -> int:
     else:
         text = front_csv(rows, result.question.objectives)
     if arguments.output is None:
-        sys.stdout.write(text)
+        print_text(text)
     else:
         write_atomically(arguments.output, text.encode())
-        print(f"{len(rows)} designs written to {arguments.output}")
+        say(f"{len(rows)} designs written to {arguments.output}")
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from circuits.cells import load_cells
-from circuits.cli import Parser, guarded, integer
+from circuits.cli import Parser, guarded, integer, say
 from circuits.errors import DesignError
 from circuits.files import require_writable
 from dse.constraints import constraints
@@ -148,7 +148,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with executor:
         if arguments.fresh:
             move_aside(path)
-        print(options.space.describe())
+        say(options.space.describe())
         print(f"cells: {', '.join(cell.name for cell in options.space.cells)}")
         print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
         with Store(path) as store:

@@ -18,7 +18,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+from circuits.documents import parse_json
 from circuits.errors import DesignError
+from circuits.files import open_file
+from circuits.text import shorten
 from dse.layered import Subject, read_subject
 from dse.scorers import Scorer, Scores, Settings
 
@@ -38,6 +41,7 @@ _OUTSIDE = {
     sqlite3.SQLITE_CANTOPEN,
 }
 """SQLite's result codes that blame the disk or another process, not the file's content."""
+_MAX_BYTES = 1 << 40
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = """
 CREATE TABLE designs (
@@ -151,7 +155,10 @@ class Store:
             return None
         if row[1] != _checksum(digest, scorer, version, settings_hash, row[0]):
             raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} have a wrong checksum")
-        return {name: float(value) for name, value in json.loads(row[0]).items()}
+        scores = parse_json(row[0], f"scores in {self.path}", error=StoreError)
+        if not isinstance(scores, dict) or not all(isinstance(value, (int, float)) for value in scores.values()):
+            raise _damaged(self.path, f"the {scorer} scores of {digest[:10]} are no numbers by name")
+        return {name: float(value) for name, value in scores.items()}
 
     def put(self, design: Subject, found: Mapping[str, Scores], scorers: Iterable[Scorer], settings: Settings) -> None:
         """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
@@ -199,7 +206,11 @@ class Store:
         for run, configuration, provenance, started, finished in rows:
             if hashlib.sha256(configuration.encode()).hexdigest() != run:
                 raise _damaged(self.path, f"the configuration of run {run[:10]} is not what its name says")
-            found.append(RunRecord(run, json.loads(configuration), json.loads(provenance), started, finished))
+            asked, made = (
+                parse_json(text, f"run {run[:10]} in {self.path}", error=StoreError)
+                for text in (configuration, provenance)
+            )
+            found.append(RunRecord(run, asked, made, started, finished))
         return found
 
     def run(self, run: str) -> RunRecord:
@@ -262,6 +273,10 @@ class Store:
                 f"program with schema {version[0]}; give another --out, or --fresh to start over (the old file is kept "
                 "as store.sqlite.old)."
             )
+        # A view in a table's place could compute for ever.
+        other = self._one("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index')", ())
+        if other is not None:
+            raise _damaged(self.path, f"it has a {other[0]} {shorten(repr(other[1]))}, which no store has")
         problem = self._one("PRAGMA quick_check(1)", ())
         if problem != ("ok",):
             raise _damaged(self.path, "a page of the database is malformed")
@@ -329,9 +344,9 @@ def _create(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     """Before SQLite may touch the file: an empty or foreign one must not be taken for a new database."""
-    with path.open("rb") as stream:
+    with open_file(path, limit=_MAX_BYTES, error=StoreError) as stream:
         header = stream.read(100)
-    size = path.stat().st_size
+        size = stream.seek(0, os.SEEK_END)
     if len(header) < 100 or not header.startswith(_MAGIC):
         raise _damaged(path, f"it has {size} bytes and no SQLite header")
     page = int.from_bytes(header[16:18])

@@ -19,6 +19,7 @@ from circuits.designs import NAMED, Design
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
 from circuits.technology.cells45 import library_component
 from circuits.technology.circuit import split
+from circuits.text import csv_field
 from dse.layered import LayerDesigns, Subject, designs_of
 from dse.scorers import COLUMNS, TECHNOLOGY, Column, Scores
 
@@ -161,7 +162,7 @@ def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
     """CSV, a row a design: name, digests, the objectives, all other columns, structure and the design as TOML.
 
     The header of a column is "NAME [UNIT]". Undefined and missing values are empty fields. `estimated` names the cells
-    of which some cost is an estimate.
+    of which some cost is an estimate. Text that a spreadsheet would run is guarded (`csv_field`).
     """
     columns = [*objectives, *(column for column in COLUMNS.values() if column not in objectives)]
     heads = (column.header for column in columns)
@@ -173,7 +174,7 @@ def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
         numbers = ["" if math.isnan(value) else repr(value) for value in values]
         design = row.listed
         rest = [" ".join(row.estimated), design.cost_digest, structure(design), design.to_toml()]
-        writer.writerow([design.digest, row.name, *numbers, *rest])
+        writer.writerow(map(csv_field, [design.digest, row.name, *numbers, *rest]))
     return stream.getvalue()
 
 

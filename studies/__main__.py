@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import Parser, guarded
+from circuits.cli import Parser, guarded, say
 from circuits.errors import unknown_name
-from circuits.files import require_writable, write_atomically
+from circuits.files import read_bytes, require_writable, write_atomically
 from studies import STUDIES, inputs, stored
 from studies.figures import comparison
 from studies.report import markdown
-from studies.study import LEVELS, StudyOptions, StudyResult
+from studies.study import LEVELS, MAX_BYTES, StudyOptions, StudyResult
 
 OUT = Path("runs/studies")
 
@@ -82,9 +82,9 @@ def _run(arguments: argparse.Namespace) -> int:
         result = None if arguments.fresh or arguments.models else _kept(arguments.out, name, options.level)
         if len(names) > 1:
             note = "as stored" if result else "running"
-            print(f"[{k} of {len(names)}] {name}: {note}", file=sys.stderr, flush=True)
+            say(f"[{k} of {len(names)}] {name}: {note}", file=sys.stderr)
         elif result:
-            print(f"note: as stored in {arguments.out}; --fresh runs it again", file=sys.stderr)
+            say(f"note: as stored in {arguments.out}; --fresh runs it again", file=sys.stderr)
         if result is None:
             result = _measure(name, options)
             result.save(arguments.out)
@@ -103,7 +103,7 @@ def _check(arguments: argparse.Namespace) -> int:
         if not path.is_file():
             lines.append(f"{name}: no quick result is committed; run it, then `report --results {OUT}`")
             continue
-        old = StudyResult.load(path)
+        old = stored.load(name, "quick", arguments.store)
         if arguments.results is not None:
             new = StudyResult.load(arguments.results / f"{name}.json")
         elif old.inputs == inputs.digest(f"studies.{name}") or stored.tolerance(name) is None:
@@ -115,7 +115,7 @@ def _check(arguments: argparse.Namespace) -> int:
         compared += 1
         lines += stored.differences(new, old)
     for line in lines:
-        print(line)
+        say(line)
     print(f"{same} studies unchanged, {compared} compared, {len(lines)} differences")
     return 1 if lines else 0
 
@@ -127,15 +127,15 @@ def _report(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
         for path in paths:
             result = StudyResult.load(path)
-            target = stored.path_of(result.name, result.level, arguments.store)
+            target = stored.path_of(result.name, result.level, arguments.store)  # both known words: `load` checks
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, path.read_bytes())
+            write_atomically(target, read_bytes(path, limit=MAX_BYTES))
     results = stored.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
     target = arguments.store.parent / "RESULTS.md"
     write_atomically(target, markdown(results).encode())
-    print(f"{len(results)} of {len(STUDIES)} studies in {target}")
+    say(f"{len(results)} of {len(STUDIES)} studies in {target}")
     return 0
 
 

@@ -27,11 +27,21 @@ def load_best(store: Path = COMMITTED) -> dict[str, StudyResult]:
     """The committed result of every study at the highest level that there is, in the order of STUDIES."""
     found = {}
     for name in STUDIES:
-        paths = [path_of(name, level, store) for level in reversed(LEVELS)]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is not None:
-            found[name] = StudyResult.load(path)
+        level = next((level for level in reversed(LEVELS) if path_of(name, level, store).is_file()), None)
+        if level is not None:
+            found[name] = load(name, level, store)
     return found
+
+
+def load(name: str, level: str, store: Path = COMMITTED) -> StudyResult:
+    """The committed result of a study at a level; ValueError naming the file where it holds any other."""
+    path = path_of(name, level, store)
+    result = StudyResult.load(path)
+    if result.level != level:
+        raise ValueError(
+            f"{path} must hold a result at level {level}, but holds one at level {result.level}; move or delete it."
+        )
+    return result
 
 
 def tolerance(name: str) -> float | None:

@@ -10,11 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import console, table
+from circuits.cli import console, say, table
+from circuits.documents import parse_json
+from circuits.files import read_bytes
 from circuits.provenance import machine as machine
+from circuits.text import csv_field, shorten
 from cnn_eval.files import write_atomically
+from studies import STUDIES
 
 LEVELS = ("quick", "default", "full")
+MAX_BYTES = 1 << 26
+"""Largest stored result that is read."""
 VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured")
 """The last for studies of our own, which have no published number."""
 
@@ -69,16 +75,26 @@ class StudyResult:
 
     @classmethod
     def load(cls, path: Path) -> StudyResult:
-        """What `save` wrote, without the figures; ValueError naming the file if it is anything else."""
+        """What `save` wrote, without the figures; ValueError naming the file if it is anything else, or another
+        study's: a file is named after its study."""
+        content = read_bytes(path, limit=MAX_BYTES, error=ValueError)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            rows = [Row(**{**row, "interval": row["interval"] and tuple(row["interval"])}) for row in record["rows"]]
+            record = parse_json(content, str(path), error=ValueError)
+            rows = [_row(row) for row in record["rows"]]
             kept = {key: record[key] for key in ("name", "title", "source", "verdict", "reason", "level", "inputs")}
-            return cls(rows=rows, settings=record["settings"], **kept)
+            if not all(isinstance(text, str) for text in kept.values()) or kept["level"] not in LEVELS:
+                raise ValueError
+            result = cls(rows=rows, settings=dict(record["settings"]), **kept)
         except (ValueError, TypeError, KeyError, AssertionError) as error:
             raise ValueError(
                 f"{path} must be a stored result of a study, but is not; delete it and run again."
             ) from error
+        if result.name not in STUDIES or result.name != path.stem:
+            raise ValueError(
+                f"{path} must hold the result of the study that it is named after, but holds that of "
+                f"{shorten(repr(result.name))}; rename or delete it."
+            )
+        return result
 
     def to_csv(self) -> str:
         """The rows."""
@@ -88,7 +104,8 @@ class StudyResult:
         for row in self.rows:
             low, high = row.interval or ("", "")
             published = "" if row.published is None else row.published
-            writer.writerow([row.subject, row.quantity, published, row.measured, low, high, row.unit, row.remark])
+            fields = [row.subject, row.quantity, published, row.measured, low, high, row.unit, row.remark]
+            writer.writerow(map(csv_field, fields))
         return text.getvalue()
 
     def save(self, folder: Path) -> None:
@@ -119,6 +136,18 @@ class StudyResult:
             }
             made.add_row(*(cells[name] for name in kept))
             last = row.subject
-        print(f"{self.name}: {self.title} ({self.source})")
+        say(f"{self.name}: {self.title} ({self.source})")
         console().print(made)
-        print(f"{self.verdict}: {self.reason}\n")
+        say(f"{self.verdict}: {self.reason}\n")
+
+
+def _row(record: dict[str, Any]) -> Row:
+    """A row as JSON holds it; ValueError or TypeError where a field is of another type."""
+    row = Row(**{**record, "interval": record["interval"] and tuple(record["interval"])})
+    texts, numbers = (row.subject, row.quantity, row.unit, row.remark), [row.measured, *(row.interval or ())]
+    numbers += [] if row.published is None else [row.published]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, (int, float)) for n in numbers):
+        raise TypeError
+    if row.interval is not None and len(row.interval) != 2:
+        raise ValueError
+    return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import sqlite3
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from circuits import CELLS, Design, DesignError, design
+from dse.results import main
 from dse.scorers import Column, Scorer, Settings
 from dse.store import Member, Store, StoreError, move_aside
 
@@ -240,3 +242,45 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     with Store(path) as store:
         assert store.count() == 120
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["store.sqlite"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE runs; CREATE VIEW runs AS WITH RECURSIVE n(run) AS (SELECT 1 UNION ALL SELECT run + 1 FROM n) "
+        "SELECT run, run AS configuration, run AS started, run AS provenance, run AS finished, run AS checksum FROM n",
+        "CREATE TRIGGER more AFTER INSERT ON designs BEGIN DELETE FROM designs; END",
+    ],
+)
+def test_a_store_holds_tables_only(path: Path, change: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(change)
+    with pytest.raises(StoreError, match=r"is truncated or damaged .it has a (view 'runs'|trigger 'more'), which no"):
+        Store(path)
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        "{}",
+        "[]",
+        "3",
+        '{"space": 3}',
+        "[" * 500 + "]" * 500,
+        '{"seed": ' + "9" * 5000 + "}",
+        r'{"space": "\ud800"}',
+        "no JSON",
+    ],
+)
+def test_runs_of_another_form_are_refused(path: Path, configuration: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = hashlib.sha256(configuration.encode()).hexdigest()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM runs")
+        connection.execute("INSERT INTO runs VALUES (?, ?, '2026', '{}', '2026', '')", (run, configuration))
+    for command in (["list"], ["show", "last"], ["export", run]):
+        assert main([*command, "--store", str(path)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"error: run {run[:10]} ")
+        assert str(path) in captured.err
+        assert captured.err.count("\n") == 1

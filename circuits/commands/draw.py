@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from circuits.cli import say
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.designs import find_design
 
@@ -33,5 +34,5 @@ def run(arguments: argparse.Namespace) -> int:
 
     design = find_design(arguments.design, user_cells(arguments))
     save_drawing(design, arguments.output)
-    print(f"{arguments.output}: {design.label}")
+    say(f"{arguments.output}: {design.label}")
     return 0

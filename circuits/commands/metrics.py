@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.cli import add_format, console, integer, print_csv, print_json
+from circuits.archives import open_archive
+from circuits.cli import add_format, console, integer, print_csv, print_json, say
 from circuits.closed_form import ClosedForm, closed_form
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.show import print_errors, tidy_errors
 from circuits.designs import Design, find_design
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
+from circuits.files import open_file
 from circuits.metrics import (
     DISTRIBUTIONS,
     MAXIMUM_BINS,
@@ -27,6 +30,7 @@ from circuits.metrics import (
     error_metrics,
     error_surface,
 )
+from circuits.text import shorten
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -34,6 +38,12 @@ if TYPE_CHECKING:
 _SIDE_BY_SIDE = 4
 MAXIMUM_OPERAND_BYTES = 1 << 32
 """Largest operand array that is read."""
+MAXIMUM_RATIO = 100
+"""Largest ratio of compression: constants reach 1000, operands of networks 10."""
+UNCHECKED_BYTES = 1 << 26
+"""Arrays up to this size may be compressed in any ratio."""
+MAXIMUM_FILE_BYTES = 3 * MAXIMUM_OPERAND_BYTES
+"""Largest file of operands: two such arrays, and room for others."""
 
 
 def register(commands: Commands) -> None:
@@ -106,33 +116,62 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_operands(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Arrays x and w of a .npz file; DesignError names what is wrong with it. Nothing in it is executed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if not {"x.npy", "w.npy"} <= sizes.keys():
-            names = ", ".join(sorted(name.removesuffix(".npy") for name in sizes)) or "none"
-            raise DesignError(f"{path} must hold arrays x and w, but holds {names[:200]}; save them by those names.")
-        for name in ("x", "w"):
-            if sizes[f"{name}.npy"] > MAXIMUM_OPERAND_BYTES:
-                raise DesignError(
-                    f"array {name} in {path} must have at most {MAXIMUM_OPERAND_BYTES} bytes, but has "
-                    f"{sizes[f'{name}.npy']}; save fewer pairs."
-                )
-        with np.load(path, allow_pickle=False) as arrays:
-            x, w = arrays["x"], arrays["w"]
-    except OSError as error:
-        raise DesignError(f"{path} must be a readable .npz file, but: {error.strerror or error}; check it.") from None
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise DesignError(f"{path} must be a .npz file, but: {error}; write it with numpy.savez.") from None
-    except ValueError as error:
-        if isinstance(error, DesignError):
+    """Arrays x and w of a .npz file; DesignError names what is wrong with it. Nothing in it is executed.
+
+    Sizes are checked before anything is unpacked, and an array's header before its memory is asked for.
+    """
+    with open_file(path, limit=MAXIMUM_FILE_BYTES, what="a readable .npz file", advice="check it") as stream:
+        try:
+            with open_archive(stream, path) as archive:
+                x, w = (_read_array(archive, name, path) for name in ("x", "w"))
+        except DesignError:
             raise
-        raise DesignError(f"{path} must hold arrays of numbers, but: {error}; write it with numpy.savez.") from None
+        except ValueError as error:
+            reason = shorten(str(error), 200)
+            raise DesignError(
+                f"{path} must hold arrays of numbers, but: {reason}; write it with numpy.savez."
+            ) from None
+        except Exception as error:  # zipfile, the decompressors and numpy promise no type for what is damaged
+            reason = shorten(str(error) or type(error).__name__, 200)
+            raise DesignError(f"{path} must be a .npz file, but: {reason}; write it with numpy.savez.") from None
     for name, array in (("x", x), ("w", w)):
         if array.dtype.kind not in "fiub":
             raise DesignError(f"array {name} in {path} must hold numbers, but has dtype {array.dtype}; convert it.")
     return x, w
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
+    members = {entry.filename: entry for entry in archive.infolist()}
+    if not {"x.npy", "w.npy"} <= members.keys():
+        names = ", ".join(sorted(member.removesuffix(".npy") for member in members)) or "none"
+        raise DesignError(
+            f"{path} must hold arrays x and w, but holds {shorten(names, 200)}; save them by those names."
+        )
+    size = members[f"{name}.npy"].file_size
+    if size > MAXIMUM_OPERAND_BYTES:
+        raise DesignError(
+            f"array {name} in {path} must have at most {MAXIMUM_OPERAND_BYTES} bytes, but has {size}; save fewer pairs."
+        )
+    packed = members[f"{name}.npy"].compress_size
+    if size > UNCHECKED_BYTES and size > MAXIMUM_RATIO * packed:
+        raise DesignError(
+            f"array {name} in {path} must unpack to at most {MAXIMUM_RATIO} times its size, but has {packed} bytes and "
+            f"unpacks to {size}; save it with numpy.savez."
+        )
+    # numpy asks for the memory of what the header declares before it reads a value.
+    with archive.open(members[f"{name}.npy"]) as member:
+        read_header = np.lib.format.read_array_header_1_0
+        if np.lib.format.read_magic(member) != (1, 0):
+            read_header = np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+    if math.prod(shape) * dtype.itemsize > size:
+        raise DesignError(
+            f"array {name} in {path} must hold the {math.prod(shape)} values that its header declares, but has {size} "
+            "bytes; write it with numpy.savez."
+        )
+    with archive.open(members[f"{name}.npy"]) as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
 
 
 def _closed(design: Design, arguments: argparse.Namespace) -> ClosedForm | None:
@@ -162,7 +201,7 @@ def _surfaces(arguments: argparse.Namespace, found: list[ErrorSurface]) -> int:
         from circuits.heatmap import save_surfaces
 
         save_surfaces(found, arguments.output)
-        print(f"{arguments.output}: {', '.join(surface.design for surface in found)}")
+        say(f"{arguments.output}: {', '.join(surface.design for surface in found)}")
     elif arguments.format == "json":
         print_json({"surfaces": [surface.to_dict() for surface in found]})
     else:

@@ -16,9 +16,13 @@ from circuits.cli import console, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.designs import Design, find_design
 from circuits.errors import DesignError
+from circuits.text import shorten
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
+
+_LONGEST = 1024
+"""Bits of an integer operand that are read; the design says how many it takes."""
 
 
 def register(commands: Commands) -> None:
@@ -60,11 +64,14 @@ def _number(design: Design, name: str, text: str) -> Any:
     kind = "an integer" if design.float_format is None else "a number"
     try:
         if design.float_format is None:
-            return int(text, 0)
+            value = int(text, 0)
+            if value.bit_length() > _LONGEST:
+                raise ValueError
+            return value
         with np.errstate(over="ignore"):
             return np.float32(float(text))
     except ValueError:
-        raise DesignError(f"{name} must be {kind}, but got {text!r}; correct it.") from None
+        raise DesignError(f"{name} must be {kind}, but got {shorten(repr(text))}; correct it.") from None
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,13 @@ import llvmlite
 import llvmlite.binding as llvm
 import platformdirs
 
+from circuits.errors import DesignError
+from circuits.files import read_bytes
+
 _MAGIC = b"approximate-dse object 1\n"
 _MAXIMUM_FILES = 4096
+_MAXIMUM_BYTES = 1 << 28
+"""Largest object file that is read."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,8 @@ def _read_cached(key: str) -> bytes | None:
     if folder is None:
         return None
     try:
-        data = (folder / f"{key}.o").read_bytes()
-    except OSError:
+        data = read_bytes(folder / f"{key}.o", limit=_MAXIMUM_BYTES)
+    except DesignError:
         return None
     header = len(_MAGIC) + 32
     digest, code = data[len(_MAGIC) : header], data[header:]

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.errors import DesignError
+from circuits.files import open_file
 
 VOLTAGE = 1.0
 """Supply, V."""
 TEMPERATURE = 25
 """Degrees Celsius."""
+MAXIMUM_MODEL_BYTES = 1 << 24
+"""Largest file of a transistor model."""
 
 Waves = Mapping[str, NDArray[np.float64]]
 """Signal -> its value at each time of "time" (s); voltages by net name, currents as "i(vNAME)"."""
@@ -43,11 +46,13 @@ def model_files(folder: Path, corner: str) -> tuple[Path, Path]:
     """The NMOS and PMOS model files of a corner in `folder`; DesignError names the one that is missing."""
     files = folder / f"NMOS_VTG.{corner}.inc", folder / f"PMOS_VTG.{corner}.inc"
     for path in files:
-        if not path.is_file():
+        if not path.exists():
             raise DesignError(
                 f"the model folder must hold {path.name}, but {folder} does not; give the folder of the FreePDK45 "
                 f"transistor models with --models."
             )
+        with open_file(path, limit=MAXIMUM_MODEL_BYTES):
+            pass  # ngspice opens it by its name
     return files
 
 

@@ -6,6 +6,7 @@ in any order, made of M, R, C lines over the models NMOS_VTG and PMOS_VTG. Nothi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from circuits.cells import CELLS, AdderCell
+from circuits.documents import toml_comment, toml_key, toml_string
 from circuits.errors import DesignError
+from circuits.files import decode, read_bytes
 from circuits.technology.measure import Measured, measure
 from circuits.technology.spice import version
 from circuits.technology.transistors import COLUMN_AREA, FINGER_N, FINGER_P
+from circuits.text import shorten
 
 MAXIMUM_BYTES = 256 * 1024
 MAXIMUM_DEVICES = 500
+MAXIMUM_WIDTH = 1e6
+"""nm, of one transistor."""
 INPUTS, OUTPUTS = ("a", "b", "cin"), ("sum", "carry")
 _SUPPLY, _GROUND = ("vdd", "vcc"), ("vss", "gnd")
 SLEW, LOAD = 40e-12, 5e-15
@@ -55,15 +61,8 @@ class Subcircuit:
 
 def read_subcircuit(path: Path) -> Subcircuit:
     """The one subcircuit in a file; DesignError names the line and what to correct."""
-    try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise DesignError(f"{path} must be a readable file, but: {error.strerror}; check the path.") from None
-    except UnicodeDecodeError:
-        raise DesignError(f"{path} must be a SPICE netlist in UTF-8, but is not text; check the file.") from None
-    if len(data) > MAXIMUM_BYTES:
-        raise DesignError(f"{path} must have at most {MAXIMUM_BYTES} bytes, but has {len(data)}; give one cell.")
+    data = read_bytes(path, limit=MAXIMUM_BYTES)
+    text = decode(data, path, what="a SPICE netlist in UTF-8")
     name, ports = "", []
     devices: list[str] = []
     widths: tuple[list[float], list[float]] = ([], [])
@@ -101,25 +100,26 @@ def read_subcircuit(path: Path) -> Subcircuit:
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
     """(number, line) in lower case, continuations joined, comments dropped."""
-    lines: list[tuple[int, str]] = []
+    lines: list[tuple[int, list[str]]] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split("$")[0].split(";")[0].strip().lower()
         if not line or line.startswith("*"):
             continue
         if line.startswith("+") and lines:
-            lines[-1] = lines[-1][0], f"{lines[-1][1]} {line[1:].strip()}"
+            lines[-1][1].append(line[1:].strip())
         else:
-            lines.append((number, line))
-    return lines
+            lines.append((number, [line]))
+    return [(number, " ".join(parts)) for number, parts in lines]
 
 
 def _device(line: str, where: str, widths: tuple[list[float], list[float]]) -> str:
-    line = re.sub(r"\s*=\s*", "=", line)
-    if re.fullmatch(rf"[rc]{_NET}(?: +{_NET}){{2}} +{_NUMBER}[a-z]*", " ".join(line.split())):
+    line = " ".join(line.split()).replace(" =", "=").replace("= ", "=")
+    if re.fullmatch(rf"[rc]{_NET}(?: {_NET}){{2}} {_NUMBER}[a-z]*", line):
+        _value(line.split()[-1], where, "a resistance or capacitance")
         return line
     match = re.fullmatch(
-        rf"m{_NET}(?: +{_NET}){{4}} +(?P<kind>[np])mos_vtg(?P<rest>(?: +[a-z]+={_NUMBER}[a-z]*)+)",
-        " ".join(line.split()),
+        rf"m{_NET}(?: {_NET}){{4}} (?P<kind>[np])mos_vtg(?P<rest>(?: [a-z]+={_NUMBER}[a-z]*)+)",
+        line,
     )
     if match is None:
         raise DesignError(
@@ -129,14 +129,27 @@ def _device(line: str, where: str, widths: tuple[list[float], list[float]]) -> s
     parameters = dict(part.split("=") for part in match["rest"].split())
     if not {"w", "l"} <= parameters.keys():
         raise DesignError(f"{where} must give w= and l= of its transistor, but does not; add them.")
-    value = re.match(r"([0-9.]+(?:e[+-]?[0-9]+)?)(meg|[fpnumk])?", parameters["w"])
-    assert value is not None
-    try:
-        width = float(value[1]) * _UNITS[value[2] or ""] * 1e9 * float(parameters.get("m", "1"))
-    except ValueError:
-        raise DesignError(f"{where} must give w as a number, but got {parameters['w']!r}; correct it.") from None
+    values = {name: _value(text, where, name) for name, text in parameters.items()}
+    width = values["w"] * 1e9 * values.get("m", 1.0)
+    if not 0 < width <= MAXIMUM_WIDTH:
+        raise DesignError(
+            f"{where} must have a width w, times m, of at most {MAXIMUM_WIDTH:g} nm, but has {width:g} nm; correct it."
+        )
     widths[0 if match["kind"] == "n" else 1].append(width)
     return line
+
+
+def _value(text: str, where: str, name: str) -> float:
+    """A number of SPICE, with its unit; DesignError where it is none or beyond what a double holds."""
+    match = re.match(r"([0-9.]+(?:e[+-]?[0-9]+)?)(meg|[fpnumk])?", text)
+    assert match is not None
+    try:
+        value = float(match[1]) * _UNITS[match[2] or ""]
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise DesignError(f"{where} must give {name} as a number, but got {shorten(text)!r}; correct it.")
+    return value
 
 
 def _port(path: Path, ports: Sequence[str], names: Sequence[str]) -> str:
@@ -158,16 +171,16 @@ def to_toml(path: Path, models: Sequence[Path]) -> str:
     measured = measure(found.text, "user_cell", INPUTS, OUTPUTS, models, slew=SLEW, load=LOAD)
     cell = as_cell(found, measured, path)
     lines = [
-        f"# {path.name} by python -m circuits.technology.characterize --cell, {version()}, nom, input ramp "
+        f"{toml_comment(path.name)} by python -m circuits.technology.characterize --cell, {version()}, nom, input ramp "
         f"{SLEW * 1e12:g} ps, load {LOAD * 1e15:g} fF",
-        f"[cells.{cell.name}]",
+        f"[cells.{toml_key(cell.name)}]",
         f'sum = "{cell.sum}"',
         f'carry = "{cell.carry}"',
         f"transistors = {cell.transistors}",
         f"delay_ps = {cell.delay_ps}",
         f"energy_fj = {cell.energy_fj}",
         f"area_um2 = {cell.area_um2}",
-        f'source = "{cell.source}"',
+        f"source = {toml_string(cell.source)}",
     ]
     return "\n".join(lines) + "\n"
 

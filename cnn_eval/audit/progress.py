@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
+
+from circuits.terminal import screen
 
 
 class Meter:
@@ -18,7 +19,7 @@ class Meter:
     not `enabled` or no terminal reads."""
 
     def __init__(self, *, enabled: bool) -> None:
-        console = Console(stderr=True)
+        console = screen(error=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

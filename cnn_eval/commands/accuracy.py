@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits import design
-from circuits.cli import table
+from circuits.cli import say, table
 from cnn_eval.accuracy import AccuracyResult, base_network, difference, evaluate
 from cnn_eval.commands.common import Subject, add_common, identity, print_results, print_titled, span, subjects
 from cnn_eval.layers import approximate, unreplaced
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     left = unreplaced(base, arguments.layers)
     if left:
         listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
-        print(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
+        say(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
 
     def result(subject: Subject) -> AccuracyResult:
         return evaluate(

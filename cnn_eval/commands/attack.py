@@ -13,7 +13,7 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from circuits.cli import integer, table
+from circuits.cli import integer, say, table
 from circuits.errors import unknown_name
 from cnn_eval.accuracy import base_network, is_user_data, is_user_model, load_test_images, sample_count
 from cnn_eval.attacks import ATTACKS, Attack, Mode, attack
@@ -354,4 +354,4 @@ def _draw(path: Path, results: list[tuple[Attack, str, Attacked]], images: torch
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
+    say(f"note: {text}", file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import get_args
 
 import torch
 
-from circuits.cli import console, integer, table
+from circuits.cli import console, integer, say, table
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
 from cnn_eval.audit import EPSILON, AuditReport, AuditSettings, Reference, audit
 from cnn_eval.audit.attacks import BallNorm
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     left = unreplaced(base, arguments.layers)
     if left:
         listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
-        print(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
+        say(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
     images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
     count = sample_count(arguments.samples, len(images), "test images")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
@@ -86,7 +86,7 @@ def show(report: AuditReport) -> None:
         "lowered": "attacked on lowered products, judged gate by gate",
         "as given": "attacked as given",
     }[report.mode]
-    print(
+    say(
         f"{report.subject}: audit of {report.images} images, {settings['norm']} budget {settings['epsilon']:g}, {how}; "
         f"rates of the {report.eligible} that both networks classify rightly\n"
     )
@@ -109,9 +109,9 @@ def show(report: AuditReport) -> None:
     print("\nchecks")
     for check in report.checks:
         threshold = f" [{check.threshold}]" if check.threshold else ""
-        print(_hanging(f"{_MARKS[check.passed]:5}", f"{check.name}: {check.found}{threshold}"))
-        print(_hanging("     ", f"why: {check.why}"))
-    print(f"\n{_hanging('', report.sentence)}")
+        say(_hanging(f"{_MARKS[check.passed]:5}", f"{check.name}: {check.found}{threshold}"))
+        say(_hanging("     ", f"why: {check.why}"))
+    say(f"\n{_hanging('', report.sentence)}")
 
 
 def _hanging(mark: str, text: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from circuits.cli import table
+from circuits.cli import say, table
 from circuits.files import require_writable, write_atomically
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
 from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         attacks=arguments.attacks,
         cache=arguments.cache or default_cache(),
         progress=True,
-        note=lambda text: print(f"note: {text}", file=sys.stderr),
+        note=lambda text: say(f"note: {text}", file=sys.stderr),
     )
     published = PUBLISHED if arguments.model == "lenet5" else {}
     if arguments.plot is not None:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         title = f"{arguments.model}: transfer from the exact network, {count} images"
         files = margins_plot(points, control=CONTROL, published=published, title=title)
         write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
-        print(f"note: curves in {arguments.plot}", file=sys.stderr)
+        say(f"note: curves in {arguments.plot}", file=sys.stderr)
     if arguments.json:
         rows = [
             {

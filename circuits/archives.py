@@ -1,0 +1,47 @@
+"""ZIP archives of users (.npz, .pt), opened within bounds."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from circuits.errors import DesignError
+
+MAX_DIRECTORY_BYTES = 8 << 20
+"""Largest directory of an archive, in bytes: more than 100,000 members. It is read as a whole before any member."""
+_END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_END_BYTES, _END_64_BYTES, _LOCATOR_64_BYTES = 22, 56, 20
+_LONGEST_COMMENT = 65535
+
+
+def open_archive(stream: BinaryIO, path: str | Path, *, error: type[ValueError] = DesignError) -> zipfile.ZipFile:
+    """The archive in `stream`, which is the file `path`; `error` where its directory would fill the memory.
+
+    Raises zipfile.BadZipFile for what is no archive.
+    """
+    size = _directory_size(stream)
+    if size > MAX_DIRECTORY_BYTES:
+        raise error(
+            f"the directory of archive {path} must have at most {MAX_DIRECTORY_BYTES} bytes, but has {size}; "
+            "make an archive of fewer members."
+        )
+    return zipfile.ZipFile(stream)
+
+
+def _directory_size(stream: BinaryIO) -> int:
+    """What the end record says, that of ZIP64 where there is one; 0 where there is no end record."""
+    size = stream.seek(0, os.SEEK_END)
+    longest = _LONGEST_COMMENT + _END_BYTES + _END_64_BYTES + _LOCATOR_64_BYTES
+    stream.seek(max(0, size - longest))
+    tail = stream.read(longest)
+    stream.seek(0)
+    end = tail.rfind(_END)
+    if end < 0 or len(tail) < end + _END_BYTES:
+        return 0
+    locator, end_64 = end - _LOCATOR_64_BYTES, end - _LOCATOR_64_BYTES - _END_64_BYTES
+    if end_64 >= 0 and tail.startswith(_LOCATOR_64, locator) and tail.startswith(_END_64, end_64):
+        return int(struct.unpack_from("<Q", tail, end_64 + 40)[0])
+    return int(struct.unpack_from("<L", tail, end + 12)[0])
