@@ -20,7 +20,9 @@ from circuits.netlist import Netlist
 from circuits.program import lower
 
 EXHAUSTIVE_BITS = 16
-"""Operand bits up to which all pairs are taken."""
+"""Operand bits up to which all pairs are taken, unless the circuit is very large."""
+_EXHAUSTIVE_INSTANCES = 10_000
+_SHORT_PROGRAM = 4000
 SAMPLED_PAIRS = 4096
 FAR_BETTER = 4.0
 """How many times smaller the mean difference of a better reading must be before a user is told of it."""
@@ -33,12 +35,16 @@ Integers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Function:
-    """A function of two operands: `text` is its formula, `circuit` what a circuit that computes it is called."""
+    """A function of two operands: `text` is its formula, `circuit` what a circuit that computes it is called.
+
+    `divisor`: which operand, 0 or 1, it divides by; pairs where that is 0 count for nothing.
+    """
 
     text: str
     circuit: str
     signed: bool
     values: Callable[[Integers, Integers], Integers]
+    divisor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,14 +82,6 @@ class Recognition:
         return not signed if other.error < FAR and other.error * FAR_BETTER < chosen.error else None
 
 
-def _quotient(x: Integers, y: Integers) -> Integers:
-    return np.where(y == 0, 0, x // np.where(y == 0, 1, y))
-
-
-def _remainder(x: Integers, y: Integers) -> Integers:
-    return np.where(y == 0, x, x % np.where(y == 0, 1, y))
-
-
 def _product(x: Integers, y: Integers) -> Integers:
     return np.asarray(x * y)
 
@@ -96,10 +94,10 @@ OTHERS = (
     Function("y - x", "a subtractor", False, lambda x, y: y - x),
     Function("y - x", "a signed subtractor", True, lambda x, y: y - x),
     Function("|x - y|", "a circuit for absolute differences", False, lambda x, y: abs(x - y)),
-    Function("x / y", "a divider", False, _quotient),
-    Function("y / x", "a divider", False, lambda x, y: _quotient(y, x)),
-    Function("x mod y", "a divider's remainder", False, _remainder),
-    Function("y mod x", "a divider's remainder", False, lambda x, y: _remainder(y, x)),
+    Function("x / y", "a divider", False, lambda x, y: x // y, divisor=1),
+    Function("y / x", "a divider", False, lambda x, y: y // x, divisor=0),
+    Function("x mod y", "a divider's remainder", False, lambda x, y: x % y, divisor=1),
+    Function("y mod x", "a divider's remainder", False, lambda x, y: y % x, divisor=0),
     Function("max(x, y)", "a maximum", False, np.maximum),
     Function("min(x, y)", "a minimum", False, np.minimum),
 )
@@ -114,10 +112,12 @@ def recognise(netlist: Netlist, *, seed: int = 0) -> Recognition:
     """
     widths = [len(bus) for bus in netlist.inputs.values()]
     (output,) = netlist.outputs.values()
-    exhaustive = sum(widths) <= EXHAUSTIVE_BITS
+    exhaustive = sum(widths) <= EXHAUSTIVE_BITS and len(netlist.instances) <= _EXHAUSTIVE_INSTANCES
     operands = _all_pairs(widths) if exhaustive else _sampled_pairs(widths, seed)
     program = lower(as_multiplier(netlist, signed=False))
-    raw = integers.multiply(program, *operands, signed=False, backend="reference").astype(object)
+    # The interpreter takes a moment to load and then a fiftieth of the time.
+    backend = "reference" if len(program) <= _SHORT_PROGRAM else "interpreted"
+    raw = integers.multiply(program, *operands, signed=False, backend=backend).astype(object)
     by_signedness = {
         signed: [_signed(values, width) if signed else values for values, width in zip(operands, widths, strict=True)]
         for signed in (False, True)
@@ -145,8 +145,12 @@ class _Sample:
 
     def fit(self, function: Function) -> Fit:
         """How near the output is to `function`, both taken modulo 2^bits."""
-        values = function.values(*self.operands[function.signed]) & (1 << self.bits) - 1
+        x, y = self.operands[function.signed]
         raw = self.raw
+        if function.divisor is not None:
+            defined = (x, y)[function.divisor] != 0
+            x, y, raw = x[defined], y[defined], raw[defined]
+        values = function.values(x, y) & (1 << self.bits) - 1
         if (values == raw).all():
             return Fit(function, 0.0)
         if function.signed:

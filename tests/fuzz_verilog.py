@@ -26,16 +26,22 @@ from circuits.errors import DesignError
 from circuits.hdl import read_verilog
 
 SIGNALS = {
-    **{"a": (1, False), "b": (2, False), "c": (4, False), "d": (7, False)},
-    **{"s": (2, True), "t": (3, True), "u": (5, True), "v": (8, True)},
+    "a": (1, False),
+    "b": (2, False),
+    "c": (4, False),
+    "d": (7, False),
+    "s": (2, True),
+    "t": (3, True),
+    "u": (5, True),
+    "v": (8, True),
 }
 """Inputs: width and sign."""
 TARGETS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 33, 40)
 VECTORS = 24
 """Input vectors per expression: all zeros, all ones, and random ones."""
 _HEADER = ", ".join(f"input {'signed ' if s else ''}[{w - 1}:0] {n}" for n, (w, s) in SIGNALS.items())
-_BINARY = "+ - * & | ^ ~^ ^~".split()
-_COMPARISONS = "== != < <= > >= === !==".split()
+_BINARY = ["+", "-", "*", "&", "|", "^", "~^", "^~"]
+_COMPARISONS = ["==", "!=", "<", "<=", ">", ">=", "===", "!=="]
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,9 @@ class Generator:
         if kind < 0.78:
             count = self.random.randint(1, width)
             low = self.random.randint(0, width - count)
-            return f"{name}[{low} +: {count}]" if self.random.random() < 0.5 else f"{name}[{low + count - 1} -: {count}]"
+            return (
+                f"{name}[{low} +: {count}]" if self.random.random() < 0.5 else f"{name}[{low + count - 1} -: {count}]"
+            )
         if kind < 0.81:  # an index that never leaves its range
             return self.random.choice(["c[b]", "v[d[2:0]]", "c[{a, b[0]}]", "b[a]", "v[{b, a}]"])
         return self.number()
@@ -158,7 +166,7 @@ def _unsized(text: str) -> bool:
 def vectors(seed: int) -> list[dict[str, int]]:
     """Values of all inputs."""
     source = random.Random(f"vectors {seed}")
-    rows = [{name: 0 for name in SIGNALS}, {name: (1 << width) - 1 for name, (width, _) in SIGNALS.items()}]
+    rows = [dict.fromkeys(SIGNALS, 0), {name: (1 << width) - 1 for name, (width, _) in SIGNALS.items()}]
     while len(rows) < VECTORS:
         rows.append({name: source.randrange(1 << width) for name, (width, _) in SIGNALS.items()})
     return rows

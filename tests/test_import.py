@@ -380,9 +380,9 @@ def test_without_yosys_the_command_is_given(
     _, error = imported(capsys, source, "--synthesise", "--top", "mul_loop", status=2)
     assert error == (
         "error: yosys must be installed for --synthesise, but is not on the PATH; install it, or run where it is: "
-        "yosys -f verilog -p 'hierarchy -check -top mul_loop; proc; flatten; opt; memory; alumacc; maccmap -unmap; opt "
-        "-fast; techmap; opt -fast; setundef -zero -undriven; opt_clean -purge; write_verilog -noattr -noexpr "
-        f"\"a b_gates.v\"' '{source}' and then: python -m circuits import 'a b_gates.v'"
+        "yosys -f 'verilog -defer' -p 'hierarchy -check -top mul_loop; proc; flatten; opt; memory; alumacc; maccmap "
+        "-unmap; opt -fast; techmap; opt -fast; setundef -zero -undriven; opt_clean -purge; write_verilog -noattr "
+        f"-noexpr \"a b_gates.v\"' '{source}' and then: python -m circuits import 'a b_gates.v'"
     )
 
 
@@ -411,7 +411,7 @@ def test_yosys_synthesises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert (found["module"], found["computes"]) == ("mul_loop", "x * y on all 64 operand pairs")
     notes = found["notes"]
     assert isinstance(notes, list)
-    assert notes[0].startswith("synthesised by: yosys -f verilog -p 'hierarchy -check -auto-top; ")
+    assert notes[0].startswith("synthesised by: yosys -f 'verilog -defer' -p 'hierarchy -check -auto-top; ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a b.v", "m.toml"]
     signed = write(
         tmp_path, "s.v", "module s(input signed [3:0] a, b, output signed [7:0] p); assign p = a * b; endmodule"
@@ -444,7 +444,7 @@ def test_the_advice_is_a_command_to_type(
     if present:
         assert advice == f"python -m circuits import {source} --top m --synthesise."
     else:
-        assert advice.startswith("yosys -f verilog -p 'hierarchy -check -top m; ")
+        assert advice.startswith("yosys -f 'verilog -defer' -p 'hierarchy -check -top m; ")
         assert advice.endswith(f" {source} and then: python -m circuits import m_gates.v.")
 
 
@@ -462,6 +462,27 @@ def test_what_yosys_refuses(text: str, words: str, tmp_path: Path, capsys: pytes
     assert words in error
 
 
+def test_a_test_bench_beside_the_multiplier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("yosys")
+    bench = (
+        "module bench; reg [2:0] a, b; wire [5:0] p; mul_loop dut(a, b, p);\n"
+        'initial begin a = 1; b = 2; #10 $display("%d", p); $finish; end endmodule\n'
+    )
+    source = write(tmp_path, "m.v", bench + BEHAVIOURAL)
+    found, _ = imported(capsys, source, "--synthesise", "--top", "mul_loop")
+    assert found["computes"] == "x * y on all 64 operand pairs"
+
+
+def test_a_divider_is_called_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("yosys")
+    text = "module d(input [3:0] a, b, output [3:0] q); assign q = a / b; endmodule"
+    found, _ = imported(capsys, write(tmp_path, "d.v", text), "--synthesise")
+    notes = found["notes"]
+    assert isinstance(notes, list)
+    assert found["computes"] == "x / y on all 256 operand pairs (where the divisor is not 0)"
+    assert notes[-1].startswith("this is a divider, no multiplier: it computes x / y")
+
+
 def test_a_register_stays_refused_after_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need("yosys")
     text = "module m(input c, input [3:0] a, b, output reg [7:0] p); always @(posedge c) p <= a * b; endmodule"
@@ -475,7 +496,10 @@ def test_a_failing_yosys_is_one_line(
     source = write(tmp_path, "m.v", BEHAVIOURAL)
     installed(tmp_path, monkeypatch, "echo 'm.v:3: ERROR: nothing works.' >&2; exit 1")
     _, error = imported(capsys, source, "--synthesise", status=2)
-    assert error == "error: yosys must read the files, but: m.v:3: ERROR: nothing works; correct them."
+    assert error == (
+        "error: yosys must read the files, but: m.v:3: ERROR: nothing works; correct them, or name the multiplier's "
+        "module with --top where others stand beside it."
+    )
     installed(tmp_path, monkeypatch, "exit 0")
     _, error = imported(capsys, source, "--synthesise", status=2)
     assert "must be yosys's netlist" in error

@@ -81,7 +81,7 @@ def test_repeated_and_constant_inputs_are_reduced() -> None:
     def add(gate, *operands: int) -> int:  # type: ignore[no-untyped-def]
         return builder.add(gate, *operands)[0]
 
-    parity = cover_table(["001", "010", "100", "111"], 3)
+    parity = cover_table(("001", "010", "100", "111"), 3)
     assert add_table(add, parity, [a, b, a]) == b
     assert add_table(add, parity, [a, 0, 0]) == a
     assert add_table(add, parity, [1, 0, 1]) == 0

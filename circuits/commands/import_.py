@@ -145,9 +145,10 @@ def _computes(recognition: Recognition, signed: bool) -> str:
 
 
 def _nearness(fit: Fit, recognition: Recognition) -> str:
+    sample = recognition.sample + (" (where the divisor is not 0)" if fit.function.divisor is not None else "")
     if fit.error == 0:
-        return f"on {recognition.sample}"
-    return f"with a mean difference of {100 * fit.error:.3g} % of its mean, on {recognition.sample}"
+        return f"on {sample}"
+    return f"with a mean difference of {100 * fit.error:.3g} % of its mean, on {sample}"
 
 
 def _notes(circuit: Circuit, netlist: Netlist, design: Design, recognition: Recognition) -> list[str]:

@@ -19,7 +19,8 @@ from circuits.hdl.tables import MAXIMUM_INPUTS, add_cover, cover_table
 from circuits.hdl.verilog.cell_library import is_register, supply_pin
 from circuits.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
-MAXIMUM_BYTES = 32 * 1024 * 1024
+_COMMENT = re.compile(r"(?:^|(?<=\s))#")  # names of yosys may hold the sign
+MAXIMUM_BYTES = 8 * 1024 * 1024
 """Longest BLIF text read, in characters."""
 MAXIMUM_GATES = 200_000
 """Most cells and gates of one netlist read from BLIF; also the most instances of models."""
@@ -110,15 +111,16 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     words: list[str] = []
     first = None
     for number, line in enumerate(text.splitlines(), 1):
-        code = re.split(r"(?:^|(?<=\s))#", line, maxsplit=1)[0].rstrip()
-        continued = code.endswith("\\")
-        words += code.removesuffix("\\").split()
-        first = number if first is None else first
-        if continued:
-            continue
-        if words:
-            yield first, words
-        words, first = [], None
+        code = _COMMENT.split(line, maxsplit=1)[0] if "#" in line else line
+        code = code.rstrip()
+        if code.endswith("\\"):
+            words += code[:-1].split()
+            first = first or number
+        elif words:
+            yield first or number, words + code.split()
+            words, first = [], None
+        elif code:
+            yield number, code.split()
     if words:
         yield first or 1, words
 
@@ -192,8 +194,8 @@ def _row(model: _Model, line: int, words: list[str]) -> None:
         )
     cube = words[0] if len(words) == 2 else ""
     value = words[-1]
-    correct = len(words) <= 2 and len(cube) == len(table.inputs) and not set(cube) - set("01-") and value in ("0", "1")
-    if not correct or {value} | table.values == {"0", "1"}:
+    correct = len(words) <= 2 and len(cube) == len(table.inputs) and not cube.strip("01-") and value in ("0", "1")
+    if not correct or (table.values and value not in table.values):
         raise _failure(
             model.where,
             line,
@@ -450,5 +452,5 @@ def _library_cell(first: _Table, second: _Table) -> tuple[AdderCell, bool] | Non
 
 def _byte(table: _Table) -> int:
     assert len(table.inputs) <= MAXIMUM_INPUTS
-    covered = cover_table(table.cover, len(table.inputs))
+    covered = cover_table(tuple(table.cover), len(table.inputs))
     return covered ^ 0xFF if "0" in table.values else covered

@@ -28,7 +28,7 @@ _FOREIGN = (
     _Foreign(
         "VHDL",
         re.compile(
-            r"(?im)^\s*(?:entity\s+\w+\s+is\b|architecture\s+\w+\s+of\b|library\s+\w+\s*;|package\s+\w+\s+is\b)"
+            r"(?im)^[ \t]*(?:entity\s+\w+\s+is\b|architecture\s+\w+\s+of\b|library\s+\w+\s*;|package\s+\w+\s+is\b)"
         ),
         "translate it (ghdl --synth --out=verilog, say)",
     ),
@@ -40,7 +40,8 @@ _FOREIGN = (
     _Foreign(
         "C",
         re.compile(
-            rf"(?m)^\s*#\s*(?:include|define|pragma|ifn?def)\b|^\s*{_C_TYPE}\s+\**\w+\s*\([^;{{)]{{0,500}}\)\s*\{{"
+            r"(?m)^[ \t]*#\s*(?:include|define|pragma|ifn?def)\b|"
+            rf"^[ \t]*{_C_TYPE}\s+\**\w+\s*\([^;{{)]{{0,500}}\)\s*\{{"
         ),
         "give the circuit's .v file, which EvoApproxLib and ArithsGen have beside it",
     ),
@@ -52,16 +53,18 @@ _FOREIGN = (
     _Foreign("AIGER", re.compile(r"\Aa[ai]g(?: \d+){5}"), _CONVERT),
     _Foreign(
         "the bench format",
-        re.compile(r"(?im)\A\s*(?:INPUT|OUTPUT)\s*\([^)]*\)\s*$"),
+        re.compile(r"(?im)\A\s*(?:INPUT|OUTPUT)\s*\([^)]*\)[ \t\r]*$"),
         _CONVERT,
     ),
     _Foreign(
         "SPICE",
-        re.compile(r"(?im)^\s*\.subckt\s+\S+(?:\s+[^\s=]+)+\s*$"),
+        re.compile(r"(?im)^[ \t]*\.subckt\s+\S+(?:\s+[^\s=]+)+[ \t\r]*$"),
         "give a Verilog or BLIF netlist of its gates",
     ),
     _Foreign("JSON", re.compile(r"\A\{\s*\""), "write Verilog instead (yosys: write_verilog)"),
-    _Foreign("TOML", re.compile(r"(?m)^\s*\[(?:design|netlist|cells\.[^\]]+)\]\s*$"), "a design needs no import"),
+    _Foreign(
+        "TOML", re.compile(r"(?m)^[ \t]*\[(?:design|netlist|cells\.[^\]]+)\][ \t\r]*$"), "a design needs no import"
+    ),
     _Foreign(
         "Python", re.compile(r"(?m)^(?:from\s+[\w.]+\s+import\s|import\s+\w+\s*$|def\s+\w+\()"), "give the Verilog file"
     ),
@@ -82,12 +85,12 @@ def advice_for(text: str) -> str | None:
 
 def _recognise(text: str) -> str | _Foreign:
     head = text[:_LOOKED_AT]
-    if re.search(r"(?m)^\s*\.(?:inputs|outputs|names)\b|^\s*\.model[ \t]+\S+\s*$", head):
+    if re.search(r"(?m)^[ \t]*\.(?:inputs|outputs|names)\b|^[ \t]*\.model[ \t]+\S+[ \t\r]*$", head):
         return BLIF
-    code = re.sub(r"/\*.*?(?:\*/|\Z)|//[^\n]*|^\s*--[^\n]*", " ", head, flags=re.DOTALL | re.MULTILINE)
+    code = re.sub(r"/\*.*?(?:\*/|\Z)|//[^\n]*|^[ \t]*--[^\n]*", " ", head, flags=re.DOTALL | re.MULTILINE)
     code = code.lstrip("\ufeff \t\r\n")
     # A module header is Verilog whatever else there is; C and the others have none.
-    if re.search(r"(?m)^\s*(?:macro)?module\s+[\\\w]", code):
+    if re.search(r"(?m)^[ \t]*(?:macro)?module\s+[\\\w]", code):
         return VERILOG
     for language in _FOREIGN:
         if language.sign.search(code):

@@ -12,7 +12,7 @@ from circuits.hdl.languages import BLIF, VERILOG, advice_for, language_of
 from circuits.hdl.verilog import read_verilog
 from circuits.netlist import Netlist
 
-MAXIMUM_BYTES = 32 * 1024 * 1024
+MAXIMUM_BYTES = 16 * 1024 * 1024
 """Longest file that is read; each language's reader has its own bound within it."""
 
 

@@ -100,7 +100,9 @@ def _command(files: Sequence[Path], top: str | None, output: str, ports: str | N
     }
     steps = [step for step in _STEPS if ports is not None or step != "{ports}"]
     script = "; ".join(steps).format(**words)
-    frontend = "verilog -sv" if any(path.suffix.lower() in (".sv", ".svh") for path in files) else "verilog"
+    # Deferred: of a file with a test bench only what the top module needs is elaborated.
+    system_verilog = any(path.suffix.lower() in (".sv", ".svh") for path in files)
+    frontend = "verilog -defer -sv" if system_verilog else "verilog -defer"
     names = [f"./{path}" if str(path).startswith("-") else str(path) for path in files]
     return ["yosys", "-f", frontend, "-p", script, *names]
 
@@ -129,7 +131,10 @@ def _run(command: Sequence[str], folder: str, time_limit: float) -> None:
     if process.returncode != 0:
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
         errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"status {process.returncode}"]
-        raise DesignError(f"yosys must read the files, but: {errors[0].rstrip('.')}; correct them.")
+        raise DesignError(
+            f"yosys must read the files, but: {errors[0].rstrip('.')}; correct them, or name the multiplier's module "
+            "with --top where others stand beside it."
+        )
 
 
 def _signed_ports(document: bytes) -> frozenset[str]:

@@ -28,7 +28,9 @@ def add_table(add: AddGate, table: int, inputs: Sequence[int]) -> int:
     Up to three inputs take the smallest network of characterised gates. Wider tables are split at one input,
     f = x ? f1 : f0 (Shannon), where possible at one for which that is an AND, OR or XOR.
     """
-    table, nets = _support(table, tuple(inputs))
+    nets = tuple(inputs)
+    if len(nets) > 3 or len(set(nets)) < len(nets) or min(nets, default=ZERO) <= ONE:
+        table, nets = _support(table, nets)
     if not nets:
         return ONE if table else ZERO
     if len(nets) <= 3:
@@ -40,7 +42,7 @@ def add_table(add: AddGate, table: int, inputs: Sequence[int]) -> int:
 def add_cover(add: AddGate, cover: Sequence[str], inputs: Sequence[int], *, inverted: bool = False) -> int:
     """The net of a sum of products, or of its complement; a cube has one of 0, 1 and - for each net of `inputs`."""
     if len(inputs) <= MAXIMUM_INPUTS:
-        table = cover_table(cover, len(inputs))
+        table = cover_table(tuple(cover), len(inputs))
         return add_table(add, table ^ _full(len(inputs)) if inverted else table, inputs)
     total = _sum_of_products(add, cover, inputs)
     return add_table(add, 0b01, [total]) if inverted else total
@@ -62,7 +64,8 @@ def _sum_of_products(add: AddGate, cover: Sequence[str], inputs: Sequence[int]) 
     return total
 
 
-def cover_table(cover: Sequence[str], inputs: int) -> int:
+@lru_cache(maxsize=4096)
+def cover_table(cover: tuple[str, ...], inputs: int) -> int:
     """The table of a sum of products."""
     full = _full(inputs)
     columns = [_column(inputs, k) for k in range(inputs)]

@@ -159,7 +159,7 @@ def select(flat: Flat, leaves: Sequence[int], index: Sequence[int], place: Place
     half = len(leaves) // 2
     low = select(flat, leaves[:half], index[:-1], place)
     high = select(flat, leaves[half:], index[:-1], place)
-    return flat.choose(index[-1], *fold_constants((low, high)), place)
+    return flat.choose(index[-1], low, high, place)
 
 
 def lookup(flat: Flat, values: Sequence[int], index: Sequence[int], place: Place) -> int:

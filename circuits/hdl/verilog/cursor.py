@@ -90,7 +90,7 @@ class Cursor:
         self.depth += 1
         if self.depth > MAXIMUM_DEPTH:
             raise self.fail(
-                f"an expression must be nested at most {MAXIMUM_DEPTH} deep, but is deeper; name its parts with wires"
+                f"an expression must be nested at most {MAXIMUM_DEPTH} deep, but is deeper; name the parts with wires"
             )
         value = parse()
         self.depth -= 1

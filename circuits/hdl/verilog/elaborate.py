@@ -33,7 +33,7 @@ from circuits.hdl.verilog.widths import Size
 from circuits.netlist import Component
 
 _MAXIMUM_HIERARCHY = 40
-_MAXIMUM_BLOCKS = 1 << 16
+_MAXIMUM_BLOCKS = 1 << 14
 
 Parameters = tuple[tuple[str, Constant], ...]
 Recognised = tuple[Component, tuple[int, ...]]
@@ -253,7 +253,8 @@ class Elaborator:
             return self.fail(
                 scope,
                 item.line,
-                f"a circuit must be combinational, but instance {item.name!r} of {item.module!r} is a register; remove it",
+                f"a circuit must be combinational, but instance {item.name!r} of {item.module!r} is a register; remove "
+                "it",
             )
         error = unknown_name("module", item.module, [*self.modules, *library_names()])
         advice = "; give the file that defines it before this one" if not self.modules.get(item.module) else ""
@@ -285,7 +286,7 @@ class Elaborator:
         inner: Scope | None,
         recognised: Recognised | None,
     ) -> dict[str, int]:
-        """Drives the ports of the inner scope, and what its outputs drive; of a recognised cell, the net of each port."""
+        """Drives the ports of the inner scope and what its outputs drive; of a recognised cell, the nets by port."""
         pins = self.pins(scope, item, module)
         nets: dict[str, int] = {}
         for port in module.ports:
@@ -359,7 +360,7 @@ class Elaborator:
                 )
             return [WRITTEN_ZERO] if recognised is not None else []
         own = self.evaluator.size(scope, value)
-        self.check_width(scope, item, port, value, width, own.width)
+        self.check_width(scope, item, port, value, (width, own.width), cut=own.width > width)
         return self.evaluator.assigned(scope, value, width)
 
     def output_net(self, scope: Scope, item: ModuleInstance, port: str, value: Expression | None) -> int:
@@ -369,7 +370,7 @@ class Elaborator:
         targets = self.evaluator.target(scope, value)
         if len(targets) == 1:
             return targets[0]
-        self.check_width(scope, item, port, value, 1, len(targets))
+        self.check_width(scope, item, port, value, (1, len(targets)), cut=False)
         net = self.flat.new(f"{scope.prefix}{item.name}.{port}")
         for k, target in enumerate(targets):
             self.flat.drive(target, scope.place(item.line), ZERO if k else net)
@@ -378,21 +379,22 @@ class Elaborator:
     def output(self, scope: Scope, item: ModuleInstance, port: str, value: Expression, signal: Signal) -> None:
         """Drives what an output port is connected to, extended or cut as an assignment."""
         targets = self.evaluator.target(scope, value)
-        self.check_width(scope, item, port, value, len(signal.nets), len(targets))
+        widths = len(signal.nets), len(targets)
+        self.check_width(scope, item, port, value, widths, cut=widths[0] > widths[1])
         fill = signal.nets[-1] if signal.signed else ZERO
         sources = signal.nets + [fill] * (len(targets) - len(signal.nets))
         for target, source in zip(targets, sources, strict=False):
             self.flat.drive(target, scope.place(item.line), source)
 
     def check_width(
-        self, scope: Scope, item: ModuleInstance, port: str, value: Expression, width: int, own: int
+        self, scope: Scope, item: ModuleInstance, port: str, value: Expression, widths: tuple[int, int], *, cut: bool
     ) -> None:
-        """Notes a connection that Verilog pads or cuts; plain numbers fit everywhere."""
-        if width != own and not (isinstance(value, Literal) and value.value >> width == 0):
+        """Notes a connection of other `widths` (of port and value), which Verilog pads or cuts; plain numbers fit."""
+        if widths[0] != widths[1] and not (isinstance(value, Literal) and value.value >> widths[0] == 0):
             place = scope.place(item.line)
             self.flat.note(
-                f"{place.where} line {place.line}: port {port!r} of instance {item.name!r} has {width} bits but is "
-                f"connected to {own}; {'cut' if own > width else 'padded'}, as Verilog does"
+                f"{place.where} line {place.line}: port {port!r} of instance {item.name!r} has {widths[0]} bits but is "
+                f"connected to {widths[1]}; {'cut' if cut else 'padded'}, as Verilog does"
             )
 
     # Gate primitives.
@@ -437,7 +439,8 @@ class Elaborator:
             raise self.fail(
                 scope,
                 item.line,
-                f"pins of a gate {item.module!r} must have one bit, but {self.flat.text(nets)} has {len(nets)}; select one",
+                f"pins of a gate {item.module!r} must have one bit, but {self.flat.text(nets)} has {len(nets)}; select "
+                "one",
             )
         return nets[0]
 

@@ -200,7 +200,8 @@ class Evaluator:
                 raise self.fail(
                     scope,
                     operand.line,
-                    f"a constant in a concatenation must have a width, but got {operand.value}; write it as 4'b0101, say",
+                    f"a constant in a concatenation must have a width, but got {operand.value}; write it as 4'b0101, "
+                    "say",
                 )
             nets += self.self_determined(scope, operand)
         return nets if value.count is None else nets * self.repetitions(scope, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuits.hdl.verilog.cursor import Cursor
+from circuits.hdl.verilog.cursor import MAXIMUM_DEPTH, Cursor
 from circuits.hdl.verilog.lexer import Token
 from circuits.hdl.verilog.tree import (
     Call,
@@ -68,12 +68,16 @@ class ExpressionParser(Cursor):
         """Operators by binding strength; a run of one strength becomes one operation, however long."""
         values = [self.unary()]
         operators: list[Token] = []
+        pairs = 0
         while (token := self.token).kind == "symbol" and token.text in _LEVELS:
             self.advance()
             while operators and _LEVELS[operators[-1].text] > _LEVELS[token.text]:
                 _reduce(values, operators)
             if operators and _LEVELS[token.text] in _PAIRED and _LEVELS[operators[-1].text] == _LEVELS[token.text]:
                 _reduce(values, operators)
+                pairs += 1
+                if pairs > MAXIMUM_DEPTH:
+                    raise self.fail(f"at most {MAXIMUM_DEPTH} comparisons may follow each other; write parentheses")
             operators.append(token)
             values.append(self.unary())
         while operators:

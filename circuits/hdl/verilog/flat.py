@@ -1,8 +1,8 @@
 """The flat circuit under construction: numbered nets, what drives them, and the cells and gates drawn so far.
 
-Constants come in two kinds. WRITTEN ones stand in the text: a gate that reads one is drawn as it is written. FOLDED ones
-come from padding, shifts and constant expressions: a gate that reads one is simplified, so that widening an operand
-draws nothing. Both mean the same value.
+Constants come in two kinds. Written ones stand in the text: a gate that reads one is drawn as it is written. Folded
+ones (ZERO and ONE here) come from padding, shifts and constant expressions: a gate that reads one is simplified, so
+that widening an operand draws nothing. Both mean the same value.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from circuits.hdl.verilog.tree import Place, failure
 
 MAXIMUM_BYTES = 8 * 1024 * 1024
 """Longest Verilog text read, in characters."""
-MAXIMUM_TOKENS = 2_000_000
+MAXIMUM_TOKENS = 1_000_000
 """Most tokens of one text, macros expanded."""
 _MAXIMUM_MACRO_DEPTH = 30
 _MAXIMUM_MACRO_TEXT = 64 * 1024
@@ -51,6 +51,7 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*+")
 _DEFINE = re.compile(r"[ \t]*+([A-Za-z_][A-Za-z0-9_]*+)(\([^()\n]*+\))?")
+_CONDITION = re.compile(r"\s*+([A-Za-z_]\w*+)", re.ASCII)
 _IGNORED = frozenset(
     "`timescale `celldefine `endcelldefine `resetall `line `pragma `begin_keywords `end_keywords".split()  # noqa: SIM905
 )
@@ -94,6 +95,7 @@ class _Lexer:
         self.macro_depth = 0
         # One entry for every open `ifdef: (this branch is read, some branch was read already, line).
         self.conditions: list[tuple[bool, bool, int]] = []
+        self.reading = True
 
     def fail(self, message: str) -> DesignError:
         return failure(Place(self.where, self.line), message)
@@ -108,17 +110,12 @@ class _Lexer:
 
     def scan(self, text: str) -> None:
         position = 0
+        match_at = _TOKEN.match
         while position < len(text):
-            match = _TOKEN.match(text, position)
+            match = match_at(text, position)
             kind = match.lastgroup if match else None
-            reading = all(branch for branch, _, _ in self.conditions)
             if match is None or kind is None:
-                if reading:
-                    raise self.fail(
-                        f"syntax error: expected a Verilog token, but found {text[position : position + 12]!r}"
-                    )
-                self.line += text[position] == "\n"
-                position += 1
+                position = self.unknown(text, position)
                 continue
             position = match.end()
             if kind == "space":
@@ -126,9 +123,16 @@ class _Lexer:
             elif kind in _CLOSING:
                 position = self.skip(kind, text, position)
             elif kind == "directive":
-                position = self.directive(match[0], text, position, reading)
-            elif reading:
+                position = self.directive(match[0], text, position)
+            elif self.reading:
                 self.emit(kind, match[0])
+
+    def unknown(self, text: str, position: int) -> int:
+        """Steps over a character that begins no token, in text that a condition leaves out."""
+        if self.reading:
+            raise self.fail(f"syntax error: expected a Verilog token, but found {text[position : position + 12]!r}")
+        self.line += text[position] == "\n"
+        return position + 1
 
     def emit(self, kind: str, text: str) -> None:
         if kind == "name":
@@ -153,11 +157,13 @@ class _Lexer:
 
     # Directives.
 
-    def directive(self, name: str, text: str, position: int, reading: bool) -> int:
+    def directive(self, name: str, text: str, position: int) -> int:
         """Carries out the directive; returns where the text goes on."""
         if name in ("`ifdef", "`ifndef", "`elsif", "`else", "`endif"):
-            return self.conditional(name, text, position)
-        if not reading:
+            end = self.conditional(name, text, position)
+            self.reading = all(branch for branch, _, _ in self.conditions)
+            return end
+        if not self.reading:
             return position
         if name == "`define":
             return self.define(text, position)
@@ -179,7 +185,7 @@ class _Lexer:
 
     def conditional(self, name: str, text: str, position: int) -> int:
         if name in ("`ifdef", "`ifndef", "`elsif"):
-            match = re.compile(r"\s*+([A-Za-z_]\w*+)", re.ASCII).match(text, position)
+            match = _CONDITION.match(text, position)
             if match is None:
                 raise self.fail(f"{name} must be followed by the name of a macro, but is not; correct it")
             holds = (match[1] in self.macros) == (name != "`ifndef")
@@ -187,6 +193,8 @@ class _Lexer:
         else:
             holds = True
         if name in ("`ifdef", "`ifndef"):
+            if len(self.conditions) >= _MAXIMUM_MACRO_DEPTH:
+                raise self.fail(f"`ifdef must be nested at most {_MAXIMUM_MACRO_DEPTH} deep, but is deeper; split it")
             self.conditions.append((holds, holds, self.line))
             return position
         if not self.conditions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from circuits.hdl.verilog.cursor import SYNTHESISE
 from circuits.hdl.verilog.lexer import Token
@@ -59,7 +60,7 @@ class RawModule:
         tokens = self.tokens
         return {
             token.text
-            for token, after in zip(tokens[1:], tokens[2:], strict=False)
+            for token, after in pairwise(tokens[1:])
             if token.kind == "name" and token.text in names and (after.kind == "name" or after.text == "#")
         }
 

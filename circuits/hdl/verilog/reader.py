@@ -116,12 +116,15 @@ def _narrowed(
         return []
     wide = [name for name in free if _has_bus(elaborator, name)]
     last = [name for name in wide or free if modules[name].where == where]
-    parents = [name for name in wide or free if modules[name].instantiates(set(elaborator.modules))]
-    return [wide, last, [] if wide else parents]
+    names = set(elaborator.modules)
+    parents = [name for name in wide or free if modules[name].instantiates(names)]
+    return [wide, last, parents]
 
 
 def _has_bus(elaborator: Elaborator, name: str) -> bool:
     """Whether a port has more than one bit; a module that cannot be read is not the circuit."""
+    if not any(token.text == "[" for token in elaborator.modules[name].tokens):
+        return False
     try:
         probe = Elaborator(elaborator.modules, elaborator.modules[name].where, recognise)
         module = _parsed(elaborator, name)

@@ -17,7 +17,7 @@ from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal
 from circuits.hdl.verilog.tree import Assign, Call, Case, Concatenation, Expression, If, Loop, Reference, Statement
 from circuits.hdl.verilog.widths import Size, joined
 
-MAXIMUM_STEPS = 1 << 16
+MAXIMUM_STEPS = 1 << 14
 """Most iterations of all loops, and most calls of functions, of one circuit."""
 _MAXIMUM_TABLE = 12
 _MAXIMUM_CALL_DEPTH = 20
@@ -95,8 +95,8 @@ class StatementEvaluator(Evaluator):
             if value is None:
                 raise self.flat.fail(
                     place,
-                    f"an always block must assign every variable on every path, but {self.flat.names[net]!r} is kept on "
-                    "some (a latch); give it a value first",
+                    f"an always block must assign every variable on every path, but {self.flat.names[net]!r} keeps its "
+                    "value on some (a latch); give it a value first",
                 )
             self.flat.drive(net, place, value)
 
