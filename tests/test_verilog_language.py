@@ -13,7 +13,7 @@ from pathlib import Path
 
 import fuzz_verilog
 import pytest
-from hdl_tools import need
+from hdl_tools import need, run
 from random_netlists import evaluate_row
 
 from circuits import DesignError, Netlist
@@ -197,7 +197,7 @@ def test_a_library_file_stands_before_the_circuit() -> None:
     with pytest.raises(DesignError) as caught:
         read_verilog([("cells.v", LIBRARY), ("m.v", USER + LIBRARY)])
     assert str(caught.value) == (
-        "m.v line 1: a module must be defined once, but 'MYFA' already stands in cells.v line 1; remove one."
+        "m.v line 2: a module must be defined once, but 'MYFA' already stands in cells.v line 1; remove one."
     )
 
 
@@ -295,3 +295,35 @@ def test_hostile_texts_are_refused_in_one_line(name: str) -> None:
         read(HOSTILE[name])
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+YOSYS = {
+    "expressions": "synth -flatten -top m; write_verilog out.v",
+    "gates": "synth -flatten -top m; write_verilog -noexpr out.v",
+    "simple gates": "synth -flatten -top m; abc -g AND,NAND,OR,NOR,ANDNOT,ORNOT,MUX,AOI3,OAI4; write_verilog -noexpr out.v",
+    "lut 3": "synth -flatten -lut 3 -top m; write_verilog out.v",
+    "lut 4": "synth -flatten -lut 4 -top m; write_verilog -noexpr out.v",
+    "operators": "hierarchy -top m; proc; flatten; opt; write_verilog -noexpr out.v",
+    "blif ports": "synth -flatten -top m; splitnets -ports -format __; write_verilog -noattr out.v",
+}
+
+
+@pytest.mark.parametrize("script", list(YOSYS))
+def test_what_yosys_writes_is_read(script: str, tmp_path: Path) -> None:
+    need("yosys")
+    text = "module m(input signed [3:0] a, b, output signed [7:0] p); assign p = a * b + (a > b ? 8'sd1 : a); endmodule"
+    (tmp_path / "in.v").write_text(text)
+    run("yosys", "-q", "-p", f"read_verilog in.v; {YOSYS[script]}", folder=tmp_path)
+    wanted, netlist = (read_verilog([(name, (tmp_path / name).read_text())]).netlist for name in ("in.v", "out.v"))
+    assert [len(bus) for bus in netlist.inputs.values()] == [4, 4]
+    assert all(values(netlist, a, b) == values(wanted, a, b) for a in range(16) for b in range(16))
+
+
+def test_what_abc_writes_is_read(tmp_path: Path) -> None:
+    """One port a bit, with escaped names."""
+    need("yosys", "berkeley-abc")
+    (tmp_path / "in.v").write_text("module m(input [2:0] a, b, output [5:0] p); assign p = a * b; endmodule")
+    run("yosys", "-q", "-p", "read_verilog in.v; synth -flatten -top m; write_blif in.blif", folder=tmp_path)
+    run("berkeley-abc", "-c", "read_blif in.blif; strash; write_verilog out.v", folder=tmp_path)
+    netlist = read_verilog([("out.v", (tmp_path / "out.v").read_text())]).netlist
+    assert all(values(netlist, a, b) == [a * b] for a in range(8) for b in range(8))

@@ -105,6 +105,10 @@ def _partial_products(flat: Flat, left: Sequence[int], bit: int, shift: int, pla
 def less(flat: Flat, left: Sequence[int], right: Sequence[int], signed: bool, place: Place) -> int:
     """left < right: no carry out of left - right. Two's complement becomes an offset by an inverted sign."""
     left, right = fold_constants(left), fold_constants(right)
+    numbers = constant_value(left), constant_value(right)
+    if numbers[0] is not None and numbers[1] is not None:
+        half = 1 << (len(left) - 1) if signed else 0  # moves two's complement to an offset
+        return ONE if numbers[0] ^ half < numbers[1] ^ half else ZERO
     if signed:
         left = [*left[:-1], flat.invert(left[-1], place)]
         right = [*right[:-1], flat.invert(right[-1], place)]

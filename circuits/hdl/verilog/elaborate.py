@@ -34,6 +34,7 @@ from circuits.netlist import Component
 
 _MAXIMUM_HIERARCHY = 40
 _MAXIMUM_BLOCKS = 1 << 14
+_MAXIMUM_INNER = 30_000
 
 Parameters = tuple[tuple[str, Constant], ...]
 Recognised = tuple[Component, tuple[int, ...]]
@@ -56,6 +57,7 @@ class Elaborator:
         self.path: list[str] = []
         self.instances = 0
         self.blocks = 0
+        self.inner_modules = 0
         self.components: dict[tuple[str, Parameters], Recognised | None] = {}
         self.component_names: dict[str, Component] = {}
 
@@ -134,6 +136,13 @@ class Elaborator:
 
     def inner(self, module: Module, scope: Scope, place: Place) -> None:
         """Elaborates an instantiated module that is no single cell."""
+        self.inner_modules += 1
+        if self.inner_modules > _MAXIMUM_INNER:
+            raise self.flat.fail(
+                place,
+                f"a design must have at most {_MAXIMUM_INNER} instances of modules that are no single cell, but has more; "
+                "import a part of it",
+            )
         own = Place(module.where, module.line)
         where = place.seen_from(own)
         self.flat.inside.append(f" (inside {self.path[-1]!r}, instantiated in {where})")

@@ -17,6 +17,7 @@ MAXIMUM_TOKENS = 1_000_000
 """Most tokens of one text, macros expanded."""
 _MAXIMUM_MACRO_DEPTH = 30
 _MAXIMUM_MACRO_TEXT = 64 * 1024
+_MAXIMUM_EXPANSIONS = 100_000
 
 KEYWORDS = frozenset(
     """
@@ -93,6 +94,7 @@ class _Lexer:
         self.output: list[Token] = []
         self.line = 1
         self.macro_depth = 0
+        self.expansions = 0
         # One entry for every open `ifdef: (this branch is read, some branch was read already, line).
         self.conditions: list[tuple[bool, bool, int]] = []
         self.reading = True
@@ -236,6 +238,11 @@ class _Lexer:
             content = _NAME.sub(lambda match: values.get(match[0], match[0]), content)
         if self.macro_depth >= _MAXIMUM_MACRO_DEPTH or len(content) > _MAXIMUM_MACRO_TEXT:
             raise self.fail(f"a macro must not contain itself or grow without end, but `{name} does; correct it")
+        self.expansions += 1
+        if self.expansions > _MAXIMUM_EXPANSIONS:
+            raise self.fail(
+                f"macros must be used at most {_MAXIMUM_EXPANSIONS} times, but are used more; split the file"
+            )
         line = self.line
         self.macro_depth += 1
         self.scan(content)
