@@ -17,9 +17,10 @@ from torch.nn import functional
 from circuits import design
 from cnn_eval.__main__ import main
 from cnn_eval.attacks import FGSM, PGD, Attack, DeepFool, distances
-from cnn_eval.crafted import Crafted, cache_size, craft, model_digest
+from cnn_eval.crafted import Crafted, cache_size, craft
 from cnn_eval.data import load
 from cnn_eval.files import DataError
+from cnn_eval.fingerprint import model_digest
 from cnn_eval.grid import save_grid
 from cnn_eval.layers import approximate
 from cnn_eval.models import LeNet5, load_model, predict
