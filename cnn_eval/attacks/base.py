@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from circuits.errors import unknown_name
-from cnn_eval.models import at_rest, predict
+from cnn_eval.models import at_rest, logits, predict
+from cnn_eval.samples import check_images, check_labels
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]
@@ -70,6 +71,7 @@ class Attack(ABC):
         if not len(images):
             return images.clone()
         with at_rest(model):  # Foolbox would pile up gradients of parameters in `.grad`
+            check_labels(labels, len(images), classes=logits(model, images[:1]).shape[1])
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)
                 for batch in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
@@ -112,16 +114,8 @@ class Attack(ABC):
     ) -> None:
         if mode not in get_args(Mode):
             raise unknown_name("attack mode", mode, get_args(Mode))
-        if images.ndim != 4 or images.dtype != torch.float32:
-            raise ValueError(
-                f"images must be float32 [N, C, H, W], but got {_kind(images)}; convert them before the attack."
-            )
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-            raise ValueError(f"labels must be int64 [{len(images)}], but got {_kind(labels)}; give one label an image.")
-        # written so that NaN is refused too
-        if not bool(((images >= 0) & (images <= 1)).all()):
-            low, high = float(images.min()), float(images.max())
-            raise ValueError(f"pixels must lie in [0, 1], but reach from {low:g} to {high:g}; scale the images first.")
+        check_images(images)
+        check_labels(labels, len(images))
         if mode == "minimum" and epsilon is not None:
             raise ValueError(f"epsilon must be left out in mode 'minimum', but got {epsilon}; or use mode 'budget'.")
         if mode == "budget" and (epsilon is None or not 0 <= epsilon < math.inf):
@@ -208,7 +202,3 @@ def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
             "run `pip install 'approximate-dse[attacks]'`."
         ) from None
     return PyTorchModel(model, bounds=(0, 1), device=images.device)
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -29,8 +29,9 @@ from cnn_eval.audit.progress import Meter
 from cnn_eval.audit.questions import Questions
 from cnn_eval.audit.report import AttackResult, AuditReport, Kind, TransferPair
 from cnn_eval.audit.settings import AuditSettings
-from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Battery, Target, check_images, class_count
+from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Battery, Target, class_count
 from cnn_eval.models import at_rest, logits, predict
+from cnn_eval.samples import check_images, check_labels
 from cnn_eval.user import check_model
 
 MARGIN_FACTOR = 1.2
@@ -50,7 +51,10 @@ class Reference:
         self, exact: nn.Module, images: torch.Tensor, labels: torch.Tensor, settings: AuditSettings | None = None
     ) -> None:
         self.settings = settings or AuditSettings()
-        check_images(images, labels)
+        check_images(images)
+        check_labels(labels, len(images))
+        if not len(images):
+            raise ValueError("an audit must have an image, but there is none; give some.")
         check_model(exact, images, labels)
         with at_rest(exact):
             probabilities = are_probabilities(logits(exact, images))

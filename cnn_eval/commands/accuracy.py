@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images (any finite pixels) and labels",
     )
     parser.add_argument("--dataset", help="data set of embedded or full (default: the model's, else mnist)")
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")

@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
     )
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
     parser.add_argument("--cache", type=Path, help="folder of crafted examples (default: in the user's cache folder)")
@@ -116,7 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
     if left:
         _note("layers that cannot be replaced stay exact: " + ", ".join(f"{k} ({v})" for k, v in left.items()))
 
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
+    images, labels = load_test_images(
+        model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True
+    )
     seeds = QUERY_SEEDS if arguments.scenario == "black-box" else 0
     count = sample_count(arguments.samples, len(images) - seeds, "test images" + (" left to attack" if seeds else ""))
     if is_user_model(arguments.model) or is_user_data(arguments.data):

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
     )
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
 
@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if left:
         listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
         print(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
+    images, labels = load_test_images(
+        model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True
+    )
     count = sample_count(arguments.samples, len(images), "test images")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
     reference = Reference(base, images[order], labels[order], settings)

@@ -15,6 +15,7 @@ from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
 from cnn_eval.models import MODELS
 from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.user import check_model
 
 SUMMARY = "transfer rate from the exact network against confidence, overshoot and budget factor"
 SAMPLES = 100
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
     )
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
     parser.add_argument("--cache", type=Path, help="folder of crafted examples (default: in the user's cache folder)")
@@ -52,8 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         for subject in chosen
     }
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
+    images, labels = load_test_images(
+        model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True
+    )
     count = sample_count(arguments.samples, len(images), "test images")
+    check_model(base, images, labels)
     points = measure_margins(
         base,
         victims,
