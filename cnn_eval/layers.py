@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -169,6 +170,13 @@ class _ApproximateLayer(nn.Module):
     bias: Any  # of the two layers: nn.Parameter or None
 
     def _apply_products(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+        # torch.compile cannot look into the kernels: under it the products are a break in the graph. Importing
+        # torch._dynamo takes longer than most networks run; where nobody has, nothing is being compiled.
+        if "torch._dynamo" in sys.modules:
+            return _outside_graphs(self, x, geometry)
+        return self._compute(x, geometry)
+
+    def _compute(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
         weight: torch.Tensor | None
         bias: torch.Tensor | None
         try:
@@ -184,6 +192,14 @@ class _ApproximateLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, design={self.design.label}, mode={self.mode}, backward={self.backward}"
+
+
+def _compute(layer: _ApproximateLayer, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+    return layer._compute(x, geometry)
+
+
+_outside_graphs = torch._disable_dynamo(_compute)
+"""`_compute` with torch.compile switched off; like torch.compiler.disable, but imports torch._dynamo when called."""
 
 
 class ApproximateConv2d(_ApproximateLayer, nn.Conv2d):

@@ -27,6 +27,7 @@ __all__ = [
     "ModelEntry",
     "Table11",
     "build",
+    "check_logits",
     "load_model",
     "logits",
     "model_entry",
@@ -133,7 +134,7 @@ def logits(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SI
     Raises DataError where the model returns something else.
     """
     with torch.no_grad():
-        return torch.cat([_checked(model(batch)) for batch in torch.split(images, batch_size)])
+        return torch.cat([check_logits(model(batch)) for batch in torch.split(images, batch_size)])
 
 
 def predict(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SIZE) -> torch.Tensor:
@@ -141,7 +142,8 @@ def predict(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_S
     return logits(model, images, batch_size=batch_size).argmax(1)
 
 
-def _checked(output: Any) -> torch.Tensor:
+def check_logits(output: Any) -> torch.Tensor:
+    """What a model returned, a tensor [N, classes]; DataError where it is something else."""
     if not isinstance(output, torch.Tensor) or output.dim() != 2:
         shape = list(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
         raise DataError(f"the model must return logits [N, classes], but returned {shape}; adapt it.")

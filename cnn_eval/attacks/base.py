@@ -20,12 +20,13 @@ import torch
 from torch import nn
 
 from circuits.errors import unknown_name
-from cnn_eval.models import at_rest, logits, predict
+from cnn_eval.models import at_rest, check_logits, predict
 from cnn_eval.samples import check_images, check_labels
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]
 Search = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+_DECISION_BASED = ("lsa", "boundary", "hopskipjump")
 BATCH_SIZE = 200
 """Images attacked side by side where the caller does not say."""
 
@@ -40,13 +41,15 @@ class Attack(ABC):
 
     A subclass sets `name`, `norm` and `library` and implements `_budget` and `_minimum`; both get one batch, a model in
     evaluation mode whose parameters need no gradient, and may not look at other images of the batch. An attack that is
-    written here sets `library` to "" and raises `version` whenever its results change.
+    written here sets `library` to "" and raises `version` whenever its results change; one that only asks for logits or
+    decisions sets `follows_gradient` to False.
     """
 
     name: ClassVar[str]
     norm: ClassVar[Norm]
     library: ClassVar[str] = "foolbox"
     version: ClassVar[int] = 1
+    follows_gradient: ClassVar[bool] = True
 
     def run(
         self,
@@ -71,7 +74,7 @@ class Attack(ABC):
         if not len(images):
             return images.clone()
         with at_rest(model):  # Foolbox would pile up gradients of parameters in `.grad`
-            check_labels(labels, len(images), classes=logits(model, images[:1]).shape[1])
+            self._check_model(model, images[:1], labels)
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)
                 for batch in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
@@ -108,6 +111,18 @@ class Attack(ABC):
     @abstractmethod
     def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """One batch in mode "minimum"."""
+
+    def _check_model(self, model: nn.Module, first: torch.Tensor, labels: torch.Tensor) -> None:
+        """ValueError where the model lacks a label's class, or a gradient that the attack needs; `first` [1, C, H, W]."""
+        leaf = first.detach().clone().requires_grad_(self.follows_gradient)
+        with torch.enable_grad():
+            output = model(leaf)
+        check_labels(labels, len(labels), classes=check_logits(output).shape[1])
+        if self.follows_gradient and not output.requires_grad:
+            raise ValueError(
+                f"{self.name} follows the gradient of the logits, but the model's do not depend on the images in a way "
+                f"that can be differentiated; use {' or '.join(_DECISION_BASED)}."
+            )
 
     def _check(
         self, images: torch.Tensor, labels: torch.Tensor, mode: Mode, epsilon: float | None, batch_size: int

@@ -339,14 +339,7 @@ class Questions:
 
 
 def _gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: str) -> torch.Tensor:
-    return torch.cat(
-        [
-            input_gradient(network, x, y, loss=loss)
-            for x, y in zip(
-                torch.split(images, attacks.BATCH_SIZE), torch.split(labels, attacks.BATCH_SIZE), strict=True
-            )
-        ]
-    )
+    return torch.cat([input_gradient(network, x, y, loss=loss) for x, y in attacks.batches(images, labels)])
 
 
 def _vanishing(gradients: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 
 from circuits import Design
 from cnn_eval.attacks import attack
-from cnn_eval.audit.attacks import BATCH_SIZE
+from cnn_eval.audit.attacks import batches
 from cnn_eval.audit.networks import (
     Attached,
     Contestant,
@@ -50,11 +50,11 @@ class Reference:
     def __init__(
         self, exact: nn.Module, images: torch.Tensor, labels: torch.Tensor, settings: AuditSettings | None = None
     ) -> None:
-        self.settings = settings or AuditSettings()
         check_images(images)
         check_labels(labels, len(images))
         if not len(images):
             raise ValueError("an audit must have an image, but there is none; give some.")
+        self.settings = (settings or AuditSettings()).with_budget(images.shape[1:])
         check_model(exact, images, labels)
         with at_rest(exact):
             probabilities = are_probabilities(logits(exact, images))
@@ -94,14 +94,15 @@ class Reference:
 
         if not len(images):
             return {}
-        smallest = attack("fgsm").run(self.exact, images, labels, mode="minimum")
+        network = Attached(self.exact)
+        smallest = attack("fgsm").run(network, images, labels, mode="minimum")
         further = (images + MARGIN_FACTOR * (smallest - images)).clamp(0, 1)
         crafted = {f"smallest FGSM, x{MARGIN_FACTOR:g}": (spread(smallest), spread(further))}
         confident = [
             attack("ddn", steps=self.settings.minimum_steps).run(
-                Raised(self.exact, y, MARGIN_KAPPA), x, y, mode="minimum"
+                Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum"
             )
-            for x, y in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
+            for x, y in batches(images, labels)
         ]
         crafted[f"DDN, kappa {MARGIN_KAPPA:g}"] = (
             self.target.examples["DDN, native"],
@@ -139,7 +140,7 @@ def audit(
     pyautoattack.
     """
     begun = time.monotonic()
-    settings = settings or AuditSettings()
+    settings = (settings or AuditSettings()).with_budget(images.shape[1:])
     if reference is None:
         reference = Reference(exact, images, labels, settings)
     elif reference.settings != settings or not torch.equal(reference.images, images):
@@ -185,12 +186,7 @@ class _Audit:
         self.exact = reference.target
         self.target = Target(contestant, reference.images, reference.labels, self.settings)
         self.eligible = self.target.right & self.exact.right
-        if not bool(self.eligible.any()):
-            raise ValueError(
-                f"at least one of the {len(self.eligible)} images must be classified rightly by both networks, but "
-                f"{contestant.name} is right on {int(self.target.right.sum())} and the exact network on "
-                f"{int(self.exact.right.sum())}, on none together; give other images or a trained network."
-            )
+        _require_eligible(contestant.name, self.target.right, self.exact.right)
         self.fooled_exact = torch.zeros_like(self.eligible)
         """Which images anything has fooled in the exact network, the subject's examples included."""
         self.exchanged: set[str] = set()
@@ -329,6 +325,24 @@ class _Audit:
                 )
             )
         return results
+
+
+def check_eligible(
+    subject: Design | Mapping[str, Design], reference: Reference, *, layers: str = "conv", backward: str = "ste"
+) -> None:
+    """Raises ValueError, as `audit` would, where no image is classified rightly by both networks. One forward pass."""
+    contestant = design_contestant(reference.exact, subject, layers=layers, backward=backward, mode="gate")
+    right = predict(contestant.judge, reference.images) == reference.labels
+    _require_eligible(contestant.name, right, reference.target.right)
+
+
+def _require_eligible(name: str, right: torch.Tensor, right_exact: torch.Tensor) -> None:
+    if not bool((right & right_exact).any()):
+        raise ValueError(
+            f"at least one of the {len(right)} images must be classified rightly by both networks, but {name} is right "
+            f"on {int(right.sum())} and the exact network on {int(right_exact.sum())}, on none together; give other "
+            "images or a trained network."
+        )
 
 
 def _kind(key: str, native_label: str) -> Kind:

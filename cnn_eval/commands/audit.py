@@ -12,10 +12,11 @@ import torch
 
 from circuits.cli import console, integer, table
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
-from cnn_eval.audit import EPSILON, AuditReport, AuditSettings, Reference, audit
+from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
 from cnn_eval.audit.attacks import BallNorm
 from cnn_eval.audit.networks import design_contestant
-from cnn_eval.commands.common import add_common, identity, print_results, span, subjects
+from cnn_eval.audit.run import check_eligible
+from cnn_eval.commands.common import DEFAULT_BUDGETS, add_common, chosen_budget, identity, print_results, span, subjects
 from cnn_eval.layers import BACKWARD, unreplaced
 from cnn_eval.models import MAX_SEED, MODELS
 
@@ -30,9 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     networks = f"network: {', '.join(MODELS)}, or package.module:factory of your own"
     add_common(parser, networks, computing="--compute", samples=SAMPLES)
     parser.set_defaults(compute=None)
-    budgets = ", ".join(f"{epsilon:g} ({norm})" for norm, epsilon in EPSILON.items())
     parser.add_argument("--norm", choices=get_args(BallNorm), default="linf", help="of the budget")
-    parser.add_argument("--epsilon", type=float, help=f"the budget, on pixels in [0, 1] (default: {budgets})")
+    parser.add_argument("--epsilon", type=float, help=f"the budget, on pixels in [0, 1] (default: {DEFAULT_BUDGETS})")
     parser.add_argument("--backward", choices=BACKWARD, default=BACKWARD[0], help="the design's native gradient")
     parser.add_argument("--seed", type=integer(0, MAX_SEED), default=0, help="of the images' order and the attacks")
     parser.add_argument("--weights", type=Path, help="safetensors, or .pt with weights only (default: the model's)")
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a report a design: attacks, checks, verdict."""
-    settings = AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)
+    AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)  # checked before any work
     chosen = subjects(arguments)
     base = base_network(arguments.model, arguments.weights)
     how = {"layers": arguments.layers, "backward": arguments.backward, "mode": arguments.compute or "auto"}
@@ -62,7 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     count = sample_count(arguments.samples, len(images), "test images")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
+    epsilon, reason = chosen_budget(arguments, arguments.norm, images)
+    settings = AuditSettings(norm=arguments.norm, epsilon=epsilon, seed=arguments.seed)
     reference = Reference(base, images[order], labels[order], settings)
+    for subject in chosen:
+        check_eligible(subject, reference, layers=arguments.layers, backward=arguments.backward)
+    if not arguments.json:
+        print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows = []
     for k, subject in enumerate(chosen):
         report = audit(
@@ -76,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         show(report)
     if arguments.json:
         own = ("model", "layers", "samples", "norm", "backward", "seed", "data")
-        return print_results(arguments, rows, {"epsilon": settings.budget}, keys=own)
+        return print_results(arguments, rows, {"epsilon": epsilon, "epsilon_reason": reason}, keys=own)
     return 0
 
 

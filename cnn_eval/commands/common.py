@@ -12,7 +12,10 @@ from circuits import AdderCell, Design, DesignError
 from circuits.cli import console, integer, print_json
 from circuits.commands.common import add_cells, user_cells
 from circuits.designs import find_design
+from cnn_eval.accuracy import is_user_data, is_user_model
+from cnn_eval.budgets import BUDGETS, default_budget
 from cnn_eval.layers import LAYERS, MODES
+from cnn_eval.models import model_entry
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +45,26 @@ def add_common(
     parser.add_argument("--samples", type=integer(1), default=samples, help=f"images or examples to use{every}")
     parser.add_argument("--threads", type=integer(1, 4096), help="threads to compute on (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+DEFAULT_BUDGETS = "the data set's convention: " + "; ".join(
+    f"{name} " + ", ".join(f"{budget.epsilon:.3g} {norm}" for norm, budget in budgets.items())
+    for name, budgets in BUDGETS.items()
+)
+"""The budgets where --epsilon is left out, for its help."""
+
+
+def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
+    """(--epsilon, or the default in `norm` for the images [N, C, H, W]; why it is this one)."""
+    if arguments.epsilon is not None:
+        return arguments.epsilon, "as asked for"
+    dataset = None
+    if not is_user_data(arguments.data):
+        dataset = "mnist" if is_user_model(arguments.model) else model_entry(arguments.model).dataset
+    budget = default_budget(norm, images.shape[1:], dataset)
+    if budget is None:
+        raise ValueError(f"--mode budget must have --epsilon in the norm {norm}, for which there is no default; give one.")
+    return budget.epsilon, budget.reason
 
 
 def subjects(arguments: argparse.Namespace) -> list[Subject]:
