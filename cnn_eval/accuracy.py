@@ -57,7 +57,8 @@ def evaluate(
     `design`, `layers`, `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
     `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
     "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
-    safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError or DesignError for what is missing or does not fit.
+    safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError
+    or DesignError for what is missing or does not fit.
     """
     images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     count = sample_count(samples, len(images), "test images")

@@ -63,8 +63,8 @@ def load_user_model(specification: str, weights: Path | str | None = None) -> nn
 
 
 def check_model(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """Runs the first image through; DataError unless the network gives for it finite logits [1, classes] of two classes
-    or more, on the CPU, and has a class for all `labels`."""
+    """Runs the first image through; DataError unless the network gives for it finite float32 logits [1, classes] of two
+    classes or more, on the CPU, and has a class for all `labels`."""
     try:
         with torch.no_grad():
             out = model(images[:1])
@@ -73,10 +73,10 @@ def check_model(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     if not isinstance(out, torch.Tensor) or out.dim() != 2 or len(out) != 1:
         shape = list(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
         raise DataError(f"the model must return logits [1, classes] for one image, but returned {shape}; adapt it.")
-    if not out.is_floating_point() or not out.is_cpu:
+    if out.dtype != torch.float32 or not out.is_cpu:
         raise DataError(
-            f"the model must return logits as real numbers on the CPU, but returned {str(out.dtype)[6:]} on "
-            f"{out.device}; adapt it."
+            f"the model must return float32 logits on the CPU, but returned {str(out.dtype)[6:]} on {out.device}; "
+            "return logits.float().cpu()."
         )
     if out.shape[1] < 2:
         raise DataError(

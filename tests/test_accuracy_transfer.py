@@ -353,8 +353,8 @@ def test_user_images_that_do_not_fit_are_named(nets: Path) -> None:
         "the model must return logits [1, classes] for one image, but returned [1, 2, 26, 26]; adapt it."
     )
     assert misfit("usernets:two", images) == (
-        "the model must have a class for every label, but has 2 classes and image 1 has the label 7; choose images that "
-        "fit the model."
+        "the model must have a class for every label, but has 2 classes and image 1 has the label 7; choose images "
+        "that fit the model."
     )
     assert misfit("usernets:make", images[..., :9]).startswith("the model must take images [1, 1, 28, 9], but: ")
 

@@ -548,8 +548,8 @@ def test_no_result_is_no_table(
     done = run(capsys, "attack", "axfpm", "--attack", "fgsm", "--data", str(tmp_path / "bytes.safetensors"), *common)
     assert (done.status, done.out) == (2, "")
     assert done.err.splitlines()[-1].endswith(
-        "pixels must lie in [0, 1], but image 0 reaches from 0 to 255 (and 9 more); scale the images, and let the network "
-        "normalise them."
+        "pixels must lie in [0, 1], but image 0 reaches from 0 to 255 (and 9 more); scale the images, and let the "
+        "network normalise them."
     )
 
 

@@ -471,12 +471,18 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": torch.full((2, 1, 28, 28), 255.0)}, "pixels must lie in [0, 1], but image 0 reaches from 255 to 255"),
+        (
+            {"images": torch.full((2, 1, 28, 28), 255.0)},
+            "pixels must lie in [0, 1], but image 0 reaches from 255 to 255",
+        ),
         ({"images": torch.full((2, 1, 28, 28), torch.inf)}, "pixels must be finite, but image 0 has inf (and 1 more);"),
         ({"images": torch.zeros(0, 1, 28, 28), "labels": torch.zeros(0, dtype=torch.int64)}, "an audit must have an"),
         ({"labels": torch.zeros(3, dtype=torch.int64)}, "labels must be int64 [2], but are int64 [3]; give one class"),
         ({"labels": torch.tensor([0, -7])}, "labels must be classes from 0, but image 1 has -7; correct."),
-        ({"labels": torch.tensor([0, 10])}, "the model must have a class for every label, but has 10 classes and image"),
+        (
+            {"labels": torch.tensor([0, 10])},
+            "the model must have a class for every label, but has 10 classes and image",
+        ),
         ({"subject": nn.Sequential(nn.Flatten(), nn.Linear(784, 3))}, "both networks must have the same classes, but"),
         ({"surrogates": {"native": nn.Identity()}}, "surrogates must not be named 'native', but one is; rename it."),
         ({"subject": design("axfpm"), "surrogates": {"x": nn.Identity()}}, "surrogates must be left out for a design"),

@@ -73,9 +73,7 @@ def hyperparameter_kinds(name: str) -> dict[str, type]:
 def check_hyperparameter(name: str, key: str) -> None:
     """Raises UnknownNameError unless the attack `name` has the hyperparameter `key`."""
     if key not in hyperparameter_kinds(name):
-        raise UnknownNameError(
-            f"the hyperparameter of {name} must be a known name, but got {key!r}; {_listed(name)}."
-        )
+        raise UnknownNameError(f"the hyperparameter of {name} must be a known name, but got {key!r}; {_listed(name)}.")
 
 
 _KINDS: Mapping[type, str] = MappingProxyType({bool: "True or False", int: "an integer", float: "a number"})

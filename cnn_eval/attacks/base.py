@@ -113,11 +113,14 @@ class Attack(ABC):
         """One batch in mode "minimum"."""
 
     def _check_model(self, model: nn.Module, first: torch.Tensor, labels: torch.Tensor) -> None:
-        """ValueError where the model lacks a label's class, or a gradient that the attack needs; `first` [1, C, H, W]."""
+        """ValueError where the model lacks a label's class, or a gradient that the attack needs; `first`: one image."""
         leaf = first.detach().clone().requires_grad_(self.follows_gradient)
         with torch.enable_grad():
             output = model(leaf)
         check_labels(labels, len(labels), classes=check_logits(output).shape[1])
+        if output.dtype != torch.float32:
+            kind = str(output.dtype).removeprefix("torch.")
+            raise ValueError(f"the model must return float32 logits, but returned {kind}; return logits.float().")
         if self.follows_gradient and not output.requires_grad:
             raise ValueError(
                 f"{self.name} follows the gradient of the logits, but the model's do not depend on the images in a way "

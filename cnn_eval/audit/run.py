@@ -99,9 +99,7 @@ class Reference:
         further = (images + MARGIN_FACTOR * (smallest - images)).clamp(0, 1)
         crafted = {f"smallest FGSM, x{MARGIN_FACTOR:g}": (spread(smallest), spread(further))}
         confident = [
-            attack("ddn", steps=self.settings.minimum_steps).run(
-                Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum"
-            )
+            attack("ddn", steps=self.settings.minimum_steps).run(Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum")
             for x, y in batches(images, labels)
         ]
         crafted[f"DDN, kappa {MARGIN_KAPPA:g}"] = (

@@ -12,14 +12,15 @@ from cnn_eval.audit.attacks import BallNorm
 from cnn_eval.budgets import default_budget
 from cnn_eval.models import MAX_SEED
 
+
 @dataclass(frozen=True, kw_only=True)
 class AuditSettings:
     """What an audit does; the defaults are what its verdict should rest on.
 
-    `epsilon`: budget in `norm` on [0, 1] pixels, by default that of `default_budget` for the images. `steps`: of PGD; `apgd_steps`, of APGD-CE and of
-    APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN, `deepfool_steps`; `noise_draws`:
-    random perturbations an image; `decision_images`: how many HopSkipJump is tried on, with
-    `decision_steps`.
+    `epsilon`: budget in `norm` on [0, 1] pixels, by default that of `default_budget` for the images. `steps`: of PGD;
+    `apgd_steps`, of APGD-CE and of APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN,
+    `deepfool_steps`; `noise_draws`: random perturbations an image; `decision_images`: how many HopSkipJump is tried on,
+    with `decision_steps`.
     """
 
     norm: BallNorm = "linf"

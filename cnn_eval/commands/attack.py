@@ -16,12 +16,22 @@ from torch import nn
 
 from circuits.cli import integer, table
 from circuits.errors import unknown_name
-from cnn_eval.accuracy import base_network, is_user_data, is_user_model, load_test_images, sample_count
+from cnn_eval.accuracy import base_network, load_test_images, sample_count
 from cnn_eval.attacks import ATTACKS, Attack, Mode, attack, check_hyperparameter, hyperparameter_kinds
-from cnn_eval.commands.common import DEFAULT_BUDGETS, add_common, chosen_budget, identity, print_results, print_titled, span, subjects
+from cnn_eval.commands.common import (
+    DEFAULT_BUDGETS,
+    add_common,
+    chosen_budget,
+    identity,
+    note_unreplaced,
+    print_results,
+    print_titled,
+    span,
+    subjects,
+)
 from cnn_eval.crafted import cache_size, default_cache
 from cnn_eval.grid import require_png, save_grid
-from cnn_eval.layers import BACKWARD, approximate, unreplaced
+from cnn_eval.layers import BACKWARD, approximate
 from cnn_eval.models import MAX_SEED, MODELS, predict
 from cnn_eval.scenarios import (
     NOISE,
@@ -117,17 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
             backward=(arguments.gradient or BACKWARD[0]) if white else BACKWARD[0],
         )
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
-    left = unreplaced(base, arguments.layers)
-    if left:
-        _note("layers that cannot be replaced stay exact: " + ", ".join(f"{k} ({v})" for k, v in left.items()))
-
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True
-    )
+    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     seeds = QUERY_SEEDS if arguments.scenario == "black-box" else 0
     count = sample_count(arguments.samples, len(images) - seeds, "test images" + (" left to attack" if seeds else ""))
-    if is_user_model(arguments.model) or is_user_data(arguments.data):
-        check_model(base, images, labels)
+    check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
     budget = chosen_budget(arguments, attacks[0].norm, images) if arguments.mode == "budget" else None
     epsilon = budget[0] if budget else None
     cache = arguments.cache or default_cache()

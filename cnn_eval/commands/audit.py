@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from pathlib import Path
 from typing import get_args
@@ -16,9 +15,19 @@ from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
 from cnn_eval.audit.attacks import BallNorm
 from cnn_eval.audit.networks import design_contestant
 from cnn_eval.audit.run import check_eligible
-from cnn_eval.commands.common import DEFAULT_BUDGETS, add_common, chosen_budget, identity, print_results, span, subjects
-from cnn_eval.layers import BACKWARD, unreplaced
+from cnn_eval.commands.common import (
+    DEFAULT_BUDGETS,
+    add_common,
+    chosen_budget,
+    identity,
+    note_unreplaced,
+    print_results,
+    span,
+    subjects,
+)
+from cnn_eval.layers import BACKWARD
 from cnn_eval.models import MAX_SEED, MODELS
+from cnn_eval.user import check_model
 
 SUMMARY = "whether designs resist attacks better than the exact network, and whether that can be believed"
 SAMPLES = 100
@@ -53,14 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     how = {"layers": arguments.layers, "backward": arguments.backward, "mode": arguments.compute or "auto"}
     for subject in chosen:  # all are tried before the first attack
         design_contestant(base, subject, **how)
-    left = unreplaced(base, arguments.layers)
-    if left:
-        listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
-        print(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True
-    )
+    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     count = sample_count(arguments.samples, len(images), "test images")
+    check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
     epsilon, reason = chosen_budget(arguments, arguments.norm, images)
     settings = AuditSettings(norm=arguments.norm, epsilon=epsilon, seed=arguments.seed)
@@ -82,7 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
         show(report)
     if arguments.json:
         own = ("model", "layers", "samples", "norm", "backward", "seed", "data")
-        return print_results(arguments, rows, {"epsilon": epsilon, "epsilon_reason": reason}, keys=own)
+        return print_results(
+            arguments, rows, {"epsilon": epsilon, "epsilon_reason": reason, "unreplaced": left}, keys=own
+        )
     return 0
 
 

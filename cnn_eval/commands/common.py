@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from circuits import AdderCell, Design, DesignError
 from circuits.cli import console, integer, print_json
@@ -14,7 +16,7 @@ from circuits.commands.common import add_cells, user_cells
 from circuits.designs import find_design
 from cnn_eval.accuracy import is_user_data, is_user_model
 from cnn_eval.budgets import BUDGETS, default_budget
-from cnn_eval.layers import LAYERS, MODES
+from cnn_eval.layers import LAYERS, MODES, unreplaced
 from cnn_eval.models import model_entry
 
 if TYPE_CHECKING:
@@ -63,8 +65,19 @@ def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor
         dataset = "mnist" if is_user_model(arguments.model) else model_entry(arguments.model).dataset
     budget = default_budget(norm, images.shape[1:], dataset)
     if budget is None:
-        raise ValueError(f"--mode budget must have --epsilon in the norm {norm}, for which there is no default; give one.")
+        raise ValueError(
+            f"--mode budget must have --epsilon in the norm {norm}, for which there is no default; give one."
+        )
     return budget.epsilon, budget.reason
+
+
+def note_unreplaced(model: nn.Module, layers: str, images: torch.Tensor) -> dict[str, str]:
+    """`unreplaced`, with a note on standard error where it lists anything."""
+    listed = unreplaced(model, layers, images=images)
+    if listed:
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in listed.items())
+        print(f"note: layers that cannot be replaced stay exact: {reasons}", file=sys.stderr)
+    return listed
 
 
 def subjects(arguments: argparse.Namespace) -> list[Subject]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from circuits.cli import table
 from circuits.files import require_writable, write_atomically
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
-from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
+from cnn_eval.commands.common import add_common, identity, note_unreplaced, print_results, print_titled, span, subjects
 from cnn_eval.crafted import default_cache
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
@@ -53,11 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         for subject in chosen
     }
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True
-    )
+    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     count = sample_count(arguments.samples, len(images), "test images")
     check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
     points = measure_margins(
         base,
         victims,
@@ -94,7 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
         return print_results(
             arguments,
             rows,
-            {"data": arguments.data, "published_percent": {name: dict(rates) for name, rates in published.items()}},
+            {
+                "data": arguments.data,
+                "published_percent": {name: dict(rates) for name, rates in published.items()},
+                "unreplaced": left,
+            },
         )
     right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
     printed = table("attack", right[0], "design", *right[1:], right=right)
