@@ -34,6 +34,8 @@ from cnn_eval.grid import require_png, save_grid
 from cnn_eval.layers import BACKWARD, approximate
 from cnn_eval.models import MAX_SEED, MODELS, predict
 from cnn_eval.scenarios import (
+    CONTROL,
+    CONTROL_NOTE,
     NOISE,
     SCENARIOS,
     Attacked,
@@ -52,7 +54,6 @@ from cnn_eval.scenarios import (
 from cnn_eval.user import check_model
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
-CONTROL = "control"
 EXACT = "exact (torch)"
 SAMPLES = 100
 QUERY_SEEDS = 150
@@ -336,8 +337,7 @@ def _print(
     split = "" if white else "\nsame, other: the source's wrong class, or another."
     print_titled(
         f"{arguments.model}, {arguments.layers} layers through the design, {count} {arguments.data} images, {size}, "
-        f"{where}.\nOf samples that {eligible}; control: the exact network with weights rounded up to powers of "
-        f"two.{split}",
+        f"{where}.\nOf samples that {eligible}; {CONTROL_NOTE}.{split}",
         rates,
     )
     counts = ["of", "only one", "only other", "p"]

@@ -14,13 +14,11 @@ from cnn_eval.crafted import default_cache
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
 from cnn_eval.models import MODELS
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, CONTROL_NOTE, power_of_two_control
 from cnn_eval.user import check_model
 
 SUMMARY = "transfer rate from the exact network against confidence, overshoot and budget factor"
 SAMPLES = 100
-CONTROL = "exact, weights 2^n"
-_NOTE = "control: the exact network with the layers' weights rounded up to powers of two"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name, rates in published.items()
     )
     title = (
-        f"{arguments.model}: examples crafted on the exact network, {count} images, that fool each network; {_NOTE}"
+        f"{arguments.model}: examples crafted on the exact network, {count} images, that fool each network; "
+        + CONTROL_NOTE
         + (f"\npublished (DA tables 2 and 10), margins not stated: {paper}" if paper else "")
     )
     return print_titled(title, printed)
