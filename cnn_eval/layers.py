@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.nn import functional
 
 from circuits import Design, DesignError
@@ -221,7 +222,7 @@ def _compute(layer: _ApproximateLayer, x: torch.Tensor, geometry: Geometry | Non
     return layer._compute(x, geometry)
 
 
-_outside_graphs = torch._disable_dynamo(_compute)
+_outside_graphs = _disable_dynamo(_compute)
 """`_compute` with torch.compile switched off; like torch.compiler.disable, but imports torch._dynamo when called."""
 
 

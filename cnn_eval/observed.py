@@ -97,11 +97,11 @@ class _Functions(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
 
 
-class _Kernels(TorchDispatchMode):
+class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every kernel, however it was reached."""
 
     def __init__(self, log: _Log) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._log = log
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -12,12 +14,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cnn_eval.files import DataError
+from cnn_eval.models import at_rest
 from cnn_eval.samples import check_images, check_labels, kind_of
 
 __all__ = ["check_model", "load_user_images", "load_user_model"]
 
 MAX_FILE_BYTES = 8 << 30
 """Largest file of weights or images read, in bytes."""
+_ANY = (Exception, SystemExit)
+"""What a user's code may raise: told in one line, as every mistake of a user."""
+_HERE = Path(__file__).parent
 _ENDINGS = (".safetensors", ".pt", ".pth")
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Under which keys checkpoints hold the state_dict, beside the optimiser's and others; the first that is there."""
@@ -31,7 +37,35 @@ def load_user_model(specification: str, weights: Path | str | None = None) -> nn
     "state_dict", "model_state_dict", "model" or "net" will do, and names that all begin with "module." or another
     prefix); None leaves the weights that the factory gives. Raises DataError (a ValueError) naming what does not fit.
     """
+    factory = _factory(specification)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            model = factory()
+        except _ANY as error:
+            raise DataError(
+                f"the model's factory must return a torch module, but {_told(error)}; correct it."
+            ) from None
+    if not isinstance(model, nn.Module):
+        raise DataError(
+            f"the model's factory must return a torch module, but {specification} returned a {type(model).__name__}; "
+            "correct the factory."
+        )
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)) or tensor.is_meta:
+            raise DataError(
+                f"the model's parameters must have values, but {name} has none yet; run an image through lazy layers "
+                "in the factory, and make no layer on the device meta."
+            )
+    if weights is not None:
+        _load_state(model, Path(weights))
+    return model.to("cpu").eval()
+
+
+def _factory(specification: str) -> Callable[[], object]:
     module_name, _, factory_name = specification.partition(":")
+    if not all(name.isidentifier() for name in (*module_name.split("."), factory_name)):
+        raise DataError(f"the model must be package.module:factory, but got {specification!r}; correct it.")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -41,34 +75,38 @@ def load_user_model(specification: str, weights: Path | str | None = None) -> nn
             f"the model must be package.module:factory of an importable module, but there is no module {error.name!r}; "
             "name it as in `import`, and run from its folder or install it."
         ) from None
-    except (ValueError, TypeError):
-        raise DataError(f"the model must be package.module:factory, but got {specification!r}; correct it.") from None
+    except ImportError:
+        raise
+    except _ANY as error:
+        raise DataError(f"the module {module_name} must be importable, but {_told(error)}; correct it.") from None
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise DataError(
             f"the model's factory must be a function or class, but {module_name} has no such {factory_name!r}; "
             "name one of its functions."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = factory()
-    if not isinstance(model, nn.Module):
-        raise DataError(
-            f"the model's factory must return a torch module, but {specification} returned a {type(model).__name__}; "
-            "correct the factory."
-        )
-    if weights is not None:
-        _load_state(model, Path(weights))
-    return model.to("cpu").eval()
+    return factory  # type: ignore[no-any-return]
+
+
+def _told(error: BaseException) -> str:
+    """What a user's code raised, and where in it: at the last frame that is not a library's."""
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"it raised {' '.join(said.split())}{where}"
+
+
+def _is_library(path: str) -> bool:
+    return path.startswith("<") or "site-packages" in path or Path(path).is_relative_to(_HERE)
 
 
 def check_model(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
     """Runs the first image through; DataError unless the network gives for it finite float32 logits [1, classes] of two
     classes or more, on the CPU, and has a class for all `labels`."""
     try:
-        with torch.no_grad():
+        with at_rest(model), torch.no_grad():
             out = model(images[:1])
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except _ANY as error:
         raise DataError(_refusal(model, images, error)) from None
     if not isinstance(out, torch.Tensor) or out.dim() != 2 or len(out) != 1:
         shape = list(out.shape) if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
@@ -91,7 +129,7 @@ def check_model(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
         raise DataError(str(error)) from None
 
 
-def _refusal(model: nn.Module, images: torch.Tensor, error: Exception) -> str:
+def _refusal(model: nn.Module, images: torch.Tensor, error: BaseException) -> str:
     """Why the model does not take the images."""
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
@@ -99,9 +137,10 @@ def _refusal(model: nn.Module, images: torch.Tensor, error: Exception) -> str:
                 f"the model must compute in float32, but {name} is {str(tensor.dtype)[6:]} and it fails on float32 "
                 "images; return model.float() from the factory."
             )
+    said = str(error) if isinstance(error, RuntimeError) else _told(error)  # torch's speak of shapes
     return (
-        f"the model must take images {list(images[:1].shape)}, but: {' '.join(str(error).split())}; choose images that "
-        "fit the model."
+        f"the model must take images {list(images[:1].shape)}, but: {' '.join(said.split())}; choose images that fit "
+        "the model."
     )
 
 

@@ -64,7 +64,7 @@ def test_attack_takes_the_default_and_says_why(
     images = load()
     save_file({"images": images.images[:10].contiguous(), "labels": images.labels[:10]}, tmp_path / "own.safetensors")
     assert main([*common, "--data", str(tmp_path / "own.safetensors"), "--epsilon", "0.2"]) == 0
-    assert "budget 0.2 (as asked for)" in " ".join(capsys.readouterr().out.split())
+    assert "budget 0.2 (as given)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_torch_knows_the_fractions() -> None:

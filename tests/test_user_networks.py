@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -159,8 +160,8 @@ COMMANDS = {
         ),
         (
             "picky",
-            "the model must take images [1, 1, 28, 28], but: picky.<locals>.<lambda>() missing 1 required positional "
-            "argument: 'more'; choose images that fit the model.",
+            "the model must take images [1, 1, 28, 28], but: it raised TypeError: picky.<locals>.<lambda>() missing 1 "
+            "required positional argument: 'more' (mynets.py, line 17); choose images that fit the model.",
         ),
     ],
 )
@@ -194,6 +195,59 @@ def test_networks_of_all_kinds_are_computed_and_attacked(
         assert document["unreplaced"] == listed
         if arguments[0] == "accuracy":
             assert document["results"][0]["accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def make(:\n", "the module hers must be importable, but it raised SyntaxError: "),
+        (
+            "import sys\nsys.exit('usage')\n",
+            "the module hers must be importable, but it raised SystemExit: usage (hers.py",
+        ),
+        (
+            "1 / 0\n",
+            "the module hers must be importable, but it raised ZeroDivisionError: division by zero (hers.py, lin",
+        ),
+        (
+            "def make(width):\n    return width\n",
+            "the model's factory must return a torch module, but it raised TypeError: make() missing 1 required",
+        ),
+        (
+            "def make():\n    return {}['conv']\n",
+            "the model's factory must return a torch module, but it raised KeyError: 'conv' (hers.py, line 2); correct",
+        ),
+        (
+            "from torch import nn\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))\n",
+            "the model's parameters must have values, but 1.weight has none yet; run an image through lazy layers in",
+        ),
+        (
+            "from torch import nn\ndef make():\n    return nn.Conv2d(1, 1, 1, device='meta')\n",
+            "the model's parameters must have values, but weight has none yet; run an image through lazy layers in",
+        ),
+        (
+            "from torch import nn\nclass make(nn.Conv2d):\n    def __init__(self): super().__init__(1, 2, 28)\n"
+            "    def forward(self, x):\n        return self.nosuch(x)\n",
+            "the model must have a layer to replace, but layers='conv'",
+        ),
+        (
+            "from torch import nn\nclass make(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.conv = nn.Conv2d(1, 2, 28)\n    def forward(self, x):\n        return {}[0]\n",
+            "the model must take images [1, 1, 28, 28], but: it raised KeyError: 0 (hers.py, line 7); choose images",
+        ),
+    ],
+)
+def test_what_fails_inside_a_users_module_is_one_line(
+    code: str, message: str, nets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nets / "hers.py").write_text(code)
+    monkeypatch.delitem(sys.modules, "hers", raising=False)
+    importlib.invalidate_caches()
+    assert main(["accuracy", "axfpm", "--model", "hers:make"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith(f"error: {message}")
 
 
 def test_networks_without_a_gradient_are_refused_by_attacks_that_need_one(

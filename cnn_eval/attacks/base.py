@@ -104,6 +104,11 @@ class Attack(ABC):
         checks; only attacks that start from another image can fail so."""
         return torch.zeros(len(images), dtype=torch.bool)
 
+    def require_library(self) -> None:
+        """Raises MissingExtraError unless the attack's library is installed; `run` does too, once it comes to it."""
+        if self.library == "foolbox":
+            foolbox_model(nn.Identity().eval(), torch.zeros(0))
+
     @abstractmethod
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
         """One batch in mode "budget"."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import nn
 
-from cnn_eval.attacks import MissingExtraError
+from cnn_eval.attacks import DeepFool, MissingExtraError
 from cnn_eval.attacks.pgd import _noise
 from cnn_eval.audit.networks import input_gradient, margin
 
@@ -214,6 +214,12 @@ def _silent_logger() -> logging.Logger:
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     return logger
+
+
+def require_libraries() -> None:
+    """Raises MissingExtraError unless all packages that an audit needs are installed."""
+    DeepFool().require_library()
+    _require_pyautoattack()
 
 
 def _require_pyautoattack() -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from circuits import Design
 from cnn_eval.attacks import attack
+from cnn_eval.audit import attacks
 from cnn_eval.audit.attacks import batches
 from cnn_eval.audit.networks import (
     Attached,
@@ -138,6 +139,7 @@ def audit(
     pyautoattack.
     """
     begun = time.monotonic()
+    attacks.require_libraries()
     settings = (settings or AuditSettings()).with_budget(images.shape[1:])
     if reference is None:
         reference = Reference(exact, images, labels, settings)
@@ -187,7 +189,8 @@ class _Audit:
         _require_eligible(contestant.name, self.target.right, self.exact.right)
         self.fooled_exact = torch.zeros_like(self.eligible)
         """Which images anything has fooled in the exact network, the subject's examples included."""
-        self.exchanged: set[str] = set()
+        self.exchanged: set[tuple[bool, str]] = set()
+        """Examples tried on the other network already: (whether they are the exact network's, their key)."""
 
     def report(self, name: str, begun: float) -> AuditReport:
         """Attacks, asks, sums up."""
@@ -221,6 +224,7 @@ class _Audit:
         by_gradient = target.any_fooled()
         battery.gradient_free(contestant.value)
         self._exchange()
+        left = len(target.unfooled)
         doubled = battery.doubled(best_label, best_network)
         asked = self.eligible.nonzero()[: settings.decision_images, 0]
         decisions = battery.decision(contestant.value, asked)
@@ -230,7 +234,7 @@ class _Audit:
         questions.monotone(best_label, best_network)
         questions.unbounded(native_label, native, best_label, best_network)
         questions.best_iterate((native_label, best_label))
-        questions.doubling(doubled)
+        questions.doubling(doubled, left)
         questions.image_by_image(by_gradient)
         questions.noise()
         questions.minimum_norm()
@@ -272,7 +276,7 @@ class _Audit:
         self.fooled_exact |= self.exact.any_fooled()
         for source, victim in ((self.exact, self.target), (self.target, self.exact)):
             for key, examples in list(source.examples.items()):
-                mark = f"{source.contestant.name} -> {key}"
+                mark = source is self.exact, key
                 if key.startswith(TRANSFERRED) or mark in self.exchanged:
                     continue
                 self.exchanged.add(mark)

@@ -174,6 +174,8 @@ class Battery:
         """PGD with twice the steps and twice the restarts on what nothing has fooled; which images it fools."""
         settings, target = self.settings, self.target
         chosen = target.unfooled
+        if not len(chosen):  # no attack, and no rate of it
+            return torch.zeros_like(target.right)
         key = f"PGD, doubled, {label}"
         self.run(
             key,

@@ -112,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a row a design and attack, their noise, and the networks' differences pair by pair."""
     attacks = [_attack(name, arguments) for name in dict.fromkeys(arguments.attacks)]
     _check(arguments, attacks)
-    chosen = subjects(arguments)
+    chosen = subjects(arguments, reserved=(CONTROL, EXACT))
+    for made in attacks:
+        made.require_library()
     base = base_network(arguments.model, arguments.weights)
     white = arguments.scenario == "white-box"
     victims: dict[str, nn.Module] = {} if arguments.scenario == "transfer" else {EXACT: base}

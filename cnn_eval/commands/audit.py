@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for subject in chosen:
         check_eligible(subject, reference, layers=arguments.layers, backward=arguments.backward)
     if not arguments.json:
-        print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
+        console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows = []
     for k, subject in enumerate(chosen):
         report = audit(
@@ -101,10 +101,13 @@ def show(report: AuditReport) -> None:
         "lowered": "attacked on lowered products, judged gate by gate",
         "as given": "attacked as given",
     }[report.mode]
-    print(
+    output = console(plain_width=_WIDTH)
+    width = min(_WIDTH, output.width)
+    heading = (
         f"{report.subject}: audit of {report.images} images, {settings['norm']} budget {settings['epsilon']:g}, {how}; "
-        f"rates of the {report.eligible} that both networks classify rightly\n"
+        f"rates of the {report.eligible} that both networks classify rightly"
     )
+    print(f"{_hanging('', heading, width)}\n")
     columns = ("fooled %", "95 % (Wilson)", "exact %")
     printed = table("attack", "gradient", *columns, right=columns)
     for found in report.attacks:
@@ -112,7 +115,6 @@ def show(report: AuditReport) -> None:
         exact = "" if found.fooled_exact is None else f"{100 * found.fooled_exact / found.eligible:.0f}"
         gradient = "" if found.kind == "transfer" else found.gradient
         printed.add_row(name, gradient, f"{100 * found.rate:.0f}", span(found.interval, digits=0), exact)
-    output = console(plain_width=_WIDTH)
     output.print(printed)
     print()
     rates = ("at the boundary %", "with a margin %")
@@ -124,10 +126,10 @@ def show(report: AuditReport) -> None:
     print("\nchecks")
     for check in report.checks:
         threshold = f" [{check.threshold}]" if check.threshold else ""
-        print(_hanging(f"{_MARKS[check.passed]:5}", f"{check.name}: {check.found}{threshold}"))
-        print(_hanging("     ", f"why: {check.why}"))
-    print(f"\n{_hanging('', report.sentence)}")
+        print(_hanging(f"{_MARKS[check.passed]:5}", f"{check.name}: {check.found}{threshold}", width))
+        print(_hanging("     ", f"why: {check.why}", width))
+    print(f"\n{_hanging('', report.sentence, width)}")
 
 
-def _hanging(mark: str, text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent=mark, subsequent_indent=" " * len(mark))
+def _hanging(mark: str, text: str, width: int) -> str:
+    return textwrap.fill(text, width, initial_indent=mark, subsequent_indent=" " * len(mark))

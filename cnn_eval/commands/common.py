@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +59,7 @@ DEFAULT_BUDGETS = "the data set's convention: " + "; ".join(
 def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
     """(--epsilon, or the default in `norm` for the images [N, C, H, W]; why it is this one)."""
     if arguments.epsilon is not None:
-        return arguments.epsilon, "as asked for"
+        return arguments.epsilon, "as given"
     dataset = None
     if not is_user_data(arguments.data):
         dataset = "mnist" if is_user_model(arguments.model) else model_entry(arguments.model).dataset
@@ -80,12 +80,17 @@ def note_unreplaced(model: nn.Module, layers: str, images: torch.Tensor) -> dict
     return listed
 
 
-def subjects(arguments: argparse.Namespace) -> list[Subject]:
-    """The designs of the command line, each tried for its name; sets the threads."""
+def subjects(arguments: argparse.Namespace, *, reserved: Sequence[str] = ()) -> list[Subject]:
+    """The designs of the command line, each tried for its name; sets the threads. `reserved`: what the command calls
+    networks of its own."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cells = user_cells(arguments)
-    return [subject(text, cells) for text in arguments.designs]
+    chosen = [subject(text, cells) for text in arguments.designs]
+    for each in chosen:
+        if isinstance(each, Design) and each.label in reserved:
+            raise DesignError(f"a design must not be called {each.label!r}, as another network here is; rename it.")
+    return chosen
 
 
 def subject(text: str, cells: Mapping[str, AdderCell] | None = None) -> Subject:

@@ -9,6 +9,7 @@ from pathlib import Path
 from circuits.cli import table
 from circuits.files import require_writable, write_atomically
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
+from cnn_eval.attacks import attack
 from cnn_eval.commands.common import add_common, identity, note_unreplaced, print_results, print_titled, span, subjects
 from cnn_eval.crafted import default_cache
 from cnn_eval.layers import approximate
@@ -43,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.plot.suffix not in (".png", ".svg"):
             raise ValueError(f"--plot must end in .png or .svg, but is {arguments.plot}; rename it.")
         require_writable(arguments.plot.parent)
-    chosen = subjects(arguments)
+    chosen = subjects(arguments, reserved=(CONTROL,))
+    for name in arguments.attacks:
+        attack(name).require_library()
     base = base_network(arguments.model, arguments.weights)
     identities = {row["design"]: row for row in map(identity, chosen)}
     victims = {
