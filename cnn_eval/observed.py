@@ -100,6 +100,11 @@ class _Functions(TorchFunctionMode):
 class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every kernel, however it was reached."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Else torch loads torch.compile's machinery, for seconds, only to keep it away from this mode.
+        return False
+
     def __init__(self, log: _Log) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._log = log
