@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 
 from circuits import Design
 from circuits.statistics import normal_quantile, wilson
-from cnn_eval.data import Source, load
+from cnn_eval.data import DataError, Source, load
 from cnn_eval.layers import approximate
 from cnn_eval.models import load_model, model_entry, predict
 from cnn_eval.user import check_model, load_user_images, load_user_model
@@ -56,26 +57,39 @@ def evaluate(
     `design`, `layers`, `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
     `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
     "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
-    safetensors file (see `load_user_images`). Raises DataError or DesignError for what is missing or does not fit.
+    safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError
+    or DesignError for what is missing or does not fit.
     """
     images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     count = sample_count(samples, len(images), "test images")
-    computed = network(design, model=model, layers=layers, mode=mode, weights=weights)
+    base = base_network(model, weights)
+    computed = approximate(base, design, layers=layers, mode=mode)
     if is_user_model(model) or is_user_data(data) or dataset is not None:
-        check_model(computed, images, labels)
+        check_model(base, images, labels)
     return AccuracyResult((predict(computed, images[:count]) == labels[:count]).numpy())
 
 
 def load_test_images(
-    *, model: str, data: Source | str = "embedded", folder: Path | str | None = None, dataset: str | None = None
+    *,
+    model: str,
+    data: Source | str = "embedded",
+    folder: Path | str | None = None,
+    dataset: str | None = None,
+    unit: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` takes with these arguments."""
+    """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` takes with these arguments; `unit`: a user's must
+    lie in [0, 1], as attacks need."""
     if is_user_data(data):
         if dataset is not None or folder is not None:
             raise ValueError(
                 f"data must be 'embedded' or 'full' with a dataset or folder, but got {data!r}; leave those out."
             )
-        return load_user_images(data)
+        return load_user_images(data, unit=unit)
+    if data not in get_args(Source) and (Path(data).suffix or Path(data).exists()):
+        raise DataError(
+            f"data must be 'embedded', 'full' or a .safetensors file of images and labels, but got {data!r}; write it "
+            "with safetensors.torch.save_file."
+        )
     name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
     images = load(name, "test", source=data, folder=folder)  # type: ignore[arg-type]  # load checks it
     return images.images, images.labels

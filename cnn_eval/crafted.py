@@ -1,10 +1,10 @@
-"""Crafted examples on disk, by content: what was once crafted is one forward pass away for every other multiplier."""
+"""Crafted examples on disk, by content: what was once crafted is one forward pass away for every other multiplier, and
+two of the network it was crafted on, whose classes must be those stored."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,17 +16,12 @@ from torch import nn
 
 from circuits.files import require_writable
 from cnn_eval.attacks import Attack, Mode
-from cnn_eval.files import (
-    DataError,
-    read_with_record,
-    sha256,
-    tensor_digest,
-    write_with_record,
-)
+from cnn_eval.files import DataError, read_with_record, sha256, tensor_digest, write_with_record
+from cnn_eval.fingerprint import model_digest
 from cnn_eval.models import predict
 from cnn_eval.progress import progress_bars
 
-__all__ = ["Crafted", "cache_size", "craft", "default_cache", "model_digest"]
+__all__ = ["Crafted", "cache_size", "craft", "default_cache"]
 
 CHUNK = 50
 """Images attacked side by side, and a step of the progress bar."""
@@ -78,7 +73,8 @@ def craft(
     """`attack.run` on `source`, or its result from the folder `cache`, where it is kept.
 
     The entry's name is a digest of all that decides the result: `model_digest(source)`, the attack's settings, images,
-    labels and library versions. An entry that is cut or altered is named in `damage` and crafted again. `title`: of the
+    labels and library versions. An entry that is cut or altered, or whose classes `source` does not give, is named in
+    `damage` and crafted again. `title`: of the
     progress bar on standard error; None shows none. Raises as `attack.run` does; ValueError where the cache cannot be
     written, before anything is crafted.
     """
@@ -95,7 +91,7 @@ def craft(
         path = cache / f"{attack.name}_{mode}_{sha256(json.dumps(identity, sort_keys=True).encode())[:32]}.safetensors"
         try:
             if path.exists() or path.with_suffix(".json").exists():
-                return _stored(path, identity, images)
+                return _stored(path, identity, source, images)
         except DataError as error:
             damage = str(error)
     chunks: list[torch.Tensor] = []
@@ -117,31 +113,9 @@ def craft(
     return _made(tensors, record, path, False, damage)
 
 
-def model_digest(model: nn.Module) -> str:
-    """SHA-256 of what the model computes, as far as it can be seen: its modules and their source, its parameters and
-    buffers, the designs of approximate layers with their modes."""
-    parts: list[Any] = [repr(model), *sorted(_sources(model))]
-    for name, module in model.named_modules():
-        design = getattr(module, "design", None)
-        if design is not None:
-            parts.append([name, design.digest, getattr(module, "mode", None), getattr(module, "backward", None)])
-    state = model.state_dict()
-    parts.append([[name, str(tensor.dtype), list(tensor.shape)] for name, tensor in state.items()])
-    return sha256((json.dumps(parts) + tensor_digest(*state.values())).encode())
-
-
-def _sources(model: nn.Module) -> Iterator[str]:
-    """The source text of the classes that do not belong to torch or to this package's layers."""
-    kinds = {type(module) for module in model.modules()}
-    for kind in kinds:
-        if kind.__module__.split(".")[0] != "torch":
-            try:
-                yield inspect.getsource(kind)
-            except (OSError, TypeError):  # defined at a prompt
-                yield kind.__qualname__
-
-
-def _stored(path: Path, identity: Mapping[str, Any], images: torch.Tensor) -> Crafted:
+def _stored(path: Path, identity: Mapping[str, Any], source: nn.Module, images: torch.Tensor) -> Crafted:
+    """The entry in `path`. DataError where it is damaged, or where `source` gives other classes than the entry says:
+    a network can compute something else without any trace in its digest."""
     record, tensors = read_with_record(path, advice=_ADVICE)
     if any(record.get(key) != value for key, value in identity.items()):
         raise DataError(f"{path.with_suffix('.json')} must be the record of its entry, but is another's; {_ADVICE}.")
@@ -149,6 +123,13 @@ def _stored(path: Path, identity: Mapping[str, Any], images: torch.Tensor) -> Cr
     count = (len(images),)
     if shapes != {"adversarial": tuple(images.shape), "clean_class": count, "class": count}:
         raise DataError(f"{path} must hold {len(images)} examples and their classes, but does not; {_ADVICE}.")
+    for name, seen in (("clean_class", images), ("class", tensors["adversarial"])):
+        others = int((predict(source, seen) != tensors[name]).sum())
+        if others:
+            raise DataError(
+                f"{path} must hold the classes that the attacked network gives, but {others} of {len(images)} under "
+                f"{name!r} are others; {_ADVICE}."
+            )
     return _made(tensors, record, path, True, None)
 
 

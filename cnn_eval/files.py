@@ -106,8 +106,16 @@ def tensor_digest(*tensors: torch.Tensor) -> str:
     """SHA-256 over the values of the tensors, in order."""
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensor_bytes(tensor))
     return digest.hexdigest()
+
+
+def tensor_bytes(tensor: torch.Tensor) -> bytes:
+    """The values of a tensor of any dtype and layout, in row-major order, as they lie in memory."""
+    dense = tensor.detach()
+    dense = dense.to_dense() if dense.layout is not torch.strided else dense
+    dense = dense.dequantize() if dense.is_quantized else dense
+    return dense.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _read(path: Path, limit: int, *, advice: str) -> bytes:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.nn import functional
 
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.convolution import Geometry, Pair
 from cnn_eval.lowered import LoweredProducts, SlopeProducts
+from cnn_eval.observed import observe
 from cnn_eval.products import ExactProducts, GateProducts, Products, apply
 from cnn_eval.recording import Recording
 
@@ -129,19 +132,41 @@ def recomputed(model: nn.Module, *, mode: str | None = None, backward: str | Non
     return result
 
 
-def unreplaced(model: nn.Module, layers: str = "all") -> dict[str, str]:
+def unreplaced(model: nn.Module, layers: str = "all", *, images: torch.Tensor | None = None) -> dict[str, str]:
     """Layer name -> why `approximate(model, ..., layers=layers)` must leave its products exact.
 
     Lists layers that are no plain Conv2d or Linear but multiply by a weight of two or more dimensions: other
-    convolutions, subclasses, recurrent and attention layers, modules with parameters of their own. Products outside of
-    such modules (functional calls, normalisation) are not seen.
+    convolutions, subclasses, recurrent and attention layers, modules with parameters of their own.
+
+    With `images`, as the network takes them, the first one is run through, and two more kinds are listed: modules whose
+    own forward calls functions that sum products (matmul, einsum, functional.linear, attention, ...; the network
+    itself is listed as "forward"), and layers that could be replaced but are not called. What is multiplied elementwise
+    or outside torch is not seen.
     """
     if layers not in LAYERS:
         raise unknown_name("choice of layers", layers, LAYERS)
-    _, obstacles = _survey(model)
+    candidates, obstacles = _survey(model)
     modules = dict(model.named_modules(remove_duplicate=False))
     other = {"conv": (nn.Linear,), "linear": (nn.modules.conv._ConvNd,), "all": ()}[layers]
-    return {name: reason for name, reason in obstacles.items() if not isinstance(modules[name], other)}
+    listed = {name: reason for name, reason in obstacles.items() if not isinstance(modules[name], other)}
+    if images is not None:
+        accounted = {module for name, module in modules.items() if name in candidates or name in obstacles}
+        listed |= _observed(model, images, layers, accounted)
+    return listed
+
+
+def _observed(model: nn.Module, images: torch.Tensor, layers: str, accounted: Collection[nn.Module]) -> dict[str, str]:
+    """What only a run shows: functional products outside the modules `accounted` for, and layers that never run."""
+    seen = observe(model, images)
+    listed: dict[str, str] = {}
+    other = {"conv": "linear", "linear": "conv", "all": None}[layers]
+    for name, module in model.named_modules():
+        functions = [each for each in seen.functions.get(name, ()) if other is None or f".{other}" not in each]
+        if functions and module not in accounted:
+            listed[name or "forward"] = f"{type(module).__name__} calls {', '.join(functions)} itself"
+        if type(module) in _kinds(layers) and module in accounted and name not in seen.called:
+            listed[name] = f"{type(module).__name__} that the forward does not call"
+    return listed
 
 
 def approximate_layer(model: nn.Module, name: str) -> ApproximateConv2d | ApproximateLinear:
@@ -169,6 +194,13 @@ class _ApproximateLayer(nn.Module):
     bias: Any  # of the two layers: nn.Parameter or None
 
     def _apply_products(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+        # torch.compile cannot look into the kernels: under it the products are a break in the graph. Importing
+        # torch._dynamo takes longer than most networks run; where nobody has, nothing is being compiled.
+        if "torch._dynamo" in sys.modules:
+            return _outside_graphs(self, x, geometry)
+        return self._compute(x, geometry)
+
+    def _compute(self, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
         weight: torch.Tensor | None
         bias: torch.Tensor | None
         try:
@@ -184,6 +216,14 @@ class _ApproximateLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, design={self.design.label}, mode={self.mode}, backward={self.backward}"
+
+
+def _compute(layer: _ApproximateLayer, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+    return layer._compute(x, geometry)
+
+
+_outside_graphs = _disable_dynamo(_compute)
+"""`_compute` with torch.compile switched off; like torch.compiler.disable, but imports torch._dynamo when called."""
 
 
 class ApproximateConv2d(_ApproximateLayer, nn.Conv2d):

@@ -21,6 +21,7 @@ from circuits.statistics import wilson
 from cnn_eval.attacks import attack
 from cnn_eval.crafted import craft
 from cnn_eval.models import predict
+from cnn_eval.samples import check_images, check_labels
 from cnn_eval.scenarios.outcome import judge
 
 __all__ = ["CURVES", "PUBLISHED", "Curve", "MarginPoint", "measure_margins"]
@@ -107,6 +108,8 @@ def measure_margins(
     for name in attacks:
         if name not in CURVES:
             raise unknown_name("attack", name, CURVES)
+    check_images(images)
+    check_labels(labels, len(images))
     for name, network in {"the exact network": source, **victims}.items():
         if not bool((predict(network, images) == labels).any()):
             raise ValueError(

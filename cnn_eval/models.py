@@ -27,6 +27,7 @@ __all__ = [
     "ModelEntry",
     "Table11",
     "build",
+    "check_logits",
     "load_model",
     "logits",
     "model_entry",
@@ -128,14 +129,25 @@ def weights_record(name: str, weights: Path | str | None = None) -> dict[str, An
 
 
 def logits(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SIZE) -> torch.Tensor:
-    """Logits [N, classes] of images [N, C, H, W], in batches, without gradients, in the model's present mode."""
+    """Logits [N, classes] of images [N, C, H, W], in batches, without gradients, in the model's present mode.
+
+    Raises DataError where the model returns something else.
+    """
     with torch.no_grad():
-        return torch.cat([model(batch) for batch in torch.split(images, batch_size)])
+        return torch.cat([check_logits(model(batch)) for batch in torch.split(images, batch_size)])
 
 
 def predict(model: nn.Module, images: torch.Tensor, *, batch_size: int = BATCH_SIZE) -> torch.Tensor:
     """The most likely class of each image, int64 [N]; the lowest class wins a tie."""
     return logits(model, images, batch_size=batch_size).argmax(1)
+
+
+def check_logits(output: Any) -> torch.Tensor:
+    """What a model returned, a tensor [N, classes]; DataError where it is something else."""
+    if not isinstance(output, torch.Tensor) or output.dim() != 2:
+        shape = list(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        raise DataError(f"the model must return logits [N, classes], but returned {shape}; adapt it.")
+    return output
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from cnn_eval.attacks import Attack, Mode, Norm, attack, distances
 from cnn_eval.crafted import default_cache
 from cnn_eval.layers import approximate
 from cnn_eval.models import model_entry, predict, weights_record
-from cnn_eval.scenarios import Attacked, Task, power_of_two_control
+from cnn_eval.scenarios import CONTROL, Attacked, Task, power_of_two_control
 from studies.study import Row, StudyOptions
 from studies.verdicts import DECISIVE, NEARLY_ALL
 
@@ -55,7 +55,6 @@ SHORTER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     },
 }
 """Level quick, by data set, where SHORT would take too long."""
-CONTROL = "control"
 QUICK_CHOICE = "the first that the network and all victims but the control classify rightly"
 
 

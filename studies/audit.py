@@ -12,7 +12,7 @@ from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
 from cnn_eval.audit.attacks import BallNorm
 from cnn_eval.data import load
 from cnn_eval.models import load_model, weights_record
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "adaptive attacks on LeNet-5 through designs: robust accuracy, gradients, transfer, verdict"
@@ -25,8 +25,6 @@ SUBJECTS = {
     "default": ("axfpm", "axfpm_released", "heap"),
     "full": ("axfpm", "axfpm_tiled", "axfpm_released", "heap", "ama1_array", "bfloat16"),
 }
-CONTROL = "control"
-"""The exact network with convolution weights rounded up to powers of two: no noise at all."""
 IMAGES = {"quick": 25, "default": 100, "full": 1000}
 NORMS: dict[str, tuple[BallNorm, ...]] = {"quick": ("linf",), "default": ("linf", "l2"), "full": ("linf", "l2")}
 SETTINGS = {

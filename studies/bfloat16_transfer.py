@@ -16,8 +16,9 @@ from cnn_eval.accuracy import AccuracyResult, base_network, difference, load_tes
 from cnn_eval.confidence import confidence
 from cnn_eval.models import logits
 from cnn_eval.quantization import Bfloat16
+from cnn_eval.scenarios import CONTROL
 from studies import transfer_rows
-from studies.attack_rows import CONTROL, setting
+from studies.attack_rows import setting
 from studies.study import Row, StudyOptions, StudyResult
 from studies.table6 import CLOSE, PUBLISHED
 from studies.transfer_rows import Rate

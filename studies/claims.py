@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cnn_eval.scenarios import CONTROL
 from studies.study import Row, StudyResult
 from studies.verdicts import DECISIVE, NEARLY_ALL
 
@@ -83,7 +84,6 @@ def above(limit: float) -> Direction:
 _FLAT, _RELEASED, _HEAP = "axfpm", "axfpm_released", "heap (reconstructed)"
 _BOTH = (_FLAT, _RELEASED)
 _SMALLEST, _SPENT = "[^,]*, smallest", "(FGSM|PGD), linf <= .*"
-CONTROL = "control"
 _RESISTS = (below(NEARLY_ALL), f"under {NEARLY_ALL:g} % fool it")
 
 
@@ -123,7 +123,7 @@ CLAIMS: tuple[Claim, ...] = (
             above(0.5),
             "correlation over .5",
             "rises",
-            "exact, weights 2^n",
+            CONTROL,
         )
         for subject in _BOTH
     ),
@@ -250,7 +250,7 @@ CLAIMS: tuple[Claim, ...] = (
             above(1),
             "over 1",
             "highlights",
-            "exact, weights 2^n",
+            CONTROL,
         )
         for subject in _BOTH
     ),

@@ -12,7 +12,7 @@ from circuits.statistics import wilson
 from cnn_eval.accuracy import base_network, load_test_images, network
 from cnn_eval.confidence import ConfidenceDistribution, confidence_distribution
 from cnn_eval.models import weights_record
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "classification confidence of the exact and the approximate LeNet-5"
@@ -39,7 +39,7 @@ def run(options: StudyOptions) -> StudyResult:
     networks = {
         "exact": base,
         **{name: network(design(name)) for name in AXFPM},
-        "control": power_of_two_control(base),
+        CONTROL: power_of_two_control(base),
     }
     found = {name: confidence_distribution(net, images, labels) for name, net in networks.items()}
     rows = []
@@ -63,7 +63,7 @@ def run(options: StudyOptions) -> StudyResult:
             rows.append(Row(name, f"confidence above {THRESHOLD}, less exact", raised, RAISED.get(name), unit="points"))
     exact, *others = (100 * found[name].above(THRESHOLD) for name in ("exact", *AXFPM))
     told = ", ".join(f"{share:.1f} % on {name}" for name, share in zip(AXFPM, others, strict=True))
-    control = 100 * found["control"].above(THRESHOLD)
+    control = 100 * found[CONTROL].above(THRESHOLD)
     return StudyResult(
         "figure12",
         TITLE,

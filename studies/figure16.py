@@ -20,7 +20,7 @@ from circuits.statistics import normal_quantile
 from cnn_eval.accuracy import base_network, load_test_images, network
 from cnn_eval.confidence import feature_maps, last_convolution
 from cnn_eval.models import weights_record
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "feature maps of the last convolution of LeNet-5 through exact, Ax-FPM and HEAP"
@@ -29,7 +29,6 @@ TOLERANCE = 0.01
 PUBLISHED = ("Ax-FPM increases the scores of the important features", "HEAP lowers their scores")
 """The text; it gives no numbers."""
 DESIGNS = ("axfpm", "axfpm_tiled", "axfpm_released", "heap")
-CONTROL = "exact, weights 2^n"
 IMPORTANT = 0.1
 """Share of an image's activations, the highest of the exact network's, that count as its important features."""
 SHOWN = 0

@@ -18,7 +18,7 @@ from circuits.figures import render
 from circuits.statistics import normal_quantile, rank_correlation
 from cnn_eval.layers import approximate
 from cnn_eval.models import load_model, weights_record
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.noise_rows import share
 from studies.study import Row, StudyOptions, StudyResult
 
@@ -34,7 +34,6 @@ SIMILARITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Cosines between patch and filter."""
 FILTERS, SIZE = 100, 5
 DESIGNS = ("axfpm", "axfpm_tiled", "axfpm_released", "heap")
-CONTROL = "exact, weights 2^n"
 RISING, LARGEST, DISSIMILAR = "rank correlation of gap", "largest gap at the most similar", "lower at the least similar"
 
 Reals = NDArray[np.float64]

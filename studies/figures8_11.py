@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_eval.scenarios import NOISE, white_box
+from cnn_eval.scenarios import CONTROL, NOISE, white_box
 from studies.attack_rows import rate_row, setting
 from studies.study import Row, StudyOptions, StudyResult
 
@@ -31,7 +31,7 @@ def run(options: StudyOptions) -> StudyResult:
     victims = {"exact": made.base}
     victims |= {f"{name}, ste": made.victims[name] for name in (*SLOPED, "axfpm_released")}
     victims |= {f"{name}, slope": sloped[name] for name in SLOPED}
-    victims["control"] = made.victims["control"]
+    victims[CONTROL] = made.victims[CONTROL]
     rows: list[Row] = []
     smaller = []
     for key in ("deepfool", "cw"):

@@ -27,7 +27,7 @@ from cnn_eval.examples import load_examples
 from cnn_eval.layers import approximate
 from cnn_eval.margins import measure_margins
 from cnn_eval.models import load_model, predict, weights_record
-from cnn_eval.scenarios import EXAMPLES, TransferResult, power_of_two_control, transfer
+from cnn_eval.scenarios import CONTROL, EXAMPLES, TransferResult, power_of_two_control, transfer
 from cnn_eval.scenarios.outcome import judge
 from studies import cost_rows, heap, table8, table9
 from studies import margins as margins_study
@@ -39,7 +39,6 @@ SOURCE = "DA tables 8 to 10, figure 15"
 TOLERANCE = 0.1
 SUBJECTS = {"heap": "heap", "axfpm": "axfpm", "axfpm_released": "axfpm"}
 """Design -> the published multiplier that it stands for; Ax-FPM is two circuits (flat, and tiled as released)."""
-CONTROL = "control"
 """The exact network with convolution weights rounded up to powers of two, in the sections that attack networks."""
 LARGER = {"heap": 100 * heap.LARGER, "axfpm": 96.0}
 """Share of results larger than exact, %: DA appendix A and section 4.1."""

@@ -12,7 +12,7 @@ from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, MarginPoint, measure_margins
 from cnn_eval.margins_plot import margins_plot
 from cnn_eval.models import load_model, weights_record
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.study import Row, StudyOptions, StudyResult
 from studies.verdicts import NEARLY_ALL
 
@@ -20,7 +20,6 @@ TITLE = "transfer rate from exact LeNet-5 against confidence, overshoot and budg
 SOURCE = "own; DA tables 2 and 10"
 TOLERANCE = 0.1
 SUBJECTS = {"axfpm": "Ax-FPM", "axfpm_tiled": "Ax-FPM", "axfpm_released": "Ax-FPM", "heap": "HEAP"}
-CONTROL = "exact, weights 2^n"
 IMAGES = {"quick": 20, "default": 50, "full": 500}
 HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "quick": {
@@ -91,7 +90,6 @@ def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
         _published(point, labels),
         (100 * low, 100 * high),
         "%",
-        "control" if point.subject == CONTROL else "",
     )
 
 

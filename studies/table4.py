@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cnn_eval.scenarios import SubstituteSettings, black_box, first_images, reinitialised, train_substitute
-from studies.attack_rows import CONTROL, PUBLISHED_NAMES, rate_row, setting, verdict
+from cnn_eval.scenarios import CONTROL, SubstituteSettings, black_box, first_images, reinitialised, train_substitute
+from studies.attack_rows import PUBLISHED_NAMES, rate_row, setting, verdict
 from studies.study import Row, StudyOptions, StudyResult
 
 TITLE = "black-box attacks on LeNet-5, through a substitute trained on the victim's answers"

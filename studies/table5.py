@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from circuits.statistics import ratio_interval
 from cnn_eval.models import load_model
+from cnn_eval.scenarios import CONTROL
 from studies import transfer_rows
-from studies.attack_rows import CONTROL, setting, verdict
+from studies.attack_rows import setting, verdict
 from studies.study import Row, StudyOptions, StudyResult
 from studies.transfer_rows import Rate
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cnn_eval.attacks import Mode
 from cnn_eval.models import predict
-from cnn_eval.scenarios import transfer_attack
-from studies.attack_rows import CONTROL, PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
+from cnn_eval.scenarios import CONTROL, transfer_attack
+from studies.attack_rows import PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
 from studies.study import Row, StudyResult
 
 Published = Mapping[str, Mapping[str, float]]

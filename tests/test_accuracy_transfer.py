@@ -339,10 +339,10 @@ def test_user_images_that_do_not_fit_are_named(nets: Path) -> None:
         "must hold the tensors images and labels, but holds image; write it with safetensors.torch.save_file."
     )
     assert message(images=torch.zeros(2, 28, 28), labels=labels).endswith(
-        "must be float32 [N, C, H, W], but are torch.float32 [2, 28, 28]; convert."
+        "images must be float32 [N, C, H, W], but are float32 [2, 28, 28]; convert them."
     )
     assert message(images=torch.zeros(3, 1, 2, 2), labels=labels).endswith(
-        "must be 3 classes from 0, int64, but are torch.int64 [2]; convert."
+        "labels must be int64 [3], but are int64 [2]; give one class an image."
     )
 
     def misfit(specification: str, images: torch.Tensor) -> str:
@@ -355,8 +355,8 @@ def test_user_images_that_do_not_fit_are_named(nets: Path) -> None:
         "the model must return logits [1, classes] for one image, but returned [1, 2, 26, 26]; adapt it."
     )
     assert misfit("usernets:two", images) == (
-        "the model must have a class for every label, but has 2 classes and labels up to 7; choose images that fit the "
-        "model."
+        "the model must have a class for every label, but has 2 classes and image 1 has the label 7; choose images "
+        "that fit the model."
     )
     assert misfit("usernets:make", images[..., :9]).startswith("the model must take images [1, 1, 28, 9], but: ")
 

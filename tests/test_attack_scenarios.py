@@ -17,9 +17,10 @@ from torch.nn import functional
 from circuits import design
 from cnn_eval.__main__ import main
 from cnn_eval.attacks import FGSM, PGD, Attack, DeepFool, distances
-from cnn_eval.crafted import Crafted, cache_size, craft, model_digest
+from cnn_eval.crafted import Crafted, cache_size, craft
 from cnn_eval.data import load
 from cnn_eval.files import DataError
+from cnn_eval.fingerprint import model_digest
 from cnn_eval.grid import save_grid
 from cnn_eval.layers import approximate
 from cnn_eval.models import LeNet5, load_model, predict
@@ -131,12 +132,14 @@ def test_pairs_are_counted_by_hand() -> None:
 
 
 def test_noise_by_hand() -> None:
-    clean, other = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
-    other[0, 0] = torch.tensor([[0.3, 0.0], [-0.4, 0.0]])
+    clean, other = torch.full((2, 1, 2, 2), 0.5), torch.full((2, 1, 2, 2), 0.5)
+    other[0, 0] += torch.tensor([[0.3, 0.0], [-0.4, 0.0]])
     found = noise(clean, other)
     assert [float(found[key][0]) for key in ("l0", "l2", "linf", "mse")] == pytest.approx([2, 0.5, 0.4, 0.0625])
     assert float(found["psnr"][0]) == pytest.approx(12.0412, abs=1e-4)  # 20 log10(1 / sqrt(0.0625)), DA section 5.3
     assert float(found["psnr"][1]) == torch.inf
+    with pytest.raises(ValueError, match=r"^pixels must lie in \[0, 1\], but image 1 reaches from 0.5 to 1.5; scale"):
+        noise(clean, clean + torch.tensor([0.0, 1.0])[:, None, None, None] * torch.eye(2))
 
 
 # ---- the control
@@ -468,7 +471,18 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
     ("arguments", "message"),
     [
         (["--attack", "fgms"], "the attack must be a known name, but got 'fgms'; nearest: fgsm."),
-        (["--attack", "fgsm", "--mode", "budget"], "--mode budget must have --epsilon, but has none; give one."),
+        (
+            ["--attack", "jsma", "--mode", "budget"],
+            "--mode budget must have --epsilon in the norm l0, for which there is no default; give one.",
+        ),
+        (
+            ["--attack", "fgsm", "--mode", "budget", "--epsilon", "nan"],
+            "--epsilon must be a number of at least 0, but is nan; give another.",
+        ),
+        (
+            ["--attack", "fgsm", "deepfool", "--mode", "budget"],
+            "attacks under one budget must have one norm, but have l2, linf; run them apart.",
+        ),
         (
             ["--attack", "fgsm", "--epsilon", "0.1"],
             "--epsilon is for --mode budget, but the mode is minimum; leave out 0.1.",
@@ -488,7 +502,8 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
         (["--attack", "fgsm", "--set", "grid=x"], "fgsm.grid must be an integer, but got 'x'; correct it."),
         (
             ["--attack", "fgsm", "--set", "steps=1"],
-            "the hyperparameter of fgsm must be a known name, but got 'steps'; known: grid, halvings, largest.",
+            "the hyperparameter of fgsm must be a known name, but got 'steps'; fgsm works in linf and takes grid (an "
+            "integer, by default 256), halvings (an integer, by default 4), largest (a number, by default 1.0).",
         ),
         (["--attack", "fgsm", "--grid", "a.jpg"], "the images' file must end in .png, but is a.jpg; rename it."),
         (
@@ -532,7 +547,10 @@ def test_no_result_is_no_table(
     save_file({"images": 255 * load().images[:10], "labels": load().labels[:10]}, tmp_path / "bytes.safetensors")
     done = run(capsys, "attack", "axfpm", "--attack", "fgsm", "--data", str(tmp_path / "bytes.safetensors"), *common)
     assert (done.status, done.out) == (2, "")
-    assert done.err.splitlines()[-1].startswith("error: pixels must lie in [0, 1], but reach from 0 to 255")
+    assert done.err.splitlines()[-1].endswith(
+        "pixels must lie in [0, 1], but image 0 reaches from 0 to 255 (and 9 more); scale the images, and let the "
+        "network normalise them."
+    )
 
 
 def test_attacks_that_do_not_start_are_told(

@@ -207,7 +207,7 @@ def test_distances() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'fgms'; nearest: fgsm\.$"):
         attack("fgms")
-    message = r"^the hyperparameter of pgd must be a known name, but got 'step'; nearest: steps, seed\.$"
+    message = r"^the hyperparameter of pgd must be a known name, but got 'step'; pgd works in linf and takes steps \("
     with pytest.raises(ValueError, match=message):
         attack("pgd", step=3)
 
@@ -223,19 +223,27 @@ def test_unknown_names() -> None:
         ({"batch_size": 0}, "batch_size must be at least 1, but got 0; give a larger number."),
         (
             {"images": torch.zeros(2, 28, 28)},
-            "images must be float32 [N, C, H, W], but got float32 [2, 28, 28]; convert them before the attack.",
+            "images must be float32 [N, C, H, W], but are float32 [2, 28, 28]; convert them.",
         ),
         (
             {"images": torch.full((2, 1, 28, 28), 255.0)},
-            "pixels must lie in [0, 1], but reach from 255 to 255; scale the images first.",
+            "pixels must lie in [0, 1], but image 0 reaches from 255 to 255 (and 1 more); scale the images, and let "
+            "the network normalise them.",
         ),
         (
             {"images": torch.full((2, 1, 28, 28), float("nan"))},
-            "pixels must lie in [0, 1], but reach from nan to nan; scale the images first.",
+            "pixels must be finite, but image 0 has nan (and 1 more); leave it out.",
         ),
         (
             {"labels": torch.zeros(3, dtype=torch.int64)},
-            "labels must be int64 [2], but got int64 [3]; give one label an image.",
+            "labels must be int64 [2], but are int64 [3]; give one class an image.",
+        ),
+        ({"labels": torch.zeros(2)}, "labels must be int64 [2], but are float32 [2]; give one class an image."),
+        ({"labels": torch.tensor([0, -1])}, "labels must be classes from 0, but image 1 has -1; correct."),
+        (
+            {"labels": torch.tensor([10, 12])},
+            "the model must have a class for every label, but has 10 classes and image 0 has the label 10 (and 1 "
+            "more); choose images that fit the model.",
         ),
     ],
 )

@@ -20,6 +20,7 @@ from circuits.statistics import mcnemar
 from cnn_eval.audit import VERDICTS, AuditReport, AuditSettings, Reference, TransferPair, audit
 from cnn_eval.audit import attacks as attacking
 from cnn_eval.commands import main
+from cnn_eval.commands.audit import show
 from cnn_eval.data import load
 from cnn_eval.layers import approximate, recomputed
 from cnn_eval.models import predict
@@ -400,6 +401,47 @@ def test_a_network_that_is_always_wrong_is_named(normal: SmallNetwork) -> None:
         audit(Constant(3), normal, test.images[ones], test.labels[ones], settings=QUICK)
 
 
+@pytest.mark.parametrize("epsilon", [0.9, 1e-4])
+@pytest.mark.parametrize("chosen", ["one", "one class", "mixed"])
+@pytest.mark.parametrize(
+    ("subject", "exact", "left", "left_exact"),
+    [
+        ("design", "normal", 0, 0),
+        ("normal", "normal", 0, 0),
+        ("constant", "normal", 1, 0),
+        ("normal", "constant", 0, 1),
+        ("constant", "constant", 1, 1),
+    ],
+)
+def test_networks_that_lose_every_image_or_none(
+    subject: str, exact: str, left: int, left_exact: int, chosen: str, epsilon: float, normal: SmallNetwork
+) -> None:
+    """Every set of images that an audit looks at may be empty; a constant network loses none that it is right on."""
+    test = load()
+    places = {"one": [2], "one class": (test.labels == 1).nonzero()[:3, 0].tolist(), "mixed": range(6)}[chosen]
+    images, labels = test.images[list(places)], test.labels[list(places)]
+    networks = {"normal": normal, "design": design("axfpm"), "constant": Constant(1)}
+    few = AuditSettings(
+        epsilon=epsilon,
+        steps=5,
+        apgd_steps=5,
+        queries=40,
+        minimum_steps=10,
+        noise_draws=1,
+        decision_images=1,
+        decision_steps=1,
+    )
+    report = audit(networks[subject], networks[exact], images, labels, settings=few)  # type: ignore[arg-type]
+    right = int((labels == 1).sum())
+    if epsilon < 0.1:
+        assert report.robust_exact == (right if exact == "constant" else len(labels))
+        return
+    assert (report.robust, report.robust_exact) == (left * right, left_exact * right)
+    assert report.verdict in VERDICTS
+    assert ("tells nothing apart: try a smaller one" in report.sentence) == (report.robust == report.robust_exact == 0)
+    show(report)
+
+
 def test_a_constant_network_is_never_robust(judged: Callable[..., AuditReport]) -> None:
     """Nothing fools it on the few images that it is right on, and it has no gradient at all."""
     report = judged(Constant(1))
@@ -429,9 +471,18 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": torch.full((2, 1, 28, 28), 255.0)}, "pixels must lie in [0, 1], but reach from 255 to 255; scale"),
-        ({"images": torch.zeros(0, 1, 28, 28), "labels": torch.zeros(0, dtype=torch.int64)}, "images must be float32"),
-        ({"labels": torch.zeros(3, dtype=torch.int64)}, "labels must be int64 [2], but are torch.int64 [3]; give one"),
+        (
+            {"images": torch.full((2, 1, 28, 28), 255.0)},
+            "pixels must lie in [0, 1], but image 0 reaches from 255 to 255",
+        ),
+        ({"images": torch.full((2, 1, 28, 28), torch.inf)}, "pixels must be finite, but image 0 has inf (and 1 more);"),
+        ({"images": torch.zeros(0, 1, 28, 28), "labels": torch.zeros(0, dtype=torch.int64)}, "an audit must have an"),
+        ({"labels": torch.zeros(3, dtype=torch.int64)}, "labels must be int64 [2], but are int64 [3]; give one class"),
+        ({"labels": torch.tensor([0, -7])}, "labels must be classes from 0, but image 1 has -7; correct."),
+        (
+            {"labels": torch.tensor([0, 10])},
+            "the model must have a class for every label, but has 10 classes and image",
+        ),
         ({"subject": nn.Sequential(nn.Flatten(), nn.Linear(784, 3))}, "both networks must have the same classes, but"),
         ({"surrogates": {"native": nn.Identity()}}, "surrogates must not be named 'native', but one is; rename it."),
         ({"subject": design("axfpm"), "surrogates": {"x": nn.Identity()}}, "surrogates must be left out for a design"),

@@ -18,9 +18,9 @@ from cnn_eval.data import load
 from cnn_eval.examples import load_examples
 from cnn_eval.layers import approximate
 from cnn_eval.models import load_model, predict
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies import heap_vs_axfpm, margins
-from studies.heap_vs_axfpm import CONTROL, SUBJECTS, _figure, _verdict
+from studies.heap_vs_axfpm import SUBJECTS, _figure, _verdict
 from studies.study import Row, StudyOptions
 
 QUICK = StudyOptions(level="quick")

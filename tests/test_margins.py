@@ -12,13 +12,12 @@ from torch import nn
 
 from circuits import design
 from cnn_eval.commands import main
-from cnn_eval.commands.margins import CONTROL
 from cnn_eval.data import load
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, MarginPoint, measure_margins
 from cnn_eval.margins_plot import margins_plot
 from cnn_eval.models import load_model
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies import margins as margins_study
 
 SIDE = 8

@@ -17,6 +17,7 @@ import torch
 from circuits import design, error_metrics
 from circuits.metrics import CHUNK, uniform01
 from circuits.statistics import normal_quantile, rank_correlation, rank_correlation_interval
+from cnn_eval.scenarios import CONTROL
 from dse.screen import Screen
 from studies import figure3, figure4, figure13, figure15, figure16, noise_rows, wiring
 from studies.study import Row, StudyOptions, StudyResult
@@ -318,7 +319,7 @@ def test_convolutions_multiply_patch_by_filter() -> None:
     filters = figure4.trained_filters()[3:6]
     patches = figure4.similar_patches(filters)
     found = figure4.convolved(patches, filters)
-    assert list(found) == ["axfpm", "axfpm_tiled", "axfpm_released", "heap (reconstructed)", "exact, weights 2^n"]
+    assert list(found) == ["axfpm", "axfpm_tiled", "axfpm_released", "heap (reconstructed)", CONTROL]
     for name, released in (("axfpm_tiled", False), ("axfpm_released", True)):
         expected = [
             [
@@ -330,7 +331,7 @@ def test_convolutions_multiply_patch_by_filter() -> None:
         assert found[name] == pytest.approx(np.array(expected), abs=1e-5)
     rounded = np.sign(filters) * 2.0 ** (np.floor(np.log2(np.abs(filters))) + 1)
     control = np.einsum("flk,fk->fl", patches, rounded)
-    assert found["exact, weights 2^n"] == pytest.approx(control, abs=1e-5)
+    assert found[CONTROL] == pytest.approx(control, abs=1e-5)
 
 
 def test_measures_of_gaps_by_hand() -> None:
@@ -354,7 +355,7 @@ def test_figure4(monkeypatch: pytest.MonkeyPatch) -> None:
     value = {(row.subject, row.quantity): row for row in result.rows}
     for quantity in ("rank correlation of gap with similarity, trained", "gap at similarity 1, random"):
         # The flat array multiplies by the weight rounded up to a power of two, up to the activation's last bit.
-        assert value["axfpm", quantity].measured == pytest.approx(value[figure4.CONTROL, quantity].measured, abs=1e-5)
+        assert value["axfpm", quantity].measured == pytest.approx(value[CONTROL, quantity].measured, abs=1e-5)
     rows = result.rows
     rising = f"{figure4.RISING} with similarity"
     for name in ("axfpm", "axfpm_tiled", "axfpm_released"):
@@ -399,7 +400,7 @@ def test_figure16(monkeypatch: pytest.MonkeyPatch) -> None:
     complete(result, "figure16")
     value = {(row.subject, row.quantity): row for row in result.rows}
     for quantity in (figure16.IMPORTANT_QUANTITY, "correlation with exact"):
-        assert value["axfpm", quantity].measured == pytest.approx(value[figure16.CONTROL, quantity].measured, abs=1e-5)
+        assert value["axfpm", quantity].measured == pytest.approx(value[CONTROL, quantity].measured, abs=1e-5)
     assert result.verdict == "reproduced"
     own = design("heap").label
     other = changed(result.rows, own, figure16.IMPORTANT_QUANTITY, 1.01)

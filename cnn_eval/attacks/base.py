@@ -20,11 +20,13 @@ import torch
 from torch import nn
 
 from circuits.errors import missing_package, unknown_name
-from cnn_eval.models import at_rest, predict
+from cnn_eval.models import at_rest, check_logits, predict
+from cnn_eval.samples import check_images, check_labels
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]
 Search = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+_DECISION_BASED = ("lsa", "boundary", "hopskipjump")
 BATCH_SIZE = 200
 """Images attacked side by side where the caller does not say."""
 
@@ -39,13 +41,15 @@ class Attack(ABC):
 
     A subclass sets `name`, `norm` and `library` and implements `_budget` and `_minimum`; both get one batch, a model in
     evaluation mode whose parameters need no gradient, and may not look at other images of the batch. An attack that is
-    written here sets `library` to "" and raises `version` whenever its results change.
+    written here sets `library` to "" and raises `version` whenever its results change; one that only asks for logits or
+    decisions sets `follows_gradient` to False.
     """
 
     name: ClassVar[str]
     norm: ClassVar[Norm]
     library: ClassVar[str] = "foolbox"
     version: ClassVar[int] = 1
+    follows_gradient: ClassVar[bool] = True
 
     def run(
         self,
@@ -70,6 +74,7 @@ class Attack(ABC):
         if not len(images):
             return images.clone()
         with at_rest(model):  # Foolbox would pile up gradients of parameters in `.grad`
+            self._check_model(model, images[:1], labels)
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)
                 for batch in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
@@ -99,6 +104,11 @@ class Attack(ABC):
         checks; only attacks that start from another image can fail so."""
         return torch.zeros(len(images), dtype=torch.bool)
 
+    def require_library(self) -> None:
+        """Raises MissingExtraError unless the attack's library is installed; `run` does too, once it comes to it."""
+        if self.library == "foolbox":
+            foolbox_model(nn.Identity().eval(), torch.zeros(0))
+
     @abstractmethod
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
         """One batch in mode "budget"."""
@@ -107,21 +117,28 @@ class Attack(ABC):
     def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """One batch in mode "minimum"."""
 
+    def _check_model(self, model: nn.Module, first: torch.Tensor, labels: torch.Tensor) -> None:
+        """ValueError where the model lacks a label's class, or a gradient that the attack needs; `first`: one image."""
+        leaf = first.detach().clone().requires_grad_(self.follows_gradient)
+        with torch.enable_grad():
+            output = model(leaf)
+        check_labels(labels, len(labels), classes=check_logits(output).shape[1])
+        if output.dtype != torch.float32:
+            kind = str(output.dtype).removeprefix("torch.")
+            raise ValueError(f"the model must return float32 logits, but returned {kind}; return logits.float().")
+        if self.follows_gradient and not output.requires_grad:
+            raise ValueError(
+                f"{self.name} follows the gradient of the logits, but the model's do not depend on the images in a way "
+                f"that can be differentiated; use {' or '.join(_DECISION_BASED)}."
+            )
+
     def _check(
         self, images: torch.Tensor, labels: torch.Tensor, mode: Mode, epsilon: float | None, batch_size: int
     ) -> None:
         if mode not in get_args(Mode):
             raise unknown_name("attack mode", mode, get_args(Mode))
-        if images.ndim != 4 or images.dtype != torch.float32:
-            raise ValueError(
-                f"images must be float32 [N, C, H, W], but got {_kind(images)}; convert them before the attack."
-            )
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-            raise ValueError(f"labels must be int64 [{len(images)}], but got {_kind(labels)}; give one label an image.")
-        # written so that NaN is refused too
-        if not bool(((images >= 0) & (images <= 1)).all()):
-            low, high = float(images.min()), float(images.max())
-            raise ValueError(f"pixels must lie in [0, 1], but reach from {low:g} to {high:g}; scale the images first.")
+        check_images(images)
+        check_labels(labels, len(images))
         if mode == "minimum" and epsilon is not None:
             raise ValueError(f"epsilon must be left out in mode 'minimum', but got {epsilon}; or use mode 'budget'.")
         if mode == "budget" and (epsilon is None or not 0 <= epsilon < math.inf):
@@ -205,7 +222,3 @@ def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
         package = str(error.name).partition(".")[0]
         raise MissingExtraError(missing_package("this attack", package, "attacks")) from None
     return PyTorchModel(model, bounds=(0, 1), device=images.device)
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -35,6 +35,7 @@ class Boundary(MinimumNormAttack):
 
     name: ClassVar[str] = "boundary"
     norm: ClassVar[Norm] = "l2"
+    follows_gradient: ClassVar[bool] = False
 
     steps: int = 25000
     spherical_step: float = 0.01

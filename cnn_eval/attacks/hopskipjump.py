@@ -27,6 +27,7 @@ class HopSkipJump(MinimumNormAttack):
 
     name: ClassVar[str] = "hopskipjump"
     norm: ClassVar[Norm] = "l2"
+    follows_gradient: ClassVar[bool] = False
 
     steps: int = 64
     initial_num_evals: int = 100

@@ -48,6 +48,7 @@ class LocalSearch(MinimumNormAttack):
 
     name: ClassVar[str] = "lsa"
     norm: ClassVar[Norm] = "l0"
+    follows_gradient: ClassVar[bool] = False
     library: ClassVar[str] = ""
 
     rounds: int = 150

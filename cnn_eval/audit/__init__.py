@@ -7,10 +7,9 @@ is the worst case over all attacks, image by image. After Carlini et al., "On Ev
 
 from cnn_eval.audit.report import VERDICTS, AttackResult, AuditReport, Check, TransferPair
 from cnn_eval.audit.run import Reference, audit
-from cnn_eval.audit.settings import EPSILON, AuditSettings
+from cnn_eval.audit.settings import AuditSettings
 
 __all__ = [
-    "EPSILON",
     "VERDICTS",
     "AttackResult",
     "AuditReport",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
 
 from circuits.errors import missing_package
-from cnn_eval.attacks import MissingExtraError
+from cnn_eval.attacks import DeepFool, MissingExtraError
 from cnn_eval.attacks.pgd import _noise
 from cnn_eval.audit.networks import input_gradient, margin
 
@@ -47,7 +48,7 @@ def pgd(
     """Projected gradient ascent of the cross-entropy: sign steps (linf) or steps of unit direction (l2), 2.5 / `steps`
     of `epsilon` long, from a random point of the ball (Madry et al., ICLR 2018)."""
     parts = []
-    for x, y in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True):
+    for x, y in batches(images, labels):
         best, largest, point = x.clone(), torch.full((len(x),), -torch.inf), x
         for restart in range(restarts):
             point = start(x, norm, epsilon, seed, restart)
@@ -72,7 +73,7 @@ def single_step(
     """One step of `epsilon` along the gradient's sign (linf: FGSM) or direction (l2)."""
     parts = [
         project(x, x + epsilon * direction(input_gradient(model, x, y, loss="ce"), norm), norm, epsilon)
-        for x, y in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
+        for x, y in batches(images, labels)
     ]
     return torch.cat(parts) if parts else images
 
@@ -158,6 +159,13 @@ def random_noise(images: torch.Tensor, *, norm: BallNorm, epsilon: float, seed: 
     return project(images, images + epsilon * direction(_noise(images, seed), norm), norm, epsilon)
 
 
+def batches(images: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Images with their labels, BATCH_SIZE at a time; nothing where there is no image, of which torch would make an
+    empty batch."""
+    if len(images):
+        yield from zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
+
+
 def start(images: torch.Tensor, norm: BallNorm, epsilon: float, seed: int, run: int) -> torch.Tensor:
     """A random point of each image's ball, drawn from the image, `seed` and `run`."""
     noise = _noise(images, (seed + 1_000_003 * run) % _LARGEST_SEED)
@@ -191,7 +199,7 @@ def _column(values: torch.Tensor) -> torch.Tensor:
 def _run(make: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """pyautoattack's attack, without a trace on torch's global generator."""
     parts = []
-    for x, y in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True):
+    for x, y in batches(images, labels):
         with torch.random.fork_rng(devices=[]):
             parts.append(make().perturb(x.clone(), y.clone()).detach())
     return torch.cat(parts) if parts else images
@@ -207,6 +215,12 @@ def _silent_logger() -> logging.Logger:
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     return logger
+
+
+def require_libraries() -> None:
+    """Raises MissingExtraError unless all packages that an audit needs are installed."""
+    DeepFool().require_library()
+    _require_pyautoattack()
 
 
 def _require_pyautoattack() -> None:

@@ -169,7 +169,7 @@ class Questions:
             f"success by budget, {label}",
             falls <= allowed,
             shown,
-            f"no fall by more than {allowed} images",
+            f"no fall by more than {_images(allowed)}",
             "a larger budget holds every smaller one",
             fooled=rates,
         )
@@ -203,13 +203,13 @@ class Questions:
                 best=kept,
             )
 
-    def doubling(self, doubled: torch.Tensor) -> None:
-        """What more steps and restarts add; bool [N]."""
+    def doubling(self, doubled: torch.Tensor, left: int) -> None:
+        """What more steps and restarts add, bool [N], to the attacks that `left` so many images unfooled."""
         more, allowed = int((doubled & self.eligible).sum()), self._tolerance()
         self._check(
             "steps and restarts doubled",
             more <= allowed,
-            f"{more} images more (they count as fooled)",
+            f"{_images(more)} more (they count as fooled)" if left else "no image was left to try them on",
             f"at most {allowed}",
             "an attack that still gains has not converged, and neither has the robust accuracy",
             more=more,
@@ -339,14 +339,7 @@ class Questions:
 
 
 def _gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: str) -> torch.Tensor:
-    return torch.cat(
-        [
-            input_gradient(network, x, y, loss=loss)
-            for x, y in zip(
-                torch.split(images, attacks.BATCH_SIZE), torch.split(labels, attacks.BATCH_SIZE), strict=True
-            )
-        ]
-    )
+    return torch.cat([input_gradient(network, x, y, loss=loss) for x, y in attacks.batches(images, labels)])
 
 
 def _vanishing(gradients: torch.Tensor) -> torch.Tensor:
@@ -355,6 +348,10 @@ def _vanishing(gradients: torch.Tensor) -> torch.Tensor:
 
 def _share(count: int, of: int) -> str:
     return f"{100 * count / of:.0f} %"
+
+
+def _images(count: int) -> str:
+    return f"{count} image" + "s" * (count != 1)
 
 
 def _length(value: float) -> str:

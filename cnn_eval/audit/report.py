@@ -139,6 +139,8 @@ class AuditReport:
         )
         if self.robust < self.robust_exact and self.p_value < SIGNIFICANT:
             accuracy += "; it is less robust"
+        if not self.robust and not self.robust_exact:
+            accuracy += "; a budget that leaves neither network an image tells nothing apart: try a smaller one"
         if self.verdict == VERDICTS[0]:
             stronger = max(
                 (self.surrogate, "the same attacks through a surrogate gradient"), (self.gradient_free, "Square")

@@ -12,7 +12,8 @@ from torch import nn
 
 from circuits import Design
 from cnn_eval.attacks import attack
-from cnn_eval.audit.attacks import BATCH_SIZE
+from cnn_eval.audit import attacks
+from cnn_eval.audit.attacks import batches
 from cnn_eval.audit.networks import (
     Attached,
     Contestant,
@@ -29,8 +30,9 @@ from cnn_eval.audit.progress import Meter
 from cnn_eval.audit.questions import Questions
 from cnn_eval.audit.report import AttackResult, AuditReport, Kind, TransferPair
 from cnn_eval.audit.settings import AuditSettings
-from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Battery, Target, check_images, class_count
+from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Battery, Target, class_count
 from cnn_eval.models import at_rest, logits, predict
+from cnn_eval.samples import check_images, check_labels
 from cnn_eval.user import check_model
 
 MARGIN_FACTOR = 1.2
@@ -49,8 +51,11 @@ class Reference:
     def __init__(
         self, exact: nn.Module, images: torch.Tensor, labels: torch.Tensor, settings: AuditSettings | None = None
     ) -> None:
-        self.settings = settings or AuditSettings()
-        check_images(images, labels)
+        check_images(images)
+        check_labels(labels, len(images))
+        if not len(images):
+            raise ValueError("an audit must have an image, but there is none; give some.")
+        self.settings = (settings or AuditSettings()).with_budget(images.shape[1:])
         check_model(exact, images, labels)
         with at_rest(exact):
             probabilities = are_probabilities(logits(exact, images))
@@ -90,14 +95,13 @@ class Reference:
 
         if not len(images):
             return {}
-        smallest = attack("fgsm").run(self.exact, images, labels, mode="minimum")
+        network = Attached(self.exact)
+        smallest = attack("fgsm").run(network, images, labels, mode="minimum")
         further = (images + MARGIN_FACTOR * (smallest - images)).clamp(0, 1)
         crafted = {f"smallest FGSM, x{MARGIN_FACTOR:g}": (spread(smallest), spread(further))}
         confident = [
-            attack("ddn", steps=self.settings.minimum_steps).run(
-                Raised(self.exact, y, MARGIN_KAPPA), x, y, mode="minimum"
-            )
-            for x, y in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
+            attack("ddn", steps=self.settings.minimum_steps).run(Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum")
+            for x, y in batches(images, labels)
         ]
         crafted[f"DDN, kappa {MARGIN_KAPPA:g}"] = (
             self.target.examples["DDN, native"],
@@ -135,7 +139,8 @@ def audit(
     pyautoattack.
     """
     begun = time.monotonic()
-    settings = settings or AuditSettings()
+    attacks.require_libraries()
+    settings = (settings or AuditSettings()).with_budget(images.shape[1:])
     if reference is None:
         reference = Reference(exact, images, labels, settings)
     elif reference.settings != settings or not torch.equal(reference.images, images):
@@ -181,15 +186,11 @@ class _Audit:
         self.exact = reference.target
         self.target = Target(contestant, reference.images, reference.labels, self.settings)
         self.eligible = self.target.right & self.exact.right
-        if not bool(self.eligible.any()):
-            raise ValueError(
-                f"at least one of the {len(self.eligible)} images must be classified rightly by both networks, but "
-                f"{contestant.name} is right on {int(self.target.right.sum())} and the exact network on "
-                f"{int(self.exact.right.sum())}, on none together; give other images or a trained network."
-            )
+        _require_eligible(contestant.name, self.target.right, self.exact.right)
         self.fooled_exact = torch.zeros_like(self.eligible)
         """Which images anything has fooled in the exact network, the subject's examples included."""
-        self.exchanged: set[str] = set()
+        self.exchanged: set[tuple[bool, str]] = set()
+        """Examples tried on the other network already: (whether they are the exact network's, their key)."""
 
     def report(self, name: str, begun: float) -> AuditReport:
         """Attacks, asks, sums up."""
@@ -223,6 +224,7 @@ class _Audit:
         by_gradient = target.any_fooled()
         battery.gradient_free(contestant.value)
         self._exchange()
+        left = len(target.unfooled)
         doubled = battery.doubled(best_label, best_network)
         asked = self.eligible.nonzero()[: settings.decision_images, 0]
         decisions = battery.decision(contestant.value, asked)
@@ -232,7 +234,7 @@ class _Audit:
         questions.monotone(best_label, best_network)
         questions.unbounded(native_label, native, best_label, best_network)
         questions.best_iterate((native_label, best_label))
-        questions.doubling(doubled)
+        questions.doubling(doubled, left)
         questions.image_by_image(by_gradient)
         questions.noise()
         questions.minimum_norm()
@@ -274,7 +276,7 @@ class _Audit:
         self.fooled_exact |= self.exact.any_fooled()
         for source, victim in ((self.exact, self.target), (self.target, self.exact)):
             for key, examples in list(source.examples.items()):
-                mark = f"{source.contestant.name} -> {key}"
+                mark = source is self.exact, key
                 if key.startswith(TRANSFERRED) or mark in self.exchanged:
                     continue
                 self.exchanged.add(mark)
@@ -325,6 +327,24 @@ class _Audit:
                 )
             )
         return results
+
+
+def check_eligible(
+    subject: Design | Mapping[str, Design], reference: Reference, *, layers: str = "conv", backward: str = "ste"
+) -> None:
+    """Raises ValueError, as `audit` would, where no image is classified rightly by both networks. One forward pass."""
+    contestant = design_contestant(reference.exact, subject, layers=layers, backward=backward, mode="gate")
+    right = predict(contestant.judge, reference.images) == reference.labels
+    _require_eligible(contestant.name, right, reference.target.right)
+
+
+def _require_eligible(name: str, right: torch.Tensor, right_exact: torch.Tensor) -> None:
+    if not bool((right & right_exact).any()):
+        raise ValueError(
+            f"at least one of the {len(right)} images must be classified rightly by both networks, but {name} is right "
+            f"on {int(right.sum())} and the exact network on {int(right_exact.sum())}, on none together; give other "
+            "images or a trained network."
+        )
 
 
 def _kind(key: str, native_label: str) -> Kind:

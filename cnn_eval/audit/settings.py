@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from circuits.errors import unknown_name
 from cnn_eval.audit.attacks import BallNorm
+from cnn_eval.budgets import default_budget
 from cnn_eval.models import MAX_SEED
-
-EPSILON: Mapping[str, float] = {"linf": 0.1, "l2": 1.5}
-"""Budgets where the caller gives none: of MNIST networks without a defence they leave some images unfooled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSettings:
     """What an audit does; the defaults are what its verdict should rest on.
 
-    `epsilon`: budget in `norm` on [0, 1] pixels, by default EPSILON's. `steps`: of PGD; `apgd_steps`, of APGD-CE and of
-    APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN, `deepfool_steps`; `noise_draws`:
-    random perturbations an image; `decision_images`: how many HopSkipJump is tried on, with
-    `decision_steps`.
+    `epsilon`: budget in `norm` on [0, 1] pixels, by default that of `default_budget` for the images. `steps`: of PGD;
+    `apgd_steps`, of APGD-CE and of APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN,
+    `deepfool_steps`; `noise_draws`: random perturbations an image; `decision_images`: how many HopSkipJump is tried on,
+    with `decision_steps`.
     """
 
     norm: BallNorm = "linf"
@@ -40,7 +38,7 @@ class AuditSettings:
     def __post_init__(self) -> None:
         if self.norm not in get_args(BallNorm):
             raise unknown_name("norm", self.norm, get_args(BallNorm))
-        if not 0 < self.budget < math.inf:
+        if self.epsilon is not None and not 0 < self.epsilon < math.inf:
             raise ValueError(f"epsilon must be a number above 0, but got {self.epsilon}; 0.1 is usual for linf.")
         counts = ("steps", "apgd_steps", "queries", "minimum_steps", "deepfool_steps", "noise_draws", "decision_steps")
         for name in counts:
@@ -53,5 +51,14 @@ class AuditSettings:
 
     @property
     def budget(self) -> float:
-        """`epsilon`, or EPSILON's."""
-        return EPSILON[self.norm] if self.epsilon is None else self.epsilon
+        """`epsilon`, of settings made for images."""
+        assert self.epsilon is not None
+        return self.epsilon
+
+    def with_budget(self, image: Sequence[int]) -> AuditSettings:
+        """These settings for images of shape `image`, [C, H, W]: `epsilon` given, or the default for such images."""
+        if self.epsilon is not None:
+            return self
+        budget = default_budget(self.norm, image)
+        assert budget is not None
+        return replace(self, epsilon=budget.epsilon)

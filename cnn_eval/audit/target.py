@@ -174,6 +174,8 @@ class Battery:
         """PGD with twice the steps and twice the restarts on what nothing has fooled; which images it fools."""
         settings, target = self.settings, self.target
         chosen = target.unfooled
+        if not len(chosen):  # no attack, and no rate of it
+            return torch.zeros_like(target.right)
         key = f"PGD, doubled, {label}"
         self.run(
             key,
@@ -201,17 +203,3 @@ class Battery:
 def class_count(network: nn.Module, images: torch.Tensor) -> int:
     """Number of classes that the network tells apart."""
     return logits(network, images[:1]).shape[1]
-
-
-def check_images(images: torch.Tensor, labels: torch.Tensor) -> None:
-    if images.ndim != 4 or images.dtype != torch.float32 or not len(images):
-        raise ValueError(
-            f"images must be float32 [N, C, H, W], N >= 1, but are {images.dtype} {list(images.shape)}; convert them."
-        )
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"labels must be int64 [{len(images)}], but are {labels.dtype} {list(labels.shape)}; give one an image."
-        )
-    if not bool(((images >= 0) & (images <= 1)).all()):
-        low, high = float(images.min()), float(images.max())
-        raise ValueError(f"pixels must lie in [0, 1], but reach from {low:g} to {high:g}; scale the images first.")

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from circuits import design
-from circuits.cli import say, table
-from cnn_eval.accuracy import AccuracyResult, base_network, difference, evaluate
-from cnn_eval.commands.common import Subject, add_common, identity, print_results, print_titled, span, subjects
-from cnn_eval.layers import approximate, unreplaced
+from circuits.cli import table
+from cnn_eval.accuracy import AccuracyResult, base_network, difference, evaluate, load_test_images, sample_count
+from cnn_eval.commands.common import (
+    Subject,
+    add_common,
+    identity,
+    note_unreplaced,
+    print_results,
+    print_titled,
+    span,
+    subjects,
+)
+from cnn_eval.layers import approximate
 from cnn_eval.models import MODELS
+from cnn_eval.user import check_model
 
 SUMMARY = "share of test images classified rightly, by design"
 
@@ -25,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images (finite pixels) and labels",
     )
     parser.add_argument("--dataset", help="data set of embedded or full (default: the model's, else mnist)")
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
@@ -38,10 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     base = base_network(arguments.model, arguments.weights)
     for subject in chosen:
         approximate(base, subject, layers=arguments.layers, mode=arguments.mode)
-    left = unreplaced(base, arguments.layers)
-    if left:
-        listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
-        say(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
+    images, labels = load_test_images(
+        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
+    )
+    sample_count(arguments.samples, len(images), "test images")
+    check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
 
     def result(subject: Subject) -> AccuracyResult:
         return evaluate(

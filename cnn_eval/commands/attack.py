@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 from collections.abc import Mapping
 from itertools import combinations
@@ -15,14 +16,26 @@ from torch import nn
 
 from circuits.cli import integer, say, table
 from circuits.errors import unknown_name
-from cnn_eval.accuracy import base_network, is_user_data, is_user_model, load_test_images, sample_count
-from cnn_eval.attacks import ATTACKS, Attack, Mode, attack
-from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
+from cnn_eval.accuracy import base_network, load_test_images, sample_count
+from cnn_eval.attacks import ATTACKS, Attack, Mode, attack, check_hyperparameter, hyperparameter_kinds
+from cnn_eval.commands.common import (
+    DEFAULT_BUDGETS,
+    add_common,
+    chosen_budget,
+    identity,
+    note_unreplaced,
+    print_results,
+    print_titled,
+    span,
+    subjects,
+)
 from cnn_eval.crafted import cache_size, default_cache
 from cnn_eval.grid import require_png, save_grid
-from cnn_eval.layers import BACKWARD, approximate, unreplaced
+from cnn_eval.layers import BACKWARD, approximate
 from cnn_eval.models import MAX_SEED, MODELS, predict
 from cnn_eval.scenarios import (
+    CONTROL,
+    CONTROL_NOTE,
     NOISE,
     SCENARIOS,
     Attacked,
@@ -41,7 +54,6 @@ from cnn_eval.scenarios import (
 from cnn_eval.user import check_model
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
-CONTROL = "control"
 EXACT = "exact (torch)"
 SAMPLES = 100
 QUERY_SEEDS = 150
@@ -66,7 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="minimum",
         help="the smallest perturbation that fools, or a budget (--epsilon)",
     )
-    parser.add_argument("--epsilon", type=float, help="the budget, in the attacks' norm on pixels in [0, 1]")
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        help=f"the budget, in the attacks' norm on pixels in [0, 1] (default in --mode budget: {DEFAULT_BUDGETS})",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -85,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
     )
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
     parser.add_argument("--cache", type=Path, help="folder of crafted examples (default: in the user's cache folder)")
@@ -96,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a row a design and attack, their noise, and the networks' differences pair by pair."""
     attacks = [_attack(name, arguments) for name in dict.fromkeys(arguments.attacks)]
     _check(arguments, attacks)
-    chosen = subjects(arguments)
+    chosen = subjects(arguments, reserved=(CONTROL, EXACT))
+    for made in attacks:
+        made.require_library()
     base = base_network(arguments.model, arguments.weights)
     white = arguments.scenario == "white-box"
     victims: dict[str, nn.Module] = {} if arguments.scenario == "transfer" else {EXACT: base}
@@ -112,15 +130,13 @@ def run(arguments: argparse.Namespace) -> int:
             backward=(arguments.gradient or BACKWARD[0]) if white else BACKWARD[0],
         )
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
-    left = unreplaced(base, arguments.layers)
-    if left:
-        _note("layers that cannot be replaced stay exact: " + ", ".join(f"{k} ({v})" for k, v in left.items()))
-
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
+    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     seeds = QUERY_SEEDS if arguments.scenario == "black-box" else 0
     count = sample_count(arguments.samples, len(images) - seeds, "test images" + (" left to attack" if seeds else ""))
-    if is_user_model(arguments.model) or is_user_data(arguments.data):
-        check_model(base, images, labels)
+    check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
+    budget = chosen_budget(arguments, attacks[0].norm, images) if arguments.mode == "budget" else None
+    epsilon = budget[0] if budget else None
     cache = arguments.cache or default_cache()
     rest, known = images[count:], labels[count:]
     substitutes = _substitutes(arguments, victims, rest[first_images(known, seeds)]) if seeds else {}
@@ -130,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
         task = Task(
             attack=made,
             mode=arguments.mode,
-            epsilon=arguments.epsilon,
+            epsilon=epsilon,
             images=images[:count],
             labels=labels[:count],
             cache=cache,
@@ -153,21 +169,21 @@ def run(arguments: argparse.Namespace) -> int:
     _note(f"crafted examples are kept in {cache}: {entries} entries, {size / 1e6:.1f} MB")
     if arguments.json:
         keys = ("model", "layers", "compute", "samples", "scenario", "mode", "epsilon", "gradient", "seed", "data")
+        arguments.epsilon = epsilon
         more = {
-            "attacks": [made.settings(mode=arguments.mode, epsilon=arguments.epsilon) for made in attacks],
+            "epsilon_reason": budget[1] if budget else None,
+            "attacks": [made.settings(mode=arguments.mode, epsilon=epsilon) for made in attacks],
             "unreplaced": left,
             "paired": pairs,
         }
         return print_results(arguments, rows, more, keys=keys)
-    return _print(arguments, rows, pairs, count)
+    return _print(arguments, rows, pairs, count, budget)
 
 
 def _attack(name: str, arguments: argparse.Namespace) -> Attack:
     """The attack with the hyperparameters of --set and --seed."""
-    if name not in ATTACKS:
-        raise unknown_name("attack", name, ATTACKS)
-    fields = {field.name: field for field in dataclasses.fields(ATTACKS[name])}
-    values: dict[str, Any] = {"seed": arguments.seed} if "seed" in fields else {}
+    kinds = hyperparameter_kinds(name)
+    values: dict[str, Any] = {"seed": arguments.seed} if "seed" in kinds else {}
     for text in arguments.hyperparameters:
         key, separator, value = text.partition("=")
         owner, _, key = key.rpartition(".")
@@ -176,9 +192,8 @@ def _attack(name: str, arguments: argparse.Namespace) -> Attack:
         if owner and owner not in arguments.attacks:
             raise unknown_name("attack of --set", owner, arguments.attacks)
         if owner in ("", name):
-            if key not in fields:
-                raise unknown_name(f"hyperparameter of {name}", key, fields)
-            values[key] = _value(f"{name}.{key}", value, type(fields[key].default))
+            check_hyperparameter(name, key)
+            values[key] = _value(f"{name}.{key}", value, kinds[key])
     return attack(name, **values)
 
 
@@ -196,12 +211,12 @@ def _value(name: str, text: str, kind: type) -> bool | int | float:
 
 def _check(arguments: argparse.Namespace, attacks: list[Attack]) -> None:
     """What argparse cannot see, before any work."""
-    if arguments.mode == "budget" and arguments.epsilon is None:
-        raise ValueError("--mode budget must have --epsilon, but has none; give one.")
     if arguments.mode == "minimum" and arguments.epsilon is not None:
         raise ValueError(f"--epsilon is for --mode budget, but the mode is minimum; leave out {arguments.epsilon}.")
+    if arguments.epsilon is not None and not 0 <= arguments.epsilon < math.inf:
+        raise ValueError(f"--epsilon must be a number of at least 0, but is {arguments.epsilon}; give another.")
     norms = {made.norm for made in attacks}
-    if arguments.epsilon is not None and len(norms) > 1:
+    if arguments.mode == "budget" and len(norms) > 1:
         raise ValueError(
             f"attacks under one budget must have one norm, but have {', '.join(sorted(norms))}; run them apart."
         )
@@ -290,7 +305,13 @@ def _pairs(results: list[tuple[Attack, str, Attacked]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], pairs: list[dict[str, Any]], count: int) -> int:
+def _print(
+    arguments: argparse.Namespace,
+    rows: list[dict[str, Any]],
+    pairs: list[dict[str, Any]],
+    count: int,
+    budget: tuple[float, str] | None,
+) -> int:
     counts = ["fooled / of", "fooled %", "95 % (Wilson)"]
     if arguments.scenario != "white-box":
         counts += ["same", "other", "not"]
@@ -312,14 +333,13 @@ def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], pairs: lis
         "black-box": "crafted on a substitute for each network",
         "white-box": f"crafted on each network, gradient {arguments.gradient or BACKWARD[0]}",
     }[arguments.scenario]
-    size = "smallest perturbation" if arguments.epsilon is None else f"budget {arguments.epsilon:g}"
+    size = f"budget {budget[0]:.3g} ({budget[1]})" if budget else "smallest perturbation"
     white = arguments.scenario == "white-box"
     eligible = "each network classifies rightly" if white else "the networks classify rightly and that fool the source"
     split = "" if white else "\nsame, other: the source's wrong class, or another."
     print_titled(
         f"{arguments.model}, {arguments.layers} layers through the design, {count} {arguments.data} images, {size}, "
-        f"{where}.\nOf samples that {eligible}; control: the exact network with weights rounded up to powers of "
-        f"two.{split}",
+        f"{where}.\nOf samples that {eligible}; {CONTROL_NOTE}.{split}",
         rates,
     )
     counts = ["of", "only one", "only other", "p"]

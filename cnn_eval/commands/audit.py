@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from pathlib import Path
 from typing import get_args
@@ -12,12 +11,23 @@ import torch
 
 from circuits.cli import console, integer, say, table
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
-from cnn_eval.audit import EPSILON, AuditReport, AuditSettings, Reference, audit
+from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
 from cnn_eval.audit.attacks import BallNorm
 from cnn_eval.audit.networks import design_contestant
-from cnn_eval.commands.common import add_common, identity, print_results, span, subjects
-from cnn_eval.layers import BACKWARD, unreplaced
+from cnn_eval.audit.run import check_eligible
+from cnn_eval.commands.common import (
+    DEFAULT_BUDGETS,
+    add_common,
+    chosen_budget,
+    identity,
+    note_unreplaced,
+    print_results,
+    span,
+    subjects,
+)
+from cnn_eval.layers import BACKWARD
 from cnn_eval.models import MAX_SEED, MODELS
+from cnn_eval.user import check_model
 
 SUMMARY = "whether designs resist attacks better than the exact network, and whether that can be believed"
 SAMPLES = 100
@@ -30,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     networks = f"network: {', '.join(MODELS)}, or package.module:factory of your own"
     add_common(parser, networks, computing="--compute", samples=SAMPLES)
     parser.set_defaults(compute=None)
-    budgets = ", ".join(f"{epsilon:g} ({norm})" for norm, epsilon in EPSILON.items())
     parser.add_argument("--norm", choices=get_args(BallNorm), default="linf", help="of the budget")
-    parser.add_argument("--epsilon", type=float, help=f"the budget, on pixels in [0, 1] (default: {budgets})")
+    parser.add_argument("--epsilon", type=float, help=f"the budget, on pixels in [0, 1] (default: {DEFAULT_BUDGETS})")
     parser.add_argument("--backward", choices=BACKWARD, default=BACKWARD[0], help="the design's native gradient")
     parser.add_argument("--seed", type=integer(0, MAX_SEED), default=0, help="of the images' order and the attacks")
     parser.add_argument("--weights", type=Path, help="safetensors, or .pt with weights only (default: the model's)")
@@ -40,27 +49,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
     )
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a report a design: attacks, checks, verdict."""
-    settings = AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)
+    AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)  # checked before any work
     chosen = subjects(arguments)
     base = base_network(arguments.model, arguments.weights)
     how = {"layers": arguments.layers, "backward": arguments.backward, "mode": arguments.compute or "auto"}
     for subject in chosen:  # all are tried before the first attack
         design_contestant(base, subject, **how)
-    left = unreplaced(base, arguments.layers)
-    if left:
-        listed = ", ".join(f"{name} ({reason})" for name, reason in left.items())
-        say(f"note: layers that cannot be replaced stay exact: {listed}", file=sys.stderr)
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
+    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     count = sample_count(arguments.samples, len(images), "test images")
+    check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
+    epsilon, reason = chosen_budget(arguments, arguments.norm, images)
+    settings = AuditSettings(norm=arguments.norm, epsilon=epsilon, seed=arguments.seed)
     reference = Reference(base, images[order], labels[order], settings)
+    for subject in chosen:
+        check_eligible(subject, reference, layers=arguments.layers, backward=arguments.backward)
+    if not arguments.json:
+        console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows = []
     for k, subject in enumerate(chosen):
         report = audit(
@@ -74,7 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
         show(report)
     if arguments.json:
         own = ("model", "layers", "samples", "norm", "backward", "seed", "data")
-        return print_results(arguments, rows, {"epsilon": settings.budget}, keys=own)
+        return print_results(
+            arguments, rows, {"epsilon": epsilon, "epsilon_reason": reason, "unreplaced": left}, keys=own
+        )
     return 0
 
 
@@ -86,10 +101,13 @@ def show(report: AuditReport) -> None:
         "lowered": "attacked on lowered products, judged gate by gate",
         "as given": "attacked as given",
     }[report.mode]
-    say(
+    output = console(plain_width=_WIDTH)
+    width = min(_WIDTH, output.width)
+    heading = (
         f"{report.subject}: audit of {report.images} images, {settings['norm']} budget {settings['epsilon']:g}, {how}; "
-        f"rates of the {report.eligible} that both networks classify rightly\n"
+        f"rates of the {report.eligible} that both networks classify rightly"
     )
+    say(f"{_hanging('', heading, width)}\n")
     columns = ("fooled %", "95 % (Wilson)", "exact %")
     printed = table("attack", "gradient", *columns, right=columns)
     for found in report.attacks:
@@ -97,7 +115,6 @@ def show(report: AuditReport) -> None:
         exact = "" if found.fooled_exact is None else f"{100 * found.fooled_exact / found.eligible:.0f}"
         gradient = "" if found.kind == "transfer" else found.gradient
         printed.add_row(name, gradient, f"{100 * found.rate:.0f}", span(found.interval, digits=0), exact)
-    output = console(plain_width=_WIDTH)
     output.print(printed)
     print()
     rates = ("at the boundary %", "with a margin %")
@@ -109,10 +126,10 @@ def show(report: AuditReport) -> None:
     print("\nchecks")
     for check in report.checks:
         threshold = f" [{check.threshold}]" if check.threshold else ""
-        say(_hanging(f"{_MARKS[check.passed]:5}", f"{check.name}: {check.found}{threshold}"))
-        say(_hanging("     ", f"why: {check.why}"))
-    say(f"\n{_hanging('', report.sentence)}")
+        say(_hanging(f"{_MARKS[check.passed]:5}", f"{check.name}: {check.found}{threshold}", width))
+        say(_hanging("     ", f"why: {check.why}", width))
+    say(f"\n{_hanging('', report.sentence, width)}")
 
 
-def _hanging(mark: str, text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent=mark, subsequent_indent=" " * len(mark))
+def _hanging(mark: str, text: str, width: int) -> str:
+    return textwrap.fill(text, width, initial_indent=mark, subsequent_indent=" " * len(mark))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from circuits import AdderCell, Design, DesignError
-from circuits.cli import console, integer, print_json
+from circuits.cli import console, integer, print_json, say
 from circuits.commands.common import add_cells, user_cells
 from circuits.designs import find_design, told_apart
-from cnn_eval.layers import LAYERS, MODES
+from cnn_eval.accuracy import is_user_data, is_user_model
+from cnn_eval.budgets import BUDGETS, default_budget
+from cnn_eval.layers import LAYERS, MODES, unreplaced
+from cnn_eval.models import model_entry
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,14 +49,52 @@ def add_common(
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def subjects(arguments: argparse.Namespace) -> list[Subject]:
-    """The designs of the command line, each tried for its name and told apart by it; sets the threads."""
+DEFAULT_BUDGETS = "the data set's convention: " + "; ".join(
+    f"{name} " + ", ".join(f"{budget.epsilon:.3g} {norm}" for norm, budget in budgets.items())
+    for name, budgets in BUDGETS.items()
+)
+"""The budgets where --epsilon is left out, for its help."""
+
+
+def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
+    """(--epsilon, or the default in `norm` for the images [N, C, H, W]; why it is this one)."""
+    if arguments.epsilon is not None:
+        return arguments.epsilon, "as given"
+    dataset = None
+    if not is_user_data(arguments.data):
+        dataset = "mnist" if is_user_model(arguments.model) else model_entry(arguments.model).dataset
+    budget = default_budget(norm, images.shape[1:], dataset)
+    if budget is None:
+        raise ValueError(
+            f"--mode budget must have --epsilon in the norm {norm}, for which there is no default; give one."
+        )
+    return budget.epsilon, budget.reason
+
+
+def note_unreplaced(model: nn.Module, layers: str, images: torch.Tensor) -> dict[str, str]:
+    """`unreplaced`, with a note on standard error where it lists anything."""
+    listed = unreplaced(model, layers, images=images)
+    if listed:
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in listed.items())
+        say(f"note: layers that cannot be replaced stay exact: {reasons}", file=sys.stderr)
+    return listed
+
+
+def subjects(arguments: argparse.Namespace, *, reserved: Sequence[str] = ()) -> list[Subject]:
+    """The designs of the command line, each tried for its name and told apart by it; sets the threads. `reserved`:
+    what the command calls networks of its own."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cells = user_cells(arguments)
     chosen = [subject(text, cells) for text in arguments.designs]
     designs = iter(told_apart([entry for each in chosen for entry in _designs_of(each)]))
-    return [next(designs) if isinstance(each, Design) else {layer: next(designs) for layer in each} for each in chosen]
+    chosen = [
+        next(designs) if isinstance(each, Design) else {layer: next(designs) for layer in each} for each in chosen
+    ]
+    for each in chosen:
+        if isinstance(each, Design) and each.label in reserved:
+            raise DesignError(f"a design must not be called {each.label!r}, as another network here is; rename it.")
+    return chosen
 
 
 def _designs_of(subject: Subject) -> list[Design]:

@@ -9,17 +9,17 @@ from pathlib import Path
 from circuits.cli import say, table
 from circuits.files import require_writable, write_atomically
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
-from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
+from cnn_eval.attacks import attack
+from cnn_eval.commands.common import add_common, identity, note_unreplaced, print_results, print_titled, span, subjects
 from cnn_eval.crafted import default_cache
 from cnn_eval.layers import approximate
 from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
 from cnn_eval.models import MODELS
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, CONTROL_NOTE, power_of_two_control
+from cnn_eval.user import check_model
 
 SUMMARY = "transfer rate from the exact network against confidence, overshoot and budget factor"
 SAMPLES = 100
-CONTROL = "exact, weights 2^n"
-_NOTE = "control: the exact network with the layers' weights rounded up to powers of two"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="embedded",
         metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images and labels",
+        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
     )
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
     parser.add_argument("--cache", type=Path, help="folder of crafted examples (default: in the user's cache folder)")
@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.plot.suffix not in (".png", ".svg"):
             raise ValueError(f"--plot must end in .png or .svg, but is {arguments.plot}; rename it.")
         require_writable(arguments.plot.parent)
-    chosen = subjects(arguments)
+    chosen = subjects(arguments, reserved=(CONTROL,))
+    for name in arguments.attacks:
+        attack(name).require_library()
     base = base_network(arguments.model, arguments.weights)
     identities = {row["design"]: row for row in map(identity, chosen)}
     victims = {
@@ -52,8 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
         for subject in chosen
     }
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder)
+    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     count = sample_count(arguments.samples, len(images), "test images")
+    check_model(base, images, labels)
+    left = note_unreplaced(base, arguments.layers, images)
     points = measure_margins(
         base,
         victims,
@@ -90,7 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
         return print_results(
             arguments,
             rows,
-            {"data": arguments.data, "published_percent": {name: dict(rates) for name, rates in published.items()}},
+            {
+                "data": arguments.data,
+                "published_percent": {name: dict(rates) for name, rates in published.items()},
+                "unreplaced": left,
+            },
         )
     right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
     printed = table("attack", right[0], "design", *right[1:], right=right)
@@ -111,7 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name, rates in published.items()
     )
     title = (
-        f"{arguments.model}: examples crafted on the exact network, {count} images, that fool each network; {_NOTE}"
+        f"{arguments.model}: examples crafted on the exact network, {count} images, that fool each network; "
+        + CONTROL_NOTE
         + (f"\npublished (DA tables 2 and 10), margins not stated: {paper}" if paper else "")
     )
     return print_titled(title, printed)

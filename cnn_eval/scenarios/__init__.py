@@ -1,12 +1,14 @@
 """Attack scenarios: transfer, black-box and white-box attacks on networks through designs, and how they are counted."""
 
-from cnn_eval.scenarios.control import power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
 from cnn_eval.scenarios.outcome import NOISE, Outcome, Paired, noise, paired
 from cnn_eval.scenarios.run import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.stored import EXAMPLES, TransferResult, transfer
 from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
 
 __all__ = [
+    "CONTROL",
+    "CONTROL_NOTE",
     "EXAMPLES",
     "NOISE",
     "SCENARIOS",

@@ -11,7 +11,12 @@ from circuits import DesignError
 from circuits.errors import unknown_name
 from cnn_eval.layers import LAYERS
 
-__all__ = ["power_of_two_control"]
+__all__ = ["CONTROL", "CONTROL_NOTE", "power_of_two_control"]
+
+CONTROL = "control"
+"""What tables, plots and records call the network of `power_of_two_control`."""
+CONTROL_NOTE = f"{CONTROL}: the exact network with the layers' weights rounded up to powers of two"
+"""The name's explanation, for headings."""
 
 
 def power_of_two_control(model: nn.Module, *, layers: str = "conv") -> nn.Module:

@@ -11,6 +11,7 @@ from torch import nn
 from circuits.statistics import mcnemar, wilson
 from cnn_eval.attacks import distances
 from cnn_eval.models import predict
+from cnn_eval.samples import check_images
 
 __all__ = ["NOISE", "Outcome", "Paired", "judge", "noise", "paired"]
 
@@ -87,7 +88,10 @@ def paired(one: Outcome, other: Outcome) -> Paired:
 
 def noise(clean: torch.Tensor, adversarial: torch.Tensor) -> dict[str, torch.Tensor]:
     """By name in NOISE, float32 [N]: changed values, Euclidean length, largest change, mean squared error, peak signal
-    to noise ratio in dB, 20 log10(1 / sqrt(MSE)); infinite where nothing changed."""
+    to noise ratio in dB, 20 log10(1 / sqrt(MSE)); infinite where nothing changed. Raises ValueError where pixels leave
+    [0, 1], to which PSNR refers."""
+    check_images(clean)
+    check_images(adversarial)
     mse = (adversarial - clean).flatten(1).square().mean(1)
     return {
         "l0": distances(clean, adversarial, "l0"),

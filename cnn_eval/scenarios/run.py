@@ -13,6 +13,7 @@ from circuits import DesignError
 from cnn_eval.attacks import Attack, Mode
 from cnn_eval.crafted import Crafted, craft
 from cnn_eval.models import predict
+from cnn_eval.samples import check_images, check_labels
 from cnn_eval.scenarios.outcome import Outcome, judge, noise
 from cnn_eval.scenarios.substitute import Substitute
 
@@ -33,6 +34,10 @@ class Task:
     labels: torch.Tensor
     cache: Path | None = None
     progress: bool = False
+
+    def __post_init__(self) -> None:
+        check_images(self.images)
+        check_labels(self.labels, len(self.images))
 
     def craft(self, source: nn.Module, name: str) -> Crafted:
         """The examples against `source`, called `name` in the progress bar and in errors.

@@ -17,6 +17,7 @@ from torch.nn import functional
 from circuits import DesignError
 from cnn_eval.models import MAX_SEED, predict
 from cnn_eval.progress import progress_bars
+from cnn_eval.samples import check_images
 
 __all__ = ["Substitute", "SubstituteSettings", "first_images", "reinitialised", "train_substitute"]
 
@@ -103,6 +104,7 @@ def train_substitute(
     image x that there is, clipped to [0, 1], and asks the victim about the new ones. The paper's reservoir sampling,
     which saves queries, is not used. `title`: of the progress bar on standard error; None shows none.
     """
+    check_images(first)
     if not len(first):
         raise DesignError("the substitute must have images to start from, but there are none; give some.")
     network = copy.deepcopy(untrained).train()

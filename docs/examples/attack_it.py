@@ -6,14 +6,14 @@ from cnn_eval.layers import approximate
 from cnn_eval.margins import measure_margins
 from cnn_eval.models import load_model
 from cnn_eval.robustness import AdaptiveAttack, adaptive_robustness
-from cnn_eval.scenarios import power_of_two_control
+from cnn_eval.scenarios import CONTROL, power_of_two_control
 
 exact = load_model("lenet5")
 images, labels = load_test_images(model="lenet5")
 victims = {
     "axfpm": approximate(exact, design("axfpm")),
     "heap (reconstructed)": approximate(exact, design("heap")),
-    "control: weights 2^n": power_of_two_control(exact),
+    CONTROL: power_of_two_control(exact),
 }
 print("share of FGSM examples that also fool, by factor on the smallest perturbation that fools the exact network")
 for point in measure_margins(exact, victims, images[:40], labels[:40], attacks=["fgsm"]):
