@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from circuits.tables import StackedTable
 
 FORMATS = ("table", "json", "csv")
 
@@ -92,16 +93,14 @@ def console(*, plain_width: int = 100) -> Console:
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """An empty table with headings; those in `right` are aligned right, the first column never wraps."""
-    from rich import box
-    from rich.table import Table
+def table(*columns: str, right: Iterable[str] = (), keys: int = 1, title: str | None = None) -> StackedTable:
+    """An empty table with headings; those in `right` are aligned right, the first `keys` name the rows.
 
-    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    aligned = set(right)
-    for k, column in enumerate(columns):
-        made.add_column(column, justify="right" if column in aligned else "left", overflow="fold", no_wrap=k == 0)
-    return made
+    Columns that do not fit are printed below, after the names again (`circuits.tables`).
+    """
+    from circuits.tables import StackedTable
+
+    return StackedTable(*columns, right=right, keys=keys, title=title)
 
 
 def print_json(value: Any) -> None:

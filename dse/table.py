@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from circuits.cli import table
 from circuits.cost import ACTIVITIES
 from circuits.designs import NAMED, Design
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
@@ -138,22 +137,20 @@ def print_scores(console: Console, title: str, rows: Sequence[Row], also: Sequen
     """A table of the usual scores and those in `also`, a row a design."""
     shown = [column for column in COLUMNS.values() if column.name in _TABLE or column in also]
     heads = [_HEADS.get(column.name, column.name) for column in shown]
-    made = _table("design", title=title)
-    for head in heads:
-        made.add_column(head, justify="right", no_wrap=True)
+    scores = table("design", *heads, right=heads, title=title)
+    scores.columns[0].no_wrap = False  # "heap (reconstructed)" may take two lines
     for row in rows:
-        made.add_row(row.name, *(score_text(row, column) for column in shown))
-    console.print(made)
+        scores.add_row(row.name, *(score_text(row, column) for column in shown))
+    console.print(scores)
     console.print()
 
 
 def print_definitions(console: Console, rows: Sequence[Row]) -> None:
     """The exact structure behind every name, each name once."""
-    made = _table("design")
-    made.add_column("definition", overflow="fold")
+    definitions = table("design", "definition")
     for name, text in dict.fromkeys((row.name, structure(row.design)) for row in rows):
-        made.add_row(name, text)
-    console.print(made)
+        definitions.add_row(name, text)
+    console.print(definitions)
     console.print()
 
 
@@ -189,20 +186,6 @@ def row_data(row: Row) -> dict[str, Any]:
         "toml": row.listed.to_toml(),
         "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
     }
-
-
-def _table(first: str, *, title: str | None = None) -> Table:
-    made = Table(
-        box=box.SIMPLE_HEAD,
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    # "heap" / "(reconstructed)"
-    made.add_column(first, min_width=17, max_width=17, overflow="fold")
-    return made
 
 
 def score_text(row: Row, column: Column) -> str:
