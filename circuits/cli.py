@@ -58,8 +58,9 @@ def guarded(action: Callable[[], int]) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        # What an action has to say of it, where its results are say, it raises again with.
+        print("; ".join(["error: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         return 130
     return status
 

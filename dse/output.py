@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from circuits.cli import console
+from circuits.errors import DesignError
 from circuits.files import write_atomically
 from circuits.provenance import machine, versions
 from dse.exploration import SearchResult
 from dse.scorers import Column
+from dse.space import Space
+from dse.store import Store
 from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
 
-__all__ = ["STORE_NAME", "notes", "plain_rows", "print_result", "provenance", "write_plots", "write_results"]
+__all__ = ["LOCK_NAME", "STORE_NAME", "notes", "plain_rows", "print_result", "provenance", "require_same_space", "write_plots", "write_results"]
 
 STORE_NAME = "store.sqlite"
+LOCK_NAME = "search.lock"
 _RUN_NAME = "run.json"
 _REPORT_NAME = "report.html"
 _PACKAGES = ("approximate-dse", "numpy", "numba", "llvmlite", "torch", "pymoo")
@@ -41,7 +45,7 @@ def write_results(folder: Path, result: SearchResult) -> list[str]:
     objectives = result.question.objectives
     names = ["front.csv", *file_names(objectives), _REPORT_NAME]
     record = folder / _RUN_NAME
-    if _run_of(record) == result.record.run and all((folder / name).exists() for name in names) and not result.failures:
+    if _record_of(record).get("run") == result.record.run and all((folder / name).exists() for name in names) and not result.failures:
         return names
     record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
     write_atomically(folder / "front.csv", front_csv(result.front, objectives).encode())
@@ -85,12 +89,49 @@ def title_of(result: SearchResult) -> str:
     return f"{len(result.rows)} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
 
 
-def _run_of(record: Path) -> str | None:
+def _record_of(record: Path) -> dict[str, Any]:
+    """What `write_results` left in run.json; empty where it left nothing, or nothing that can be read."""
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return found.get("run") if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def require_same_space(folder: Path, path: Path, space: Space, *, own_store: bool) -> None:
+    """DesignError, naming what differs, unless the files of a search in `folder` are of `space`, or none are there.
+
+    Of an unfinished search only its store tells, where that is its own (`own_store`) and holds no run of `space`.
+    """
+    configuration = _record_of(folder / _RUN_NAME).get("configuration")
+    spaces = [configuration["space"]] if isinstance(configuration, dict) and "space" in configuration else []
+    if not spaces and own_store and path.exists():
+        with Store(path) as store:
+            spaces = [record.configuration["space"] for record in store.runs()]
+    ours = json.loads(json.dumps(space.to_data()))
+    differences = [_space_difference(theirs, ours) for theirs in spaces]
+    if differences and all(differences):
+        start_over = ", or --fresh to start over" if own_store else ""
+        raise DesignError(
+            f"--out {folder} must be of this search's space {ours['name']!r}, but holds a search of space "
+            f"{spaces[-1]['name']!r} ({differences[-1]}); give another --out{start_over}."
+        )
+
+
+def _space_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """ "bands 0 24 there, 0 12 24 here", or empty: the name alone makes no other space."""
+    differing = [key for key in {**ours, **theirs} if key != "name" and theirs.get(key) != ours.get(key)]
+    texts = []
+    for key in differing:
+        there, here = (_space_value(data.get(key)) for data in (theirs, ours))
+        texts.append(f"{key} {there} there, {here} here" if there != here else f"{key}: other tables or costs")
+    return "; ".join(texts)
+
+
+def _space_value(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(str(entry[0] if isinstance(entry, list) else entry) for entry in value)
+    return "none" if value is None else str(value)
 
 
 def plain_rows(result: SearchResult) -> list[Row]:

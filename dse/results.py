@@ -14,7 +14,7 @@ from circuits.files import write_atomically
 from dse.exploration import SearchResult, stored_result
 from dse.output import STORE_NAME, print_result
 from dse.scorers import COLUMNS
-from dse.store import RunRecord, Store
+from dse.store import RunRecord, Store, may_be_written
 from dse.table import Row, front_csv, row_data
 
 __all__ = ["add_store", "main", "open_store", "require_result"]
@@ -35,11 +35,14 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def open_store(path: Path) -> Store:
-    """The store at `path`, or in the folder `path`; DesignError where there is none: reading must not create one."""
+    """The store at `path`, or in the folder `path`, to be read; DesignError where there is none.
+
+    Reading creates no store, and needs no right to write.
+    """
     file = path / STORE_NAME if path.is_dir() else path
     if not file.exists():
         raise DesignError(f"a store must be there, but {str(file)!r} is not; give --store, or run a search first.")
-    return Store(file)
+    return Store(file, read_only=not may_be_written(file))
 
 
 def require_result(store: Store, name: str) -> SearchResult:
