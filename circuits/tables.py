@@ -30,8 +30,9 @@ _PADDING = 1
 
 @dataclass(frozen=True)
 class _Bounds:
-    """Widths of a column: `least` without harm to its text, `most` without any line break of ours."""
+    """Widths of a column: `floor` without a broken word or number, `least` that reads well, `most` without a break."""
 
+    floor: int
     least: int
     most: int
 
@@ -119,13 +120,12 @@ def _bounds(column: Column) -> _Bounds:
     heads = str(column.header).split("\n")
     cells = [line for cell in column.cells for line in str(cell).split("\n")]
     most = max(map(cell_len, [*heads, *cells]), default=0)
-    if column.no_wrap:
-        return _Bounds(most, most)
-    chunks = max(map(_longest_chunk, heads), default=0)
+    words = max(map(_longest_chunk, heads), default=1)
     if column.justify == "right":
-        return _Bounds(max([chunks, *map(cell_len, cells)]), most)
-    chunks = max([chunks, *map(_longest_chunk, cells)])
-    return _Bounds(max(chunks, min(most, _COMFORT)), most)
+        numbers = max([words, *map(cell_len, cells)])
+        return _Bounds(numbers, numbers, most)
+    words = max([words, *map(_longest_chunk, cells)])
+    return _Bounds(words, most if column.no_wrap else max(words, min(most, _COMFORT)), most)
 
 
 def _longest_chunk(line: str) -> int:
@@ -138,14 +138,19 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _widths(bounds: Sequence[_Bounds], width: int) -> list[int]:
-    """Widths that fit: the widest column gives first, none below its least as long as another can give.
+    """Widths that fit: the widest column gives first, none below its least, then floor, as long as another can give.
 
-    What must be cut in the end is the widest column, whatever it is.
+    Where all are at their floor, the widest is cut, whatever it holds.
     """
     widths = [bound.most for bound in bounds]
     excess = _total(widths) + _PADDING - width
     for _ in range(max(excess, 0)):
-        giving = [k for k, bound in enumerate(bounds) if widths[k] > bound.least] or list(range(len(widths)))
+        columns = range(len(widths))
+        giving = (
+            [k for k in columns if widths[k] > bounds[k].least]
+            or [k for k in columns if widths[k] > bounds[k].floor]
+            or list(columns)
+        )
         widest = max(reversed(giving), key=lambda k: widths[k])
         widths[widest] = max(1, widths[widest] - 1)
     return widths

@@ -128,7 +128,7 @@ class Dask(Executor[Task, Result]):
 
 
 def _lost() -> tuple[type[BaseException], ...]:
-    """What the client raises when its scheduler is gone: cancelled futures, a closed connection, a client that ended."""
+    """What the client raises without a scheduler: cancelled futures, a closed connection, or the end of the client."""
     return (CancelledError, FutureCancelledError, OSError, RuntimeError)
 
 

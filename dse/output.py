@@ -13,17 +13,29 @@ from circuits.errors import DesignError
 from circuits.files import write_atomically
 from circuits.provenance import machine, versions
 from dse.exploration import SearchResult
+from dse.intervals import indistinct_note
 from dse.scorers import Column
 from dse.space import Space
 from dse.store import Store
 from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
 
-__all__ = ["LOCK_NAME", "STORE_NAME", "notes", "plain_rows", "print_result", "provenance", "require_same_space", "write_plots", "write_results"]
+__all__ = [
+    "LOCK_NAME",
+    "REPORT_NAME",
+    "STORE_NAME",
+    "notes",
+    "plain_rows",
+    "print_result",
+    "provenance",
+    "require_same_space",
+    "write_plots",
+    "write_results",
+]
 
 STORE_NAME = "store.sqlite"
 LOCK_NAME = "search.lock"
 _RUN_NAME = "run.json"
-_REPORT_NAME = "report.html"
+REPORT_NAME = "report.html"
 _PACKAGES = ("approximate-dse", "numpy", "numba", "llvmlite", "torch", "pymoo")
 _NOT_MEASURED = 5
 """Designs ruled out that are printed with their reasons."""
@@ -42,17 +54,21 @@ def write_results(folder: Path, result: SearchResult) -> list[str]:
     """
     from dse.plots import file_names
 
-    objectives = result.question.objectives
-    names = ["front.csv", *file_names(objectives), _REPORT_NAME]
+    objectives = result.objectives
+    names = ["front.csv", *file_names(objectives), REPORT_NAME]
     record = folder / _RUN_NAME
-    if _record_of(record).get("run") == result.record.run and all((folder / name).exists() for name in names) and not result.failures:
+    if (
+        _record_of(record).get("run") == result.record.run
+        and all((folder / name).exists() for name in names)
+        and not result.failures
+    ):
         return names
     record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
-    write_atomically(folder / "front.csv", front_csv(result.front, objectives).encode())
+    write_atomically(folder / "front.csv", front_csv(result.front, objectives, result.columns).encode())
     write_plots(folder, result)
     from dse.report import report
 
-    write_atomically(folder / _REPORT_NAME, report(result).encode())
+    write_atomically(folder / REPORT_NAME, report(result).encode())
     if not result.failures:
         data = {
             "run": result.record.run,
@@ -74,7 +90,7 @@ def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | 
         [row for row in result.rows if row.design.cost_digest not in ruled_out],
         result.front,
         result.references,
-        columns or result.question.objectives,
+        columns or result.objectives,
         ruled_out=[row for row in result.rows if row.design.cost_digest in ruled_out],
         title=title,
     ):
@@ -146,6 +162,7 @@ def notes(result: SearchResult) -> list[str]:
     return [
         f"* {cost_note()}.",
         *([f"{estimates}."] if estimates else []),
+        *([_layers_note(result.layers)] if result.layers else []),
         f"NMED, MRED: {settings['samples']:,} operand pairs uniform in [0, 1].",
         f"accuracy: {settings['model']} on {settings['images']:,} {settings['dataset']} test images; loss: percentage "
         "points against exact products on the same images.",
@@ -158,16 +175,34 @@ def notes(result: SearchResult) -> list[str]:
     ]
 
 
+def _layers_note(layers: int) -> str:
+    return (
+        f"A multiplier for each of {layers} layers: area and transistors are sums over them, delay is the slowest "
+        "one's, energy, NMED and MRED are means weighted by products an image; for reference designs likewise, with "
+        "the same multiplier in every layer."
+    )
+
+
+def front_note(result: SearchResult) -> str:
+    """Which members of the front their samples do not tell apart in what they were judged by; may be empty."""
+    names = [column.name for column in result.objectives]
+    names += [limit.column.name for limit in result.question.constraints]
+    return indistinct_note(result.front, [result.columns[name] for name in dict.fromkeys(names)])
+
+
 def print_result(result: SearchResult, folder: Path | None, names: Sequence[str], seconds: float | None) -> None:
     """The front and the references as tables, what the columns mean, what was skipped and what was written."""
     screen = console()
-    objectives = result.question.objectives
+    objectives = result.objectives
     targets = ", ".join(column.name for column in objectives)
     title = f"Pareto front over {targets}: {len(result.front)} of {title_of(result)}"
     if result.question.constraints:
         title += f", with {', '.join(map(str, result.question.constraints))}"
-    asked = [*objectives, *(limit.column for limit in result.question.constraints)]
+    asked = [*objectives, *(result.columns[limit.column.name] for limit in result.question.constraints)]
     print_scores(screen, title, result.front, asked)
+    indistinct = front_note(result)
+    if indistinct:
+        screen.print(f"{indistinct}\n")
     print_scores(screen, "Reference designs", result.references, asked)
     print_definitions(screen, plain_rows(result))
     lines = notes(result)

@@ -1,4 +1,4 @@
-"""What a store holds, `python -m dse.results list|show|export`: the runs of all searches that share it."""
+"""What a store holds, `python -m dse.results list|show|export|report`: the runs of all searches that share it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 
 from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, table
 from circuits.errors import DesignError
-from circuits.files import write_atomically
+from circuits.files import require_writable, write_atomically
 from dse.exploration import SearchResult, stored_result
-from dse.output import STORE_NAME, print_result
-from dse.scorers import COLUMNS
+from dse.output import REPORT_NAME, STORE_NAME, print_result
 from dse.store import RunRecord, Store, may_be_written
 from dse.table import Row, front_csv, row_data
 
@@ -57,7 +56,8 @@ def require_result(store: Store, name: str) -> SearchResult:
         record = store.run(name)
     result = stored_result(store, record)
     if result is None:
-        command = record.provenance.get("command")
+        # Runs of earlier versions recorded --fresh, which would start over.
+        command = str(record.provenance.get("command", "")).replace(" --fresh", "")
         again = f"continue it with `{command}`" if command else "run its search again"
         raise DesignError(f"run {record.run[:10]} must be finished, but is not; {again}.")
     return result
@@ -73,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     showing.set_defaults(run=_show)
     exporting = commands.add_parser("export", help="a run's designs with all their scores, as CSV or JSON")
     exporting.set_defaults(run=_export)
-    for command in (showing, exporting):
+    reporting = commands.add_parser("report", help="a run's report.html, written again")
+    reporting.set_defaults(run=_report)
+    reporting.add_argument("-o", "--output", type=Path, default=Path(REPORT_NAME), help="file to write")
+    for command in (showing, exporting, reporting):
         command.add_argument("name", metavar="RUN", help='beginning of the run\'s identifier, or "last"')
     add_format(listing)
     exporting.add_argument("--format", choices=("csv", "json"), default="csv", help="how to write")
@@ -81,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--designs", choices=_SELECTIONS, default=_SELECTIONS[0], help="the front, or all that was scored"
     )
     exporting.add_argument("-o", "--output", type=Path, help="file to write (default: print)")
-    for command in (listing, showing, exporting):
+    for command in (listing, showing, exporting, reporting):
         add_store(command)
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))
@@ -98,7 +101,6 @@ def _list(arguments: argparse.Namespace) -> int:
         # When it ended, a column of JSON and CSV, says no more here than the designs: unfinished runs have none.
         columns = [name for name in _line_names() if name not in ("finished", "constraints")]
         made = table(*columns, right=("budget", "seed", "designs", "skipped"))
-        made.columns[columns.index("started")].no_wrap = True
         for entry in entries:
             asked = "\n".join([*entry["objectives"].split(), *entry["constraints"].split()])
             shown = {**entry, "started": entry["started"][:16].replace("T", " ") + " UTC", "objectives": asked}
@@ -163,7 +165,8 @@ def _export(arguments: argparse.Namespace) -> int:
                 "run": result.record.run,
                 "configuration": result.record.configuration,
                 "provenance": result.record.provenance,
-                "units": {column.name: column.unit for column in COLUMNS.values()},
+                "units": {column.name: column.unit for column in result.columns.values()},
+                "scopes": {column.name: column.scope for column in result.columns.values() if column.scope},
                 "designs": [{**row_data(row), "skipped": ruled_out.get(row.design.cost_digest, "")} for row in rows],
                 "references": [row_data(row) for row in result.references],
             },
@@ -171,12 +174,23 @@ def _export(arguments: argparse.Namespace) -> int:
         )
         text += "\n"
     else:
-        text = front_csv(rows, result.question.objectives)
+        text = front_csv(rows, result.objectives, result.columns)
     if arguments.output is None:
         sys.stdout.write(text)
     else:
         write_atomically(arguments.output, text.encode())
         print(f"{len(rows)} designs written to {arguments.output}")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    require_writable(arguments.output.parent)
+    with open_store(arguments.store) as store:
+        result = require_result(store, arguments.name)
+    from dse.report import report
+
+    write_atomically(arguments.output, report(result).encode())
+    print(f"report of run {result.record.run[:10]} written to {arguments.output}")
     return 0
 
 

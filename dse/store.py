@@ -109,8 +109,8 @@ class RunRecord:
 class Store:
     """An open store; a context manager. Created where `path` does not exist, unless `read_only`.
 
-    `read_only`: for a file or folder that may not be written, a read-only medium say. `set_aside`: the logs of a removed
-    store of this name that were renamed when this one was created.
+    `read_only`: for a file or folder that may not be written, a read-only medium say. `set_aside`: the logs of a
+    removed store of this name that were renamed when this one was created.
 
     Raises StoreError when the file is no store, is truncated or damaged or has another schema version; OSError when it
     cannot be created, or not be read.

@@ -135,14 +135,21 @@ def estimates_note(rows: Sequence[Row]) -> str:
 
 def print_scores(console: Console, title: str, rows: Sequence[Row], also: Sequence[Column] = ()) -> None:
     """A table of the usual scores and those in `also`, a row a design."""
-    shown = [column for column in COLUMNS.values() if column.name in _TABLE or column in also]
-    heads = [_HEADS.get(column.name, column.name) for column in shown]
+    asked = {column.name: column for column in also}
+    shown = [asked.get(name, column) for name, column in COLUMNS.items() if name in _TABLE or name in asked]
+    heads = [_head(column) for column in shown]
     scores = table("design", *heads, right=heads, title=title)
     scores.columns[0].no_wrap = False  # "heap (reconstructed)" may take two lines
     for row in rows:
         scores.add_row(row.name, *(score_text(row, column) for column in shown))
     console.print(scores)
     console.print()
+
+
+def _head(column: Column) -> str:
+    """ "area*", "sum of 2 layers", "um^2", a line each."""
+    name, *unit = _HEADS.get(column.name, column.name).split("\n")
+    return "\n".join([name, *([column.scope] if column.scope else []), *unit])
 
 
 def print_definitions(console: Console, rows: Sequence[Row]) -> None:
@@ -154,13 +161,13 @@ def print_definitions(console: Console, rows: Sequence[Row]) -> None:
     console.print()
 
 
-def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
-    """CSV, a row a design: name, digests, the objectives, all other columns, structure and the design as TOML.
+def front_csv(rows: Sequence[Row], objectives: Sequence[Column], every: Mapping[str, Column] = COLUMNS) -> str:
+    """CSV, a row a design: name, digests, objectives, the others of `every` column, structure, the design as TOML.
 
-    The header of a column is "NAME [UNIT]". Undefined and missing values are empty fields. `estimated` names the cells
-    of which some cost is an estimate.
+    The header of a column is "NAME [UNIT]", or "NAME, SCOPE [UNIT]". Undefined and missing values are empty fields.
+    `estimated` names the cells of which some cost is an estimate.
     """
-    columns = [*objectives, *(column for column in COLUMNS.values() if column not in objectives)]
+    columns = [*objectives, *(column for column in every.values() if column not in objectives)]
     heads = (column.header for column in columns)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

@@ -61,6 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     reporting.add_argument(
         "--results", type=Path, metavar="DIR", help="commit what `run` left there first (default: nothing)"
     )
+    reporting.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="page to write (default: RESULTS.md beside the store)"
+    )
     for command in (checking, reporting):
         command.add_argument("--store", type=Path, default=stored.COMMITTED, help="folder of the committed results")
     arguments = parser.parse_args(argv)
@@ -78,6 +81,17 @@ def _run(arguments: argparse.Namespace) -> int:
     names = _known(arguments.names)
     require_writable(arguments.out)
     options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
+    try:
+        _run_all(names, options, arguments)
+    except KeyboardInterrupt:
+        again = "the same command without --fresh" if arguments.fresh else "the same command"
+        raise KeyboardInterrupt(
+            f"results of finished studies are in {arguments.out}: {again} runs only the others"
+        ) from None
+    return 0
+
+
+def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Namespace) -> None:
     for k, name in enumerate(names, 1):
         result = None if arguments.fresh or arguments.models else _kept(arguments.out, name, options.level)
         if len(names) > 1:
@@ -92,7 +106,6 @@ def _run(arguments: argparse.Namespace) -> int:
             print(result.to_json(), end="", flush=True)
         else:
             result.print()
-    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -121,6 +134,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    target = arguments.output or arguments.store.parent / "RESULTS.md"
+    if arguments.results is not None:
+        stored.require_own(arguments.store, advice="give --store DIR for results of your own")
+    stored.require_own(target.parent, advice="give --output FILE")
     if arguments.results is not None:
         paths = [path for name in STUDIES if (path := arguments.results / f"{name}.json").is_file()]
         if not paths:
@@ -133,7 +150,6 @@ def _report(arguments: argparse.Namespace) -> int:
     results = stored.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
-    target = arguments.store.parent / "RESULTS.md"
     write_atomically(target, markdown(results).encode())
     print(f"{len(results)} of {len(STUDIES)} studies in {target}")
     return 0

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from circuits.files import require_writable
 from studies import STUDIES
 from studies.study import LEVELS, Row, StudyResult
 
@@ -16,6 +17,18 @@ EXACT = 1e-6
 _LOOSE = ("s", "ms", "us", "products/s", "images/s", "designs/s", "time ratio", "speed ratio", "checks")
 """Units of rows that nothing is compared with: times of this machine, and how many checks of an audit are just beyond
 their thresholds."""
+
+
+def require_own(folder: Path, *, advice: str) -> None:
+    """ValueError, ending with `advice`, where `folder` is the installed package's or may not be written.
+
+    In a checkout, which has the project's pyproject.toml beside the package, the package's folder is the user's own.
+    """
+    package = Path(__file__).resolve().parent
+    inside = folder.resolve().is_relative_to(package)
+    if inside and not (package.parent / "pyproject.toml").is_file():
+        raise ValueError(f"{folder} must not be written, since it belongs to the installed package; {advice}.")
+    require_writable(folder)
 
 
 def path_of(name: str, level: str, store: Path = COMMITTED) -> Path:
