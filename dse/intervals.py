@@ -32,8 +32,8 @@ def interval(column: Column, scores: Scores) -> tuple[float, float] | None:
         low, high = paired_difference_interval(lost, gained, images)
         return 100 * low, 100 * high
     prefix, _, kind = name.rpartition("_")
-    if kind == "rate":
-        sets = [key.removesuffix("_fooled") for key in scores if key.startswith(prefix) and key.endswith("_fooled")]
+    sets = [key.removesuffix("_fooled") for key in scores if key.startswith(prefix) and key.endswith("_fooled")]
+    if kind == "rate" and sets:
         fooled, eligible = (int(sum(scores[f"{key}_{count}"] for key in sets)) for count in ("fooled", "eligible"))
         low, high = wilson(fooled, eligible)
         return 100 * low, 100 * high

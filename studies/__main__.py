@@ -84,10 +84,12 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         _run_all(names, options, arguments)
     except KeyboardInterrupt:
-        again = "the same command without --fresh" if arguments.fresh else "the same command"
-        raise KeyboardInterrupt(
-            f"results of finished studies are in {arguments.out}: {again} runs only the others"
-        ) from None
+        again = "; the same command runs only the others"
+        if arguments.fresh:
+            again = "; the same command without --fresh runs only the others"
+        if arguments.models:
+            again = ""  # With models nothing is taken as stored.
+        raise KeyboardInterrupt(f"results of the studies that ended are in {arguments.out}{again}") from None
     return 0
 
 
