@@ -101,6 +101,7 @@ def _list(arguments: argparse.Namespace) -> int:
         # When it ended, a column of JSON and CSV, says no more here than the designs: unfinished runs have none.
         columns = [name for name in _line_names() if name not in ("finished", "constraints")]
         made = table(*columns, right=("budget", "seed", "designs", "skipped"))
+        made.columns[columns.index("started")].no_wrap = True
         for entry in entries:
             asked = "\n".join([*entry["objectives"].split(), *entry["constraints"].split()])
             shown = {**entry, "started": entry["started"][:16].replace("T", " ") + " UTC", "objectives": asked}

@@ -136,24 +136,24 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    target = arguments.output or arguments.store.parent / "RESULTS.md"
-    if arguments.results is not None:
-        stored.require_own(arguments.store, advice="give --store DIR for results of your own")
-    stored.require_own(target.parent, advice="give --output FILE")
+    page = arguments.output or arguments.store.parent / "RESULTS.md"
+    paths: list[Path] = []
     if arguments.results is not None:
         paths = [path for name in STUDIES if (path := arguments.results / f"{name}.json").is_file()]
         if not paths:
             raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
-        for path in paths:
-            result = StudyResult.load(path)
-            target = stored.path_of(result.name, result.level, arguments.store)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, path.read_bytes())
+        stored.require_own(arguments.store, advice="give --store DIR for results of your own")
+    stored.require_own(page.parent, advice="give --output FILE")
+    for path in paths:
+        result = StudyResult.load(path)
+        target = stored.path_of(result.name, result.level, arguments.store)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, path.read_bytes())
     results = stored.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
-    write_atomically(target, markdown(results).encode())
-    print(f"{len(results)} of {len(STUDIES)} studies in {target}")
+    write_atomically(page, markdown(results).encode())
+    print(f"{len(results)} of {len(STUDIES)} studies in {page}")
     return 0
 
 
