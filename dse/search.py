@@ -6,7 +6,6 @@ The same command continues a killed run and ends with the same front. A finished
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -138,14 +137,15 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     folder: Path = arguments.out
     path: Path = arguments.store or folder / STORE_NAME
-    if not arguments.fresh and path.exists() and not (may_be_written(path) and os.access(folder, os.W_OK)):
-        result = _finished(path, options)
-        if result is not None:
-            print(f"note: {folder} may not be written, so this is what its store holds", file=sys.stderr)
-            print_result(result, None, (), time.monotonic() - began)
-            return 0
-    require_writable(folder)
-    require_writable(path.parent)
+    try:
+        _require_writable(folder, path)
+    except ValueError:
+        result = None if arguments.fresh or not path.exists() else _finished(path, options)
+        if result is None:
+            raise
+        print(f"note: {folder} may not be written, so this is what the store holds", file=sys.stderr)
+        print_result(result, None, (), time.monotonic() - began)
+        return 0
     folder_lock, store_lock = _locks(folder, path, fresh=arguments.fresh)
     with folder_lock, store_lock:
         if not arguments.fresh:
@@ -164,6 +164,14 @@ def _run(arguments: argparse.Namespace) -> int:
                 names = write_results(folder, result)
     print_result(result, folder, names, time.monotonic() - began)
     return 0
+
+
+def _require_writable(folder: Path, path: Path) -> None:
+    """ValueError unless both folders and the store, if it is there, may be written; makes the folders."""
+    require_writable(folder)
+    require_writable(path.parent)
+    if path.exists() and not may_be_written(path):
+        raise ValueError(f"the store {path} must be writable, but is not; change its permissions, or copy it.")
 
 
 def _executor(arguments: argparse.Namespace) -> Executor[Task, Measured]:

@@ -68,6 +68,17 @@ def test_a_dying_worker_costs_its_own_task_only(tmp_path: Path) -> None:
     ]
 
 
+def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
+    with Processes(slow_square, 2) as executor:
+        executor.start()
+        before = [worker.process.pid for worker in executor._pool]
+        for process in before:
+            assert process is not None
+            os.kill(process, signal.SIGINT)
+        assert executor.run([2, 3]) == [Outcome(4), Outcome(9)]
+        assert [worker.process.pid for worker in executor._pool] == before
+
+
 PARENT = """
 import sys, threading
 from dse.executor import Processes

@@ -235,7 +235,7 @@ def test_a_finished_run_is_read_where_nothing_may_be_written(
         "-m", "dse.search", "--space", readable(space, scratch), *OPTIONS, "--out", str(sealed), scratch=scratch
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"note: {sealed} may not be written, so this is what its store holds\n"
+    assert done.stderr == f"note: {sealed} may not be written, so this is what the store holds\n"
     assert done.stdout.startswith(expected)
     assert sorted(sealed.iterdir()) == before
     other = ["--space", readable(space, scratch), *OPTIONS, "--seed", "8", "--out", str(sealed)]
@@ -285,6 +285,18 @@ def test_a_read_only_store_refuses_to_be_written(finished: Path) -> None:
         with pytest.raises(OSError, match=r"must be writable, but: attempt to write a readonly database"):
             store.begin({"seed": 2})
     assert not list(finished.glob("store.sqlite-*"))
+
+
+def test_a_new_output_folder_gets_the_files_of_a_run_that_is_stored(
+    finished: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store.sqlite"
+    shutil.copy(finished / "store.sqlite", store)
+    out = tmp_path / "new" / "run"
+    assert search.main(["--space", str(space), *OPTIONS, "--store", str(store), "--out", str(out)]) == 0
+    assert "Everything was in the store" in capsys.readouterr().out
+    assert (out / "front.csv").read_bytes() == (finished / "front.csv").read_bytes()
+    assert (out / "report.html").read_bytes() == (finished / "report.html").read_bytes()
 
 
 # ---- what a removed store leaves
