@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -401,6 +402,30 @@ def test_a_report_is_written_again_from_the_store(
 def _runs(folder: Path) -> list[object]:
     with Store(folder / "store.sqlite", read_only=True) as store:
         return list(store.runs())
+
+
+# ---- narrow terminals
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+@pytest.mark.parametrize("command", [["show", "last"], ["list"]])
+def test_a_narrow_terminal_drops_no_column(
+    command: list[str],
+    width: int,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = []
+    for columns in (200, width):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert results.main([*command, "--store", str(finished)]) == 0
+        out = capsys.readouterr().out
+        assert max(map(len, out.splitlines())) <= columns
+        words.append({word for word in re.findall(r"[^\s_]+", out) if not word.startswith("─")})
+    assert words[0] == words[1]
+    if command[0] == "show":
+        assert {"exact", "heap", "(reconstructed)", "axfpm", "tiled", "bfloat16", "x1.2", "robust"} <= words[1]
 
 
 # ---- interrupts
