@@ -15,7 +15,8 @@ from circuits.text import csv_field, json_safe, printable, shorten
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from circuits.tables import StackedTable
 
 FORMATS = ("table", "json", "csv")
 _LONGEST = 2000
@@ -65,8 +66,9 @@ def guarded(action: Callable[[], int]) -> int:
     except MemoryError:
         print("error: the memory must hold the data, but is too small; give less data.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        # What an action has to say of it, where its results are say, it raises again with.
+        print("; ".join(["error: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         return 130
     return status
 
@@ -110,16 +112,14 @@ def console(*, plain_width: int = 100) -> Console:
     return screen(plain_width=plain_width)
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """An empty table with headings; those in `right` are aligned right, the first column never wraps."""
-    from rich import box
-    from rich.table import Table
+def table(*columns: str, right: Iterable[str] = (), keys: int = 1, title: str | None = None) -> StackedTable:
+    """An empty table with headings; those in `right` are aligned right, the first `keys` name the rows.
 
-    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    aligned = set(right)
-    for k, column in enumerate(columns):
-        made.add_column(column, justify="right" if column in aligned else "left", overflow="fold", no_wrap=k == 0)
-    return made
+    Columns that do not fit are printed below, after the names again (`circuits.tables`).
+    """
+    from circuits.tables import StackedTable
+
+    return StackedTable(*columns, right=right, keys=keys, title=title)
 
 
 def say(text: str = "", *, file: TextIO | None = None) -> None:

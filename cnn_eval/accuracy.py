@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from circuits import Design
-from circuits.statistics import normal_quantile, wilson
+from circuits.statistics import paired_difference_interval, wilson
 from cnn_eval.data import DataError, Source, load
 from cnn_eval.layers import approximate
 from cnn_eval.models import load_model, model_entry, predict
@@ -106,11 +105,7 @@ def is_user_data(data: str) -> bool:
 
 
 def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple[float, float]]:
-    """Accuracy of `one` less that of `other` on the same images, with its 95 % interval for paired samples.
-
-    Source: Agresti, Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in
-    Medicine 24, 2005: a half added to each cell of the 2 x 2 table.
-    """
+    """Accuracy of `one` less that of `other` on the same images, with its 95 % interval for paired samples."""
     if one.correct.shape != other.correct.shape:
         raise ValueError(
             f"both results must be of the same images, but have {one.correct.size} and {other.correct.size}; "
@@ -119,10 +114,7 @@ def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple
     gained = int((one.correct & ~other.correct).sum())
     lost = int((other.correct & ~one.correct).sum())
     count = one.correct.size
-    moved = (gained - lost) / (count + 2)
-    spread = math.sqrt((gained + lost + 1) - (gained - lost) ** 2 / (count + 2)) / (count + 2)
-    half = normal_quantile(0.95) * spread
-    return (gained - lost) / count, (moved - half, moved + half)
+    return (gained - lost) / count, paired_difference_interval(gained, lost, count)
 
 
 def base_network(model: str = "lenet5", weights: Path | str | None = None) -> nn.Module:

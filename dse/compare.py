@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
-from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json
+from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json, table
 from circuits.commands.common import add_cells, user_cells
 from circuits.designs import NAMED, Design, find_designs, side_by_side
 from circuits.numbers import SIGNIFICANT, number
@@ -119,10 +116,7 @@ def _lines(settings: Settings) -> list[_Line | str]:
 
 
 def _print_table(rows: Sequence[Row], settings: Settings) -> None:
-    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    made.add_column("", overflow="fold")
-    for row in rows:
-        made.add_column(row.name, overflow="fold")
+    made = table("", *(row.name for row in rows))
     for key, texts in side_by_side([row.design.describe() for row in rows]).items():
         made.add_row(key, *(text.replace("; ", "\n") for text in texts))
     notes = []

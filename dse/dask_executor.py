@@ -7,12 +7,16 @@ to another one. Scheduler and workers run what they are sent, so they must be tr
 
 from __future__ import annotations
 
+import logging
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError as FutureCancelledError
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
 from circuits.errors import DesignError, missing_package
-from dse.executor import Executor, Outcome, call
+from dse.executor import Executor, ExecutorLostError, Outcome, call
 
 __all__ = ["Dask"]
 
@@ -35,7 +39,10 @@ class Dask(Executor[Task, Result]):
         self, function: Callable[[Task], Result], address: str, *, waiting: Callable[[], None] = lambda: None
     ) -> None:
         self._function = function
+        self._address = address
         self._client = _connect(address)
+        # It logs a lost connection, which is our error to report, in one line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._waiting = waiting
 
     def start(self) -> None:
@@ -46,8 +53,7 @@ class Dask(Executor[Task, Result]):
         self._client.close()
 
     def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
-        """As every executor does."""
-        wait = _library().wait
+        """As every executor does; ExecutorLostError where the scheduler goes away."""
         source = enumerate(tasks)
         flying: dict[Any, int] = {}
         exhausted = warned = False
@@ -63,40 +69,67 @@ class Dask(Executor[Task, Result]):
                         exhausted = True
                         break
                     index, task = following
-                    # A future of its own for every task: a result is never taken from an earlier one.
-                    flying[self._client.submit(call, self._function, task, pure=False)] = index
+                    flying[self._submit(task)] = index
                 if not flying:
                     return
-                try:
-                    with self._client.as_current():
-                        done = wait(list(flying), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
-                except TimeoutError:
-                    continue
-                for future in sorted(done, key=flying.__getitem__):
-                    yield flying.pop(future), _outcome(future)
+                for future in sorted(self._wait(list(flying)), key=flying.__getitem__):
+                    yield flying.pop(future), self._outcome(future)
         finally:
-            self._client.cancel(list(flying))
+            with suppress(*_lost()):
+                self._client.cancel(list(flying))
 
     def _capacity(self) -> int:
         """Threads of all workers that the scheduler knows now."""
-        return sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+        with self._connection():
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sum(worker["nthreads"] for worker in workers.values())
 
+    def _submit(self, task: Task) -> Any:
+        # A future of its own for every task: a result is never taken from an earlier one.
+        with self._connection():
+            return self._client.submit(call, self._function, task, pure=False)
 
-def _outcome(future: Any) -> Outcome[Any]:
-    if future.status == "finished":
-        outcome = future.result()
-        assert isinstance(outcome, Outcome)
-        return outcome
-    error = future.exception() if future.status == "error" else None
-    if isinstance(error, _library().KilledWorker):
-        # How many is the scheduler's own setting, distributed.scheduler.allowed-failures.
-        return Outcome(None, f"{error.allowed_failures + 1} Dask workers died with it")
-    if error is None:
-        raise OSError(
-            f"the Dask scheduler must stay, but is gone (a task is {future.status}); what was scored is stored: start "
-            "it again and run the same command to continue."
+    def _wait(self, futures: list[Any]) -> list[Any]:
+        """The futures that are done, perhaps none after a second."""
+        try:
+            with self._connection(), self._client.as_current():
+                return list(_library().wait(futures, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+        except TimeoutError:
+            return []
+
+    def _outcome(self, future: Any) -> Outcome[Any]:
+        with self._connection():
+            if future.status == "finished":
+                outcome = future.result()
+                assert isinstance(outcome, Outcome)
+                return outcome
+            error = future.exception() if future.status == "error" else None
+        if isinstance(error, _library().KilledWorker):
+            # How many is the scheduler's own setting, distributed.scheduler.allowed-failures.
+            return Outcome(None, f"{error.allowed_failures + 1} Dask workers died with it")
+        if error is None:
+            raise self._is_lost(f"a task is {future.status}")
+        return Outcome(None, f"Dask could not run it ({' '.join(f'{type(error).__name__}: {error}'.split())})")
+
+    @contextmanager
+    def _connection(self) -> Iterator[None]:
+        """Turns what the client raises without its scheduler into ExecutorLostError."""
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except _lost() as error:
+            raise self._is_lost(type(error).__name__) from None
+
+    def _is_lost(self, how: str) -> ExecutorLostError:
+        return ExecutorLostError(
+            f"the Dask scheduler at {self._address} must stay, but is gone ({how}); start it and its workers again"
         )
-    return Outcome(None, f"Dask could not run it ({' '.join(f'{type(error).__name__}: {error}'.split())})")
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    """What the client raises without a scheduler: cancelled futures, a closed connection, or the end of the client."""
+    return (CancelledError, FutureCancelledError, OSError, RuntimeError)
 
 
 def _library() -> Any:

@@ -5,25 +5,38 @@ A dying worker costs the time of the task that it held, nothing else: the task i
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Executor", "Outcome", "Processes", "available_cpus", "call"]
+__all__ = ["Executor", "ExecutorLostError", "Outcome", "Processes", "available_cpus", "call"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 ATTEMPTS = 2
 """How often a task is given to a worker that then dies, before it is reported."""
+_WATCH_SECONDS = 1.0
+"""How often a worker looks whether its parent is still there."""
+_PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that the kernel sends when the parent dies."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class ExecutorLostError(OSError):
+    """What runs the tasks is gone altogether; outcomes so far hold. The message says what was lost and what to do."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class Processes(Executor[Task, Result]):
     """`workers` processes on this machine; with one worker everything runs in this process.
 
     `function`, tasks and results must be importable and picklable. Processes are spawned once, at the first task, with
-    one thread each, and live until `close`. They end by themselves when this process dies.
+    one thread each, and live until `close`. They end within seconds when this process dies.
     """
 
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
@@ -146,8 +159,10 @@ class _Worker:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_serve, args=(function, theirs), daemon=True)
-        with _one_thread():
+        self.process: SpawnProcess = context.Process(
+            target=_serve, args=(function, theirs, os.getpid(), _in_main_thread()), daemon=True
+        )
+        with _one_thread(), _interrupts_blocked():
             self.process.start()
         # Only the child may hold its end, or its death would never show here.
         theirs.close()
@@ -167,13 +182,38 @@ class _Worker:
         return "killed" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
 
 
-def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
+def _serve(function: Callable[[Any], Any], connection: Connection, parent: int, by_main_thread: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent ends its workers itself.
+    _end_with(parent, by_signal=by_main_thread)
     try:
         while True:
             connection.send(call(function, connection.recv()))
     except (EOFError, OSError):
         return  # The parent is gone or has closed the pipe.
+
+
+def _end_with(parent: int, *, by_signal: bool) -> None:
+    """Sees to it that this process ends within seconds of its parent, in the middle of a task even.
+
+    A thread looks who the parent is; a kernel that keeps the interpreter lock stops it, so Linux is asked for a signal
+    as well. Linux takes the thread that started this process for its parent: no `by_signal` unless that one lasts.
+    """
+    if by_signal and sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # It died before either was in place.
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
@@ -188,6 +228,20 @@ def call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started here never sees Ctrl-C, not even before `_serve` runs: the mask is inherited."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # or the first start would start it, and that unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from dse.constraints import Constraint, broken, constraints, violations
 from dse.evaluation import Evaluator, Failure, Measured, Task, measure
 from dse.executor import Executor, Processes
 from dse.front import Judgement, non_dominated
-from dse.layered import Subject
+from dse.layered import Subject, in_each_layer
 from dse.progress import Reporter
-from dse.scorers import COLUMNS, SCORERS, Column, Scorer, Scores, Settings, objectives, scorers_of
+from dse.scorers import COLUMNS, SCORERS, Column, Scorer, Scores, Settings, columns_for, objectives, scorers_of
 from dse.space import SPACES, Genome, Space
 from dse.store import Member, RunRecord, Store, StoreError
 from dse.table import Row
@@ -153,7 +153,8 @@ class SearchResult:
     """What a search found; `record`: what was asked, when and where.
 
     `rows`: every design of the space with values in all objectives, in the order of scoring; `front`: those that meet
-    the constraints and that no other such design dominates, sorted by the first objective; `references`; both with all
+    the constraints and that no other such design dominates, sorted by the first objective; `references`: the named
+    designs, with scores as of a network that has the design in each of its layers. Front and references have all
     scores. `ruled_out`: designs that break constraints, whether scored in full or not. `failures`: designs that could
     not be scored. `computed`: designs for which something was computed now, the rest came from the store.
     """
@@ -170,6 +171,21 @@ class SearchResult:
     def question(self) -> Question:
         """What the designs were judged by."""
         return Question.of(self.record.configuration)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers with a multiplier each; 0 where one design serves all."""
+        return len(self.record.configuration["space"].get("layers", ()))
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """Every column by name, saying of what it is in this search."""
+        return columns_for(self.layers)
+
+    @property
+    def objectives(self) -> tuple[Column, ...]:
+        """The objectives among `columns`."""
+        return tuple(self.columns[column.name] for column in self.question.objectives)
 
 
 def search(
@@ -245,7 +261,9 @@ class _Search:
             rows,
             tuple(full[entry.cost_digest] for entry in best if entry.cost_digest in full),
             tuple(
-                Row(entry, full[entry.cost_digest].scores, True) for entry in references if entry.cost_digest in full
+                _reference(entry, full[entry.cost_digest].scores, len(options.space.layers))
+                for entry in references
+                if entry.cost_digest in full
             ),
             ruled_out,
             tuple(self.failures),
@@ -319,6 +337,11 @@ class _Search:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _reference(entry: Subject, scores: Scores, layers: int) -> Row:
+    """A reference design beside designs for `layers` layers: with a multiplier in each of them, as those have."""
+    return Row(entry, in_each_layer(scores, layers), True)
 
 
 def _goal(row: Row, objectives: Sequence[Column]) -> list[float] | None:
@@ -421,7 +444,8 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
         scores = stored(entry, tuple(SCORERS.values()))
         if scores is None:
             return None
-        full.append(Row(entry, scores, reference))
+        layers = len(configuration["space"].get("layers", ()))
+        full.append(_reference(entry, scores, layers) if reference else Row(entry, scores))
     front = tuple(row for row in full if not row.reference)
     return SearchResult(record, rows, front, tuple(row for row in full if row.reference), ruled_out, (), 0)
 

@@ -13,7 +13,16 @@ from circuits.documents import parse_toml, toml_string
 from circuits.errors import DesignError
 from circuits.text import check_name
 
-__all__ = ["LayerDesigns", "Subject", "combined", "designs_of", "each_layer", "for_network", "read_subject"]
+__all__ = [
+    "LayerDesigns",
+    "Subject",
+    "combined",
+    "designs_of",
+    "each_layer",
+    "for_network",
+    "in_each_layer",
+    "read_subject",
+]
 
 Settings = TypeVar("Settings")
 
@@ -97,6 +106,8 @@ class LayerDesigns:
         )
 
 
+SUMMED = ("area", "transistors")
+"""Columns that add up over the layers' multipliers."""
 Subject = Design | LayerDesigns
 """What a search scores."""
 
@@ -130,12 +141,27 @@ def combined(parts: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, floa
         values = [found[name] for _, found in parts]
         if name.startswith("delay"):
             scores[name] = max(values)
-        elif name.startswith(("area", "transistors")):
-            scores[name] = sum(values) / (len(values) if "_to_" in name else 1)
+        elif _is_summed(name):
+            scores[name] = sum(values)
+        elif name.startswith(SUMMED):
+            scores[name] = sum(values) / len(values)
         else:
             weighted = zip(parts, values, strict=True)
             scores[name] = sum(products * value for (products, _), value in weighted) / total
     return scores
+
+
+def in_each_layer(scores: Mapping[str, float], layers: int) -> dict[str, float]:
+    """The scores of one design as those of a network that has its multiplier in each of `layers` layers.
+
+    What `combined` gives for that design in every layer, so that a reference stands beside LayerDesigns like for like;
+    of one design for all (`layers` 0) the scores as they are.
+    """
+    return {name: sum([value] * layers) if layers and _is_summed(name) else value for name, value in scores.items()}
+
+
+def _is_summed(name: str) -> bool:
+    return name.startswith(SUMMED) and "_to_" not in name
 
 
 def each_layer(

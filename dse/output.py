@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,29 @@ from circuits.errors import DesignError
 from circuits.files import read_bytes, write_atomically
 from circuits.provenance import machine, versions
 from dse.exploration import SearchResult
+from dse.intervals import indistinct_note
 from dse.scorers import Column
+from dse.space import Space
+from dse.store import Store
 from dse.table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
 
-__all__ = ["STORE_NAME", "notes", "plain_rows", "print_result", "provenance", "write_plots", "write_results"]
+__all__ = [
+    "LOCK_NAME",
+    "REPORT_NAME",
+    "STORE_NAME",
+    "notes",
+    "plain_rows",
+    "print_result",
+    "provenance",
+    "require_same_space",
+    "write_plots",
+    "write_results",
+]
 
 STORE_NAME = "store.sqlite"
+LOCK_NAME = "search.lock"
 _RUN_NAME = "run.json"
-_REPORT_NAME = "report.html"
+REPORT_NAME = "report.html"
 _MAX_RECORD_BYTES = 1 << 24
 _PACKAGES = ("approximate-dse", "numpy", "numba", "llvmlite", "torch", "pymoo")
 _NOT_MEASURED = 5
@@ -41,17 +56,21 @@ def write_results(folder: Path, result: SearchResult) -> list[str]:
     """
     from dse.plots import file_names
 
-    objectives = result.question.objectives
-    names = ["front.csv", *file_names(objectives), _REPORT_NAME]
+    objectives = result.objectives
+    names = ["front.csv", *file_names(objectives), REPORT_NAME]
     record = folder / _RUN_NAME
-    if _run_of(record) == result.record.run and all((folder / name).exists() for name in names) and not result.failures:
+    if (
+        _record_of(record).get("run") == result.record.run
+        and all((folder / name).exists() for name in names)
+        and not result.failures
+    ):
         return names
     record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
-    write_atomically(folder / "front.csv", front_csv(result.front, objectives).encode())
+    write_atomically(folder / "front.csv", front_csv(result.front, objectives, result.columns).encode())
     write_plots(folder, result)
     from dse.report import report
 
-    write_atomically(folder / _REPORT_NAME, report(result).encode())
+    write_atomically(folder / REPORT_NAME, report(result).encode())
     if not result.failures:
         data = {
             "run": result.record.run,
@@ -73,7 +92,7 @@ def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | 
         [row for row in result.rows if row.design.cost_digest not in ruled_out],
         result.front,
         result.references,
-        columns or result.question.objectives,
+        columns or result.objectives,
         ruled_out=[row for row in result.rows if row.design.cost_digest in ruled_out],
         title=title,
     ):
@@ -88,12 +107,49 @@ def title_of(result: SearchResult) -> str:
     return f"{len(result.rows)} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
 
 
-def _run_of(record: Path) -> str | None:
+def _record_of(record: Path) -> dict[str, Any]:
+    """What `write_results` left in run.json; empty where it left nothing, or nothing that can be read."""
     try:
         found = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
     except DesignError:
-        return None
-    return found.get("run") if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def require_same_space(folder: Path, path: Path, space: Space, *, own_store: bool) -> None:
+    """DesignError, naming what differs, unless the files of a search in `folder` are of `space`, or none are there.
+
+    Of an unfinished search only its store tells, where that is its own (`own_store`) and holds no run of `space`.
+    """
+    configuration = _record_of(folder / _RUN_NAME).get("configuration")
+    spaces = [configuration["space"]] if isinstance(configuration, dict) and "space" in configuration else []
+    if not spaces and own_store and path.exists():
+        with Store(path) as store:
+            spaces = [record.configuration["space"] for record in store.runs()]
+    ours = json.loads(json.dumps(space.to_data()))
+    differences = [_space_difference(theirs, ours) for theirs in spaces]
+    if differences and all(differences):
+        start_over = ", or --fresh to start over" if own_store else ""
+        raise DesignError(
+            f"--out {folder} must be of this search's space {ours['name']!r}, but holds a search of space "
+            f"{spaces[-1]['name']!r} ({differences[-1]}); give another --out{start_over}."
+        )
+
+
+def _space_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """ "bands 0 24 there, 0 12 24 here", or empty: the name alone makes no other space."""
+    differing = [key for key in {**ours, **theirs} if key != "name" and theirs.get(key) != ours.get(key)]
+    texts = []
+    for key in differing:
+        there, here = (_space_value(data.get(key)) for data in (theirs, ours))
+        texts.append(f"{key} {there} there, {here} here" if there != here else f"{key}: other tables or costs")
+    return "; ".join(texts)
+
+
+def _space_value(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(str(entry[0] if isinstance(entry, list) else entry) for entry in value)
+    return "none" if value is None else str(value)
 
 
 def plain_rows(result: SearchResult) -> list[Row]:
@@ -108,6 +164,7 @@ def notes(result: SearchResult) -> list[str]:
     return [
         f"* {cost_note()}.",
         *([f"{estimates}."] if estimates else []),
+        *([_layers_note(result.layers)] if result.layers else []),
         f"NMED, MRED: {settings['samples']:,} operand pairs uniform in [0, 1].",
         f"accuracy: {settings['model']} on {settings['images']:,} {settings['dataset']} test images; loss: percentage "
         "points against exact products on the same images.",
@@ -120,16 +177,34 @@ def notes(result: SearchResult) -> list[str]:
     ]
 
 
+def _layers_note(layers: int) -> str:
+    return (
+        f"A multiplier for each of {layers} layers: area and transistors are sums over them, delay is the slowest "
+        "one's, energy, NMED and MRED are means weighted by products an image; for reference designs likewise, with "
+        "the same multiplier in every layer."
+    )
+
+
+def front_note(result: SearchResult) -> str:
+    """Which members of the front their samples do not tell apart in what they were judged by; may be empty."""
+    names = [column.name for column in result.objectives]
+    names += [limit.column.name for limit in result.question.constraints]
+    return indistinct_note(result.front, [result.columns[name] for name in dict.fromkeys(names)])
+
+
 def print_result(result: SearchResult, folder: Path | None, names: Sequence[str], seconds: float | None) -> None:
     """The front and the references as tables, what the columns mean, what was skipped and what was written."""
     screen = console()
-    objectives = result.question.objectives
+    objectives = result.objectives
     targets = ", ".join(column.name for column in objectives)
     title = f"Pareto front over {targets}: {len(result.front)} of {title_of(result)}"
     if result.question.constraints:
         title += f", with {', '.join(map(str, result.question.constraints))}"
-    asked = [*objectives, *(limit.column for limit in result.question.constraints)]
+    asked = [*objectives, *(result.columns[limit.column.name] for limit in result.question.constraints)]
     print_scores(screen, title, result.front, asked)
+    indistinct = front_note(result)
+    if indistinct:
+        screen.print(f"{indistinct}\n")
     print_scores(screen, "Reference designs", result.references, asked)
     print_definitions(screen, plain_rows(result))
     lines = notes(result)

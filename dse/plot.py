@@ -35,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     with open_store(arguments.store) as store:
         result = require_result(store, arguments.name)
-    columns = result.question.objectives
+    columns = result.objectives
     if arguments.columns is not None:
-        columns = objectives(name.strip() for name in arguments.columns.split(",") if name.strip())
+        asked = objectives(name.strip() for name in arguments.columns.split(",") if name.strip())
+        columns = tuple(result.columns[column.name] for column in asked)
     if len(columns) < 2:
         raise DesignError(f"a plot needs two columns, but got {len(columns)}; give --columns X,Y.")
     require_writable(arguments.out)

@@ -174,4 +174,4 @@ def _axis(column: Column, estimated: bool) -> str:
     if column.name in COSTS:
         # "45 nm, 1 V, 25 C, nom": the tool and its date stand in the tables.
         standing = f", {', '.join(TECHNOLOGY.note.split(', ')[:4])}" + (", some cells estimated" if estimated else "")
-    return f"{column.label}{unit}{standing}"
+    return f"{column.label}{column.scoped}{unit}{standing}"

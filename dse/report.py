@@ -17,7 +17,7 @@ from circuits.drawing import array_svg
 from circuits.errors import DesignError
 from dse.exploration import SearchResult
 from dse.layered import designs_of
-from dse.output import notes, plain_rows, title_of
+from dse.output import front_note, notes, plain_rows, title_of
 from dse.scatter import Mark, scatter
 from dse.scorers import COLUMNS, Column
 from dse.table import Row, score_text, structure
@@ -35,7 +35,7 @@ def report(result: SearchResult) -> str:
     """The page; every name is escaped, nothing is loaded from elsewhere."""
     record = result.record
     provenance: Mapping[str, Any] = {"command": "", "machine": "", "versions": {}, **record.provenance}
-    objectives = result.question.objectives
+    objectives = result.objectives
     designs = [design for row in result.front for design in designs_of(row.design).values()]
     cells = sorted({cell.name for design in designs for cell in design.placement.all_cells()})
     return _template().render(
@@ -45,7 +45,7 @@ def report(result: SearchResult) -> str:
         provenance=provenance,
         versions=list(provenance["versions"].items()),
         objectives=objectives,
-        columns=list(COLUMNS.values()),
+        columns=list(result.columns.values()),
         plots=[Markup(_plot(result, x, y)) for x, y in combinations(objectives, 2)],
         front=result.front,
         table=[
@@ -57,6 +57,7 @@ def report(result: SearchResult) -> str:
             }
             for row in plain_rows(result)
         ],
+        front_note=front_note(result),
         notes=notes(result),
         cards=[
             {
@@ -115,9 +116,9 @@ def _plot(result: SearchResult, x: Column, y: Column) -> str:
 
 
 def _mark(result: SearchResult, row: Row, kind: str, x: Column, y: Column) -> Mark:
-    shown = [column for column in COLUMNS.values() if not math.isnan(row.scores.get(column.name, math.nan))]
-    wanted = [*result.question.objectives, *(c for c in shown if c not in result.question.objectives)]
-    lines = [row.name, *(f"{c.label}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in shown)]
+    shown = [column for column in result.columns.values() if not math.isnan(row.scores.get(column.name, math.nan))]
+    wanted = [*result.objectives, *(c for c in shown if c not in result.objectives)]
+    lines = [row.name, *(f"{c.label}{c.scoped}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in shown)]
     link = _anchor(row) if kind == "front" else ""
     return Mark(row.scores[x.name], row.scores[y.name], kind, row.name, "\n".join(lines), link)
 

@@ -1,4 +1,4 @@
-"""What a store holds, `python -m dse.results list|show|export`: the runs of all searches that share it."""
+"""What a store holds, `python -m dse.results list|show|export|report`: the runs of all searches that share it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, print_text, say, table
 from circuits.errors import DesignError
-from circuits.files import write_atomically
+from circuits.files import require_writable, write_atomically
 from dse.exploration import SearchResult, check_configuration, stored_result
-from dse.output import STORE_NAME, print_result
-from dse.scorers import COLUMNS
-from dse.store import RunRecord, Store
+from dse.output import REPORT_NAME, STORE_NAME, print_result
+from dse.store import RunRecord, Store, may_be_written
 from dse.table import Row, front_csv, row_data
 
 __all__ = ["add_store", "main", "open_store", "require_result"]
@@ -34,11 +33,14 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def open_store(path: Path) -> Store:
-    """The store at `path`, or in the folder `path`; DesignError where there is none: reading must not create one."""
+    """The store at `path`, or in the folder `path`, to be read; DesignError where there is none.
+
+    Reading creates no store, and needs no right to write.
+    """
     file = path / STORE_NAME if path.is_dir() else path
     if not file.exists():
         raise DesignError(f"a store must be there, but {str(file)!r} is not; give --store, or run a search first.")
-    return Store(file)
+    return Store(file, read_only=not may_be_written(file))
 
 
 def require_result(store: Store, name: str) -> SearchResult:
@@ -53,7 +55,8 @@ def require_result(store: Store, name: str) -> SearchResult:
         record = store.run(name)
     result = stored_result(store, record)
     if result is None:
-        command = record.provenance.get("command")
+        # Runs of earlier versions recorded --fresh, which would start over.
+        command = str(record.provenance.get("command", "")).replace(" --fresh", "")
         again = f"continue it with `{command}`" if command else "run its search again"
         raise DesignError(f"run {record.run[:10]} must be finished, but is not; {again}.")
     return result
@@ -69,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     showing.set_defaults(run=_show)
     exporting = commands.add_parser("export", help="a run's designs with all their scores, as CSV or JSON")
     exporting.set_defaults(run=_export)
-    for command in (showing, exporting):
+    reporting = commands.add_parser("report", help="a run's report.html, written again")
+    reporting.set_defaults(run=_report)
+    reporting.add_argument("-o", "--output", type=Path, default=Path(REPORT_NAME), help="file to write")
+    for command in (showing, exporting, reporting):
         command.add_argument("name", metavar="RUN", help='beginning of the run\'s identifier, or "last"')
     add_format(listing)
     exporting.add_argument("--format", choices=("csv", "json"), default="csv", help="how to write")
@@ -77,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--designs", choices=_SELECTIONS, default=_SELECTIONS[0], help="the front, or all that was scored"
     )
     exporting.add_argument("-o", "--output", type=Path, help="file to write (default: print)")
-    for command in (listing, showing, exporting):
+    for command in (listing, showing, exporting, reporting):
         add_store(command)
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))
@@ -160,7 +166,8 @@ def _export(arguments: argparse.Namespace) -> int:
                 "run": result.record.run,
                 "configuration": result.record.configuration,
                 "provenance": result.record.provenance,
-                "units": {column.name: column.unit for column in COLUMNS.values()},
+                "units": {column.name: column.unit for column in result.columns.values()},
+                "scopes": {column.name: column.scope for column in result.columns.values() if column.scope},
                 "designs": [{**row_data(row), "skipped": ruled_out.get(row.design.cost_digest, "")} for row in rows],
                 "references": [row_data(row) for row in result.references],
             },
@@ -168,12 +175,23 @@ def _export(arguments: argparse.Namespace) -> int:
         )
         text += "\n"
     else:
-        text = front_csv(rows, result.question.objectives)
+        text = front_csv(rows, result.objectives, result.columns)
     if arguments.output is None:
         print_text(text)
     else:
         write_atomically(arguments.output, text.encode())
         say(f"{len(rows)} designs written to {arguments.output}")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    require_writable(arguments.output.parent)
+    with open_store(arguments.store) as store:
+        result = require_result(store, arguments.name)
+    from dse.report import report
+
+    write_atomically(arguments.output, report(result).encode())
+    say(f"report of run {result.record.run[:10]} written to {arguments.output}")
     return 0
 
 

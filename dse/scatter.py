@@ -102,7 +102,7 @@ def _grid(across: _Axis, up: _Axis, x: Column, y: Column) -> Iterable[str]:
 
 
 def _title(column: Column) -> str:
-    return escape(column.label + ("" if column.unit == "1" else f" [{column.unit}]"))
+    return escape(column.label + column.scoped + ("" if column.unit == "1" else f" [{column.unit}]"))
 
 
 def _number(value: float) -> str:

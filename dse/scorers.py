@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from circuits.numbers import SIGNIFICANT
 from circuits.technology import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, technology
 from circuits.technology.cells45 import TABLE as CELL_TABLE
 from circuits.technology.networks import TABLE as NETWORK_TABLE
-from dse.layered import Subject, each_layer, for_network
+from dse.layered import SUMMED, Subject, each_layer, for_network
 
 if TYPE_CHECKING:
     from cnn_eval.accuracy import AccuracyResult
@@ -39,6 +39,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "Settings",
+    "columns_for",
     "objectives",
     "scorers_of",
 ]
@@ -82,7 +83,8 @@ class Column:
     """A number that a scorer gives; smaller is better unless `minimise` is False.
 
     `unit` stands in every header; `format` says how tables print it (see `circuits.numbers.number`); `label` names
-    axes, which are drawn to `scale`: "linear", "log", or "symlog" (linear up to 1, logarithmic beyond).
+    axes, which are drawn to `scale`: "linear", "log", or "symlog" (linear up to 1, logarithmic beyond). `scope` says,
+    where the number is not that of one multiplier, of what it is.
     """
 
     name: str
@@ -91,11 +93,17 @@ class Column:
     format: str
     minimise: bool = True
     scale: Literal["linear", "log", "symlog"] = "linear"
+    scope: str = ""
 
     @property
     def header(self) -> str:
-        """Name and unit, e.g. "delay [ps]"."""
-        return f"{self.name} [{self.unit}]"
+        """Name, scope and unit, e.g. "delay [ps]" or "area, sum of 2 layers [um^2]"."""
+        return f"{self.name}{self.scoped} [{self.unit}]"
+
+    @property
+    def scoped(self) -> str:
+        """The scope as it follows a name: ", sum of 2 layers", or nothing."""
+        return f", {self.scope}" if self.scope else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -414,6 +422,16 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
     {column.name: column for scorer in SCORERS.values() for column in scorer.columns}
 )
 """Every column by name, in the order of tables."""
+
+
+def columns_for(layers: int) -> Mapping[str, Column]:
+    """`COLUMNS` as they read for a network with a multiplier in each of `layers` layers; 0: one design for all."""
+    if not layers:
+        return COLUMNS
+    scope = f"sum of {layers} layers" if layers > 1 else "1 layer"
+    return MappingProxyType(
+        {name: replace(column, scope=scope) if name in SUMMED else column for name, column in COLUMNS.items()}
+    )
 
 
 def objectives(names: Iterable[str]) -> tuple[Column, ...]:

@@ -17,12 +17,13 @@ from circuits.errors import DesignError
 from circuits.files import require_writable
 from dse.constraints import constraints
 from dse.evaluation import Measured, Task, measure
-from dse.executor import Executor, Processes, available_cpus
-from dse.exploration import METHODS, REFERENCES, SearchOptions, SearchResult, search
-from dse.output import STORE_NAME, print_result, provenance, write_results
+from dse.executor import Executor, ExecutorLostError, Processes, available_cpus
+from dse.exploration import METHODS, REFERENCES, SearchOptions, SearchResult, search, stored_result
+from dse.lock import Lock
+from dse.output import LOCK_NAME, STORE_NAME, print_result, provenance, require_same_space, write_results
 from dse.scorers import COLUMNS, EMBEDDED_IMAGES, Settings, objectives
 from dse.space import SPACES, find_space
-from dse.store import Store, move_aside
+from dse.store import Store, may_be_written, move_aside, run_identifier
 
 __all__ = ["METHODS", "REFERENCES", "SearchOptions", "SearchResult", "main", "search"]
 
@@ -136,28 +137,92 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     folder: Path = arguments.out
     path: Path = arguments.store or folder / STORE_NAME
-    require_writable(folder)
-    require_writable(path.parent)
-    executor: Executor[Task, Measured]
-    if arguments.dask is not None:
-        from dse.dask_executor import Dask
-
-        executor = Dask(measure, arguments.dask)
-    else:
-        executor = Processes(measure, arguments.workers or available_cpus())
-    with executor:
-        if arguments.fresh:
-            move_aside(path)
-        say(options.space.describe())
-        print(f"cells: {', '.join(cell.name for cell in options.space.cells)}")
-        print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
-        with Store(path) as store:
-            result = search(
-                options, store, executor, progress=True, provenance=provenance("dse.search", arguments.argv)
-            )
-            names = write_results(folder, result)
+    try:
+        _require_writable(folder, path)
+    except ValueError:
+        result = None if arguments.fresh or not path.exists() else _finished(path, options)
+        if result is None:
+            raise
+        say(f"note: {folder} may not be written, so this is what the store holds", file=sys.stderr)
+        print_result(result, None, (), time.monotonic() - began)
+        return 0
+    folder_lock, store_lock = _locks(folder, path, fresh=arguments.fresh)
+    with folder_lock, store_lock:
+        if not arguments.fresh:
+            require_same_space(folder, path, space, own_store=arguments.store is None)
+        with _executor(arguments) as executor:
+            if arguments.fresh:
+                move_aside(path)
+                store_lock.share()
+            say(options.space.describe())
+            print(f"cells: {', '.join(cell.name for cell in options.space.cells)}")
+            print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
+            with Store(path) as store:
+                for log in store.set_aside:
+                    say(f"note: {path} was gone, but not its log, which is now {log}", file=sys.stderr)
+                result = _search(options, store, executor, arguments)
+                names = write_results(folder, result)
     print_result(result, folder, names, time.monotonic() - began)
     return 0
+
+
+def _require_writable(folder: Path, path: Path) -> None:
+    """ValueError unless both folders and the store, if it is there, may be written; makes the folders."""
+    require_writable(folder)
+    require_writable(path.parent)
+    if path.exists() and not may_be_written(path):
+        raise ValueError(f"the store {path} must be writable, but is not; change its permissions, or copy it.")
+
+
+def _executor(arguments: argparse.Namespace) -> Executor[Task, Measured]:
+    if arguments.dask is None:
+        return Processes(measure, arguments.workers or available_cpus())
+    from dse.dask_executor import Dask
+
+    return Dask(measure, arguments.dask)
+
+
+def _search(
+    options: SearchOptions, store: Store, executor: Executor[Task, Measured], arguments: argparse.Namespace
+) -> SearchResult:
+    """The search; whatever ends it before its time says where its scores are and how it goes on."""
+    made_by = provenance("dse.search", [text for text in arguments.argv if text != "--fresh"])
+    try:
+        return search(options, store, executor, progress=True, provenance=made_by)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_continue(store, arguments)) from None
+    except ExecutorLostError as error:
+        raise ExecutorLostError(f"{error}; {_how_to_continue(store, arguments)}") from None
+
+
+def _how_to_continue(store: Store, arguments: argparse.Namespace) -> str:
+    again = "the same command without --fresh" if arguments.fresh else "the same command"
+    return f"{store.count()} designs have their scores in {store.path}: {again} continues the search"
+
+
+def _finished(path: Path, options: SearchOptions) -> SearchResult | None:
+    """The result of this very search, if the store holds it, without writing anything."""
+    identifier = run_identifier(options.to_data())
+    with Store(path, read_only=True) as store:
+        record = next((entry for entry in store.runs() if entry.run == identifier), None)
+        return None if record is None else stored_result(store, record)
+
+
+def _locks(folder: Path, path: Path, *, fresh: bool) -> tuple[Lock, Lock]:
+    """(the lock of the output folder, the lock of the store, which searches share unless they start it afresh)."""
+    folder_lock = Lock(
+        folder / LOCK_NAME,
+        what=f"--out {folder} must belong to one search at a time",
+        advice="wait for it, or give another --out",
+    )
+    wanted = "must be used by no other search when --fresh sets it aside" if fresh else "must not be set aside just now"
+    store_lock = Lock(
+        path.with_name(f"{path.name}.lock"),
+        what=f"the store {path} {wanted}",
+        advice="wait for it, or give another store",
+        shared=not fresh,
+    )
+    return folder_lock, store_lock
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ and never leaves half a row. The file is in WAL mode; it says what it is by PRAG
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
@@ -23,9 +24,10 @@ from circuits.errors import DesignError
 from circuits.files import open_file
 from circuits.text import shorten
 from dse.layered import Subject, read_subject
+from dse.lock import folder_locked
 from dse.scorers import Scorer, Scores, Settings
 
-__all__ = ["Member", "RunRecord", "Store", "StoreError", "move_aside"]
+__all__ = ["Member", "RunRecord", "Store", "StoreError", "may_be_written", "move_aside", "run_identifier"]
 
 APPLICATION_ID = 0x44534531  # "DSE1"
 SCHEMA_VERSION = 2
@@ -42,6 +44,8 @@ _OUTSIDE = {
 }
 """SQLite's result codes that blame the disk or another process, not the file's content."""
 _MAX_BYTES = 1 << 40
+_LOGS = ("-wal", "-shm")
+"""Endings of the files that SQLite keeps beside a store in use."""
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = """
 CREATE TABLE designs (
@@ -107,19 +111,26 @@ class RunRecord:
 
 
 class Store:
-    """An open store; a context manager. Created where `path` does not exist.
+    """An open store; a context manager. Created where `path` does not exist, unless `read_only`.
+
+    `read_only`: for a file or folder that may not be written, a read-only medium say. `set_aside`: the logs of a
+    removed store of this name that were renamed when this one was created.
 
     Raises StoreError when the file is no store, is truncated or damaged or has another schema version; OSError when it
-    cannot be created.
+    cannot be created, or not be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = Path(path)
-        if not self.path.exists():
-            _create(self.path)
+        self.set_aside: tuple[Path, ...] = ()
+        if not read_only and not self.path.exists():
+            self.set_aside = _create(self.path)
         _check_header(self.path)
-        # autocommit: transactions are opened explicitly below.
-        self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        if read_only:
+            self._connection = _connect_to_read(self.path)
+        else:
+            # autocommit: transactions are opened explicitly below.
+            self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             self._check()
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -194,7 +205,7 @@ class Store:
         `when` it starts and `provenance` (JSON-ready) are kept of the first time.
         """
         text = json.dumps(configuration, sort_keys=True)
-        run = hashlib.sha256(text.encode()).hexdigest()
+        run = run_identifier(configuration)
         entry = (run, text, when, json.dumps(dict(provenance), sort_keys=True))
         self._write(("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, NULL, NULL)", [entry]))
         return run
@@ -312,9 +323,16 @@ class Store:
         return _damaged(self.path, str(error))
 
 
+def run_identifier(configuration: Mapping[str, Any]) -> str:
+    """The identifier that a run of that configuration has in every store."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()
+
+
 def move_aside(path: Path) -> None:
     """Renames a store and its companion files to NAME.old, so that a new one can take its place."""
-    for suffix in ("", "-wal", "-shm"):
+    if not path.exists():
+        return  # An earlier NAME.old is worth more than logs without a store, which `Store` sets aside itself.
+    for suffix in ("", *_LOGS):
         source = path.with_name(path.name + suffix)
         target = path.with_name(f"{path.name}.old{suffix}")
         target.unlink(missing_ok=True)
@@ -322,24 +340,71 @@ def move_aside(path: Path) -> None:
             source.rename(target)
 
 
-def _create(path: Path) -> None:
-    """A new, empty store, complete from the first moment that it has its name."""
+def may_be_written(path: Path) -> bool:
+    """Whether the store at `path` can be opened for writing: SQLite writes the file and creates others beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _create(path: Path) -> tuple[Path, ...]:
+    """A new, empty store, complete from the first moment that it has its name; returns what was set aside for it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
             marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
             connection.executescript(f"PRAGMA journal_mode = WAL; {marks} {_SCHEMA}")
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass  # Another process was first: its store will do.
-        except OSError:
-            temporary.rename(path)  # A file system without hard links.
+        with folder_locked(path.parent):
+            # Logs beside an existing store are its own, even if another process created it just now.
+            set_aside = () if path.exists() else _set_logs_aside(path)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                pass  # Another process was first: its store will do.
+            except OSError:
+                temporary.rename(path)  # A file system without hard links.
+        return set_aside
     except sqlite3.OperationalError as error:
         raise OSError(f"{path} must be a writable file, but: {error}; choose another folder.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _set_logs_aside(path: Path) -> tuple[Path, ...]:
+    """Renames what a removed store left beside it: SQLite would replay the log into the new store.
+
+    The new names are no logs of any store, and nothing is overwritten.
+    """
+    renamed = []
+    for suffix in _LOGS:
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            names = (path.with_name(f"{source.name}.old{number or ''}") for number in itertools.count())
+            target = next(name for name in names if not name.exists())
+            source.rename(target)
+            renamed.append(target)
+    return tuple(renamed)
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, not even the files that SQLite keeps beside a store in use."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    log = path.with_name(path.name + _LOGS[0])
+    if log.exists():
+        # A search is running, or was killed: what it wrote last stands in the log.
+        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if log.stat().st_size:
+                raise OSError(
+                    f"{path} must be readable with its log {log.name}, but may not be written here ({error}); copy "
+                    "both files to a folder of yours and give that as --store."
+                ) from None
+        else:
+            return connection
+    # Without a log nobody can be writing.
+    return sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
 
 
 def _check_header(path: Path) -> None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from circuits.cli import table
 from circuits.cost import ACTIVITIES
 from circuits.designs import NAMED, Design
 from circuits.numbers import number
@@ -140,34 +139,40 @@ def estimates_note(rows: Sequence[Row]) -> str:
 
 def print_scores(console: Console, title: str, rows: Sequence[Row], also: Sequence[Column] = ()) -> None:
     """A table of the usual scores and those in `also`, a row a design."""
-    shown = [column for column in COLUMNS.values() if column.name in _TABLE or column in also]
-    heads = [_HEADS.get(column.name, column.name) for column in shown]
-    made = _table("design", title=title)
-    for head in heads:
-        made.add_column(head, justify="right", no_wrap=True)
+    asked = {column.name: column for column in also}
+    shown = [asked.get(name, column) for name, column in COLUMNS.items() if name in _TABLE or name in asked]
+    heads = [_head(column) for column in shown]
+    scores = table("design", *heads, right=heads, title=title)
+    scores.columns[0].no_wrap = False  # "heap (reconstructed)" may take two lines
     for row in rows:
-        made.add_row(row.name, *(score_text(row, column) for column in shown))
-    console.print(made)
+        scores.add_row(row.name, *(score_text(row, column) for column in shown))
+    console.print(scores)
     console.print()
+
+
+def _head(column: Column) -> str:
+    """ "area*", "sum of 2 layers", "um^2", a line each."""
+    name, *unit = _HEADS.get(column.name, column.name).split("\n")
+    return "\n".join([name, *([column.scope] if column.scope else []), *unit])
 
 
 def print_definitions(console: Console, rows: Sequence[Row]) -> None:
     """The exact structure behind every name, each name once."""
-    made = _table("design")
-    made.add_column("definition", overflow="fold")
+    definitions = table("design", "definition")
     for name, text in dict.fromkeys((row.name, structure(row.design)) for row in rows):
-        made.add_row(name, text)
-    console.print(made)
+        definitions.add_row(name, text)
+    console.print(definitions)
     console.print()
 
 
-def front_csv(rows: Sequence[Row], objectives: Sequence[Column]) -> str:
-    """CSV, a row a design: name, digests, the objectives, all other columns, structure and the design as TOML.
+def front_csv(rows: Sequence[Row], objectives: Sequence[Column], every: Mapping[str, Column] = COLUMNS) -> str:
+    """CSV, a row a design: name, digests, objectives, the others of `every` column, structure, the design as TOML.
 
-    The header of a column is "NAME [UNIT]". Undefined and missing values are empty fields. `estimated` names the cells
-    of which some cost is an estimate. Text that a spreadsheet would run is guarded (`csv_field`).
+    The header of a column is "NAME [UNIT]", or "NAME, SCOPE [UNIT]". Undefined and missing values are empty fields.
+    `estimated` names the cells of which some cost is an estimate. Text that a spreadsheet would run is guarded
+    (`csv_field`).
     """
-    columns = [*objectives, *(column for column in COLUMNS.values() if column not in objectives)]
+    columns = [*objectives, *(column for column in every.values() if column not in objectives)]
     heads = (column.header for column in columns)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -193,20 +198,6 @@ def row_data(row: Row) -> dict[str, Any]:
         "toml": row.listed.to_toml(),
         "scores": {name: None if math.isnan(value) else value for name, value in row.scores.items()},
     }
-
-
-def _table(first: str, *, title: str | None = None) -> Table:
-    made = Table(
-        box=box.SIMPLE_HEAD,
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    # "heap" / "(reconstructed)"
-    made.add_column(first, min_width=17, max_width=17, overflow="fold")
-    return made
 
 
 def score_text(row: Row, column: Column) -> str:

@@ -61,6 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     reporting.add_argument(
         "--results", type=Path, metavar="DIR", help="commit what `run` left there first (default: nothing)"
     )
+    reporting.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="page to write (default: RESULTS.md beside the store)"
+    )
     for command in (checking, reporting):
         command.add_argument("--store", type=Path, default=stored.COMMITTED, help="folder of the committed results")
     arguments = parser.parse_args(argv)
@@ -78,6 +81,19 @@ def _run(arguments: argparse.Namespace) -> int:
     names = _known(arguments.names)
     require_writable(arguments.out)
     options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
+    try:
+        _run_all(names, options, arguments)
+    except KeyboardInterrupt:
+        again = "; the same command runs only the others"
+        if arguments.fresh:
+            again = "; the same command without --fresh runs only the others"
+        if arguments.models:
+            again = ""  # With models nothing is taken as stored.
+        raise KeyboardInterrupt(f"results of the studies that ended are in {arguments.out}{again}") from None
+    return 0
+
+
+def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Namespace) -> None:
     for k, name in enumerate(names, 1):
         result = None if arguments.fresh or arguments.models else _kept(arguments.out, name, options.level)
         if len(names) > 1:
@@ -92,7 +108,6 @@ def _run(arguments: argparse.Namespace) -> int:
             print(result.to_json(), end="", flush=True)
         else:
             result.print()
-    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -121,21 +136,24 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    page = arguments.output or arguments.store.parent / "RESULTS.md"
+    paths: list[Path] = []
     if arguments.results is not None:
         paths = [path for name in STUDIES if (path := arguments.results / f"{name}.json").is_file()]
         if not paths:
             raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
-        for path in paths:
-            result = StudyResult.load(path)
-            target = stored.path_of(result.name, result.level, arguments.store)  # both known words: `load` checks
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, read_bytes(path, limit=MAX_BYTES))
+        stored.require_own(arguments.store, advice="give --store DIR for results of your own")
+    stored.require_own(page.parent, advice="give --output FILE")
+    for path in paths:
+        result = StudyResult.load(path)
+        target = stored.path_of(result.name, result.level, arguments.store)  # both known words: `load` checks
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, read_bytes(path, limit=MAX_BYTES))
     results = stored.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
-    target = arguments.store.parent / "RESULTS.md"
-    write_atomically(target, markdown(results).encode())
-    say(f"{len(results)} of {len(STUDIES)} studies in {target}")
+    write_atomically(page, markdown(results).encode())
+    say(f"{len(results)} of {len(STUDIES)} studies in {page}")
     return 0
 
 

@@ -6,16 +6,30 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from circuits.files import require_writable
 from studies import STUDIES
 from studies.study import LEVELS, Row, StudyResult
 
 COMMITTED = Path(__file__).parent / "results"
 """A folder for each level, a file for each study."""
+_INSTALLED = ("site-packages", "dist-packages")
 EXACT = 1e-6
 """Relative tolerance of a row without an interval, where its study has no TOLERANCE of its own."""
 _LOOSE = ("s", "ms", "us", "products/s", "images/s", "designs/s", "time ratio", "speed ratio", "checks")
 """Units of rows that nothing is compared with: times of this machine, and how many checks of an audit are just beyond
 their thresholds."""
+
+
+def require_own(folder: Path, *, advice: str) -> None:
+    """ValueError, ending with `advice`, where `folder` is the installed package's or may not be written.
+
+    In a checkout, which has the project's pyproject.toml beside the package, the package's folder is the user's own.
+    """
+    package = Path(__file__).resolve().parent
+    checkout = (package.parent / "pyproject.toml").is_file() and package.parent.name not in _INSTALLED
+    if not checkout and folder.resolve().is_relative_to(package):
+        raise ValueError(f"{folder} must not be written, since it belongs to the installed package; {advice}.")
+    require_writable(folder)
 
 
 def path_of(name: str, level: str, store: Path = COMMITTED) -> Path:

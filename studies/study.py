@@ -128,7 +128,7 @@ class StudyResult:
         columns = {"subject": "", "quantity": "quantity", "published": "published", "measured": "measured"}
         columns |= {"interval": "95 % interval", "unit": "unit", "remark": "remark"}
         kept = [name for name in columns if name in shown or name not in ("published", "interval", "remark")]
-        made = table(*(columns[name] for name in kept), right=("published", "measured", "95 % interval"))
+        made = table(*(columns[name] for name in kept), right=("published", "measured", "95 % interval"), keys=2)
         last = None
         for row in self.rows:
             cells = {

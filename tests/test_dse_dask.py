@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,7 +39,9 @@ class Cluster:
         self._folder = folder
         self._file = folder / "scheduler.json"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._run("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.scheduler = self._run(
+            "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
+        )
         wait_for(self._file.exists)
 
     def _run(self, module: str, *options: str) -> subprocess.Popen[bytes]:
@@ -153,6 +156,30 @@ def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Pa
     fronts = {name: (tmp_path / name / "front.csv").read_bytes() for name in ("dask", "1", "2")}
     assert fronts["dask"] == fronts["1"] == fronts["2"]
     assert len(fronts["1"].splitlines()) > 3
+
+
+def test_a_scheduler_that_dies_ends_the_search_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    """And the same command continues, on another scheduler or none."""
+    space = tmp_path / "small.toml"
+    space.write_text(SPACE)
+    cluster.worker()
+    folder = tmp_path / "run"
+    with run(folder, space, "--dask", cluster.address) as search:
+        wait_for(lambda: stored(folder) >= 8 or search.poll() is not None)
+        cluster.scheduler.kill()
+        _, complaint = search.communicate(timeout=PATIENCE)
+    assert search.returncode == 2, complaint
+    *progress, error = complaint.splitlines()
+    assert all(line.startswith("designs scored: ") for line in progress), complaint
+    assert re.fullmatch(
+        rf"error: the Dask scheduler at {re.escape(cluster.address)} must stay, but is gone \([^\n]*\); start it and "
+        rf"its workers again; {stored(folder)} designs have their scores in {re.escape(str(folder))}/store\.sqlite: "
+        r"the same command continues the search",
+        error,
+    )
+    with run(folder, space, "--workers", "1") as search:
+        _, complaint = search.communicate()
+    assert search.returncode == 0, complaint
 
 
 def stored(folder: Path) -> int:

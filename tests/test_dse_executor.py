@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 
 from dse.executor import Outcome, Processes
 from dse.front import non_dominated
+
+ROOT = Path(__file__).parent.parent
 
 
 def slow_square(task: int) -> int:
@@ -62,6 +66,70 @@ def test_a_dying_worker_costs_its_own_task_only(tmp_path: Path) -> None:
         Outcome(None, "its worker process died 2 times (signal 9)"),
         Outcome("task4"),
     ]
+
+
+def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
+    with Processes(slow_square, 2) as executor:
+        executor.start()
+        before = [worker.process.pid for worker in executor._pool]
+        for process in before:
+            assert process is not None
+            os.kill(process, signal.SIGINT)
+        assert executor.run([2, 3]) == [Outcome(4), Outcome(9)]
+        assert [worker.process.pid for worker in executor._pool] == before
+
+
+PARENT = """
+import sys, threading
+from dse.executor import Processes
+from test_dse_executor import busy
+def work():
+    with Processes(busy, 2) as executor:
+        executor.run([(sys.argv[1], how) for how in ("sleeps", "computes")])
+if sys.argv[2] == "main":
+    work()
+else:
+    threading.Thread(target=work).start()
+"""
+
+
+def busy(task: tuple[str, str]) -> None:
+    """Leaves its process's number, then works on for much longer than any test."""
+    folder, how = task
+    (Path(folder) / f"{how}.{os.getpid()}").touch()
+    end = time.monotonic() + 600
+    while time.monotonic() < end:
+        if how == "sleeps":
+            time.sleep(600)
+
+
+@pytest.mark.parametrize("thread", ["main", "another"])
+def test_workers_end_when_their_parent_is_killed(thread: str, tmp_path: Path) -> None:
+    """Those of the main thread by a signal of Linux, too; that would come at the end of another thread."""
+    places = os.pathsep.join(str(place) for place in (ROOT, ROOT / "tests"))
+    command = [sys.executable, "-c", PARENT, str(tmp_path), thread]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": places}) as parent:
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.iterdir())) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = [int(entry.name.split(".")[1]) for entry in tmp_path.iterdir()]
+        assert all(is_running(worker) for worker in workers)
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    """Neither gone nor dead and waiting for somebody to ask how it ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{process}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=30))

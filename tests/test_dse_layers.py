@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from circuits import AdderCell, Design, DesignError, design
+from circuits.cost import cost_report
 from cnn_eval.accuracy import evaluate
 from cnn_eval.models import load_model
-from dse import search
-from dse.layered import LayerDesigns, combined, designs_of, read_subject
-from dse.scorers import SCORERS, Settings
+from dse import results, search
+from dse.layered import LayerDesigns, combined, designs_of, in_each_layer, read_subject
+from dse.scorers import COLUMNS, SCORERS, Settings, columns_for
 from dse.table import Row, structure
 
 LOPSIDED = AdderCell.from_expressions("lopsided", "A", "A & ~B | Cin", transistors=6)
@@ -107,7 +109,7 @@ def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: 
         "--space",
         str(space),
         "--objectives",
-        "energy,nmed",
+        "energy,nmed,area",
         "--images",
         "10",
         "--workers",
@@ -127,8 +129,43 @@ def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: 
     }
     page = (out / "report.html").read_text()
     assert page.count("<h4>conv1</h4>") == page.count("<h4>conv2</h4>") == 4
+    # References stand beside these with a multiplier in each layer, too, and every heading says so.
+    ama5 = {"layers": "ama5 everywhere", "references": "axfpm"}
+    capsys.readouterr()
+    assert results.main(["export", "last", "--store", str(out), "--format", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["scopes"] == {"area": "sum of 2 layers", "transistors": "sum of 2 layers"}
+    (uniform,) = [
+        entry["scores"]
+        for entry in data["designs"]
+        if all(entry["definition"][f"{layer}: placement"] == ama5["layers"] for layer in ("conv1", "conv2"))
+    ]
+    (reference,) = [entry["scores"] for entry in data["references"] if entry["design"] == ama5["references"]]
+    cost = {
+        name: score for name, score in uniform.items() if name.startswith(("area", "transistors", "delay", "energy"))
+    }
+    assert len(cost) == 16
+    assert {name: reference[name] for name in cost} == pytest.approx(cost)
+    assert reference["transistors"] == 2 * cost_report(design("axfpm")).drawn.transistors
+    assert rows[0].keys() >= {"area, sum of 2 layers [um^2]", "transistors, sum of 2 layers [count]", "energy [fJ]"}
+    assert "sum of 2" in printed
+    assert "area and transistors are sums over them" in printed
+    assert "area as drawn, sum of 2 layers [um^2]" in page
+    assert "area, sum of 2 layers\n[um^2]" in page
+    assert "area as drawn, sum of 2 layers [um^2]" in (out / "pareto_energy_area.svg").read_text()
     assert search.main(options) == 0
     assert "Everything was in the store" in capsys.readouterr().out
+
+
+def test_a_reference_in_every_layer_costs_what_that_design_in_every_layer_does() -> None:
+    scores = {"area": 7.1, "area_to_exact": 0.2, "transistors_simplified": 3.0, "delay": 5.0, "energy": 10.0}
+    combination = combined([(1, scores), (3, scores), (7, scores)])
+    assert in_each_layer(scores, 3) == pytest.approx(combination)
+    assert combination["area"] == pytest.approx(21.3)
+    assert in_each_layer(scores, 0) == scores
+    single, layered = columns_for(0)["area"].header, columns_for(3)["area"].header
+    assert (single, layered) == ("area [um^2]", "area, sum of 3 layers [um^2]")
+    assert columns_for(3)["energy"] == COLUMNS["energy"]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     shown = table(
         "cell", "place", "arc", "edge", "load fF", "slew ps", "delay ps", "arrival ps",
-        right=("load fF", "slew ps", "delay ps", "arrival ps"),
+        keys=2, right=("load fF", "slew ps", "delay ps", "arrival ps"),
     )  # fmt: skip
     for line in lines:
         numbers = (f"{value:.1f}" for value in (line.load, line.slew, line.delay, line.arrival))

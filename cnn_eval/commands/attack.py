@@ -316,9 +316,9 @@ def _print(
     if arguments.scenario != "white-box":
         counts += ["same", "other", "not"]
     more = ["queries"] if arguments.scenario == "black-box" else []
-    rates = table("design", "attack", *counts, *more, right=(*counts, *more))
+    rates = table("design", "attack", *counts, *more, keys=2, right=(*counts, *more))
     headings = ("L0", "L2", "Linf", "MSE", "PSNR dB")
-    noises = table("noise (median)", "attack", *headings, right=headings)
+    noises = table("noise (median)", "attack", *headings, keys=2, right=headings)
     for row in rows:
         name = row["design"].replace(", ", "\n")
         rate = "none eligible" if row["rate"] is None else f"{100 * row['rate']:.1f}"
@@ -343,7 +343,7 @@ def _print(
         rates,
     )
     counts = ["of", "only one", "only other", "p"]
-    differences = table("one", "other", "attack", *counts, right=counts)
+    differences = table("one", "other", "attack", *counts, keys=3, right=counts)
     for pair in pairs:
         names = (pair[key].replace(", ", "\n") for key in ("one", "other"))
         cells = [str(pair[key]) for key in ("samples", "only_one", "only_other")]

@@ -109,7 +109,7 @@ def show(report: AuditReport) -> None:
     )
     say(f"{_hanging('', heading, width)}\n")
     columns = ("fooled %", "95 % (Wilson)", "exact %")
-    printed = table("attack", "gradient", *columns, right=columns)
+    printed = table("attack", "gradient", *columns, keys=2, right=columns)
     for found in report.attacks:
         name = f"{found.name} (crafted on exact)" if found.kind == "transfer" else found.name
         exact = "" if found.fooled_exact is None else f"{100 * found.fooled_exact / found.eligible:.0f}"

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             },
         )
     right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
-    printed = table("attack", right[0], "design", *right[1:], right=right)
+    printed = table("attack", right[0], "design", *right[1:], keys=3, right=right)
     last: tuple[str, float] | None = None
     for point in points:
         head = ("", "") if (point.attack, point.value) == last else (point.attack, f"{point.value:g}")

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return print_results(arguments, rows, {})
     columns = ("fooled / eligible", "transfer %", "95 % (Wilson)")
-    printed = table("design", "examples", *columns, right=columns)
+    printed = table("design", "examples", *columns, keys=2, right=columns)
     for row in rows:
         rate = "none eligible" if row["rate"] is None else f"{100 * row['rate']:.1f}"
         interval = span(row["interval"], digits=1)
