@@ -394,7 +394,7 @@ WRONG = [
     ),
     (
         '`include "cells.v"\n' + body("assign o = {a, b};"),
-        "a.v line 1: `include is not followed, but got `include \"cells.v\"; give the included file before this one.",
+        'a.v line 1: `include is not followed, but got `include "cells.v"; give the included file before this one.',
     ),
     (
         "`default_nettype none\n" + body("assign o = {a, b[0], z};\nand (z, a[0], b[0]);"),
