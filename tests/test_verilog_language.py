@@ -300,7 +300,7 @@ def test_hostile_texts_are_refused_in_one_line(name: str) -> None:
 YOSYS = {
     "expressions": "synth -flatten -top m; write_verilog out.v",
     "gates": "synth -flatten -top m; write_verilog -noexpr out.v",
-    "simple gates": "synth -flatten -top m; abc -g AND,NAND,OR,NOR,ANDNOT,ORNOT,MUX,AOI3,OAI4; write_verilog -noexpr out.v",
+    "simple gates": "synth -flatten -top m; abc -g AND,NOR,ANDNOT,ORNOT,MUX,AOI3,OAI4; write_verilog -noexpr out.v",
     "lut 3": "synth -flatten -lut 3 -top m; write_verilog out.v",
     "lut 4": "synth -flatten -lut 4 -top m; write_verilog -noexpr out.v",
     "operators": "hierarchy -top m; proc; flatten; opt; write_verilog -noexpr out.v",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from circuits.errors import DesignError, unknown_name
 from circuits.gates import BUFFER, NOT
 from circuits.hdl.verilog.cell_library import is_register, library_cell, library_names, supply_pin
 from circuits.hdl.verilog.constants import declare, dimension, parameter_value
-from circuits.hdl.verilog.cursor import SYNTHESISE
 from circuits.hdl.verilog.flat import GATES, INVERTED, MAXIMUM_GATES, WRITTEN_ZERO, ZERO, Flat
 from circuits.hdl.verilog.parser import RawModule
 from circuits.hdl.verilog.scope import Constant, Scope, Signal
@@ -26,6 +26,7 @@ from circuits.hdl.verilog.tree import (
     Literal,
     Module,
     ModuleInstance,
+    Part,
     Place,
     Reference,
 )
@@ -120,6 +121,10 @@ class Elaborator:
         """Elaborates what a module or a generate block holds."""
         for item in body.items:
             self.item(scope, item)
+        for initial in body.initial_values:
+            if all(self.flat.drivers[net] is None for net in self.evaluator.target(scope, initial.target)):
+                self.evaluator.constant(scope, initial.value)  # what it depends on would be read at time 0 only
+                self.assignment(scope, initial)
 
     def item(self, scope: Scope, item: Item) -> None:
         match item:
@@ -140,8 +145,8 @@ class Elaborator:
         if self.inner_modules > _MAXIMUM_INNER:
             raise self.flat.fail(
                 place,
-                f"a design must have at most {_MAXIMUM_INNER} instances of modules that are no single cell, but has more; "
-                "import a part of it",
+                f"a design must have at most {_MAXIMUM_INNER} instances of modules that are no single cell, but has "
+                "more; import a part of it",
             )
         own = Place(module.where, module.line)
         where = place.seen_from(own)
@@ -232,9 +237,8 @@ class Elaborator:
                 f"a design must have at most {MAXIMUM_GATES} module instances, but has more; import a part of it",
             )
         if item.array is not None:
-            raise self.fail(
-                scope, item.line, f"instance {item.name!r} must be a single one, but is an array; {SYNTHESISE}"
-            )
+            self.instance_array(scope, item)
+            return
         if item.module in PRIMITIVES:
             self.primitive(scope, item)
             return
@@ -256,6 +260,57 @@ class Elaborator:
         outputs = [nets[port] for port in module.ports if module.body.signals[port].direction == "output"]
         inputs = [nets[port] for port in module.ports if module.body.signals[port].direction == "input"]
         self.flat.add(component, inputs, [outputs[k] for k in order], scope.place(item.line))
+
+    def instance_array(self, scope: Scope, item: ModuleInstance) -> None:
+        """One instance an index: a pin as wide as all ports together is shared out, any other one goes to each."""
+        assert item.array is not None
+        msb, lsb = dimension(self.evaluator, scope, item.array, item.line)
+        count = abs(msb - lsb) + 1
+        widths = self.port_widths(scope, item)
+        inner = Scope(scope.module, scope.body, scope.prefix, scope)
+        shares: list[list[Expression | None]] = []
+        for k, (port, value) in enumerate(item.pins):
+            self.imply(scope, value)
+            width = widths.get(port if port is not None else k, 1)
+            shares.append(self.shares(inner, value, width, count, f"{item.name}.{k}", item.line))
+        for k in range(count):
+            index = lsb + k if msb >= lsb else lsb - k
+            pins = tuple((port, share[k]) for (port, _), share in zip(item.pins, shares, strict=True))
+            self.instance(inner, replace(item, name=f"{item.name}[{index}]", pins=pins, array=None))
+
+    def port_widths(self, scope: Scope, item: ModuleInstance) -> dict[str | int, int]:
+        """The width of each port of the instantiated module, by name and by position; all 1 of a gate."""
+        module = None if item.module in PRIMITIVES else self.module(item.module)
+        if module is None:
+            return {}
+        probe = Elaborator(self.modules, module.where, self.recognise)
+        ports = probe.scope(module, self.parameters(scope, item, module), "").signals
+        widths: dict[str | int, int] = {port: len(ports[port].nets) for port in module.ports}
+        return {**widths, **{k: widths[port] for k, port in enumerate(module.ports)}}
+
+    def shares(
+        self, scope: Scope, value: Expression | None, width: int, count: int, name: str, line: int
+    ) -> list[Expression | None]:
+        """What each instance of an array connects, the first the least significant part."""
+        if value is None or self.evaluator.size(scope, value).width != width * count or count == 1:
+            return [value] * count
+        scope.signals[name] = Signal(
+            ((width * count - 1, 0),), 0, False, None, "wire", self.nets_of(scope, value), line
+        )
+        bounds = [
+            (Literal(k * width + width - 1, None, True, line), Literal(k * width, None, True, line))
+            for k in range(count)
+        ]
+        return [Reference(name, line, (Part(":", high, low),)) for high, low in bounds]
+
+    def nets_of(self, scope: Scope, value: Expression) -> list[int]:
+        """The nets that an expression stands for: those of signals themselves, which may be driven."""
+        if isinstance(value, Reference | Concatenation):
+            try:
+                return self.evaluator.target(scope, value)
+            except DesignError:
+                pass  # an input or a repetition: it is only read
+        return self.evaluator.self_determined(scope, value)
 
     def unknown_module(self, scope: Scope, item: ModuleInstance) -> DesignError:
         if is_register(item.module):

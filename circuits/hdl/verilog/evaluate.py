@@ -69,7 +69,6 @@ class Evaluator:
     def __init__(self, flat: Flat) -> None:
         self.flat = flat
         self.state: State | None = None
-        self.calls = 0
 
     # Widths.
 
@@ -114,7 +113,7 @@ class Evaluator:
         return count
 
     def reference_size(self, scope: Scope, value: Reference) -> Size:
-        symbol, scope_of_parts = self.symbol(scope, value), scope
+        symbol = self.symbol(scope, value)
         if isinstance(symbol, Constant):
             dimensions: tuple[Dimension, ...] = ((symbol.width - 1, 0),)
             arrays = 0
@@ -125,10 +124,10 @@ class Evaluator:
             if part.kind == "":
                 dimensions, arrays = dimensions[1:], arrays - 1
             elif part.kind == ":":
-                width *= self.part_range(scope_of_parts, value, dimensions[0], part)[1]
+                width *= self.part_range(scope, value, dimensions[0], part)[1]
                 dimensions, arrays = dimensions[1:], -1
             else:
-                width *= self.part_width(scope_of_parts, value, part)
+                width *= self.part_width(scope, value, part)
                 dimensions, arrays = dimensions[1:], -1
         for dimension in dimensions:
             width *= dimension_size(dimension)
@@ -300,7 +299,7 @@ class Evaluator:
         for operator, operand in zip(value.operators, value.operands[1:], strict=True):
             right = self.evaluate(scope, operand, size, bits)
             if operator == "*":
-                if len(self.self_determined_width(scope, value.operands)) > 1:
+                if self.wide_signals(scope, value.operands) > 1:
                     self.flat.note(
                         f"{place.where} line {place.line}: '*' is drawn as an array of exact adders, a row a bit"
                     )
@@ -309,9 +308,9 @@ class Evaluator:
                 nets = self.quotient(scope, operator, nets, right, size, place)
         return nets
 
-    def self_determined_width(self, scope: Scope, operands: Sequence[Expression]) -> list[Expression]:
-        """Operands of more than one bit that are not constant."""
-        return [part for part in operands if self.size(scope, part).width > 1 and not isinstance(part, Literal)]
+    def wide_signals(self, scope: Scope, operands: Sequence[Expression]) -> int:
+        """How many operands have more than one bit and are no number."""
+        return sum(self.size(scope, part).width > 1 and not isinstance(part, Literal) for part in operands)
 
     def quotient(
         self, scope: Scope, operator: str, left: Sequence[int], right: Sequence[int], size: Size, place: Place

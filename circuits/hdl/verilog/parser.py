@@ -186,10 +186,12 @@ class _ModuleParser(StatementParser):
         return ("wire" if word in _NETS else "reg"), signed, packed
 
     def initial_value(self, name: str) -> None:
-        """The value in the declaration of an output."""
+        """The value in a declaration: an assign of a net, of a variable the value where nothing else drives it."""
         line = self.token.line
         if self.take("="):
-            self.body.items.append(Assignment(Reference(name, line), self.expression(), line))
+            variable = self.body.signals[name].kind != "wire"
+            items = self.body.initial_values if variable else self.body.items
+            items.append(Assignment(Reference(name, line), self.expression(), line))
 
     # Items.
 
@@ -222,13 +224,13 @@ class _ModuleParser(StatementParser):
         self.expect(";")
 
     def nets(self, token: Token) -> None:
-        """wire, supply0 and so on, and variables, with values: each an assign."""
+        """wire, supply0 and so on, and variables, with values."""
         if self.at("("):
             self.skip_parentheses()  # a drive strength
         kind = token.text
         self.take("vectored", "scalared")
-        if kind in ("wire", "supply0", "supply1", "tri", "wand") and self.take("logic"):
-            pass
+        if kind == "wire":
+            self.take("logic")
         signed, packed = self.shape(kind)
         self.delay()
         kind = {"tri": "wire", "logic": "reg", "bit": "reg", "int": "integer"}.get(kind, kind)
@@ -238,12 +240,7 @@ class _ModuleParser(StatementParser):
             line = self.token.line
             name = self.name("a signal name")
             self.declare(Declaration(name, kind, line, None, signed, packed, self.ranges()))
-            if self.take("="):
-                value = self.expression()
-                if kind == "integer" or (kind == "reg" and token.text in ("reg", "integer")):
-                    self.parsed.ignored.append((f"the initial value of {name!r}", line))
-                else:
-                    self.body.items.append(Assignment(Reference(name, line), value, line))
+            self.initial_value(name)
             if not self.take(","):
                 break
         self.expect(";")
@@ -553,8 +550,3 @@ class _ModuleParser(StatementParser):
         "begin": bare_block,
         ";": semicolon,
     }
-
-
-def parse_modules(tokens: list[Token], where: str) -> dict[str, Module]:
-    """All modules of a text that is known to be right, by name."""
-    return {raw.name: raw.parse() for raw in split_modules(tokens, where)}

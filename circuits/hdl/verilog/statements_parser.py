@@ -138,6 +138,8 @@ class StatementParser(ExpressionParser):
     def assign(self) -> Assign:
         """target = value; target <= value; target += value; and so on."""
         line = self.token.line
+        if self.token.kind == "name" and self.ahead().text in ("(", ";"):
+            raise self.fail(f"a statement must be no task, but {self.token.text!r} is called; {SYNTHESISE}")
         target = self.target()
         operator = self.take("=", "<=", "++", "--", *_COMPOUND)
         if operator is None:

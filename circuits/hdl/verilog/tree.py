@@ -277,7 +277,10 @@ class Function:
 
 @dataclass(slots=True)
 class Body:
-    """What a module or a generate block declares and holds. `repeated`: later declarations of ports, to be checked."""
+    """What a module or a generate block declares and holds.
+
+    `repeated`: later declarations of ports, to be checked. `initial_values`: of variables that may have no driver.
+    """
 
     name: str
     line: int
@@ -285,6 +288,7 @@ class Body:
     signals: dict[str, Declaration] = field(default_factory=dict)
     repeated: list[Declaration] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    initial_values: list[Assignment] = field(default_factory=list)
     functions: dict[str, Function] = field(default_factory=dict)
 
 
