@@ -564,7 +564,7 @@ def test_an_audit_without_a_right_answer_is_refused_before_any_attack(
     labels = (predict(load_user_model("mynets:plain"), images) + 1) % 10
     monkeypatch.setattr("cnn_eval.audit.run.Battery", None)  # nothing is attacked
     status = main(
-        ["audit", "axfpm", "--model", "mynets:plain", "--data", save(nets, images, labels), "--samples", "10"]
+        ["audit", "exact", "--model", "mynets:plain", "--data", save(nets, images, labels), "--samples", "10"]
     )
     printed = capsys.readouterr()
     assert (status, printed.out) == (2, "")
