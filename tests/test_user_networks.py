@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,10 @@ from cnn_eval.layers import approximate, unreplaced
 from cnn_eval.margins import measure_margins
 from cnn_eval.models import predict
 from cnn_eval.samples import check_images, check_labels
-from cnn_eval.scenarios import Task, noise
+from cnn_eval.scenarios import CONTROL, Task, noise
 from cnn_eval.user import load_user_images, load_user_model
 
+ROOT = Path(__file__).parent.parent
 MODULE = """
 import torch
 from torch import nn
@@ -537,3 +540,62 @@ def test_hyperparameters_are_listed() -> None:
         (key,) = wrong
         with pytest.raises(DesignError, match=rf"^pgd\.{key} must be (an integer|a number|True or False), but got "):
             attack("pgd", **wrong)  # type: ignore[arg-type]
+
+
+def test_neither_layers_nor_looking_at_them_load_the_compiler() -> None:
+    """It takes seconds; a forward pass does not."""
+    script = (
+        "import sys, torch; from circuits import design; from cnn_eval.layers import approximate, unreplaced\n"
+        "net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 2)); images = torch.rand(1, 1, 3, 3)\n"
+        "approximate(net, design('axfpm'))(images)\n"
+        "print(unreplaced(net, images=images), 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "{} False\n"
+
+
+# ---- what a command tells before it works
+
+
+def test_an_audit_without_a_right_answer_is_refused_before_any_attack(
+    nets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, _ = load_user_images(nets / "mine.safetensors")
+    labels = (predict(load_user_model("mynets:plain"), images) + 1) % 10
+    monkeypatch.setattr("cnn_eval.audit.run.Battery", None)  # nothing is attacked
+    status = main(
+        ["audit", "exact", "--model", "mynets:plain", "--data", save(nets, images, labels), "--samples", "10"]
+    )
+    printed = capsys.readouterr()
+    assert (status, printed.out) == (2, "")
+    assert printed.err == (
+        "error: at least one of the 10 images must be classified rightly by both networks, but exact is right on 0 and "
+        "the exact network on 0, on none together; give other images or a trained network.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["attack", "margins"])
+def test_a_design_that_is_called_like_the_control_is_refused(
+    command: str, nets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (nets / "mine.toml").write_text(replace(design("heap"), name=CONTROL).to_toml())
+    arguments = [str(nets / "mine.toml") if each == "axfpm" else each for each in COMMANDS[command]]
+    assert main([*arguments, "--cache", str(nets)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: a design must not be called '{CONTROL}', as another network here is; rename it.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["attack", "margins", "audit"])
+def test_a_missing_library_is_told_before_any_work(
+    command: str, nets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "foolbox"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "foolbox", None)
+    monkeypatch.setattr("cnn_eval.models.predict", None)
+    extra = [] if command == "audit" else ["--cache", str(nets)]
+    assert main([*COMMANDS[command], *extra]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: this attack needs the package 'foolbox', but it is not installed; run `pip ")

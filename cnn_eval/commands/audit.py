@@ -12,7 +12,7 @@ import torch
 from circuits.cli import console, integer, say, table
 from cnn_eval.accuracy import base_network, load_test_images, sample_count
 from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
-from cnn_eval.audit.attacks import BallNorm
+from cnn_eval.audit.attacks import BallNorm, require_libraries
 from cnn_eval.audit.networks import design_contestant
 from cnn_eval.audit.run import check_eligible
 from cnn_eval.commands.common import (
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a report a design: attacks, checks, verdict."""
     AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)  # checked before any work
     chosen = subjects(arguments)
+    require_libraries()
     base = base_network(arguments.model, arguments.weights)
     how = {"layers": arguments.layers, "backward": arguments.backward, "mode": arguments.compute or "auto"}
     for subject in chosen:  # all are tried before the first attack
