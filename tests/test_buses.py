@@ -18,6 +18,7 @@ from circuits.hdl.buses import group_ports
         ("a0 a1 b0 b1 cin", {"a": "a0 a1", "b": "b0 b1", "cin": "cin"}),
         ("x00 x01 x02", {"x": "x00 x01 x02"}),
         ("a1 a2 a3 a4", {"a": "a1 a2 a3 a4"}),
+        ("a_0_ a_1_ b_0_", {"a": "a_0_ a_1_", "b_0_": "b_0_"}),
         ("sign[0]", {"sign": "sign[0]"}),
         ("clk0", {"clk0": "clk0"}),
         ("a0 a_1", {"a0": "a0", "a_1": "a_1"}),

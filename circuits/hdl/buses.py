@@ -10,7 +10,7 @@ from types import MappingProxyType
 from circuits.netlist import Bus, Netlist
 
 _BRACKETED = re.compile(r"(?P<stem>.+?)(?:\[(?P<a>\d{1,6})\]|<(?P<b>\d{1,6})>|\((?P<c>\d{1,6})\))")
-_NUMBERED = re.compile(r"(?P<stem>.+?)(?P<separator>_+|(?<=[^\d_]))(?P<index>\d{1,6})")
+_NUMBERED = re.compile(r"(?P<stem>.+?)(?P<separator>_+|(?<=[^\d_]))(?P<index>\d{1,6})(?P<end>_?)")
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class Buses:
 def group_ports(ports: Sequence[str], *, taken: Collection[str] = ()) -> Buses:
     """Buses of the one-bit `ports` of one direction.
 
-    `name[k]`, `name<k>` and `name(k)` are bit k of `name`, also where there is only one; `name_k` and `namek` are where
-    at least two ports differ in k alone. The indices must run without a gap from any lowest one. A bus takes no name
-    in `taken`, nor that of another port. A leading backslash (an escaped Verilog name) is no part of a name.
+    `name[k]`, `name<k>` and `name(k)` are bit k of `name`, also where there is only one; `name_k`, `namek` and
+    `name_k_` are where at least two ports differ in k alone. The indices must run without a gap from any lowest one. A
+    bus takes no name in `taken`, nor that of another port. A leading backslash (an escaped Verilog name) is no part of
+    a name.
     """
     members: dict[tuple[str, str], dict[int, str]] = {}
     repeated = set()
@@ -95,7 +96,7 @@ def _stem(port: str) -> tuple[tuple[str, str], int] | None:
         return (match["stem"], "["), int(match["a"] or match["b"] or match["c"])
     match = _NUMBERED.fullmatch(plain)
     if match is not None:
-        return (match["stem"], match["separator"] or "k"), int(match["index"])
+        return (match["stem"], f"{match['separator']}k{match['end']}"), int(match["index"])
     return None
 
 
