@@ -9,17 +9,17 @@ Nothing is compiled on import.
 
 from __future__ import annotations
 
-from circuits.cells import CELLS, AdderCell, load_cells
-from circuits.closed_form import ClosedForm, closed_form_metrics
-from circuits.cost import CostReport, cost_report
-from circuits.designs import NAMED, Design, design
+from circuits.accuracy.closed_forms import ClosedForm, closed_form_metrics
+from circuits.accuracy.measurement import ErrorMetrics, ErrorSurface, error_metrics, error_surface
+from circuits.cells.adder_cells import CELLS, AdderCell, load_cells
+from circuits.cost.cost_model import CostReport, cost_report
+from circuits.designs.design_record import NAMED, Design, design
+from circuits.designs.placement import Placement
 from circuits.engine import simulate
-from circuits.engine.floating import matmul
+from circuits.engine.float_operations import matmul
 from circuits.errors import DesignError, UnknownNameError
 from circuits.hdl import netlist_from_verilog, to_blif, to_verilog
-from circuits.metrics import ErrorMetrics, ErrorSurface, error_metrics, error_surface
-from circuits.netlist import Netlist
-from circuits.placement import Placement
+from circuits.netlists.netlist import Netlist
 
 __all__ = [
     "CELLS",

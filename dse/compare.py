@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json, table
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs import NAMED, Design, find_designs, side_by_side
-from circuits.numbers import SIGNIFICANT, number
-from dse.evaluation import Evaluator, Failure, measure
-from dse.executor import Processes, available_cpus
-from dse.progress import Reporter
-from dse.scorers import EMBEDDED_IMAGES, SCORERS, Scores, Settings
-from dse.store import Store
-from dse.table import COSTS, Row, cost_note, estimates_note, row_data
+from circuits.designs.design_record import NAMED, Design, find_designs, side_by_side
+from circuits.support.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json, table
+from circuits.support.numbers import SIGNIFICANT, number
+from dse.explore.search_progress import Reporter
+from dse.present.score_table import COSTS, Row, cost_note, estimates_note, row_data
+from dse.score.evaluation import Evaluator, Failure, measure
+from dse.score.executor import Processes, available_cpus
+from dse.score.scorers import EMBEDDED_IMAGES, SCORERS, Scores, Settings
+from dse.score.store import Store
 
 __all__ = ["compare", "main"]
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from circuits.cli import Parser, guarded, say
 from circuits.errors import DesignError
-from circuits.files import require_writable
-from dse.output import write_plots
+from circuits.support.cli import Parser, guarded, say
+from circuits.support.files import require_writable
+from dse.present.artifacts import write_plots
 from dse.results import add_store, open_store, require_result
-from dse.scorers import COLUMNS, objectives
+from dse.score.scorers import COLUMNS, objectives
 
 __all__ = ["main"]
 

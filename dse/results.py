@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import Parser, add_format, console, guarded, print_csv, print_json, print_text, say, table
 from circuits.errors import DesignError
-from circuits.files import require_writable, write_atomically
-from dse.exploration import SearchResult, check_configuration, stored_result
-from dse.output import REPORT_NAME, STORE_NAME, print_result
-from dse.store import RunRecord, Store, may_be_written
-from dse.table import Row, front_csv, row_data
+from circuits.support.cli import Parser, add_format, console, guarded, print_csv, print_json, print_text, say, table
+from circuits.support.files import require_writable, write_atomically
+from dse.explore.exploration import SearchResult, check_configuration, stored_result
+from dse.present.artifacts import REPORT_NAME, STORE_NAME, print_result
+from dse.present.score_table import Row, front_csv, row_data
+from dse.score.store import RunRecord, Store, may_be_written
 
 __all__ = ["add_store", "main", "open_store", "require_result"]
 
@@ -188,7 +188,7 @@ def _report(arguments: argparse.Namespace) -> int:
     require_writable(arguments.output.parent)
     with open_store(arguments.store) as store:
         result = require_result(store, arguments.name)
-    from dse.report import report
+    from dse.present.html_report import report
 
     write_atomically(arguments.output, report(result).encode())
     say(f"report of run {result.record.run[:10]} written to {arguments.output}")

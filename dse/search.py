@@ -11,19 +11,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from circuits.cells import load_cells
-from circuits.cli import Parser, guarded, integer, say
+from circuits.cells.adder_cells import load_cells
 from circuits.errors import DesignError
-from circuits.files import require_writable
-from dse.constraints import constraints
-from dse.evaluation import Measured, Task, measure
-from dse.executor import Executor, ExecutorLostError, Processes, available_cpus
-from dse.exploration import METHODS, REFERENCES, SearchOptions, SearchResult, search, stored_result
-from dse.lock import Lock
-from dse.output import LOCK_NAME, STORE_NAME, print_result, provenance, require_same_space, write_results
-from dse.scorers import COLUMNS, EMBEDDED_IMAGES, Settings, objectives
-from dse.space import SPACES, find_space
-from dse.store import Store, may_be_written, move_aside, run_identifier
+from circuits.support.cli import Parser, guarded, integer, say
+from circuits.support.files import require_writable
+from dse.explore.exploration import METHODS, REFERENCES, SearchOptions, SearchResult, search, stored_result
+from dse.present.artifacts import LOCK_NAME, STORE_NAME, print_result, provenance, require_same_space, write_results
+from dse.score.constraints import constraints
+from dse.score.evaluation import Measured, Task, measure
+from dse.score.executor import Executor, ExecutorLostError, Processes, available_cpus
+from dse.score.folder_lock import Lock
+from dse.score.scorers import COLUMNS, EMBEDDED_IMAGES, Settings, objectives
+from dse.score.store import Store, may_be_written, move_aside, run_identifier
+from dse.space.search_space import SPACES, find_space
 
 __all__ = ["METHODS", "REFERENCES", "SearchOptions", "SearchResult", "main", "search"]
 
@@ -177,7 +177,7 @@ def _require_writable(folder: Path, path: Path) -> None:
 def _executor(arguments: argparse.Namespace) -> Executor[Task, Measured]:
     if arguments.dask is None:
         return Processes(measure, arguments.workers or available_cpus())
-    from dse.dask_executor import Dask
+    from dse.score.dask_executor import Dask
 
     return Dask(measure, arguments.dask)
 

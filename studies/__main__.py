@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from circuits.cli import Parser, guarded, say
 from circuits.errors import unknown_name
-from circuits.files import read_bytes, require_writable, write_atomically
-from studies import STUDIES, inputs, stored
-from studies.figures import comparison
-from studies.report import markdown
-from studies.study import LEVELS, MAX_BYTES, StudyOptions, StudyResult
+from circuits.support.cli import Parser, guarded, say
+from circuits.support.files import read_bytes, require_writable, write_atomically
+from studies import STUDIES
+from studies.frame import fingerprint, stored_results
+from studies.frame.results_page import markdown
+from studies.frame.row_figures import comparison
+from studies.frame.study import LEVELS, MAX_BYTES, StudyOptions, StudyResult
 
 OUT = Path("runs/studies")
 
@@ -65,7 +66,9 @@ def main(argv: list[str] | None = None) -> int:
         "-o", "--output", type=Path, metavar="FILE", help="page to write (default: RESULTS.md beside the store)"
     )
     for command in (checking, reporting):
-        command.add_argument("--store", type=Path, default=stored.COMMITTED, help="folder of the committed results")
+        command.add_argument(
+            "--store", type=Path, default=stored_results.COMMITTED, help="folder of the committed results"
+        )
     arguments = parser.parse_args(argv)
     return guarded(lambda: int(arguments.run(arguments)))
 
@@ -114,21 +117,21 @@ def _check(arguments: argparse.Namespace) -> int:
     """Status 1, and a line each, if numbers no longer follow."""
     lines, same, compared = [], 0, 0
     for name in _known(arguments.names or ["all"]):
-        path = stored.path_of(name, "quick", arguments.store)
+        path = stored_results.path_of(name, "quick", arguments.store)
         if not path.is_file():
             lines.append(f"{name}: no quick result is committed; run it, then `report --results {OUT}`")
             continue
-        old = stored.load(name, "quick", arguments.store)
+        old = stored_results.load(name, "quick", arguments.store)
         if arguments.results is not None:
             new = StudyResult.load(arguments.results / f"{name}.json")
-        elif old.inputs == inputs.digest(f"studies.{name}") or stored.tolerance(name) is None:
+        elif old.inputs == fingerprint.digest(STUDIES[name]) or stored_results.tolerance(name) is None:
             same += 1
             continue
         else:
             print(f"{name}: running, since its code or data have changed", file=sys.stderr, flush=True)
             new = _measure(name, StudyOptions(level="quick"))
         compared += 1
-        lines += stored.differences(new, old)
+        lines += stored_results.differences(new, old)
     for line in lines:
         say(line)
     print(f"{same} studies unchanged, {compared} compared, {len(lines)} differences")
@@ -142,14 +145,14 @@ def _report(arguments: argparse.Namespace) -> int:
         paths = [path for name in STUDIES if (path := arguments.results / f"{name}.json").is_file()]
         if not paths:
             raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
-        stored.require_own(arguments.store, advice="give --store DIR for results of your own")
-    stored.require_own(page.parent, advice="give --output FILE")
+        stored_results.require_own(arguments.store, advice="give --store DIR for results of your own")
+    stored_results.require_own(page.parent, advice="give --output FILE")
     for path in paths:
         result = StudyResult.load(path)
-        target = stored.path_of(result.name, result.level, arguments.store)  # both known words: `load` checks
+        target = stored_results.path_of(result.name, result.level, arguments.store)  # both known words: `load` checks
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, read_bytes(path, limit=MAX_BYTES))
-    results = stored.load_best(arguments.store)
+    results = stored_results.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
     write_atomically(page, markdown(results).encode())
@@ -166,7 +169,7 @@ def _known(names: Sequence[str]) -> list[str]:
 
 
 def _measure(name: str, options: StudyOptions) -> StudyResult:
-    depends = inputs.digest(f"studies.{name}")  # before it runs: files may change meanwhile
+    depends = fingerprint.digest(STUDIES[name])  # before it runs: files may change meanwhile
     result: StudyResult = _module(name).run(options)
     if not result.figures:
         drawn = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
@@ -181,11 +184,11 @@ def _kept(folder: Path, name: str, level: str) -> StudyResult | None:
         result = StudyResult.load(path)
     except (ValueError, OSError):
         return None
-    return result if (result.level, result.inputs) == (level, inputs.digest(f"studies.{name}")) else None
+    return result if (result.level, result.inputs) == (level, fingerprint.digest(STUDIES[name])) else None
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"studies.{name}")
+    return importlib.import_module(STUDIES[name])
 
 
 if __name__ == "__main__":

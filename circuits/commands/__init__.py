@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from circuits.cli import Parser, guarded
 from circuits.commands import cells, designs, draw, export, import_, metrics, multiply, show, timing
+from circuits.support.cli import Parser, guarded
 
 
 def main(argv: Sequence[str] | None = None) -> int:

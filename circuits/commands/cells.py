@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits.cells import CELLS, AdderCell
-from circuits.cli import add_format, console, print_csv, print_json, table
+from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.commands.common import add_cells, user_cells
-from circuits.technology import technology
+from circuits.cost import technology
+from circuits.support.cli import add_format, console, print_csv, print_json, table
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.cells import AdderCell, load_cells
+from circuits.cells.adder_cells import AdderCell, load_cells
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from circuits.cli import add_format, console, print_csv, print_json, table
-from circuits.designs import NAMED
+from circuits.designs.design_record import NAMED
+from circuits.support.cli import add_format, console, print_csv, print_json, table
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands

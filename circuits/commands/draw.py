@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.cli import say
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.designs import find_design
+from circuits.designs.design_record import find_design
+from circuits.support.cli import say
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the picture."""
-    from circuits.drawing import save_drawing
+    from circuits.drawing.array_drawing import save_drawing
 
     design = find_design(arguments.design, user_cells(arguments))
     save_drawing(design, arguments.output)

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from circuits.cli import table
-from circuits.metrics import ErrorMetrics, Estimate
-from circuits.numbers import significant
+from circuits.accuracy.measurement import ErrorMetrics, Estimate
+from circuits.support.cli import table
+from circuits.support.numbers import significant
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from circuits.closed_form import ClosedForm
+    from circuits.accuracy.closed_forms import ClosedForm
 
 _SHOWN_QUANTILES = (0.5, 0.95, 0.999)
 _MEANS = (

@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.cli import add_format, console, print_csv, print_json, table
-from circuits.designs import Design
+from circuits.designs.design_record import Design
 from circuits.errors import DesignError
-from circuits.files import read_bytes, write_atomically
 from circuits.hdl.languages import BLIF, VERILOG, language_of
 from circuits.hdl.reading import MAXIMUM_BYTES, Circuit, read_circuit
 from circuits.hdl.synthesis import by_hand, is_installed, synthesise
-from circuits.hdl.verilog.cursor import SYNTHESISE
-from circuits.imported import as_multiplier, declared_signed, exchange_operands, signedness_notes
-from circuits.netlist import Netlist
-from circuits.recognition import FAR, Fit, Recognition, recognise
-from circuits.simplify import simplify
+from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
+from circuits.netlists.imported import as_multiplier, declared_signed, exchange_operands, signedness_notes
+from circuits.netlists.netlist import Netlist
+from circuits.netlists.recognition import FAR, Fit, Recognition, recognise
+from circuits.netlists.simplification import simplify
+from circuits.support.cli import add_format, console, print_csv, print_json, table
+from circuits.support.files import read_bytes, write_atomically
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits.cli import add_format, console, integer, print_csv, print_json, say
-from circuits.closed_form import ClosedForm, closed_form_metrics
-from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.commands.error_table import print_errors, tidy_errors
-from circuits.commands.operands import read_operands
-from circuits.designs import Design, find_designs
-from circuits.engine import BACKENDS
-from circuits.errors import DesignError
-from circuits.metrics import (
+from circuits.accuracy.closed_forms import ClosedForm, closed_form_metrics
+from circuits.accuracy.measurement import (
     DISTRIBUTIONS,
     MAXIMUM_BINS,
     MAXIMUM_SAMPLES,
@@ -26,6 +19,13 @@ from circuits.metrics import (
     error_metrics,
     error_surface,
 )
+from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
+from circuits.commands.error_table import print_errors, tidy_errors
+from circuits.commands.operands import read_operands
+from circuits.designs.design_record import Design, find_designs
+from circuits.engine import BACKENDS
+from circuits.errors import DesignError
+from circuits.support.cli import add_format, console, integer, print_csv, print_json, say
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -126,7 +126,7 @@ def _tidy(design: Design, errors: ErrorMetrics, closed: ClosedForm | None) -> li
 
 def _surfaces(arguments: argparse.Namespace, found: list[ErrorSurface]) -> int:
     if arguments.output is not None:
-        from circuits.heatmap import save_surfaces
+        from circuits.drawing.heatmap import save_surfaces
 
         save_surfaces(found, arguments.output)
         say(f"{arguments.output}: {', '.join(surface.design for surface in found)}")

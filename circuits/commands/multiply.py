@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits import floats
-from circuits.cli import console, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.designs import Design, find_design
+from circuits.designs.design_record import Design, find_design
 from circuits.errors import DesignError
+from circuits.floats import arithmetic
 from circuits.multipliers import TOPOLOGIES
-from circuits.text import shorten
+from circuits.support.cli import console, print_json, table
+from circuits.support.text import shorten
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -150,8 +150,8 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
     else:
         rules = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
         result = design.multiply([x], [w])[0]
-        result_bits = floats.bit_pattern(fmt, result)
-        operands = tuple(_operand(fmt, v, floats.quantize(fmt, [v], **rules)[0]) for v in (x, w))
+        result_bits = arithmetic.bit_pattern(fmt, result)
+        operands = tuple(_operand(fmt, v, arithmetic.quantize(fmt, [v], **rules)[0]) for v in (x, w))
     left, right = operands
     bits = sum(design.shape)
     rows: tuple[str, ...] = ()
@@ -207,7 +207,7 @@ def _ratio(result: Any, exact: Any) -> float:
     return (float(result) - float(exact)) / float(exact)
 
 
-def _operand(fmt: floats.FloatFormat, given: np.float32, value: np.float32) -> Operand:
+def _operand(fmt: arithmetic.FloatFormat, given: np.float32, value: np.float32) -> Operand:
     sign = int(np.signbit(value))
     if not np.isfinite(value) or value == 0:
         return Operand(given, value, sign, None, None, fmt.width)

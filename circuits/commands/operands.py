@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.archives import open_archive
 from circuits.errors import DesignError
-from circuits.files import open_file
-from circuits.text import shorten
+from circuits.support.archives import open_archive
+from circuits.support.files import open_file
+from circuits.support.text import shorten
 
 MAXIMUM_OPERAND_BYTES = 1 << 32
 """Largest operand array that is read."""

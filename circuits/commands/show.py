@@ -6,17 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.bilinear import BilinearForm, design_form
-from circuits.cli import add_format, console, integer, print_csv, print_json, table
+from circuits.accuracy.bilinear import BilinearForm, design_form
+from circuits.accuracy.measurement import DISTRIBUTIONS, METHODS, ErrorMetrics, error_metrics
+from circuits.accuracy.measurement import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.error_table import plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
-from circuits.cost import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
-from circuits.designs import Design, find_designs, side_by_side
-from circuits.metrics import DISTRIBUTIONS, METHODS, ErrorMetrics, error_metrics
-from circuits.metrics import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
-from circuits.numbers import significant
-from circuits.technology import GLITCHES
+from circuits.cost import GLITCHES
+from circuits.cost.cost_model import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
+from circuits.designs.design_record import Design, find_designs, side_by_side
+from circuits.support.cli import add_format, console, integer, print_csv, print_json, table
+from circuits.support.numbers import significant
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands

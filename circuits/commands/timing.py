@@ -6,13 +6,13 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from circuits.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.designs import find_design
-from circuits.simplify import simplify
-from circuits.technology import CORNERS, Step, netlist_area, technology, true_timing
-from circuits.technology.circuit import INPUT_SLEW, OUTPUT_LOAD
-from circuits.technology.viability import TRIES, WORK
+from circuits.cost import CORNERS, Step, netlist_area, technology, true_timing
+from circuits.cost.circuit import INPUT_SLEW, OUTPUT_LOAD
+from circuits.cost.true_paths.viability import TRIES, WORK
+from circuits.designs.design_record import find_design
+from circuits.netlists.simplification import simplify
+from circuits.support.cli import add_format, console, integer, print_csv, print_json, table
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     entry = find_design(arguments.design, user_cells(arguments))
     netlist = entry.netlist()
     if arguments.whole:
-        from circuits.float_netlist import float_netlist
+        from circuits.floats.float_netlist import float_netlist
 
         netlist = float_netlist(entry)
     if arguments.simplified:

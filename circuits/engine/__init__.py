@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from circuits.engine import reference
-from circuits.engine.planes import Planes
+from circuits.engine.backends import reference
+from circuits.engine.bit_planes import Planes
 from circuits.errors import unknown_name
-from circuits.program import Program
+from circuits.netlists.lut_program import Program
 
 BACKENDS = ("reference", "interpreted", "compiled")
 
@@ -19,11 +19,11 @@ def simulate(program: Program, inputs: Planes, backend: str = "compiled") -> Pla
     if backend == "reference":
         return reference.run(program, inputs)
     if backend == "interpreted":
-        from circuits.engine import interpreted
+        from circuits.engine.backends import interpreted
 
         return interpreted.run(program, inputs)
     if backend == "compiled":
-        from circuits.engine import compiled
+        from circuits.engine.backends import compiled
 
         return compiled.run(program, inputs)
     raise unknown_name("backend", backend, BACKENDS)

@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from circuits.floats import FloatFormat
-from circuits.program import Program
+from circuits.floats.arithmetic import FloatFormat
+from circuits.netlists.lut_program import Program
 
 
 class FloatCircuit(Protocol):
-    """A mantissa multiplier and the float rules around it (see `circuits.floats`); `Design` is one.
+    """A mantissa multiplier and the float rules around it (see `circuits.floats.arithmetic`); `Design` is one.
 
     Hashable and equal by content, because compiled kernels and tables are kept by it. `float_format` is None for bare
     integer multipliers, of which the engine makes no float products.

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from circuits.cells import CELLS, AdderCell
+from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.errors import DesignError, unknown_name
 from circuits.hdl.buses import group_buses
 from circuits.hdl.known_cells import known_cell
-from circuits.hdl.tables import MAXIMUM_INPUTS, add_cover, cover_table
+from circuits.hdl.table_gates import MAXIMUM_INPUTS, add_cover, cover_table
 from circuits.hdl.verilog.cell_library import is_register, supply_pin
-from circuits.netlist import ONE, ZERO, Netlist, NetlistBuilder
+from circuits.netlists.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#")  # names of yosys may hold the sign
 MAXIMUM_BYTES = 8 * 1024 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from circuits.netlist import Bus, Netlist
+from circuits.netlists.netlist import Bus, Netlist
 
 _BRACKETED = re.compile(r"(?P<stem>.+?)(?:\[(?P<a>\d{1,6})\]|<(?P<b>\d{1,6})>|\((?P<c>\d{1,6})\))")
 _NUMBERED = re.compile(r"(?P<stem>.+?)(?P<separator>_+|(?<=[^\d_]))(?P<index>\d{1,6})(?P<end>_?)")

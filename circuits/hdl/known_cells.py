@@ -8,7 +8,7 @@ from circuits.hdl.verilog.cell_library import library_cell
 from circuits.hdl.verilog.components import recognise
 from circuits.hdl.verilog.elaborate import Elaborator
 from circuits.hdl.verilog.ordering import build_netlist
-from circuits.netlist import Netlist, NetlistBuilder
+from circuits.netlists.netlist import Netlist, NetlistBuilder
 
 
 @lru_cache(maxsize=1024)

@@ -7,12 +7,12 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-from circuits.cells import AdderCell
-from circuits.designs import Design
-from circuits.float_netlist import float_netlist
-from circuits.floats import FloatFormat
-from circuits.gates import AND2
-from circuits.netlist import Component, Netlist
+from circuits.cells.adder_cells import AdderCell
+from circuits.designs.design_record import Design
+from circuits.floats.arithmetic import FloatFormat
+from circuits.floats.float_netlist import float_netlist
+from circuits.netlists.gates import AND2
+from circuits.netlists.netlist import Component, Netlist
 
 KEYWORDS = frozenset(
     """

@@ -10,7 +10,7 @@ from circuits.errors import DesignError
 from circuits.hdl.blif_in import read_blif
 from circuits.hdl.languages import BLIF, VERILOG, advice_for, language_of
 from circuits.hdl.verilog import read_verilog
-from circuits.netlist import Netlist
+from circuits.netlists.netlist import Netlist
 
 MAXIMUM_BYTES = 16 * 1024 * 1024
 """Longest file that is read; each language's reader has its own bound within it."""

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from circuits.documents import parse_json
 from circuits.errors import DesignError
-from circuits.files import read_bytes
+from circuits.support.documents import parse_json
+from circuits.support.files import read_bytes
 
 TIME_LIMIT = 120.0
 """Seconds that yosys may take."""

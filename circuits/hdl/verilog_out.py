@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from circuits.designs import Design
+from circuits.designs.design_record import Design
 from circuits.hdl.covers import expression
 from circuits.hdl.names import Namer, Names, component_names, describe, exported_netlist, module_name, name_all
-from circuits.netlist import Component, Netlist
+from circuits.netlists.netlist import Component, Netlist
 
 
 def to_verilog(source: Design | Netlist, *, name: str | None = None, whole: bool = False) -> str:

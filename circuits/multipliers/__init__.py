@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from circuits.multipliers import booth, carry_save_array, dadda, ripple_array, tiling, wallace
-from circuits.multipliers.frame import PORTS, AdderAt, Frame
+from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
 from circuits.multipliers.topology import Topology
-from circuits.netlist import Netlist, NetlistBuilder
+from circuits.netlists.netlist import Netlist, NetlistBuilder
 
 __all__ = ["PORTS", "TOPOLOGIES", "AdderAt", "Frame", "Topology", "multiplier"]
 

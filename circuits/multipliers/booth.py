@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from circuits.gates import AND2, NOT, OR2, XOR2
 from circuits.multipliers import columns
+from circuits.multipliers.array_builder import Frame
 from circuits.multipliers.columns import ONES_ROW, Bit
-from circuits.multipliers.frame import Frame
 from circuits.multipliers.topology import COLUMN_PORTS, Topology
-from circuits.netlist import ONE, ZERO, NetlistBuilder
+from circuits.netlists.gates import AND2, NOT, OR2, XOR2
+from circuits.netlists.netlist import ONE, ZERO, NetlistBuilder
 
 
 def generate(frame: Frame) -> list[int]:

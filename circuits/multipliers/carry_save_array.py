@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from circuits.multipliers.frame import Frame
+from circuits.multipliers.array_builder import Frame
 from circuits.multipliers.topology import Topology
-from circuits.netlist import ONE, ZERO
+from circuits.netlists.netlist import ONE, ZERO
 
 
 def generate(frame: Frame) -> list[int]:

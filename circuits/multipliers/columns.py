@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from circuits.multipliers.frame import Frame
-from circuits.netlist import ONE, ZERO
+from circuits.multipliers.array_builder import Frame
+from circuits.netlists.netlist import ONE, ZERO
 
 
 @dataclass(frozen=True, slots=True)

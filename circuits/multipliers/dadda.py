@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from circuits.multipliers import columns
-from circuits.multipliers.frame import Frame
+from circuits.multipliers.array_builder import Frame
 from circuits.multipliers.topology import COLUMN_PORTS, Topology
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from circuits.cells import EXACT
-from circuits.gates import HALF_ADDER
+from circuits.cells.adder_cells import EXACT
 from circuits.multipliers import columns
-from circuits.multipliers.frame import Frame
+from circuits.multipliers.array_builder import Frame
 from circuits.multipliers.topology import Generate
-from circuits.netlist import ZERO, NetlistBuilder
+from circuits.netlists.gates import HALF_ADDER
+from circuits.netlists.netlist import ZERO, NetlistBuilder
 
 
 def generate(frame: Frame, array: Generate, tile: int, bits: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from circuits.multipliers.frame import Frame
+from circuits.multipliers.array_builder import Frame
 
 Generate = Callable[[Frame], list[int]]
 """A frame -> the product's nets, least significant bit first."""

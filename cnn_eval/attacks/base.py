@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from circuits.errors import missing_package, unknown_name
-from cnn_eval.models import at_rest, check_logits, predict
-from cnn_eval.samples import check_images, check_labels
+from cnn_eval.data.samples import check_images, check_labels
+from cnn_eval.models.registry import at_rest, check_logits, predict
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]

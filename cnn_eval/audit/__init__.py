@@ -5,9 +5,9 @@ is the worst case over all attacks, image by image. After Carlini et al., "On Ev
 1902.06705.
 """
 
-from cnn_eval.audit.report import VERDICTS, AttackResult, AuditReport, Check, TransferPair
-from cnn_eval.audit.run import Reference, audit
-from cnn_eval.audit.settings import AuditSettings
+from cnn_eval.audit.audit_report import VERDICTS, AttackResult, AuditReport, Check, TransferPair
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import Reference, audit
 
 __all__ = [
     "VERDICTS",

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from cnn_eval.attacks import attack, distances
-from cnn_eval.audit import attacks
-from cnn_eval.audit.networks import Contestant
-from cnn_eval.audit.progress import Meter
-from cnn_eval.audit.settings import AuditSettings
-from cnn_eval.models import logits, predict
+from cnn_eval.audit import adaptive_attacks
+from cnn_eval.audit.audit_progress import Meter
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.wrapped_networks import Contestant
+from cnn_eval.models.registry import logits, predict
 
 TRANSFERRED = "from exact: "
 """Before the names of attacks whose examples were crafted on the exact network."""
@@ -114,14 +114,14 @@ class Battery:
         chosen = target.chosen
         x, y = target.images[chosen], target.labels[chosen]
         with self.meter.stage(f"{target.contestant.name}: PGD, {label}", settings.steps):
-            found = attacks.pgd(network, x, y, **self.ball, steps=settings.steps, seed=settings.seed)
+            found = adaptive_attacks.pgd(network, x, y, **self.ball, steps=settings.steps, seed=settings.seed)
             target.record(f"PGD, {label}", chosen, found.best)
             target.last[label] = target.judged(chosen, found.last)
 
     def single(self, label: str, network: nn.Module) -> None:
         """The single step."""
         name = "FGSM" if self.settings.norm == "linf" else "single step"
-        self.run(f"{name}, {label}", 1, lambda x, y: attacks.single_step(network, x, y, **self.ball))
+        self.run(f"{name}, {label}", 1, lambda x, y: adaptive_attacks.single_step(network, x, y, **self.ball))
 
     def apgd(self, label: str, network: nn.Module) -> None:
         """APGD-CE, and APGD-T where there are classes enough."""
@@ -134,7 +134,7 @@ class Battery:
             self.run(
                 f"{name}, {label}",
                 calls,
-                lambda x, y, targeted=targeted: attacks.apgd(network, x, y, targeted=targeted, **options),
+                lambda x, y, targeted=targeted: adaptive_attacks.apgd(network, x, y, targeted=targeted, **options),
             )
 
     def gradient_free(self, network: nn.Module) -> None:
@@ -143,14 +143,16 @@ class Battery:
         self.run(
             "Square",
             settings.queries // 3,
-            lambda x, y: attacks.square(network, x, y, **self.ball, queries=settings.queries, seed=settings.seed),
+            lambda x, y: adaptive_attacks.square(
+                network, x, y, **self.ball, queries=settings.queries, seed=settings.seed
+            ),
         )
         target = self.target
         chosen = target.chosen
         flipped = torch.zeros_like(target.right)
         examples = target.images.clone()
         for draw in range(settings.noise_draws):
-            noisy = attacks.random_noise(target.images[chosen], **self.ball, seed=settings.seed + draw)
+            noisy = adaptive_attacks.random_noise(target.images[chosen], **self.ball, seed=settings.seed + draw)
             new = target.judged(chosen, noisy) & ~flipped
             examples[new] = noisy[new[chosen]]
             flipped |= new
@@ -181,7 +183,7 @@ class Battery:
             key,
             4 * settings.steps,
             lambda x, y: (
-                attacks.pgd(
+                adaptive_attacks.pgd(
                     network, x, y, **self.ball, steps=2 * settings.steps, restarts=2, seed=settings.seed + 1
                 ).best
             ),

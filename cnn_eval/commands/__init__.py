@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from circuits.cli import Parser, guarded
+from circuits.support.cli import Parser, guarded
 from cnn_eval.commands import accuracy, attack, audit, data, margins, transfer
 
 COMMANDS = {

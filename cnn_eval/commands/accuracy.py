@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits import design
-from circuits.cli import table
-from cnn_eval.accuracy import AccuracyResult, base_network, difference, evaluate, load_test_images, sample_count
+from circuits.support.cli import table
 from cnn_eval.commands.common import (
     Subject,
     add_common,
@@ -19,9 +18,17 @@ from cnn_eval.commands.common import (
     span,
     subjects,
 )
-from cnn_eval.layers import approximate
-from cnn_eval.models import MODELS
-from cnn_eval.user import check_model
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.measure.network_accuracy import (
+    AccuracyResult,
+    base_network,
+    difference,
+    evaluate,
+    load_test_images,
+    sample_count,
+)
+from cnn_eval.models.registry import MODELS
+from cnn_eval.models.user_model import check_model
 
 SUMMARY = "share of test images classified rightly, by design"
 

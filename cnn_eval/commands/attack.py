@@ -14,9 +14,8 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from circuits.cli import integer, say, table
 from circuits.errors import unknown_name
-from cnn_eval.accuracy import base_network, load_test_images, sample_count
+from circuits.support.cli import integer, say, table
 from cnn_eval.attacks import ATTACKS, Attack, Mode, attack, check_hyperparameter, hyperparameter_kinds
 from cnn_eval.commands.common import (
     DEFAULT_BUDGETS,
@@ -29,10 +28,12 @@ from cnn_eval.commands.common import (
     span,
     subjects,
 )
-from cnn_eval.crafted import cache_size, default_cache
-from cnn_eval.grid import require_png, save_grid
-from cnn_eval.layers import BACKWARD, approximate
-from cnn_eval.models import MAX_SEED, MODELS, predict
+from cnn_eval.examples.example_cache import cache_size, default_cache
+from cnn_eval.examples.image_grid import require_png, save_grid
+from cnn_eval.layers.approximation import BACKWARD, approximate
+from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+from cnn_eval.models.registry import MAX_SEED, MODELS, predict
+from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios import (
     CONTROL,
     CONTROL_NOTE,
@@ -51,7 +52,6 @@ from cnn_eval.scenarios import (
     transfer_attack,
     white_box,
 )
-from cnn_eval.user import check_model
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
 EXACT = "exact (torch)"

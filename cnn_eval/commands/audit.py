@@ -9,12 +9,11 @@ from typing import get_args
 
 import torch
 
-from circuits.cli import console, integer, say, table
-from cnn_eval.accuracy import base_network, load_test_images, sample_count
+from circuits.support.cli import console, integer, say, table
 from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
-from cnn_eval.audit.attacks import BallNorm, require_libraries
-from cnn_eval.audit.networks import design_contestant
-from cnn_eval.audit.run import check_eligible
+from cnn_eval.audit.adaptive_attacks import BallNorm, require_libraries
+from cnn_eval.audit.auditing import check_eligible
+from cnn_eval.audit.wrapped_networks import design_contestant
 from cnn_eval.commands.common import (
     DEFAULT_BUDGETS,
     add_common,
@@ -25,9 +24,10 @@ from cnn_eval.commands.common import (
     span,
     subjects,
 )
-from cnn_eval.layers import BACKWARD
-from cnn_eval.models import MAX_SEED, MODELS
-from cnn_eval.user import check_model
+from cnn_eval.layers.approximation import BACKWARD
+from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+from cnn_eval.models.registry import MAX_SEED, MODELS
+from cnn_eval.models.user_model import check_model
 
 SUMMARY = "whether designs resist attacks better than the exact network, and whether that can be believed"
 SAMPLES = 100

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from circuits import AdderCell, Design, DesignError
-from circuits.cli import console, integer, print_json, say
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs import find_design, told_apart
-from cnn_eval.accuracy import is_user_data, is_user_model
-from cnn_eval.budgets import BUDGETS, default_budget
-from cnn_eval.layers import LAYERS, MODES, unreplaced
-from cnn_eval.models import model_entry
+from circuits.designs.design_record import find_design, told_apart
+from circuits.support.cli import console, integer, print_json, say
+from cnn_eval.attacks.budgets import BUDGETS, default_budget
+from cnn_eval.layers.approximation import LAYERS, MODES, unreplaced
+from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
+from cnn_eval.models.registry import model_entry
 
 if TYPE_CHECKING:
     from rich.table import Table

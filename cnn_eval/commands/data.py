@@ -1,6 +1,6 @@
 """`data`: the full image sets."""
 
-from cnn_eval.data import add_arguments, run
+from cnn_eval.data.loading import add_arguments, run
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 

@@ -6,17 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from circuits.cli import say, table
-from circuits.files import require_writable, write_atomically
-from cnn_eval.accuracy import base_network, load_test_images, sample_count
+from circuits.support.cli import say, table
+from circuits.support.files import require_writable, write_atomically
 from cnn_eval.attacks import attack
 from cnn_eval.commands.common import add_common, identity, note_unreplaced, print_results, print_titled, span, subjects
-from cnn_eval.crafted import default_cache
-from cnn_eval.layers import approximate
-from cnn_eval.margins import CURVES, PUBLISHED, measure_margins
-from cnn_eval.models import MODELS
+from cnn_eval.examples.example_cache import default_cache
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, measure_margins
+from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+from cnn_eval.models.registry import MODELS
+from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios import CONTROL, CONTROL_NOTE, power_of_two_control
-from cnn_eval.user import check_model
 
 SUMMARY = "transfer rate from the exact network against confidence, overshoot and budget factor"
 SAMPLES = 100
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     published = PUBLISHED if arguments.model == "lenet5" else {}
     if arguments.plot is not None:
-        from cnn_eval.margins_plot import margins_plot
+        from cnn_eval.measure.margins_plot import margins_plot
 
         title = f"{arguments.model}: transfer from the exact network, {count} images"
         files = margins_plot(points, control=CONTROL, published=published, title=title)

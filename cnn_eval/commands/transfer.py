@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from circuits.cli import table
+from circuits.support.cli import table
 from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
-from cnn_eval.models import MODELS
+from cnn_eval.models.registry import MODELS
 from cnn_eval.scenarios import EXAMPLES, transfer
 
 SUMMARY = "share of stored adversarial examples that fool each design"

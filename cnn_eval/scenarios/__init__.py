@@ -1,10 +1,10 @@
 """Attack scenarios: transfer, black-box and white-box attacks on networks through designs, and how they are counted."""
 
 from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
-from cnn_eval.scenarios.outcome import NOISE, Outcome, Paired, noise, paired
-from cnn_eval.scenarios.run import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
-from cnn_eval.scenarios.stored import EXAMPLES, TransferResult, transfer
+from cnn_eval.scenarios.scenario_runs import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
+from cnn_eval.scenarios.success import NOISE, Outcome, Paired, noise, paired
+from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult, transfer
 
 __all__ = [
     "CONTROL",

@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import DesignError
-from cnn_eval.models import MAX_SEED, predict
-from cnn_eval.progress import progress_bars
-from cnn_eval.samples import check_images
+from cnn_eval.data.samples import check_images
+from cnn_eval.models.registry import MAX_SEED, predict
+from cnn_eval.support.progress import progress_bars
 
 __all__ = ["Substitute", "SubstituteSettings", "first_images", "reinitialised", "train_substitute"]
 

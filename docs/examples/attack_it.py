@@ -1,11 +1,11 @@
 """Attack it: minimum-norm examples of the exact network on axfpm, by margin, beside the control without noise."""
 
 from circuits import design
-from cnn_eval.accuracy import load_test_images
-from cnn_eval.layers import approximate
-from cnn_eval.margins import measure_margins
-from cnn_eval.models import load_model
-from cnn_eval.robustness import AdaptiveAttack, adaptive_robustness
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.measure.margin_curves import measure_margins
+from cnn_eval.measure.network_accuracy import load_test_images
+from cnn_eval.measure.robustness import AdaptiveAttack, adaptive_robustness
+from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios import CONTROL, power_of_two_control
 
 exact = load_model("lenet5")

@@ -1,7 +1,7 @@
 """Run a network through it: accuracy of LeNet-5 by design and by layer, paired with the exact network."""
 
 from circuits import AdderCell, Design, design
-from cnn_eval.accuracy import difference, evaluate
+from cnn_eval.measure.network_accuracy import difference, evaluate
 
 lopsided = AdderCell.from_expressions("lopsided", sum="A & ~B | Cin", carry="A | B & Cin")
 subjects = {

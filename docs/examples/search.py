@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from circuits import CELLS, AdderCell
-from dse.exploration import SearchOptions, search
-from dse.scorers import Settings, objectives
-from dse.space import Space
-from dse.store import Store
+from dse.explore.exploration import SearchOptions, search
+from dse.score.scorers import Settings, objectives
+from dse.score.store import Store
+from dse.space.search_space import Space
 
 lopsided = AdderCell.from_expressions("lopsided", sum="A & ~B | Cin", carry="A | B & Cin")
 space = Space(

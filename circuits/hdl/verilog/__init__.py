@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuits.hdl.verilog.lexer import MAXIMUM_BYTES
 from circuits.hdl.verilog.reader import VerilogCircuit, netlist_from_verilog, read_verilog
+from circuits.hdl.verilog.syntax.lexer import MAXIMUM_BYTES
 
 __all__ = ["MAXIMUM_BYTES", "VerilogCircuit", "netlist_from_verilog", "read_verilog"]

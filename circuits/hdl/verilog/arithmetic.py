@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from circuits.gates import AND2, NOT, OR2, XOR2, Gate
+from circuits.hdl.cell_gates import KNOWN
 from circuits.hdl.covers import expression
-from circuits.hdl.gates import KNOWN
 from circuits.hdl.verilog.flat import (
     CONSTANT_VALUES,
     ONE,
@@ -21,7 +20,8 @@ from circuits.hdl.verilog.flat import (
     constant_value,
     fold_constants,
 )
-from circuits.hdl.verilog.tree import Place
+from circuits.hdl.verilog.syntax.tree import Place
+from circuits.netlists.gates import AND2, NOT, OR2, XOR2, Gate
 
 Row = list[int]
 Move = Callable[[Sequence[int], int, int], Row]

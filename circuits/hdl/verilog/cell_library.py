@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from circuits.hdl.gates import STANDARD_CELLS
-from circuits.hdl.verilog.lexer import tokens
-from circuits.hdl.verilog.parser import split_modules
-from circuits.hdl.verilog.tree import Module
+from circuits.hdl.cell_gates import STANDARD_CELLS
+from circuits.hdl.verilog.syntax.lexer import tokens
+from circuits.hdl.verilog.syntax.parser import split_modules
+from circuits.hdl.verilog.syntax.tree import Module
 
 _WHERE = "the cell library"
 _OSU = re.compile(r"(?P<base>[A-Z]+[0-9]{0,2})X[0-9]{1,2}")

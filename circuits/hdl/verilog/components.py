@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from circuits.cells import CELLS, EXACT, AdderCell
+from circuits.cells.adder_cells import CELLS, EXACT, AdderCell
 from circuits.errors import DesignError
-from circuits.gates import Gate
-from circuits.hdl.gates import KNOWN
+from circuits.hdl.cell_gates import KNOWN
 from circuits.hdl.verilog.elaborate import Elaborator, Parameters, Recognised
 from circuits.hdl.verilog.ordering import build_netlist
-from circuits.hdl.verilog.tree import PRIMITIVES, Always, Assignment, Module, ModuleInstance
-from circuits.imported import RESERVED
-from circuits.netlist import ONE, ZERO, Component, Netlist
+from circuits.hdl.verilog.syntax.tree import PRIMITIVES, Always, Assignment, Module, ModuleInstance
+from circuits.netlists.gates import Gate
+from circuits.netlists.imported import RESERVED
+from circuits.netlists.netlist import ONE, ZERO, Component, Netlist
 
 _CARRY = re.compile(r"(?i)c|y?co?|c_?out|carry.*|.*_(carry|cout|or0)")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from circuits.hdl.verilog.evaluate import Evaluator
-from circuits.hdl.verilog.expressions import MAXIMUM_BUS
 from circuits.hdl.verilog.flat import WRITTEN_ONE, WRITTEN_ZERO
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size
-from circuits.hdl.verilog.tree import Declaration, Parameter, Range
+from circuits.hdl.verilog.syntax.expression_parser import MAXIMUM_BUS
+from circuits.hdl.verilog.syntax.tree import Declaration, Parameter, Range
 from circuits.hdl.verilog.widths import UNSIZED, Size
 
 _MAXIMUM_ARRAY = 1 << 16

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from circuits.errors import DesignError, unknown_name
-from circuits.gates import BUFFER, NOT
 from circuits.hdl.verilog.cell_library import is_register, library_cell, library_names, supply_pin
 from circuits.hdl.verilog.constants import declare, dimension, parameter_value
 from circuits.hdl.verilog.flat import GATES, INVERTED, MAXIMUM_GATES, WRITTEN_ZERO, ZERO, Flat
-from circuits.hdl.verilog.parser import RawModule
 from circuits.hdl.verilog.scope import Constant, Scope, Signal
 from circuits.hdl.verilog.statements import StatementEvaluator
-from circuits.hdl.verilog.tree import (
+from circuits.hdl.verilog.syntax.parser import RawModule
+from circuits.hdl.verilog.syntax.tree import (
     PRIMITIVES,
     Always,
     Assignment,
@@ -31,7 +30,8 @@ from circuits.hdl.verilog.tree import (
     Reference,
 )
 from circuits.hdl.verilog.widths import Size
-from circuits.netlist import Component
+from circuits.netlists.gates import BUFFER, NOT
+from circuits.netlists.netlist import Component
 
 _MAXIMUM_HIERARCHY = 40
 _MAXIMUM_BLOCKS = 1 << 14

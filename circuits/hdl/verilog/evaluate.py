@@ -10,22 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from circuits.errors import DesignError, unknown_name
-from circuits.gates import MUX2
 from circuits.hdl.verilog import arithmetic
-from circuits.hdl.verilog.cursor import SYNTHESISE
-from circuits.hdl.verilog.expressions import MAXIMUM_BUS
-from circuits.hdl.verilog.flat import (
-    INVERTED,
-    ONE,
-    UNKNOWN,
-    ZERO,
-    Flat,
-    constant_nets,
-    constant_value,
-    fold_constants,
-)
+from circuits.hdl.verilog.flat import INVERTED, ONE, UNKNOWN, ZERO, Flat, constant_nets, constant_value, fold_constants
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size, position
-from circuits.hdl.verilog.tree import (
+from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
+from circuits.hdl.verilog.syntax.expression_parser import MAXIMUM_BUS
+from circuits.hdl.verilog.syntax.tree import (
     Call,
     Choice,
     Concatenation,
@@ -48,6 +38,7 @@ from circuits.hdl.verilog.widths import (
     Size,
     joined,
 )
+from circuits.netlists.gates import MUX2
 
 if TYPE_CHECKING:
     from circuits.hdl.verilog.statements import State

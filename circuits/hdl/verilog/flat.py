@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from circuits.cells import EXACT
+from circuits.cells.adder_cells import EXACT
 from circuits.errors import DesignError
-from circuits.gates import AND2, HALF_ADDER, MUX2, NAND2, NOR2, NOT, OR2, XNOR2, XOR2, Gate
-from circuits.hdl.gates import KNOWN
-from circuits.hdl.verilog.tree import Place, failure
-from circuits.netlist import Component
+from circuits.hdl.cell_gates import KNOWN
+from circuits.hdl.verilog.syntax.tree import Place, failure
+from circuits.netlists.gates import AND2, HALF_ADDER, MUX2, NAND2, NOR2, NOT, OR2, XNOR2, XOR2, Gate
+from circuits.netlists.netlist import Component
 
 WRITTEN_ZERO, WRITTEN_ONE, ZERO, ONE, UNKNOWN = range(5)
 """Nets of constants: the written ones, the folded ones, and x, which reads as 0."""

@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Mapping, Sequence
 
 from circuits.hdl.verilog.flat import CONSTANT_VALUES, UNKNOWN, DrawnPart, Flat
-from circuits.hdl.verilog.tree import Place
-from circuits.netlist import ONE, ZERO, Netlist, NetlistBuilder
+from circuits.hdl.verilog.syntax.tree import Place
+from circuits.netlists.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
 Buses = Mapping[str, tuple[Place, Sequence[int]]]
 """Nets by bus name, least significant first, and where the bus is declared."""

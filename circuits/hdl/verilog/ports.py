@@ -9,7 +9,7 @@ from circuits.hdl.buses import group_ports
 from circuits.hdl.verilog.flat import Flat
 from circuits.hdl.verilog.ordering import read_nets
 from circuits.hdl.verilog.scope import Scope
-from circuits.hdl.verilog.tree import Place
+from circuits.hdl.verilog.syntax.tree import Place
 
 _UNREAD = re.compile(
     r"(?i)_*(i_|in_)?(clk|clock|ck|clr|rst|reset|a?rst|areset|nrst|en|ena|enable|ce|start|scan\w*|test\w*|vdd\w*|vss\w*|"

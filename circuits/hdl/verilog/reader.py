@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from circuits.errors import DesignError, unknown_name
 from circuits.hdl.verilog.components import recognise
 from circuits.hdl.verilog.elaborate import Elaborator
-from circuits.hdl.verilog.lexer import Macro, tokens
 from circuits.hdl.verilog.ordering import build_netlist
-from circuits.hdl.verilog.parser import RawModule, split_modules
 from circuits.hdl.verilog.ports import top_ports
-from circuits.hdl.verilog.tree import Module, failure
-from circuits.netlist import Netlist
+from circuits.hdl.verilog.syntax.lexer import Macro, tokens
+from circuits.hdl.verilog.syntax.parser import RawModule, split_modules
+from circuits.hdl.verilog.syntax.tree import Module, failure
+from circuits.netlists.netlist import Netlist
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from circuits.hdl.verilog.tree import Body, Function, Module, Place
+from circuits.hdl.verilog.syntax.tree import Body, Function, Module, Place
 
 Dimension = tuple[int, int]
 

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from circuits.hdl.verilog import arithmetic, tree
+from circuits.hdl.verilog import arithmetic
 from circuits.hdl.verilog.constants import declare
-from circuits.hdl.verilog.cursor import SYNTHESISE
 from circuits.hdl.verilog.evaluate import ConstantEvaluator, Evaluator, NotConstantError
 from circuits.hdl.verilog.flat import ONE, ZERO, Flat, constant_nets, constant_value, fold_constants
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal
-from circuits.hdl.verilog.tree import Assign, Call, Case, Concatenation, Expression, If, Loop, Reference, Statement
+from circuits.hdl.verilog.syntax import tree
+from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
+from circuits.hdl.verilog.syntax.tree import (
+    Assign,
+    Call,
+    Case,
+    Concatenation,
+    Expression,
+    If,
+    Loop,
+    Reference,
+    Statement,
+)
 from circuits.hdl.verilog.widths import Size, joined
 
 MAXIMUM_STEPS = 1 << 14

@@ -1,0 +1,1 @@
+"""How wrong a multiplier is: error metrics, closed forms, bilinear forms."""

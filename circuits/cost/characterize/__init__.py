@@ -1,0 +1,1 @@
+"""How the 45 nm table is made: transistor networks, SPICE runs, measurements."""

@@ -1,0 +1,1 @@
+"""The longest path that operands can really take: viability analysis and its SAT solver."""

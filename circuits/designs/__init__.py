@@ -1,0 +1,1 @@
+"""Designs as plain data: the record, where each cell stands, named designs, TOML, digests."""

@@ -1,0 +1,1 @@
+"""Pictures: cell arrays, error heat maps, and figures as files."""

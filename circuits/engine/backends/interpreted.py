@@ -1,0 +1,141 @@
+"""The interpreted backend: one numba kernel, compiled once and cached, that runs any program given as arrays.
+
+Nothing is compiled per design, so thousands of designs cost microseconds an operation. A program is first allocated to
+registers by linear scan (a node's register is free after its last use), so that the working set, a few hundred
+registers of 32 words, stays in the first- and second-level cache. Truth tables run as their Reed-Muller form
+
+    f = k0 ^ c k1 ^ b (k2 ^ c k3) ^ a (k4 ^ c k5 ^ b (k6 ^ c k7)),    k all ones or all zeros,
+
+seven and-xor pairs, which LLVM turns into seven `vpternlog` on AVX-512; the commonest functions have their own cases.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.engine.bit_planes import Planes
+from circuits.netlists.lut_program import Program
+
+WORDS = 32
+"""Words of a register: 2048 evaluations."""
+
+_AND, _XOR, _XOR3, _MAJORITY, _GENERAL = range(5)
+_KINDS = {0b11000000: _AND, 0b00111100: _XOR, 0b10010110: _XOR3, 0b11101000: _MAJORITY}
+
+
+def _reed_muller(table: int) -> list[int]:
+    """k0..k7 of a truth table (XOR Moebius transform), by subset 4a + 2b + c."""
+    values = [table >> row & 1 for row in range(8)]
+    for bit in (1, 2, 4):
+        for row in range(8):
+            if row & bit:
+                values[row] ^= values[row ^ bit]
+    return values
+
+
+_COEFFICIENTS: NDArray[np.uint64] = np.array(
+    [[(1 << 64) - 1 if k else 0 for k in _reed_muller(table)] for table in range(256)], dtype=np.uint64
+)
+_KIND_OF: NDArray[np.uint8] = np.array([_KINDS.get(table, _GENERAL) for table in range(256)], dtype=np.uint8)
+
+
+def run(program: Program, inputs: Planes) -> Planes:
+    """uint64 [outputs, words] from uint64 [inputs, words]."""
+    slots, count = _allocate(program.operands, program.results, program.input_count)
+    planes = np.ascontiguousarray(inputs)
+    result = np.empty((len(program.results), planes.shape[1]), dtype=np.uint64)
+    _run(program.tables, program.operands, slots, count, program.results, planes, result, _COEFFICIENTS, _KIND_OF)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _allocate(operands: Any, results: Any, inputs: int) -> Any:
+    """(slot of every node, number of slots) by linear scan; results stay to the end."""
+    count = inputs + len(operands)
+    last = np.full(count, -1, dtype=np.int64)
+    for k in range(len(operands)):
+        for operand in operands[k]:
+            last[operand] = k
+    for node in results:
+        last[node] = len(operands)
+    slots = np.empty(count, dtype=np.int32)
+    free = np.empty(count, dtype=np.int32)
+    free_count = 0
+    used = 0
+    for node in range(inputs):
+        slots[node] = used
+        used += 1
+    for k in range(len(operands)):
+        # A register is written only after all three operands are read, so an operand's may be taken over.
+        for position in range(3):
+            operand = operands[k, position]
+            fresh = True
+            for earlier in range(position):
+                if operands[k, earlier] == operand:
+                    fresh = False
+            if fresh and last[operand] == k:
+                free[free_count] = slots[operand]
+                free_count += 1
+        if free_count:
+            free_count -= 1
+            slots[inputs + k] = free[free_count]
+        else:
+            slots[inputs + k] = used
+            used += 1
+        if last[inputs + k] < 0:  # never read
+            free[free_count] = slots[inputs + k]
+            free_count += 1
+    return slots, used
+
+
+@numba.njit(cache=True, nogil=True)
+def _run(
+    tables: Any,
+    operands: Any,
+    slots: Any,
+    count: int,
+    results: Any,
+    planes: Any,
+    out: Any,
+    coefficients: Any,
+    kinds: Any,
+) -> None:
+    inputs, words = planes.shape
+    registers = np.zeros((count, WORDS), dtype=np.uint64)
+    for start in range(0, words, WORDS):
+        length = min(WORDS, words - start)
+        for node in range(inputs):
+            for i in range(length):
+                registers[slots[node], i] = planes[node, start + i]
+        for k in range(len(tables)):
+            a = registers[slots[operands[k, 0]]]
+            b = registers[slots[operands[k, 1]]]
+            c = registers[slots[operands[k, 2]]]
+            y = registers[slots[inputs + k]]
+            kind = kinds[tables[k]]
+            if kind == _AND:
+                for i in range(WORDS):
+                    y[i] = a[i] & b[i]
+            elif kind == _XOR:
+                for i in range(WORDS):
+                    y[i] = a[i] ^ b[i]
+            elif kind == _XOR3:
+                for i in range(WORDS):
+                    y[i] = a[i] ^ b[i] ^ c[i]
+            elif kind == _MAJORITY:
+                for i in range(WORDS):
+                    y[i] = (a[i] & b[i]) | (c[i] & (a[i] | b[i]))
+            else:
+                q = coefficients[tables[k]]
+                q0, q1, q2, q3, q4, q5, q6, q7 = q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7]
+                for i in range(WORDS):
+                    low = q0 ^ (c[i] & q1) ^ (b[i] & (q2 ^ (c[i] & q3)))
+                    high = q4 ^ (c[i] & q5) ^ (b[i] & (q6 ^ (c[i] & q7)))
+                    y[i] = low ^ (a[i] & high)
+        for bit in range(len(results)):
+            for i in range(length):
+                out[bit, start + i] = registers[slots[results[bit]], i]

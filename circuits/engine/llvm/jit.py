@@ -1,0 +1,179 @@
+"""LLVM IR in, callable machine code out: the target machine, and a cache of object code on disk.
+
+Objects are cached under the user's cache folder (mode 0700), one file per IR text and target, each with the SHA-256 of
+its content; a file that does not match is compiled anew. Writers rename finished files into place, so concurrent ones
+are safe. A folder that others can write to is not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+import stat
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import platformdirs
+
+from circuits.errors import DesignError
+from circuits.support.files import read_bytes
+
+_MAGIC = b"approximate-dse object 1\n"
+_MAXIMUM_FILES = 4096
+_MAXIMUM_BYTES = 1 << 28
+"""Largest object file that is read."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code is generated for. `vector_bits`: 512, 256 or 128; `ternary`: whether vpternlog is there."""
+
+    cpu: str
+    features: str
+    vector_bits: int
+
+    @property
+    def ternary(self) -> bool:
+        """True where a 3-input truth table is one instruction."""
+        return self.vector_bits == 512
+
+    @classmethod
+    @lru_cache
+    def host(cls, vector_bits: int | None = None) -> Target:
+        """This machine's widest target, or the one of `vector_bits` (which the machine must support)."""
+        _initialise()
+        features = dict(llvm.get_host_cpu_features())
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        widest = 512 if features.get("avx512f") and features.get("avx512vl") else 256 if features.get("avx2") else 128
+        bits = vector_bits or widest
+        assert bits in (128, 256, 512)
+        assert bits <= widest
+        if x86 and bits == 128:
+            return cls("x86-64", "", 128)
+        if bits == 256:
+            features = {name: on and not name.startswith("avx512") for name, on in features.items()}
+        flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+        return cls(llvm.get_host_cpu_name(), flags, bits)
+
+
+class Library:
+    """Machine code of one IR module; functions stay valid as long as the library lives."""
+
+    def __init__(self, object_code: bytes, target: Target) -> None:
+        empty = llvm.parse_assembly("")
+        self._engine = llvm.create_mcjit_compiler(empty, _machine(target))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(object_code))
+        self._engine.finalize_object()
+
+    def address(self, symbol: str) -> int:
+        """The address of a function."""
+        return int(self._engine.get_function_address(symbol))
+
+    def function(self, symbol: str, *argument_types: Any) -> Any:
+        """A ctypes function without result; it releases the interpreter lock while it runs."""
+        function = ctypes.CFUNCTYPE(None, *argument_types)(self.address(symbol))
+        function.library = self  # type: ignore[attr-defined]  # keeps the code alive
+        return function
+
+
+def load(ir: str, target: Target) -> Library:
+    """Compiles `ir` for `target`, or takes the object code from the cache."""
+    _initialise()
+    versions = (llvmlite.__version__, llvm.llvm_version_info, target.cpu, target.features, platform.machine())
+    key = hashlib.sha256(f"{versions}\n{ir}".encode()).hexdigest()
+    code = _read_cached(key)
+    if code is None:
+        code = object_code(ir, target)
+        _write_cached(key, code)
+    return Library(code, target)
+
+
+def object_code(ir: str, target: Target) -> bytes:
+    """The object file of an IR module, compiled anew."""
+    _initialise()
+    module = llvm.parse_assembly(ir)
+    module.verify()
+    code: bytes = _machine(target).emit_object(module)
+    return code
+
+
+def cache_folder() -> Path:
+    """Where object code is cached."""
+    return Path(platformdirs.user_cache_dir("approximate-dse")) / "objects"
+
+
+@lru_cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+def _machine(target: Target) -> Any:
+    triple = llvm.Target.from_default_triple()
+    # opt=1: straight-line programs gain nothing from more, and compile three times faster.
+    return triple.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=1, codemodel="jitdefault", jit=True
+    )
+
+
+def _usable_folder() -> Path | None:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = folder.stat()
+        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077):
+            return None
+    except OSError:
+        return None
+    return folder
+
+
+def _read_cached(key: str) -> bytes | None:
+    folder = _usable_folder()
+    if folder is None:
+        return None
+    try:
+        data = read_bytes(folder / f"{key}.o", limit=_MAXIMUM_BYTES)
+    except DesignError:
+        return None
+    header = len(_MAGIC) + 32
+    digest, code = data[len(_MAGIC) : header], data[header:]
+    if not data.startswith(_MAGIC) or hashlib.sha256(key.encode() + code).digest() != digest:
+        return None
+    return code
+
+
+def _write_cached(key: str, code: bytes) -> None:
+    folder = _usable_folder()
+    if folder is None:
+        return
+    with contextlib.suppress(OSError):
+        handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_MAGIC + hashlib.sha256(key.encode() + code).digest() + code)
+            os.replace(name, folder / f"{key}.o")
+        except BaseException:
+            os.unlink(name)
+            raise
+        _prune(folder)
+
+
+def _prune(folder: Path) -> None:
+    """Drops the oldest half once there are too many files."""
+    files = list(folder.iterdir())
+    if len(files) > _MAXIMUM_FILES:
+        dated = []
+        for file in files:
+            with contextlib.suppress(OSError):
+                dated.append((file.stat().st_mtime, file))
+        for _, file in sorted(dated)[: len(dated) // 2]:
+            file.unlink(missing_ok=True)

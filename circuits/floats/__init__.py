@@ -1,0 +1,1 @@
+"""Floating-point formats and multiplication around a mantissa multiplier, as arithmetic and as a netlist."""

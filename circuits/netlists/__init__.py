@@ -1,0 +1,1 @@
+"""Netlists as immutable data, their simplification, and the LUT programs made from them."""

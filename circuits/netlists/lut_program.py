@@ -1,0 +1,146 @@
+"""LUT programs: what simulation needs of a netlist, as straight-line 3-input truth tables and nothing else.
+
+Node n < inputs is input n (bus after bus, least significant bit first); node inputs + k is operation k. Each operation
+is (table, a, b, c): bit 4a + 2b + c of the table, which is the immediate of AVX-512 `vpternlog` and of `LOP3` on
+NVIDIA GPUs. Operations of fewer inputs repeat their first operand. No host detail enters a program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.netlists.netlist import Netlist
+from circuits.netlists.simplification import analyse, substitute
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A straight-line program over bit-planes.
+
+    `inputs`, `outputs`: bus name -> width. `tables` uint8 [n]; `operands` int32 [n, 3], node numbers;
+    `results` int32: the node of each output bit, bus after bus. `places` int32 [n, 2]: (row, column) of the cell that
+    the operation came from, (-1, -1) outside the array; a scheduling hint only.
+    """
+
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+    tables: NDArray[np.uint8]
+    operands: NDArray[np.int32]
+    results: NDArray[np.int32]
+    places: NDArray[np.int32]
+
+    @property
+    def input_count(self) -> int:
+        """Number of input planes."""
+        return sum(self.inputs.values())
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that a backend reads."""
+        digest = hashlib.sha256(repr(("program 1", dict(self.inputs), dict(self.outputs))).encode())
+        for array in (self.tables, self.operands, self.results, self.places):
+            digest.update(np.ascontiguousarray(array).astype("<i4").tobytes())
+        return digest.hexdigest()
+
+
+def lower(netlist: Netlist) -> Program:
+    """The LUT program of `netlist`: simplified, inversions absorbed, dead operations dropped."""
+    analysis = analyse(netlist)
+    inputs = analysis.inputs
+    functions = analysis.functions
+    outputs = [analysis.literals[net] for net in netlist.output_nets]
+
+    live = bytearray(inputs + 1 + len(functions))
+    for literal in outputs:
+        live[literal >> 1] = 1
+    for node in range(inputs + len(functions), inputs, -1):
+        if live[node]:
+            for operand in functions[node - inputs - 1][1]:
+                live[operand] = 1
+
+    # A node that outputs read only inverted is computed inverted; operations absorb either polarity.
+    direct = {literal >> 1 for literal in outputs if not literal & 1}
+    inverted = {literal >> 1 for literal in outputs if literal & 1} - direct - set(range(inputs + 1))
+
+    places = _places(netlist, analysis.literals)
+    number = {node: node - 1 for node in range(1, inputs + 1)}
+    rows: list[tuple[int, int, int, int]] = []
+    where: list[tuple[int, int]] = []
+
+    def emit(table: int, operands: tuple[int, ...], place: tuple[int, int]) -> int:
+        a, b, c = (*operands, operands[0], operands[0])[:3]
+        rows.append((table, a, b, c))
+        where.append(place)
+        return inputs + len(rows) - 1
+
+    for node, (table, operands) in enumerate(functions, inputs + 1):
+        if live[node]:
+            table = substitute(table, tuple(int(operand in inverted) for operand in operands))
+            if node in inverted:
+                table ^= 0xFF
+            number[node] = emit(table, tuple(number[operand] for operand in operands), places.get(node, (-1, -1)))
+
+    results = []
+    extra: dict[int, int] = {}
+    for literal in outputs:
+        node = literal >> 1
+        wanted = bool(literal & 1) != (node in inverted)
+        if node and not wanted:
+            results.append(number[node])
+            continue
+        if literal not in extra:
+            source = number[node] if node else 0
+            extra[literal] = emit((0xFF if literal else 0x00) if not node else 0x0F, (source,), (-1, -1))
+        results.append(extra[literal])
+
+    table_rows = np.array(rows, dtype=np.int32).reshape(len(rows), 4)
+    return Program(
+        MappingProxyType({name: len(bus) for name, bus in netlist.inputs.items()}),
+        MappingProxyType({name: len(bus) for name, bus in netlist.outputs.items()}),
+        table_rows[:, 0].astype(np.uint8),
+        np.ascontiguousarray(table_rows[:, 1:]),
+        np.array(results, dtype=np.int32),
+        np.array(where, dtype=np.int32).reshape(len(rows), 2),
+    )
+
+
+def _places(netlist: Netlist, literals: list[int]) -> dict[int, tuple[int, int]]:
+    """Node -> place of the first instance that computes it."""
+    places: dict[int, tuple[int, int]] = {}
+    for instance in netlist.instances:
+        if instance.place is not None:
+            for net in instance.outputs:
+                places.setdefault(literals[net] >> 1, instance.place)
+    return places
+
+
+def restrict(program: Program, bus: str, lowest: int) -> Program:
+    """`program` with only the bits `lowest`.. of its one output bus, and only the operations that these need."""
+    assert list(program.outputs) == [bus]
+    results = program.results[lowest:]
+    inputs = program.input_count
+    live = np.zeros(inputs + len(program), dtype=bool)
+    live[results] = True
+    for k in range(len(program) - 1, -1, -1):
+        if live[inputs + k]:
+            live[program.operands[k]] = True
+    kept = np.flatnonzero(live[inputs:])
+    number = np.concatenate([np.arange(inputs), inputs + np.cumsum(live[inputs:]) - 1]).astype(np.int32)
+    return Program(
+        program.inputs,
+        MappingProxyType({bus: len(results)}),
+        program.tables[kept],
+        number[program.operands[kept]],
+        number[results],
+        program.places[kept],
+    )

@@ -1,0 +1,141 @@
+"""Logic simplification: constants, aliases, common and dead logic; cells are kept, never remapped.
+
+`analyse` gives every net a literal: 2 node + 1 if inverted, over numbered functions of at most three earlier nodes.
+Two nets with the same literal carry the same value. `simplify` (a netlist again, for cost) and `program.lower` (LUT
+program, for simulation) both read that analysis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from circuits.netlists.netlist import Bus, Instance, Netlist
+
+FALSE, TRUE = 0, 1
+"""Literals of the constants: node 0 is the constant 0."""
+
+# Bytes whose bit r is the value of input a, b, c in row r = 4a + 2b + c.
+_INPUT_TABLES = (0b11110000, 0b11001100, 0b10101010)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Every net's value as a literal over nodes.
+
+    Node 0 is the constant 0, nodes 1..inputs the netlist's inputs; node n > inputs is the function
+    `functions[n - inputs - 1]` = (table, operand nodes), the table's bit r for row r = 4a + 2b + c of its (up to three,
+    ascending, distinct, all relevant) operands. Bit 0 of every table is 0: inversions live in the literals.
+    """
+
+    inputs: int
+    functions: list[tuple[int, tuple[int, ...]]]
+    literals: list[int]
+
+
+def analyse(netlist: Netlist) -> Analysis:
+    """Values of all nets: constants propagated, aliases resolved, equal functions shared."""
+    literals = [-1] * netlist.nets
+    literals[0], literals[1] = FALSE, TRUE
+    for node, net in enumerate(netlist.input_nets, 1):
+        literals[net] = 2 * node
+    inputs = len(netlist.input_nets)
+    functions: list[tuple[int, tuple[int, ...]]] = []
+    known: dict[tuple[int, tuple[int, ...]], int] = {}
+    for instance in netlist.instances:
+        operands = [literals[net] for net in instance.inputs]
+        for table, net in zip(instance.component.tables, instance.outputs, strict=True):
+            reduced, nodes, inverted = reduce_function(table, operands)
+            if not nodes:
+                literals[net] = FALSE ^ inverted
+                continue
+            if len(nodes) == 1:
+                literals[net] = 2 * nodes[0] ^ inverted
+                continue
+            key = (reduced, nodes)
+            if key not in known:
+                functions.append(key)
+                known[key] = inputs + len(functions)
+            literals[net] = 2 * known[key] ^ inverted
+    return Analysis(inputs, functions, literals)
+
+
+def reduce_function(table: int, operands: list[int]) -> tuple[int, tuple[int, ...], int]:
+    """(table, operand nodes, inverted): `table` over operand literals, normalised as Analysis describes.
+
+    No operand left means the constant `inverted`; one operand left means that node itself, or its inverse.
+    """
+    nodes = sorted({literal >> 1 for literal in operands if literal > TRUE})
+    # Each operand as (position among nodes or -1 for a constant, inverted): few distinct patterns, so cached.
+    pattern = tuple(
+        (-1, literal) if literal <= TRUE else (nodes.index(literal >> 1), literal & 1) for literal in operands
+    )
+    reduced, kept, inverted = _reduce(table, pattern)
+    return reduced, tuple(nodes[k] for k in kept), inverted
+
+
+@cache
+def _reduce(table: int, pattern: tuple[tuple[int, int], ...]) -> tuple[int, tuple[int, ...], int]:
+    inputs = list(pattern) + [(-1, 0)] * (3 - len(pattern))
+
+    def value(assignment: tuple[int, ...]) -> int:
+        row = 0
+        for position, inverted in inputs:
+            row = 2 * row + (inverted if position < 0 else assignment[position] ^ inverted)
+        return table >> row & 1
+
+    count = 1 + max((position for position, _ in inputs), default=-1)
+    rows = {r: value(tuple(r >> (2 - k) & 1 for k in range(3))) for r in range(8)}
+    kept = tuple(k for k in range(count) if any(rows[r] != rows[r ^ (4 >> k)] for r in range(8)))
+    inverted = rows[0]
+    reduced = 0
+    for r in range(8):
+        source = sum((r >> (2 - index) & 1) * (4 >> k) for index, k in enumerate(kept))
+        reduced |= (rows[source] ^ inverted) << r
+    return reduced, kept, inverted
+
+
+@cache
+def substitute(table: int, inverted: tuple[int, ...]) -> int:
+    """`table` with the inputs marked 1 in `inverted` complemented."""
+    flip = sum(mark * (4 >> k) for k, mark in enumerate(inverted))
+    return sum((table >> (r ^ flip) & 1) << r for r in range(8))
+
+
+def simplify(netlist: Netlist) -> Netlist:
+    """What a synthesis tool would leave without remapping: fewer instances of the same cells, the same function.
+
+    Inputs of the remaining instances read the earliest net of equal value; an instance goes when each of its outputs
+    is unused, constant or equal to an earlier net. Never raises the number of instances.
+    """
+    literals = analyse(netlist).literals
+    first: dict[int, int] = {}
+    for net in (0, 1, *netlist.input_nets, *(net for instance in netlist.instances for net in instance.outputs)):
+        first.setdefault(literals[net], net)
+    representative = [first.get(literal, 0) for literal in literals]
+    live = {representative[net] for net in netlist.output_nets}
+    kept: list[Instance] = []
+    for instance in reversed(netlist.instances):
+        if any(representative[net] == net and net in live for net in instance.outputs):
+            inputs = tuple(representative[net] for net in instance.inputs)
+            live.update(inputs)
+            kept.append(Instance(instance.component, inputs, instance.outputs, instance.place))
+    outputs = {name: tuple(representative[net] for net in bus) for name, bus in netlist.outputs.items()}
+    return _renumber(Netlist(netlist.name, netlist.inputs, outputs, tuple(kept[::-1]), netlist.nets))
+
+
+def _renumber(netlist: Netlist) -> Netlist:
+    """The same netlist with consecutive net numbers."""
+    number = {0: 0, 1: 1}
+    for net in (*netlist.input_nets, *(net for instance in netlist.instances for net in instance.outputs)):
+        number[net] = len(number)
+    renamed = tuple(
+        Instance(i.component, tuple(number[n] for n in i.inputs), tuple(number[n] for n in i.outputs), i.place)
+        for i in netlist.instances
+    )
+
+    def rename(buses: Mapping[str, Bus]) -> dict[str, Bus]:
+        return {name: tuple(number[net] for net in bus) for name, bus in buses.items()}
+
+    return Netlist(netlist.name, rename(netlist.inputs), rename(netlist.outputs), renamed, len(number))

@@ -1,0 +1,1 @@
+"""What every package shares: files, text, tables, statistics, command lines."""

@@ -1,0 +1,63 @@
+"""Budgets of attacks where the user gives none: the convention of the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cnn_eval.data.loading import DATASETS
+
+__all__ = ["BUDGETS", "Budget", "default_budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`epsilon`, in the norm asked for, on pixels in [0, 1], and in words why it is the default."""
+
+    epsilon: float
+    reason: str
+
+
+_ROBUSTBENCH = "the convention for CIFAR-10 (Croce et al., RobustBench, NeurIPS 2021)"
+BUDGETS: Mapping[str, Mapping[str, Budget]] = MappingProxyType(
+    {
+        "mnist": {
+            "linf": Budget(
+                0.1,
+                "for MNIST networks without a defence it leaves some images unfooled, so that two can be compared; "
+                "0.3 is the convention for adversarially trained ones (Madry et al., ICLR 2018)",
+            ),
+            "l2": Budget(1.5, "usual for MNIST (Rony et al., CVPR 2019)"),
+        },
+        "cifar10": {"linf": Budget(8 / 255, f"8/255, {_ROBUSTBENCH}"), "l2": Budget(0.5, _ROBUSTBENCH)},
+        "imagenet": {
+            "linf": Budget(4 / 255, "4/255, the convention for ImageNet (RobustBench)"),
+            "l2": Budget(3.0, "usual for ImageNet (Engstrom et al., robustness, 2019)"),
+        },
+    }
+)
+"""Data set -> norm -> budget. There is no convention for l0."""
+
+
+def default_budget(norm: str, image: Sequence[int], dataset: str | None = None) -> Budget | None:
+    """The budget in `norm` for images of shape `image`, [C, H, W], of `dataset`; None where there is no convention.
+
+    `dataset` None means a user's own images: they are taken as the data set of their shape (MNIST's, CIFAR-10's,
+    ImageNet's from 3 x 64 x 64 on), and as CIFAR-10 where there is no such data set.
+    """
+    like = dataset or _alike(tuple(image))
+    budget = BUDGETS.get(like or "cifar10", {}).get(norm)
+    if budget is None or dataset is not None:
+        return budget
+    shape = " x ".join(map(str, image))
+    if like is None:
+        return Budget(budget.epsilon, f"no convention is known for own images of {shape}; this is {budget.reason}")
+    return Budget(budget.epsilon, f"own images of {shape}, taken as {like}: {budget.reason}")
+
+
+def _alike(image: tuple[int, ...]) -> str | None:
+    for name, entry in DATASETS.items():
+        if entry.image_shape == image:
+            return name
+    return "imagenet" if image[0] == 3 and min(image[1:]) >= 64 else None

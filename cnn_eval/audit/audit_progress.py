@@ -1,0 +1,74 @@
+"""Progress of an audit on standard error, with the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import nn
+
+from circuits.support.terminal import screen
+
+
+class Meter:
+    """A bar in units of one call of a network with all images; a context manager. Silent where it is
+    not `enabled` or no terminal reads."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        console = screen(error=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not (enabled and console.is_terminal),
+        )
+        self._task = self._bar.add_task("audit", total=0)
+        self._total = self._before = self._stage = self._done = 0.0
+
+    def __enter__(self) -> Meter:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def plan(self, calls: float) -> None:
+        """Announces further work."""
+        self._total += calls
+        self._bar.update(self._task, total=self._total)
+
+    @contextmanager
+    def stage(self, name: str, calls: float) -> Iterator[None]:
+        """A part of the work that was announced as `calls`; however long it took, it is done then."""
+        self._stage, self._done = calls, 0.0
+        self._bar.update(self._task, description=name)
+        yield
+        self._before += calls
+        self._stage = self._done = 0.0
+        self._bar.update(self._task, completed=self._before)
+
+    @contextmanager
+    def watch(self, networks: list[nn.Module], images: int) -> Iterator[None]:
+        """Moves the bar at every call of the networks, `images` being all."""
+
+        def called(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            self._done = min(self._stage, self._done + len(output) / max(1, images))
+            self._bar.update(self._task, completed=self._before + self._done)
+
+        handles = [network.register_forward_hook(called) for network in {id(n): n for n in networks}.values()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -1,0 +1,64 @@
+"""What an audit does, and with which budgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from circuits.errors import unknown_name
+from cnn_eval.attacks.budgets import default_budget
+from cnn_eval.audit.adaptive_attacks import BallNorm
+from cnn_eval.models.registry import MAX_SEED
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditSettings:
+    """What an audit does; the defaults are what its verdict should rest on.
+
+    `epsilon`: budget in `norm` on [0, 1] pixels, by default that of `default_budget` for the images. `steps`: of PGD;
+    `apgd_steps`, of APGD-CE and of APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN,
+    `deepfool_steps`; `noise_draws`: random perturbations an image; `decision_images`: how many HopSkipJump is tried on,
+    with `decision_steps`.
+    """
+
+    norm: BallNorm = "linf"
+    epsilon: float | None = None
+    steps: int = 40
+    apgd_steps: int = 100
+    queries: int = 5000
+    minimum_steps: int = 300
+    deepfool_steps: int = 50
+    noise_draws: int = 20
+    decision_images: int = 10
+    decision_steps: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.norm not in get_args(BallNorm):
+            raise unknown_name("norm", self.norm, get_args(BallNorm))
+        if self.epsilon is not None and not 0 < self.epsilon < math.inf:
+            raise ValueError(f"epsilon must be a number above 0, but got {self.epsilon}; 0.1 is usual for linf.")
+        counts = ("steps", "apgd_steps", "queries", "minimum_steps", "deepfool_steps", "noise_draws", "decision_steps")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but got {getattr(self, name)}; give more.")
+        if self.decision_images < 0:
+            raise ValueError(f"decision_images must be at least 0, but got {self.decision_images}; 0 leaves it out.")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be an integer from 0 to {MAX_SEED}, but got {self.seed}; choose another.")
+
+    @property
+    def budget(self) -> float:
+        """`epsilon`, of settings made for images."""
+        assert self.epsilon is not None
+        return self.epsilon
+
+    def with_budget(self, image: Sequence[int]) -> AuditSettings:
+        """These settings for images of shape `image`, [C, H, W]: `epsilon` given, or the default for such images."""
+        if self.epsilon is not None:
+            return self
+        budget = default_budget(self.norm, image)
+        assert budget is not None
+        return replace(self, epsilon=budget.epsilon)

@@ -1,0 +1,99 @@
+"""Cuts the balanced subsets that the package carries from the canonical files of a data set.
+
+Rule: in each split the first n images of every class in file order, kept in file order. The files are gzip with no time
+stamp and no name; `datasets/NAME.json` records provenance and SHA-256, packed and unpacked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from circuits.support.cli import Parser, guarded
+from circuits.support.files import require_writable
+from cnn_eval.data.dataset_entry import UInt8, read_full
+from cnn_eval.data.loading import DATASETS, EMBEDDED_FOLDER, dataset, default_folder
+from cnn_eval.support.verified_files import sha256, write_atomically, write_record
+
+RULE = "the first {count} images of each class in file order, kept in file order"
+
+
+def select(labels: UInt8, per_class: int, classes: int) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Ascending indices of the first `per_class` images of each class; ValueError where a class has fewer."""
+    chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(classes)]
+    for label, indices in enumerate(chosen):
+        if len(indices) < per_class:
+            raise ValueError(
+                f"every class must have {per_class} images, but class {label} has {len(indices)}; take fewer."
+            )
+    return np.sort(np.concatenate(chosen))
+
+
+def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) -> list[Path]:
+    """Writes the subset of data set `name`, read from its full files in `folder`, into `out`; returns the paths."""
+    entry = dataset(name)
+    where = default_folder(name) if folder is None else folder
+    contents = {split: tuple(read_full(name, file, where) for file in files) for split, files in entry.files.items()}
+    require_writable(out)
+    splits: dict[str, list[dict[str, Any]]] = {}
+    packed: dict[str, bytes] = {}
+    for split, content_of_files in contents.items():
+        images, labels = entry.decode(content_of_files)
+        chosen = select(labels, entry.embedded[split], len(entry.classes))
+        splits[split] = []
+        for ending, content in entry.encode(images[chosen], labels[chosen]).items():
+            file_name = f"{name}-{split}-{ending}.gz"
+            packed[file_name] = pack(content)
+            splits[split].append(
+                {
+                    "file": file_name,
+                    "bytes": len(packed[file_name]),
+                    "sha256": sha256(packed[file_name]),
+                    "raw_bytes": len(content),
+                    "raw_sha256": sha256(content),
+                }
+            )
+    record = {
+        "dataset": name,
+        "origin": entry.origin,
+        "script": f"python -m cnn_eval.data.make_subset {name}",
+        "rule": {split: RULE.format(count=count) for split, count in entry.embedded.items()},
+        "cut_from": {file.name: file.sha256 for files in entry.files.values() for file in files},
+        "splits": splits,
+    }
+    for file_name, content in packed.items():
+        write_atomically(out / file_name, content)
+    write_record(out / f"{name}.json", record)
+    return [out / file_name for file_name in [*packed, f"{name}.json"]]
+
+
+def pack(content: bytes) -> bytes:
+    """gzip without time stamp or name: the same content and the same zlib give the same bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as stream:
+        stream.write(content)
+    return buffer.getvalue()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = Parser(prog="python -m cnn_eval.data.make_subset", description="Cuts the subset that the package carries.")
+    parser.add_argument("name", help="data set: " + ", ".join(DATASETS))
+    parser.add_argument("--folder", type=Path, help="where the full files lie (default: the user's cache folder)")
+    parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
+    arguments = parser.parse_args(argv)
+
+    def action() -> int:
+        for path in embed(arguments.name, arguments.folder, arguments.out):
+            print(f"{path.stat().st_size:9} bytes  {path}")
+        return 0
+
+    return guarded(action)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,212 @@
+"""Stored adversarial examples: crafted once on the exact network, so that every design is tried with the same images.
+
+Rule: the embedded test images are taken in the order of a seeded shuffle; the first `COUNTS` of the data set that the
+network classifies rightly and that the attack fools are kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from circuits.errors import unknown_name
+from circuits.support.cli import Parser, guarded, integer
+from circuits.support.files import require_writable
+from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
+from cnn_eval.data.loading import EMBEDDED_FOLDER, load
+from cnn_eval.models.registry import MAX_SEED, MODELS, load_model, logits, model_entry, predict, weights_record
+from cnn_eval.support.progress import progress_bars
+from cnn_eval.support.verified_files import DataError, field, read_with_record, tensor_digest, write_with_record
+
+__all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
+
+COUNTS: Mapping[str, int] = MappingProxyType({"mnist": 200, "cifar10": 100})
+"""Examples a set, by data set: as many as a megabyte holds."""
+BATCH_SIZE = 100
+"""Images attacked side by side while crafting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a set is crafted: the attack, its mode and, in mode "budget", its budget by data set."""
+
+    attack: Attack
+    mode: Mode
+    epsilon: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+# Budgets: FACTS 3 for MNIST; 8/255 is the usual one for CIFAR-10 (Madry et al., ICLR 2018).
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "pgd": Recipe(
+            attack=PGD(steps=40), mode="budget", epsilon=MappingProxyType({"mnist": 0.2, "cifar10": 8 / 255})
+        ),
+        "fgsm_smallest": Recipe(attack=FGSM(), mode="minimum"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class AdversarialExamples:
+    """Adversarial images and what they were made from.
+
+    `clean`, `adversarial`: float32 [N, C, H, W] in [0, 1]; `labels`: true classes, int64 [N]; `indices`: positions of
+    the clean images in the embedded test set, int64 [N]; `settings`: attack, norm, mode, budget, hyperparameters.
+    """
+
+    clean: torch.Tensor
+    adversarial: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+    name: str
+    model: str
+    settings: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBEDDED_FOLDER) -> AdversarialExamples:
+    """The stored examples `name` (of `RECIPES`) against the committed weights of `model`.
+
+    Raises UnknownNameError for an unknown name or model; DataError when the file is missing, truncated or altered, or
+    was crafted on other weights or images than the present ones.
+    """
+    _check_names(name, model)
+    advice = f"restore it from the project's repository or craft again with `python -m cnn_eval.examples.stored_examples {model}`"
+    path = Path(folder) / f"{model}_{name}.json"
+    record, tensors = read_with_record(path.with_suffix(".safetensors"), advice=advice)
+    weights = weights_record(model)["sha256"]
+    if record.get("weights_sha256") != weights:
+        raise DataError(
+            f"{path} must be crafted on the present weights of {model} (SHA-256 {weights}), "
+            f"but was crafted on {record.get('weights_sha256')}; {advice}."
+        )
+    images = load(model_entry(model).dataset, "test")
+    if record.get("images_sha256") != tensor_digest(images.images, images.labels):
+        raise DataError(f"{path} must be crafted from the embedded test images, but was crafted from others; {advice}.")
+    indices = tensors["indices"]
+    return AdversarialExamples(
+        clean=images.images[indices],
+        adversarial=tensors["adversarial"],
+        labels=images.labels[indices],
+        indices=indices,
+        name=name,
+        model=model,
+        settings=MappingProxyType(field(record, "settings", dict, path, advice=advice)),
+    )
+
+
+def craft(
+    name: str, model: str = "lenet5", *, out: Path = EMBEDDED_FOLDER, seed: int = 0, progress: bool = True
+) -> dict[str, Any]:
+    """Crafts the examples `name` on the committed weights, writes MODEL_NAME.safetensors and .json; returns the record.
+
+    Raises ValueError where too few images qualify, MissingExtraError where the attack's library is missing.
+    """
+    _check_names(name, model)
+    require_writable(out)
+    recipe = RECIPES[name]
+    network = load_model(model)
+    dataset = model_entry(model).dataset
+    epsilon, count = recipe.epsilon.get(dataset), COUNTS[dataset]
+    images = load(dataset, "test")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    right = order[predict(network, images.images[order]) == images.labels[order]]
+    kept: list[torch.Tensor] = []
+    adversarial: list[torch.Tensor] = []
+    attacked = 0
+    with progress_bars(enabled=progress) as bars:
+        task = bars.add_task(f"{model}: {name}", total=count)
+        for chosen in torch.split(right, BATCH_SIZE):
+            candidates = recipe.attack.run(
+                network, images.images[chosen], images.labels[chosen], mode=recipe.mode, epsilon=epsilon
+            )
+            success = fooled(network, candidates, images.labels[chosen])
+            kept.append(chosen[success])
+            adversarial.append(candidates[success])
+            attacked += len(chosen)
+            bars.advance(task, int(success.sum()))
+            if sum(map(len, kept)) >= count:
+                break
+    found = sum(map(len, kept))
+    if found < count:
+        raise ValueError(f"{name} must fool {model} on {count} images, but did on {found}; use a stronger attack.")
+    indices = torch.cat(kept)[:count]
+    tensors = {"adversarial": torch.cat(adversarial)[:count], "indices": indices}
+    clean, labels = images.images[indices], images.labels[indices]
+    record = {
+        "examples": name,
+        "model": model,
+        "script": f"python -m cnn_eval.examples.stored_examples {model} --seed {seed}",
+        "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {count} rightly classified "
+        "that the attack fools",
+        "settings": recipe.attack.settings(mode=recipe.mode, epsilon=epsilon),
+        "seed": seed,
+        "weights_sha256": weights_record(model)["sha256"],
+        "images_sha256": tensor_digest(images.images, images.labels),
+        "success": {"fooled": found, "attacked": attacked},
+        "distance": {norm: _spread(distances(clean, tensors["adversarial"], norm)) for norm in ("linf", "l2")},
+        "logit_margin": _spread(_margin(logits(network, tensors["adversarial"]), labels)),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    return write_with_record(out / f"{model}_{name}.safetensors", tensors, record)
+
+
+def _check_names(name: str, model: str) -> None:
+    if name not in RECIPES:
+        raise unknown_name("example set", name, RECIPES)
+    model_entry(model)
+
+
+def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """By how much the best wrong logit exceeds the true class's, float32 [N]."""
+    true = values.gather(1, labels[:, None])
+    return values.scatter(1, labels[:, None], -torch.inf).amax(1) - true[:, 0]
+
+
+def _spread(values: torch.Tensor) -> dict[str, float]:
+    return {
+        key: float(value) for key, value in (("min", values.min()), ("median", values.median()), ("max", values.max()))
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = Parser(
+        prog="python -m cnn_eval.examples.stored_examples",
+        description="Crafts the stored adversarial examples on the committed weights of a network.",
+    )
+    parser.add_argument("model", nargs="?", default="lenet5", help="network: " + ", ".join(MODELS))
+    parser.add_argument(
+        "--set", dest="names", action="append", help=f"one of {', '.join(RECIPES)}; repeatable; all if not given"
+    )
+    parser.add_argument("--seed", type=integer(0, MAX_SEED), default=0, help="of the shuffle")
+    parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
+    arguments = parser.parse_args(argv)
+
+    def action() -> int:
+        for name in arguments.names or RECIPES:
+            record = craft(name, arguments.model, out=arguments.out, seed=arguments.seed)
+            success, distance = record["success"], record["distance"]
+            kept = min(success["fooled"], COUNTS[model_entry(arguments.model).dataset])
+            print(
+                f"{name}: {success['fooled']} of {success['attacked']} fooled, {kept} kept; median Linf "
+                f"{distance['linf']['median']:.4f}, L2 {distance['l2']['median']:.3f}; {record['bytes']} bytes"
+            )
+        return 0
+
+    return guarded(action)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Network layers that multiply through a design."""

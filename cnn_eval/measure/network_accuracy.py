@@ -1,0 +1,143 @@
+"""Accuracy of networks computed through designs, with intervals and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from circuits import Design
+from circuits.support.statistics import paired_difference_interval, wilson
+from cnn_eval.data.loading import DataError, Source, load
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.models.registry import load_model, model_entry, predict
+from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
+
+__all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"]
+
+
+@dataclass(frozen=True)
+class AccuracyResult:
+    """Which images a network classified rightly: bool [images], in data-set order."""
+
+    correct: NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images classified rightly."""
+        return float(self.correct.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of `accuracy`."""
+        return wilson(int(self.correct.sum()), self.correct.size)
+
+
+def evaluate(
+    design: Design | Mapping[str, Design],
+    *,
+    model: str = "lenet5",
+    data: Source | str = "embedded",
+    samples: int | None = None,
+    layers: str = "conv",
+    folder: Path | str | None = None,
+    mode: str = "gate",
+    weights: Path | str | None = None,
+    dataset: str | None = None,
+) -> AccuracyResult:
+    """`model` with its `layers` through `design` on the first `samples` test images (all by default).
+
+    `design`, `layers`, `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
+    `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
+    "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
+    safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError
+    or DesignError for what is missing or does not fit.
+    """
+    images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
+    count = sample_count(samples, len(images), "test images")
+    base = base_network(model, weights)
+    computed = approximate(base, design, layers=layers, mode=mode)
+    if is_user_model(model) or is_user_data(data) or dataset is not None:
+        check_model(base, images, labels)
+    return AccuracyResult((predict(computed, images[:count]) == labels[:count]).numpy())
+
+
+def load_test_images(
+    *,
+    model: str,
+    data: Source | str = "embedded",
+    folder: Path | str | None = None,
+    dataset: str | None = None,
+    unit: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` takes with these arguments; `unit`: a user's must
+    lie in [0, 1], as attacks need."""
+    if is_user_data(data):
+        if dataset is not None or folder is not None:
+            raise ValueError(
+                f"data must be 'embedded' or 'full' with a dataset or folder, but got {data!r}; leave those out."
+            )
+        return load_user_images(data, unit=unit)
+    if data not in get_args(Source) and (Path(data).suffix or Path(data).exists()):
+        raise DataError(
+            f"data must be 'embedded', 'full' or a .safetensors file of images and labels, but got {data!r}; write it "
+            "with safetensors.torch.save_file."
+        )
+    name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
+    images = load(name, "test", source=data, folder=folder)  # type: ignore[arg-type]  # load checks it
+    return images.images, images.labels
+
+
+def is_user_model(model: str) -> bool:
+    """Whether `model` means package.module:factory."""
+    return ":" in model
+
+
+def is_user_data(data: str) -> bool:
+    """Whether `data` means a file."""
+    return data.endswith(".safetensors")
+
+
+def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple[float, float]]:
+    """Accuracy of `one` less that of `other` on the same images, with its 95 % interval for paired samples."""
+    if one.correct.shape != other.correct.shape:
+        raise ValueError(
+            f"both results must be of the same images, but have {one.correct.size} and {other.correct.size}; "
+            "evaluate both on the same samples."
+        )
+    gained = int((one.correct & ~other.correct).sum())
+    lost = int((other.correct & ~one.correct).sum())
+    count = one.correct.size
+    return (gained - lost) / count, paired_difference_interval(gained, lost, count)
+
+
+def base_network(model: str = "lenet5", weights: Path | str | None = None) -> nn.Module:
+    """The trained `model`, named or a user's, in evaluation mode, computed by torch."""
+    return load_user_model(model, weights) if is_user_model(model) else load_model(model, weights)
+
+
+def network(
+    design: Design | Mapping[str, Design],
+    *,
+    model: str = "lenet5",
+    layers: str = "conv",
+    mode: str = "gate",
+    weights: Path | str | None = None,
+) -> nn.Module:
+    """The trained `model` in evaluation mode with its `layers` through `design`."""
+    return approximate(base_network(model, weights), design, layers=layers, mode=mode)
+
+
+def sample_count(samples: int | None, available: int, what: str) -> int:
+    """`samples`, or all `available` when None; ValueError where there are not that many."""
+    if samples is None:
+        return available
+    if not 1 <= samples <= available:
+        raise ValueError(f"1 <= samples <= {available} must hold for the {what}, but got {samples}; choose fewer.")
+    return samples

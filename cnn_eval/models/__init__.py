@@ -1,0 +1,1 @@
+"""The networks, one file each, their weights, training and quantisation, and a user's own network."""

@@ -1,1 +1,0 @@
-"""The networks, one a file; `cnn_eval.models` names them."""

@@ -1,0 +1,73 @@
+"""Transfer of the committed example sets: how many of them fool a network through a design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from circuits import Design, design
+from circuits.support.statistics import wilson
+from cnn_eval.examples.stored_examples import load_examples
+from cnn_eval.measure.network_accuracy import network, sample_count
+from cnn_eval.models.registry import model_entry, predict
+
+__all__ = ["EXAMPLES", "TransferResult", "transfer"]
+
+EXAMPLES = ("pgd", "fgsm_smallest")
+"""The stored example sets that transfer is measured on (DESIGN 8): fixed budget, and minimum norm."""
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """`fooled` of `eligible` examples: eligible are those whose clean image both networks classify rightly and whose
+    adversarial image fools the source, the same network computed through the design `exact`."""
+
+    fooled: int
+    eligible: int
+
+    @property
+    def rate(self) -> float:
+        """Share of eligible examples that fool the approximate network; NaN where none is eligible."""
+        return self.fooled / self.eligible if self.eligible else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of `rate`."""
+        return wilson(self.fooled, self.eligible)
+
+
+def transfer(
+    victim: Design | Mapping[str, Design],
+    *,
+    examples: Sequence[str] = EXAMPLES,
+    model: str = "lenet5",
+    layers: str = "conv",
+    samples: int | None = None,
+    mode: str = "gate",
+) -> dict[str, TransferResult]:
+    """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`.
+
+    `victim`, `layers`, `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
+    """
+    model_entry(model)
+    attacked = network(victim, model=model, layers=layers, mode=mode)
+    results = {}
+    for name in examples:
+        stored = load_examples(name, model)
+        count = sample_count(samples, len(stored), f"stored examples {name}")
+        clean, adversarial, labels = stored.clean[:count], stored.adversarial[:count], stored.labels[:count]
+        eligible = _fools_source(name, model, layers)[:count] & (predict(attacked, clean) == labels)
+        fooled = eligible & (predict(attacked, adversarial) != labels)
+        results[name] = TransferResult(int(fooled.sum()), int(eligible.sum()))
+    return results
+
+
+@lru_cache(maxsize=16)
+def _fools_source(name: str, model: str, layers: str) -> torch.Tensor:
+    """Which stored examples fool the source network, which classifies their clean images rightly: bool [examples]."""
+    source = network(design("exact"), model=model, layers=layers)
+    stored = load_examples(name, model)
+    return (predict(source, stored.clean) == stored.labels) & (predict(source, stored.adversarial) != stored.labels)

@@ -1,0 +1,1 @@
+"""Files that are verified before use, and progress displays."""

@@ -1,0 +1,1 @@
+"""How it is searched: methods, the running search and its front."""

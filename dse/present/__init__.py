@@ -1,0 +1,1 @@
+"""What a search shows: tables, plots, the report page and the files it leaves."""

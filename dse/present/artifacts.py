@@ -1,0 +1,227 @@
+"""What a search leaves beside its store, and what it prints: front.csv, Pareto plots, report.html, run.json."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from circuits.errors import DesignError
+from circuits.support.cli import console
+from circuits.support.documents import parse_json
+from circuits.support.files import read_bytes, write_atomically
+from circuits.support.provenance import machine, versions
+from dse.explore.exploration import SearchResult
+from dse.present.intervals import indistinct_note
+from dse.present.score_table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
+from dse.score.scorers import Column
+from dse.score.store import Store
+from dse.space.search_space import Space
+
+__all__ = [
+    "LOCK_NAME",
+    "REPORT_NAME",
+    "STORE_NAME",
+    "notes",
+    "plain_rows",
+    "print_result",
+    "provenance",
+    "require_same_space",
+    "write_plots",
+    "write_results",
+]
+
+STORE_NAME = "store.sqlite"
+LOCK_NAME = "search.lock"
+_RUN_NAME = "run.json"
+REPORT_NAME = "report.html"
+_MAX_RECORD_BYTES = 1 << 24
+_PACKAGES = ("approximate-dse", "numpy", "numba", "llvmlite", "torch", "pymoo")
+_NOT_MEASURED = 5
+"""Designs ruled out that are printed with their reasons."""
+
+
+def provenance(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What a run is made with: the command, the machine, the versions."""
+    command = shlex.join(["python", "-m", module, *arguments])
+    return {"command": command, "machine": machine(), "versions": versions(_PACKAGES)}
+
+
+def write_results(folder: Path, result: SearchResult) -> list[str]:
+    """front.csv, the Pareto plots, report.html and run.json in `folder`; returns the names of all but the last.
+
+    Files of this very run that are already there are kept. Each file is written whole or not at all.
+    """
+    from dse.present.pareto_plots import file_names
+
+    objectives = result.objectives
+    names = ["front.csv", *file_names(objectives), REPORT_NAME]
+    record = folder / _RUN_NAME
+    if (
+        _record_of(record).get("run") == result.record.run
+        and all((folder / name).exists() for name in names)
+        and not result.failures
+    ):
+        return names
+    record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
+    write_atomically(folder / "front.csv", front_csv(result.front, objectives, result.columns).encode())
+    write_plots(folder, result)
+    from dse.present.html_report import report
+
+    write_atomically(folder / REPORT_NAME, report(result).encode())
+    if not result.failures:
+        data = {
+            "run": result.record.run,
+            "configuration": result.record.configuration,
+            "provenance": result.record.provenance,
+        }
+        write_atomically(record, (json.dumps(data, indent=2) + "\n").encode())
+    return names
+
+
+def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | None = None) -> list[str]:
+    """The Pareto plots of every pair of `columns` (default: the objectives) in `folder`; returns their names."""
+    from dse.present.pareto_plots import pareto_plots
+
+    ruled_out = {entry.row.design.cost_digest for entry in result.ruled_out}
+    title = title_of(result)
+    names = []
+    for name, content in pareto_plots(
+        [row for row in result.rows if row.design.cost_digest not in ruled_out],
+        result.front,
+        result.references,
+        columns or result.objectives,
+        ruled_out=[row for row in result.rows if row.design.cost_digest in ruled_out],
+        title=title,
+    ):
+        write_atomically(folder / name, content)
+        names.append(name)
+    return names
+
+
+def title_of(result: SearchResult) -> str:
+    """How many designs of which space, and the seed."""
+    configuration = result.record.configuration
+    return f"{len(result.rows)} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
+
+
+def _record_of(record: Path) -> dict[str, Any]:
+    """What `write_results` left in run.json; empty where it left nothing, or nothing that can be read."""
+    try:
+        found = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
+    except DesignError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def require_same_space(folder: Path, path: Path, space: Space, *, own_store: bool) -> None:
+    """DesignError, naming what differs, unless the files of a search in `folder` are of `space`, or none are there.
+
+    Of an unfinished search only its store tells, where that is its own (`own_store`) and holds no run of `space`.
+    """
+    configuration = _record_of(folder / _RUN_NAME).get("configuration")
+    spaces = [configuration["space"]] if isinstance(configuration, dict) and "space" in configuration else []
+    if not spaces and own_store and path.exists():
+        with Store(path) as store:
+            spaces = [record.configuration["space"] for record in store.runs()]
+    ours = json.loads(json.dumps(space.to_data()))
+    differences = [_space_difference(theirs, ours) for theirs in spaces]
+    if differences and all(differences):
+        start_over = ", or --fresh to start over" if own_store else ""
+        raise DesignError(
+            f"--out {folder} must be of this search's space {ours['name']!r}, but holds a search of space "
+            f"{spaces[-1]['name']!r} ({differences[-1]}); give another --out{start_over}."
+        )
+
+
+def _space_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """ "bands 0 24 there, 0 12 24 here", or empty: the name alone makes no other space."""
+    differing = [key for key in {**ours, **theirs} if key != "name" and theirs.get(key) != ours.get(key)]
+    texts = []
+    for key in differing:
+        there, here = (_space_value(data.get(key)) for data in (theirs, ours))
+        texts.append(f"{key} {there} there, {here} here" if there != here else f"{key}: other tables or costs")
+    return "; ".join(texts)
+
+
+def _space_value(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(str(entry[0] if isinstance(entry, list) else entry) for entry in value)
+    return "none" if value is None else str(value)
+
+
+def plain_rows(result: SearchResult) -> list[Row]:
+    """The front, then the references."""
+    return [*result.front, *result.references]
+
+
+def notes(result: SearchResult) -> list[str]:
+    """What the columns mean and what they were measured with, a sentence or two each."""
+    settings = result.record.configuration["settings"]
+    estimates = estimates_note(plain_rows(result))
+    return [
+        f"* {cost_note()}.",
+        *([f"{estimates}."] if estimates else []),
+        *([_layers_note(result.layers)] if result.layers else []),
+        f"NMED, MRED: {settings['samples']:,} operand pairs uniform in [0, 1].",
+        f"accuracy: {settings['model']} on {settings['images']:,} {settings['dataset']} test images; loss: percentage "
+        "points against exact products on the same images.",
+        "PGD, FGSM (transfer): transfer rate, the share of stored adversarial examples made on the exact network that "
+        f"also fool this one; x{settings['margin']:g} (margin): with perturbations {settings['margin']:g} times as "
+        "large.",
+        f"robust (adaptive_robustness): accuracy on the first {settings['attack_images']} test images under a "
+        f"white-box attack on this very network (PGD on the logit margin, Linf {settings['attack_epsilon']:g}, "
+        f"{settings['attack_steps']} steps, {settings['attack_restarts']} starts, with every gradient the design has).",
+    ]
+
+
+def _layers_note(layers: int) -> str:
+    return (
+        f"A multiplier for each of {layers} layers: area and transistors are sums over them, delay is the slowest "
+        "one's, energy, NMED and MRED are means weighted by products an image; for reference designs likewise, with "
+        "the same multiplier in every layer."
+    )
+
+
+def front_note(result: SearchResult) -> str:
+    """Which members of the front their samples do not tell apart in what they were judged by; may be empty."""
+    names = [column.name for column in result.objectives]
+    names += [limit.column.name for limit in result.question.constraints]
+    return indistinct_note(result.front, [result.columns[name] for name in dict.fromkeys(names)])
+
+
+def print_result(result: SearchResult, folder: Path | None, names: Sequence[str], seconds: float | None) -> None:
+    """The front and the references as tables, what the columns mean, what was skipped and what was written."""
+    screen = console()
+    objectives = result.objectives
+    targets = ", ".join(column.name for column in objectives)
+    title = f"Pareto front over {targets}: {len(result.front)} of {title_of(result)}"
+    if result.question.constraints:
+        title += f", with {', '.join(map(str, result.question.constraints))}"
+    asked = [*objectives, *(result.columns[limit.column.name] for limit in result.question.constraints)]
+    print_scores(screen, title, result.front, asked)
+    indistinct = front_note(result)
+    if indistinct:
+        screen.print(f"{indistinct}\n")
+    print_scores(screen, "Reference designs", result.references, asked)
+    print_definitions(screen, plain_rows(result))
+    lines = notes(result)
+    if result.ruled_out:
+        partial = sum("not measured" in entry.reason for entry in result.ruled_out)
+        lines.append(
+            f"Ruled out by constraints: {len(result.ruled_out)} designs, {partial} of them not measured in full; "
+            f"report.html and the store list them, the first {min(_NOT_MEASURED, len(result.ruled_out))}:"
+        )
+        lines += [f"  {entry.row.name}: {entry.reason}" for entry in result.ruled_out[:_NOT_MEASURED]]
+    if not result.front and result.ruled_out:
+        lines.append("No design meets the constraints: loosen them, or raise --budget.")
+    lines += [f"not scored: {failure.design.label}: {failure.reason}" for failure in result.failures]
+    if folder is not None:
+        lines.append(f"Written to {folder}: {', '.join(names)}.")
+    if seconds is not None:
+        computed = f"{result.computed} designs computed" if result.computed else "Everything was in the store"
+        lines.append(f"{computed}, {seconds:.1f} s.")
+    for line in lines:
+        screen.print(line)

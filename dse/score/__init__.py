@@ -1,0 +1,1 @@
+"""How a design is scored: scorers, constraints, workers and the store of scores."""

@@ -1,0 +1,1 @@
+"""What is searched: genomes that decode to designs."""

@@ -1,0 +1,1 @@
+"""What every study shares: options, rows, verdicts, stored results, the page that shows them."""

@@ -1,0 +1,1 @@
+"""Studies of our own, which have no published table or figure."""

@@ -1,0 +1,131 @@
+"""Our own: what an adaptive attacker gets from the approximate networks, and what their robustness is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from circuits import design
+from circuits.support.statistics import wilson
+from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
+from cnn_eval.audit.adaptive_attacks import BallNorm
+from cnn_eval.data.loading import load
+from cnn_eval.models.registry import load_model, weights_record
+from cnn_eval.scenarios import CONTROL, power_of_two_control
+from studies.frame.study import Row, StudyOptions, StudyResult
+
+TITLE = "adaptive attacks on LeNet-5 through designs: robust accuracy, gradients, transfer, verdict"
+SOURCE = "own; DA section 5"
+TOLERANCE = 0.1
+PUBLISHED_L2 = {"DeepFool": 5.12}
+"""How much larger DA section 5.3 gives the mean L2 perturbation of white-box attacks on Ax-FPM than on exact."""
+SUBJECTS = {
+    "quick": ("axfpm", "axfpm_released", "heap"),
+    "default": ("axfpm", "axfpm_released", "heap"),
+    "full": ("axfpm", "axfpm_tiled", "axfpm_released", "heap", "ama1_array", "bfloat16"),
+}
+IMAGES = {"quick": 25, "default": 100, "full": 1000}
+NORMS: dict[str, tuple[BallNorm, ...]] = {"quick": ("linf",), "default": ("linf", "l2"), "full": ("linf", "l2")}
+SETTINGS = {
+    "quick": AuditSettings(steps=20, apgd_steps=25, queries=500, minimum_steps=100, noise_draws=5, decision_images=0),
+    "default": AuditSettings(decision_images=3),
+    "full": AuditSettings(minimum_steps=1000),
+}
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Quick and default on embedded test images, full on MNIST's; quick with fewer steps and queries."""
+    source = "full" if options.level == "full" else "embedded"
+    folder = options.folder if source == "full" else None
+    images = load("mnist", "test", source="full" if source == "full" else "embedded", folder=folder)
+    settings = SETTINGS[options.level]
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))[: IMAGES[options.level]]
+    chosen, labels = images.images[order], images.labels[order]
+    exact = load_model("lenet5")
+    rows: list[Row] = []
+    verdicts = []
+    for norm in NORMS[options.level]:
+        reference = Reference(exact, chosen, labels, replace(settings, norm=norm))
+        for name in (*SUBJECTS[options.level], CONTROL):
+            report = audit(
+                power_of_two_control(exact) if name == CONTROL else design(name),
+                exact,
+                chosen,
+                labels,
+                settings=reference.settings,
+                reference=reference,
+                name=CONTROL if name == CONTROL else design(name).label,
+                progress=options.level != "quick",
+            )
+            rows += _rows(report)
+            verdicts.append(f"{name} ({norm} {report.settings['epsilon']:g}): {report.verdict}")
+    return StudyResult(
+        "audit",
+        TITLE,
+        SOURCE,
+        rows,
+        "measured",
+        "; ".join(verdicts) + ".",
+        {
+            "level": options.level,
+            "data": source,
+            "images": len(order),
+            "seed": settings.seed,
+            "norms": list(NORMS[options.level]),
+            "steps": settings.steps,
+            "apgd_steps": settings.apgd_steps,
+            "queries": settings.queries,
+            "minimum_steps": settings.minimum_steps,
+            "weights_sha256": weights_record("lenet5")["sha256"],
+        },
+    )
+
+
+def _rows(report: AuditReport) -> list[Row]:
+    budget = f"{report.settings['norm']} {report.settings['epsilon']:g}"
+    subject = f"{report.subject}, {budget}"
+
+    def share(quantity: str, count: int, of: int, remark: str = "") -> Row:
+        low, high = wilson(count, of)
+        return Row(subject, quantity, 100 * count / of, interval=(100 * low, 100 * high), unit="%", remark=remark)
+
+    rows = [
+        share("robust accuracy", report.robust, report.images, report.verdict),
+        share("robust accuracy, exact", report.robust_exact, report.images),
+        share(f"fooled, own gradient ({report.settings['native_gradient']})", report.native, report.eligible),
+        share(
+            f"fooled, best gradient ({report.settings['best_gradient']})",
+            report.surrogate,
+            report.eligible,
+            f"logits / {report.settings['temperature']:.3g}",
+        ),
+        share("fooled, Square", report.gradient_free, report.eligible),
+    ]
+    for pair in report.transfers:
+        for quantity, count, of in (
+            ("at the boundary", pair.minimum, pair.minimum_crafted),
+            ("with a margin", pair.margin, pair.margin_crafted),
+        ):
+            if of:
+                rows.append(share(f"transfer of {pair.name}, {quantity}", count, of))
+    for check in report.checks:
+        if check.name.startswith("minimum L2 by ") and None not in check.values.values():
+            name = check.name.removeprefix("minimum L2 by ")
+            more = check.values["subject"] - check.values["exact"]
+            published = PUBLISHED_L2.get(name) if report.subject.startswith("axfpm") else None
+            rows.append(Row(subject, f"median L2, {name}, less exact", more, published))
+    looked = [check.name for check in report.checks if check.passed is False]
+    rows.append(
+        Row(subject, "checks beyond threshold", len(looked), remark="; ".join(looked), unit="checks"),
+    )
+    rows.append(
+        Row(
+            subject,
+            f"time, {report.images} images",
+            report.seconds,
+            unit="s",
+            remark=f"{report.mode} products",
+        )
+    )
+    return rows

@@ -1,0 +1,358 @@
+"""HEAP and Ax-FPM side by side: error, noise, cost, accuracy, transfer, margins and audit, as rows and on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import seaborn
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, TwoSlopeNorm
+from matplotlib.figure import Figure
+from torch import nn
+
+from circuits import cost_report, design, error_metrics
+from circuits.accuracy.measurement import ErrorSurface, Estimate, error_surface, uniform01
+from circuits.cost import conditions
+from circuits.drawing.figure_files import render
+from circuits.support.statistics import wilson
+from cnn_eval.audit import VERDICTS, AuditSettings, Reference, audit
+from cnn_eval.examples.example_cache import default_cache
+from cnn_eval.examples.stored_examples import load_examples
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.measure.margin_curves import measure_margins
+from cnn_eval.measure.network_accuracy import evaluate, load_test_images
+from cnn_eval.models.registry import load_model, predict, weights_record
+from cnn_eval.scenarios import CONTROL, EXAMPLES, TransferResult, power_of_two_control, transfer
+from cnn_eval.scenarios.success import judge
+from studies.frame.row_figures import dots
+from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.own import heap
+from studies.own import margins as margins_study
+from studies.paper import table8, table9
+from studies.rows import cost_rows
+
+TITLE = "HEAP and Ax-FPM side by side on one page"
+SOURCE = "DA tables 8 to 10, figure 15"
+TOLERANCE = 0.1
+SUBJECTS = {"heap": "heap", "axfpm": "axfpm", "axfpm_released": "axfpm"}
+"""Design -> the published multiplier that it stands for; Ax-FPM is two circuits (flat, and tiled as released)."""
+"""The exact network with convolution weights rounded up to powers of two, in the sections that attack networks."""
+LARGER = {"heap": 100 * heap.LARGER, "axfpm": 96.0}
+"""Share of results larger than exact, %: DA appendix A and section 4.1."""
+TRANSFER = {"pgd": {"heap": 30.0, "axfpm": 28.0}, "fgsm_smallest": {"heap": 16.0, "axfpm": 12.0}}
+"""Success against the approximate network, %: DA table 10, which gives no budgets of PGD and FGSM."""
+SAMPLES = {"quick": 1_000_000, "default": 10_000_000, "full": 100_000_000}
+MARGINS = {"cw": (0.0, 5.0), "deepfool": (0.02, 0.2), "fgsm": (1.0, 1.2), "pgd": (1.0, 1.2)}
+"""Of each curve of study margins the attack as it is, and a small margin."""
+AUDIT_IMAGES = {"quick": 25, "default": 50, "full": 200}
+AUDIT = {
+    "quick": AuditSettings(
+        steps=10, apgd_steps=10, queries=200, minimum_steps=50, deepfool_steps=20, noise_draws=3, decision_images=0
+    ),
+    "default": AuditSettings(decision_images=0),
+    "full": AuditSettings(decision_images=0),
+}
+"""Quick with fewer steps and queries than a verdict should rest on (study audit has those)."""
+BINS = 48
+SHOWN_PAIRS = 65_536
+COLUMNS = 4
+"""Panels of numbers beside one another."""
+WIDE = 25.0
+"""Percentage points; panels that span more show all of 0 to 100."""
+
+Section = Callable[[str, StudyOptions], list[Row]]
+"""A topic: the rows of one subject (a name in SUBJECTS, or CONTROL); each of its quantities becomes a panel."""
+
+
+def error(name: str, options: StudyOptions) -> list[Row]:
+    """Over operands uniform in [0, 1]."""
+    found = error_metrics(design(name), samples=SAMPLES[options.level])
+    _, ratio, nmed = table8.PUBLISHED[SUBJECTS[name]]
+    return [
+        _sampled(name, "NMED", found.nmed, nmed),
+        _sampled(name, "MRED (ratio of means)", found.mred_ratio_of_means, ratio),
+        _sampled(name, "MRED (mean of ratios)", found.mred),
+        _sampled(name, "mean e", found.bias),
+        _sampled(name, "larger than exact", found.larger, LARGER[SUBJECTS[name]], 100.0, "%"),
+    ]
+
+
+def cost(name: str, options: StudyOptions) -> list[Row]:
+    """Mantissa multiplier over the exact one, as drawn."""
+    samples = cost_rows.SAMPLES[options.level]
+    settled, glitching = (cost_report(design(name), samples=samples, glitches=kind) for kind in ("none", "arc_delay"))
+    energy, delay = table9.PUBLISHED[SUBJECTS[name]]
+    label = design(name).label
+    return [
+        Row(label, "energy / exact, glitches included", glitching.ratio("energy"), energy),
+        Row(label, "energy / exact, zero delay", settled.ratio("energy")),
+        Row(label, "delay / exact", settled.ratio("delay"), delay),
+        Row(label, "area / exact", settled.ratio("area")),
+    ]
+
+
+def accuracy(name: str, options: StudyOptions) -> list[Row]:
+    """LeNet-5 on MNIST, convolutions through the design."""
+    found = evaluate(design(name), data="full" if options.level == "full" else "embedded", folder=options.folder)
+    low, high = found.interval
+    published = table8.PUBLISHED[SUBJECTS[name]][0]
+    return [Row(design(name).label, "accuracy", 100 * found.accuracy, published, (100 * low, 100 * high), "%")]
+
+
+def transfers(name: str, options: StudyOptions) -> list[Row]:
+    """Stored examples that fool the exact network and also this one."""
+    found = _stored(_network(name)) if name == CONTROL else transfer(design(name))
+    rows = []
+    for examples, result in found.items():
+        low, high = result.interval
+        published = None if name == CONTROL else TRANSFER[examples][SUBJECTS[name]]
+        remark = f"{result.fooled} of {result.eligible}"
+        quantity = f"transfer, {examples}"
+        rows.append(Row(_label(name), quantity, 100 * result.rate, published, (100 * low, 100 * high), "%", remark))
+    return rows
+
+
+def margins(name: str, options: StudyOptions) -> list[Row]:
+    """Examples crafted on the exact network, just past its boundary and with a margin; those of study margins."""
+    images, labels = _images(options)
+    count = margins_study.IMAGES[options.level]
+    points = measure_margins(
+        load_model("lenet5"),
+        {_label(name): _network(name)},
+        images[:count],
+        labels[:count],
+        attacks=tuple(MARGINS),
+        values=MARGINS,
+        hyperparameters=margins_study.HYPERPARAMETERS[options.level],
+        cache=default_cache(),
+        progress=options.level != "quick",
+    )
+    published = {} if name == CONTROL else {_label(name): {"heap": "HEAP", "axfpm": "Ax-FPM"}[SUBJECTS[name]]}
+    rows = [margins_study.row(point, published) for point in points if point.eligible]
+    return [replace(row, quantity=f"transfer, {row.quantity}") for row in rows]
+
+
+def audited(name: str, options: StudyOptions) -> list[Row]:
+    """What an adaptive attacker gets, worst case image by image, beside the exact network; the verdict as a remark."""
+    reference = _reference(options)
+    report = audit(
+        _network(name) if name == CONTROL else design(name),
+        reference.exact,
+        reference.images,
+        reference.labels,
+        settings=reference.settings,
+        reference=reference,
+        name=_label(name),
+        progress=options.level != "quick",
+    )
+    budget = f"{report.settings['norm']} {report.settings['epsilon']:g}"
+    rows = []
+    for quantity, count, of, remark in (
+        (f"robust accuracy, {budget}", report.robust, report.images, report.verdict),
+        ("robust accuracy, exact network", report.robust_exact, report.images, ""),
+        ("fooled, own gradient", report.native, report.eligible, ""),
+        ("fooled, best gradient", report.surrogate, report.eligible, ""),
+    ):
+        low, high = wilson(count, of)
+        rows.append(Row(report.subject, quantity, 100 * count / of, None, (100 * low, 100 * high), "%", remark))
+    return rows
+
+
+SECTIONS: Sequence[Section] = (error, cost, accuracy, transfers, margins, audited)
+"""What is compared, in the order of rows and panels; a further topic is one more function."""
+ATTACKED: Sequence[Section] = (transfers, margins, audited)
+"""Those of them that have the control beside."""
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Quick and default on the embedded images; full on the 10,000 of MNIST. All draw the page."""
+    found = [
+        [section(name, options) for name in (*SUBJECTS, *([CONTROL] if section in ATTACKED else []))]
+        for section in SECTIONS
+    ]
+    subjects = [_label(name) for name in (*SUBJECTS, CONTROL)]
+    rows = [row for lists in found for part in lists for row in part]
+    rows.sort(key=lambda row: subjects.index(row.subject))
+    verdict, reason = _verdict(rows)
+    return StudyResult(
+        "heap_vs_axfpm",
+        TITLE,
+        SOURCE,
+        rows,
+        verdict,
+        reason,
+        {
+            "pairs": SAMPLES[options.level],
+            "cost_samples": cost_rows.SAMPLES[options.level],
+            "technology": conditions(),
+            "data": "full" if options.level == "full" else "embedded",
+            "examples": list(EXAMPLES),
+            "margin_images": margins_study.IMAGES[options.level],
+            "margin_hyperparameters": {
+                key: dict(values) for key, values in margins_study.HYPERPARAMETERS[options.level].items()
+            },
+            "audit_images": AUDIT_IMAGES[options.level],
+            "audit": asdict(AUDIT[options.level]),
+            "seed": 0,
+            "weights_sha256": weights_record("lenet5")["sha256"],
+        },
+        render(lambda: _figure(found), salt="heap_vs_axfpm", style=seaborn.axes_style("whitegrid")),
+    )
+
+
+def _label(name: str) -> str:
+    return CONTROL if name == CONTROL else design(name).label
+
+
+def _network(name: str) -> nn.Module:
+    exact = load_model("lenet5")
+    return power_of_two_control(exact) if name == CONTROL else approximate(exact, design(name))
+
+
+def _images(options: StudyOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    full = options.level == "full"
+    return load_test_images(
+        model="lenet5", data="full" if full else "embedded", folder=options.folder if full else None
+    )
+
+
+@lru_cache(maxsize=1)
+def _reference(options: StudyOptions) -> Reference:
+    """The exact network under audit, attacked once for all subjects."""
+    images, labels = _images(options)
+    settings = AUDIT[options.level]
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
+    chosen = order[: AUDIT_IMAGES[options.level]]
+    return Reference(load_model("lenet5"), images[chosen], labels[chosen], settings)
+
+
+def _stored(victim: nn.Module) -> dict[str, TransferResult]:
+    """As `transfer`, of a network that is no design's."""
+    source = approximate(load_model("lenet5"), design("exact"))
+    found = {}
+    for name in EXAMPLES:
+        stored = load_examples(name)
+        outcome = judge(
+            victim,
+            stored.clean,
+            stored.adversarial,
+            stored.labels,
+            source_clean=predict(source, stored.clean),
+            source_adversarial=predict(source, stored.adversarial),
+        )
+        found[name] = TransferResult(outcome.fooled, int(outcome.eligible.sum()))
+    return found
+
+
+def _verdict(rows: Sequence[Row]) -> tuple[str, str]:
+    """In direction where every published comparison holds here; the numbers themselves stand in the rows."""
+    value = {(row.subject, row.quantity): row.measured for row in rows}
+    one, other = _label("heap"), _label("axfpm")
+
+    def less(quantity: str) -> bool:
+        return value[one, quantity] < value[other, quantity]
+
+    claims = {
+        "heap errs less": less("NMED"),
+        "axfpm costs less energy and delay": not less("energy / exact, glitches included")
+        and not less("delay / exact"),
+        "heap is as accurate or more": not less("accuracy"),
+        "fewer attacks transfer to axfpm": not less("transfer, fgsm_smallest") and not less("transfer, pgd"),
+    }
+    told = [f"{claim}: {'holds' if holds else 'does not hold'}" for claim, holds in claims.items()]
+    audits = [f"{row.subject} {row.remark}" for row in rows if row.quantity.startswith("robust accuracy, l")]
+    said = f" Under adaptive attack: {', '.join(audits)}." if audits else ""
+    return (
+        "reproduced in direction" if all(claims.values()) else "not reproduced",
+        f"published claims here: {'; '.join(told)}.{said} heap is a reconstruction (study heap).",
+    )
+
+
+def _sampled(
+    name: str, quantity: str, estimate: Estimate, published: float | None = None, scale: float = 1.0, unit: str = ""
+) -> Row:
+    interval = (scale * estimate.low, scale * estimate.high)
+    return Row(design(name).label, quantity, scale * estimate.value, published, interval, unit)
+
+
+# ---- the page
+
+
+def _figure(found: Sequence[Sequence[Sequence[Row]]]) -> Figure:
+    panels = [
+        [row for of_one in lists for row in of_one if row.quantity == quantity]
+        for lists in found
+        for quantity in dict.fromkeys(row.quantity for of_one in lists for row in of_one)
+    ]
+    cells: list[list[Row] | None] = []
+    for at, rows in enumerate(panels):
+        if at and len(rows) != len(panels[at - 1]):  # other subjects: a line of their own
+            cells += [None] * (-len(cells) % COLUMNS)
+        cells.append(rows)
+    lines = -(-len(cells) // COLUMNS)
+    figure = Figure(figsize=(3.9 * len(SUBJECTS), 6.6 + 1.5 * lines), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[6.6, 1.5 * lines])
+    noise, numbers = parts
+    noise.suptitle("Noise e = result - exact product, operands uniform in [0, 1]", fontsize=11)
+    _noise(noise.subplots(2, len(SUBJECTS)), noise)
+    grid = numbers.subplots(lines, COLUMNS, squeeze=False)
+    for at, axes in enumerate(grid.flat):
+        shown = cells[at] if at < len(cells) else None
+        if shown is None:
+            axes.set_axis_off()
+        else:
+            _dots(axes, shown, named=at % COLUMNS == 0)
+    numbers.suptitle("Measured (dot, 95 % interval) and published (cross)", fontsize=11)
+    return figure
+
+
+def _noise(grid: Any, figure: Any) -> None:
+    """Mean e over both operands, one colour scale for all; below, e against the exact product, pair by pair."""
+    surfaces: list[ErrorSurface] = [error_surface(design(name), bins=BINS) for name in SUBJECTS]
+    largest = max(float(np.nanmax(np.abs(surface.bias))) for surface in surfaces)
+    x, w = uniform01(0, 0, SHOWN_PAIRS)
+    exact = x.astype(np.float64) * w
+    errors = [design(name).multiply(x, w) - exact for name in SUBJECTS]
+    low, high = min(e.min() for e in errors), max(e.max() for e in errors)
+    for column, (name, surface, e) in enumerate(zip(SUBJECTS, surfaces, errors, strict=True)):
+        top, bottom = grid[0, column], grid[1, column]
+        mesh = top.pcolormesh(
+            surface.w_edges,
+            surface.x_edges,
+            surface.bias,
+            norm=TwoSlopeNorm(0.0, -largest, largest),
+            cmap="RdBu_r",
+            rasterized=True,
+        )
+        top.set_title(design(name).label, fontsize=10)
+        top.set_xlabel("second operand (weight)", fontsize=8)
+        top.set_ylabel("first operand (activation)", fontsize=8)
+        hist = bottom.hist2d(
+            exact, e, bins=(90, 90), range=((0, 1), (low, high)), norm=LogNorm(1, 300), cmap="viridis", rasterized=True
+        )
+        bottom.axhline(0, color="0.3", linewidth=0.8)
+        bottom.set_xlabel("exact product", fontsize=8)
+        bottom.set_ylabel("e", fontsize=8)
+    figure.colorbar(mesh, ax=grid[0, :].tolist(), label="mean e", shrink=0.85)
+    figure.colorbar(hist[3], ax=grid[1, :].tolist(), label=f"pairs of {SHOWN_PAIRS:,}", shrink=0.85)
+
+
+def _dots(axes: Axes, rows: Sequence[Row], *, named: bool) -> None:
+    """One quantity, a line a subject, `named` on the left; verdicts of audits beside their dots."""
+    dots(axes, rows, [row.subject if named else "" for row in rows])
+    unit = f" [{rows[0].unit}]" if rows[0].unit else ""
+    shown = [end for row in rows for end in (row.interval or (row.measured,))]
+    shown += [row.published for row in rows if row.published is not None]
+    if rows[0].unit == "%" and max(shown) - min(shown) > WIDE:
+        axes.set_xlim(-4, 104)
+    axes.set_title(f"{rows[0].quantity}{unit}", fontsize=8, loc="left")
+    if rows[0].remark in VERDICTS:
+        axes.set_xlim(-4, 200)
+        axes.set_xticks(range(0, 101, 25))
+        for height, row in enumerate(reversed(rows)):
+            axes.text(106, height, row.remark, fontsize=7, va="center")

@@ -1,0 +1,150 @@
+"""How close a search with a tenth of the evaluations comes to the exhaustive front, by hypervolume.
+
+The space is small enough to score whole. Its designs are scored once; the searches then look the scores up, and are
+charged for every distinct design that they ask for.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.indicators.hv import Hypervolume
+
+from circuits.cells.adder_cells import CELLS
+from dse.explore.front import Judgement, non_dominated
+from dse.explore.nsga2 import Evolution
+from dse.score.evaluation import Evaluator, Failure, measure
+from dse.score.executor import Processes, available_cpus
+from dse.score.scorers import SCORERS, Settings
+from dse.score.store import Store
+from dse.space.search_space import Genome, Space
+from studies.frame.study import Row, StudyOptions, StudyResult
+
+TITLE = "NSGA-II with a tenth of the evaluations against the exhaustive front"
+SOURCE = "our own study"
+TOLERANCE = 0.01
+
+OBJECTIVES = ("energy", "delay", "nmed")
+SPACE = Space(
+    name="small",
+    formats=("bfloat16",),
+    ports=("psc", "scp", "csp", "pcs"),
+    bands=(0, 6, 9, 12),
+    half_adders=("cell",),
+    final_adders=("exact",),
+    cells=tuple(CELLS[name] for name in ("exact", "ama2", "ama3", "ama4", "ama5")),
+)
+SETTINGS = Settings(samples=20_000, cost_samples=1024)
+POPULATION = 20
+SEEDS = 5
+WANTED = 0.97
+_LEAST_ERROR = 1e-6
+"""Smaller NMEDs count as this one: its axis is logarithmic."""
+
+Points = NDArray[np.float64]
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Scores the space, searches it with each seed, by NSGA-II and at random."""
+    keys, points = _score()
+    front = points[non_dominated(points)]
+    whole = _volume(front)
+    budget = len(points) // 10
+    rows = [
+        Row("space", "genomes", SPACE.size),
+        Row("", "distinct designs", len(points)),
+        Row("", "designs on the exhaustive front", len(front)),
+    ]
+    shares: dict[str, list[float]] = {}
+    for method in ("nsga2", "random"):
+        shares[method] = [_volume(points[_search(method, seed, budget, keys, points)]) / whole for seed in range(SEEDS)]
+        for seed, share in enumerate(shares[method]):
+            rows.append(Row(method, f"hypervolume, seed {seed}", 100 * share, unit="% of exhaustive"))
+        rows.append(Row(method, "hypervolume, median", 100 * float(np.median(shares[method])), unit="% of exhaustive"))
+    median = float(np.median(shares["nsga2"]))
+    verdict = "reaches" if median >= WANTED else "does not reach"
+    return StudyResult(
+        "search_quality",
+        TITLE,
+        SOURCE,
+        rows,
+        "measured",
+        f"with {budget} of {len(points)} evaluations NSGA-II {verdict} {100 * WANTED:g} % of the hypervolume of the "
+        f"exhaustive front: median {100 * median:.2f} % over {SEEDS} seeds (random: "
+        f"{100 * float(np.median(shares['random'])):.2f} %).",
+        {
+            "space": SPACE.to_data(),
+            "objectives": list(OBJECTIVES),
+            "scale": "each objective from its least to its largest value in the space, NMED as log10 from "
+            f"{_LEAST_ERROR:g}",
+            "reference point": "the largest value of each objective",
+            "population": POPULATION,
+            "budget": budget,
+            "samples": SETTINGS.samples,
+            "cost_samples": SETTINGS.cost_samples,
+        },
+    )
+
+
+def _score() -> tuple[dict[Genome, int], Points]:
+    """(genome -> row, values scaled to 0 .. 1 [designs, objectives]) of the whole space."""
+    decoded = {genome: SPACE.decode(genome) for genome in SPACE.genomes()}
+    distinct = {design.cost_digest: design for design in decoded.values()}
+    scorers = tuple(SCORERS[name] for name in ("error", "cost"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store(Path(folder) / "store.sqlite") as store,
+        Processes(measure, available_cpus()) as executor,
+    ):
+        found = Evaluator(store, executor, SETTINGS).score(list(distinct.values()), scorers)
+    values = []
+    for entry in found:
+        if isinstance(entry, Failure):
+            raise ValueError(f"{entry.design.label} must be scored, but: {entry.reason}")
+        values.append([_scaled(name, entry[name]) for name in OBJECTIVES])
+    points = np.array(values)
+    points = (points - points.min(0)) / (points.max(0) - points.min(0))
+    places = {digest: place for place, digest in enumerate(distinct)}
+    return {genome: places[design.cost_digest] for genome, design in decoded.items()}, points
+
+
+def _scaled(name: str, value: float) -> float:
+    return math.log10(max(value, _LEAST_ERROR)) if name == "nmed" else value
+
+
+def _search(method: str, seed: int, budget: int, keys: dict[Genome, int], points: Points) -> list[int]:
+    """Rows of the designs that the search asked for, each once."""
+    asked: list[int] = []
+    if method == "random":
+        for genome in SPACE.sample(seed, 100 * budget):
+            if keys[genome] not in asked:
+                asked.append(keys[genome])
+            if len(asked) == budget:
+                break
+        return asked
+
+    def evaluate(genomes: Sequence[Genome]) -> list[Judgement]:
+        asked.extend(keys[genome] for genome in genomes)
+        return [Judgement(list(points[keys[genome]])) for genome in genomes]
+
+    Evolution(
+        space=SPACE,
+        population=POPULATION,
+        budget=budget,
+        seed=seed,
+        objectives=len(OBJECTIVES),
+        constraints=0,
+        key=lambda genome: str(keys[genome]),
+    ).evolve(evaluate)
+    assert len(asked) == len(set(asked)) <= budget
+    return asked
+
+
+def _volume(points: Points) -> float:
+    """The hypervolume that `points` dominate below the reference point (1, ..., 1)."""
+    return float(Hypervolume(ref_point=np.ones(points.shape[1]))(points[non_dominated(points)]))

@@ -1,0 +1,1 @@
+"""Published tables and figures, published numbers beside ours; one file each."""

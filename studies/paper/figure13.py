@@ -1,0 +1,100 @@
+"""DA figure 13: noise of bfloat16 products against the float32 products of the same operands in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import seaborn
+
+from circuits import design
+from circuits.drawing.figure_files import render
+from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.rows import noise_rows
+from studies.rows.noise_rows import Noise, share
+
+TITLE = "noise of bfloat16 products: sign, magnitude beside Ax-FPM's, dependence on the product"
+SOURCE = "DA figure 13, section 7.2"
+PUBLISHED = ("mostly negative", "orders of magnitude lower than DA-induced noise", "not input-dependent")
+"""The text; it gives no numbers."""
+NEAREST = replace(design("bfloat16"), rounding="nearest_even", name="bfloat16 to nearest even")
+"""As PyTorch rounds; the named design truncates."""
+REACH = 3 * 2.0**-7
+"""Largest |e| of truncated bfloat16: two operands and a product lose at most 2^-7 of themselves each."""
+MOSTLY = 75.0
+"""Percent of negative errors from which on noise counts as mostly negative."""
+INDEPENDENT = 0.1
+"""Largest size of a rank correlation that counts as none."""
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """On 10^6, 10^7 or, as published, 10^8 products by level."""
+    pairs = noise_rows.PAIRS[options.level]
+    subjects = [(design("bfloat16"), REACH), (NEAREST, REACH)]
+    subjects += [(design(name), 1.0) for name in ("axfpm", "axfpm_tiled", "axfpm_released")]
+    found = [noise_rows.noise(entry, pairs=pairs, signed=False, reach=reach) for entry, reach in subjects]
+    rows = [row for entry in found for row in (*_signs(entry, found), *noise_rows.rows(entry))]
+    verdict, reason = judge(rows)
+    shown = [found[0], found[1], found[2], found[4]]
+    return StudyResult(
+        "figure13",
+        TITLE,
+        SOURCE,
+        rows,
+        verdict,
+        reason,
+        noise_rows.settings(options.level, signed=False),
+        render(
+            lambda: noise_rows.draw(shown, [entry.design.label for entry in shown], window=(0.45, 0.55)),
+            salt="figure13",
+            style=seaborn.axes_style("whitegrid"),
+        ),
+    )
+
+
+def _signs(entry: Noise, found: Sequence[Noise]) -> list[Row]:
+    percent, interval = share(entry.negative, entry.pairs)
+    rows = [Row(entry.design.label, "negative", percent, interval=interval, unit="%")]
+    if entry.design.format == "bfloat16":
+        for other in found:
+            if other.design.format != "bfloat16":
+                ratio = other.mean / entry.mean
+                remark = f"{math.log10(ratio):.2f} orders of magnitude"
+                rows.append(Row(entry.design.label, f"mean |e| of {other.design.label} / own", ratio, remark=remark))
+    return rows
+
+
+def judge(rows: Sequence[Row]) -> tuple[str, str]:
+    """Verdict and reason. The claims, for each bfloat16: at least MOSTLY % negative; two orders of magnitude below
+    every Ax-FPM; a rank correlation of |e| with |p| of at most INDEPENDENT in size.
+
+    Reproduced: one rounding shows all three; in direction: one is mostly negative and one order of magnitude lower.
+    """
+    value = {(row.subject, row.quantity): row.measured for row in rows}
+    told, held = [], []
+    for name in (design("bfloat16").label, NEAREST.label):
+        negative = value[name, "negative"]
+        orders = min(
+            math.log10(number)
+            for (subject, quantity), number in value.items()
+            if subject == name and quantity.startswith("mean |e| of")
+        )
+        absolute, relative = (value[name, f"rank correlation of {what} with |p|"] for what in ("|e|", "|e / p|"))
+        explained = value[name, f"variance between {noise_rows.CELLS} x {noise_rows.CELLS} operand cells"]
+        held.append((negative >= MOSTLY, orders, abs(absolute) <= INDEPENDENT))
+        told.append(
+            f"{name}: {negative:.1f} % negative, {orders:.1f} orders of magnitude below Ax-FPM, rank correlation with "
+            f"|p| {absolute:.2f} of |e| and {relative:.2f} of |e / p|, {explained:.1f} % of the variance between cells "
+            "of operands"
+        )
+    own = value[design("axfpm").label, "rank correlation of |e / p| with |p|"]
+    dependent = value[design("axfpm").label, "rank correlation of |e| with |p|"]
+    reason = (
+        f"{'; '.join(told)}. Rounding decides the sign, and the noise of every float product grows with the product: "
+        f"axfpm's own correlations are {dependent:.2f} and {own:.2f}."
+    )
+    if any(negative and orders >= 2 and independent for negative, orders, independent in held):
+        return "reproduced", reason
+    in_direction = any(negative and orders >= 1 for negative, orders, _ in held)
+    return ("reproduced in direction" if in_direction else "not reproduced"), reason

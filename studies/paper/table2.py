@@ -1,0 +1,21 @@
+"""DA table 2: transfer of eight attacks from the exact to the approximate LeNet-5, MNIST."""
+
+from __future__ import annotations
+
+from studies.frame.study import StudyOptions, StudyResult
+from studies.rows import transfer_rows
+from studies.rows.attack_rows import setting
+
+TITLE = "transfer of attacks from the exact to the approximate LeNet-5"
+SOURCE = "DA table 2"
+TOLERANCE = 0.1
+PUBLISHED: dict[str, float] = {"FGSM": 12, "PGD": 28, "JSMA": 9, "C&W": 1, "DF": 17, "LSA": 18, "BA": 17, "HSJ": 2}
+SUBJECTS = ("axfpm", "axfpm_tiled", "axfpm_released")
+SAMPLES = {"quick": 16, "default": 100, "full": 1000}
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """The circuits that Ax-FPM may mean, and the control; quick with shorter searches."""
+    made = setting(options, SAMPLES, SUBJECTS)
+    published = dict.fromkeys(SUBJECTS, PUBLISHED)
+    return transfer_rows.result("table2", TITLE, SOURCE, made, published)

@@ -1,0 +1,32 @@
+"""DA table 3: transfer of eight attacks from the exact to the approximate AlexNet, CIFAR-10."""
+
+from __future__ import annotations
+
+from studies.frame.study import StudyOptions, StudyResult
+from studies.paper.table2 import SUBJECTS
+from studies.rows import transfer_rows
+from studies.rows.attack_rows import setting
+
+TITLE = "transfer of attacks from the exact to the approximate AlexNet"
+SOURCE = "DA table 3"
+TOLERANCE = 0.1
+PUBLISHED: dict[str, float] = {
+    "FGSM": 38,
+    "PGD": 31,
+    "JSMA": 32,
+    "C&W": 17,
+    "DF": 35,
+    "LSA": 36,
+    "BA": 37,
+    "HSJ": 12,
+}
+SAMPLES = {"quick": 12, "default": 50, "full": 1000}
+SLOW = {"quick": 4, "default": 5}
+"""Samples of the slow attacks (attack_rows.SLOW), where they get fewer."""
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """The circuits that Ax-FPM may mean, and the control; quick with shorter searches on fewer samples."""
+    made = setting(options, SAMPLES, SUBJECTS, model="alexnet", slow=SLOW)
+    published = dict.fromkeys(SUBJECTS, PUBLISHED)
+    return transfer_rows.result("table3", TITLE, SOURCE, made, published)

@@ -1,0 +1,110 @@
+"""Rows of the tables of transfer: crafted on the exact network, tried on networks through designs and the control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cnn_eval.attacks import Mode
+from cnn_eval.models.registry import predict
+from cnn_eval.scenarios import CONTROL, transfer_attack
+from studies.frame.study import Row, StudyResult
+from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
+
+Published = Mapping[str, Mapping[str, float]]
+"""Victim -> attack, as DA names it -> percent."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`fooled` of `eligible` examples of `attack`, as DA names it, fool `victim`; `limit`: the budget in mode "budget";
+    `split`: what the fooled take them for, where that is known."""
+
+    victim: str
+    attack: str
+    mode: Mode
+    limit: str
+    fooled: int
+    eligible: int
+    split: str = ""
+
+    @property
+    def quantity(self) -> str:
+        """As rows name it."""
+        return f"{self.attack}, {'smallest' if self.mode == 'minimum' else self.limit}"
+
+    @property
+    def spends(self) -> bool:
+        """Whether the examples use a budget up; a search for the smallest stops short of it in mode "budget" too."""
+        return self.mode == "budget" and self.limit.startswith("linf")
+
+    def row(self, published: Published, *, subject: str | None = None) -> Row:
+        """Beside the published rate of its victim and attack, if any."""
+        number = published.get(self.victim, {}).get(self.attack)
+        return rate_row(subject or self.victim, self.quantity, (self.fooled, self.eligible), number, self.split)
+
+
+def rates(made: Setting, attacks: Mapping[str, str] | None = None) -> list[Rate]:
+    """`attacks` (our name -> DA's, by default all) in both modes on every victim, victim by victim.
+
+    A search for the smallest perturbation is run once, see `within_budget`.
+    """
+    found: list[Rate] = []
+    clean = {victim: predict(network, made.images) for victim, network in made.victims.items()}
+    for key, shown in (attacks or PUBLISHED_NAMES).items():
+        task = made.task(key, "minimum")
+        known = {victim: classes[: len(task.images)] for victim, classes in clean.items()}
+        smallest = transfer_attack(task, made.base, made.victims, clean=known)
+        budget = made.budgets[task.attack.norm]
+        if task.attack.norm == "linf":
+            spent = transfer_attack(made.task(key, "budget"), made.base, made.victims, clean=known)
+            within = {victim: (each.outcome.fooled, int(each.outcome.eligible.sum())) for victim, each in spent.items()}
+        else:
+            within = {victim: within_budget(task, each, budget) for victim, each in smallest.items()}
+        limit = f"{task.attack.norm} <= {budget:.3g}"
+        for victim, each in smallest.items():
+            outcome = each.outcome
+            split = f"{int(outcome.same_wrong.sum())} the same class, {int(outcome.other_wrong.sum())} another"
+            eligible = int(outcome.eligible.sum())
+            found.append(Rate(victim, shown, "minimum", limit, outcome.fooled, eligible, split))
+            found.append(Rate(victim, shown, "budget", limit, *within[victim]))
+    return sorted(found, key=lambda rate: list(made.victims).index(rate.victim))
+
+
+def share(found: Iterable[Rate]) -> float | None:
+    """Percent of the examples of several rates that transfer; None where none is eligible."""
+    chosen = list(found)
+    eligible = sum(rate.eligible for rate in chosen)
+    return 100 * sum(rate.fooled for rate in chosen) / eligible if eligible else None
+
+
+def told(found: Sequence[Rate], published: Published) -> str:
+    """What the rates say of the published victims and of the control, in words."""
+
+    def percent(chosen: Iterable[Rate]) -> str:
+        value = share(chosen)
+        return "none of none" if value is None else f"{value:.0f} %"
+
+    smallest, spent = (
+        (
+            percent(rate for rate in several if rate.victim in published and rate.victim != "exact"),
+            percent(rate for rate in several if rate.victim == CONTROL),
+        )
+        for several in (
+            [rate for rate in found if rate.mode == "minimum"],
+            [rate for rate in found if rate.spends],
+        )
+    )
+    spending = ", ".join(dict.fromkeys(rate.attack for rate in found if rate.spends))
+    return (
+        f"Smallest norm, just past the decision boundary: {smallest[0]} fool the victims, {smallest[1]} the control, "
+        f"which has other weights and no noise; spending a budget ({spending}): {spent[0]} and {spent[1]}. "
+    )
+
+
+def result(name: str, title: str, source: str, made: Setting, published: Published, more: str = "") -> StudyResult:
+    """The study of one network: every attack in both modes."""
+    found = rates(made)
+    rows = [rate.row(published) for rate in found]
+    said, counts_text = verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
+    return StudyResult(name, title, source, rows, said, told(found, published) + counts_text + more, made.record())

@@ -1,0 +1,72 @@
+"""How long error metrics take: a whole operand space, large samples, many designs. Rows of the study `throughput`.
+
+Wall times on all cores; the processor time beside each says what other load on the machine has cost.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from typing import Any
+
+import numpy as np
+
+from circuits import Design, error_metrics
+from circuits.engine.float_operations import default_threads
+from studies.frame.study import Row
+
+_PRODUCTS_A_DESIGN = 100_000
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """Of carry-save arrays, exact ones and ones of random cells.
+
+    `quick` measures them at the fraction of their size that the rows state.
+    """
+    width, samples, designs = (14, 10**7, 100) if quick else (16, 10**8, 1000)
+    cells = np.random.default_rng(4).choice(["exact", "ama1", "ama2", "ama3", "ama4"], 2 * width).tolist()
+    integers: dict[str, Any] = {"topology": "carry_save_array", "format": None}
+    subject = f"error metrics, {default_threads()} cores"
+    made = []
+    for quantity, entry, options in (
+        (
+            f"{width} x {width}, a cell a column, all pairs",
+            Design(**integers, width=width, placement={"columns": cells}),
+            {"method": "exhaustive"},
+        ),
+        ("24 x 24 exact, sampled integers", Design(**integers, width=24), {"samples": samples}),
+        (
+            "24 x 24 exact, sampled float32",
+            Design(topology="carry_save_array", rounding="nearest_even"),
+            {"samples": samples},
+        ),
+    ):
+        error_metrics(entry, samples=2, method="sampled", backend="compiled")  # kernels loaded
+        started = time.perf_counter(), time.process_time()
+        pairs = error_metrics(entry, **options).samples
+        wall, processor = time.perf_counter() - started[0], time.process_time() - started[1]
+        made.append(Row(subject, quantity, wall, unit="s", remark=f"{pairs:.3g} products, {processor:.3g} s of CPU"))
+    return [*made, _many_designs(subject, designs)]
+
+
+def _many_designs(subject: str, count: int) -> Row:
+    seeds = np.random.SeedSequence(5).spawn(default_threads())
+    shares = [count // len(seeds) + (k < count % len(seeds)) for k in range(len(seeds))]
+    with multiprocessing.get_context("spawn").Pool(len(seeds)) as pool:
+        pool.starmap(_score_designs, [(seed, 1) for seed in seeds], chunksize=1)  # processes up, kernels loaded
+        started = time.perf_counter()
+        processor = sum(pool.starmap(_score_designs, zip(seeds, shares, strict=True), chunksize=1))
+        wall = time.perf_counter() - started
+    remark = f"24 x 24, a cell a place, {_PRODUCTS_A_DESIGN:.3g} products each, {processor:.3g} s of CPU"
+    return Row(subject, f"{count} designs, interpreted", wall, unit="s", remark=remark)
+
+
+def _score_designs(seed: np.random.SeedSequence, count: int) -> float:
+    """From placement to metrics, as a search does, nothing compiled; seconds of processor time."""
+    rng = np.random.default_rng(seed)
+    cells = ["exact", "ama1", "ama2", "ama3", "ama4", "ama5"]
+    started = time.process_time()
+    for _ in range(count):
+        entry = Design(topology="carry_save_array", placement={"grid": rng.choice(cells, (25, 24)).tolist()})
+        error_metrics(entry, samples=_PRODUCTS_A_DESIGN, threads=1, backend="interpreted")
+    return time.process_time() - started

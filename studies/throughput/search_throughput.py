@@ -1,0 +1,49 @@
+"""Designs scored a second, one thread: a table of rows for the throughput study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from dse.score.scorers import SCORERS, Settings
+from dse.space.per_layer import Subject
+from dse.space.search_space import SPACES
+from studies.frame.study import Row
+
+_STEPS = (
+    ("cheap scores (error, cost)", ("error", "cost")),
+    ("with accuracy on 500 images", ("error", "cost", "accuracy")),
+    ("with transfer as well", ("error", "cost", "accuracy", "transfer")),
+)
+
+
+def rows(count: int = 6) -> list[Row]:
+    """Designs a second of thread CPU time; `count` random designs of the default space, each new to the process."""
+    settings = Settings(images=500)
+    space = SPACES["arrays"]
+    designs = [space.decode(genome) for genome in space.sample(1, count + 1)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        _seconds(designs[:1], settings)  # loads data, weights and the compiler
+        found = _seconds(designs[1:], settings)
+    finally:
+        torch.set_num_threads(threads)
+    made = []
+    for name, scorers in _STEPS:
+        seconds = sum(found[scorer] for scorer in scorers)
+        made.append(Row("search, a thread", name, count / seconds, unit="designs/s"))
+    return made
+
+
+def _seconds(designs: Sequence[Subject], settings: Settings) -> dict[str, float]:
+    """Thread CPU time of each scorer over all designs."""
+    found = dict.fromkeys(_STEPS[-1][1], 0.0)
+    for design in designs:
+        for name in found:
+            began = time.thread_time()
+            SCORERS[name].measure(design, settings)
+            found[name] += time.thread_time() - began
+    return found

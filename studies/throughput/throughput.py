@@ -1,0 +1,296 @@
+"""Speed of the engines, measured on this machine: ratios against a named baseline in the same run.
+
+Times are thread CPU time where one thread works, wall time where several do; alternatives are interleaved and the best
+of several rounds is kept, which a busy machine disturbs least.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from circuits import Design, design, simulate
+from circuits.engine.backends import compiled
+from circuits.engine.float_operations import default_threads
+from circuits.engine.llvm.jit import Target, object_code
+from cnn_eval.attacks.base import MissingExtraError, foolbox_model
+from cnn_eval.data.loading import DataError, load
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.models.registry import load_model, predict
+from studies.frame.study import Row, StudyOptions, StudyResult, machine
+from studies.throughput import attack_throughput, metrics_throughput, search_throughput
+
+TITLE = "products per second of the engines"
+SOURCE = "our own study"
+TOLERANCE = None
+_BLOCKS = 256  # of 512 products: operands and products of the gate kernels stay in the cache
+
+CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="exact carry-save array")
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """All measurements; quick has fewer rounds, images and iterations, and smaller samples of error metrics."""
+    rounds = 3 if options.level == "quick" else 9
+    rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
+    quick = options.level == "quick"
+    rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(100 if quick else 1000)]
+    rows += [*_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
+    rows += [*attack_throughput.rows(), *search_throughput.rows()]
+    return StudyResult(
+        "throughput",
+        TITLE,
+        SOURCE,
+        rows,
+        "measured",
+        f"on {machine()}, {Target.host().vector_bits}-bit vectors, {default_threads()} cores; "
+        "best of interleaved rounds, so other load can only lower it.",
+        {"rounds": rounds},
+    )
+
+
+def best(rounds: int, clock: Callable[[], float], *actions: Callable[[], Any]) -> list[float]:
+    """Seconds of each action: the least of interleaved rounds, after one that is not counted."""
+    least = [float("inf")] * len(actions)
+    for counted in range(-1, rounds):
+        for k, action in enumerate(actions):
+            started = clock()
+            action()
+            elapsed = clock() - started
+            if counted >= 0:
+                least[k] = min(least[k], elapsed)
+    return least
+
+
+def _gates(rounds: int) -> list[Row]:
+    """Gate kernels alone: the scheduling gain, and heterogeneous arrays."""
+    subject = "gates alone, one thread"
+    rng = np.random.default_rng(0)
+    cells = np.array(["exact", "ama1", "ama2", "ama3", "ama4"])
+    mixed = Design(topology="carry_save_array", placement={"columns": list(rng.choice(cells, 48))}, name="mixed")
+    kernels = {
+        "exact carry-save array, skewed blocks": (CARRY_SAVE, 5),
+        "exact carry-save array, row by row": (CARRY_SAVE, 1),
+        "exact ripple array, skewed blocks": (design("exact"), 5),
+        "heterogeneous carry-save array (exact, AMA1-4 by column)": (mixed, 5),
+        "axfpm (AMA5: wires)": (design("axfpm"), 5),
+    }
+    operands = rng.integers(0, 2**64, (_BLOCKS, 48, 8), dtype=np.uint64)
+    actions = []
+    for entry, block_rows in kernels.values():
+        program = compiled.compile_program(entry.program(), block_rows=block_rows)
+        actions.append(partial(program.simulate, operands))
+    seconds = best(4 * rounds, time.thread_time, *actions)
+    speeds = [_BLOCKS * 512 / each for each in seconds]
+    rows = [Row(subject, name, speed, unit="products/s") for name, speed in zip(kernels, speeds, strict=True)]
+    return [*rows, Row(subject, "skewed blocks over row by row", speeds[0] / speeds[1], unit="ratio")]
+
+
+def _convolutions(rounds: int) -> list[Row]:
+    """Whole convolution layers, everything included."""
+    layers = {
+        "LeNet-5 conv2 (6 -> 16, 5x5, 12x12, batch 64)": (torch.nn.Conv2d(6, 16, 5, bias=False), (64, 6, 12, 12)),
+        "64 -> 64, 3x3, 16x16, batch 8": (torch.nn.Conv2d(64, 64, 3, bias=False), (8, 64, 18, 18)),
+    }
+    names = ("exact", "heap", "axfpm_tiled", "axfpm")
+    rows = []
+    for subject, (layer, shape) in layers.items():
+        x = torch.relu(torch.randn(shape, generator=torch.Generator().manual_seed(1)))
+        networks = [layer, *(approximate(layer, design(name)) for name in names)]
+        actions = [partial(network, x) for network in networks]
+        with torch.no_grad(), torch_threads(1):
+            products = layer(x).numel() * layer.weight[0].numel()
+            seconds = best(rounds, time.thread_time, *actions)
+        for name, each in zip(names, seconds[1:], strict=True):
+            rows.append(Row(subject, f"{design(name).label}, one thread", products / each, unit="products/s"))
+        rows.append(Row(subject, "exact over torch's float32 layer", seconds[1] / seconds[0], unit="time ratio"))
+        walls = []
+        for threads in (1, default_threads()):
+            with torch.no_grad(), torch_threads(threads):
+                walls += best(rounds, time.perf_counter, actions[1])
+        rows.append(
+            Row(subject, f"exact, {default_threads()} threads over one", walls[0] / walls[1], unit="speed ratio")
+        )
+    return rows
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Runs torch, and with it the approximate layers, on `count` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _small_layers(rounds: int) -> list[Row]:
+    """Batch 1 against batch 512, whole layers called without gradients: few rows put lanes over the columns."""
+    layers: dict[str, tuple[torch.nn.Module, tuple[int, ...]]] = {
+        **{f"linear {k} -> {n}": (torch.nn.Linear(k, n), (k,)) for k, n in _LINEAR_LAYERS},
+        "LeNet-5 conv2": (torch.nn.Conv2d(6, 16, 5), (6, 12, 12)),
+        "64 -> 64, 3x3, 4x4": (torch.nn.Conv2d(64, 64, 3, padding=1), (64, 4, 4)),
+        "16 -> 16, 3x3, 4x4": (torch.nn.Conv2d(16, 16, 3, padding=1), (16, 4, 4)),
+    }
+    rows = []
+    reached: dict[int, float] = {}
+    for subject, (layer, shape) in layers.items():
+        network = approximate(layer, design("exact"), layers="all")
+        one, many = (torch.rand(batch, *shape, generator=torch.Generator().manual_seed(2)) for batch in (1, 512))
+        with torch.no_grad(), torch_threads(1):
+            products = layer(one).numel() * next(layer.parameters())[0].numel()
+            repeats = max(1, 50_000 // products)
+            calls: list[list[float]] = []
+            batches: list[float] = []
+            for _ in range(2):
+                several = (partial(_repeated, each, one, repeats) for each in (network, layer))
+                calls.append(best(20 * rounds, time.thread_time, *several))
+                batches += best(-(-rounds // 2), time.thread_time, partial(network, many))
+        call, torch_call = (min(each) / repeats for each in zip(*calls, strict=True))
+        at_512 = min(batches)
+        ratio = at_512 / 512 / call
+        reached[products] = min(ratio, reached.get(products, ratio))
+        rows.append(Row(subject, "exact, batch 512, one thread", 512 * products / at_512, unit="products/s"))
+        rows.append(Row(subject, "exact, batch 1, one call", 1e6 * call, unit="us"))
+        rows.append(Row(subject, "torch's float32 layer, batch 1, one call", 1e6 * torch_call, unit="us"))
+        remark = "" if ratio >= 0.25 else "the call from Python outlasts the products"
+        rows.append(Row(subject, "batch 1 over batch 512", ratio, unit="speed ratio", remark=remark))
+    slow = [products for products, ratio in reached.items() if ratio < 0.25]
+    fewest = min((products for products in reached if products > max(slow, default=0)), default=float("nan"))
+    return [*rows, Row("small layers", "batch 1 reaches 25 % of batch 512 from", fewest, unit="products")]
+
+
+_LINEAR_LAYERS = ((256, 120), (120, 84), (84, 10), (1536, 384), (384, 192), (192, 10), (1024, 512))
+"""LeNet-5's, AlexNet's for CIFAR-10, and a larger one."""
+
+
+def _repeated(layer: torch.nn.Module, x: torch.Tensor, times: int) -> None:
+    for _ in range(times):
+        layer(x)
+
+
+def _engines(rounds: int) -> list[Row]:
+    """The three backends on the same planes, and what compiling costs."""
+    subject = "backends, exact ripple array"
+    program = design("exact").program()
+    planes = np.random.default_rng(3).integers(0, 2**64, (program.input_count, 2048), dtype=np.uint64)
+    names = ("reference", "interpreted", "compiled")
+    seconds = best(rounds, time.thread_time, *(partial(simulate, program, planes, name) for name in names))
+    rows = [Row(subject, name, 64 * 2048 / each, unit="products/s") for name, each in zip(names, seconds, strict=True)]
+    ir = compiled.gates_ir(program, Target.host(), np.arange(len(program)))
+    (each,) = best(rounds, time.thread_time, partial(object_code, ir, Target.host()))
+    return [*rows, Row(subject, "compiling one design", 1000 * each, unit="ms")]
+
+
+def _lowered(rounds: int) -> list[Row]:
+    """Lowered layers against torch's own, one thread."""
+    layers: dict[str, tuple[torch.nn.Module, tuple[int, ...]]] = {
+        "LeNet-5 conv1, batch 128": (torch.nn.Conv2d(1, 6, 5), (128, 1, 28, 28)),
+        "LeNet-5 conv2, batch 128": (torch.nn.Conv2d(6, 16, 5), (128, 6, 12, 12)),
+        "3 -> 64, 3x3, 32x32, batch 32": (torch.nn.Conv2d(3, 64, 3), (32, 3, 32, 32)),
+        "64 -> 64, 3x3, 16x16, batch 32": (torch.nn.Conv2d(64, 64, 3), (32, 64, 18, 18)),
+        "64, 3x3 depthwise, 32x32, batch 32": (torch.nn.Conv2d(64, 64, 3, groups=64), (32, 64, 34, 34)),
+    }
+    rows = []
+    for subject, (layer, shape) in layers.items():
+        x = torch.relu(torch.randn(shape, generator=torch.Generator().manual_seed(4)))
+        names = ("axfpm", "axfpm_tiled")
+        networks = [layer, *(approximate(layer, design(name), mode="lowered") for name in names)]
+        with torch.no_grad(), torch_threads(1):
+            seconds = best(4 * rounds, time.thread_time, *(partial(network, x) for network in networks))
+        for name, each in zip(names, seconds[1:], strict=True):
+            rows.append(Row(f"lowered, {subject}", f"{name} over torch", each / seconds[0], unit="time ratio"))
+    return rows
+
+
+def _networks(options: StudyOptions) -> list[Row]:
+    """LeNet-5 on 10,000 images (quick: 1,000) of the MNIST test set where it has been fetched, else embedded ones;
+    AlexNet on embedded ones."""
+    quick = options.level == "quick"
+    try:
+        images = load("mnist", "test", source="full", folder=options.folder).images
+        remark = "MNIST test set"
+    except DataError:
+        images = torch.cat([load("mnist", split).images for split in ("test", "train")])[:10_000]
+        remark = "embedded images; fetch mnist for the test set"
+    rows = _timed("lenet5", "LeNet-5", images[: 1000 if quick else 10_000], 1 if quick else 2, remark)
+    photographs = load("cifar10", "test").images[: 40 if quick else 500]
+    return rows + _timed("alexnet", "AlexNet", photographs, 1 if quick else 2, "embedded images of CIFAR-10")
+
+
+def _timed(name: str, title: str, images: torch.Tensor, rounds: int, remark: str) -> list[Row]:
+    """A network by torch and through designs, on all cores: seconds, images a second, ratio to torch."""
+    model = load_model(name)
+    networks = {
+        "torch float32": model,
+        "exact, gate by gate": approximate(model, design("exact")),
+        "axfpm_tiled, gate by gate": approximate(model, design("axfpm_tiled")),
+        "axfpm_tiled, lowered": approximate(model, design("axfpm_tiled"), mode="lowered"),
+    }
+    subject = f"{title}, {len(images)} images, {default_threads()} cores"
+    rows = []
+    baseline = None
+    for label, network in networks.items():
+        (seconds,) = best(rounds, time.perf_counter, partial(predict, network, images))
+        baseline = baseline or seconds
+        rows.append(Row(subject, label, seconds, unit="s", remark=remark))
+        rows.append(Row(subject, label, len(images) / seconds, unit="images/s"))
+        rows.append(Row(subject, f"{label}, over torch", seconds / baseline, unit="time ratio"))
+    return rows
+
+
+def _carlini_wagner(steps: int) -> list[Row]:
+    """One white-box C&W L2 example, `steps` iterations on one image, straight-through gradients, one thread."""
+    images = load("mnist", "test")
+    rows = []
+    for name, mode in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
+        network = approximate(load_model("lenet5"), design(name), mode=mode)
+        try:
+            adversary = foolbox_model(network, images.images)
+        except MissingExtraError:
+            return []
+        from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack  # after foolbox_model, which quiets it
+
+        attack = L2CarliniWagnerAttack(binary_search_steps=1, steps=steps, initial_const=1.0, abort_early=False)
+        with torch_threads(1):
+            started = time.perf_counter()
+            attack.run(adversary, images.images[:1], images.labels[:1])
+            elapsed = time.perf_counter() - started
+        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {mode}", elapsed, unit="s"))
+    return rows
+
+
+_MEMORY_PROBE = """
+import resource, sys, torch
+from circuits import design
+from cnn_eval.layers import approximate
+layer = torch.nn.Conv2d(64, 64, 3, padding=1)
+network = approximate(layer, design("exact"))
+with torch.no_grad():
+    network(torch.rand(1, 64, 32, 32))
+    resident = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+    x = torch.rand(int(sys.argv[1]), 64, 64, 64)
+    out = network(x)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+tensors = 4 * (x.numel() + out.numel() + layer.weight.numel())
+print((peak - resident) / tensors, tensors / 2**20)
+"""
+
+
+def _memory(images: int) -> list[Row]:
+    """Peak memory of one large convolution of `images` in a process of its own."""
+    if not sys.platform.startswith("linux"):
+        return []
+    command = [sys.executable, "-c", _MEMORY_PROBE, str(images)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    ratio, megabytes = map(float, done.stdout.split())
+    name = "peak over the layer's tensors, those included"
+    return [Row(f"memory, 64 -> 64, 3x3, {megabytes:.0f} MB of tensors", name, ratio, unit="ratio")]

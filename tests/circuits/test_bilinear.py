@@ -1,0 +1,328 @@
+"""Bilinear forms: what is found, that it is true, that nothing false is claimed, and what lowering refuses."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from circuits import AdderCell, Design, DesignError, Netlist, design, netlist_from_verilog
+from circuits.accuracy.bilinear import (
+    EXHAUSTIVE_BITS,
+    BilinearForm,
+    Factor,
+    bilinear_form,
+    design_form,
+    factorise,
+    lowered_form,
+)
+from circuits.multipliers import PORTS, TOPOLOGIES
+from circuits.netlists.gates import AND2, XOR2
+from circuits.netlists.netlist import NetlistBuilder
+
+WIRES = [
+    AdderCell(f"wire{k}", total, carry)
+    for k, (total, carry) in enumerate(
+        [
+            ("00001111", "00110011"),  # A, B
+            ("00110011", "00001111"),  # B, A: AMA5
+            ("01010101", "00001111"),  # Cin, A
+            ("01010101", "00110011"),  # Cin, B
+            ("00110011", "00110011"),  # B, B
+            ("00000000", "00001111"),  # 0, A
+            ("00000000", "00000000"),
+        ]
+    )
+]
+
+
+def every_product(netlist: Netlist) -> np.ndarray:
+    """[2^w, 2^v] products, by the imported design's own simulation."""
+    w, v = (len(bus) for bus in netlist.inputs.values())
+    entry = Design(netlist=netlist)
+    return entry.multiply_integers(np.arange(1 << w)[:, None], np.arange(1 << v), backend="reference").astype(object)
+
+
+def claimed(form: BilinearForm) -> tuple[np.ndarray, np.ndarray]:
+    """Products of all operands by the matrix, and by the factors."""
+    w, v = len(form.matrix), len(form.matrix[0])
+    x = np.array([[k >> i & 1 for i in range(w)] for k in range(1 << w)], dtype=object)
+    y = np.array([[k >> j & 1 for j in range(v)] for k in range(1 << v)], dtype=object)
+    factors = np.zeros((1 << w, 1 << v), dtype=object)
+    for factor in form.factors:
+        factors += factor.coefficient * np.outer(
+            x @ np.array(factor.x_weights, dtype=object), y @ np.array(factor.y_weights, dtype=object)
+        )
+    return x @ np.array(form.matrix, dtype=object) @ y.T, factors
+
+
+def is_bilinear(products: np.ndarray) -> bool:
+    """Whether any matrix gives these products: it could only be the one of single bits."""
+    w, v = (size.bit_length() - 1 for size in products.shape)
+    for i in range(w):
+        for k in range(1 << i):  # P(x + 2^i) = P(x) + P(2^i) for x < 2^i, for every y
+            if (products[k | 1 << i] != products[k] + products[1 << i]).any():
+                return False
+    columns = products.T
+    return all(
+        (columns[k | 1 << j] == columns[k] + columns[1 << j]).all() for j in range(v) for k in range(1 << j)
+    ) and not (products[0].any() or columns[0].any())
+
+
+def check(netlist: Netlist) -> BilinearForm | None:
+    """Neither a false claim nor, at these widths, a form missed."""
+    form = bilinear_form(netlist)
+    products = every_product(netlist)
+    assert (form is not None) == is_bilinear(products)
+    if form is not None:
+        by_matrix, by_factors = claimed(form)
+        assert (by_matrix == products).all()
+        assert (by_factors == products).all()
+        assert form.rank == np.linalg.matrix_rank(np.array(form.matrix, dtype=np.float64))
+        assert form.proof in ("structural", "exhaustive")
+    return form
+
+
+def masks(form: BilinearForm | None) -> list[tuple[int, int, Fraction] | None]:
+    assert form is not None
+    return sorted((factor.masks for factor in form.factors), key=lambda entry: entry or (0, 0, Fraction(0)))
+
+
+def test_the_masks_of_facts_2_are_found() -> None:
+    """axfpm_tiled: P = (X & 0x111111)*Y + 2*(X & 0xEEEEEE)*(Y & 0x888888); axfpm: x0*Y + 2^24*(X & ~1)*y23."""
+    tiled = design_form(design("axfpm_tiled"))
+    assert masks(tiled) == [(0x111111, 0xFFFFFF, 1), (0xEEEEEE, 0x888888, 2)]
+    assert tiled is not None
+    assert tiled.describe() == "P = (X & 0x111111) * Y + 2 * (X & 0xEEEEEE) * (Y & 0x888888), rank 2 (structural)"
+    flat = design_form(design("axfpm"))
+    assert masks(flat) == [(1, 0xFFFFFF, 1), (0xFFFFFE, 0x800000, 2)]
+    assert flat is not None
+    assert (flat.rank, flat.proof) == (2, "structural")
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("width", [4, 24])
+def test_exact_multipliers(topology: str, width: int) -> None:
+    """X * Y, rank 1, wherever it is proved; Booth's recoding, whose rows wrap around, only by exhaustion."""
+    form = design_form(Design(topology=topology, format=None, width=width))
+    if topology == "booth":
+        assert (form and (str(form), form.proof)) == (("P = X * Y", "exhaustive") if width == 4 else None)
+    else:
+        assert form is not None
+        assert (str(form), form.rank, form.proof) == ("P = X * Y", 1, "structural")
+
+
+@pytest.mark.parametrize("name", ["heap", "ama1_array", "ama2_array", "ama3_array", "ama4_array", "bfloat16"])
+def test_designs_without_a_proof_have_no_form(name: str) -> None:
+    assert design_form(design(name)) is None or name == "bfloat16"
+
+
+def test_signed_designs_have_no_form() -> None:
+    assert design_form(Design(format=None, width=4, signed=True)) is None
+
+
+@settings(derandomize=True, max_examples=250, deadline=None)
+@given(st.data())
+def test_random_arrays_of_wires_and_adders(data: st.DataObject) -> None:
+    """A form is claimed exactly where exhaustion finds one, and equals all products; its rank is the matrix's."""
+    w, v = data.draw(st.integers(3, 6)), data.draw(st.integers(3, 6))
+    cell = st.sampled_from([*WIRES, "exact", "exact", "ama5", "ama4"])
+    if data.draw(st.booleans()):
+        placement: Any = {
+            "grid": data.draw(st.lists(st.lists(cell, min_size=v, max_size=v), min_size=w + 1, max_size=w + 1))
+        }
+    else:
+        placement = {"columns": data.draw(st.lists(cell, min_size=w + v, max_size=w + v))}
+    entry = Design(
+        format=None,
+        width=(w, v),
+        topology=data.draw(st.sampled_from(["ripple_array", "carry_save_array", "wallace", "dadda"])),
+        ports=data.draw(st.sampled_from(PORTS)),
+        half_adders=data.draw(st.sampled_from(["cell", "exact"])),
+        final_adder=data.draw(st.sampled_from(["exact", "cell"])),
+        tile=data.draw(st.sampled_from([None, 2, 3])) if "columns" in placement else None,
+        placement=placement,
+        truncate_columns=data.draw(st.sampled_from([0, 0, 2])),
+    )
+    check(entry.netlist())
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize(
+    "policies", [{}, {"truncate_columns": 3}, {"tile": 2}, {"placement": "ama5"}, {"placement": "ama1"}]
+)
+def test_every_topology_makes_no_wrong_claim(topology: str, policies: dict[str, Any]) -> None:
+    check(Design(topology=topology, format=None, width=(5, 4), **policies).netlist())
+
+
+def test_imported_multipliers() -> None:
+    """Someone else's gates, half adders written out: rewriting or exhaustion proves them."""
+    text = """module m(input [1:0] a, b, output [3:0] o);
+      wire p0 = a[0] & b[0], p1 = a[1] & b[0], p2 = a[0] & b[1], p3 = a[1] & b[1];
+      wire c1 = p1 & p2;
+      assign o = {p3 & c1, p3 ^ c1, p1 ^ p2, p0};
+    endmodule"""
+    form = check(netlist_from_verilog(text, where="m.v"))
+    assert form is not None
+    assert str(form) == "P = X * Y"
+
+
+def build(w: int, v: int, bits: Any) -> Netlist:
+    builder = NetlistBuilder("odd")
+    x, y = builder.input("x", w), builder.input("y", v)
+    builder.output("product", bits(builder, x, y))
+    return builder.build()
+
+
+def test_what_is_no_form_is_not_claimed() -> None:
+    def constant(builder: NetlistBuilder, x: Any, y: Any) -> list[int]:
+        return [1, 0, 0, 0, *[0] * 2]
+
+    def linear(builder: NetlistBuilder, x: Any, y: Any) -> list[int]:
+        return [*x, *y]
+
+    def square(builder: NetlistBuilder, x: Any, y: Any) -> list[int]:
+        return [builder.add(AND2, x[0], x[1])[0], *[0] * 5]
+
+    def parity(builder: NetlistBuilder, x: Any, y: Any) -> list[int]:
+        pair = [builder.add(AND2, x[k], y[k])[0] for k in range(2)]
+        return [builder.add(XOR2, *pair)[0], *[0] * 5]
+
+    def wraps(builder: NetlistBuilder, x: Any, y: Any) -> list[int]:
+        """3 bits of a sum of three products of weight 4: equal to the form modulo 8 only."""
+        products = [builder.add(AND2, x[k], y[k])[0] for k in range(3)]
+        return [0, 0, builder.add(XOR2, builder.add(XOR2, *products[:2])[0], products[2])[0], 0, 0, 0]
+
+    for bits in (constant, linear, square, parity, wraps):
+        assert check(build(3, 3, bits)) is None
+
+
+def test_nothing_is_claimed_by_sampling() -> None:
+    """One wrong product of 2^22, and rewriting cannot decide: no claim."""
+    width = 11
+    assert 2 * width > EXHAUSTIVE_BITS
+    builder = NetlistBuilder("rare")
+    x, y = builder.input("x", width), builder.input("y", width)
+    every = x[0]
+    for net in (*x[1:], *y):
+        every = builder.add(AND2, every, net)[0]
+    wrong = builder.add(XOR2, builder.add(AND2, x[0], y[0])[0], every)[0]
+    builder.output("product", [wrong, *[0] * (2 * width - 1)])
+    netlist = builder.build()
+    assert Design(netlist=netlist).multiply_integers([2047, 1], [2047, 1]).tolist() == [0, 1]
+    assert bilinear_form(netlist) is None
+
+
+def test_exhaustion_decides_where_rewriting_cannot() -> None:
+    """x0 y0 as (x0 OR y0) XOR x0 XOR y0: rewriting meets products of inner nets."""
+    text = """module m(input [1:0] x, y, output [3:0] p);
+      wire o = x[0] | y[0];
+      assign p = {3'b000, o ^ x[0] ^ y[0]};
+    endmodule"""
+    form = check(netlist_from_verilog(text, where="m.v"))
+    assert form is not None
+    assert (str(form), form.proof) == ("P = (X & 0x1) * (Y & 0x1)", "exhaustive")
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(
+    st.integers(1, 5).flatmap(
+        lambda columns: st.lists(
+            st.lists(st.integers(-9, 9), min_size=columns, max_size=columns), min_size=1, max_size=5
+        )
+    )
+)
+def test_factors_sum_to_the_matrix_and_are_as_many_as_its_rank(matrix: list[list[int]]) -> None:
+    factors = factorise(matrix)
+    total = np.zeros((len(matrix), len(matrix[0])), dtype=object)
+    for factor in factors:
+        total += factor.coefficient * np.outer(
+            np.array(factor.x_weights, dtype=object), np.array(factor.y_weights, dtype=object)
+        )
+    assert (total == np.array(matrix, dtype=object)).all()
+    assert len(factors) == np.linalg.matrix_rank(np.array(matrix, dtype=np.float64))
+    for factor in factors:
+        for weights in (factor.x_weights, factor.y_weights):
+            assert gcd(*weights) == 1
+
+
+def test_factors_are_readable() -> None:
+    assert str(Factor(Fraction(2), (0, 1, 0), (1, 2, 4))) == "(X & 0x2) * Y"
+    assert str(Factor(Fraction(3), (0, 1, 2), (1, 2, 4))) == "3/2 * (X & 0x6) * Y"
+    assert str(Factor(Fraction(1, 2), (2, 1), (1, 2))) == "1/2 * (weighted bits of X) * (weighted bits of Y)"
+    assert str(BilinearForm(((0,),), (), "structural")) == "P = 0"
+    form = design_form(Design(format=None, width=8, truncate_columns=7))
+    assert form is not None
+    assert form.describe().endswith(" + 4 more products, rank 8 (structural)")
+
+
+ZERO = AdderCell("zero", "00000000", "00000000", transistors=0)
+CROSSED = """module crossed(input [3:0] x, y, output [7:0] p);
+  assign p = {1'b0, x[3] & y[3], 4'b0000, x[0] & y[0], x[1] & y[0]};
+endmodule"""
+REFUSED = [
+    (
+        Design(format=None, width=8),
+        "lowering needs a float format, but got format=None; give the design one.",
+    ),
+    (
+        design("axfpm_released"),
+        "lowering needs normalization='full', but axfpm_released has 'released': its result is no bilinear form; "
+        "compute it gate-exact.",
+    ),
+    (
+        design("heap"),
+        "lowering needs a bilinear form in the operand bits, but none is proved for heap (reconstructed); "
+        "compute it gate-exact.",
+    ),
+    (
+        Design(netlist=netlist_from_verilog(CROSSED, where="crossed.v"), format="fp8_e4m3"),
+        "lowering needs factors of masked operands, but the form of crossed (rank 2) has others; compute it "
+        "gate-exact.",
+    ),
+    (
+        Design(placement=ZERO, format="bfloat16", name="nothing"),
+        "lowering needs products of at least 2^14 for normalised operands, but nothing is only known to give 0; "
+        "compute it gate-exact.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "too small"])
+def test_what_cannot_be_lowered(entry: Design, message: str) -> None:
+    with pytest.raises(DesignError) as caught:
+        lowered_form(entry)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["axfpm", "axfpm_tiled", "exact", "ama5_array"])
+def test_what_can_be_lowered(name: str) -> None:
+    form = lowered_form(design(name))
+    assert all(factor.masks for factor in form.factors)
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(2**23, 2**24, (2, 2000))
+    total = np.zeros(2000, dtype=object)
+    for factor in form.factors:
+        assert factor.masks is not None
+        x_mask, y_mask, scale = factor.masks
+        total += scale * ((x & x_mask).astype(object) * (y & y_mask).astype(object))
+    np.testing.assert_array_equal(total, design(name).multiply_integers(x, y).astype(object))
+
+
+@pytest.mark.parametrize("placement", ["exact", "ama5"])
+@pytest.mark.parametrize("fmt", ["fp8_e4m3", "fp8_e5m2", "bfloat16"])
+def test_the_bound_of_the_lowering_is_the_least_product(placement: str, fmt: str) -> None:
+    """Over all normalised operands; entries of a form are products of single bits, so none is negative."""
+    entry = Design(placement=placement, format=fmt)
+    form = lowered_form(entry)
+    width = entry.shape[0]
+    x, y = (values.ravel() for values in np.meshgrid(*[np.arange(1 << (width - 1), 1 << width)] * 2))
+    assert entry.multiply_integers(x, y).min() == form.matrix[-1][-1] >= 1 << (2 * width - 2)
+    single = 1 << np.arange(width)
+    products = entry.multiply_integers(np.repeat(single, width), np.tile(single, width))
+    assert np.concatenate(form.matrix).tolist() == products.tolist()

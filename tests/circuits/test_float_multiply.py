@@ -1,0 +1,300 @@
+"""Float semantics: `exact` against NumPy, every kernel against the reference of circuits.floats.arithmetic, matmul's order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, matmul
+from circuits.engine import float_operations, integer_operations
+from circuits.engine.llvm import float_kernel, jit
+from circuits.floats import arithmetic
+
+TINY = np.float32(2.0**-126)
+CORNERS = np.array(
+    [
+        *(0.0, 1.0, 1.5, 2.0, 0.1, 3.0, 1.9999999, 1.0000001, 0.99999994),
+        *(2.0**-126, 2.0**-127, 2.0**-149, 1.1754942e-38, 1.9999999 * 2.0**-126, 2.0**-63, 2.0**-62, 2.0**-64),
+        *(3.4028235e38, 2.0**127, 2.0**64, 2.0**63, 1.8446743e19, np.inf, np.nan),
+    ],
+    dtype=np.float32,
+)
+CORNERS = np.concatenate([CORNERS, -CORNERS])
+
+LOPSIDED = AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B")
+
+
+def flush(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) < TINY, np.copysign(np.float32(0), values), values).astype(np.float32)
+
+
+def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Bit for bit, any NaN equal to any NaN."""
+    return (one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))
+
+
+def numpy_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """IEEE float32 product with subnormals flushed, tininess decided after rounding with unbounded exponent."""
+    with np.errstate(all="ignore"):
+        rounded = flush(x) * flush(w)
+        # The product of two float32 is exact in float64; scaling it up rounds it as with unbounded exponent.
+        scaled = (flush(x).astype(np.float64) * flush(w) * 2.0**64).astype(np.float32)
+    tiny = np.isfinite(rounded) & (np.abs(scaled) < np.float32(2.0**-62))
+    return np.where(tiny, np.copysign(np.float32(0), rounded), rounded).astype(np.float32)
+
+
+def reference_product(entry: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    fmt = entry.float_format
+    assert fmt is not None
+    return arithmetic.multiply(
+        fmt,
+        x,
+        w,
+        lambda a, b: integer_operations.multiply(entry.program(), a, b),
+        rounding=entry.rounding,
+        normalization=entry.normalization,
+        subnormals=str(entry.subnormals),
+    )
+
+
+def random_patterns(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    bits = np.random.default_rng(seed).integers(0, 2**32, (2, count), dtype=np.uint32)
+    x, w = bits.view(np.float32)
+    return x, w
+
+
+def test_exact_equals_numpy_on_ten_million_bit_patterns() -> None:
+    exact = design("exact")
+    for seed in range(10):
+        x, w = random_patterns(seed, 1_000_000)
+        assert same(exact.multiply(x, w), numpy_product(x, w)).all()
+
+
+@pytest.mark.parametrize("backend", ["interpreted", "reference"])
+@pytest.mark.parametrize("name", ["exact", "axfpm_tiled", "axfpm_released", "heap", "bfloat16"])
+def test_every_backend_gives_the_same_floats(name: str, backend: str) -> None:
+    """Corners against corners, and patterns of all kinds in two calls of unlike length."""
+    entry = design(name)
+    pairs = [(CORNERS[:, None], CORNERS[None, :])]
+    pairs += [random_patterns(11, count) for count in ((1, 70_000) if backend == "interpreted" else (1, 5000))]
+    for x, w in pairs:
+        assert same(entry.multiply(x, w, backend=backend), entry.multiply(x, w, backend="compiled")).all()
+
+
+def test_exact_equals_numpy_near_the_underflow_and_overflow_limits() -> None:
+    exact = design("exact")
+    rng = np.random.default_rng(3)
+    x = np.exp2(rng.uniform(-126, 127, 400_000)).astype(np.float32)
+    for edge in (2.0**-126, 2.0**-125.999, 2.0**127.999, 2.0**127):
+        with np.errstate(all="ignore"):
+            w = (edge / x.astype(np.float64)).astype(np.float32)
+        assert same(exact.multiply(x, w), numpy_product(x, w)).all()
+
+
+def test_exact_equals_numpy_on_the_corner_grid() -> None:
+    x, w = np.broadcast_arrays(CORNERS[:, None], CORNERS[None, :])
+    assert same(design("exact").multiply(x, w), numpy_product(x, w)).all()
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_signs_zeros_and_specials_never_reach_the_circuit(name: str) -> None:
+    got = design(name).multiply(CORNERS[:, None], CORNERS[None, :])
+    x, w = np.broadcast_arrays(flush(CORNERS)[:, None], flush(CORNERS)[None, :])
+    with np.errstate(all="ignore"):
+        ieee = x * w
+    special = ~np.isfinite(x) | ~np.isfinite(w) | (x == 0) | (w == 0)
+    assert same(got[special], ieee[special]).all()
+    assert (np.signbit(got) == np.signbit(ieee))[~np.isnan(ieee)].all()
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_compiled_products_equal_the_reference(name: str) -> None:
+    entry = design(name)
+    x, w = random_patterns(11, 20_000)
+    assert same(entry.multiply(x, w), reference_product(entry, x, w)).all()
+    grid = np.broadcast_arrays(CORNERS[:, None], CORNERS[None, :])
+    assert same(entry.multiply(*grid), reference_product(entry, *grid)).all()
+
+
+SETTINGS = [
+    Design(placement=LOPSIDED),
+    Design(placement=LOPSIDED, rounding="nearest_even"),
+    Design(placement=LOPSIDED, tile=5),
+    Design(placement="ama5", tile=4, rounding="nearest_even"),
+    Design(placement="ama5", tile=4, rounding="nearest_even", normalization="released"),
+    Design(topology="carry_save_array", placement={"rows": ["ama1"] * 9 + [LOPSIDED] * 16}, final_adder="cell"),
+]
+
+
+@pytest.mark.parametrize("entry", SETTINGS, ids=range(len(SETTINGS)))
+def test_compiled_products_equal_the_reference_for_every_rounding_and_normaliser(entry: Design) -> None:
+    rng = np.random.default_rng(17)
+    x = np.concatenate([random_patterns(13, 5000)[0], rng.normal(size=5000).astype(np.float32)])
+    w = np.concatenate([random_patterns(13, 5000)[1], rng.normal(size=5000).astype(np.float32)])
+    assert same(entry.multiply(x, w), reference_product(entry, x, w)).all()
+
+
+def accumulated(entry: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    sums = np.zeros((len(x), w.shape[1]), dtype=np.float32)
+    with np.errstate(all="ignore"):
+        for k in range(x.shape[1]):
+            sums = sums + reference_product(entry, x[:, k, None], w[None, k])
+    return sums
+
+
+@pytest.mark.parametrize("entry", [*SETTINGS, design("exact"), design("axfpm_released")], ids=range(len(SETTINGS) + 2))
+@pytest.mark.parametrize("scale", [1.0, 1e-25, 1e19])
+@pytest.mark.parametrize("rows", [3, 1100])
+def test_matmul_accumulates_gate_exact_products_in_ascending_k(entry: Design, scale: float, rows: int) -> None:
+    """The scales reach the kernels for normal and for all products; few rows put lanes over the columns."""
+    rng = np.random.default_rng(19)
+    x = (rng.normal(size=(rows, 70)) * scale).astype(np.float32)
+    x[rng.random(x.shape) < 0.3] = 0
+    w = (rng.normal(size=(70, 3)) * scale).astype(np.float32)
+    w[5] = 0
+    expected = accumulated(entry, x, w)
+    for threads in (1, 2):
+        assert same(matmul(entry, x, w, threads=threads), expected).all()
+
+
+def test_matmul_propagates_infinity_and_nan_like_ieee() -> None:
+    x = np.array([[1, np.inf], [np.nan, 1], [0, np.inf], [1, 2]], dtype=np.float32)
+    w = np.array([[1.0, 0.0], [0.0, -1.0]], dtype=np.float32)
+    got = matmul(design("exact"), x, w)
+    with np.errstate(invalid="ignore"):
+        expected = np.float32(0) + x[:, :1] * w[:1] + x[:, 1:] * w[1:]
+    assert same(got, expected).all()
+
+
+@pytest.mark.parametrize("rows", [2, 700])
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("other", [0.0, 2.0**-126, 2.0**-10, 1.0])
+def test_matmul_propagates_infinity_and_nan_past_operands_of_any_size(rows: int, special: float, other: float) -> None:
+    """Few rows and many: the kernels that take all products for normal must not be chosen."""
+    for left, right in ((special, other), (other, special)):
+        x, w = np.full((rows, 1), left, dtype=np.float32), np.full((1, 5), right, dtype=np.float32)
+        with np.errstate(invalid="ignore"):
+            expected = np.float32(0) + x * w
+        assert same(matmul(design("exact"), x, w), expected).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7, 15, 16, 17, 31, 33, 511, 512, 513])
+@pytest.mark.parametrize("scale", [1.0, 1e19])
+def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: float) -> None:
+    """Around vectors, blocks and the groups of columns that are summed together; `scale` reaches overflow."""
+    entry = Design(placement=LOPSIDED, ports="pcs")
+    rng = np.random.default_rng(depth)
+    for rows, columns in ((1, 3), (1, 9), (1, 10), (1, 17), (1, 34), (3, 4), (5, 21)):
+        x, w = ((rng.normal(size=shape) * scale).astype(np.float32) for shape in ((rows, depth), (depth, columns)))
+        x[rng.random(x.shape) < 0.2] = 0
+        w[rng.random(w.shape) < 0.1] = 2.0**-140
+        assert float_operations.is_narrow(rows, depth, columns)
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = np.concatenate([np.zeros((rows, 1, columns), np.float32), entry.multiply(x[:, :, None], w)], axis=1)
+            expected = np.add.accumulate(terms, axis=1, dtype=np.float32)[:, -1]
+        assert same(matmul(entry, x, w), expected).all()
+
+
+def test_products_that_stay_normal_are_recognised() -> None:
+    one = np.ones(2, dtype=np.float32)
+    assert float_operations._products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))
+    for bad in (np.inf, np.nan, 3e38, 2.0**125):
+        assert not float_operations._products_stay_normal(one, np.array([1, bad], dtype=np.float32))
+    assert not float_operations._products_stay_normal(one * np.float32(0.5), np.array([2.0**-126], dtype=np.float32))
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+@pytest.mark.parametrize(("mode", "scale"), [("normal", 1), ("full", 1e37), ("narrow", 1), ("narrow", 1e37)])
+def test_kernels_agree_on_every_vector_width(
+    bits: int, mode: str, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows go through the narrow kernel, many through the wide one of their range."""
+    if bits > jit.Target.host().vector_bits:
+        pytest.skip(f"this processor has no {bits}-bit vectors")
+    entry = SETTINGS[3]
+    used = set()
+
+    def matmul_kernel(settings: float_kernel.KernelSettings, range_mode: str) -> Any:
+        used.add(range_mode)
+        return float_kernel.matmul_kernel(settings, range_mode, bits)
+
+    def narrow_kernel(settings: float_kernel.KernelSettings) -> Any:
+        used.add("narrow")
+        return float_kernel.narrow_kernel(settings, bits)
+
+    rng = np.random.default_rng(23)
+    x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
+    w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
+    expected = accumulated(entry, x, w)
+    monkeypatch.setattr(float_operations, "matmul_kernel", matmul_kernel)
+    monkeypatch.setattr(float_operations, "narrow_kernel", narrow_kernel)
+    float_operations.prepared_rows.cache_clear()
+    assert same(matmul(entry, x, w), expected).all()
+    assert used == {mode}
+    float_operations.prepared_rows.cache_clear()
+
+
+def test_empty_and_scalar_operands() -> None:
+    exact = design("exact")
+    assert exact.multiply(np.zeros((0, 3)), np.ones(3)).shape == (0, 3)
+    assert exact.multiply(2.0, 3.0).shape == ()
+    assert float(exact.multiply(2.0, 3.0)) == 6.0
+    assert matmul(exact, np.zeros((0, 4)), np.zeros((4, 2))).shape == (0, 2)
+    np.testing.assert_array_equal(matmul(exact, np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("fields", [{}, {"signed": True}, {"topology": "booth"}])
+def test_matmul_of_an_integer_design_is_one_clear_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(DesignError) as caught:
+        matmul(Design(format=None, width=8, **fields), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
+    assert str(caught.value) == (
+        "matmul needs a float format, but got format=None; multiply_integers gives the products of integers to sum."
+    )
+
+
+def test_misfitting_operands_are_refused() -> None:
+    with pytest.raises(DesignError) as error:
+        matmul(design("exact"), np.zeros((2, 3)), np.zeros((4, 5)))
+    assert str(error.value) == (
+        "x must be [M, K] and w [K, N] with equal K, but got shapes (2, 3) and (4, 5); reshape them."
+    )
+    with pytest.raises(DesignError) as error:
+        design("exact").multiply(np.array(["a"]), 1.0)
+    assert str(error.value) == "x must hold real numbers, but has dtype <U1; convert it to float32."
+
+
+# ---- narrow formats: the table against products one by one
+
+
+NARROW = {
+    "bfloat16": Design(topology="booth", format="bfloat16"),
+    "nearest": Design(topology="wallace", format="bfloat16", rounding="nearest_even"),
+    "not commutative": Design(topology="carry_save_array", format="bfloat16", placement=CELLS["ama4"], ports="csp"),
+    "released": Design(format="bfloat16", placement=CELLS["ama5"], tile=4, normalization="released"),
+    "tf32": Design(format="tf32", placement={"columns": [CELLS["ama2"]] * 11 + ["exact"] * 11}),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_table_gives_what_products_one_by_one_give(name: str) -> None:
+    """With zeros, subnormals, the largest and smallest normals, overflow and products that are flushed."""
+    entry = NARROW[name]
+    random = np.random.default_rng(2)
+    extremes = np.array([0, -0.0, 1e-40, 2.0**-126, -(2.0**-64), 3e38, -1.9e19, 2.0**-63, 1, -1.99], dtype=np.float32)
+    x = np.concatenate([random.normal(size=(60, 9)), random.choice(extremes, (40, 9))]).astype(np.float32)
+    w = np.concatenate([random.normal(size=(9, 7)), random.choice(extremes, (9, 8))], axis=1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = np.zeros((100, 15), dtype=np.float32)
+        for k in range(9):
+            expected = expected + entry.multiply(x[:, k, None], w[k])
+    assert np.isinf(expected).any()
+    for threads in (1, 3):
+        np.testing.assert_array_equal(matmul(entry, x, w, threads=threads), expected)
+    x[3, 4], w[2, 1] = np.nan, np.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = np.zeros((100, 15), dtype=np.float32)
+        for k in range(9):
+            expected = expected + entry.multiply(x[:, k, None], w[k])
+    np.testing.assert_array_equal(matmul(entry, x, w), expected)

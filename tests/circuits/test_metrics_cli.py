@@ -1,0 +1,195 @@
+"""`python -m circuits metrics` and heat maps: what is printed, drawn and refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from circuits import Design, DesignError, closed_form_metrics, design, error_metrics, error_surface
+from circuits.commands import main
+from circuits.commands.error_table import format_estimate
+from circuits.drawing.heatmap import draw_surfaces, save_surfaces
+
+FEW = ("--samples", "20000")
+
+
+@pytest.fixture(autouse=True)
+def _plain_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["metrics", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    try:
+        status = main(["metrics", *arguments])
+    except SystemExit as stop:
+        status = stop.code  # type: ignore[assignment]
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, "")
+    assert captured.err.count("\n") == 1
+    return captured.err.strip()
+
+
+def test_table_with_closed_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "axfpm", "heap", *FEW)
+    assert max(map(len, out.splitlines())) <= 100
+    m = error_metrics(design("axfpm"), samples=20000)
+    assert format_estimate(m.mred) in out
+    lines = out.splitlines()
+    (mred,) = [k for k, line in enumerate(lines) if line.startswith("MRED, mean of ratios")]
+    assert lines[mred + 1].split() == ["closed", "form", "0.386294"]
+    assert "axfpm: P = (X & 0x1) * Y + 2 * (X & 0xFFFFFE) * (Y & 0x800000); its error has rank 1." in out
+    assert out.endswith("\nClosed forms leave out the rounding of operands and results.\n")
+    assert "closed form" not in run(capsys, "heap", *FEW)
+
+
+def test_json_and_csv_equal_the_api(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--distribution", "mantissa", "--seed", "3", *FEW)
+    m = error_metrics(design("axfpm"), samples=20000, seed=3, distribution="mantissa")
+    form = closed_form_metrics(design("axfpm"), distribution="mantissa")
+    assert form is not None
+    (record, other) = json.loads(run(capsys, "axfpm", "heap", "--format", "json", *options))["designs"]
+    assert record["errors"] == json.loads(json.dumps(m.to_dict()))
+    assert record["closed_form"] == form.to_dict()
+    assert other["closed_form"] is None
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "axfpm", "--format", "csv", *options))))
+    (nmed,) = [row for row in rows if (row["group"], row["quantity"]) == ("errors", "nmed")]
+    assert (float(nmed["value"]), float(nmed["low"]), float(nmed["high"])) == (m.nmed.value, m.nmed.low, m.nmed.high)
+    (exact,) = [row for row in rows if (row["group"], row["quantity"]) == ("closed form", "nmed")]
+    assert (float(exact["value"]), exact["low"]) == (form.nmed, "")
+
+
+def test_methods_and_backends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(Design(format=None, width=5, placement="ama1", name="small").to_toml(), encoding="utf-8")
+    found = {
+        (method, backend): run(capsys, str(path), "--method", method, "--backend", backend, *FEW)
+        for method in ("exhaustive", "sampled")
+        for backend in ("auto", "interpreted", "compiled")
+    }
+    assert len(set(found.values())) == 2
+    assert "exhaustive, 1024 pairs" in found["exhaustive", "auto"].replace("\n", " ").replace("  ", "")
+    assert "error: method='exhaustive' needs" in refuse(capsys, "axfpm", "--method", "exhaustive")
+
+
+def test_own_operands(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """First operand x: axfpm does not commute."""
+    rng = np.random.default_rng(0)
+    x, w = rng.uniform(0.5, 3, (2, 500)).astype(np.float32)
+    path = tmp_path / "layer.npz"
+    np.savez(path, x=x, w=w)
+    (record,) = json.loads(run(capsys, "axfpm", "--operands", str(path), "--format", "json"))["designs"]
+    assert record["errors"] == json.loads(json.dumps(error_metrics(design("axfpm"), operands=(x, w)).to_dict()))
+    assert record["errors"] != json.loads(json.dumps(error_metrics(design("axfpm"), operands=(w, x)).to_dict()))
+    assert record["closed_form"] is None
+    assert (record["errors"]["method"], record["errors"]["samples"]) == ("trace", 500)
+
+
+def test_operand_files_that_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+        f"error: {path} must be a readable .npz file, but: No such file or directory; check it."
+    )
+    path.write_bytes(b"no archive")
+    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+        f"error: {path} must be a .npz file, but: File is not a zip file; write it with numpy.savez."
+    )
+    np.savez(path, x=np.ones(3), y=np.ones(3))
+    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+        f"error: {path} must hold arrays x and w, but holds x, y; save them by those names."
+    )
+    np.savez(path, x=np.ones(3), w=np.array(["a", "b", "c"]))
+    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+        f"error: array w in {path} must hold numbers, but has dtype <U1; convert it."
+    )
+    np.savez(path, x=np.ones(3), w=np.array([1, {}, None], dtype=object))
+    assert refuse(capsys, "axfpm", "--operands", str(path)).startswith(
+        f"error: {path} must hold arrays of numbers, but: Object arrays cannot be loaded when allow_pickle=False"
+    )
+    np.savez(path, x=np.ones(3), w=np.ones(2))
+    assert "operands must broadcast, but have shapes (3,) and (2,)" in refuse(capsys, "axfpm", "--operands", str(path))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert refuse(capsys, "axfpm", "--operands", str(path)).startswith(f"error: {path} must be a .npz file, but: ")
+
+
+def test_surfaces(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    surface = error_surface(design("heap"), bins=3, samples=20000)
+    (record,) = json.loads(run(capsys, "heap", "--surface", "3", "--format", "json", *FEW))["surfaces"]
+    assert record == json.loads(json.dumps(surface.to_dict()))
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "heap", "--surface", "3", "--format", "csv", *FEW))))
+    assert len(rows) == 9
+    row = rows[1 * 3 + 2]
+    assert (float(row["x_low"]), float(row["w_low"])) == (surface.x_edges[1], surface.w_edges[2])
+    assert (int(row["count"]), float(row["bias"])) == (surface.count[1, 2], surface.bias[1, 2])
+    path = tmp_path / "heap.svg"
+    out = run(capsys, "heap", "axfpm", "--surface", "4", "-o", str(path), *FEW)
+    assert out == f"{path}: heap (reconstructed), axfpm\n"
+    assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    assert refuse(capsys, "heap", "--surface", "4", *FEW) == (
+        "error: an error surface must go to a file or be printed as json or csv, but got the table format; add -o "
+        "FILE.png or --format csv."
+    )
+    assert refuse(capsys, "heap", "-o", "a.png") == (
+        "error: -o draws error surfaces and needs --surface BINS, but got none; give --surface 32, say."
+    )
+    assert refuse(capsys, "heap", "--surface", "0").startswith(
+        "error: argument --surface: it must be an integer from 1"
+    )
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_heat_maps_show_the_numbers_with_the_second_operand_across(tmp_path: Path) -> None:
+    surface = error_surface(design("axfpm"), bins=5, samples=20000)
+    figure = draw_surfaces([surface])
+    for axes, values in zip(figure.axes[:2], (surface.mred, surface.bias), strict=True):
+        (mesh,) = axes.collections
+        np.testing.assert_array_equal(np.asarray(mesh.get_array()).reshape(5, 5), values)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("second operand w", "first operand x")
+    for suffix in (".png", ".svg"):
+        paths = [tmp_path / f"{k}{suffix}" for k in range(2)]
+        for path in paths:
+            save_surfaces([surface], path)
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+    with pytest.raises(DesignError) as caught:
+        save_surfaces([surface], tmp_path / "a.gif")
+    assert str(caught.value) == f"a drawing's file must end in .png or .svg, but got '{tmp_path / 'a.gif'}'; rename it."
+
+
+@pytest.mark.parametrize("entry", [Design(format=None, width=4), Design(format=None, width=4, signed=True)])
+def test_heat_maps_without_errors_or_with_empty_bins(entry: Design, tmp_path: Path) -> None:
+    save_surfaces([error_surface(entry, bins=40), error_surface(entry, bins=1)], tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_show_names_the_bilinear_form(capsys: pytest.CaptureFixture[str]) -> None:
+    few = (*FEW, "--cost-samples", "64")
+    assert main(["show", "axfpm_tiled", "ama4_array", *few]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "bilinear P = (X & 0x111111) * Y + 2 * (X & 0xEEEEEE) * none proved (Y & 0x888888), rank 2 (structural)" in out
+    )
+    assert main(["show", "axfpm_tiled", "ama4_array", "--format", "json", *few]) == 0
+    tiled, other = json.loads(capsys.readouterr().out)["designs"]
+    assert tiled["bilinear"] == {
+        "form": "P = (X & 0x111111) * Y + 2 * (X & 0xEEEEEE) * (Y & 0x888888)",
+        "rank": 2,
+        "proof": "structural",
+    }
+    assert other["bilinear"] is None
+    assert main(["show", "axfpm_tiled", "--format", "csv", *few]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    (row,) = [row for row in rows if row["quantity"] == "bilinear"]
+    assert row["value"].endswith("rank 2 (structural)")

@@ -1,0 +1,103 @@
+"""AlexNet through designs: everything that works for LeNet-5, on colour images; and DA tables 6 and 11."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from circuits import Design
+from circuits.cells.adder_cells import CELLS
+from cnn_eval.__main__ import main
+from cnn_eval.data.loading import load
+from cnn_eval.layers.approximation import approximate, approximate_layer
+from cnn_eval.layers.convolution import convolve
+from cnn_eval.models.registry import load_model, logits
+from studies.__main__ import main as studies
+from studies.paper import table6
+from studies.paper.table11 import PUBLISHED
+
+# not commutative: AMA4 sits where the ports matter, and the rows are those of the first operand
+MIXED = Design(
+    topology="carry_save_array", placement={"columns": [CELLS["ama4"]] * 20 + ["exact"] * 28}, ports="csp", name="mixed"
+)
+
+
+def test_alexnet_multiplies_through_the_design() -> None:
+    """Two images: each convolution's output is the float32 sum of scalar products, checked at random places."""
+    images = load("cifar10").images[:2]
+    network = approximate(load_model("alexnet"), MIXED, record=False)
+    seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for number in range(1, 6):
+        name = f"conv{number}"
+        approximate_layer(network, name).register_forward_hook(
+            lambda _, given, output, name=name: seen.__setitem__(name, (given[0], output))
+        )
+    assert logits(network, images).shape == (2, 10)
+    random = np.random.default_rng(5)
+    for name, (given, output) in seen.items():
+        layer = approximate_layer(network, name)
+        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        size, pad = weight.shape[2], weight.shape[2] // 2
+        padded = np.pad(given.numpy(), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        for _ in range(3):
+            image, channel = random.integers(2), random.integers(output.shape[1])
+            y, x = random.integers(output.shape[2]), random.integers(output.shape[3])
+            products = MIXED.multiply(padded[image, :, y : y + size, x : x + size], weight[channel]).ravel()
+            total = np.float32(0)
+            for product in products:
+                total = np.float32(total + product)
+            assert output[image, channel, y, x].item() == np.float32(total + bias[channel])
+
+
+def test_results_do_not_depend_on_the_batch_split() -> None:
+    images = load("cifar10").images[:5]
+    network = approximate(load_model("alexnet"), MIXED, layers="conv", filter=lambda name, _: name == "conv5")
+    x = network.get_submodule("conv5")
+    assert x.design == MIXED
+    whole, split = logits(network, images), logits(network, images, batch_size=2)
+    torch.testing.assert_close(whole, split, rtol=1e-5, atol=1e-5)
+    given = torch.rand(3, 8, 6, 6).numpy()
+    weight = torch.randn(4, 8, 3, 3).numpy()
+    geometry = x.geometry
+    together = convolve(MIXED, given, weight, geometry)
+    apart = np.concatenate([convolve(MIXED, given[i : i + 1], weight, geometry) for i in range(3)])
+    assert together.tobytes() == apart.tobytes()
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["accuracy", "exact", "axfpm", "--model", "alexnet", "--samples", "20", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["images"] for row in result["results"]] == [20, 20]
+    assert result["results"][0]["accuracy"] >= 0.6
+    assert main(["accuracy", "axfpm", "--model", "dorefa_weight", "--samples", "10", "--mode", "lowered"]) == 0
+    assert "dorefa_weight" in capsys.readouterr().out
+    assert main(["transfer", "axfpm", "--model", "alexnet", "--samples", "20", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert all(0 <= row["fooled"] <= row["eligible"] <= 20 for row in rows)
+    assert rows[0]["eligible"] > 0
+
+
+def test_table6_pairs_every_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table6, "IMAGES", {"quick": {"lenet5": 40, "alexnet": 10}})
+    result = table6.run(table6.StudyOptions(level="quick"))
+    published = {row.subject: row.published for row in result.rows if row.published is not None}
+    assert published["lenet5 exact"] == 97.93
+    assert published["alexnet axfpm_tiled"] == published["DoReFa full, 4 bits"] == 80
+    assert {row.published for row in result.rows} >= {97.93, 97.67, 81.0, 80.0}
+    for row in result.rows:
+        assert row.interval is not None
+        assert row.interval[0] <= row.measured <= row.interval[1]
+
+
+def test_table11_prints_every_published_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert studies(["run", "table11", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    layers = [row["subject"].split()[1] for row in rows if row["subject"][:2].strip().isdigit()]
+    assert [name for name, after in zip(layers, [*layers[1:], ""], strict=True) if name != after] == [
+        name for name in PUBLISHED if name != "softmax"
+    ]
+    assert [row["measured"] >= 80 for row in rows if row["unit"] == "%"] == [True] * 3

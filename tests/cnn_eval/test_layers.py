@@ -1,0 +1,516 @@
+"""approximate(): bit-exactness against scalar loops, torch's conventions, what is refused and what is listed."""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scalar_layers
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import prune
+
+from circuits import AdderCell, Design, DesignError, UnknownNameError, design, error_metrics
+from circuits.engine import float_operations
+from cnn_eval.layers import recording
+from cnn_eval.layers.approximation import (
+    ApproximateConv2d,
+    ApproximateLinear,
+    approximate,
+    approximate_layer,
+    unreplaced,
+)
+from cnn_eval.layers.recording import recorded_operands
+from cnn_eval.models.registry import LeNet5
+
+LOPSIDED = Design(
+    placement=AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B"), ports="pcs", name="lopsided"
+)
+DESIGNS = (design("axfpm_tiled"), LOPSIDED, design("heap"), design("exact"))
+CORNERS = np.array(
+    [0, 1, 1.5, 1.9999999, 2.0**-126, 2.0**-140, 2.0**-64, 3.4028235e38, 2.0**64, np.inf, np.nan], dtype=np.float32
+)
+CORNERS = np.concatenate([CORNERS, -CORNERS])
+
+
+def same(one: torch.Tensor | np.ndarray, other: torch.Tensor | np.ndarray) -> bool:
+    """Equal bit for bit, any NaN equal to any NaN."""
+    a, b = (np.asarray(t.detach() if isinstance(t, torch.Tensor) else t) for t in (one, other))
+    assert a.dtype == b.dtype == np.float32
+    assert a.shape == b.shape
+    return bool(np.all((a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))))
+
+
+def values(shape: tuple[int, ...], seed: int, *, corners: bool = False) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    drawn = (rng.standard_normal(shape) * np.exp(rng.standard_normal(shape))).astype(np.float32)
+    if corners:
+        drawn = np.where(rng.random(shape) < 0.2, rng.choice(CORNERS, shape), drawn)
+    return torch.from_numpy(np.ascontiguousarray(drawn))
+
+
+def conv(seed: int = 0, *, corners: bool = False, **arguments: object) -> nn.Conv2d:
+    options: dict[str, object] = {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "bias": False, **arguments}
+    layer = nn.Conv2d(**options)  # type: ignore[arg-type]
+    layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed, corners=corners))
+    return layer
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> tuple[nn.Conv2d, tuple[int, int, int, int]]:
+    """A convolution and the shape of images that it takes."""
+    groups = draw(st.integers(1, 3))
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = draw(st.one_of(st.tuples(st.integers(0, 2), st.integers(0, 2)), st.sampled_from(["same", "valid"])))
+    if padding == "same":
+        stride = (1, 1)
+    mode = draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"]))
+    layer = conv(
+        draw(st.integers(0, 99)),
+        corners=draw(st.booleans()),
+        in_channels=groups * draw(st.integers(1, 2)),
+        out_channels=groups * draw(st.integers(1, 2)),
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=mode,
+    )
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    # Images of at least 5 take every padding drawn here ("same" adds at most 2 a side).
+    size = [max(span, 5 if mode != "zeros" else 1) + draw(st.integers(0, 2)) for span in spans]
+    return layer, (draw(st.integers(1, 2)), layer.in_channels, *size)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(convolutions(), st.sampled_from(DESIGNS), st.integers(0, 99), st.booleans())
+def test_convolution_equals_a_scalar_loop(
+    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], entry: Design, seed: int, corners: bool
+) -> None:
+    layer, shape = drawn
+    x = values(shape, seed, corners=corners)
+    out = approximate(layer, entry)(x)
+    assert out.shape == layer(x).shape
+    assert same(out, scalar_layers.convolution(layer, x.numpy(), entry.multiply))
+
+
+def test_a_format_without_kernel_equals_a_scalar_loop() -> None:
+    entry = Design(format="bfloat16", placement=LOPSIDED.placement, name="lopsided_bfloat16")
+    layer, x = conv(stride=2, padding=1), values((2, 2, 6, 5), 3, corners=True)
+    assert same(approximate(layer, entry)(x), scalar_layers.convolution(layer, x.numpy(), entry.multiply))
+
+
+@pytest.mark.parametrize("entry", DESIGNS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("shape", [(1, 5, 3), (7, 1, 2), (600, 3, 2)])
+def test_linear_equals_a_scalar_loop(entry: Design, corners: bool, shape: tuple[int, int, int]) -> None:
+    rows, depth, columns = shape
+    layer = nn.Linear(depth, columns, bias=False)
+    layer.weight = nn.Parameter(values((columns, depth), 1, corners=corners))
+    x = values((rows, depth), 2, corners=corners)
+    out = approximate(layer, entry, layers="linear")(x)
+    assert same(out, scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), entry.multiply))
+
+
+def test_the_designs_tell_the_operands_apart() -> None:
+    """The tests above see an exchange of activation and weight."""
+    x, w = values((50,), 0).numpy(), values((50,), 1).numpy()
+    for entry in (design("axfpm_tiled"), LOPSIDED):
+        assert not same(entry.multiply(x, w), entry.multiply(w, x))
+
+
+@pytest.mark.parametrize(("batch", "corners", "mode"), [(1, False, "narrow"), (9, False, "normal"), (9, True, "full")])
+def test_every_kernel_mode_is_met_and_exact(
+    batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = []
+    broadcast, narrow = float_operations.matmul_kernel, float_operations.NarrowMatmul.run
+    monkeypatch.setattr(float_operations, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
+    monkeypatch.setattr(float_operations.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
+    layer, x = conv(), values((batch, 2, 10, 10), 4, corners=corners)
+    out = approximate(layer, LOPSIDED)(x)
+    assert met == [mode]
+    assert same(out, scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply))
+
+
+def test_result_depends_neither_on_threads_nor_on_the_batch_split() -> None:
+    network = approximate(nn.Sequential(conv(padding=1), nn.Flatten(), nn.Linear(3 * 64, 5)), LOPSIDED, layers="all")
+    x = values((70, 2, 8, 8), 5)
+    threads = torch.get_num_threads()
+    try:
+        with torch.no_grad():
+            whole = network(x)
+            for count in (1, 3):
+                torch.set_num_threads(count)
+                assert same(network(x), whole)
+                assert same(torch.cat([network(part) for part in torch.split(x, 9)]), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_threads_share_the_columns_of_one_large_row() -> None:
+    """Against rows enough to fill the lanes, which go through the other kernel."""
+    layer = nn.Linear(1100, 601)
+    made, x = approximate(layer, LOPSIDED, layers="linear"), values((300, 1100), 15)
+    threads = torch.get_num_threads()
+    try:
+        with torch.no_grad():
+            whole = made(x)
+            for count in (1, 2, 5):
+                torch.set_num_threads(count)
+                assert same(made(x[:1]), whole[:1])
+                assert same(made(x[7:9]), whole[7:9])
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_what_is_kept_for_the_next_call_follows_the_weights(kind: str) -> None:
+    def expected(layer: nn.Module) -> np.ndarray:
+        if isinstance(layer, nn.Linear):
+            bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED.multiply)
+            return np.asarray(bare + layer.bias.detach().numpy())
+        bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply)
+        return np.asarray(bare + layer.bias.detach().numpy()[:, None, None])
+
+    model = nn.Linear(9, 7) if kind == "linear" else conv(out_channels=4, bias=True)
+    x = values((1, 9) if kind == "linear" else (1, 2, 4, 4), 16)
+    made = approximate(model, LOPSIDED, layers="all")
+    before = copy.deepcopy(made.state_dict())
+    with torch.no_grad():
+        first = expected(made)
+        assert same(made(x), first)
+        made.weight.mul_(-1.5)
+        assert same(made(x), expected(made))
+        made.weight.data[0] += 1  # autograd's version does not see this
+        made.bias.data.neg_()
+        assert same(made(x), expected(made))
+        assert not same(made(x), first)
+        made.weight = nn.Parameter(made.weight.flip(0).transpose(0, 1).contiguous().transpose(0, 1))
+        assert not made.weight.is_contiguous()
+        assert same(made(x), expected(made))
+        clone = copy.deepcopy(made)
+        clone.load_state_dict(before)
+        assert same(clone(x), first)
+        assert same(made(x), expected(made))
+    assert same(made(x), expected(made))  # with gradients
+    made.weight = nn.Parameter(made.weight.detach().contiguous())
+    prune.l1_unstructured(made, "weight", amount=0.5)
+    assert same(made(x), expected(made))
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
+    layer = nn.Linear(500, 60) if kind == "linear" else conv(out_channels=16, padding=1)
+    x = values((40, 500) if kind == "linear" else (40, 2, 6, 6), 17)
+    made = approximate(layer, LOPSIDED, layers="all")
+
+    def run(first: int) -> list[torch.Tensor]:
+        with torch.no_grad():
+            return [made(x[k : k + 1]) for _ in range(5) for k in range(first, len(x), 4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(run, range(4)))
+    with torch.no_grad():
+        whole = made(torch.cat([x] * 8))[: len(x)]  # rows enough for the other kernel
+    for first, found in enumerate(results):
+        assert same(torch.cat(found), torch.cat([whole[first::4]] * 5))
+
+
+def test_large_batches_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = conv(padding=1, groups=1), values((7, 2, 4, 4), 5)
+    expected = approximate(layer, LOPSIDED)(x)
+    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_A_CALL", 32)
+    assert same(approximate(layer, LOPSIDED)(x), expected)
+
+
+def test_bias_is_added_after_the_products() -> None:
+    layer = conv(bias=True)
+    x = values((2, 2, 5, 5), 6)
+    bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply)
+    assert same(approximate(layer, LOPSIDED)(x), bare + layer.bias.detach().numpy()[:, None, None])
+    layer = nn.Linear(4, 3)
+    x = values((5, 4), 7)
+    bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED.multiply)
+    assert same(approximate(layer, LOPSIDED, layers="linear")(x), bare + layer.bias.detach().numpy())
+
+
+@pytest.mark.parametrize("mode", ["gate", "lowered"])
+def test_batches_of_none_and_one_unbatched_and_strided_inputs(mode: str) -> None:
+    layer, entry = conv(bias=True), design("axfpm_tiled")
+    made = approximate(layer, entry, mode=mode)
+    x = values((4, 2, 6, 6), 8)
+    whole = made(x)
+    equal = same if mode == "gate" else lambda a, b: torch.allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert made(x[:0]).shape == (0, 3, 4, 4)
+    made(x[:0]).sum().backward()
+    assert equal(made(x[:1]), whole[:1])
+    assert equal(made(x[0]), whole[0])
+    for strided in (x.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2), x.to(memory_format=torch.channels_last)):
+        assert not strided.is_contiguous()
+        assert equal(made(strided), whole)
+    assert equal(made(x[::2]), whole[::2])
+
+    linear = approximate(nn.Linear(6, 3), entry, layers="linear", mode=mode)
+    rows = values((4, 2, 6), 9)
+    whole = linear(rows)
+    assert whole.shape == (4, 2, 3)
+    assert linear(rows[:0]).shape == (0, 2, 3)
+    linear(rows[:0]).sum().backward()
+    assert equal(linear(rows[1, 1]), whole[1, 1])
+    assert equal(linear(rows.transpose(0, 1)), whole.transpose(0, 1))
+
+
+def test_double_use_of_one_module() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = conv(in_channels=2, out_channels=2, padding=1)
+            self.second = self.first
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(torch.relu(self.first(x)))
+
+    model, x = Twice(), values((2, 2, 5, 5), 10)
+    for named in (LOPSIDED, {"second": LOPSIDED}, {"first": LOPSIDED, "second": LOPSIDED}):
+        made = approximate(model, named)
+        assert made.first is made.second
+        inner = np.maximum(scalar_layers.convolution(model.first, x.numpy(), LOPSIDED.multiply), 0)
+        assert same(made(x), scalar_layers.convolution(model.first, inner, LOPSIDED.multiply))
+    made(x).sum().backward()  # both uses contribute, as in torch's own layer
+    exact = approximate(model, design("exact"))
+    exact(x).sum().backward()
+    model(x).sum().backward()
+    torch.testing.assert_close(exact.first.weight.grad, model.first.weight.grad, rtol=1e-4, atol=1e-4)
+    with pytest.raises(DesignError) as error:
+        approximate(model, {"first": LOPSIDED, "second": design("heap")})
+    assert str(error.value) == (
+        "a layer must have one design, but second is the same module as another named one and got "
+        "heap (reconstructed) after lopsided; name it once."
+    )
+
+
+def test_the_original_is_left_alone_and_state_dicts_fit() -> None:
+    model = LeNet5().train()
+    before = copy.deepcopy(model.state_dict())
+    made = approximate(model, LOPSIDED, layers="all")
+    assert list(made.state_dict()) == list(before)
+    assert made.training
+    assert type(model.conv1) is nn.Conv2d
+    with torch.no_grad():
+        made.conv1.weight.add_(1)
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
+    made.load_state_dict(before)
+    model.load_state_dict(made.state_dict())
+    x = torch.rand(3, 1, 28, 28)
+    clone = copy.deepcopy(made)
+    with torch.no_grad():
+        assert same(clone(x), made(x))
+        clone.conv1.weight.zero_()
+        assert not same(clone(x), made(x))
+    assert clone.conv1.design == LOPSIDED
+
+
+def test_no_grad_and_hooks() -> None:
+    model = nn.Sequential(conv())
+    seen = []
+    model[0].register_forward_hook(lambda *_: seen.append(1))
+    made, x = approximate(model, LOPSIDED), values((1, 2, 5, 5), 11)
+    assert made(x).requires_grad
+    with torch.no_grad():
+        assert not made(x).requires_grad
+    assert len(seen) == 2
+
+
+def test_a_design_per_layer() -> None:
+    model, x = LeNet5().eval(), torch.rand(2, 1, 28, 28)
+    made = approximate(model, {"conv1": LOPSIDED, "fc1": design("heap")})
+    assert isinstance(made.conv1, ApproximateConv2d)
+    assert isinstance(made.fc1, ApproximateLinear)
+    assert (made.conv1.design, made.fc1.design) == (LOPSIDED, design("heap"))
+    assert type(made.conv2) is nn.Conv2d
+    assert same(made.conv1(x), approximate(model.conv1, LOPSIDED)(x))
+    only = approximate(model, LOPSIDED, layers="all", filter=lambda name, _: name in ("conv2", "fc3"))
+    assert [name for name, module in only.named_modules() if hasattr(module, "design")] == ["conv2", "fc3"]
+
+
+def test_unknown_names() -> None:
+    cases = [
+        ({"design": {"conv3": LOPSIDED}}, "layer must be a known name, but got 'conv3'; nearest: conv2, conv1, fc3."),
+        ({"layers": "convs"}, "choice of layers must be a known name, but got 'convs'; nearest: conv."),
+        ({"backward": "exact"}, "backward mode must be a known name, but got 'exact'; known: approximate, slope, ste."),
+        ({"mode": "lower"}, "mode must be a known name, but got 'lower'; nearest: lowered."),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(UnknownNameError) as error:
+            approximate(LeNet5(), **{"design": LOPSIDED, **arguments})
+        assert str(error.value) == f"the {message}"
+    with pytest.raises(UnknownNameError):
+        approximate_layer(LeNet5(), "conv1")
+
+
+def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
+    layer = conv()
+    made, x = approximate(layer, LOPSIDED), values((1, 2, 5, 5), 12)
+
+    def message(action: object, *arguments: object, **options: object) -> str:
+        with pytest.raises(DesignError) as error:
+            action(*arguments, **options)  # type: ignore[operator]
+        return str(error.value)
+
+    assert message(made, x.double()) == (
+        "activations must be float32 on the CPU, but are torch.float64 on cpu; convert them."
+    )
+    assert message(copy.deepcopy(made).double(), x) == (
+        "weights must be float32 on the CPU, but are torch.float64 on cpu; convert them."
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert message(made, x) == (
+            "autocast must be off, but is on for the CPU; approximate layers compute in float32."
+        )
+    assert (
+        message(made, x[:, :1]) == "activations must be [B, 2, H, W] or [2, H, W], but are [1, 1, 5, 5]; reshape them."
+    )
+    assert message(made, x[..., :2]) == (
+        "images must cover the kernel, (3, 3) with dilation (1, 1) and padding (0, 0), but are (5, 2); give larger "
+        "ones."
+    )
+    linear = approximate(nn.Linear(3, 2), LOPSIDED, layers="linear")
+    assert message(linear, torch.rand(2, 4)) == "activations must be [..., 3], but are [2, 4]; reshape them."
+    assert message(approximate, nn.Linear(3, 2), LOPSIDED) == (
+        "the model must have a layer to replace, but layers='conv' and the filter leave none of its 1 Conv2d and "
+        "Linear layers; choose other layers."
+    )
+    assert message(approximate, LeNet5(), {"conv1": Design(format=None, width=8)}) == (
+        "layer conv1 needs a design with a float format, but got format=None; give one."
+    )
+
+
+class Scaled(nn.Conv2d):
+    """A user's subclass."""
+
+
+class Attentive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.good = nn.Conv2d(1, 1, 1)
+        self.signal = nn.Conv1d(1, 1, 1)
+        self.up = nn.ConvTranspose2d(1, 1, 1)
+        self.own = Scaled(1, 1, 1)
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.encoder = nn.TransformerEncoderLayer(4, 2, 8)
+        self.cell = nn.LSTM(2, 2)
+        self.words = nn.Embedding(3, 2)
+        self.norm = nn.LayerNorm((2, 2))
+        self.batch = nn.BatchNorm2d(1)
+        self.free = nn.ParameterList([torch.zeros(2, 2), torch.zeros(3)])
+        self.lazy = nn.LazyLinear(2)
+        self.pruned = nn.Linear(2, 2)
+        prune.identity(self.pruned, "weight")
+
+
+def test_what_cannot_be_replaced_is_listed() -> None:
+    fast = "Linear whose TransformerEncoderLayer may multiply by its weights without calling it"
+    everywhere = {
+        "attention": "MultiheadAttention",
+        "encoder.self_attn": "MultiheadAttention",
+        "cell": "LSTM",
+        "free": "ParameterList",
+    }
+    convolutions = {"signal": "Conv1d", "up": "ConvTranspose2d", "own": "Scaled, a subclass of Conv2d"}
+    linear = {
+        "attention.out_proj": "NonDynamicallyQuantizableLinear, a subclass of Linear",
+        "encoder.self_attn.out_proj": "NonDynamicallyQuantizableLinear, a subclass of Linear",
+        "encoder.linear1": fast,
+        "encoder.linear2": fast,
+        "lazy": "LazyLinear, a subclass of Linear",
+        "pruned": "Linear with a computed weight (pruning or weight normalisation); make it permanent",
+    }
+    model = Attentive()
+    assert unreplaced(model) == everywhere | convolutions | linear
+    assert unreplaced(model, "conv") == everywhere | convolutions
+    assert unreplaced(model, "linear") == everywhere | linear
+    assert unreplaced(LeNet5()) == {}
+    assert unreplaced(approximate(LeNet5(), LOPSIDED)) == {
+        "conv1": "ApproximateConv2d: approximate already",
+        "conv2": "ApproximateConv2d: approximate already",
+    }
+    with pytest.raises(DesignError) as error:
+        approximate(model, {"own": LOPSIDED})
+    assert str(error.value) == ("layer own must be replaceable, but is Scaled, a subclass of Conv2d; leave it out.")
+    with pytest.raises(DesignError) as error:
+        approximate(model, LOPSIDED)
+    assert str(error.value) == (
+        "the model must be copyable, but is not (Only Tensors created explicitly by the user (graph leaves) support "
+        "the deepcopy protocol at the moment); make pruning or weight normalisation permanent first."
+    )
+    with pytest.raises(UnknownNameError):
+        unreplaced(model, "convs")
+
+
+def test_recorded_operands_are_those_that_the_multiplier_met() -> None:
+    model = nn.Sequential(conv(in_channels=4, groups=2, out_channels=2, padding=1, stride=2), nn.Flatten())
+    model.append(nn.Linear(2 * 9, 3))
+    made = approximate(model, LOPSIDED, layers="all", record=True)
+    images = values((6, 4, 5, 6), 13)
+    with torch.no_grad():
+        made(images[:2])
+        made(images[2:])
+        hidden = made[:2](images)
+    met: set[tuple[float, float]] = set()
+    for image in images.numpy():
+        weight = model[0].weight.detach().numpy()
+        padded = scalar_layers.pad(image, scalar_layers.sides(model[0]), "zeros")
+        for _, _, _, c, y, x, at in scalar_layers.places(model[0], padded):
+            met.add((float(padded[c, y, x]), float(weight[at])))
+    x, w = recorded_operands(made, "0", samples=50_000, seed=1)
+    assert x.dtype == w.dtype == np.float32
+    drawn = set(zip(x.tolist(), w.tolist(), strict=True))
+    assert drawn <= met
+    assert len(drawn) > 0.99 * len(met)
+    again = recorded_operands(made, "0", samples=50_000, seed=1)
+    assert np.array_equal(again[0], x)
+    assert np.array_equal(again[1], w)
+    assert error_metrics(LOPSIDED, operands=(x, w)).method == "trace"
+
+    rows, weights = hidden.numpy(), model[2].weight.detach().numpy()
+    met = {(float(row[k]), float(weights[n, k])) for row in rows for n in range(3) for k in range(18)}
+    assert set(zip(*(array.tolist() for array in recorded_operands(made, "2", samples=9000)), strict=True)) == met
+
+
+def test_recording_follows_the_weights_and_bounds_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = approximate(nn.Sequential(nn.Linear(4, 1, bias=False)), design("axfpm"), layers="linear", record=True)
+
+    def message(**options: int) -> str:
+        with pytest.raises(DesignError) as error:
+            recorded_operands(made, "0", **options)
+        return str(error.value)
+
+    assert message() == "layer 0 must have met operands, but has met none; run the model first."
+    assert message(samples=0) == ("1 <= samples <= 100000000 must hold, but got 0; choose a number in between.")
+    made(torch.full((3, 4), 7.0))
+    with torch.no_grad():
+        made[0].weight.fill_(2)
+    assert message() == "layer 0 must keep the weights that it ran with, but they changed since; run the model again."
+    monkeypatch.setattr(recording, "RECORD_BYTES", 20 * 16)
+    rows = torch.arange(1000.0)[:, None].repeat(1, 4)
+    for part in torch.split(rows, 77):
+        made(part)
+    kept = torch.stack(made[0].recording.images)[:, 0]
+    assert len(kept) == 20
+    assert kept.min() < 300  # a sample of all, not the first or the last
+    assert kept.max() > 700
+    x, w = recorded_operands(made, "0", samples=1000)
+    assert set(x.tolist()) == set(kept.tolist())
+    assert set(w.tolist()) == {2.0}
+    made = approximate(nn.Linear(4, 1), design("axfpm"), layers="linear")
+    with pytest.raises(DesignError) as error:
+        recorded_operands(made, "")
+    assert str(error.value) == ("layer  must record, but does not; make the model with approximate(record=True).")

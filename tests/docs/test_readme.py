@@ -1,0 +1,91 @@
+"""README.md: its code runs, its files are read, its commands run as printed, or exist where they take too long."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from markdown import ROOT, Block, Reader, blocks, environment, run_python
+
+from circuits import load_cells
+from dse.space.search_space import Space
+
+pytest.importorskip("foolbox", reason="needs the extra `attacks`")
+
+BLOCKS = blocks((ROOT / "README.md").read_text(encoding="utf-8"))
+COMMANDS = [
+    command for block in BLOCKS if not block.language for command in block.commands if command.startswith("python")
+]
+SLOW = {
+    "cnn_eval data fetch": "downloads",
+    "cnn_eval accuracy exact axfpm --model alexnet": "a minute",
+    "cnn_eval margins": "half a minute",
+    "cnn_eval audit": "minutes",
+    "circuits timing": "a quarter of a minute",
+    "circuits.cost.characterize.characterization": "needs transistor models",
+    "dse.compare": "half a minute",
+    "dse.search": "minutes",
+    "dse.results": "needs a finished search",
+    "dse.plot": "needs a finished search",
+    "studies": "up to a quarter of an hour each",
+}
+"""What is not run as printed, only asked for its help: the beginnings of commands. docs/ has most of them, smaller."""
+
+
+def is_slow(command: str) -> bool:
+    return any(command.startswith(f"python -m {beginning}") for beginning in SLOW)
+
+
+def test_python_blocks_run(tmp_path: Path) -> None:
+    found = [block.text for block in BLOCKS if block.language == "python"]
+    assert len(found) == 3
+    for code in found:
+        done = run_python(code, folder=tmp_path, environment=environment(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+        for printed in re.findall(r"# ([0-9.]+)$", code, flags=re.MULTILINE):
+            assert printed in done.stdout
+
+
+def test_the_cell_and_the_space_file_are_read(tmp_path: Path) -> None:
+    for block in BLOCKS:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+    (cell,) = load_cells(tmp_path / "my_cells.toml").values()
+    assert cell.behaviour == ("01011101", "00011111")
+    assert cell.transistors == 10
+    space = Space.load(tmp_path / "my_space.toml")
+    assert space.size == (2 * 2 * 2 * 3**4) ** 2
+    assert [layer for layer, _ in space.layers] == ["conv1", "conv2"]
+
+
+def test_commands_run_as_printed(tmp_path: Path) -> None:
+    """In order, in one folder: what one writes another reads."""
+    quick = [command for command in COMMANDS if not is_slow(command)]
+    assert len(quick) > 10
+    with Reader(tmp_path, tmp_path / "cache") as reader:
+        for block in BLOCKS:
+            if block.file:
+                reader.read(block)
+        for command in quick:
+            reader.read(Block("sh", "", command, 0))
+            assert reader.output, command
+
+
+@pytest.mark.parametrize("beginning", SLOW)
+def test_slow_commands_explain_themselves(beginning: str, tmp_path: Path) -> None:
+    assert any(command.startswith(f"python -m {beginning}") for command in COMMANDS), "not in README.md any more"
+    module, *words = beginning.split()
+    command = words[:1] if module in ("cnn_eval", "circuits") else []
+    with Reader(tmp_path, tmp_path / "cache") as reader:
+        reader.read(Block("sh", "", " ".join(["python -m", module, *command, "--help"]), 0))
+        assert reader.output is not None
+        assert reader.output.startswith(" ".join(["usage: python -m", module, *command]))
+        assert not re.search(r"\(default: [^)]*\)\s+\(default", reader.output)
+
+
+def test_linked_files_are_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", readme):
+        assert (ROOT / target).is_file(), target

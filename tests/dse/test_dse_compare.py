@@ -1,0 +1,134 @@
+"""The comparison: the same numbers as the functions behind it, in three formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from circuits import design
+from circuits.accuracy.measurement import error_metrics
+from circuits.cost.cost_model import cost_report
+from dse import compare
+from dse.present.score_table import Row, score_text
+from dse.score.scorers import COLUMNS, SCORERS, Settings
+
+SETTINGS = Settings()
+
+
+def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from cnn_eval.measure.network_accuracy import evaluate
+    from cnn_eval.scenarios import transfer
+
+    assert compare.main(["heap", "exact", "--images", "100", "--workers", "2", "--format", "json"]) == 0
+    heap, exact = json.loads(capsys.readouterr().out)
+    assert [heap["design"], exact["design"]] == ["heap (reconstructed)", "exact"]
+    subject = design("heap")
+    metrics = error_metrics(subject, samples=SETTINGS.samples)
+    cost = cost_report(subject, samples=SETTINGS.cost_samples)
+    assert heap["digest"] == subject.digest
+    assert heap["definition"]["ports (A,B,Cin)"] == subject.describe()["ports (A,B,Cin)"]
+    assert "45 nm, 1 V, 25 C, nom, ngspice-39" in heap["cost_note"]
+    assert heap["units"]["energy"] == "fJ"
+    assert heap["estimated"] == []
+    scores = heap["scores"]
+    assert scores["nmed"] == metrics.nmed.value
+    assert (scores["mred_low"], scores["mred_high"]) == (metrics.mred.low, metrics.mred.high)
+    assert scores["energy"] == cost.drawn.energy
+    assert scores["delay_to_own_topology"] == cost.ratio("delay", baseline="exact cells, same topology")
+    found, best = (evaluate(entry, samples=100) for entry in (subject, design("exact")))
+    assert scores["accuracy"] == 100 * found.accuracy
+    assert scores["accuracy_loss"] == pytest.approx(100 * (best.accuracy - found.accuracy))
+    transferred = transfer(subject)["fgsm_smallest"]
+    assert scores["transfer_fgsm_smallest"] == pytest.approx(100 * transferred.rate)
+    assert exact["scores"]["accuracy_loss"] == 0
+    assert exact["scores"]["transfer_pgd"] == 100
+
+
+def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["heap", "axfpm", "exact", "--images", "20", "--workers", "1"]) == 0
+    text = capsys.readouterr().out
+    lines = [line.split("  ")[0].strip() for line in text.splitlines()]
+    order = [
+        "topology",
+        "placement",
+        "tile",
+        "rounding",
+        "ERROR",
+        "NMED (P_max = 1)",
+        "COST",
+        "energy, fJ",
+        "delay, ps",
+    ]
+    order += ["ACCURACY", "accuracy, %", "TRANSFER", "pgd", "fgsm_smallest"]
+    places = [lines.index(name) for name in order]
+    assert places == sorted(places)
+    for part in ("(reconstructed)", "ama5 everywhere", "nearest_even", "45 nm, 1 V", "lenet5, 20 mnist test images"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    cells = tmp_path / "cells.toml"
+    cells.write_text('[cells.like]\nsum = "B"\ncarry = "A"\n', encoding="utf-8")
+    arguments = ["axfpm", "axfpm", "like_array", "--cells", str(cells), "--images", "10", "--workers", "1"]
+    assert compare.main([*arguments, "--format", "csv"]) == 0
+    one, other, like = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert one == other
+    assert (like["design"], like["estimated"]) == ("like_array", "like")
+    for column in ("digest", "nmed [1]", "accuracy [%]"):
+        assert like[column] == one[column]
+    assert one["design"] == "axfpm"
+    # FACTS 2: NMED = 1/12 for operands uniform in [0, 1].
+    assert float(one["nmed [1]"]) == pytest.approx(1 / 12, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["haep"], "error: the design must be a known name, but got 'haep'; nearest: heap.\n"),
+        (
+            ["none.toml"],
+            "error: none.toml must be a readable file, but: No such file or directory; check the path.\n",
+        ),
+        (
+            ["heap", "--images", "0"],
+            "error: argument --images: it must be an integer from 1 to 2000, but got '0'; "
+            "see python -m dse.compare --help\n",
+        ),
+        (
+            [],
+            "error: the following arguments are required: DESIGN; see python -m dse.compare --help\n",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    try:
+        status: object = compare.main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert capsys.readouterr() == ("", message)
+
+
+def test_close_errors_and_small_costs_print_three_digits() -> None:
+    scores = {"nmed": 0.000242, "mred": 1.2e-7, "energy": 35.24, "delay": 12345.6, "transistors": 7872.0}
+    other = scores | {"nmed": 0.000244, "energy": 35.44}
+    shown = [[score_text(Row(design("exact"), row), COLUMNS[name]) for name in row] for row in (scores, other)]
+    assert shown[0] == ["0.000242", "1.20e-07", "35.2", "12,346", "7,872"]
+    assert shown[1] == ["0.000244", "1.20e-07", "35.4", "12,346", "7,872"]
+    assert score_text(Row(design("exact"), {"accuracy": 98.2}), COLUMNS["accuracy"]) == "98.20"
+
+
+def test_scores_of_few_pairs_have_no_interval() -> None:
+    settings = Settings(images=10, samples=100)
+    few = SCORERS["error"].measure(design("heap"), settings)
+    assert few["nmed"] > 0
+    assert all(math.isnan(few[name]) for name in ("nmed_low", "nmed_high", "mred_low", "mred_high"))
+    text = compare._interval("nmed", "significant")
+    assert text(few) == f"{few['nmed']:.4f}"
+    assert text({"nmed": 0.5, "nmed_low": 0.25, "nmed_high": 0.75}) == "0.500 [0.250, 0.750]"

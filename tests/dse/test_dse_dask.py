@@ -1,0 +1,193 @@
+"""The Dask executor on a real scheduler with two workers on loopback, one of which is killed at work."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from circuits import DesignError
+from dse.score.executor import Outcome
+
+pytest.importorskip("distributed", reason="needs the extra `dask`")
+
+from dse.score.dask_executor import Dask
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 600.0
+SPACE = """
+[space]
+ports = ["psc", "scp", "csp"]
+bands = [0, 24, 36]
+cells = ["exact", "ama4", "ama5"]
+half_adders = ["cell"]
+"""
+
+
+class Cluster:
+    """A scheduler and its workers, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / "scheduler.json"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._run(
+            "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
+        )
+        wait_for(self._file.exists)
+
+    def _run(self, module: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", module, "--scheduler-file", str(self._file), *options]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            command, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        return self._run("distributed.cli.dask_worker", *options)
+
+    @property
+    def address(self) -> str:
+        import json
+
+        return str(json.loads(self._file.read_text())["address"])
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+
+def wait_for(condition: object) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "nothing came of it"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    made.close()
+
+
+def slow(task: tuple[str, int]) -> int:
+    """Leaves the process's number in the folder while it works."""
+    folder, number = task
+    (Path(folder) / f"began.{number}.{os.getpid()}").touch()
+    time.sleep(0.4)
+    if number == 5:
+        raise ValueError("task must not be 5,\nbut is")
+    return number * number
+
+
+def test_a_killed_worker_costs_only_the_time_of_its_task(cluster: Cluster, tmp_path: Path) -> None:
+    first = cluster.worker()
+    waited: list[bool] = []
+    with Dask(slow, cluster.address, waiting=lambda: waited.append(True)) as executor:
+
+        def disturb() -> None:
+            wait_for(lambda: list(tmp_path.glob(f"began.*.{first.pid}")))
+            cluster.worker()  # One comes, ...
+            first.send_signal(signal.SIGKILL)  # ... the other is killed at work.
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        outcomes = executor.run([(str(tmp_path), number) for number in range(8)])
+        thread.join()
+    expected = [Outcome(number * number) for number in range(8)]
+    expected[5] = Outcome(None, "task must not be 5, but is")
+    assert outcomes == expected
+    began = [entry.name.split(".") for entry in tmp_path.glob("began.*")]
+    assert len({pid for _, _, pid in began}) == 2
+    # What the killed worker held was begun again, and nothing else.
+    assert 8 < len(began) <= 8 + 2
+
+
+def test_an_address_that_nobody_answers_is_refused() -> None:
+    with pytest.raises(
+        OSError, match=r"^a Dask scheduler must answer at 'tcp://127\.0\.0\.1:9', but none does; start "
+    ):
+        Dask(slow, "tcp://127.0.0.1:9")
+    with pytest.raises(DesignError, match=r"^the address of a Dask scheduler must be valid, but got 'nix://a:b:c' "):
+        Dask(slow, "nix://a:b:c")
+
+
+def run(folder: Path, space: Path, *more: str) -> subprocess.Popen[str]:
+    options = ["--space", str(space), "--objectives", "delay,nmed", "--population", "8", "--seed", "5"]
+    options += ["--budget", "24", "--images", "10", "--attack-images", "2", "--out", str(folder), *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "dse.search", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Path) -> None:
+    """One worker, two, and through Dask with a worker killed in between."""
+    space = tmp_path / "small.toml"
+    space.write_text(SPACE)
+    victim = cluster.worker()
+    cluster.worker()
+    with run(tmp_path / "dask", space, "--dask", cluster.address) as search:
+        # The references are scored, the first generation is under way.
+        wait_for(lambda: stored(tmp_path / "dask") >= 8 or search.poll() is not None)
+        victim.send_signal(signal.SIGKILL)
+        _, complaint = search.communicate()
+    assert search.returncode == 0, complaint
+    for workers in ("1", "2"):
+        with run(tmp_path / workers, space, "--workers", workers) as search:
+            _, complaint = search.communicate()
+        assert search.returncode == 0, complaint
+    fronts = {name: (tmp_path / name / "front.csv").read_bytes() for name in ("dask", "1", "2")}
+    assert fronts["dask"] == fronts["1"] == fronts["2"]
+    assert len(fronts["1"].splitlines()) > 3
+
+
+def test_a_scheduler_that_dies_ends_the_search_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    """And the same command continues, on another scheduler or none."""
+    space = tmp_path / "small.toml"
+    space.write_text(SPACE)
+    cluster.worker()
+    folder = tmp_path / "run"
+    with run(folder, space, "--dask", cluster.address) as search:
+        wait_for(lambda: stored(folder) >= 8 or search.poll() is not None)
+        cluster.scheduler.kill()
+        _, complaint = search.communicate(timeout=PATIENCE)
+    assert search.returncode == 2, complaint
+    *progress, error = complaint.splitlines()
+    assert all(line.startswith("designs scored: ") for line in progress), complaint
+    assert re.fullmatch(
+        rf"error: the Dask scheduler at {re.escape(cluster.address)} must stay, but is gone \([^\n]*\); start it and "
+        rf"its workers again; {stored(folder)} designs have their scores in {re.escape(str(folder))}/store\.sqlite: "
+        r"the same command continues the search",
+        error,
+    )
+    with run(folder, space, "--workers", "1") as search:
+        _, complaint = search.communicate()
+    assert search.returncode == 0, complaint
+
+
+def stored(folder: Path) -> int:
+    import sqlite3
+    from contextlib import closing
+
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'store.sqlite'}?mode=ro", uri=True, timeout=10)) as connection:
+            return int(connection.execute("SELECT count(*) FROM designs").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0

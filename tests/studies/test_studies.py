@@ -1,0 +1,262 @@
+"""The studies' frame: listing, running, saving, refusing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studies import STUDIES
+from studies.__main__ import main
+from studies.frame import fingerprint
+from studies.frame.claims import Claim, below
+from studies.frame.results_page import markdown
+from studies.frame.row_figures import _figure, comparison
+from studies.frame.stored_results import COMMITTED, differences, load_best, path_of
+from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.throughput.metrics_throughput import _score_designs
+
+
+def test_list_names_every_study(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(STUDIES)
+
+
+def test_unknown_study_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "troughput"]) == 2
+    assert (
+        capsys.readouterr().err == "error: the study must be a known name, but got 'troughput'; nearest: throughput.\n"
+    )
+
+
+def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        Row("exact", "accuracy", 99.4, published=97.93, interval=(98.9, 99.7), unit="%"),
+        Row("exact", "NMED", 5e-9, remark="sampled"),
+    ]
+    result = StudyResult("trial", "a trial", "DA table 0", rows, "measured", "because.", {"seed": 0})
+    result.print()
+    shown = capsys.readouterr().out
+    for text in ("trial: a trial (DA table 0)", "97.93", "98.9 .. 99.7", "sampled", "measured: because."):
+        assert text in shown
+    result.save(tmp_path)
+    stored = json.loads((tmp_path / "trial.json").read_text())
+    assert stored["rows"][0]["published"] == 97.93
+    assert stored["machine"]
+    with (tmp_path / "trial.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["measured"] for row in table] == ["99.4", "5e-09"]
+    assert table[1]["published"] == ""
+
+
+def test_table8_quick_has_every_published_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "table8", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    published = {(row["subject"], row["quantity"]): row["published"] for row in result["rows"]}
+    assert published["axfpm", "MRED (ratio of means)"] == 0.33
+    assert published["axfpm", "NMED"] == 0.08
+    assert published["heap (reconstructed)", "accuracy"] == 97.86
+    measured = {(row["subject"], row["quantity"]): row["measured"] for row in result["rows"]}
+    assert measured["axfpm", "MRED (ratio of means)"] == pytest.approx(1 / 3, abs=0.002)  # FACTS 2
+    assert measured["axfpm", "NMED"] == pytest.approx(1 / 12, abs=0.0005)  # FACTS 2
+    assert (tmp_path / "table8.csv").is_file()
+
+
+def test_scoring_many_designs_takes_processor_time() -> None:
+    assert _score_designs(np.random.SeedSequence(0), 1) > 0
+
+
+def _stored(measured: float = 50.0, *, verdict: str = "reproduced", **changes: Any) -> StudyResult:
+    rows = [
+        Row("axfpm", "FGSM, smallest", measured, 12.0, (40.0, 60.0), "%", "5 of 10"),
+        Row("axfpm", "mean L2", 2 * measured),
+        Row("axfpm", "time", measured, unit="s"),
+    ]
+    return StudyResult("table2", "a trial", "DA table 0", rows, verdict, "because.", {"seed": 0}, **changes)
+
+
+def test_a_stored_result_is_read_back(tmp_path: Path) -> None:
+    result = _stored(level="quick", inputs="abc")
+    result.save(tmp_path)
+    assert StudyResult.load(tmp_path / "table2.json") == result
+    (tmp_path / "table2.json").write_text('{"rows": 3}')
+    with pytest.raises(ValueError, match=r"table2\.json must be a stored result of a study, but is not; delete it"):
+        StudyResult.load(tmp_path / "table2.json")
+
+
+def test_what_still_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studies.paper.table2.TOLERANCE", 0.1, raising=False)
+    assert differences(_stored(), _stored()) == []
+    assert differences(_stored(54.0), _stored()) == []  # in the interval, and 8 % in what has none
+    assert differences(_stored(56.0), _stored()) == [
+        "table2: axfpm, mean L2 must be from 90 to 110, but is 112"  # a time of 56 s is no difference
+    ]
+    apart = replace(_stored(61.0), rows=[replace(_stored(61.0).rows[0], interval=(59.0, 63.0)), *_stored().rows[1:]])
+    assert differences(apart, _stored()) == []  # the intervals overlap
+    apart = replace(apart, rows=[replace(apart.rows[0], interval=(60.5, 63.0)), *_stored().rows[1:]])
+    told = "table2: axfpm, FGSM, smallest must be from 40 to 60, but is 61"
+    assert differences(apart, _stored()) == [told]
+    assert differences(_stored(verdict="not reproduced"), _stored()) == []
+    monkeypatch.delattr("studies.paper.table2.TOLERANCE")
+    assert differences(replace(_stored(61.0), rows=[_stored(61.0).rows[0], *_stored().rows[1:]]), _stored()) == [told]
+    assert differences(_stored(verdict="not reproduced"), _stored()) == [
+        "table2: the verdict was 'reproduced', and is 'not reproduced'"
+    ]
+    fewer = replace(_stored(), rows=_stored().rows[1:])
+    assert differences(fewer, _stored()) == ["table2: axfpm, FGSM, smallest is gone"]
+    assert differences(_stored(), fewer) == ["table2: axfpm, FGSM, smallest is new"]
+    monkeypatch.setattr("studies.paper.table2.TOLERANCE", None, raising=False)
+    assert differences(_stored(99.0), _stored()) == []
+
+
+def test_inputs_are_what_a_study_reaches() -> None:
+    names = {path.relative_to(fingerprint.ROOT).as_posix() for path in fingerprint.sources("studies.paper.table9")}
+    assert {
+        "studies/paper/table9.py",
+        "studies/rows/cost_rows.py",
+        "circuits/cost/cells45.json",
+        "constraints.txt",
+    } <= names
+    assert not {name for name in names if name.startswith(("cnn_eval/attacks", "dse/", "studies/table2"))}
+    assert "studies/own/cost_validation.json" in {
+        path.relative_to(fingerprint.ROOT).as_posix() for path in fingerprint.sources("studies.own.cost_validation")
+    }
+
+
+def test_inputs_follow_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "studies"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text("def run():\n    from studies import two\n")
+    (package / "two.py").write_text("N = 1\n")
+    (package / "three.py").write_text("N = 1\n")
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "_FRAME", ())
+
+    def digest() -> str:
+        fingerprint.sources.cache_clear()
+        fingerprint._imports.cache_clear()
+        fingerprint._content.cache_clear()
+        return fingerprint.digest("studies.one")
+
+    first = digest()
+    (package / "three.py").write_text("N = 2\n")
+    assert digest() == first
+    (package / "two.py").write_text("N = 2\n")
+    second = digest()
+    assert second != first
+    (package / "two.py").write_text('"""Two."""\n\n# why\nN = 2\n"""A constant."""\n')
+    assert digest() == second  # wording and layout decide no number
+    (package / "two.py").write_text('"""Two."""\n\nN = "a string that is no docstring"\n')
+    assert digest() != second
+    monkeypatch.undo()
+    fingerprint.sources.cache_clear()
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """table2 runs at once; every run is noted."""
+    runs: list[str] = []
+
+    def run(options: StudyOptions) -> StudyResult:
+        runs.append(options.level)
+        return _stored()
+
+    monkeypatch.setattr("studies.paper.table2.run", run)
+    return runs
+
+
+def test_a_run_takes_up_what_is_there(tmp_path: Path, counted: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "table2", "--quick", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    first = capsys.readouterr().out
+    assert main(arguments) == 0
+    again = capsys.readouterr()
+    assert (again.out, counted) == (first, ["quick"])
+    assert again.err.startswith("note: as stored in ")
+    assert main([*arguments, "--fresh"]) == 0
+    assert main(["run", "table2", "--out", str(tmp_path)]) == 0  # another level
+    (tmp_path / "table2.json").write_text('{"rows": [')  # cut short
+    assert main(["run", "table2", "--out", str(tmp_path)]) == 0
+    assert counted == ["quick", "quick", "default", "default"]
+
+
+def test_report_and_check(
+    tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, store = tmp_path / "out", tmp_path / "studies" / "results"
+    claim = Claim("seldom | transfers", "table 2", "table2", "axfpm", ".*, smallest", below(90), "under 90 %")
+    monkeypatch.setattr("studies.frame.claims.CLAIMS", (claim,))
+    assert main(["report", "--results", str(out), "--store", str(store)]) == 2
+    assert main(["run", "table2", "--quick", "--out", str(out)]) == 0
+    assert main(["report", "--results", str(out), "--store", str(store)]) == 0
+    page = (tmp_path / "studies" / "RESULTS.md").read_text()
+    assert "| seldom \\| transfers | table 2 | axfpm | 12 % | 50 % | 40 .. 60 | reproduced in direction |" in page
+    assert "**reproduced**: because." in page
+    counted.clear()
+    assert main(["check", "table2", "--store", str(store)]) == 0  # nothing has changed
+    assert counted == []
+    other = replace(StudyResult.load(store / "quick" / "table2.json"), inputs="other")
+    other.save(store / "quick")
+    assert main(["check", "table2", "--store", str(store)]) == 0  # runs again, with the same numbers
+    assert counted == ["quick"]
+    replace(other, rows=[replace(other.rows[0], measured=10.0, interval=(5.0, 15.0)), *other.rows[1:]]).save(
+        store / "quick"
+    )
+    capsys.readouterr()
+    assert main(["check", "table2", "--store", str(store)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "table2: axfpm, FGSM, smallest must be from 5 to 15, but is 50",
+        "0 studies unchanged, 1 compared, 1 differences",
+    ]
+    (store / "quick" / "table2.json").unlink()
+    assert main(["check", "table2", "--store", str(store)]) == 1
+    assert capsys.readouterr().out.startswith("table2: no quick result is committed; run it, then ")
+
+
+@pytest.mark.parametrize(
+    ("measured", "interval", "verdict"),
+    [
+        (13.0, (5.0, 20.0), "reproduced"),
+        (13.0, (0.0, 40.0), "too few samples to tell"),
+        (50.0, (40.0, 60.0), "reproduced in direction"),
+        (95.0, (92.0, 99.0), "not reproduced"),
+    ],
+)
+def test_verdict_of_a_claim(measured: float, interval: tuple[float, float], verdict: str) -> None:
+    claim = Claim("", "", "table2", "axfpm", ".*", below(90), "")
+    assert claim.verdict([Row("axfpm", "rate", measured, 12.0, interval, "%")]) == verdict
+
+
+def test_verdict_of_a_claim_without_interval() -> None:
+    claim = Claim("", "", "table9", "axfpm", ".*", below(1), "")
+    for measured, verdict in ((0.4, "reproduced"), (0.3, "reproduced in direction"), (1.1, "not reproduced")):
+        assert claim.verdict([Row("axfpm", "energy", measured, 0.41)]) == verdict
+
+
+def test_rows_are_drawn(tmp_path: Path, counted: list[str]) -> None:
+    rows = [Row("a", "rate", 40.0, 12.0, (30.0, 50.0), "%"), Row("a", "energy", 0.1, 0.4), Row("b", "rate", 1.0)]
+    figure = _figure(rows[:2], "title")
+    top, bottom = figure.axes
+    assert (top.get_xlabel(), bottom.get_xlabel()) == ("%", "a number without unit")
+    assert [text.get_text() for text in top.get_yticklabels()] == ["a: rate"]
+    drawn = {str(line.get_label()): list(line.get_xdata()) for line in top.lines}  # type: ignore[arg-type]
+    assert drawn == {"published": [12.0], "95 % interval": [30.0, 50.0], "measured": [40.0]}
+    one, other = (comparison(rows, name="trial", title="title") for _ in range(2))
+    assert one == other != comparison(rows[:1], name="trial", title="title")
+    assert main(["run", "table2", "--quick", "--out", str(tmp_path)]) == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv", ".png", ".svg"}
+
+
+def test_results_are_kept_and_reported() -> None:
+    """studies/RESULTS.md is what `report` makes of the results that are kept, one of each study at least."""
+    for name in STUDIES:
+        assert path_of(name, "quick").is_file(), name
+    page = (COMMITTED.parent / "RESULTS.md").read_text(encoding="utf-8")
+    assert page == markdown(load_best())

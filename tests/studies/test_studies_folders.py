@@ -1,0 +1,109 @@
+"""Where studies write: never into an installed package; and what an interrupt leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from studies import __main__ as command
+from studies.__main__ import main
+from studies.frame.stored_results import COMMITTED
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages as an installation makes it, without the checkout's other files."""
+    site = tmp_path_factory.mktemp("lib") / "site-packages"
+    site.mkdir()
+    for name in ("circuits", "cnn_eval", "dse"):
+        (site / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "studies", site / "studies", ignore=shutil.ignore_patterns("RESULTS.md", "__pycache__"))
+    return site
+
+
+def studies(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "studies", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_installed_package_is_never_written(installed: Path, tmp_path: Path) -> None:
+    package = installed / "studies"
+    before = files(package)
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copy(package / "results" / "quick" / "table2.json", out)
+    for options, folder, advice in (
+        ([], package, "give --output FILE"),
+        (["--output", str(package / "page.md")], package, "give --output FILE"),
+        (["--results", str(out)], package / "results", "give --store DIR for results of your own"),
+        (
+            ["--results", str(out), "--output", "page.md"],
+            package / "results",
+            "give --store DIR for results of your own",
+        ),
+    ):
+        done = studies(installed, tmp_path, "report", *options)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: {folder} must not be written, since it belongs to the installed package; {advice}.\n"
+        )
+        assert files(package) == before
+    assert not (tmp_path / "page.md").exists()
+    done = studies(installed, tmp_path, "report", "--output", "page.md")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page.md").read_bytes() == (ROOT / "studies" / "RESULTS.md").read_bytes()
+    done = studies(installed, tmp_path, "report", "--results", str(out), "--store", str(tmp_path / "own" / "results"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"1 of {len(command.STUDIES)} studies in {tmp_path / 'own' / 'RESULTS.md'}\n"
+    assert files(package) == before
+
+
+def test_a_checkout_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The default page is the checkout's, as the documentation says."""
+    written: list[Path] = []
+    monkeypatch.setattr(command, "write_atomically", lambda path, data: written.append(path))
+    assert main(["report"]) == 0
+    assert written == [COMMITTED.parent / "RESULTS.md"]
+
+
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        ([], "; the same command runs only the others"),
+        (["--fresh"], "; the same command without --fresh runs only the others"),
+        (["--models", "somewhere"], ""),
+    ],
+)
+def test_ctrl_c_says_where_results_are(
+    options: list[str],
+    end: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_measure", interrupted)
+    assert main(["run", "table2", "--quick", "--out", str(tmp_path / "out"), *options]) == 130
+    assert capsys.readouterr().err == (
+        f"error: interrupted; results of the studies that ended are in {tmp_path / 'out'}{end}\n"
+    )
