@@ -40,7 +40,7 @@ from cnn_eval.commands import main as cnn_main
 from cnn_eval.models.training import main as training_main
 from cnn_eval.support.verified_files import DataError, read_record
 from dse.plot import main as plot_main
-from dse.present.artifacts import _run_of
+from dse.present.artifacts import _record_of
 from dse.results import main as results_main
 from dse.search import main as search_main
 from studies.__main__ import main as studies_main
@@ -181,7 +181,7 @@ def test_what_is_no_file_is_refused_by_readers_without_a_command(kind: str, tmp_
         read_record(path, advice="fetch it")
     assert str(path) in str(refused.value)
     assert str(refused.value).endswith("; fetch it.")
-    assert _run_of(path) is None  # another run's record is no mistake
+    assert _record_of(path) == {}  # another run's record is no mistake
 
 
 def test_a_file_that_grows_is_read_up_to_its_limit(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_hostile_json(content: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     with pytest.raises(DataError, match="must hold one JSON object, but does not; fetch it"):
         read_record(tmp_path / "table2.json", advice="fetch it")
-    assert _run_of(tmp_path / "table2.json") is None
+    assert _record_of(tmp_path / "table2.json") == {}
 
 
 def _report(results: Path) -> int:
