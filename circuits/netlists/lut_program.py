@@ -44,6 +44,12 @@ class Program:
     def __len__(self) -> int:
         return len(self.tables)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of all that a backend reads."""

@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.engine.backends.backend import Backend
 from circuits.engine.bit_planes import Planes
 from circuits.netlists.lut_program import Program
 
@@ -139,3 +140,6 @@ def _run(
         for bit in range(len(results)):
             for i in range(length):
                 out[bit, start + i] = registers[slots[results[bit]], i]
+
+
+BACKEND = Backend(run)
