@@ -7,6 +7,9 @@ import numpy as np
 from circuits.engine.backends.backend import Backend
 from circuits.engine.bit_planes import Planes
 from circuits.netlists.lut_program import Program
+from circuits.netlists.truth_table import evaluate
+
+_ONES = ~np.uint64(0)
 
 
 def run(program: Program, inputs: Planes) -> Planes:
@@ -20,17 +23,8 @@ def run_nodes(program: Program, inputs: Planes) -> Planes:
     nodes = np.empty((count + len(program), inputs.shape[1]), dtype=np.uint64)
     nodes[:count] = inputs
     for k, (table, (a, b, c)) in enumerate(zip(program.tables, program.operands, strict=True)):
-        nodes[count + k] = evaluate(int(table), nodes[a], nodes[b], nodes[c])
+        nodes[count + k] = evaluate(int(table), (nodes[a], nodes[b], nodes[c]), _ONES)
     return nodes
-
-
-def evaluate(table: int, a: Planes, b: Planes, c: Planes) -> Planes:
-    """Bit 4a + 2b + c of `table` in every lane, as a sum of minterms."""
-    result = np.zeros_like(a)
-    for row in range(8):
-        if table >> row & 1:
-            result |= (a if row & 4 else ~a) & (b if row & 2 else ~b) & (c if row & 1 else ~c)
-    return result
 
 
 BACKEND = Backend(run)

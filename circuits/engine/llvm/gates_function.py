@@ -22,6 +22,7 @@ from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Library, Target, load
 from circuits.engine.llvm.minimal_forms import Form, shortest_form
 from circuits.netlists.lut_program import Program
+from circuits.netlists.truth_table import CONSTANTS, FALSE
 
 
 class CompiledProgram:
@@ -104,8 +105,8 @@ def _emit_part(function: Function, program: Program, target: Target, order: NDAr
     operands = program.operands.tolist()
     for k in order.tolist():
         table, nodes = tables[k], operands[k]
-        if table in (0x00, 0xFF):
-            values[inputs + k] = "zeroinitializer" if table == 0 else _ONES
+        if table in CONSTANTS:
+            values[inputs + k] = "zeroinitializer" if table == FALSE else _ONES
         elif target.ternary and len(set(nodes)) == 3:
             # Functions of two inputs stay and/or/xor below: they run on more execution ports than vpternlog.
             a, b, c = (f"{vector} {value(node)}" for node in nodes)
