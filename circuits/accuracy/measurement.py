@@ -33,9 +33,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.designs.design_record import Design
-from circuits.engine import float_operations, integer_operations
-from circuits.engine.backends.compiled import BLOCK
-from circuits.engine.llvm.integer_kernel import LIMB, limbs
+from circuits.engine import integer_operations
+from circuits.engine.blocks import BLOCK, LIMB, limbs
+from circuits.engine.task_threads import default_threads, scratch_array
 from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
 from circuits.support.statistics import normal_quantile, wilson
@@ -377,7 +377,7 @@ def _integer_plan(design: Design, samples: int, distribution: str, seed: int, me
 
     def enumerated(chunk: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
         if narrow:
-            x32, y32 = _scratch("pairs", (2, size), np.uint32)
+            x32, y32 = scratch_array("pairs", (2, size), np.uint32)
             _tally().enumerate_pairs(chunk * CHUNK, v, x32, y32)
             return x32, y32
         index = np.arange(chunk * CHUNK, chunk * CHUNK + size, dtype=dtype)
@@ -443,7 +443,7 @@ def _chunks(
 ) -> Iterator[Result]:
     """The chunks' results in chunk order."""
     count = -(-plan.count // CHUNK)
-    workers = min(threads or float_operations.default_threads(), count - 1)
+    workers = min(threads or default_threads(), count - 1)
 
     def one(chunk: int) -> Result:
         return measure(*plan.pairs(chunk, min(CHUNK, plan.count - chunk * CHUNK)))
@@ -498,12 +498,12 @@ def _word_errors(design: Design, plan: _Plan, backend: str) -> Errors:
             if values.dtype == np.uint32 and lanes == values.size:
                 words.append(values.reshape(1, lanes))
             else:
-                words.append(_scratch(name, (1, lanes), np.uint32))
+                words.append(scratch_array(name, (1, lanes), np.uint32))
                 words[-1][0, : x.size] = values  # two's complement where negative
-        product = _scratch("product", (2, lanes), np.uint32)
+        product = scratch_array("product", (2, lanes), np.uint32)
         product[limbs(bits) :] = 0
         run(words[0], words[1], product)
-        e, p = _scratch("errors", (2, x.size), np.float64)
+        e, p = scratch_array("errors", (2, x.size), np.float64)
         if bits <= LIMB and not design.signed:
             _tally().errors_of_narrow_integers(product[0], words[0][0], words[1][0], e, p)
         else:
@@ -530,7 +530,7 @@ def _float_errors(
     assert fmt is not None
     result = design.multiply(x, w, backend=backend)
     if fmt.name == "float32":
-        e, p = _scratch("errors", (2, x.size), np.float64)
+        e, p = scratch_array("errors", (2, x.size), np.float64)
         count, is_right = _tally().errors_of_floats(result, x, w, design.rounding == "nearest_even", e, p)
         if is_right:
             return e, p, count, None
@@ -548,18 +548,6 @@ def _float_errors(
         return result - exact, exact, int(np.count_nonzero(wrong)), None
     wrong &= ~(np.isnan(result) & np.isnan(correct))
     return result - exact, exact, int(np.count_nonzero(wrong)), finite
-
-
-_arrays = threading.local()
-
-
-def _scratch(name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
-    """An uninitialised array that this thread reuses under `name`: fresh memory costs more than the work on it."""
-    held: NDArray[Any] | None = getattr(_arrays, name, None)
-    if held is None or held.shape != shape:
-        held = np.empty(shape, dtype=dtype)
-        setattr(_arrays, name, held)
-    return held
 
 
 def round_product(fmt: arithmetic.FloatFormat, product: Reals, *, rounding: str, subnormals: str) -> Reals:

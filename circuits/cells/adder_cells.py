@@ -14,6 +14,7 @@ from typing import Any
 
 from circuits.cells.expressions import truth_table
 from circuits.errors import DesignError, unknown_name
+from circuits.netlists.truth_table import from_text
 from circuits.support.documents import MAX_TOML_BYTES, read_toml
 from circuits.support.files import decode, read_bytes
 from circuits.support.text import check_text
@@ -95,7 +96,7 @@ class AdderCell:
     @property
     def tables(self) -> tuple[int, ...]:
         """Truth tables of sum and carry as bytes; bit r is row r."""
-        return int(self.sum[::-1], 2), int(self.carry[::-1], 2)
+        return from_text(self.sum), from_text(self.carry)
 
     @property
     def errors(self) -> tuple[int, ...]:

@@ -27,10 +27,8 @@ import re
 import unicodedata
 
 from circuits.errors import DesignError
+from circuits.netlists.truth_table import FALSE, INPUTS, TRUE, to_text
 
-# Truth tables are bytes here: bit r is the value in row r = 4 A + 2 B + Cin.
-_A, _B, _CIN = 0b11110000, 0b11001100, 0b10101010
-_ALL = 0xFF
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<OR>   \|\|? | [+∨] | (?i:or) )
@@ -48,7 +46,9 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_OPERANDS = {"A": _A, "B": _B, "CIN": _CIN, "0": 0, "1": _ALL}
+_OPERANDS = {**dict(zip(("A", "B", "CIN"), INPUTS, strict=True)), "0": FALSE, "1": TRUE}
+"""Operands of an expression and their truth tables; operators work on tables."""
+
 _MAX_LENGTH = 1000
 _MAX_DEPTH = 50
 
@@ -63,8 +63,7 @@ def truth_table(expression: str) -> str:
         raise ExpressionError(
             f"an expression must have at most {_MAX_LENGTH} characters, but got {len(expression)}; shorten it."
         )
-    table = _Parser(expression).parse()
-    return "".join("1" if table >> row & 1 else "0" for row in range(8))
+    return to_text(_Parser(expression).parse())
 
 
 class _Parser:
@@ -126,7 +125,7 @@ class _Parser:
         table = self.parse_and()
         while (kind := self.peek()) in ("XOR", "XNOR"):
             self.index += 1
-            table ^= self.parse_and() ^ (_ALL if kind == "XNOR" else 0)
+            table ^= self.parse_and() ^ (TRUE if kind == "XNOR" else 0)
         return table
 
     def parse_and(self) -> int:
@@ -138,10 +137,10 @@ class _Parser:
     def parse_not(self) -> int:
         inverted = 0
         while self.take("NOT"):
-            inverted ^= _ALL
+            inverted ^= TRUE
         table = self.parse_atom()
         while self.take("PRIME"):
-            table ^= _ALL
+            table ^= TRUE
         return table ^ inverted
 
     def parse_atom(self) -> int:

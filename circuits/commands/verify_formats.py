@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.designs.design_record import Design
-from circuits.engine.float_operations import default_threads
+from circuits.engine.task_threads import default_threads
 from circuits.errors import missing_package, unknown_name
 from circuits.floats import arithmetic
 from circuits.multipliers import TOPOLOGIES

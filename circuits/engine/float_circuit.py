@@ -1,4 +1,4 @@
-"""What the engine asks of a float multiplier, so that it need not know designs."""
+"""What the engine asks of a float multiplier. `Design` satisfies it; the engine itself knows no designs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from circuits.netlists.lut_program import Program
 
 
 class FloatCircuit(Protocol):
-    """A mantissa multiplier and the float rules around it (see `circuits.floats.arithmetic`); `Design` is one.
+    """A mantissa multiplier and the float rules around it (see `circuits.floats.arithmetic`).
 
-    Hashable and equal by content, because compiled kernels and tables are kept by it. `float_format` is None for bare
-    integer multipliers, of which the engine makes no float products.
+    Hashable and equal by content, because compiled kernels and tables are cached under it. `format` and `float_format`
+    are None for bare integer multipliers, for which the engine computes no float products.
     """
 
     @property
@@ -40,3 +40,8 @@ class FloatCircuit(Protocol):
         """Gate-exact float32 products (broadcast)."""
 
     def __hash__(self) -> int: ...
+
+
+def has_kernel(circuit: FloatCircuit) -> bool:
+    """Whether the compiled float kernels serve the circuit: float32 with subnormals flushed."""
+    return circuit.format == "float32" and circuit.subnormals == "flush"

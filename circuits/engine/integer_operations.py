@@ -1,20 +1,16 @@
-"""Integer products of a two-operand program, by any backend.
-
-Operands and products travel as limbs, arrays of uint32, the least significant first.
-"""
+"""Integer products of a two-operand program, by any backend; operands and products travel as limbs (`blocks`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from circuits.engine import BACKENDS, simulate
-from circuits.engine.backends.compiled import BLOCK, compile_program
-from circuits.engine.llvm.integer_kernel import LIMB, integer_kernel, limbs, scratch_bytes
+from circuits.engine.backends.backend import BACKENDS, FASTEST, NEVER_COMPILES, IntegerProducts, Words, find_backend
+from circuits.engine.blocks import BLOCK, LIMB, limbs
+from circuits.engine.simulation import simulate
 from circuits.errors import DesignError, unknown_name
 from circuits.netlists.lut_program import Program
 
@@ -22,31 +18,33 @@ _BLOCKS_AT_ONCE = 128  # operands and products of 65,536 lanes stay in the secon
 _LONG_PROGRAM = 4000  # operations that take about a second to compile
 _LONG_RUN = 10**10  # operations times lanes that take about as long interpreted
 
-Words = NDArray[np.uint32]
 
+def choose_backend(backend: str, program: Program, lanes: int, *, otherwise: str = FASTEST) -> str:
+    """`backend`, or for "auto" the backend that is likely to finish `lanes` evaluations of `program` first.
 
-def choose_backend(backend: str, program: Program, lanes: int, *, otherwise: str = "compiled") -> str:
-    """`backend`, or for "auto": "interpreted" where compiling a long program would cost more than running it.
-
-    `otherwise`: what "auto" means for programs that compile fast. Raises UnknownNameError.
+    A long program is interpreted, because compiling it would take longer than running it, unless there is much to run;
+    a short one is run by `otherwise`, or compiled where there is much to run. Raises UnknownNameError.
     """
     if backend not in ("auto", *BACKENDS):
         raise unknown_name("backend", str(backend), ("auto", *BACKENDS))
     if backend != "auto":
         return backend
     if len(program) * lanes > _LONG_RUN:
-        return "compiled"
-    return "interpreted" if len(program) > _LONG_PROGRAM else otherwise
+        return FASTEST
+    return NEVER_COMPILES if len(program) > _LONG_PROGRAM else otherwise
 
 
 def multiply(
     program: Program, x: ArrayLike, y: ArrayLike, *, signed: bool = False, backend: str = "auto"
 ) -> NDArray[Any]:
-    """The `product` bus of `program` (broadcast); `signed`: two's complement. See Design.multiply_integers."""
+    """Bus `product` of `program` for operands x and y (broadcast); `signed`: all in two's complement.
+
+    uint64 or int64 for products of up to 64 bits, Python integers (dtype object) beyond. See Design.multiply_integers.
+    """
     (x_name, x_width), (y_name, y_width) = program.inputs.items()
     bits = len(program.results)
     left, right = np.broadcast_arrays(_checked(x, x_name, x_width, signed), _checked(y, y_name, y_width, signed))
-    run = product_words(program, choose_backend(backend, program, left.size))
+    multiply_words = product_words(program, choose_backend(backend, program, left.size))
     product = np.empty(left.shape, dtype=np.uint64 if bits <= 2 * LIMB else object)
     flat = product.reshape(-1)
     lanes = max(1, min(_BLOCKS_AT_ONCE, -(-left.size // BLOCK))) * BLOCK
@@ -55,34 +53,26 @@ def multiply(
         count = min(lanes, left.size - start)
         _split(left, start, count, x_words)
         _split(right, start, count, y_words)
-        run(x_words, y_words, words)
-        part = words[:, :count].astype(product.dtype)
-        flat[start : start + count] = sum(limb << LIMB * k for k, limb in enumerate(part))
+        multiply_words(x_words, y_words, words)
+        chunk = words[:, :count].astype(product.dtype)
+        flat[start : start + count] = sum(limb << LIMB * k for k, limb in enumerate(chunk))
     if not signed:
         return product
+    # The product's sign bit, bit bits - 1, is spread over the bits above it.
     if bits <= 2 * LIMB:
         unused = np.int64(2 * LIMB - bits)
         return np.asarray(product.view(np.int64) << unused >> unused)
     return np.asarray(product - ((product >> (bits - 1)) << bits))
 
 
-def product_words(program: Program, backend: str) -> Callable[[Words, Words, Words], None]:
-    """run(x, y, out): limbs of operands and products, C-contiguous [limbs, lanes], lanes a multiple of 512.
+def product_words(program: Program, backend: str) -> IntegerProducts:
+    """products(x, y, out) of the program's two operands, by a backend's own way or through bit-planes.
 
-    Operand bits from the width up are ignored. It may run in several threads at once.
+    Limbs of operands and products, C-contiguous uint32 [limbs, lanes], lanes a multiple of 512. Operand bits from the
+    width up are ignored. It may run in several threads at once.
     """
-    (_, x_width), (_, y_width) = program.inputs.items()
-    if backend != "compiled":
-        return partial(_by_planes, program, backend)
-    widths, bits = (x_width, y_width), len(program.results)
-    gates, kernel, size = compile_program(program), integer_kernel(widths, bits), scratch_bytes(widths, bits)
-
-    def run(x: Words, y: Words, out: Words) -> None:
-        scratch = np.empty(size, dtype=np.uint8)
-        addresses = (array.ctypes.data for array in (x, y, out))
-        kernel(gates.gates_address, *addresses, x.shape[1] // BLOCK, x.shape[1], scratch.ctypes.data)
-
-    return run
+    own_way = find_backend(backend).integer_products
+    return partial(_by_planes, program, backend) if own_way is None else own_way(program)
 
 
 def _by_planes(program: Program, backend: str, x: Words, y: Words, out: Words) -> None:
@@ -96,12 +86,12 @@ def _by_planes(program: Program, backend: str, x: Words, y: Words, out: Words) -
 
 
 def _split(values: NDArray[np.uint64], start: int, count: int, words: Words) -> None:
-    """Limbs of `count` values into `words`."""
-    part = (
+    """Writes the limbs of values start .. start + count - 1 into `words`."""
+    chunk = (
         values.reshape(-1)[start : start + count] if values.flags.c_contiguous else values.flat[start : start + count]
     )
     for number, limb in enumerate(words):
-        limb[:count] = part >> np.uint64(LIMB * number)
+        limb[:count] = chunk >> np.uint64(LIMB * number)
 
 
 def check(array: NDArray[Any], name: str, width: int, signed: bool) -> None:
@@ -118,7 +108,7 @@ def check(array: NDArray[Any], name: str, width: int, signed: bool) -> None:
 
 
 def _checked(values: ArrayLike, name: str, width: int, signed: bool) -> NDArray[np.uint64]:
-    """`values` as uint64, two's complement of `width` bits if signed."""
+    """`values` as uint64, in two's complement of `width` bits if signed. Raises DesignError unless they fit."""
     array = np.asarray(values)
     check(array, name, width, signed)
     if signed:

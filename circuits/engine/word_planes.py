@@ -1,8 +1,8 @@
 """Between words and bit-planes, for the backends that run on planes; compiled once by numba and cached.
 
-A block is 512 lanes: words 16 b .. 16 b + 15 of it are row b of a 32 x 32 bit matrix in each of 16 columns, whose
-transposition is the block's planes. Lane 16 b + d so becomes bit b of 32-bit word d of a plane: another order than that
-of `engine.planes`, which no lane-wise operation can tell.
+Words 16 b .. 16 b + 15 of a block are row b of a 32 x 32 bit matrix in each of 16 columns; the transposed matrices are
+the block's planes, as in `circuits.engine.llvm.vectors`. Lane 16 b + d thus becomes bit b of 32-bit word d of a plane.
+That is another order than the one of `circuits.engine.bit_planes`; no lane-wise operation can tell the difference.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import numba
 import numpy as np
 
-BLOCK = 512
-COLUMNS = 16
-LIMB = 32
+from circuits.engine.blocks import BLOCK, LIMB
+
+COLUMNS = BLOCK // LIMB
+"""32-bit words of a block's plane."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -50,7 +51,11 @@ def planes_to_words(planes: Any, words: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _transpose(rows: Any) -> None:
-    """Bit b of row p goes to bit p of row b, in every column: five stages of exchanges."""
+    """Bit b of row p goes to bit p of row b, in every column.
+
+    Stage 16, 8, 4, 2, 1 exchanges that binary digit of the row index with the same digit of the bit index; the
+    derivation is in `circuits.engine.llvm.vectors`. `low` marks the bits whose index lacks the digit.
+    """
     stage = 16
     low = np.uint32(0x0000FFFF)
     while stage:

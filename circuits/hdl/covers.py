@@ -1,7 +1,4 @@
-"""Truth tables as minimal sums of products and as readable expressions.
-
-A table is a byte, bit r its value in row r = 4a + 2b + c; a cube is (mask, value) over the same three bits.
-"""
+"""Truth tables of three inputs (see `circuits.netlists.truth_table`) as minimal sums of products and as expressions."""
 
 from __future__ import annotations
 
@@ -9,23 +6,19 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
 
-Cube = tuple[int, int]
-
-_INPUTS = (0b11110000, 0b11001100, 0b10101010)
+from circuits.netlists.truth_table import CONSTANTS, INPUTS, TRUE, Cube, prime_implicants
 
 
 @cache
 def minimal_cover(table: int) -> tuple[Cube, ...]:
     """The fewest cubes, then the fewest literals, whose union is `table`; () for the constant 0."""
-    rows = {(mask, value): _rows(mask, value) for mask in range(8) for value in range(8) if not value & ~mask}
-    implicants = [cube for cube, covered in rows.items() if not covered & ~table]
-    primes = [c for c in implicants if not any(rows[c] != rows[d] and not rows[c] & ~rows[d] for d in implicants)]
+    primes = prime_implicants(table)
     for count in range(len(primes) + 1):
         covers = []
         for chosen in combinations(primes, count):
             union = 0
             for cube in chosen:
-                union |= rows[cube]
+                union |= cube.table
             if union == table:
                 covers.append(chosen)
         if covers:
@@ -36,26 +29,22 @@ def minimal_cover(table: int) -> tuple[Cube, ...]:
 def expression(table: int, names: Sequence[str]) -> str:
     """A Verilog expression of `table` over up to three `names`: XOR forms, else the shorter sum of products of the
     function and (inverted) of its complement."""
-    if table in (0x00, 0xFF):
+    if table in CONSTANTS:
         return "1'b1" if table else "1'b0"
     for size in (2, 3):
         for chosen in combinations(range(min(len(names), 3)), size):
             parity = 0
             for k in chosen:
-                parity ^= _INPUTS[k]
+                parity ^= INPUTS[k]
             text = " ^ ".join(names[k] for k in chosen)
             if table == parity:
                 return text
-            if table == parity ^ 0xFF:
+            if table == parity ^ TRUE:
                 return f"~({text})"
-    direct, inverse = minimal_cover(table), minimal_cover(table ^ 0xFF)
+    direct, inverse = minimal_cover(table), minimal_cover(table ^ TRUE)
     if _cost(direct) <= _cost(inverse) + 1:
         return _sum(direct, names)
     return f"~({_sum(inverse, names)})"
-
-
-def _rows(mask: int, value: int) -> int:
-    return sum(1 << r for r in range(8) if r & mask == value)
 
 
 def _cost(cover: Sequence[Cube]) -> int:

@@ -1,7 +1,6 @@
-"""Truth tables of any number of inputs as gates: what lookup tables and BLIF's covers become.
+"""Truth tables of any number of inputs (see `circuits.netlists.truth_table`) as gates.
 
-A table of n inputs is an integer, bit r its value in row r; the first input is the high bit of r, as in
-`circuits.netlists.gates`.
+Lookup tables and BLIF's covers become gates here.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from functools import lru_cache
 from circuits.cost.characterize.gate_networks import INPUTS, Tree, networks, parse
 from circuits.netlists.gates import AND2, BUFFER, EXTRA_GATES, GATES, MUX2, NOT, OR2, XOR2, Gate
 from circuits.netlists.netlist import ONE, ZERO
+from circuits.netlists.truth_table import choose, cofactors, constant_one, input_table, widen
 
 MAXIMUM_INPUTS = 10
 """Most inputs of a table; a wider cover is taken as a sum of products."""
@@ -35,15 +35,15 @@ def add_table(add: AddGate, table: int, inputs: Sequence[int]) -> int:
         return ONE if table else ZERO
     if len(nets) <= 3:
         return _add_tree(add, _network(table, len(nets)), dict(zip(INPUTS, nets, strict=False)))
-    k = min(range(len(nets)), key=lambda k: _split_cost(*_cofactors(table, len(nets), k), len(nets) - 1))
-    return _add_split(add, _cofactors(table, len(nets), k), nets[k], (*nets[:k], *nets[k + 1 :]))
+    k = min(range(len(nets)), key=lambda k: _split_cost(*cofactors(table, len(nets), k), len(nets) - 1))
+    return _add_split(add, cofactors(table, len(nets), k), nets[k], (*nets[:k], *nets[k + 1 :]))
 
 
 def add_cover(add: AddGate, cover: Sequence[str], inputs: Sequence[int], *, inverted: bool = False) -> int:
     """The net of a sum of products, or of its complement; a cube has one of 0, 1 and - for each net of `inputs`."""
     if len(inputs) <= MAXIMUM_INPUTS:
         table = cover_table(tuple(cover), len(inputs))
-        return add_table(add, table ^ _full(len(inputs)) if inverted else table, inputs)
+        return add_table(add, table ^ constant_one(len(inputs)) if inverted else table, inputs)
     total = _sum_of_products(add, cover, inputs)
     return add_table(add, 0b01, [total]) if inverted else total
 
@@ -67,8 +67,8 @@ def _sum_of_products(add: AddGate, cover: Sequence[str], inputs: Sequence[int]) 
 @lru_cache(maxsize=4096)
 def cover_table(cover: tuple[str, ...], inputs: int) -> int:
     """The table of a sum of products."""
-    full = _full(inputs)
-    columns = [_column(inputs, k) for k in range(inputs)]
+    full = constant_one(inputs)
+    columns = [input_table(inputs, k) for k in range(inputs)]
     table = 0
     for cube in cover:
         rows = full
@@ -79,28 +79,17 @@ def cover_table(cover: tuple[str, ...], inputs: int) -> int:
     return table
 
 
-def _full(inputs: int) -> int:
-    """The table that is 1 in every row."""
-    return (1 << (1 << inputs)) - 1
-
-
-@lru_cache(maxsize=256)
-def _column(inputs: int, k: int) -> int:
-    """The table that is input k."""
-    return sum(1 << row for row in range(1 << inputs) if row >> (inputs - 1 - k) & 1)
-
-
 def _support(table: int, nets: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     """Without inputs that are constants, repeated, or that the function does not depend on."""
     k = 0
     while k < len(nets):
-        zero, one = _cofactors(table, len(nets), k)
+        zero, one = cofactors(table, len(nets), k)
         if nets[k] == ZERO or zero == one:
             table = zero
         elif nets[k] == ONE:
             table = one
         elif nets[k] in nets[:k]:
-            table = _merged(zero, one, len(nets) - 1, nets.index(nets[k]))
+            table = choose(zero, one, len(nets) - 1, nets.index(nets[k]))
         else:
             k += 1
             continue
@@ -108,34 +97,17 @@ def _support(table: int, nets: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     return table, nets
 
 
-def _merged(zero: int, one: int, inputs: int, k: int) -> int:
-    """The table over `inputs` inputs that is `one` where input k is 1, else `zero`."""
-    column = _column(inputs, k)
-    return (one & column) | (zero & ~column)
-
-
-def _cofactors(table: int, inputs: int, k: int) -> tuple[int, int]:
-    """The tables over the other inputs where input k is 0 and where it is 1."""
-    block = 1 << (inputs - 1 - k)  # runs of rows in which input k keeps its value
-    mask = (1 << block) - 1
-    zero = one = 0
-    for run in range(1 << k):
-        zero |= (table >> 2 * run * block & mask) << run * block
-        one |= (table >> (2 * run + 1) * block & mask) << run * block
-    return zero, one
-
-
 def _split_cost(zero: int, one: int, inputs: int) -> int:
     """0: the split input is one operand of an AND or OR; 1: of an XOR; 2: it selects."""
-    full = _full(inputs)
+    full = constant_one(inputs)
     if zero in (0, full) or one in (0, full):
         return 0
     return 1 if one == zero ^ full else 2
 
 
-def _add_split(add: AddGate, cofactors: tuple[int, int], select: int, nets: tuple[int, ...]) -> int:
-    zero, one = cofactors
-    full = _full(len(nets))
+def _add_split(add: AddGate, split: tuple[int, int], select: int, nets: tuple[int, ...]) -> int:
+    zero, one = split
+    full = constant_one(len(nets))
     if one == zero ^ full:
         return add(XOR2, select, add_table(add, zero, nets))
     if zero == 0:
@@ -151,8 +123,7 @@ def _add_split(add: AddGate, cofactors: tuple[int, int], select: int, nets: tupl
 
 @lru_cache(maxsize=512)
 def _network(table: int, inputs: int) -> Tree:
-    wide = sum((table >> (row >> (3 - inputs)) & 1) << row for row in range(8))
-    return parse(networks()[wide])
+    return parse(networks()[widen(table, inputs)])
 
 
 def _add_tree(add: AddGate, tree: Tree, nets: dict[str, int]) -> int:

@@ -11,6 +11,8 @@ from circuits.cells.adder_cells import AdderCell, cell
 from circuits.errors import DesignError
 from circuits.netlists.gates import GATES, Gate
 from circuits.netlists.netlist import ONE, ZERO, Bus, Component, Instance, Netlist
+from circuits.netlists.truth_table import from_text as table_of_text
+from circuits.netlists.truth_table import to_text as text_of_table
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
 MAXIMUM_INSTANCES = 200_000
@@ -152,7 +154,7 @@ def to_text(netlist: Netlist) -> str:
     lines = [f"{name} {len(bus)}" for name, bus in netlist.inputs.items()]
     for part in dict.fromkeys(instance.component for instance in netlist.instances):
         if isinstance(part, Gate) and GATES.get(part.name) != part:
-            tables = ("".join(str(table >> r & 1) for r in range(8)) for table in part.tables)
+            tables = map(text_of_table, part.tables)
             outputs = " ".join(f"{port} {table}" for port, table in zip(part.outputs, tables, strict=True))
             lines.append(f"gate {part.name} {' '.join(part.inputs)} : {outputs} : {part.transistors}")
     for instance in netlist.instances:
@@ -227,7 +229,7 @@ def _gate(line: str) -> Gate:
         or not all(re.fullmatch(r"[01]{8}", table) for table in tables)
     ):
         raise DesignError("a gate must be 'gate NAME INPUTS : OUTPUT TABLE ... : TRANSISTORS'; correct it.")
-    values = tuple(int(table[::-1], 2) for table in tables)
+    values = tuple(map(table_of_text, tables))
     return Gate(words[0], tuple(words[1:]), tuple(ports), values, int(match["transistors"]))
 
 

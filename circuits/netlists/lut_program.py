@@ -1,8 +1,15 @@
-"""LUT programs: what simulation needs of a netlist, as straight-line 3-input truth tables and nothing else.
+"""LUT programs: a netlist reduced to a straight-line list of 3-input truth tables (lookup tables) for simulation.
 
-Node n < inputs is input n (bus after bus, least significant bit first); node inputs + k is operation k. Each operation
-is (table, a, b, c): bit 4a + 2b + c of the table, which is the immediate of AVX-512 `vpternlog` and of `LOP3` on
-NVIDIA GPUs. Operations of fewer inputs repeat their first operand. No host detail enters a program.
+Node n < inputs is input n (bus after bus, least significant bit first); node inputs + k is operation k. An operation is
+(table, a, b, c): a truth table (see `circuits.netlists.truth_table`) and the nodes that it reads. Invariants:
+
+- Operands are earlier nodes, so that operations can be computed in their order, or in any other topological one.
+- An operation of fewer than three inputs repeats its first operand; its table does not depend on the repeated ones.
+- Every operation is needed: some output depends on it. Equal functions of equal operands occur once.
+- There are no inverters inside: a table takes its operands in the polarity in which they are computed. An output that
+  is an input inverted, a constant, or wanted in both polarities takes an operation of its own.
+
+No host detail enters a program, so that its digest identifies compiled code, and anything else derived from it.
 """
 
 from __future__ import annotations
@@ -16,8 +23,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.netlists.gates import NOT
 from circuits.netlists.netlist import Netlist
-from circuits.netlists.simplification import analyse, substitute
+from circuits.netlists.simplification import analyse
+from circuits.netlists.truth_table import FALSE, TRUE, complement_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +35,7 @@ class Program:
 
     `inputs`, `outputs`: bus name -> width. `tables` uint8 [n]; `operands` int32 [n, 3], node numbers;
     `results` int32: the node of each output bit, bus after bus. `places` int32 [n, 2]: (row, column) of the cell that
-    the operation came from, (-1, -1) outside the array; a scheduling hint only.
+    the operation came from, (-1, -1) outside the array; a scheduling hint only. Equal where the digests are.
     """
 
     inputs: Mapping[str, int]
@@ -44,9 +53,15 @@ class Program:
     def __len__(self) -> int:
         return len(self.tables)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that a backend reads."""
+        """SHA-256 (hex) of everything that a backend reads."""
         digest = hashlib.sha256(repr(("program 1", dict(self.inputs), dict(self.outputs))).encode())
         for array in (self.tables, self.operands, self.results, self.places):
             digest.update(np.ascontiguousarray(array).astype("<i4").tobytes())
@@ -85,9 +100,9 @@ def lower(netlist: Netlist) -> Program:
 
     for node, (table, operands) in enumerate(functions, inputs + 1):
         if live[node]:
-            table = substitute(table, tuple(int(operand in inverted) for operand in operands))
+            table = complement_inputs(table, tuple(int(operand in inverted) for operand in operands))
             if node in inverted:
-                table ^= 0xFF
+                table ^= TRUE
             number[node] = emit(table, tuple(number[operand] for operand in operands), places.get(node, (-1, -1)))
 
     results = []
@@ -100,7 +115,7 @@ def lower(netlist: Netlist) -> Program:
             continue
         if literal not in extra:
             source = number[node] if node else 0
-            extra[literal] = emit((0xFF if literal else 0x00) if not node else 0x0F, (source,), (-1, -1))
+            extra[literal] = emit(NOT.tables[0] if node else TRUE if literal else FALSE, (source,), (-1, -1))
         results.append(extra[literal])
 
     table_rows = np.array(rows, dtype=np.int32).reshape(len(rows), 4)

@@ -1,8 +1,16 @@
 """Logic simplification: constants, aliases, common and dead logic; cells are kept, never remapped.
 
-`analyse` gives every net a literal: 2 node + 1 if inverted, over numbered functions of at most three earlier nodes.
-Two nets with the same literal carry the same value. `simplify` (a netlist again, for cost) and `program.lower` (LUT
-program, for simulation) both read that analysis.
+`analyse` walks the netlist once, in its topological order, and gives every net a literal: 2 node + 1 if inverted, else
+2 node. Node 0 is the constant 0, the next ones are the netlist's inputs, the others are functions of at most three
+earlier nodes. The invariants that the rest builds on:
+
+- Two nets with the same literal carry the same value for all inputs (the converse does not hold: functions are compared
+  one level deep, not by what they compute altogether).
+- A function depends on all of its operands, which are distinct and ascending, and is 0 where all operands are 0. A
+  function and its complement therefore are one node and two literals; constants, wires and inverters are no nodes.
+- Equal functions of equal operands are one node.
+
+`simplify` (a netlist again, for cost) and `lut_program.lower` (a LUT program, for simulation) both read that analysis.
 """
 
 from __future__ import annotations
@@ -11,22 +19,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from circuits.netlists import truth_table
 from circuits.netlists.netlist import Bus, Instance, Netlist
 
 FALSE, TRUE = 0, 1
 """Literals of the constants: node 0 is the constant 0."""
-
-# Bytes whose bit r is the value of input a, b, c in row r = 4a + 2b + c.
-_INPUT_TABLES = (0b11110000, 0b11001100, 0b10101010)
 
 
 @dataclass(frozen=True)
 class Analysis:
     """Every net's value as a literal over nodes.
 
-    Node 0 is the constant 0, nodes 1..inputs the netlist's inputs; node n > inputs is the function
-    `functions[n - inputs - 1]` = (table, operand nodes), the table's bit r for row r = 4a + 2b + c of its (up to three,
-    ascending, distinct, all relevant) operands. Bit 0 of every table is 0: inversions live in the literals.
+    Node 0 is the constant 0, nodes 1..inputs are the netlist's inputs; node n > inputs is the function
+    `functions[n - inputs - 1]` = (truth table, operand nodes). Bit 0 of every table is 0: inversions live in the
+    literals. `literals`: one for each net.
     """
 
     inputs: int
@@ -77,30 +83,12 @@ def reduce_function(table: int, operands: list[int]) -> tuple[int, tuple[int, ..
 
 @cache
 def _reduce(table: int, pattern: tuple[tuple[int, int], ...]) -> tuple[int, tuple[int, ...], int]:
-    inputs = list(pattern) + [(-1, 0)] * (3 - len(pattern))
-
-    def value(assignment: tuple[int, ...]) -> int:
-        row = 0
-        for position, inverted in inputs:
-            row = 2 * row + (inverted if position < 0 else assignment[position] ^ inverted)
-        return table >> row & 1
-
-    count = 1 + max((position for position, _ in inputs), default=-1)
-    rows = {r: value(tuple(r >> (2 - k) & 1 for k in range(3))) for r in range(8)}
-    kept = tuple(k for k in range(count) if any(rows[r] != rows[r ^ (4 >> k)] for r in range(8)))
-    inverted = rows[0]
-    reduced = 0
-    for r in range(8):
-        source = sum((r >> (2 - index) & 1) * (4 >> k) for index, k in enumerate(kept))
-        reduced |= (rows[source] ^ inverted) << r
-    return reduced, kept, inverted
-
-
-@cache
-def substitute(table: int, inverted: tuple[int, ...]) -> int:
-    """`table` with the inputs marked 1 in `inverted` complemented."""
-    flip = sum(mark * (4 >> k) for k, mark in enumerate(inverted))
-    return sum((table >> (r ^ flip) & 1) << r for r in range(8))
+    """(table, numbers of the operands left, inverted); an operand of `pattern` is (number or -1 for 0, inverted)."""
+    operands = [(truth_table.INPUTS[k] if k >= 0 else 0) ^ (truth_table.TRUE * inverted) for k, inverted in pattern]
+    composed = truth_table.compose(table, operands)
+    relevant = truth_table.support(composed)
+    inverted = composed & 1
+    return truth_table.project(composed, relevant) ^ (truth_table.TRUE * inverted), relevant, inverted
 
 
 def simplify(netlist: Netlist) -> Netlist:

@@ -17,7 +17,7 @@ import torch
 
 from circuits import Design, DesignError
 from circuits.accuracy.bilinear import lowered_form
-from circuits.engine.float_operations import has_kernel
+from circuits.engine.float_circuit import has_kernel
 from cnn_eval.layers.convolution import Geometry
 from cnn_eval.layers.layer_products import ExactProducts, Gradients, Products, Tensor, Wanted
 

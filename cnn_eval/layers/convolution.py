@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import Design
-from circuits.engine.float_operations import Places, gathered_matmul
+from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.gathering import gathered_matmul
 
 Array = NDArray[np.float32]
 Offsets = NDArray[np.int64]

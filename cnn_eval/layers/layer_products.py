@@ -17,7 +17,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter, functional
 
 from circuits import Design
-from circuits.engine.float_operations import matmul, prepared_rows
+from circuits.engine.float_operations import matmul
+from circuits.engine.matrix_products.narrow_matmul import prepared_rows
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 
 Tensor = torch.Tensor

@@ -19,7 +19,7 @@ from circuits.cells.adder_cells import AdderCell
 from circuits.designs.design_record import Design
 from circuits.designs.placement import Placement
 from circuits.engine import float_assembly
-from circuits.engine.backends.compiled import BLOCK
+from circuits.engine.blocks import BLOCK
 from circuits.engine.integer_operations import product_words
 from circuits.errors import DesignError
 from circuits.netlists.lut_program import Program

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from circuits import Design, error_metrics
-from circuits.engine.float_operations import default_threads
+from circuits.engine.task_threads import default_threads
 from studies.frame.study import Row
 
 _PRODUCTS_A_DESIGN = 100_000

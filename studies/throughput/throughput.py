@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from circuits import Design, design, simulate
-from circuits.engine.backends import compiled
-from circuits.engine.float_operations import default_threads
+from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.jit import Target, object_code
+from circuits.engine.task_threads import default_threads
 from cnn_eval.attacks.base import MissingExtraError, foolbox_model
 from cnn_eval.data.loading import DataError, load
 from cnn_eval.layers.approximation import approximate
@@ -85,7 +85,7 @@ def _gates(rounds: int) -> list[Row]:
     operands = rng.integers(0, 2**64, (_BLOCKS, 48, 8), dtype=np.uint64)
     actions = []
     for entry, block_rows in kernels.values():
-        program = compiled.compile_program(entry.program(), block_rows=block_rows)
+        program = compile_program(entry.program(), block_rows=block_rows)
         actions.append(partial(program.simulate, operands))
     seconds = best(4 * rounds, time.thread_time, *actions)
     speeds = [_BLOCKS * 512 / each for each in seconds]
@@ -185,7 +185,7 @@ def _engines(rounds: int) -> list[Row]:
     names = ("reference", "interpreted", "compiled")
     seconds = best(rounds, time.thread_time, *(partial(simulate, program, planes, name) for name in names))
     rows = [Row(subject, name, 64 * 2048 / each, unit="products/s") for name, each in zip(names, seconds, strict=True)]
-    ir = compiled.gates_ir(program, Target.host(), np.arange(len(program)))
+    ir = gates_ir(program, Target.host(), np.arange(len(program)))
     (each,) = best(rounds, time.thread_time, partial(object_code, ir, Target.host()))
     return [*rows, Row(subject, "compiling one design", 1000 * each, unit="ms")]
 

@@ -17,9 +17,10 @@ from random_netlists import evaluate_row, random_netlist
 
 from circuits import NAMED, Design, UnknownNameError, design, engine, simulate
 from circuits.engine import integer_operations
-from circuits.engine.backends import compiled
 from circuits.engine.bit_planes import pack, unpack
-from circuits.engine.llvm import float_kernel, integer_kernel, jit, schedule
+from circuits.engine.llvm import integer_kernel, jit, schedule, wide_matmul_kernel
+from circuits.engine.llvm.float_parts import KernelSettings
+from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.minimal_forms import shortest_form
 from circuits.netlists.lut_program import Program, lower, restrict
 
@@ -31,7 +32,7 @@ def run_compiled(program: Program, planes: np.ndarray, **options: int) -> np.nda
     padded = np.zeros((len(planes), -(-words // 8) * 8), dtype=np.uint64)
     padded[:, :words] = planes
     blocks = np.ascontiguousarray(padded.reshape(len(planes), -1, 8).swapaxes(0, 1))
-    result = compiled.compile_program(program, **options).simulate(blocks)
+    result = compile_program(program, **options).simulate(blocks)
     return result.swapaxes(0, 1).reshape(len(program.results), -1)[:, :words]
 
 
@@ -125,12 +126,12 @@ def test_vectors_are_spilled_to_an_aligned_stack(target: jit.Target, register: s
     """FACTS 9: 64-byte spills to a stack aligned to 16 bytes make the speed a matter of the process's addresses."""
     program = design("axfpm_tiled").program()
     if kind == "gates":
-        ir = compiled.gates_ir(program, target, schedule.skewed(program, schedule.BLOCK_ROWS))
+        ir = gates_ir(program, target, schedule.skewed(program, schedule.BLOCK_ROWS))
     elif kind == "integer product":
         ir = integer_kernel.integer_ir((8, 8), 16, target)
     else:
-        settings = float_kernel.KernelSettings(48, 0, "nearest_even", released=False)
-        ir = float_kernel.matmul_ir(settings, target, "normal")
+        settings = KernelSettings(48, 0, "nearest_even", released=False)
+        ir = wide_matmul_kernel.matmul_ir(settings, target, "normal")
     assembly = assembly_of(ir, target)
     for name in re.findall(r"define void @(\w+)", ir):
         body = assembly[assembly.index(f"\n{name}:") :].split(".cfi_endproc")[0]
@@ -245,7 +246,7 @@ def test_object_cache_that_others_can_write_is_not_used(cache: Path) -> None:
 
 def test_concurrent_writers_share_the_object_cache(tmp_path: Path) -> None:
     code = (
-        "import sys, ctypes, numpy as np; from pathlib import Path; from circuits.engine import jit;"
+        "import sys, ctypes, numpy as np; from pathlib import Path; from circuits.engine.llvm import jit;"
         "jit.cache_folder = lambda: Path(sys.argv[1]);"
         "value = np.zeros(1, np.int32);"
         "jit.load(sys.argv[2], jit.Target.host()).function('f', ctypes.c_void_p)(value.ctypes.data);"

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, matmul
-from circuits.engine import float_operations, integer_operations
-from circuits.engine.llvm import float_kernel, jit
+from circuits.engine import integer_operations
+from circuits.engine.llvm import jit, narrow_matmul_kernel, wide_matmul_kernel
+from circuits.engine.llvm.float_parts import KernelSettings
+from circuits.engine.matrix_products import narrow_matmul, wide_matmul
 from circuits.floats import arithmetic
 
 TINY = np.float32(2.0**-126)
@@ -190,7 +192,7 @@ def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: fl
         x, w = ((rng.normal(size=shape) * scale).astype(np.float32) for shape in ((rows, depth), (depth, columns)))
         x[rng.random(x.shape) < 0.2] = 0
         w[rng.random(w.shape) < 0.1] = 2.0**-140
-        assert float_operations.is_narrow(rows, depth, columns)
+        assert narrow_matmul.is_narrow(rows, depth, columns)
         with np.errstate(over="ignore", invalid="ignore"):
             terms = np.concatenate([np.zeros((rows, 1, columns), np.float32), entry.multiply(x[:, :, None], w)], axis=1)
             expected = np.add.accumulate(terms, axis=1, dtype=np.float32)[:, -1]
@@ -199,10 +201,10 @@ def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: fl
 
 def test_products_that_stay_normal_are_recognised() -> None:
     one = np.ones(2, dtype=np.float32)
-    assert float_operations._products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))
+    assert wide_matmul.products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))
     for bad in (np.inf, np.nan, 3e38, 2.0**125):
-        assert not float_operations._products_stay_normal(one, np.array([1, bad], dtype=np.float32))
-    assert not float_operations._products_stay_normal(one * np.float32(0.5), np.array([2.0**-126], dtype=np.float32))
+        assert not wide_matmul.products_stay_normal(one, np.array([1, bad], dtype=np.float32))
+    assert not wide_matmul.products_stay_normal(one * np.float32(0.5), np.array([2.0**-126], dtype=np.float32))
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
@@ -216,24 +218,24 @@ def test_kernels_agree_on_every_vector_width(
     entry = SETTINGS[3]
     used = set()
 
-    def matmul_kernel(settings: float_kernel.KernelSettings, range_mode: str) -> Any:
+    def matmul_kernel(settings: KernelSettings, range_mode: str) -> Any:
         used.add(range_mode)
-        return float_kernel.matmul_kernel(settings, range_mode, bits)
+        return wide_matmul_kernel.matmul_kernel(settings, range_mode, bits)
 
-    def narrow_kernel(settings: float_kernel.KernelSettings) -> Any:
+    def narrow_kernel(settings: KernelSettings) -> Any:
         used.add("narrow")
-        return float_kernel.narrow_kernel(settings, bits)
+        return narrow_matmul_kernel.narrow_kernel(settings, bits)
 
     rng = np.random.default_rng(23)
     x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
     w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
     expected = accumulated(entry, x, w)
-    monkeypatch.setattr(float_operations, "matmul_kernel", matmul_kernel)
-    monkeypatch.setattr(float_operations, "narrow_kernel", narrow_kernel)
-    float_operations.prepared_rows.cache_clear()
+    monkeypatch.setattr(wide_matmul, "matmul_kernel", matmul_kernel)
+    monkeypatch.setattr(narrow_matmul, "narrow_kernel", narrow_kernel)
+    narrow_matmul.prepared_rows.cache_clear()
     assert same(matmul(entry, x, w), expected).all()
     assert used == {mode}
-    float_operations.prepared_rows.cache_clear()
+    narrow_matmul.prepared_rows.cache_clear()
 
 
 def test_empty_and_scalar_operands() -> None:

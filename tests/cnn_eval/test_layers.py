@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from circuits import AdderCell, Design, DesignError, UnknownNameError, design, error_metrics
-from circuits.engine import float_operations
+from circuits.engine.matrix_products import narrow_matmul, wide_matmul
 from cnn_eval.layers import recording
 from cnn_eval.layers.approximation import (
     ApproximateConv2d,
@@ -131,9 +131,9 @@ def test_every_kernel_mode_is_met_and_exact(
     batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = []
-    broadcast, narrow = float_operations.matmul_kernel, float_operations.NarrowMatmul.run
-    monkeypatch.setattr(float_operations, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
-    monkeypatch.setattr(float_operations.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
+    broadcast, narrow = wide_matmul.matmul_kernel, narrow_matmul.NarrowMatmul.run
+    monkeypatch.setattr(wide_matmul, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
+    monkeypatch.setattr(narrow_matmul.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
     layer, x = conv(), values((batch, 2, 10, 10), 4, corners=corners)
     out = approximate(layer, LOPSIDED)(x)
     assert met == [mode]

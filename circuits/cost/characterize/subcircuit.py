@@ -19,6 +19,7 @@ from circuits.cost.characterize.spice import version
 from circuits.cost.characterize.spice_measurements import Measured, measure
 from circuits.cost.characterize.transistors import COLUMN_AREA, FINGER_N, FINGER_P
 from circuits.errors import DesignError
+from circuits.netlists.truth_table import to_text
 from circuits.support.documents import toml_comment, toml_key, toml_string
 from circuits.support.files import decode, read_bytes
 from circuits.support.text import shorten
@@ -192,7 +193,7 @@ def as_cell(found: Subcircuit, measured: Measured, path: Path) -> AdderCell:
             f"the subcircuit in {path} must not reuse the reserved name of a library cell, {found.name!r}; rename it."
         )
     changing = [event for event in measured.events if event.delay]
-    tables = ["".join(str(table >> row & 1) for row in range(8)) for table in measured.tables]
+    tables = [to_text(table) for table in measured.tables]
     energy = sum(event.energy for event in changing) / max(sum(len(event.delay) for event in changing), 1)
     worst = max((delay for event in changing for delay in event.delay.values()), default=0.0)
     return AdderCell(

@@ -1,1 +1,1 @@
-"""The backends that run a LUT program on bit-planes; one file each, bit for bit the same results."""
+"""The backends that run a LUT program on bit-planes, one file each. All give bit for bit the same results."""

@@ -17,8 +17,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.engine.backends.backend import Backend
 from circuits.engine.bit_planes import Planes
 from circuits.netlists.lut_program import Program
+from circuits.netlists.truth_table import normal_form
 
 WORDS = 32
 """Words of a register: 2048 evaluations."""
@@ -27,18 +29,8 @@ _AND, _XOR, _XOR3, _MAJORITY, _GENERAL = range(5)
 _KINDS = {0b11000000: _AND, 0b00111100: _XOR, 0b10010110: _XOR3, 0b11101000: _MAJORITY}
 
 
-def _reed_muller(table: int) -> list[int]:
-    """k0..k7 of a truth table (XOR Moebius transform), by subset 4a + 2b + c."""
-    values = [table >> row & 1 for row in range(8)]
-    for bit in (1, 2, 4):
-        for row in range(8):
-            if row & bit:
-                values[row] ^= values[row ^ bit]
-    return values
-
-
 _COEFFICIENTS: NDArray[np.uint64] = np.array(
-    [[(1 << 64) - 1 if k else 0 for k in _reed_muller(table)] for table in range(256)], dtype=np.uint64
+    [[(1 << 64) - 1 if k in normal_form(table) else 0 for k in range(8)] for table in range(256)], dtype=np.uint64
 )
 _KIND_OF: NDArray[np.uint8] = np.array([_KINDS.get(table, _GENERAL) for table in range(256)], dtype=np.uint8)
 
@@ -139,3 +131,6 @@ def _run(
         for bit in range(len(results)):
             for i in range(length):
                 out[bit, start + i] = registers[slots[results[bit]], i]
+
+
+BACKEND = Backend(run)

@@ -1,6 +1,7 @@
-"""The integer kernel around a design's compiled gates: unsigned words in, product words out, 512 a block.
+"""The integer kernel around a program's compiled gates: unsigned words in, product words out, 512 a block.
 
-Words wider than 32 bits travel as limbs, arrays of uint32, the least significant first.
+Each limb of an operand (see `circuits.engine.blocks`) is transposed into 32 bit-planes; the gates see those of the
+operand's width. The product's planes are transposed back, missing ones taken as zeros.
 """
 
 from __future__ import annotations
@@ -9,22 +10,14 @@ import ctypes
 from functools import lru_cache
 from typing import Any
 
-from circuits.engine.backends.compiled import BLOCK, PLANE_BYTES
+from circuits.engine.blocks import LIMB, PLANE_BYTES, WORD_BYTES, limbs
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
 from circuits.engine.llvm.vectors import Plane, Vectors
 
-LIMB = 32
-WORD_BYTES = 4 * BLOCK
 
-
-def limbs(bits: int) -> int:
-    """Number of uint32 that hold `bits`."""
-    return -(-bits // LIMB)
-
-
-def scratch_bytes(widths: tuple[int, int], product_bits: int) -> int:
-    """Bytes of scratch that the kernel needs."""
+def integer_scratch_bytes(widths: tuple[int, int], product_bits: int) -> int:
+    """Bytes of scratch that the kernel needs: the planes of both operands and of the product."""
     return (sum(widths) + product_bits) * PLANE_BYTES
 
 

@@ -14,6 +14,7 @@ from circuits.hdl.verilog.syntax.tree import PRIMITIVES, Always, Assignment, Mod
 from circuits.netlists.gates import Gate
 from circuits.netlists.imported import RESERVED
 from circuits.netlists.netlist import ONE, ZERO, Component, Netlist
+from circuits.netlists.truth_table import FALSE, INPUTS, TRUE, compose, to_text
 
 _CARRY = re.compile(r"(?i)c|y?co?|c_?out|carry.*|.*_(carry|cout|or0)")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
@@ -92,8 +93,8 @@ def _cell(name: str, sum_table: int, carry_table: int) -> AdderCell:
     for known in (CELLS.get(name), EXACT):
         if known is not None and known.tables == (sum_table, carry_table):
             return known
-    sums, carries = ("".join("1" if t >> r & 1 else "0" for r in range(8)) for t in (sum_table, carry_table))
-    return AdderCell(f"{name}_imported" if name in CELLS else name, sums, carries, source="imported from Verilog")
+    imported_name = f"{name}_imported" if name in CELLS else name
+    return AdderCell(imported_name, to_text(sum_table), to_text(carry_table), source="imported from Verilog")
 
 
 def _distinct(elaborator: Elaborator, component: Component) -> Component:
@@ -108,11 +109,9 @@ def _distinct(elaborator: Elaborator, component: Component) -> Component:
 
 def _tables(netlist: Netlist) -> tuple[int, ...]:
     """Truth tables of a netlist of up to three one-bit inputs, as Gate has them."""
-    columns = (0b11110000, 0b11001100, 0b10101010)
-    values = {ZERO: 0, ONE: 0xFF, **dict(zip(netlist.input_nets, columns, strict=False))}
+    values = {ZERO: FALSE, ONE: TRUE, **dict(zip(netlist.input_nets, INPUTS, strict=False))}
     for instance in netlist.instances:
         inputs = [values[net] for net in instance.inputs]
         for table, net in zip(instance.component.tables, instance.outputs, strict=True):
-            rows = (sum((value >> r & 1) << (2 - k) for k, value in enumerate(inputs)) for r in range(8))
-            values[net] = sum((table >> row & 1) << r for r, row in enumerate(rows))
+            values[net] = compose(table, inputs)
     return tuple(values[net] for net in netlist.output_nets)

@@ -1,0 +1,67 @@
+"""What a backend is, and the list of them. A new backend is one file in this folder and one line in _MODULES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.engine.bit_planes import Planes
+from circuits.engine.float_circuit import FloatCircuit
+from circuits.errors import unknown_name
+from circuits.netlists.lut_program import Program
+
+Words = NDArray[np.uint32]
+"""Limbs of many integers, uint32 [limbs, lanes], the least significant limb first."""
+
+IntegerProducts = Callable[[Words, Words, Words], None]
+"""products(x, y, out): all C-contiguous, lanes a multiple of 512. It ignores operand bits from the width up."""
+
+FloatProducts = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], None]
+"""products(x, w, out): contiguous float32 [n]."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to simulate LUT programs. A backend's module defines one as `BACKEND`.
+
+    `run`: uint64 [output bits, words] from a program and uint64 [input bits, words] (see `circuits.engine.bit_planes`),
+    bit for bit as `reference` gives it. It suffices for everything; the others are faster ways, where there are any:
+    `integer_products` multiplies the two operands of a program, `float_products` those of a circuit for which
+    `float_circuit.has_kernel` holds. Every function may run in several threads at once.
+    """
+
+    run: Callable[[Program, Planes], Planes]
+    integer_products: Callable[[Program], IntegerProducts] | None = None
+    float_products: Callable[[FloatCircuit], FloatProducts] | None = None
+
+
+# Name -> module. A module is imported when its backend is first asked for: numba and LLVM take a moment to load.
+_MODULES = {
+    "reference": "circuits.engine.backends.reference",
+    "interpreted": "circuits.engine.backends.interpreted",
+    "compiled": "circuits.engine.backends.compiled",
+}
+
+BACKENDS = tuple(_MODULES)
+"""Names of the backends."""
+
+FASTEST = "compiled"
+"""The backend with most evaluations a second, once it has compiled a program."""
+
+NEVER_COMPILES = "interpreted"
+"""The backend that starts at once on any program."""
+
+
+@cache
+def find_backend(name: str) -> Backend:
+    """The backend of that name; UnknownNameError names the nearest valid names."""
+    if name not in _MODULES:
+        raise unknown_name("backend", name, BACKENDS)
+    backend = import_module(_MODULES[name]).BACKEND
+    assert isinstance(backend, Backend)
+    return backend

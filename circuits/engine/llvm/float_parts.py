@@ -1,0 +1,195 @@
+"""Pieces of the float32 kernels: settings, scratch memory, packing of operands, and product words out of the gates.
+
+One kernel serves every design with the same settings: it calls the design's `@gates` through a pointer, 512 products a
+call, so that operands and products stay in the first-level cache. Words and planes are laid out as
+`circuits.engine.llvm.vectors` says. The way of a block of products:
+
+    float32 words -> emit_pack -> 24 mantissa planes and packed words -> @gates -> planes of the mantissa product
+                  -> emit_words -> product words -> circuits.engine.llvm.float_results -> float32 products
+
+A product word holds, beside the packed exponents, all that a float32 product needs:
+
+    bit 31          rounding increment, added to bit 0 at once by `emit_words`
+    bits 23 and 24  s, the normaliser's shift: the mantissa product lies in [2^s, 2^(s+1)), 0 <= s <= 2
+    bits 0 .. 22    the 23 fraction bits below its leading one
+
+Why one integer addition then normalises, rounds and sets the exponent. With biased exponents E_x and E_w, the result is
+
+    E = E_x + E_w - 127 + s,     word = E << 23 | fraction.
+
+The product word is s << 23 | fraction. Adding (E_x - 127) << 23 and E_w << 23 to it gives E << 23 | fraction, which is
+that word. The rounding increment is added at bit 0. Where the fraction is all ones, its carry runs into bit 23: the
+fraction becomes 0 and the exponent rises by one, which is exactly what rounding up to the next power of two means. A
+released normaliser takes s only as "shifted or not", so that its word differs in bits 23 and 24 alone.
+
+Only the sum of exponents can go wrong: below 1 (flushed to zero), above 254 (infinity). Kernels of mode "normal" take
+operands for which that cannot happen (zeros aside), "full" ones decide it lane by lane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from circuits.engine.blocks import BLOCK, PLANE_BYTES, WORD_BYTES
+from circuits.engine.llvm.ir import Function
+from circuits.engine.llvm.vectors import Plane, Vectors
+
+FRACTION = 23
+"""Fraction bits of float32."""
+WIDTH = FRACTION + 1
+"""Bits of a mantissa with its leading one."""
+BIAS = 127
+
+SIGN = 0x80000000
+EXPONENT = 0x7F800000
+SIGN_AND_EXPONENT = SIGN | EXPONENT
+FRACTION_BITS = (1 << FRACTION) - 1
+"""Masks of float32's fields; the exponent's is also the word of infinity."""
+
+ZERO_LANE = 1
+"""Marks zero operands in the packed exponent words, whose low 23 bits are otherwise 0."""
+
+CHUNK = 64
+"""Operands along k that are packed at a time: 64 x 3.5 KB stay in the second-level cache."""
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """What a float32 kernel depends on, apart from the target.
+
+    `product_bits`: 48, or 49 where tiles overestimate. `lowest`: the lowest product bit that the gates compute; those
+    below are not needed when truncating. `rounding`: "truncate" or "nearest_even". `released`: the normaliser raises
+    the exponent by at most one.
+    """
+
+    product_bits: int
+    lowest: int
+    rounding: str
+    released: bool
+
+
+# Scratch memory of all kernels: x of one chunk (planes, then packed words, for each k), planes of w, planes of the
+# product, gathered words, packed words of w, and from ACCUMULATORS_AT on what is the kernel's own.
+X_WORDS_AT = WIDTH * PLANE_BYTES
+X_BYTES = X_WORDS_AT + WORD_BYTES
+W_PLANES_AT = CHUNK * X_BYTES
+PRODUCT_AT = W_PLANES_AT + WIDTH * PLANE_BYTES
+GATHERED_AT = PRODUCT_AT + 64 * PLANE_BYTES
+W_WORDS_AT = GATHERED_AT + WORD_BYTES
+ACCUMULATORS_AT = W_WORDS_AT + WORD_BYTES
+
+
+def scratch_bytes(columns: int) -> int:
+    """Bytes of scratch (64-aligned) that a kernel needs for `columns` output columns a call; elementwise: none."""
+    return ACCUMULATORS_AT + columns * WORD_BYTES
+
+
+def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | None) -> None:
+    """Packs the 512 float32 words at `source` into 24 mantissa planes and 512 packed words.
+
+    Subnormals count as zeros. A packed word is, where `less` is None, the operand itself with subnormals flushed;
+    else its sign and its exponent minus `less`, or ZERO_LANE for zeros. The mantissa of a zero is that of 1.0; its
+    product is dropped later.
+    """
+    with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+        mantissas: list[Plane] = []
+        for b in range(32):
+            word = e.load(source, b, part)
+            zero = e.compare("eq", e.integer("and", word, EXPONENT), "zeroinitializer")
+            if less is not None:
+                signed = e.integer("and", word, SIGN_AND_EXPONENT)
+                lowered = e.integer("sub", signed, less << FRACTION) if less else signed
+                packed = e.where(zero, e.splat(ZERO_LANE), lowered)
+            else:
+                packed = e.where(zero, e.integer("and", word, SIGN), word)
+            e.store(packed, words, b, part)
+            mantissas.append(e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION))
+        for p, plane in enumerate(e.transpose(mantissas)[:WIDTH]):
+            assert plane is not None
+            e.store(plane, planes, p, part)
+
+
+def emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
+    """Stores the mantissa planes of one weight in all lanes: all ones or all zeros each."""
+    f = e.f
+    lanes = e.vector_bytes // 8
+    vector = f"<{lanes} x i64>"
+    for bit in range(WIDTH):
+        if bit == FRACTION:
+            value = "splat (i64 -1)"
+        else:
+            # The bit moves to the sign's place, from where an arithmetic shift spreads it over the whole word.
+            raised = f.op(f"shl i32 {weight}, {31 - bit}")
+            mask = f.op(f"sext i32 {f.op(f'ashr i32 {raised}, 31')} to i64")
+            first = f.op(f"insertelement {vector} poison, i64 {mask}, i32 0")
+            value = f.op(f"shufflevector {vector} {first}, {vector} poison, <{lanes} x i32> zeroinitializer")
+        for unit in range(e.units):
+            f.do(f"store {vector} {value}, ptr {f.offset(planes, bit * PLANE_BYTES + unit * e.vector_bytes)}, align 16")
+
+
+def emit_words(e: Vectors, settings: KernelSettings, product: str, part: str) -> list[str]:
+    """The 32 word registers of product words (see above) from the product's planes at `product`.
+
+    Mantissas lie in [2^23, 2^24), so that an exact product has its leading one at bit 46 or 47; approximate ones may
+    also lie below 2^46 (the bits are then taken as if the leading one were there) and, with 49 bits, from 2^48 on.
+    """
+    leading = 2 * WIDTH - 2  # the leading one's place where nothing is shifted
+
+    def bit(index: int) -> str:
+        return e.load(product, index - settings.lowest, part)
+
+    # Bit leading + s is 1 where the shift is s; a higher one overrules a lower one.
+    leads = [bit(index) for index in range(leading + 1, settings.product_bits)]
+
+    def aligned(index: int) -> str:
+        """Product bit `index` once the leading one stands at `leading`: bit index + s of the product."""
+        value: Plane = bit(index)
+        for shift, lead in enumerate(leads, 1):
+            value = e.select(lead, bit(index + shift), value)
+        assert value is not None
+        return value
+
+    rows: list[Plane] = [aligned(leading - FRACTION + p) for p in range(FRACTION)] + [None] * 9
+    if len(leads) == 1:
+        rows[FRACTION] = leads[0]
+    elif settings.released:
+        rows[FRACTION] = e.op2("or", leads[0], leads[1])
+    else:
+        # s in binary: 1 where only leads[0] is set, 2 where leads[1] is.
+        rows[FRACTION] = e.select(leads[1], None, leads[0])
+        rows[FRACTION + 1] = leads[1]
+    if settings.rounding == "nearest_even":
+        # Round up where the guard bit, just below the fraction, is 1 and a sticky bit below it or the last fraction bit
+        # is 1: more than half an ulp, or just half of one above an odd fraction.
+        guard = leading - FRACTION - 1
+        sticky: Plane = None
+        for index in range(guard):
+            sticky = e.op2("or", sticky, bit(index))
+        for shift, lead in enumerate(leads):
+            # A shift by one more turns the guard bit so far into a sticky one.
+            sticky = e.op2("or", sticky, e.op2("and", bit(guard + shift), lead))
+        rows[31] = e.op2("and", aligned(guard), e.op2("or", sticky, rows[0]))
+    words = []
+    for word in e.transpose(rows):
+        assert word is not None
+        if settings.rounding == "nearest_even":
+            increment = e.integer("lshr", word, 31)
+            word = e.integer("add", e.integer("and", word, SIGN - 1), increment)
+        words.append(word)
+    return words
+
+
+def emit_gather(f: Function, source: str, offsets: str, offset: str, words: str) -> None:
+    """words[lane] = source[offsets[lane] + offset] for the 512 lanes."""
+    shifted = f.element(source, "i32", offset)
+    with f.loop(BLOCK) as lane:
+        index = f.op(f"load i64, ptr {f.element(offsets, 'i64', lane)}")
+        word = f.op(f"load i32, ptr {f.element(shifted, 'i32', index)}")
+        f.do(f"store i32 {word}, ptr {f.element(words, 'i32', lane)}")
+
+
+def emit_accumulate(e: Vectors, products: list[str], accumulator: str, part: str) -> None:
+    """Adds 32 registers of float32 products to a block of float32 sums, one addition a lane."""
+    for b, product in enumerate(products):
+        before = e.load(accumulator, b, part, e.vf)
+        e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, part, e.vf)

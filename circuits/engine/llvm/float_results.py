@@ -1,0 +1,121 @@
+"""From product words to float32 products: exponents, zeros, overflow, and when none of these needs a decision.
+
+Product words and packed words: see `circuits.engine.llvm.float_parts`.
+"""
+
+from __future__ import annotations
+
+from circuits.engine.llvm.float_parts import BIAS, EXPONENT, FRACTION, FRACTION_BITS, SIGN, ZERO_LANE
+from circuits.engine.llvm.ir import Function
+from circuits.engine.llvm.vectors import Vectors
+
+_HIGHEST = 254
+"""The biased exponent of float32's largest numbers; 255 is infinity or NaN."""
+
+
+def emit_products(
+    e: Vectors, mode: str, words: list[str], x_words: str, w: str | None, w_words: str | None, part: str
+) -> list[str]:
+    """32 registers of float32 products from those of product words, in mode "normal" or "full".
+
+    `x_words`: packed words of x. `w`: the weight's packed word in every lane, or None where each lane has its own in
+    `w_words`. Packed words are, in mode "normal", those less BIAS for x and less 0 for w; in mode "full" the flushed
+    operands themselves.
+    """
+    emit = _emit_normal_product if mode == "normal" else _emit_full_product
+    products = []
+    for b, word in enumerate(words):
+        x = e.load(x_words, b, part)
+        products.append(emit(e, word, x, w or e.load(str(w_words), b, part)))
+    return products
+
+
+def _emit_normal_product(e: Vectors, word: str, x: str, w: str) -> str:
+    """The product where none can leave the normal range; zeros have no sign, which a sum from +0 cannot tell.
+
+    Modulo 2^32, word + x + w = (sign(x) + sign(w)) << 31 + E << 23 + fraction with 1 <= E <= 254, so that bit 31 is the
+    XOR of the signs. Bits 0 and 1 of x + w count the operands that are zeros.
+    """
+    exponent = e.integer("add", x, w)
+    zero = e.compare("ne", e.integer("and", exponent, 3 * ZERO_LANE), "zeroinitializer")
+    total = e.integer("add", word, exponent)
+    return e.as_float(e.where(zero, "zeroinitializer", total))
+
+
+def _emit_full_product(e: Vectors, word: str, x: str, w: str) -> str:
+    """The product of any operands, in the semantics of `circuits.floats.arithmetic` with subnormals flushed.
+
+    Infinities and NaN take the product that IEEE 754 defines, computed by the machine's own multiplication.
+    """
+    x_exponent = e.integer("lshr", e.integer("and", x, EXPONENT), FRACTION)
+    w_exponent = e.integer("lshr", e.integer("and", w, EXPONENT), FRACTION)
+    raised = e.integer("lshr", word, FRACTION)
+    exponent = e.integer("add", e.integer("add", x_exponent, w_exponent), raised)
+    exponent = e.integer("sub", exponent, BIAS)
+    fraction = e.integer("and", word, FRACTION_BITS)
+    normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
+    tiny = e.compare("slt", exponent, 1)
+    huge = e.compare("sgt", exponent, _HIGHEST)
+    x_zero = e.compare("eq", x_exponent, "zeroinitializer")
+    w_zero = e.compare("eq", w_exponent, "zeroinitializer")
+    zero = e.either(tiny, e.either(x_zero, w_zero))
+    magnitude = e.where(huge, e.splat(EXPONENT), normal)
+    magnitude = e.where(zero, "zeroinitializer", magnitude)
+    sign = e.integer("and", e.integer("xor", x, w), SIGN)
+    finite = e.integer("or", magnitude, sign)
+    special = e.compare("eq", x_exponent, _HIGHEST + 1)
+    special = e.either(special, e.compare("eq", w_exponent, _HIGHEST + 1))
+    ieee = e.f.op(f"fmul {e.vf} {e.as_float(x)}, {e.as_float(w)}")
+    return e.where(special, ieee, e.as_float(finite), e.vf)
+
+
+def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str, str]:
+    """Least and greatest biased exponents (i32) of the float32 words of arrays given as (address, length).
+
+    Vectors must divide the lengths. Zeros and subnormals are left out; without other words the range is (512, 0).
+    Exponents are compared in place, in bits 23 to 30; for the minimum less one, so that zeros become the largest.
+    """
+    f = e.f
+    extremes = [e.splat(0xFFFFFFFF), e.splat(0)]
+
+    def better(order: str, one: str, other: str) -> str:
+        return e.where(e.compare(order, one, other), one, other)
+
+    for address, length in arrays:
+        with f.fold(length, e.v, extremes, step=e.lanes) as (index, present):
+            word = f.op(f"load {e.v}, ptr {f.element(address, 'i32', index)}, align 4")
+            exponent = e.integer("and", word, EXPONENT)
+            present[0] = better("ult", e.integer("sub", exponent, 1), present[0])
+            present[1] = better("ugt", exponent, present[1])
+        extremes = present
+    scalars = []
+    for order, best in zip(("ult", "ugt"), extremes, strict=True):
+        # The lanes are folded in halves until lane 0 holds the extreme of all.
+        half = e.lanes // 2
+        while half:
+            lanes = ", ".join(f"i32 {lane % half + half}" for lane in range(e.lanes))
+            upper = f.op(f"shufflevector {e.v} {best}, {e.v} poison, <{e.lanes} x i32> <{lanes}>")
+            best = better(order, best, upper)
+            half //= 2
+        scalars.append(f.op(f"lshr i32 {f.op(f'extractelement {e.v} {best}, i32 0')}, {FRACTION}"))
+    # (E << 23) - 1 has lost one in bit 23 and up.
+    return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
+
+
+def emit_stay_normal(f: Function, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
+    """Whether (i1) no product of operands with these least and greatest exponents leaves the normal range.
+
+    A product's exponent is E_x + E_w - 127 + s + r with a shift s <= 2 and a rounding carry r <= 1. It is at least 1
+    where E_x + E_w > 127, and at most 254 where E_x + E_w <= 254 - 3 + 127.
+    """
+    lowest, highest = (f.op(f"add i32 {x}, {w}") for x, w in zip(x_range, w_range, strict=True))
+    conditions = [
+        f"icmp sgt i32 {lowest}, {BIAS}",
+        f"icmp sle i32 {highest}, {_HIGHEST - 3 + BIAS}",
+        f"icmp ne i32 {x_range[1]}, {_HIGHEST + 1}",
+        f"icmp ne i32 {w_range[1]}, {_HIGHEST + 1}",
+    ]
+    result = f.op(conditions[0])
+    for condition in conditions[1:]:
+        result = f.op(f"and i1 {result}, {f.op(condition)}")
+    return result

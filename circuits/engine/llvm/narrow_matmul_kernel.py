@@ -1,0 +1,215 @@
+"""The matmul kernel for few rows: lanes run over (column n, position k), so that a single row fills blocks.
+
+A row of the result takes columns * depth products. In the order of w's words, n depth + k, the weights of 512
+consecutive products are 512 consecutive words of w, which are packed once for all rows. The operands of x are the row's
+words over and over, from position k = (first lane) mod depth on; each row is therefore gathered once and repeated until
+512 lanes can be read from any position below depth.
+
+The products are stored, and the sums follow: for each column `depth` consecutive products, added in ascending k from
++0, as in the kernel for many rows. A sum is a chain of additions that wait for each other; up to ten columns are added
+side by side, so that one chain's waiting is filled by the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from circuits.engine.blocks import BLOCK, PLANE_BYTES
+from circuits.engine.llvm.float_parts import (
+    ACCUMULATORS_AT,
+    BIAS,
+    GATHERED_AT,
+    PRODUCT_AT,
+    W_PLANES_AT,
+    W_WORDS_AT,
+    X_WORDS_AT,
+    KernelSettings,
+    emit_pack,
+    emit_words,
+)
+from circuits.engine.llvm.float_results import emit_exponent_range, emit_products, emit_stay_normal
+from circuits.engine.llvm.ir import Function
+from circuits.engine.llvm.jit import Target, load
+from circuits.engine.llvm.vectors import Vectors
+
+_COLUMNS_TOGETHER = (10, 4, 2, 1)
+
+NARROW_TASK = ("gates", "x_at", "x_step", "depth", "first_column", "columns", "out_at", "out_step", "rows")
+"""The 64-bit fields, addresses or numbers, of a task of this kernel."""
+
+_POINTERS = ("gates", "x_at", "x_step", "out_at")
+
+
+def narrow_scratch_bytes(depth: int, columns: int, rows: int) -> int:
+    """Bytes of scratch (64-aligned) that a task needs: the rows of x, then the products of each row."""
+    x_row = (depth + BLOCK + 15) // 16 * 16
+    products_of_row = -(-columns * depth // BLOCK) * BLOCK
+    return ACCUMULATORS_AT + 4 * rows * (x_row + products_of_row) + 64
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Values (i64) and addresses that the parts of the kernel share; strides count float32 words."""
+
+    depth: str
+    columns: str
+    rows: str
+    lanes: str  # columns * depth
+    whole_lanes: str  # lanes in full blocks
+    weights: str  # the first column's words of w
+    tail: str  # the words of the last block, filled up with zeros
+    x_rows: str  # the repeated rows of x ...
+    x_stride: str  # ... and their distance
+    products: str
+    products_stride: str
+
+
+def narrow_ir(settings: KernelSettings, target: Target) -> str:
+    """The kernel of one task.
+
+    @kernel(task, x, w, bias, out, scratch), `task` as NARROW_TASK says, x_at, x_step and out_at int64:
+    out[out_at[m] + n out_step] = (+0 + sum over k, ascending, of x[x_at[m] + x_step[k]] * w[n depth + k]) + bias[n] for
+    0 <= m < rows, first_column <= n < first_column + columns. depth > 0; without bias where that is null.
+    """
+    f = Function("kernel", "ptr %task, ptr %x, ptr %w, ptr %bias, ptr %out, ptr %scratch")
+    e = Vectors(f, target)
+
+    def field(name: str) -> str:
+        kind = "ptr" if name in _POINTERS else "i64"
+        return f.op(f"load {kind}, ptr {f.offset('%task', 8 * NARROW_TASK.index(name))}")
+
+    gates, x_at, x_step, depth, first_column, columns, out_at, out_step, rows = map(field, NARROW_TASK)
+    w_planes, product = f.offset("%scratch", W_PLANES_AT), f.offset("%scratch", PRODUCT_AT)
+    x_words, w_words = f.offset("%scratch", X_WORDS_AT), f.offset("%scratch", W_WORDS_AT)
+    lanes = f.op(f"mul i64 {columns}, {depth}")
+    stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
+    weights = f.element("%w", "float", f.op(f"mul i64 {first_column}, {depth}"))
+    x_rows = f.offset("%scratch", ACCUMULATORS_AT)
+    x_stride = f.op(f"and i64 {f.op(f'add i64 {depth}, {BLOCK + 15}')}, -16")
+    products = _emit_repeated_rows(f, x_at, x_step, depth, rows, x_rows, x_stride)
+    tail, whole_lanes = f.offset("%scratch", GATHERED_AT), f.op(f"and i64 {lanes}, {-BLOCK}")
+    shape = _Shape(depth, columns, rows, lanes, whole_lanes, weights, tail, x_rows, x_stride, products, stride)
+    _emit_tail(e, shape)
+    several = f.op(f"icmp sgt i64 {rows}, 1")
+    x_range = emit_exponent_range(e, [(x_rows, f.op(f"mul i64 {rows}, {x_stride}"))])
+    w_range = emit_exponent_range(e, [(weights, whole_lanes), (tail, str(BLOCK))])
+    normal = emit_stay_normal(f, x_range, w_range)
+    for mode, condition in (("normal", normal), ("full", "")):
+        with f.when(condition or f.op(f"xor i1 {normal}, true")):
+            _emit_blocks(e, settings, mode, shape, several, gates, (w_planes, w_words, x_words, product))
+    _emit_sums(f, shape, first_column, out_at, out_step)
+    return f.text()
+
+
+def _emit_repeated_rows(f: Function, x_at: str, x_step: str, depth: str, rows: str, x_rows: str, x_stride: str) -> str:
+    """Gathers each row of x and repeats it up to `x_stride` words; returns the address behind the rows.
+
+    The first copy is gathered word by word. Words up to `period`, the shortest multiple of depth that is at least one
+    vector, are copied singly from `depth` before, the others in vectors from `period` before.
+    """
+    repeats = f.op(f"udiv i64 {f.op(f'add i64 {depth}, 15')}, {depth}")
+    period = f.op(f"mul i64 {repeats}, {depth}")
+    behind = f.element(x_rows, "float", f.op(f"mul i64 {rows}, {x_stride}"))
+    with f.loop(rows) as row:
+        source = f.element("%x", "float", f.op(f"load i64, ptr {f.element(x_at, 'i64', row)}"))
+        words = f.element(x_rows, "float", f.op(f"mul i64 {row}, {x_stride}"))
+        with f.loop(depth) as k:
+            step = f.op(f"load i64, ptr {f.element(x_step, 'i64', k)}")
+            word = f.op(f"load float, ptr {f.element(source, 'float', step)}")
+            f.do(f"store float {word}, ptr {f.element(words, 'float', k)}")
+        for begin, end, kind, length in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
+            with f.loop(end, begin, length) as k:
+                before = f.element(words, "float", f.op(f"sub i64 {k}, {depth if length == 1 else period}"))
+                copied = f.op(f"load {kind}, ptr {before}, align 4")
+                f.do(f"store {kind} {copied}, ptr {f.element(words, 'float', k)}, align 4")
+    return behind
+
+
+def _emit_tail(e: Vectors, shape: _Shape) -> None:
+    """Copies the weights behind the last full block to a block of zeros, so that no word behind w is read."""
+    f = e.f
+    with f.loop(BLOCK, step=e.lanes) as lane:
+        f.do(f"store {e.v} zeroinitializer, ptr {f.element(shape.tail, 'float', lane)}, align 4")
+    whole_vectors = f.op(f"and i64 {shape.lanes}, -16")
+    for begin, end, kind, length in (
+        (shape.whole_lanes, whole_vectors, "<16 x float>", 16),
+        (whole_vectors, shape.lanes, "float", 1),
+    ):
+        with f.loop(end, begin, length) as lane:
+            copied = f.op(f"load {kind}, ptr {f.element(shape.weights, 'float', lane)}, align 4")
+            place = f.op(f"sub i64 {lane}, {shape.whole_lanes}")
+            f.do(f"store {kind} {copied}, ptr {f.element(shape.tail, 'float', place)}, align 4")
+
+
+def _emit_blocks(
+    e: Vectors,
+    settings: KernelSettings,
+    mode: str,
+    shape: _Shape,
+    several: str,
+    gates: str,
+    scratch: tuple[str, str, str, str],
+) -> None:
+    """The products of all blocks and rows; `scratch` is where w's planes and words, x's words and the product lie."""
+    f = e.f
+    w_planes, w_words, x_words, product = scratch
+    x_less, w_less = (BIAS, 0) if mode == "normal" else (None, None)
+    with f.fold(shape.lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
+        whole = f.op(f"icmp slt i64 {first}, {shape.whole_lanes}")
+        source = f.op(f"select i1 {whole}, ptr {f.element(shape.weights, 'float', first)}, ptr {shape.tail}")
+        emit_pack(e, source, w_planes, w_words, less=w_less)
+        phase = f.op(f"urem i64 {first}, {shape.depth}")
+        with f.loop(shape.rows) as row:
+            start = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.x_stride}')}, {phase}")
+            # A single row stays packed from block to block while the phase does: wherever depth divides 512.
+            other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
+            with f.when(f.op(f"or i1 {several}, {other}")):
+                emit_pack(e, f.element(shape.x_rows, "float", start), "%scratch", x_words, less=x_less)
+            f.do(f"call void {gates}(ptr %scratch, ptr {w_planes}, ptr {product})")
+            place = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.products_stride}')}, {first}")
+            block = f.element(shape.products, "float", place)
+            with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+                words = emit_words(e, settings, product, part)
+                for b, value in enumerate(emit_products(e, mode, words, x_words, None, w_words, part)):
+                    e.store(value, block, b, part, e.vf)
+        packed[0] = phase
+
+
+def _emit_sums(f: Function, shape: _Shape, first_column: str, out_at: str, out_step: str) -> None:
+    """Sums each column's products, several columns side by side; then adds the bias."""
+    columns, depth = shape.columns, shape.depth
+    with f.loop(shape.rows) as row:
+        terms = f.element(shape.products, "float", f.op(f"mul i64 {row}, {shape.products_stride}"))
+        skipped = f.op(f"mul i64 {first_column}, {out_step}")
+        start = f.op(f"load i64, ptr {f.element(out_at, 'i64', row)}")
+        results = f.element("%out", "float", f.op(f"add i64 {start}, {skipped}"))
+        begin = "0"
+        for count in _COLUMNS_TOGETHER:
+            rest = f.op(f"urem i64 {f.op(f'sub i64 {columns}, {begin}')}, {count}")
+            end = f.op(f"sub i64 {columns}, {rest}")
+            with f.loop(end, begin, count) as column:
+                group = [f.op(f"add i64 {column}, {i}") for i in range(count)]
+                starts = [f.element(terms, "float", f.op(f"mul i64 {n}, {depth}")) for n in group]
+                with f.fold(depth, "float", ["0.0"] * count) as (k, totals):
+                    for i, start in enumerate(starts):
+                        term = f.op(f"load float, ptr {f.element(start, 'float', k)}")
+                        totals[i] = f.op(f"fadd float {totals[i]}, {term}")
+                for n, total in zip(group, totals, strict=True):
+                    f.do(f"store float {total}, ptr {f.element(results, 'float', f.op(f'mul i64 {n}, {out_step}'))}")
+            begin = end
+        with f.when(f.op("icmp ne ptr %bias, null")), f.loop(columns) as column:
+            addend = f.element("%bias", "float", f.op(f"add i64 {first_column}, {column}"))
+            result = f.element(results, "float", f.op(f"mul i64 {column}, {out_step}"))
+            total = f.op(f"load float, ptr {result}")
+            added = f.op(f"load float, ptr {addend}")
+            f.do(f"store float {f.op(f'fadd float {total}, {added}')}, ptr {result}")
+
+
+@lru_cache(maxsize=64)
+def narrow_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
+    """The compiled kernel, a ctypes function (see `narrow_ir`)."""
+    target, p = Target.host(vector_bits), ctypes.c_void_p
+    return load(narrow_ir(settings, target), target).function("kernel", p, p, p, p, p, p)

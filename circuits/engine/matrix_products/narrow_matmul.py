@@ -1,0 +1,119 @@
+"""Matrix products of few rows, prepared for given shapes so that a call costs little more than its products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from circuits.engine.blocks import BLOCK
+from circuits.engine.float_circuit import FloatCircuit, has_kernel
+from circuits.engine.llvm.float_gates import float_gates
+from circuits.engine.llvm.narrow_matmul_kernel import narrow_kernel, narrow_scratch_bytes
+from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
+
+_PRODUCTS_A_TASK = 1 << 17  # 512 KB
+
+
+def is_narrow(rows: int, depth: int, columns: int) -> bool:
+    """Whether lanes over the rows alone would leave more than half of the lanes empty."""
+    return depth > 0 and -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK)
+
+
+class NarrowMatmul:
+    """`gathering.gathered_matmul` for few rows, prepared: lanes run over (n, k) and the sums follow.
+
+    It depends on the circuit and on shapes alone, not on values; several threads may run it at the same time. The
+    kernel is described in `circuits.engine.llvm.narrow_matmul_kernel`.
+    """
+
+    def __init__(self, circuit: FloatCircuit, places: Places, columns: int) -> None:
+        settings, self._gates = float_gates(circuit)
+        self._kernel = narrow_kernel(settings)
+        self._places = places
+        self._arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)]
+        self._columns = columns
+        self._splits: dict[int | None, _Split] = {}
+
+    def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
+        """The product of the float32 arrays at these addresses, plus bias[n] if given."""
+        split = self._splits.get(threads)
+        if split is None:
+            split = self._splits[threads] = self._split(threads)
+        if split.only is not None:
+            self._kernel(split.only, x, w, bias, out, scratch_address(split.scratch_bytes))
+            return
+
+        def run_task(task: int) -> None:
+            self._kernel(task, x, w, bias, out, scratch_address(split.scratch_bytes))
+
+        run_tasks(run_task, split.tasks, split.threads)
+
+    def _split(self, threads: int | None) -> _Split:
+        """Splits the product into tasks of about _PRODUCTS_A_TASK products, first by columns."""
+        x_at, x_step, out_at = self._arrays
+        rows, depth, columns = len(x_at), len(x_step), self._columns
+        threads = useful_threads(threads, rows * depth * columns)
+        columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
+        rows_a_task = min(rows, max(1, _PRODUCTS_A_TASK // (depth * columns_a_task)))
+        # One record a task, its fields in the order of NARROW_TASK.
+        records = np.array(
+            [
+                (
+                    self._gates.gates_address,
+                    x_at.ctypes.data + 8 * row,
+                    x_step.ctypes.data,
+                    depth,
+                    column,
+                    min(columns_a_task, columns - column),
+                    out_at.ctypes.data + 8 * row,
+                    self._places.out_step,
+                    min(rows_a_task, rows - row),
+                )
+                for row in range(0, rows, rows_a_task)
+                for column in range(0, columns, columns_a_task)
+            ],
+            dtype=np.int64,
+        )
+        addresses = [(records.ctypes.data + k * records.strides[0],) for k in range(len(records))]
+        only = addresses[0][0] if len(addresses) == 1 else None
+        return _Split(addresses, only, threads, narrow_scratch_bytes(depth, columns_a_task, rows_a_task), records)
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Tasks of a NarrowMatmul: the addresses of `records` (see NARROW_TASK), also the `only` one where there is one."""
+
+    tasks: list[tuple[int]]
+    only: int | None
+    threads: int
+    scratch_bytes: int
+    records: Any
+
+
+def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> NarrowMatmul:
+    """The product at `places` with `columns` columns, prepared once for as long as the places exist."""
+    key = circuit, columns
+    if key not in places.prepared:
+        places.prepared[key] = NarrowMatmul(circuit, places, columns)
+    prepared: NarrowMatmul = places.prepared[key]
+    return prepared
+
+
+@lru_cache(maxsize=256)
+def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
+    """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
+
+    None where lanes run over rows or the circuit has no kernel.
+    """
+    if not has_kernel(circuit) or not is_narrow(rows, depth, columns):
+        return None
+    return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)
+
+
+def places_of_rows(rows: int, depth: int, columns: int) -> Places:
+    """The places of contiguous matrices x [rows, depth] and out [rows, columns]."""
+    return Places(np.arange(rows) * depth, np.arange(depth), np.arange(rows) * columns, 1)
