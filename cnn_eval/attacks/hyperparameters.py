@@ -105,10 +105,12 @@ def seed_hyperparameter() -> int:
 
 def hyperparameter_table(attack: type) -> tuple[Hyperparameter, ...]:
     """A row for each hyperparameter of the class `attack`, in the order of its fields."""
-    return tuple(
-        Hyperparameter(item.name, type(item.default), item.default, *item.metadata[_METADATA])
-        for item in fields(attack)
-    )
+    rows = []
+    for item in fields(attack):
+        default: Any = item.default
+        allowed, meaning = item.metadata[_METADATA]
+        rows.append(Hyperparameter(item.name, type(default), default, allowed, meaning))
+    return tuple(rows)
 
 
 def check_hyperparameters(attack: Any) -> None:

@@ -10,22 +10,17 @@ import torch
 from test_attacks_crafting import QUICK
 from torch import nn
 
-from cnn_eval.attacks import (
-    ATTACKS,
-    DDN,
-    FGSM,
-    JSMA,
-    PGD,
-    Boundary,
-    CarliniWagner,
-    DeepFool,
-    HopSkipJump,
-    LocalSearch,
-    attack,
-    distances,
-    fooled,
-)
-from cnn_eval.attacks.jsma import most_salient
+from cnn_eval.attacks.attack_registry import ATTACKS, attack
+from cnn_eval.attacks.boundary import Boundary
+from cnn_eval.attacks.carlini_wagner import CarliniWagner
+from cnn_eval.attacks.ddn import DDN
+from cnn_eval.attacks.deepfool import DeepFool
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.hopskipjump import HopSkipJump
+from cnn_eval.attacks.jsma import JSMA, most_salient
+from cnn_eval.attacks.lsa import LocalSearch
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances, fooled
 from cnn_eval.attacks.starting import starting_points
 
 

@@ -13,8 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks import ATTACKS, FGSM, PGD, Attack, MissingExtraError, attack, distances, fooled
-from cnn_eval.attacks.pgd import _noise
+from cnn_eval.attacks.attack_registry import ATTACKS, attack
+from cnn_eval.attacks.base import Attack, MissingExtraError
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances, fooled, uniform_noise
 from cnn_eval.data.loading import EMBEDDED_FOLDER, DataError, load
 from cnn_eval.examples import stored_examples
 from cnn_eval.examples.stored_examples import RECIPES, craft, load_examples
@@ -72,7 +75,7 @@ def test_fgsm_is_one_signed_step(model: nn.Module, batch: Batch) -> None:
 
 def test_pgd_is_many_projected_steps_and_stronger_than_fgsm(model: nn.Module, batch: Batch) -> None:
     epsilon = 0.1
-    x = (batch[0] + epsilon * _noise(batch[0], 0)).clamp(0, 1)
+    x = (batch[0] + epsilon * uniform_noise(batch[0], 0)).clamp(0, 1)
     for _ in range(4):
         x = x + 0.0625 * epsilon * gradient_sign(model, x, batch[1])
         x = (batch[0] + (x - batch[0]).clamp(-epsilon, epsilon)).clamp(0, 1)
@@ -84,13 +87,13 @@ def test_pgd_is_many_projected_steps_and_stronger_than_fgsm(model: nn.Module, ba
 
 
 def test_random_start_is_uniform_and_follows_seed_and_image(batch: Batch) -> None:
-    noise = _noise(batch[0], 0)
+    noise = uniform_noise(batch[0], 0)
     assert noise.shape == batch[0].shape
     assert float(noise.abs().max()) <= 1
     assert abs(float(noise.mean())) < 0.01
     assert float(noise.var()) == pytest.approx(1 / 3, rel=0.02)
-    assert torch.equal(noise.flip(0), _noise(batch[0].flip(0), 0))
-    assert not torch.equal(noise, _noise(batch[0], 1))
+    assert torch.equal(noise.flip(0), uniform_noise(batch[0].flip(0), 0))
+    assert not torch.equal(noise, uniform_noise(batch[0], 1))
     assert not torch.equal(noise[0], noise[1])
 
 
