@@ -261,28 +261,6 @@ def test_wrong_arguments(change: dict[str, object], message: str, model: nn.Modu
         FGSM().run(model, **{**arguments, **change})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("kind", "fields", "message"),
-    [
-        (
-            FGSM,
-            {"grid": 0},
-            "grid >= 1, halvings >= 0 and 0 < largest <= 1 must hold, but got 0, 4 and 1.0; correct them.",
-        ),
-        (
-            PGD,
-            {"steps": 0},
-            "steps >= 1, 0 < relative_step <= 2, bisections >= 1 and 0 < largest <= 1 must hold, but got "
-            "0, 0.0625, 10 and 1.0; correct them.",
-        ),
-        (PGD, {"seed": -1}, "seed must be an integer from 0 to 2**64 - 1, but got -1; choose another."),
-    ],
-)
-def test_wrong_hyperparameters(kind: type[Attack], fields: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        kind(**fields)
-
-
 def test_missing_foolbox(
     model: nn.Module,
     batch: Batch,

@@ -290,12 +290,12 @@ def test_pgd_keeps_its_best_iterate(normal: SmallNetwork, images: torch.Tensor, 
 
 
 def test_a_perturbation_beyond_the_budget_does_not_count(reference: Reference, images: torch.Tensor) -> None:
-    chosen = reference.target.chosen
+    chosen = reference.log.chosen
     inverted = 1 - images[chosen]
     assert bool((predict(reference.exact, inverted) != reference.labels[chosen]).float().mean() > 0.5)
-    assert not bool(reference.target.judged(chosen, inverted).any())
-    assert bool(reference.target.judged(chosen, inverted, epsilon=1.0).any())
-    assert not bool(reference.target.judged(chosen, inverted + 1, epsilon=2.0).any())  # leaves [0, 1]
+    assert not bool(reference.log.judged(chosen, inverted).any())
+    assert bool(reference.log.judged(chosen, inverted, epsilon=1.0).any())
+    assert not bool(reference.log.judged(chosen, inverted + 1, epsilon=2.0).any())  # leaves [0, 1]
 
 
 def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork, images: torch.Tensor) -> None:

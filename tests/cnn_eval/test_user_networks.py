@@ -568,7 +568,7 @@ def test_an_audit_without_a_right_answer_is_refused_before_any_attack(
 ) -> None:
     images, _ = load_user_images(nets / "mine.safetensors")
     labels = (predict(load_user_model("mynets:plain"), images) + 1) % 10
-    monkeypatch.setattr("cnn_eval.audit.auditing.Battery", None)  # nothing is attacked
+    monkeypatch.setattr("cnn_eval.audit.audit_run.Battery", None)  # nothing is attacked
     status = main(
         ["audit", "exact", "--model", "mynets:plain", "--data", save(nets, images, labels), "--samples", "10"]
     )
