@@ -14,7 +14,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack
+from cnn_eval.attacks.hyperparameters import hyperparameter
 from cnn_eval.models.registry import logits as logits_of
 
 _ROWS = 200
@@ -37,16 +39,9 @@ class JSMA(MinimumNormAttack):
     norm: ClassVar[Norm] = "l0"
     library: ClassVar[str] = ""
 
-    theta: float = 1.0
-    gamma: float = 0.145
-    targets: int = 9
-
-    def __post_init__(self) -> None:
-        if not 0 < abs(self.theta) <= 1 or not 0 < self.gamma <= 1 or self.targets < 1:
-            raise ValueError(
-                "0 < |theta| <= 1, 0 < gamma <= 1 and targets >= 1 must hold, but got "
-                f"{self.theta}, {self.gamma} and {self.targets}; correct them."
-            )
+    theta: float = hyperparameter(1.0, "what is added to a value", at_least=-1, at_most=1, nonzero=True)
+    gamma: float = hyperparameter(0.145, "largest share of values to change in mode minimum", above=0, at_most=1)
+    targets: int = hyperparameter(9, "likeliest wrong classes that are aimed at", at_least=1)
 
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
         pairs = int(min(epsilon, images[0].numel()) // 2)

@@ -13,7 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm, check_seed, generators
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack
+from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.primitives import image_generators
 from cnn_eval.models.registry import logits
 
 _SHARE = 10
@@ -51,25 +54,15 @@ class LocalSearch(MinimumNormAttack):
     follows_gradient: ClassVar[bool] = False
     library: ClassVar[str] = ""
 
-    rounds: int = 150
-    p: float = 10.0
-    r: float = 1.5
-    t: int = 5
-    d: int = 5
-    k: int = 1
-    rest: int = 30
-    adaptation: float = 1.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.r <= 2 or not self.p > 0 or min(self.rounds, self.t, self.k) < 1 or min(self.d, self.rest) < 0:
-            raise ValueError(
-                "rounds, t and k >= 1, d and rest >= 0, p > 0 and 0 <= r <= 2 must hold, but got "
-                f"{self.rounds}, {self.t}, {self.k}, {self.d}, {self.rest}, {self.p} and {self.r}; correct them."
-            )
-        if not self.adaptation >= 1:
-            raise ValueError(f"adaptation >= 1 must hold, but got {self.adaptation}; 1 keeps p.")
-        check_seed(self.seed)
+    rounds: int = hyperparameter(150, "largest number of rounds (the paper's R)", at_least=1)
+    p: float = hyperparameter(10.0, "value of a disturbed pixel on trial", above=0)
+    r: float = hyperparameter(1.5, "factor on a pixel that is changed", at_least=0, at_most=2)
+    t: int = hyperparameter(5, "pixels changed in a round", at_least=1)
+    d: int = hyperparameter(5, "half side of the neighbourhood of a changed pixel", at_least=0)
+    k: int = hyperparameter(1, "the true class must leave the k likeliest", at_least=1)
+    rest: int = hyperparameter(30, "rounds in which a changed pixel is no candidate", at_least=0)
+    adaptation: float = hyperparameter(1.5, "factor by which p is adapted; 1 keeps p", at_least=1)
+    seed: int = seed_hyperparameter()
 
     def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         x = images - 0.5
@@ -105,7 +98,7 @@ class LocalSearch(MinimumNormAttack):
         """A tenth of the pixels, at least one, of each image: bool [N, H, W]."""
         pixels = images.shape[2] * images.shape[3]
         made = torch.zeros(len(images), pixels, dtype=torch.bool)
-        for row, generator in zip(made, generators(images, self.seed), strict=True):
+        for row, generator in zip(made, image_generators(images, self.seed), strict=True):
             row[torch.randperm(pixels, generator=generator)[: max(1, pixels // _SHARE)]] = True
         return made.reshape(len(images), *images.shape[2:])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import fooled, generators, select
+from cnn_eval.attacks.primitives import fooled, image_generators, select
 
 DIRECTIONS = 1000
 """Noise images tried before an image counts as one that the attack cannot start from."""
@@ -21,13 +21,13 @@ def starting_points(
     blending steps towards it that still fools; the image itself where none is found. As Foolbox's
     LinearSearchBlendedUniformNoiseAttack(steps=50) does, which its Boundary and HopSkipJump attacks start from.
     """
-    drawing = generators(images, seed)
+    generators = image_generators(images, seed)
     noise = torch.zeros_like(images)
     waiting = torch.arange(len(images))
     for _ in range(DIRECTIONS):
         if not len(waiting):
             break
-        drawn = torch.stack([torch.rand(images.shape[1:], generator=drawing[k]) for k in waiting.tolist()])
+        drawn = torch.stack([torch.rand(images.shape[1:], generator=generators[k]) for k in waiting.tolist()])
         done = fooled(model, drawn, labels[waiting])
         noise[waiting[done]] = drawn[done]
         waiting = waiting[~done]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from circuits.errors import unknown_name
+from cnn_eval.attacks.attack_modes import BallNorm
 from cnn_eval.attacks.budgets import default_budget
-from cnn_eval.audit.adaptive_attacks import BallNorm
 from cnn_eval.models.registry import MAX_SEED
 
 

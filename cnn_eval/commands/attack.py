@@ -16,7 +16,9 @@ from torch import nn
 
 from circuits.errors import unknown_name
 from circuits.support.cli import integer, say, table
-from cnn_eval.attacks import ATTACKS, Attack, Mode, attack, check_hyperparameter, hyperparameter_kinds
+from cnn_eval.attacks.attack_modes import Mode
+from cnn_eval.attacks.attack_registry import ATTACKS, attack, check_hyperparameter, hyperparameter_kinds
+from cnn_eval.attacks.base import Attack
 from cnn_eval.commands.common import (
     DEFAULT_BUDGETS,
     add_common,
@@ -34,24 +36,10 @@ from cnn_eval.layers.approximation import BACKWARD, approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
 from cnn_eval.models.registry import MAX_SEED, MODELS, predict
 from cnn_eval.models.user_model import check_model
-from cnn_eval.scenarios import (
-    CONTROL,
-    CONTROL_NOTE,
-    NOISE,
-    SCENARIOS,
-    Attacked,
-    Substitute,
-    SubstituteSettings,
-    Task,
-    black_box,
-    first_images,
-    paired,
-    power_of_two_control,
-    reinitialised,
-    train_substitute,
-    transfer_attack,
-    white_box,
-)
+from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
+from cnn_eval.scenarios.scenario_runs import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
+from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
+from cnn_eval.scenarios.success import NOISE, paired
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
 EXACT = "exact (torch)"

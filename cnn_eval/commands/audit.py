@@ -10,10 +10,13 @@ from typing import get_args
 import torch
 
 from circuits.support.cli import console, integer, say, table
-from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
-from cnn_eval.audit.adaptive_attacks import BallNorm, require_libraries
-from cnn_eval.audit.auditing import check_eligible
-from cnn_eval.audit.wrapped_networks import design_contestant
+from cnn_eval.attacks.attack_modes import BallNorm
+from cnn_eval.audit.adaptive_attacks import require_libraries
+from cnn_eval.audit.audit_reference import Reference
+from cnn_eval.audit.audit_report import AuditReport
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import check_eligible, run_audit
+from cnn_eval.audit.victim import design_victim
 from cnn_eval.commands.common import (
     DEFAULT_BUDGETS,
     add_common,
@@ -62,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     base = base_network(arguments.model, arguments.weights)
     how = {"layers": arguments.layers, "backward": arguments.backward, "mode": arguments.compute or "auto"}
     for subject in chosen:  # all are tried before the first attack
-        design_contestant(base, subject, **how)
+        design_victim(base, subject, **how)
     images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
     count = sample_count(arguments.samples, len(images), "test images")
     check_model(base, images, labels)
@@ -77,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows = []
     for k, subject in enumerate(chosen):
-        report = audit(
+        report = run_audit(
             subject, base, images[order], labels[order], settings=settings, reference=reference, progress=True, **how
         )
         if arguments.json:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from circuits.support.cli import say, table
 from circuits.support.files import require_writable, write_atomically
-from cnn_eval.attacks import attack
+from cnn_eval.attacks.attack_registry import attack
 from cnn_eval.commands.common import add_common, identity, note_unreplaced, print_results, print_titled, span, subjects
 from cnn_eval.examples.example_cache import default_cache
 from cnn_eval.layers.approximation import approximate
@@ -16,7 +16,7 @@ from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, measure_margins
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
 from cnn_eval.models.registry import MODELS
 from cnn_eval.models.user_model import check_model
-from cnn_eval.scenarios import CONTROL, CONTROL_NOTE, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
 
 SUMMARY = "transfer rate from the exact network against confidence, overshoot and budget factor"
 SAMPLES = 100

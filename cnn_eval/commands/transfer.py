@@ -8,7 +8,7 @@ from typing import Any
 from circuits.support.cli import table
 from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
 from cnn_eval.models.registry import MODELS
-from cnn_eval.scenarios import EXAMPLES, transfer
+from cnn_eval.scenarios.transfer import EXAMPLES, measure_transfer
 
 SUMMARY = "share of stored adversarial examples that fool each design"
 
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a row a design and example set."""
     rows: list[dict[str, Any]] = []
     for subject in subjects(arguments):
-        results = transfer(
+        results = measure_transfer(
             subject,
             examples=arguments.examples,
             model=arguments.model,

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from circuits.support.files import require_writable
-from cnn_eval.attacks import Attack, Mode
+from cnn_eval.attacks.attack_modes import Mode
+from cnn_eval.attacks.base import Attack
 from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.models.registry import predict
 from cnn_eval.support.progress import progress_bars

@@ -20,7 +20,11 @@ import torch
 from circuits.errors import unknown_name
 from circuits.support.cli import Parser, guarded, integer
 from circuits.support.files import require_writable
-from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
+from cnn_eval.attacks.attack_modes import Mode
+from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances, fooled
 from cnn_eval.data.loading import EMBEDDED_FOLDER, load
 from cnn_eval.models.registry import MAX_SEED, MODELS, load_model, logits, model_entry, predict, weights_record
 from cnn_eval.support.progress import progress_bars

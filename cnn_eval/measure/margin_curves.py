@@ -18,7 +18,7 @@ from torch import nn
 
 from circuits.errors import unknown_name
 from circuits.support.statistics import wilson
-from cnn_eval.attacks import attack
+from cnn_eval.attacks.attack_registry import attack
 from cnn_eval.data.samples import check_images, check_labels
 from cnn_eval.examples.example_cache import craft
 from cnn_eval.models.registry import predict

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import DesignError
+from cnn_eval.attacks.primitives import shift
 from cnn_eval.data.samples import check_images
 from cnn_eval.models.registry import MAX_SEED, predict
 from cnn_eval.support.progress import progress_bars
@@ -128,13 +129,13 @@ def _augmented(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The images with as many new ones, and the victim's answers."""
     network.eval()
-    grown = []
+    augmented = []
     for x, y in zip(torch.split(images, 500), torch.split(answers, 500), strict=True):
         leaf = x.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(network(leaf).gather(1, y[:, None]).sum(), leaf)
-        grown.append((x + step * gradient.sign()).clamp(0, 1))
+        augmented.append(shift(x, gradient.sign(), step))
     network.train()
-    new = torch.cat(grown)
+    new = torch.cat(augmented)
     return torch.cat([images, new]), torch.cat([answers, predict(victim, new)])
 
 

@@ -14,7 +14,7 @@ from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import network, sample_count
 from cnn_eval.models.registry import model_entry, predict
 
-__all__ = ["EXAMPLES", "TransferResult", "transfer"]
+__all__ = ["EXAMPLES", "TransferResult", "measure_transfer"]
 
 EXAMPLES = ("pgd", "fgsm_smallest")
 """The stored example sets that transfer is measured on (DESIGN 8): fixed budget, and minimum norm."""
@@ -39,7 +39,7 @@ class TransferResult:
         return wilson(self.fooled, self.eligible)
 
 
-def transfer(
+def measure_transfer(
     victim: Design | Mapping[str, Design],
     *,
     examples: Sequence[str] = EXAMPLES,

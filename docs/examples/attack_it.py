@@ -6,7 +6,7 @@ from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import load_test_images
 from cnn_eval.measure.robustness import AdaptiveAttack, adaptive_robustness
 from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 
 exact = load_model("lenet5")
 images, labels = load_test_images(model="lenet5")

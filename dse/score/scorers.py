@@ -28,7 +28,7 @@ from dse.space.per_layer import SUMMED, Subject, each_layer, for_network
 
 if TYPE_CHECKING:
     from cnn_eval.measure.network_accuracy import AccuracyResult
-    from cnn_eval.scenarios import TransferResult
+    from cnn_eval.scenarios.transfer import TransferResult
 
 __all__ = [
     "COLUMNS",
@@ -242,10 +242,10 @@ def _transfer_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _measure_transfer(subject: Subject, settings: Settings) -> dict[str, float]:
-    from cnn_eval.scenarios import transfer
+    from cnn_eval.scenarios.transfer import measure_transfer
 
     return _transfer_columns(
-        "transfer", transfer(for_network(subject), examples=settings.examples, model=settings.model)
+        "transfer", measure_transfer(for_network(subject), examples=settings.examples, model=settings.model)
     )
 
 

@@ -24,7 +24,7 @@ from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
 from cnn_eval.models.registry import MODELS, load_model, predict
 from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
-from cnn_eval.scenarios import transfer
+from cnn_eval.scenarios.transfer import measure_transfer
 from cnn_eval.support.verified_files import DataError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,7 +100,7 @@ def test_paired_difference_against_a_known_value() -> None:
 
 def test_transfer_counts_what_fools_both() -> None:
     victim = design("axfpm_tiled")
-    found = transfer(victim, samples=40)
+    found = measure_transfer(victim, samples=40)
     assert list(found) == ["pgd", "fgsm_smallest"]
     source, attacked = load_model("lenet5"), network(victim)
     for name, result in found.items():
@@ -112,7 +112,7 @@ def test_transfer_counts_what_fools_both() -> None:
         assert result.interval[0] <= result.rate <= result.interval[1]
     # FACTS 3: PGD at eps .2 transfers almost always, the smallest FGSM far less.
     assert found["pgd"].rate > 0.9 > found["fgsm_smallest"].rate
-    assert transfer(design("exact"), samples=10)["pgd"].rate == 1
+    assert measure_transfer(design("exact"), samples=10)["pgd"].rate == 1
 
 
 # ---- the command line
@@ -167,7 +167,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("transfer", "axfpm", "--samples", "10", "--json", "--mode", "lowered")
     document = json.loads(run(capsys, *arguments).out)
     assert [row["examples"] for row in document["results"]] == ["pgd", "fgsm_smallest"]
-    assert document["results"][0]["eligible"] == transfer(design("axfpm"), samples=10)["pgd"].eligible
+    assert document["results"][0]["eligible"] == measure_transfer(design("axfpm"), samples=10)["pgd"].eligible
 
 
 @pytest.mark.parametrize(

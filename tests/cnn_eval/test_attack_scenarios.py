@@ -16,26 +16,21 @@ from torch.nn import functional
 
 from circuits import design
 from cnn_eval.__main__ import main
-from cnn_eval.attacks import FGSM, PGD, Attack, DeepFool, distances
+from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.deepfool import DeepFool
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances
 from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
 from cnn_eval.examples.image_grid import save_grid
 from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.registry import LeNet5, load_model, predict
-from cnn_eval.scenarios import (
-    SubstituteSettings,
-    Task,
-    black_box,
-    first_images,
-    noise,
-    power_of_two_control,
-    reinitialised,
-    train_substitute,
-    transfer_attack,
-    white_box,
-)
-from cnn_eval.scenarios.success import Outcome, judge, paired
+from cnn_eval.scenarios.control import power_of_two_control
+from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
+from cnn_eval.scenarios.substitute import SubstituteSettings, first_images, reinitialised, train_substitute
+from cnn_eval.scenarios.success import Outcome, judge, noise, paired
 from cnn_eval.support.verified_files import DataError
 
 MODULE = """

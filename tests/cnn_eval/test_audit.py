@@ -17,8 +17,12 @@ from torch.nn import functional
 
 from circuits import design
 from circuits.support.statistics import mcnemar
-from cnn_eval.audit import VERDICTS, AuditReport, AuditSettings, Reference, TransferPair, audit
 from cnn_eval.audit import adaptive_attacks as attacking
+from cnn_eval.audit.audit_reference import Reference
+from cnn_eval.audit.audit_report import AuditReport, TransferPair
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import run_audit
+from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.commands import main
 from cnn_eval.commands.audit import show
 from cnn_eval.data.loading import load
@@ -53,7 +57,7 @@ def reference(normal: SmallNetwork, images: torch.Tensor, labels: torch.Tensor) 
 @pytest.fixture(scope="module")
 def judged(reference: Reference) -> Callable[..., AuditReport]:
     def run(subject: object, **options: object) -> AuditReport:
-        return audit(  # type: ignore[call-overload,no-any-return]
+        return run_audit(  # type: ignore[call-overload,no-any-return]
             subject, reference.exact, reference.images, reference.labels, settings=QUICK, reference=reference, **options
         )
 
@@ -186,7 +190,7 @@ def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
     few, theirs = images[:15], labels[:15]
     reference = Reference(normal, few, theirs, settings)
     reports = {
-        mode: audit(
+        mode: run_audit(
             design("axfpm_tiled"),
             normal,
             few,
@@ -231,7 +235,7 @@ def test_an_audit_is_deterministic_and_leaves_the_networks_as_they_were(
     subject = Masked(normal).train()
     before = {key: value.clone() for key, value in subject.state_dict().items()}
     state = torch.get_rng_state()
-    one, two = (audit(subject, normal, few, theirs, settings=settings).to_dict() for _ in range(2))
+    one, two = (run_audit(subject, normal, few, theirs, settings=settings).to_dict() for _ in range(2))
     one.pop("seconds"), two.pop("seconds")
     assert one == two
     assert torch.equal(state, torch.get_rng_state())
@@ -286,12 +290,12 @@ def test_pgd_keeps_its_best_iterate(normal: SmallNetwork, images: torch.Tensor, 
 
 
 def test_a_perturbation_beyond_the_budget_does_not_count(reference: Reference, images: torch.Tensor) -> None:
-    chosen = reference.target.chosen
+    chosen = reference.log.chosen
     inverted = 1 - images[chosen]
     assert bool((predict(reference.exact, inverted) != reference.labels[chosen]).float().mean() > 0.5)
-    assert not bool(reference.target.judged(chosen, inverted).any())
-    assert bool(reference.target.judged(chosen, inverted, epsilon=1.0).any())
-    assert not bool(reference.target.judged(chosen, inverted + 1, epsilon=2.0).any())  # leaves [0, 1]
+    assert not bool(reference.log.judged(chosen, inverted).any())
+    assert bool(reference.log.judged(chosen, inverted, epsilon=1.0).any())
+    assert not bool(reference.log.judged(chosen, inverted + 1, epsilon=2.0).any())  # leaves [0, 1]
 
 
 def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork, images: torch.Tensor) -> None:
@@ -398,7 +402,7 @@ def test_a_network_that_is_always_wrong_is_named(normal: SmallNetwork) -> None:
         "exact network on 5, on none together; give other images or a trained network."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        audit(Constant(3), normal, test.images[ones], test.labels[ones], settings=QUICK)
+        run_audit(Constant(3), normal, test.images[ones], test.labels[ones], settings=QUICK)
 
 
 @pytest.mark.parametrize("epsilon", [0.9, 1e-4])
@@ -431,7 +435,7 @@ def test_networks_that_lose_every_image_or_none(
         decision_images=1,
         decision_steps=1,
     )
-    report = audit(networks[subject], networks[exact], images, labels, settings=few)  # type: ignore[arg-type]
+    report = run_audit(networks[subject], networks[exact], images, labels, settings=few)  # type: ignore[arg-type]
     right = int((labels == 1).sum())
     if epsilon < 0.1:
         assert report.robust_exact == (right if exact == "constant" else len(labels))
@@ -503,7 +507,7 @@ def test_wrong_arguments(change: dict[str, object], message: str, normal: SmallN
         "labels": torch.zeros(2, dtype=torch.int64),
     }
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        audit(exact=normal, **{**arguments, **change})  # type: ignore[arg-type]
+        run_audit(exact=normal, **{**arguments, **change})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -523,7 +527,7 @@ def test_wrong_settings(changes: dict[str, object], message: str) -> None:
 def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork, images: torch.Tensor) -> None:
     message = "a reference must be made with the same images and settings, but is not; make another."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        audit(normal, normal, images, reference.labels, settings=AuditSettings(), reference=reference)
+        run_audit(normal, normal, images, reference.labels, settings=AuditSettings(), reference=reference)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks import FGSM
+from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.data.loading import load
 from cnn_eval.examples import example_cache
 from cnn_eval.examples.example_cache import craft
