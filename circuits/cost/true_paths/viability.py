@@ -170,7 +170,7 @@ class _Model:
         tables = stacked(delays, made.technology, 3, 8, 2)
         self.input_nets = np.array(made.netlist.input_nets, dtype=np.int64)
         self.ends = np.array(sorted(set(made.netlist.output_nets)), dtype=np.int64)
-        self.functions, self.implicants = functions[made.parts], implicants
+        self.functions, self.implicants = functions[made.kinds], implicants
         self.starts, self.arcs, self.delay = viable_kernels.arc_delays(
             made.variants,
             made.inputs,
@@ -229,7 +229,7 @@ class _Model:
             variables, clauses, enough = viable_kernels.encode(
                 made.inputs,
                 made.outputs,
-                made.parts,
+                made.kinds,
                 self.functions,
                 self.implicants,
                 self.starts,

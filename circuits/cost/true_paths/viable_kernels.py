@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from circuits.cost.event_simulation import _at, _weights
+from circuits.cost.table_lookup import interpolated as _at, weights as _weights
 
 NEVER = -1.0e30
 _EARLY = -1.0  # before all events, which are at 0 or later
