@@ -1,4 +1,4 @@
-"""A netlist and a technology as arrays: what timing, energy and the arc-delay simulation run on."""
+"""A netlist and a technology as arrays: what timing, energy and the event-driven simulation run on."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ from numpy.typing import NDArray
 
 from circuits.cells.adder_cells import AdderCell
 from circuits.cost.cell_table import CellData, Technology
+from circuits.cost.kernel_records import Grid, Wiring
 from circuits.netlists.gates import Gate
 from circuits.netlists.netlist import ONE, ZERO, Component, Instance, Netlist
 
 OUTPUT_LOAD = 1.0
-"""fF on every output of a netlist: somewhat more than the unit inverter's 0.7."""
+"""fF on every output of a netlist: somewhat more than the 0.7 fF input of the unit inverter (`cells45.json`, "not")."""
 INPUT_SLEW = 20.0
-"""ps, the ramp of every input of a netlist."""
+"""ps, the ramp of every input of a netlist: the lower slew at which cells are characterised."""
 TYPICAL_SLEW = 40.0
 """ps, the slew at which zero-delay energies are read off the table: about what arrays of mirror adders have."""
 
-_FREE = 2  # a pin that is no constant, in a pattern of constants
+_FREE = 2  # a pin that is not constant, in a pattern of constants
+
+Pattern = tuple[int, int, int]
+"""Value of each pin that is constant, 0 or 1, and 2 for pins that are not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """Rows are the instances in order (one with more than two outputs takes several rows).
+    """Rows are the instances in topological order; an instance with more than two outputs takes one row an output.
 
-    `inputs` [n, 3] and `outputs` [n, 2]: nets, -1 for none. `parts` [n]: index into `data`; `variants` [n]: index into
-    `patterns` = (component, which pins are constant). `loads` [nets] fF: input capacitances driven, and OUTPUT_LOAD.
+    `instances` [n]: the instance of each row. `inputs` [n, 3] and `outputs` [n, 2]: nets, -1 for none. `kinds` [n]:
+    index into `components` and `costs`. `variants` [n]: index into `patterns` = (component, its constant pins).
+    `loads` [nets]: fF, the input capacitances that a net drives, and OUTPUT_LOAD on outputs of the netlist.
     """
 
     netlist: Netlist
@@ -37,16 +42,26 @@ class Circuit:
     instances: tuple[Instance, ...]
     inputs: NDArray[np.int64]
     outputs: NDArray[np.int64]
-    parts: NDArray[np.int64]
+    kinds: NDArray[np.int64]
     components: tuple[Component, ...]
-    data: tuple[CellData, ...]
+    costs: tuple[CellData, ...]
     variants: NDArray[np.int64]
-    patterns: tuple[tuple[Component, tuple[int, int, int]], ...]
+    patterns: tuple[tuple[Component, Pattern], ...]
     loads: NDArray[np.float64]
+
+    @property
+    def wiring(self) -> Wiring:
+        """The record for the kernels."""
+        return Wiring(self.inputs, self.outputs, self.loads, np.array(self.netlist.input_nets, dtype=np.int64))
+
+    @property
+    def grid(self) -> Grid:
+        """The axes of the technology's tables, as a record for the kernels."""
+        return Grid(self.technology.slews, self.technology.loads)
 
 
 def split(component: Component) -> tuple[Component, ...]:
-    """The component itself, or one gate an output where it has more than two."""
+    """The component itself, or one gate for each output if it has more than two."""
     if isinstance(component, AdderCell) or len(component.outputs) <= 2:
         return (component,)
     return tuple(
@@ -56,53 +71,70 @@ def split(component: Component) -> tuple[Component, ...]:
 
 
 def circuit_of(netlist: Netlist, technology: Technology) -> Circuit:
-    """The arrays of `netlist` in `technology`."""
+    """`netlist` in `technology` as arrays."""
+    rows = _rows(netlist)
+    kind_of: dict[Component, int] = {}
+    variant_of: dict[tuple[int, Pattern], int] = {}
+    inputs, outputs, kinds, variants = [], [], [], []
+    for instance, component, driven in rows:
+        kind = kind_of.setdefault(component, len(kind_of))
+        a, b, c = (*instance.inputs, -1, -1)[:3]
+        pattern = (_constant(a), _constant(b), _constant(c))
+        inputs.append((a, b, c))
+        outputs.append((*driven, -1)[:2])
+        kinds.append(kind)
+        variants.append(variant_of.setdefault((kind, pattern), len(variant_of)))
+    components = tuple(kind_of)
+    costs = tuple(technology.cost_of(component) for component in components)
+    input_nets = np.array(inputs, dtype=np.int64).reshape(-1, 3)
+    kind_array = np.array(kinds, dtype=np.int64)
+    return Circuit(
+        netlist,
+        technology,
+        tuple(instance for instance, _, _ in rows),
+        input_nets,
+        np.array(outputs, dtype=np.int64).reshape(-1, 2),
+        kind_array,
+        components,
+        costs,
+        np.array(variants, dtype=np.int64),
+        tuple((components[kind], pattern) for kind, pattern in variant_of),
+        _net_loads(netlist, costs, input_nets, kind_array),
+    )
+
+
+def _rows(netlist: Netlist) -> list[tuple[Instance, Component, tuple[int, ...]]]:
+    """(instance, component, output nets) of each row of a `Circuit`."""
     rows: list[tuple[Instance, Component, tuple[int, ...]]] = []
     for instance in netlist.instances:
         if len(instance.outputs) <= 2:
             rows.append((instance, instance.component, instance.outputs))
         else:
-            pieces = split(instance.component)
-            rows += [(instance, piece, (net,)) for piece, net in zip(pieces, instance.outputs, strict=True)]
-    index: dict[Component, int] = {}
-    known: dict[tuple[int, tuple[int, int, int]], int] = {}
-    inputs, outputs, parts, variants = [], [], [], []
-    for instance, component, made in rows:
-        part = index.setdefault(component, len(index))
-        a, b, c = (*instance.inputs, -1, -1)[:3]
-        pattern = (a if 0 <= a <= ONE else _FREE, b if 0 <= b <= ONE else _FREE, c if 0 <= c <= ONE else _FREE)
-        inputs.append((a, b, c))
-        outputs.append((*made, -1)[:2])
-        parts.append(part)
-        variants.append(known.setdefault((part, pattern), len(known)))
-    components = tuple(index)
-    data = tuple(technology.cost_of(component) for component in components)
-    capacitance = np.zeros((max(len(data), 1), 3))
-    for k, entry in enumerate(data):
-        capacitance[k, : len(entry.capacitance)] = entry.capacitance
-    wired = np.array(inputs, dtype=np.int64).reshape(-1, 3)
-    kinds = np.array(parts, dtype=np.int64)
-    loads = np.zeros(netlist.nets + 1)  # the last stands for absent pins
-    np.add.at(loads, wired.ravel(), capacitance[kinds].ravel())
+            gates = split(instance.component)
+            rows += [(instance, gate, (net,)) for gate, net in zip(gates, instance.outputs, strict=True)]
+    return rows
+
+
+def _constant(net: int) -> int:
+    return net if ZERO <= net <= ONE else _FREE
+
+
+def _net_loads(
+    netlist: Netlist, costs: Sequence[CellData], inputs: NDArray[np.int64], kinds: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """fF of each net: input capacitances driven, and OUTPUT_LOAD. Constants drive nothing that switches."""
+    capacitance = np.zeros((max(len(costs), 1), 3))
+    for kind, cost in enumerate(costs):
+        capacitance[kind, : len(cost.capacitance)] = cost.capacitance
+    loads = np.zeros(netlist.nets + 1)  # index -1, the last, collects absent pins
+    np.add.at(loads, inputs.ravel(), capacitance[kinds].ravel())
     np.add.at(loads, np.array(sorted(set(netlist.output_nets)), dtype=np.int64), OUTPUT_LOAD)
     loads[[ZERO, ONE]] = 0.0
-    return Circuit(
-        netlist,
-        technology,
-        tuple(row[0] for row in rows),
-        wired,
-        np.array(outputs, dtype=np.int64).reshape(-1, 2),
-        kinds,
-        components,
-        data,
-        np.array(variants, dtype=np.int64),
-        tuple((components[part], pattern) for part, pattern in known),
-        loads[:-1],
-    )
+    return loads[:-1]
 
 
-def possible_rows(component: Component, pattern: tuple[int, int, int]) -> list[int]:
-    """The rows that the constant pins allow; missing pins are 0, as in the tables of `CellData`."""
+def possible_rows(component: Component, pattern: Pattern) -> list[int]:
+    """The rows of the truth table that constant pins allow. Missing pins are 0, as in the tables of `CellData`."""
     inputs = len(component.inputs)
     return [
         row
@@ -116,11 +148,14 @@ def possible_rows(component: Component, pattern: tuple[int, int, int]) -> list[i
 
 @lru_cache(maxsize=8192)
 def arcs(
-    component: Component, pattern: tuple[int, int, int], technology: Technology
+    component: Component, pattern: Pattern, technology: Technology
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(delay, slew) [pin, input edge, output, output edge, S, L]: the worst over the states that constants allow."""
-    data = technology.cost_of(component)
-    shape = (3, 2, 2, 2, *data.delay.shape[3:])
+    """(delay, slew) [pin, input edge, output, output edge, S, L] for static timing.
+
+    Each entry is the maximum over the rows that constants allow; NaN where no such row changes the output.
+    """
+    cost = technology.cost_of(component)
+    shape = (3, 2, 2, 2, *cost.delay.shape[3:])
     delay, slew = np.full(shape, np.nan), np.full(shape, np.nan)
     rows = set(possible_rows(component, pattern))
     for pin in range(len(component.inputs)):
@@ -128,62 +163,63 @@ def arcs(
             if pattern[pin] != _FREE or row ^ 4 >> pin not in rows:
                 continue
             for output, table in enumerate(component.tables):
-                where = pin, row >> (2 - pin) & 1, output, table >> row & 1
-                delay[where] = np.fmax(delay[where], data.delay[pin, row, output])
-                slew[where] = np.fmax(slew[where], data.slew[pin, row, output])
+                arc = pin, row >> (2 - pin) & 1, output, table >> row & 1
+                delay[arc] = np.fmax(delay[arc], cost.delay[pin, row, output])
+                slew[arc] = np.fmax(slew[arc], cost.slew[pin, row, output])
     return delay, slew
 
 
 @lru_cache(maxsize=8192)
-def transition_energies(
-    component: Component, pattern: tuple[int, int, int], technology: Technology
-) -> NDArray[np.float64]:
-    """fJ of a toggle of each input pin (3) and output (2) [5, S, L]: the least squares fit to all transitions.
+def transition_energies(component: Component, pattern: Pattern, technology: Technology) -> NDArray[np.float64]:
+    """fJ for each toggle of an input pin (3) and of an output (2) [5, S, L], for zero-delay activity.
 
-    The transitions' energies depend on their state; a count of toggles only sees which nets toggled.
+    The table has one energy for each transition (pin, row after it); counts of toggles do not tell the row. Therefore
+    energies x of toggles are fitted by least squares over all transitions that the constants allow:
+
+        energy(pin, row) ~ x[pin] + sum of x[3 + o] over the outputs o that change
     """
-    data = technology.cost_of(component)
+    cost = technology.cost_of(component)
     rows = set(possible_rows(component, pattern))
-    found, energies = [], []
+    toggled, energies = [], []
     for pin in range(len(component.inputs)):
         for row in rows:
             if pattern[pin] == _FREE and row ^ 4 >> pin in rows:
-                changed = [table >> row & 1 != table >> (row ^ 4 >> pin) & 1 for table in component.tables]
-                found.append([*(float(pin == k) for k in range(3)), *(float(bit) for bit in (*changed, False)[:2])])
-                energies.append(data.energy[pin, row].ravel())
-    if not found:
-        return np.zeros((5, *data.energy.shape[2:]))
-    fit = np.linalg.lstsq(np.array(found), np.array(energies), rcond=None)[0]
-    found_each: NDArray[np.float64] = fit.reshape(5, *data.energy.shape[2:])
-    return found_each
+                changes = [table >> row & 1 != table >> (row ^ 4 >> pin) & 1 for table in component.tables]
+                toggled.append([*(float(pin == k) for k in range(3)), *(float(bit) for bit in (*changes, False)[:2])])
+                energies.append(cost.energy[pin, row].ravel())
+    if not toggled:
+        return np.zeros((5, *cost.energy.shape[2:]))
+    fit = np.linalg.lstsq(np.array(toggled), np.array(energies), rcond=None)[0]
+    per_toggle: NDArray[np.float64] = fit.reshape(5, *cost.energy.shape[2:])
+    return per_toggle
 
 
 def interpolate(
     table: NDArray[np.float64], technology: Technology, slew: float, loads: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """[n, ...]: table[k] ([n, ..., S, L]) at `slew` and loads[k], linear, extrapolated beyond the grid."""
+    """[n, ...]: table[k] ([n, ..., S, L]) at `slew` and loads[k], linear in both, extrapolated beyond the grid."""
     slews, grid = technology.slews, technology.loads
     s = int(np.clip(np.searchsorted(slews, slew) - 1, 0, len(slews) - 2))
     ws = (slew - slews[s]) / (slews[s + 1] - slews[s])
-    at = table[..., s, :] * (1 - ws) + table[..., s + 1, :] * ws
+    at_slew = table[..., s, :] * (1 - ws) + table[..., s + 1, :] * ws
     c = np.clip(np.searchsorted(grid, loads) - 1, 0, len(grid) - 2)
     wc = (loads - grid[c]) / (grid[c + 1] - grid[c])
     n = np.arange(len(loads))
-    moved = np.moveaxis(at, -1, 1)
-    wide = wc.reshape(-1, *[1] * (at.ndim - 2))
-    found: NDArray[np.float64] = moved[n, c] * (1 - wide) + moved[n, c + 1] * wide
-    return found
+    by_load = np.moveaxis(at_slew, -1, 1)
+    upper = wc.reshape(-1, *[1] * (at_slew.ndim - 2))
+    values: NDArray[np.float64] = by_load[n, c] * (1 - upper) + by_load[n, c + 1] * upper
+    return values
 
 
 def stacked(tables: Sequence[NDArray[np.float64]], technology: Technology, *shape: int) -> NDArray[np.float64]:
-    """`tables`, each [*shape, S, L], as one array [n, *shape, S, L], which has its dimensions also where n is 0."""
+    """`tables`, each [*shape, S, L], as one array [n, *shape, S, L] that has all its dimensions even if n is 0."""
     size = len(technology.slews), len(technology.loads)
     return np.array(tables, dtype=np.float64).reshape(len(tables), *shape, *size)
 
 
-def mean_loads(made: Circuit) -> NDArray[np.float64]:
-    """fF, the mean over the outputs of each row: what its internal energy is read at."""
-    there = made.outputs >= 0
-    total = np.where(there, made.loads[np.maximum(made.outputs, 0)], 0).sum(axis=1)
-    found: NDArray[np.float64] = total / np.maximum(there.sum(axis=1), 1)
-    return found
+def mean_loads(circuit: Circuit) -> NDArray[np.float64]:
+    """fF [n]: the mean over the outputs of each row, the load at which its internal energy is read."""
+    exists = circuit.outputs >= 0
+    total = np.where(exists, circuit.loads[np.maximum(circuit.outputs, 0)], 0).sum(axis=1)
+    means: NDArray[np.float64] = total / np.maximum(exists.sum(axis=1), 1)
+    return means

@@ -1,4 +1,17 @@
-"""Energy of a netlist: switching activity of every net times what its transitions cost, and leakage."""
+"""Energy of a netlist: switching activity of every net times the energy of its transitions, and leakage.
+
+    energy of an operation = internal + loading
+    internal = energy that cells draw inside when their pins change, crossing currents included (characterised table)
+    loading  = sum over nets of C V^2 for each rise, C the input capacitances that the net drives
+    leakage  = sum over cells of the mean over their input rows (nW), charged over one delay by `cost_model`
+
+**Zero delay** ("none"): every net settles once per operation. Toggles are counted by net, so that the state in which a
+cell switches is not known: internal energy takes the fit of `transition_energies`, and a toggle costs C V^2 / 2, since
+over many operations rises and falls are equally frequent.
+
+**Event-driven** ("arc_delay"): every change takes the energy of its own transition (pin, row), slew and load, and
+glitches are counted (`event_simulation`).
+"""
 
 from __future__ import annotations
 
@@ -20,9 +33,10 @@ from circuits.cost.circuit import (
     stacked,
     transition_energies,
 )
+from circuits.cost.kernel_records import Activity, CellTables, FanOut, Stimulus
 from circuits.engine.bit_planes import Planes, pack
 from circuits.errors import unknown_name
-from circuits.netlists.netlist import Netlist
+from circuits.netlists.netlist import ONE, Netlist
 
 GLITCHES = ("none", "arc_delay")
 """Activity models. "none": nets settle once an operation (zero delay). "arc_delay": every arc takes its characterised
@@ -31,8 +45,11 @@ delay, so that nets glitch; pulses too short for their ramp are swallowed."""
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Per operation: `energy` fJ = `internal` + `loading`, without leakage; `leakage` nW; `activity`: mean toggles of a
-    driven net; `glitches`: the activity model. What the operands' drivers spend is not included."""
+    """Mean over operations, without the energy of the circuits that drive the inputs.
+
+    `energy` fJ = `internal` + `loading`, leakage not included; `leakage` nW; `activity`: mean toggles of a driven net;
+    `glitches`: the activity model.
+    """
 
     energy: float
     internal: float
@@ -44,8 +61,11 @@ class Energy:
 
 @dataclass(frozen=True, eq=False)
 class Transitions:
-    """Arc-delay simulation, by transition: `energy` fJ without leakage, `internal` and `loading` its parts; `settled`
-    ps, the last change of an output; `toggles` int64 by net, over all."""
+    """Results of the event-driven simulation, by transition from one operand to the next.
+
+    `energy` fJ without leakage, the sum of `internal` and `loading`; `settled` ps, the last change of an output.
+    `toggles` int64 [nets]: over all transitions.
+    """
 
     energy: NDArray[np.float64]
     internal: NDArray[np.float64]
@@ -61,92 +81,97 @@ def netlist_energy(
     *,
     glitches: str = "none",
 ) -> Energy:
-    """Mean energy of going from each operand to the next: one uint64 array [n >= 2] for each input bus (<= 64 bits)."""
+    """Mean energy of going from each operand to the next.
+
+    `operands`: one uint64 array [n >= 2] for each input bus (of at most 64 bits). `glitches`: in GLITCHES; raises
+    UnknownNameError for other names.
+    """
     return circuit_energy(circuit_of(netlist, technology), operands, glitches=glitches)
 
 
-def circuit_energy(made: Circuit, operands: Sequence[NDArray[np.uint64]], *, glitches: str = "none") -> Energy:
+def circuit_energy(circuit: Circuit, operands: Sequence[NDArray[np.uint64]], *, glitches: str = "none") -> Energy:
     """`netlist_energy` of a circuit."""
     if glitches not in GLITCHES:
         raise unknown_name("activity model", glitches, GLITCHES)
     operations = len(operands[0]) - 1
-    leakage = float(np.array([entry.leakage for entry in made.data] or [0.0])[made.parts].sum())
+    leakage = float(np.array([cost.leakage for cost in circuit.costs] or [0.0])[circuit.kinds].sum())
     if glitches == "none":
-        counts = toggles(_settle(made.netlist, operands), operations + 1)
-        internal, loading = _counted(made, counts)
+        counts = toggles(_settle(circuit.netlist, operands), operations + 1)
+        internal, loading = _counted(circuit, counts)
     else:
-        found = transitions(made, operands)
-        counts, internal, loading = found.toggles, float(found.internal.sum()), float(found.loading.sum())
-    driven = made.outputs[made.outputs >= 0]
+        walk = transitions(circuit, operands)
+        counts, internal, loading = walk.toggles, float(walk.internal.sum()), float(walk.loading.sum())
+    driven = circuit.outputs[circuit.outputs >= 0]
     activity = float(counts[driven].mean() / operations) if driven.size else 0.0
     internal, loading = internal / operations, loading / operations
     return Energy(internal + loading, internal, loading, leakage, activity, glitches)
 
 
 def _settle(netlist: Netlist, operands: Sequence[NDArray[np.uint64]]) -> Planes:
+    """Settled values of all nets, one lane for each operand."""
     buses = zip(operands, netlist.inputs.values(), strict=True)
     return evaluate(netlist, np.concatenate([pack(values, len(bus)) for values, bus in buses]))
 
 
-def _counted(made: Circuit, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """(internal, loading) fJ over all operations, from toggles by net."""
-    energies = [transition_energies(part, pattern, made.technology) for part, pattern in made.patterns]
-    tables = stacked(energies, made.technology, 5)
-    per_toggle = interpolate(tables[made.variants], made.technology, TYPICAL_SLEW, mean_loads(made))
-    nets = np.concatenate([made.inputs, made.outputs], axis=1)
+def _counted(circuit: Circuit, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """(internal, loading) fJ over all operations, from the number of toggles of each net."""
+    energies = [transition_energies(component, pattern, circuit.technology) for component, pattern in circuit.patterns]
+    tables = stacked(energies, circuit.technology, 5)
+    per_toggle = interpolate(tables[circuit.variants], circuit.technology, TYPICAL_SLEW, mean_loads(circuit))
+    nets = np.concatenate([circuit.inputs, circuit.outputs], axis=1)
     toggled = np.where(nets >= 0, counts[np.maximum(nets, 0)], 0)
-    driven = made.outputs[made.outputs >= 0]
-    loading = float((counts[driven] * made.loads[driven]).sum()) * made.technology.voltage**2 / 2
+    driven = circuit.outputs[circuit.outputs >= 0]
+    loading = float((counts[driven] * circuit.loads[driven]).sum()) * circuit.technology.voltage**2 / 2
     return float((per_toggle * toggled).sum()), loading
 
 
-def transitions(made: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Transitions:
-    """Arc-delay simulation of the operands one after the other; all inputs change at once, with slew INPUT_SLEW."""
+def transitions(circuit: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Transitions:
+    """Event-driven simulation of the operands one after the other.
+
+    All inputs change at once, with slew INPUT_SLEW; the netlist starts settled at the first operand.
+    """
     from circuits.cost import event_simulation
 
-    netlist, technology = made.netlist, made.technology
+    netlist = circuit.netlist
     count = len(operands[0])
     bits = [
         np.array(values, dtype=np.uint64)[:, None] >> np.arange(len(bus), dtype=np.uint64) & np.uint64(1)
         for values, bus in zip(operands, netlist.inputs.values(), strict=True)
     ]
-    settled_planes = _settle(netlist, [values[:1] for values in operands])
-    values = (settled_planes[:, 0] & np.uint64(1)).astype(np.uint8)
-    pins = made.inputs.ravel()
-    order = np.argsort(pins, kind="stable")
-    order = order[pins[order] > 1]
-    fan_start = np.searchsorted(pins[order], np.arange(netlist.nets + 1))
-    outputs = np.zeros(netlist.nets, dtype=np.uint8)
-    outputs[list(netlist.output_nets)] = 1
-    internal, loading, settled = np.zeros(count - 1), np.zeros(count - 1), np.zeros(count - 1)
-    counts = np.zeros(netlist.nets, dtype=np.int64)
-    tables = np.zeros((len(made.data), 2), dtype=np.int64)
-    for k, part in enumerate(made.components):
-        tables[k, : len(part.tables)] = part.tables
-    event_simulation.simulate(
-        made.parts,
-        made.inputs,
-        made.outputs,
-        made.loads,
-        mean_loads(made),
-        fan_start,
-        order // 3,
-        order % 3,
-        tables,
-        stacked([entry.delay for entry in made.data], technology, 3, 8, 2),
-        stacked([entry.slew for entry in made.data], technology, 3, 8, 2),
-        stacked([entry.energy for entry in made.data], technology, 3, 8),
-        technology.slews,
-        technology.loads,
-        np.array(netlist.input_nets, dtype=np.int64),
-        np.concatenate(bits, axis=1).astype(np.uint8),
-        outputs,
-        values,
-        INPUT_SLEW,
-        technology.voltage,
-        internal,
-        loading,
-        settled,
-        counts,
+    first = _settle(netlist, [values[:1] for values in operands])
+    stimulus = Stimulus(
+        np.concatenate(bits, axis=1).astype(np.uint8), (first[:, 0] & np.uint64(1)).astype(np.uint8), INPUT_SLEW
     )
-    return Transitions(internal + loading, internal, loading, settled, counts)
+    internal, loading, settled = np.zeros(count - 1), np.zeros(count - 1), np.zeros(count - 1)
+    activity = Activity(internal, loading, settled, np.zeros(netlist.nets, dtype=np.int64))
+    event_simulation.simulate(
+        circuit.wiring, _fan_out(circuit), _cell_tables(circuit), circuit.grid, stimulus, activity
+    )
+    return Transitions(internal + loading, internal, loading, settled, activity.toggles)
+
+
+def _fan_out(circuit: Circuit) -> FanOut:
+    """Pins sorted by the net that drives them; constants and absent pins have no events."""
+    netlist = circuit.netlist
+    nets = circuit.inputs.ravel()
+    order = np.argsort(nets, kind="stable")
+    order = order[nets[order] > ONE]
+    is_output = np.zeros(netlist.nets, dtype=np.uint8)
+    is_output[list(netlist.output_nets)] = 1
+    return FanOut(np.searchsorted(nets[order], np.arange(netlist.nets + 1)), order // 3, order % 3, is_output)
+
+
+def _cell_tables(circuit: Circuit) -> CellTables:
+    technology, costs = circuit.technology, circuit.costs
+    functions = np.zeros((len(costs), 2), dtype=np.int64)
+    for kind, component in enumerate(circuit.components):
+        functions[kind, : len(component.tables)] = component.tables
+    return CellTables(
+        circuit.kinds,
+        mean_loads(circuit),
+        functions,
+        stacked([cost.delay for cost in costs], technology, 3, 8, 2),
+        stacked([cost.slew for cost in costs], technology, 3, 8, 2),
+        stacked([cost.energy for cost in costs], technology, 3, 8),
+        technology.voltage,
+    )

@@ -1,7 +1,30 @@
-"""The loops of timing and of the arc-delay simulation, compiled once by numba and cached on disk.
+"""Event-driven simulation with characterised delays: glitches that narrow and fade, and the energy of every change.
 
-Tables are those of `circuits.cost.circuit.Circuit`: values at SLEWS x LOADS, interpolated and extrapolated
-linearly in both. Times are ps, loads fF, energies fJ; edge 0 is a fall, 1 a rise. Absent arcs are NaN.
+An event is a net crossing 50 % of the swing. It is scheduled by the change of an input pin at time t, which brings the
+cell into a row of its truth table; with the slew s of that pin and the load C of the output,
+
+    at   = t + delay(s, C)         when the output crosses 50 %
+    ramp = slew(s, C)              time of its full swing, passed on to the cells it drives
+
+**Pulses.** The output may be called back before its previous ramp is complete. The previous crossing was at t0, the new
+one would be at `at`. The ramp is complete where the input stood until it ended, so that the two crossings lie apart by
+at least
+
+    swing = max(previous ramp, delay + ramp / 2)
+    peak  = min(1, (at - t0) / swing)       how far the net gets, as a share of the swing
+
+A peak below 1/2 never crosses 50 %: neither event happens (inertial delay), and only energy is spent. A higher peak
+makes a pulse; since the way back to 50 % is shorter from there, the pulse narrows: at' = at - (1 - peak) swing.
+
+**Energy.** Per transition of an input pin, the table gives the energy that the cell draws inside; it is divided equally
+among the outputs that it changes. The supply charges the load with C V^2 when an output rises, and nothing when it
+falls. An incomplete ramp draws its share: the event that calls back draws `peak` of its energy and returns
+(1 - peak) of what the previous event was charged when it was scheduled.
+
+**Invariants.** `scheduled` holds the value that each net has after all its live events; `values` the value now. Events
+are numbered in the order of scheduling, and numbers are not reused while the operands stay. `latest[net]` is the last
+event scheduled on the net: its number while it waits, -2 - number once it has fired (its ramp may still be under way),
+-1 for none. The heap of waiting events is never longer than the list of events.
 """
 
 from __future__ import annotations
@@ -10,268 +33,219 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-_NEVER = -1.0e30
+from circuits.cost.kernel_records import Activity, Bytes, CellTables, FanOut, Floats, Grid, Ints, Stimulus, Wiring
+from circuits.cost.table_lookup import interpolated, weights
 
+_CAPACITY = 1 << 16
+_NONE = -1
+_LEAST_RAMP = 1.0  # ps
 
-@numba.njit(cache=True, nogil=True)
-def _weights(grid: Any, value: float) -> Any:
-    """(index, weight): grid[index] .. grid[index + 1] holds `value`, or is the nearest interval."""
-    k = 0
-    while k + 2 < len(grid) and value > grid[k + 1]:
-        k += 1
-    return k, (value - grid[k]) / (grid[k + 1] - grid[k])
+EVENT = np.dtype(
+    [("net", np.int64), ("time", np.float64), ("ramp", np.float64), ("spent", np.float64), ("alive", np.int64)]
+)
+"""An event: `net` crosses 50 % at `time` (ps) with `ramp` (ps). `spent`: the internal energy it was charged, fJ;
+`alive`: 0 once it is called back."""
+WAITING = np.dtype([("time", np.float64), ("event", np.int64)])
+"""A place of the heap: the time and the number of an event."""
 
-
-@numba.njit(cache=True, nogil=True)
-def _at(table: Any, s: int, ws: float, c: int, wc: float) -> float:
-    low = table[s, c] * (1 - wc) + table[s, c + 1] * wc
-    high = table[s + 1, c] * (1 - wc) + table[s + 1, c + 1] * wc
-    value: float = low * (1 - ws) + high * ws
-    return value
-
-
-@numba.njit(cache=True, nogil=True)
-def longest(
-    variants: Any,
-    inputs: Any,
-    outputs: Any,
-    loads: Any,
-    starts: Any,
-    arc_delay: Any,
-    arc_slew: Any,
-    slews: Any,
-    grid: Any,
-    input_slew: float,
-    nets: int,
-) -> Any:
-    """(arrival [nets, 2], slew [nets, 2], instance [nets, 2], pin and edge that the latest arc came from [nets, 2, 2]).
-
-    `starts`: nets that arrive at 0. Arc tables: [variant, pin, input edge, output, output edge, slew, load].
-    """
-    arrival = np.full((nets, 2), _NEVER)
-    slew = np.full((nets, 2), input_slew)
-    source = np.full((nets, 2), -1, dtype=np.int64)
-    cause = np.zeros((nets, 2, 2), dtype=np.int64)
-    for net in starts:
-        arrival[net] = 0.0
-    for n in range(len(variants)):
-        v = variants[n]
-        for o in range(2):
-            net = outputs[n, o]
-            if net < 0:
-                continue
-            c, wc = _weights(grid, loads[net])
-            for pin in range(3):
-                of = inputs[n, pin]
-                if of < 0:
-                    continue
-                for edge in range(2):
-                    if arrival[of, edge] == _NEVER:
-                        continue
-                    s, ws = _weights(slews, slew[of, edge])
-                    for out in range(2):
-                        delay = _at(arc_delay[v, pin, edge, o, out], s, ws, c, wc)
-                        if not np.isnan(delay) and arrival[of, edge] + delay > arrival[net, out]:
-                            arrival[net, out] = arrival[of, edge] + delay
-                            slew[net, out] = _at(arc_slew[v, pin, edge, o, out], s, ws, c, wc)
-                            source[net, out] = n
-                            cause[net, out, 0] = pin
-                            cause[net, out, 1] = edge
-    return arrival, slew, source, cause
+Records = NDArray[Any]
 
 
 @numba.njit(cache=True, nogil=True)
-def _push(times: Any, ids: Any, size: int, time: float, number: int) -> None:
-    k = size
+def _push(heap: Records, waiting: int, time: float, event: int) -> None:
+    """Adds an event to the heap of `waiting` events; the caller counts up."""
+    k = waiting
     while k > 0:
         parent = (k - 1) >> 1
-        if times[parent] <= time:
+        if heap[parent].time <= time:
             break
-        times[k] = times[parent]
-        ids[k] = ids[parent]
+        heap[k] = heap[parent]
         k = parent
-    times[k] = time
-    ids[k] = number
+    heap[k].time = time
+    heap[k].event = event
 
 
 @numba.njit(cache=True, nogil=True)
-def _pop(times: Any, ids: Any, size: int) -> int:
-    """The id of the earliest event, out of `size`; the caller counts down."""
-    top: int = ids[0]
-    size -= 1
-    time = times[size]
-    number = ids[size]
+def _pop(heap: Records, waiting: int) -> int:
+    """The earliest of `waiting` events, taken from the heap; the caller counts down."""
+    top: int = heap[0].event
+    size = waiting - 1
+    time = heap[size].time
+    event = heap[size].event
     k = 0
     while True:
         child = 2 * k + 1
         if child >= size:
             break
-        if child + 1 < size and times[child + 1] < times[child]:
+        if child + 1 < size and heap[child + 1].time < heap[child].time:
             child += 1
-        if times[child] >= time:
+        if heap[child].time >= time:
             break
-        times[k] = times[child]
-        ids[k] = ids[child]
+        heap[k] = heap[child]
         k = child
-    times[k] = time
-    ids[k] = number
+    heap[k].time = time
+    heap[k].event = event
     return top
 
 
 @numba.njit(cache=True, nogil=True)
-def simulate(
-    parts: Any,
-    inputs: Any,
-    outputs: Any,
-    loads: Any,
-    mean_loads: Any,
-    fan_start: Any,
-    fan_instance: Any,
-    fan_pin: Any,
-    tables: Any,
-    delays: Any,
-    out_slews: Any,
-    energies: Any,
-    slews: Any,
-    grid: Any,
-    input_nets: Any,
-    input_values: Any,
-    is_output: Any,
-    values: Any,
-    input_slew: float,
-    voltage: float,
-    internal: Any,
-    loading: Any,
-    settled: Any,
-    toggles: Any,
-) -> int:
-    """Event-driven simulation of every operand in turn; the netlist starts settled at the first, in `values` [nets].
+def _schedule(
+    events: Records, heap: Records, number: int, waiting: int, net: int, time: float, ramp: float, spent: float
+) -> None:
+    """Makes event `number` and puts it into the heap; the caller counts both up."""
+    events[number].net = net
+    events[number].time = time
+    events[number].ramp = ramp
+    events[number].spent = spent
+    events[number].alive = 1
+    _push(heap, waiting, time, number)
 
-    `input_values` uint8 [operations, input nets]. Fills, per transition k -> k + 1: `internal` and `loading` (fJ),
-    `settled` (ps, last change of an output net); `toggles` int64 [nets] over all. Returns the events simulated.
 
-    Inertial: an output that is called back before its ramp has reached half the swing makes no event, only the part of
-    the energy that its peak takes; a ramp called back later takes the energy of its peak too.
+@numba.njit(cache=True, nogil=True)
+def _with_room(records: Records, needed: int) -> Records:
+    """The records, in an array of twice the length if it has fewer than `needed` places."""
+    if needed <= len(records):
+        return records
+    longer = np.empty(2 * len(records), dtype=records.dtype)
+    longer[: len(records)] = records
+    return longer
+
+
+@numba.njit(cache=True, nogil=True)
+def _row_at(inputs: Ints, values: Bytes, n: int, pin: int, net: int) -> int:
+    """The row of instance n once `pin` has seen the change of `net`.
+
+    A net on several pins of one instance reaches them one after the other: the later pins still have the old value.
     """
-    nets = len(values)
-    capacity = 1 << 16
-    times = np.empty(capacity)
-    ids = np.empty(capacity, dtype=np.int64)
-    ev_net = np.empty(capacity, dtype=np.int64)
-    ev_time = np.empty(capacity)
-    ev_slew = np.empty(capacity)
-    alive = np.empty(capacity, dtype=np.uint8)
-    ev_spent = np.zeros(capacity)  # internal energy of the transition that caused the event, an output's share
-    last = np.full(nets, -1, dtype=np.int64)  # the latest event scheduled on a net, while it may be called back
+    row = 0
+    for p in range(3):
+        row = 2 * row + (values[inputs[n, p]] if inputs[n, p] >= 0 else 0)
+    for p in range(pin + 1, 3):
+        if inputs[n, p] == net:
+            row ^= 4 >> p
+    return row
+
+
+@numba.njit(cache=True, nogil=True)
+def _peak(events: Records, previous: int, at: float, delay: float, ramp: float) -> Any:
+    """(peak, swing): how far the previous ramp gets, and what it needs to be complete; see the module."""
+    if previous < 0:
+        return 1.0, 0.0
+    swing = max(events[previous].ramp, delay + 0.5 * ramp)
+    return min(1.0, max(0.0, (at - events[previous].time) / swing)), swing
+
+
+@numba.njit(cache=True, nogil=True)
+def _charge(
+    internal: Floats, loading: Floats, k: int, peak: float, spent: float, previous_spent: float, rise: float, up: int
+) -> None:
+    """Counts the energy of a change to `up` (0 or 1) that the previous ramp allows a share `peak` of the swing.
+
+    `spent`, `previous_spent`: internal energy of this event and of the one it may call back; `rise`: C V^2.
+    """
+    if peak < 1.0:
+        internal[k] += spent * peak - previous_spent * (1 - peak)
+        # The supply charges the load on the way up, whichever of the two ramps that is.
+        loading[k] += rise * peak if up else -rise * (1 - peak)
+    else:
+        internal[k] += spent
+        loading[k] += rise * up
+
+
+@numba.njit(cache=True, nogil=True)
+def _changes(outputs: Ints, functions: Ints, scheduled: Bytes, n: int, kind: int, row: int) -> int:
+    """How many outputs of instance n are not on their way to their value in `row`."""
+    count = 0
+    for o in range(2):
+        if outputs[n, o] >= 0 and scheduled[outputs[n, o]] != functions[kind, o] >> row & 1:
+            count += 1
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def simulate(
+    wiring: Wiring, fan_out: FanOut, cells: CellTables, grid: Grid, stimulus: Stimulus, activity: Activity
+) -> int:
+    """Simulates every operand in turn, from the netlist settled at the first; fills `activity`.
+
+    Returns the number of events. All inputs change at 0; each transition runs until no event is left.
+    """
+    # One loop over local names: numba counts a reference whenever an array leaves a record or a record is passed on,
+    # which in the inner loop takes longer than the simulation itself.
+    inputs, outputs, loads, input_nets = wiring
+    fan_first, fan_instance, fan_pin, is_output = fan_out
+    kinds, mean_loads, functions, delays, ramps, energies, voltage = cells
+    slew_axis, load_axis = grid
+    bits, values, input_slew = stimulus
+    internal, loading, settled, toggles = activity
     scheduled = values.copy()
+    latest = np.full(len(values), _NONE, dtype=np.int64)
+    events, heap = np.empty(_CAPACITY, dtype=EVENT), np.empty(_CAPACITY, dtype=WAITING)
     total = 0
-    for k in range(len(input_values) - 1):
-        size = 0
-        made = 0
-        last[:] = -1
+    for k in range(len(bits) - 1):
+        waiting, made = 0, 0  # events in the heap, and scheduled since the operands changed
+        latest[:] = _NONE
         for j in range(len(input_nets)):
-            if input_values[k + 1, j] != values[input_nets[j]]:
-                net = input_nets[j]
-                ev_net[made] = net
-                ev_time[made] = 0.0
-                ev_slew[made] = input_slew
-                ev_spent[made] = 0.0
-                alive[made] = 1
+            net = input_nets[j]
+            if bits[k + 1, j] != values[net]:
+                events, heap = _with_room(events, made + 1), _with_room(heap, made + 1)
                 scheduled[net] ^= 1
-                _push(times, ids, size, 0.0, made)
-                size += 1
+                _schedule(events, heap, made, waiting, net, 0.0, input_slew, 0.0)
+                waiting += 1
                 made += 1
-        while size:
-            event = _pop(times, ids, size)
-            size -= 1
-            if not alive[event]:
+        while waiting:
+            event = _pop(heap, waiting)
+            waiting -= 1
+            if not events[event].alive:
                 continue
-            net = ev_net[event]
-            now = ev_time[event]
+            net, now = events[event].net, events[event].time
             values[net] ^= 1
             toggles[net] += 1
             total += 1
-            if last[net] == event:
-                last[net] = -1 - event - 1  # fired: its ramp may still be under way
+            if latest[net] == event:
+                latest[net] = -2 - event
             if is_output[net] and now > settled[k]:
                 settled[k] = now
-            s, ws = _weights(slews, ev_slew[event])
-            for f in range(fan_start[net], fan_start[net + 1]):
-                n = fan_instance[f]
-                pin = fan_pin[f]
-                part = parts[n]
-                row = 0
-                for p in range(3):
-                    row = 2 * row + (values[inputs[n, p]] if inputs[n, p] >= 0 else 0)
-                # A net on two pins of one instance: the later pins are still at the old value.
-                for p in range(pin + 1, 3):
-                    if inputs[n, p] == net:
-                        row ^= 4 >> p
-                c, wc = _weights(grid, mean_loads[n])
-                spent = _at(energies[part, pin, row], s, ws, c, wc)
-                changed = 0
-                for o in range(2):
-                    if outputs[n, o] >= 0 and scheduled[outputs[n, o]] != tables[part, o] >> row & 1:
-                        changed += 1
+            s, ws = weights(slew_axis, events[event].ramp)
+            for f in range(fan_first[net], fan_first[net + 1]):
+                n, pin = fan_instance[f], fan_pin[f]
+                kind = kinds[n]
+                row = _row_at(inputs, values, n, pin, net)
+                c, wc = weights(load_axis, mean_loads[n])
+                spent = interpolated(energies[kind, pin, row], s, ws, c, wc)
+                changed = _changes(outputs, functions, scheduled, n, kind, row)
                 if changed == 0:
                     internal[k] += spent
                     continue
                 spent /= changed
+                events, heap = _with_room(events, made + 2), _with_room(heap, made + 2)
                 for o in range(2):
-                    target_net = outputs[n, o]
-                    if target_net < 0:
+                    output = outputs[n, o]
+                    target = functions[kind, o] >> row & 1
+                    if output < 0 or scheduled[output] == target:
                         continue
-                    target = tables[part, o] >> row & 1
-                    if scheduled[target_net] == target:
-                        continue
-                    scheduled[target_net] = target
-                    cl, wl = _weights(grid, loads[target_net])
-                    delay = _at(delays[part, pin, row, o], s, ws, cl, wl)
-                    ramp = _at(out_slews[part, pin, row, o], s, ws, cl, wl)
+                    scheduled[output] = target
+                    c, wc = weights(load_axis, loads[output])
+                    delay = interpolated(delays[kind, pin, row, o], s, ws, c, wc)
+                    ramp = interpolated(ramps[kind, pin, row, o], s, ws, c, wc)
                     at = now + delay
-                    energy = loads[target_net] * voltage * voltage
-                    earlier = last[target_net]
-                    fired = earlier < -1
+                    previous = latest[output]
+                    fired = previous < _NONE
                     if fired:
-                        earlier = -2 - earlier
-                    # How far the net gets before it is called back, as a part of the swing.
-                    peak = 1.0
-                    swing = 0.0
-                    if earlier >= 0:
-                        # Complete when the input has stood until the output's ramp ends: delay + ramp / 2 after it.
-                        swing = max(ev_slew[earlier], delay + 0.5 * ramp)
-                        peak = min(1.0, max(0.0, (at - ev_time[earlier]) / swing))
-                    if peak < 1.0:
-                        internal[k] += spent * peak - ev_spent[earlier] * (1 - peak)
-                        # The supply charges the load on the way up, whichever of the two ramps that is.
-                        loading[k] += energy * peak if target else -energy * (1 - peak)
-                    else:
-                        internal[k] += spent
-                        loading[k] += energy * target
+                        previous = -2 - previous
+                    peak, swing = _peak(events, previous, at, delay, ramp)
+                    rise = loads[output] * voltage * voltage
+                    previous_spent = events[previous].spent if previous >= 0 else 0.0
+                    _charge(internal, loading, k, peak, spent, previous_spent, rise, target)
                     if peak < 0.5 and not fired:
-                        alive[earlier] = 0
-                        last[target_net] = -1
+                        events[previous].alive = 0
+                        latest[output] = _NONE
                         continue
-                    # From a lower peak the way back to 50 % is shorter: the pulse narrows as it passes.
-                    at = max(at - (1 - peak) * swing, now)
-                    if made == capacity or size == capacity - 1:
-                        grown = 2 * capacity
-                        times = np.concatenate((times, np.empty(grown - capacity)))
-                        ids = np.concatenate((ids, np.empty(grown - capacity, dtype=np.int64)))
-                        ev_net = np.concatenate((ev_net, np.empty(grown - capacity, dtype=np.int64)))
-                        ev_time = np.concatenate((ev_time, np.empty(grown - capacity)))
-                        ev_slew = np.concatenate((ev_slew, np.empty(grown - capacity)))
-                        alive = np.concatenate((alive, np.empty(grown - capacity, dtype=np.uint8)))
-                        ev_spent = np.concatenate((ev_spent, np.empty(grown - capacity)))
-                        capacity = grown
-                    ev_net[made] = target_net
-                    ev_time[made] = at
-                    ev_slew[made] = max(ramp, 1.0)
-                    ev_spent[made] = spent
-                    alive[made] = 1
-                    last[target_net] = made
-                    _push(times, ids, size, at, made)
-                    size += 1
+                    latest[output] = made
+                    time = max(at - (1 - peak) * swing, now)
+                    _schedule(events, heap, made, waiting, output, time, max(ramp, _LEAST_RAMP), spent)
+                    waiting += 1
                     made += 1
     return total

@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 
 from circuits.cost.cell_table import Technology
 from circuits.cost.circuit import INPUT_SLEW, Circuit, arcs, circuit_of, stacked
+from circuits.cost.kernel_records import ArcTables
 from circuits.netlists.netlist import Instance, Netlist
 
 EDGES = ("fall", "rise")
+"""Names of edges 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One arc of a path: `instance` from port `pin` to port `port`, whose net makes `edge` at `arrival` ps with `slew`
-    ps; the arc took `delay` ps into `load` fF."""
+    """One arc of a path: through `instance` from port `pin` to port `port`.
+
+    The net at `port` makes `edge` at `arrival` ps with `slew` ps; the arc took `delay` ps into `load` fF.
+    """
 
     instance: Instance
     pin: str
@@ -31,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`delay`: the latest arrival at an output, ps; `path`: the arcs of a longest path, from the inputs on."""
+    """`delay`: the latest arrival at an output, ps; `path`: the arcs of a longest path, starting at an input."""
 
     delay: float
     path: tuple[Step, ...]
@@ -39,9 +43,11 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Of each net and edge [nets, 2]: the latest `arrival` ps, its `slew` ps, the instance that it came from (`source`,
-    -1 for none) and through which pin and edge (`cause` [nets, 2, 2]); an edge that never comes has a large negative
-    arrival."""
+    """Latest arrivals by net and edge [nets, 2].
+
+    `arrival` ps, a large negative number for an edge that never comes; `slew` ps; `source`: the instance that drives
+    the edge, -1 for none; `cause` [nets, 2, 2]: the pin and the edge of that instance that it came from.
+    """
 
     arrival: NDArray[np.float64]
     slew: NDArray[np.float64]
@@ -50,57 +56,49 @@ class Structure:
 
 
 def netlist_timing(netlist: Netlist, technology: Technology) -> Timing:
-    """Longest path of the graph; see `circuit_timing`."""
+    """The longest path of the graph; see `circuit_timing`."""
     return circuit_timing(circuit_of(netlist, technology))
 
 
-def circuit_timing(made: Circuit) -> Timing:
-    """The longest path: inputs arrive at 0 with slew INPUT_SLEW, rises and falls apart, loads from the fan-out.
+def circuit_timing(circuit: Circuit) -> Timing:
+    """The longest path: inputs arrive at 0 with slew INPUT_SLEW, rises and falls are kept apart, loads follow fan-out.
 
-    An arc exists where an output depends on an input in some state that constant inputs allow, and is the slowest of
-    those states; slews travel with the latest arrival. Constants never arrive. Paths that no operands take are not
-    excluded, so that this is a bound (`viability` finds the longest true path). Wires have no capacitance.
+    An arc exists where an output depends on an input in some row that constant inputs allow. It takes the slowest of
+    those rows, and slews travel with the latest arrival (`longest_path`). Constants never arrive. Paths that no
+    operands can take are not excluded, so that the result is an upper bound (`true_paths.viability` finds the longest
+    true path). Wires have no capacitance.
     """
-    return path_of(made, structure(made))
+    return path_of(circuit, structure(circuit))
 
 
-def structure(made: Circuit) -> Structure:
+def structure(circuit: Circuit) -> Structure:
     """Arrivals of all nets, as `circuit_timing` defines them."""
-    from circuits.cost import event_simulation
+    from circuits.cost import longest_path
 
-    netlist, technology = made.netlist, made.technology
-    tables = [arcs(component, pattern, technology) for component, pattern in made.patterns]
-    found = event_simulation.longest(
-        made.variants,
-        made.inputs,
-        made.outputs,
-        made.loads,
-        np.array(netlist.input_nets, dtype=np.int64),
+    technology = circuit.technology
+    tables = [arcs(component, pattern, technology) for component, pattern in circuit.patterns]
+    worst = ArcTables(
+        circuit.variants,
         stacked([delay for delay, _ in tables], technology, 3, 2, 2, 2),
         stacked([slew for _, slew in tables], technology, 3, 2, 2, 2),
-        technology.slews,
-        technology.loads,
-        INPUT_SLEW,
-        netlist.nets,
     )
-    return Structure(*found)
+    return Structure(*longest_path.longest(circuit.wiring, worst, circuit.grid, INPUT_SLEW))
 
 
-def path_of(made: Circuit, found: Structure) -> Timing:
+def path_of(circuit: Circuit, latest: Structure) -> Timing:
     """The path to the latest arrival at an output."""
-    arrival, slew, source, cause = found.arrival, found.slew, found.source, found.cause
-    ends = np.array(made.netlist.output_nets)
-    latest = arrival[ends]
-    if latest.max() <= 0:
+    outputs = np.array(circuit.netlist.output_nets)
+    arrivals = latest.arrival[outputs]
+    if arrivals.max() <= 0:
         return Timing(0.0, ())
-    end, edge = divmod(int(latest.argmax()), 2)
-    net = int(ends[end])
-    causes = np.concatenate([source[..., None], cause], axis=2)
-    return Timing(float(latest.max()), traced(made, net, edge, arrival, slew, causes))
+    end, edge = divmod(int(arrivals.argmax()), 2)
+    causes = np.concatenate([latest.source[..., None], latest.cause], axis=2)
+    path = traced(circuit, int(outputs[end]), edge, latest.arrival, latest.slew, causes)
+    return Timing(float(arrivals.max()), path)
 
 
 def traced(
-    made: Circuit,
+    circuit: Circuit,
     net: int,
     edge: int,
     arrival: NDArray[np.float64],
@@ -109,14 +107,14 @@ def traced(
 ) -> tuple[Step, ...]:
     """The arcs that lead to `edge` (0 falling, 1 rising) of `net`, first to last.
 
-    `arrival`, `slew`: [nets, 2]; `causes`: [nets, 2, 3], the instance, its input pin and that pin's edge behind each
-    event; instance -1 where there is none.
+    `arrival`, `slew`: [nets, 2]. `causes` [nets, 2, 3]: the instance behind each edge, its input pin and that pin's
+    edge; instance -1 where there is none.
     """
     path = []
     while causes[net, edge, 0] >= 0:
-        row, pin, before = (int(value) for value in causes[net, edge])
-        of = int(made.inputs[row, pin])
-        instance = made.instances[row]
+        row, pin, input_edge = (int(value) for value in causes[net, edge])
+        input_net = int(circuit.inputs[row, pin])
+        instance = circuit.instances[row]
         path.append(
             Step(
                 instance,
@@ -124,10 +122,10 @@ def traced(
                 instance.component.outputs[instance.outputs.index(net)],
                 EDGES[edge],
                 float(arrival[net, edge]),
-                float(arrival[net, edge] - arrival[of, before]),
+                float(arrival[net, edge] - arrival[input_net, input_edge]),
                 float(slew[net, edge]),
-                float(made.loads[net]),
+                float(circuit.loads[net]),
             )
         )
-        net, edge = of, before
+        net, edge = input_net, input_edge
     return tuple(path[::-1])

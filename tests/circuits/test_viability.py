@@ -12,8 +12,10 @@ from random_netlists import random_netlist
 from circuits import Design, design
 from circuits.cost import circuit_of, netlist_timing, technology, transitions, true_timing
 from circuits.cost.timing import structure
+from circuits.cost.true_paths.arrival_model import prime_implicants
+from circuits.cost.true_paths.proof_budget import RESOLUTION
 from circuits.cost.true_paths.satisfiability import SATISFIABLE, UNDECIDED, UNSATISFIABLE, solve
-from circuits.cost.true_paths.viability import RESOLUTION, TrueTiming, prime_implicants
+from circuits.cost.true_paths.viability import TrueTiming
 from circuits.netlists.gates import AND2, BUFFER, MUX2, NOT
 from circuits.netlists.netlist import Netlist, NetlistBuilder
 

@@ -1,26 +1,78 @@
 """A small satisfiability solver: conflict-driven clause learning, compiled once by numba and cached on disk.
 
-As MiniSat (Een, Sorensson, SAT 2003) does it: two watched literals, first unique implication point, activities that
-decay, saved phases, restarts after Luby's sequence. Learned clauses are kept: the budget of conflicts bounds them. No
-randomness: the same clauses give the same answer and the same model.
+It follows MiniSat (Een, Sorensson, SAT 2003): two watched literals, first unique implication point, activities that
+decay, saved phases, restarts after Luby's sequence. Learned clauses are never deleted: the budget of conflicts bounds
+them. There is no randomness: the same clauses give the same answer and the same model.
+
+**Representation.** Literal 2 v is variable v, 2 v + 1 its negation; l ^ 1 negates a literal, l >> 1 is its variable.
+Clause c is literals[starts[c] : starts[c + 1]]. `value` is indexed by literal: 1 true, 0 false, -1 open, so that
+value[l] = 1 - value[l ^ 1] unless both are open.
+
+**Watched literals.** The first two literals of each clause are watched: the clause is in the linked lists of both,
+`head[l]` -> clause -> following[clause, side] -> ..., with side 0 or 1 for the first or second literal. Once all
+assignments are propagated, a watched literal is false only if the other one is true (assigned at the same level or
+earlier). So only clauses that watch a literal that becomes false have to be looked at, and backtracking need not touch
+the lists.
+
+**Trail.** `trail[:assigned]` holds the true literals in the order of assignment, trail[:propagated] those whose
+consequences are drawn. `limits[d]` is the length of the trail before the decision of level d + 1. `reason[v]` is the
+clause that implied v (its first literal is v's), -1 for decisions. Level 0 holds what follows from the clauses alone: a
+conflict there refutes them.
+
+**Decisions.** `heap` is a binary heap of variables, the most active first; `place[v]` is v's index in it, -1 if v is
+not in it. Every open variable is in the heap; assigned ones may be, and are skipped.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 SATISFIABLE, UNSATISFIABLE, UNDECIDED = 1, 0, -1
 """Answers of `solve`."""
 _DECAY = 0.95
 _RESTART = 64
+_LARGEST_INCREMENT, _RESCALE = 1e100, 1e-100  # activities are scaled down before they overflow
+
+Bytes = NDArray[np.uint8]
+Literals = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+
+class Clauses(NamedTuple):
+    """Clauses and the lists of those that watch each literal; `literals` is replaced by a longer array when full."""
+
+    literals: Literals
+    starts: Longs
+    head: Longs
+    following: Longs
+
+
+class Assignment(NamedTuple):
+    """Values and their history: see the module. `phase` [variables]: the value that a decision tries first."""
+
+    value: NDArray[np.int8]
+    level: NDArray[np.int32]
+    reason: Longs
+    trail: Literals
+    limits: Longs
+    phase: Bytes
+
+
+class Order(NamedTuple):
+    """Variables by activity: `heap`, `place` and `activity`, see the module."""
+
+    heap: Longs
+    place: Longs
+    activity: NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
 def _luby(k: int) -> int:
-    """1, 1, 2, 1, 1, 2, 4, ..., from k = 1 on."""
+    """Luby's sequence 1, 1, 2, 1, 1, 2, 4, ..., from k = 1 on."""
     size = 1
     while size < k + 1:
         size *= 2
@@ -34,7 +86,9 @@ def _luby(k: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _up(heap: Any, place: Any, activity: Any, k: int) -> None:
+def _up(order: Order, k: int) -> None:
+    """Moves heap[k] towards the root until its parent is at least as active."""
+    heap, place, activity = order
     variable = heap[k]
     while k > 0:
         parent = (k - 1) >> 1
@@ -48,7 +102,9 @@ def _up(heap: Any, place: Any, activity: Any, k: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _down(heap: Any, place: Any, activity: Any, k: int, size: int) -> None:
+def _down(order: Order, k: int, size: int) -> None:
+    """Moves heap[k] away from the root until no child is more active."""
+    heap, place, activity = order
     variable = heap[k]
     while 2 * k + 1 < size:
         child = 2 * k + 1
@@ -64,218 +120,300 @@ def _down(heap: Any, place: Any, activity: Any, k: int, size: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def solve(literals: Any, starts: Any, guess: Any, conflicts: int, steps: int) -> Any:
-    """(answer, model uint8 [variables], steps left): whether all clauses hold together.
+def _assign(assignment: Assignment, literal: int, level: int, reason: int, assigned: int) -> None:
+    """Makes `literal` true and appends it to the trail; the caller counts up."""
+    assignment.value[literal], assignment.value[literal ^ 1] = 1, 0
+    assignment.level[literal >> 1] = level
+    assignment.reason[literal >> 1] = reason
+    assignment.trail[assigned] = literal
 
-    Clause k is literals[starts[k] : starts[k + 1]]; a literal is 2 variable, or 2 variable + 1 for its negation.
-    `guess` uint8 [variables]: the values that are tried first. UNDECIDED after `conflicts` conflicts, or
-    `steps` clauses looked at in propagation.
+
+@numba.njit(cache=True, nogil=True)
+def _watch(clauses: Clauses, c: int) -> None:
+    """Puts clause c (of two or more literals) into the lists of its first two literals."""
+    for side in range(2):
+        literal = clauses.literals[clauses.starts[c] + side]
+        clauses.following[c, side] = clauses.head[literal]
+        clauses.head[literal] = c
+
+
+@numba.njit(cache=True, nogil=True)
+def _watch_all(clauses: Clauses, assignment: Assignment, count: int) -> int:
+    """Watches the first `count` clauses and assigns those of one literal; returns the length of the trail.
+
+    Returns -1 if a clause is empty, or false under those assignments.
+    """
+    assigned = 0
+    for c in range(count):
+        first, end = clauses.starts[c], clauses.starts[c + 1]
+        if end == first:
+            return -1
+        if end - first > 1:
+            _watch(clauses, c)
+            continue
+        literal = clauses.literals[first]
+        if assignment.value[literal] == 0:
+            return -1
+        if assignment.value[literal] < 0:
+            _assign(assignment, literal, 0, -1, assigned)
+            assigned += 1
+    return assigned
+
+
+@numba.njit(cache=True, nogil=True)
+def _restore(clauses: Clauses, false: int, c: int) -> None:
+    """Puts clause c and those after it back into the list of `false`, where they were before propagation stopped."""
+    literals, starts, head, following = clauses
+    while c >= 0:
+        side = 0 if literals[starts[c]] == false else 1
+        after = following[c, side]
+        following[c, side] = head[false]
+        head[false] = c
+        c = after
+
+
+@numba.njit(cache=True, nogil=True)
+def _propagate(clauses: Clauses, assignment: Assignment, propagated: int, assigned: int, depth: int, steps: int) -> Any:
+    """Draws all consequences of trail[propagated:]; returns (false clause or -1, length of the trail, steps left)."""
+    literals, starts, head, following = clauses
+    value, trail = assignment.value, assignment.trail
+    while propagated < assigned:
+        false = trail[propagated] ^ 1
+        propagated += 1
+        # Empty the list of `false`; each clause returns to it or finds another literal to watch.
+        c = head[false]
+        head[false] = -1
+        while c >= 0:
+            steps -= 1
+            first = starts[c]
+            if literals[first] == false:
+                literals[first], literals[first + 1] = literals[first + 1], literals[first]
+                following[c, 0], following[c, 1] = following[c, 1], following[c, 0]
+            # Now `false` is the second literal, and side 1 its list.
+            after = following[c, 1]
+            other = literals[first]
+            moved = False
+            if value[other] != 1:
+                for k in range(first + 2, starts[c + 1]):
+                    if value[literals[k]] != 0:
+                        literals[first + 1], literals[k] = literals[k], literals[first + 1]
+                        following[c, 1] = head[literals[first + 1]]
+                        head[literals[first + 1]] = c
+                        moved = True
+                        break
+            if not moved:
+                # The clause is true, implies `other`, or is false.
+                following[c, 1] = head[false]
+                head[false] = c
+                if value[other] == 0:
+                    _restore(clauses, false, after)
+                    return c, assigned, steps
+                if value[other] < 0:
+                    _assign(assignment, other, depth, c, assigned)
+                    assigned += 1
+            c = after
+    return -1, assigned, steps
+
+
+@numba.njit(cache=True, nogil=True)
+def _analyse(
+    clauses: Clauses,
+    assignment: Assignment,
+    order: Order,
+    seen: Bytes,
+    learned: Literals,
+    conflict: int,
+    assigned: int,
+    depth: int,
+    increment: float,
+) -> Any:
+    """Learns a clause from the false clause `conflict`; returns (its length, the level to return to).
+
+    The false clause is resolved with the reasons of its literals, latest assignment first, until a single literal of
+    the current level is left: the first unique implication point. `learned` then holds the negation of that literal,
+    which the clause implies at the returned level, then a literal of that level, then the others. `seen` is 0 before
+    and after.
+    """
+    literals, starts = clauses.literals, clauses.starts
+    level, trail = assignment.level, assignment.trail
+    length = 1
+    pending = 0  # literals of the current level that are seen and not yet resolved
+    at = assigned - 1
+    literal = np.int32(-1)
+    c = conflict
+    while True:
+        for k in range(starts[c], starts[c + 1]):
+            other = literals[k]
+            v = other >> 1
+            if other == literal or seen[v] or level[v] == 0:
+                continue
+            seen[v] = 1
+            order.activity[v] += increment
+            if order.place[v] >= 0:
+                _up(order, order.place[v])
+            if level[v] == depth:
+                pending += 1
+            else:
+                learned[length] = other
+                length += 1
+        while not seen[trail[at] >> 1]:
+            at -= 1
+        literal = trail[at]
+        at -= 1
+        seen[literal >> 1] = 0
+        pending -= 1
+        if pending == 0:
+            break
+        c = assignment.reason[literal >> 1]
+    learned[0] = literal ^ 1
+    back = 0
+    for k in range(1, length):
+        seen[learned[k] >> 1] = 0
+        if level[learned[k] >> 1] > back:
+            back = level[learned[k] >> 1]
+            learned[1], learned[k] = learned[k], learned[1]
+    return length, back
+
+
+@numba.njit(cache=True, nogil=True)
+def _backtrack(assignment: Assignment, order: Order, size: int, assigned: int, depth: int, back: int) -> Any:
+    """Takes back all levels above `back`; returns the lengths of trail and heap. Phases keep the values taken back."""
+    if depth <= back:
+        return assigned, size
+    value, trail = assignment.value, assignment.trail
+    kept = assignment.limits[back]
+    for k in range(kept, assigned):
+        v = trail[k] >> 1
+        assignment.phase[v] = 1 - (trail[k] & 1)
+        value[2 * v], value[2 * v + 1] = -1, -1
+        if order.place[v] < 0:
+            order.heap[size] = v
+            order.place[v] = size
+            size += 1
+            _up(order, size - 1)
+    return kept, size
+
+
+@numba.njit(cache=True, nogil=True)
+def _learn(clauses: Clauses, count: int, learned: Literals, length: int) -> Clauses:
+    """Adds the learned clause as number `count`; returns the clauses, whose literals may have moved to a longer
+    array."""
+    literals, starts = clauses.literals, clauses.starts
+    used = starts[count]
+    if used + length > len(literals):
+        longer = np.empty(2 * len(literals) + length, dtype=np.int32)
+        longer[:used] = literals[:used]
+        literals = longer
+    literals[used : used + length] = learned[:length]
+    starts[count + 1] = used + length
+    extended = Clauses(literals, starts, clauses.head, clauses.following)
+    _watch(extended, count)
+    return extended
+
+
+@numba.njit(cache=True, nogil=True)
+def _decide(assignment: Assignment, order: Order, size: int) -> Any:
+    """(literal, size of the heap): the most active open variable in its phase; literal -1 if none is open."""
+    heap, place = order.heap, order.place
+    while size:
+        v = heap[0]
+        size -= 1
+        place[v] = -1
+        if size:
+            heap[0] = heap[size]
+            place[heap[0]] = 0
+            _down(order, 0, size)
+        if assignment.value[2 * v] < 0:
+            return 2 * v + 1 - assignment.phase[v], size
+    return -1, size
+
+
+@numba.njit(cache=True, nogil=True)
+def _new_clauses(literals: Literals, starts: Longs, variables: int, room: int) -> Clauses:
+    """A copy of the clauses, with space for `room` clauses."""
+    all_starts = np.empty(room + 1, dtype=np.int64)
+    all_starts[: len(starts)] = starts
+    all_literals = np.empty(2 * len(literals) + 1024, dtype=np.int32)
+    all_literals[: len(literals)] = literals
+    return Clauses(
+        all_literals,
+        all_starts,
+        np.full(2 * variables, -1, dtype=np.int64),
+        np.full((room, 2), -1, dtype=np.int64),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _new_assignment(guess: Bytes) -> Assignment:
+    """All variables open."""
+    variables = len(guess)
+    return Assignment(
+        np.full(2 * variables, -1, dtype=np.int8),
+        np.zeros(variables, dtype=np.int32),
+        np.full(variables, -1, dtype=np.int64),
+        np.empty(variables, dtype=np.int32),
+        np.empty(variables + 1, dtype=np.int64),
+        guess.copy(),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps: int) -> Any:
+    """(answer, model uint8 [variables], steps left): whether all clauses can hold together.
+
+    `literals` int32, `starts` int64 [clauses + 1], see the module; `guess` uint8 [variables]: the values that are tried
+    first. UNDECIDED after `conflicts` conflicts, or when `steps` clauses have been looked at in propagation.
     """
     variables = len(guess)
     count = len(starts) - 1
-    room = count + conflicts + 1
-    where = np.empty(room + 1, dtype=np.int64)
-    where[: count + 1] = starts
-    lits = np.empty(2 * len(literals) + 1024, dtype=np.int32)
-    lits[: len(literals)] = literals
-    used = starts[count]
-    value = np.full(2 * variables, -1, dtype=np.int8)  # by literal
-    head = np.full(2 * variables, -1, dtype=np.int64)
-    following = np.full((room, 2), -1, dtype=np.int64)
-    level = np.zeros(variables, dtype=np.int32)
-    reason = np.full(variables, -1, dtype=np.int64)
-    phase = guess.copy()
-    trail = np.empty(variables, dtype=np.int32)
-    limits = np.empty(variables + 1, dtype=np.int64)
-    activity = np.zeros(variables)
+    clauses = _new_clauses(literals, starts, variables, count + conflicts + 1)
+    assignment = _new_assignment(guess)
+    order = Order(np.arange(variables), np.arange(variables), np.zeros(variables))
     seen = np.zeros(variables, dtype=np.uint8)
-    heap = np.arange(variables)
-    place = np.arange(variables)
     learned = np.empty(variables, dtype=np.int32)
-    size = variables
-    increment = 1.0
-    trailed = 0
-    done = 0
-    depth = 0
     model = np.zeros(variables, dtype=np.uint8)
-    for c in range(count):
-        first, end = where[c], where[c + 1]
-        if end == first:
-            return UNSATISFIABLE, model, steps
-        if end - first == 1:
-            literal = lits[first]
-            if value[literal] == 0:
-                return UNSATISFIABLE, model, steps
-            if value[literal] < 0:
-                value[literal], value[literal ^ 1] = 1, 0
-                trail[trailed] = literal
-                trailed += 1
-            continue
-        for k in range(2):
-            following[c, k] = head[lits[first + k]]
-            head[lits[first + k]] = c
-    found = 0
-    period = 1
-    left = _RESTART
+    assigned = _watch_all(clauses, assignment, count)
+    if assigned < 0:
+        return UNSATISFIABLE, model, steps
+    propagated, depth, size, increment = 0, 0, variables, 1.0
+    seen_conflicts, period, until_restart = 0, 1, _RESTART
     while True:
-        # Propagation: clauses are linked through the lists of their first two literals.
-        conflict = -1
-        while done < trailed and conflict < 0:
-            false = trail[done] ^ 1
-            done += 1
-            c = head[false]
-            head[false] = -1
-            while c >= 0:
-                steps -= 1
-                first = where[c]
-                if lits[first] == false:
-                    lits[first], lits[first + 1] = lits[first + 1], lits[first]
-                    following[c, 0], following[c, 1] = following[c, 1], following[c, 0]
-                after = following[c, 1]
-                other = lits[first]
-                moved = False
-                if value[other] != 1:
-                    for k in range(first + 2, where[c + 1]):
-                        if value[lits[k]] != 0:
-                            lits[first + 1], lits[k] = lits[k], lits[first + 1]
-                            following[c, 1] = head[lits[first + 1]]
-                            head[lits[first + 1]] = c
-                            moved = True
-                            break
-                if not moved:
-                    following[c, 1] = head[false]
-                    head[false] = c
-                    if value[other] == 0:
-                        conflict = c
-                        # The rest of the list stays where it was.
-                        while after >= 0:
-                            side = 0 if lits[where[after]] == false else 1
-                            rest = following[after, side]
-                            following[after, side] = head[false]
-                            head[false] = after
-                            after = rest
-                        break
-                    if value[other] < 0:
-                        value[other], value[other ^ 1] = 1, 0
-                        level[other >> 1] = depth
-                        reason[other >> 1] = c
-                        trail[trailed] = other
-                        trailed += 1
-                c = after
+        conflict, assigned, steps = _propagate(clauses, assignment, propagated, assigned, depth, steps)
+        propagated = assigned
         if conflict >= 0:
             if depth == 0:
                 return UNSATISFIABLE, model, steps
-            found += 1
-            left -= 1
-            if found >= conflicts or steps < 0:
+            seen_conflicts += 1
+            until_restart -= 1
+            if seen_conflicts >= conflicts or steps < 0:
                 return UNDECIDED, model, steps
-            # First unique implication point.
-            length = 1
-            pending = 0
-            at = trailed - 1
-            literal = np.int32(-1)
-            c = conflict
-            while True:
-                for k in range(where[c], where[c + 1]):
-                    other = lits[k]
-                    v = other >> 1
-                    if other == literal or seen[v] or level[v] == 0:
-                        continue
-                    seen[v] = 1
-                    activity[v] += increment
-                    if place[v] >= 0:
-                        _up(heap, place, activity, place[v])
-                    if level[v] == depth:
-                        pending += 1
-                    else:
-                        learned[length] = other
-                        length += 1
-                while not seen[trail[at] >> 1]:
-                    at -= 1
-                literal = trail[at]
-                at -= 1
-                seen[literal >> 1] = 0
-                pending -= 1
-                if pending == 0:
-                    break
-                c = reason[literal >> 1]
-            learned[0] = literal ^ 1
-            back = 0
-            for k in range(1, length):
-                seen[learned[k] >> 1] = 0
-                if level[learned[k] >> 1] > back:
-                    back = level[learned[k] >> 1]
-                    learned[1], learned[k] = learned[k], learned[1]
-            increment /= _DECAY
-            if increment > 1e100:
-                activity *= 1e-100
-                increment *= 1e-100
-        elif left <= 0:
+            length, back = _analyse(clauses, assignment, order, seen, learned, conflict, assigned, depth, increment)
+            increment /= _DECAY  # instead of decaying all activities
+            if increment > _LARGEST_INCREMENT:
+                order.activity[:] *= _RESCALE
+                increment *= _RESCALE
+            assigned, size = _backtrack(assignment, order, size, assigned, depth, back)
+            propagated, depth, reason = assigned, back, -1
+            if length > 1:
+                clauses = _learn(clauses, count, learned, length)
+                reason = count
+                count += 1
+            _assign(assignment, learned[0], depth, reason, assigned)
+            assigned += 1
+        elif until_restart <= 0:
             period += 1
-            left = _RESTART * _luby(period)
-            back = 0
-            length = 0
+            until_restart = _RESTART * _luby(period)
+            assigned, size = _backtrack(assignment, order, size, assigned, depth, 0)
+            propagated, depth = assigned, 0
+        elif steps < 0:
+            return UNDECIDED, model, steps
         else:
-            if steps < 0:
-                return UNDECIDED, model, steps
-            choice = -1
-            while size:
-                v = heap[0]
-                size -= 1
-                place[v] = -1
-                if size:
-                    heap[0] = heap[size]
-                    place[heap[0]] = 0
-                    _down(heap, place, activity, 0, size)
-                if value[2 * v] < 0:
-                    choice = 2 * v + 1 - phase[v]
-                    break
+            choice, size = _decide(assignment, order, size)
             if choice < 0:
                 for v in range(variables):
-                    model[v] = value[2 * v]
+                    model[v] = assignment.value[2 * v]
                 return SATISFIABLE, model, steps
-            limits[depth] = trailed
+            assignment.limits[depth] = assigned
             depth += 1
-            value[choice], value[choice ^ 1] = 1, 0
-            level[choice >> 1] = depth
-            reason[choice >> 1] = -1
-            trail[trailed] = choice
-            trailed += 1
-            continue
-        # Back to the level where the learned clause decides something, or to the start.
-        if depth > back:
-            for k in range(limits[back], trailed):
-                v = trail[k] >> 1
-                phase[v] = 1 - (trail[k] & 1)
-                value[2 * v], value[2 * v + 1] = -1, -1
-                if place[v] < 0:
-                    heap[size] = v
-                    place[v] = size
-                    size += 1
-                    _up(heap, place, activity, size - 1)
-            trailed = limits[back]
-            done = trailed
-            depth = back
-        if length == 0:
-            continue
-        c = count
-        if length > 1:
-            if used + length > len(lits):
-                grown = np.empty(2 * len(lits) + length, dtype=np.int32)
-                grown[:used] = lits[:used]
-                lits = grown
-            lits[used : used + length] = learned[:length]
-            used += length
-            where[c + 1] = used
-            for k in range(2):
-                following[c, k] = head[learned[k]]
-                head[learned[k]] = c
-            count += 1
-        else:
-            c = -1
-        literal = learned[0]
-        value[literal], value[literal ^ 1] = 1, 0
-        level[literal >> 1] = depth
-        reason[literal >> 1] = c
-        trail[trailed] = literal
-        trailed += 1
+            _assign(assignment, choice, depth, -1, assigned)
+            assigned += 1
