@@ -22,7 +22,8 @@ from circuits.accuracy.measurement import (
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.error_table import print_errors, tidy_errors
 from circuits.commands.operands import read_operands
-from circuits.designs.design_record import Design, find_designs
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
 from circuits.support.cli import add_format, console, integer, print_csv, print_json, say

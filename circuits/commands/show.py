@@ -14,7 +14,9 @@ from circuits.commands.error_table import plain_number, print_errors, tidy_error
 from circuits.commands.operands import read_operands
 from circuits.cost import GLITCHES
 from circuits.cost.cost_model import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
-from circuits.designs.design_record import Design, find_designs, side_by_side
+from circuits.designs.design_record import Design
+from circuits.designs.headings import side_by_side
+from circuits.designs.named_designs import find_designs
 from circuits.support.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.support.numbers import significant
 
