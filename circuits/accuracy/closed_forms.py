@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.accuracy.bilinear import Factor, design_form, factorise, lowered_form
-from circuits.accuracy.measurement import DISTRIBUTIONS
+from circuits.accuracy.sampling import DISTRIBUTIONS
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError, unknown_name
 

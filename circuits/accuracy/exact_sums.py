@@ -11,11 +11,8 @@ from typing import Any
 import numba
 import numpy as np
 
-BIN_SHIFT = 43
-"""Histograms over all magnitudes of float64: bin k holds those that round to the k-th number of 10 significant bits."""
-BINS = 1 << (63 - BIN_SHIFT)
-SUMS = ("e", "|e|", "e2", "e3", "e4", "|p|", "p2", "|e||p|", "r", "r2")
-"""The order of the sums; r = |e / p|, 0 where p is 0."""
+from circuits.accuracy.histograms import BIN_SHIFT
+
 _MAGNITUDE = (1 << 63) - 1
 _HALF = 1 << (BIN_SHIFT - 1)
 _BLOCK = 1024  # values whose ratios and bins stay in the first-level cache

@@ -175,6 +175,39 @@ def multiply(
     return _finish(fmt, x, w, magnitude)
 
 
+def round_product(
+    fmt: FloatFormat, product: NDArray[np.float64], *, rounding: str, subnormals: str
+) -> NDArray[np.float64]:
+    """Exact products, rounded once into the format by step 5 of the module's docstring; float64, same shape.
+
+    `product`: float64 that holds the exact product of two values of the format, infinity or NaN. Where `multiply` goes
+    through a mantissa circuit, this is the result that an exact circuit gives.
+    """
+    # A float64 read as an integer orders like its magnitude, so rounding its fraction field and letting a carry run
+    # into the exponent field rounds the number: 1.11...1 becomes 10.00...0. `drop` fraction bits go.
+    drop = 52 - fmt.fraction_bits
+    bits = product.view(np.int64)
+    if rounding == "nearest_even":
+        # Half an ulp less one, plus the last bit that stays: more than half rounds up, and half only to an even one.
+        bits = bits + (((bits >> drop) & 1) + ((1 << (drop - 1)) - 1))
+    rounded = (bits & np.int64(-1 << drop)).view(np.float64)
+    smallest = 2.0**fmt.minimum_exponent
+    tiny = np.abs(rounded) < smallest
+    if tiny.any():
+        if subnormals == "flush":
+            replaced = np.zeros_like(product)
+        else:
+            # The subnormal grid is uniform, of step `quantum`; the division by a power of two is exact.
+            quantum = smallest * 2.0**-fmt.fraction_bits
+            scaled = product / quantum
+            replaced = (np.trunc(scaled) if rounding == "truncate" else np.rint(scaled)) * quantum
+        rounded = np.where(tiny, replaced, rounded)
+    over = np.abs(rounded) > fmt.largest
+    if over.any():
+        rounded = np.where(over, np.copysign(np.inf, product) if fmt.infinity else np.nan, rounded)
+    return rounded
+
+
 def _assemble(
     fmt: FloatFormat,
     significand: NDArray[np.int64],
