@@ -49,7 +49,7 @@ def error_metrics(
     out of range.
 
     >>> error_metrics(Design(format=None, width=4, placement="ama5")).larger.value
-    0.328125
+    0.4375
     """
     sampling = Sampling(
         samples=samples,

@@ -1,7 +1,7 @@
 """The design: plain data that names one multiplier exactly, and what follows from it.
 
-A `Design` is immutable, and equal by content, its name aside. Its constructor checks the fields and completes those that
-follow from others (the width from the format, say), so that every Design that exists names a multiplier:
+A `Design` is immutable, and equal by content, its name aside. Its constructor checks the fields and completes those
+that follow from others (the width from the format, say), so that every Design that exists names a multiplier:
 
     fields  ->  netlist()  ->  program()  ->  products
                 netlist()  ->  digest, cost_digest
@@ -85,7 +85,7 @@ class Design:
     Raises DesignError (UnknownNameError with the nearest names) when the fields name no multiplier.
 
     >>> Design(format=None, width=8, placement={"columns": ["ama1"] * 4 + ["exact"] * 12}).multiply_integers(3, 5)
-    array(15, dtype=uint64)
+    array(17, dtype=uint64)
     """
 
     topology: str
@@ -108,7 +108,7 @@ class Design:
         self,
         topology: str = "ripple_array",
         width: int | tuple[int, int] | None = None,
-        format: str | None | _Unstated = _Unstated.FORMAT,
+        format: str | _Unstated | None = _Unstated.FORMAT,
         placement: Any = "exact",
         ports: str = "psc",
         half_adders: str = "cell",
@@ -233,8 +233,8 @@ class Design:
             )
 
     def __hash__(self) -> int:
-        # Kept, because every cache asks for it and a placement may hold thousands of cells; not sent to other
-        # processes, where strings hash differently.
+        # Computed once, because every cache asks for it and a placement may hold thousands of cells. It must not travel
+        # to other processes, where strings hash differently.
         if "_hash" not in self.__dict__:
             content = tuple(getattr(self, item.name) for item in fields(self) if item.compare)
             object.__setattr__(self, "_hash", hash(content))
@@ -263,7 +263,7 @@ class Design:
 
     @property
     def label(self) -> str:
-        """The name with its standing, e.g. "heap (reconstructed)"; a short digest when unnamed."""
+        """The name, with the note on a named design: "heap (reconstructed)"; a short digest where there is no name."""
         if self.name is None:
             return self.digest[:10]
         note = NOTES.get(self.name)
@@ -272,7 +272,7 @@ class Design:
 
     @property
     def imported(self) -> Netlist | None:
-        """The same as `circuit`."""
+        """Another name of `circuit`."""
         return self.circuit
 
     def netlist(self) -> Netlist:
@@ -300,10 +300,11 @@ class Design:
         return digests.cost_digest(self.digest, self.netlist())
 
     def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
-        """Gate-exact float32 products of activations `x` and weights `w` (broadcast); see `circuits.floats.arithmetic`.
+        """Bit-accurate float32 products of activations `x` and weights `w`, broadcast against each other.
 
-        `backend`: "compiled", "interpreted" (nothing compiled for this design) or "reference"; "auto" compiles, except
-        where that takes longer than the products. The products are the same.
+        The float semantics are those of `circuits.floats.arithmetic`. `backend`: "compiled", "interpreted" (nothing is
+        compiled for this design) or "reference"; "auto" compiles, except where that takes longer than the products. The
+        products are the same. Raises DesignError for an integer design.
         """
         from circuits.engine import float_operations
 
@@ -312,7 +313,7 @@ class Design:
         return float_operations.multiply(self, x, w, backend=backend)
 
     def multiply_integers(self, x: ArrayLike, y: ArrayLike, *, backend: str = "auto") -> NDArray[Any]:
-        """The mantissa circuit alone on integers (broadcast): x drives the rows, y the columns.
+        """Products of the mantissa circuit alone, on integers broadcast against each other: x drives the rows.
 
         Unsigned, 0 <= x < 2^w, 0 <= y < 2^v: uint64 up to 64 product bits, object integers beyond. Signed,
         -2^(w-1) <= x < 2^(w-1), likewise y: int64, or object. Raises DesignError on values out of range.
@@ -323,9 +324,12 @@ class Design:
         return integer_operations.multiply(self.program(), x, y, signed=self.signed, backend=backend)
 
     def describe(self) -> dict[str, str]:
-        """The exact definition, field by field, as printed above every number; integers have no float rules."""
+        """The exact definition as line name -> text, as commands print it above every number.
+
+        Integer designs have no lines for rounding, normalization and subnormals.
+        """
         w, v = self.shape
-        named = {entry.name: entry for entry in self._cells()}
+        cells = {cell.name: cell for cell in self._cells()}
         port_names = dict(zip("psc", TOPOLOGIES[self.topology].port_names, strict=True))
         described = {
             "topology": self.topology,
@@ -338,7 +342,7 @@ class Design:
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
             "truncated columns": str(self.truncate_columns),
             **self._float_rules(),
-            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()) or "none",
+            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in cells.values()) or "none",
         }
         if self.circuit is not None:
             counts = ", ".join(f"{count} {name}" for name, count in self.circuit.count().items())
@@ -349,7 +353,7 @@ class Design:
         return described
 
     def _float_rules(self) -> dict[str, str]:
-        """What happens around the mantissa circuit: nothing where there is no float format."""
+        """The lines about the arithmetic around the mantissa circuit; none without a float format."""
         if self.format is None:
             return {}
         names = ("rounding", "normalization", "subnormals")
