@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs.design_record import NAMED, Design, find_designs, side_by_side
+from circuits.designs.design_record import Design
+from circuits.designs.headings import side_by_side
+from circuits.designs.named_designs import NAMED, find_designs
 from circuits.support.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json, table
 from circuits.support.numbers import SIGNIFICANT, number
 from dse.explore.search_progress import Reporter

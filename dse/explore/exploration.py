@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from circuits.designs.design_record import design
+from circuits.designs.named_designs import design
 from circuits.errors import DesignError, unknown_name
 from circuits.support.numbers import number
 from dse.explore.front import Judgement, non_dominated

@@ -16,7 +16,8 @@ from circuits.cost import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT
 from circuits.cost.cells45 import library_component
 from circuits.cost.circuit import split
 from circuits.cost.cost_model import ACTIVITIES
-from circuits.designs.design_record import NAMED, Design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import NAMED
 from circuits.support.cli import table
 from circuits.support.numbers import number
 from circuits.support.text import csv_field

@@ -21,7 +21,8 @@ import cnn_eval
 from circuits.cost import AREA_UNIT, DELAY_UNIT, ENERGY_UNIT, technology
 from circuits.cost.cells45 import TABLE as CELL_TABLE
 from circuits.cost.characterize.gate_networks import TABLE as NETWORK_TABLE
-from circuits.designs.design_record import Design, design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import design
 from circuits.errors import DesignError, unknown_name
 from circuits.support.numbers import SIGNIFICANT
 from dse.space.per_layer import SUMMED, Subject, each_layer, for_network

@@ -20,7 +20,7 @@ import numpy as np
 
 from circuits.cells.adder_cells import CELLS, AdderCell, cell, cells_from_table
 from circuits.designs.design_record import Design
-from circuits.designs.placement import Placement
+from circuits.designs.placement import KINDS, Placement
 from circuits.errors import DesignError, unknown_name
 from circuits.floats.arithmetic import float_format
 from circuits.multipliers import PORTS, TOPOLOGIES
@@ -153,12 +153,12 @@ class Space:
     @property
     def places(self) -> int:
         """How many cells a design chooses."""
-        if self.granularity == "cells":
-            return self.width * self.width
-        if self.granularity == "tiles":
-            assert self.tile is not None
-            return (-(-self.width // self.tile)) ** 2
-        return len(self.bands)
+        return self._kind.count_choices((self.width, self.width), self.tile, self.bands)
+
+    @property
+    def _kind(self) -> type[Placement]:
+        """The kind of placement that the designs have."""
+        return KINDS["grid" if self.granularity == "cells" else self.granularity]
 
     @property
     def bounds(self) -> Genome:
@@ -258,16 +258,7 @@ class Space:
     def _placement(self, chosen: Sequence[AdderCell], width: int) -> Any:
         if len({entry.name for entry in chosen}) == 1:
             return chosen[0]
-        if self.granularity == "cells":
-            # Row 0 holds no adder; it repeats row 1.
-            rows = [tuple(chosen[width * i : width * (i + 1)]) for i in range(width)]
-            return Placement("grid", (rows[0], *rows))
-        if self.granularity == "tiles":
-            side = math.isqrt(self.places)
-            return Placement("tiles", tuple(tuple(chosen[side * i : side * (i + 1)]) for i in range(side)))
-        ends = (*self.bands[1:], _lines(self.granularity, width))
-        placed = [entry for entry, low, high in zip(chosen, self.bands, ends, strict=True) for _ in range(low, high)]
-        return Placement(self.granularity, (tuple(placed),))
+        return self._kind.from_choices(chosen, (width, width), self.tile, self.bands)
 
     def encode(self, subject: Subject) -> Genome:
         """A genome of `subject`; DesignError when the space does not hold it. Names of designs are ignored."""
@@ -285,16 +276,10 @@ class Space:
         """The genes that name the fields of `design`, as far as the space has them; else none."""
         placed = design.placement
         try:
-            if placed.kind == "uniform":
-                chosen = [placed.cells[0][0]] * self.places
-            elif placed.kind != {"cells": "grid"}.get(self.granularity, self.granularity):
+            width = design.shape[0]
+            chosen = self._kind.choices_of(placed, (width, width), self.tile, self.bands)
+            if chosen is None:
                 return ()
-            elif self.granularity == "tiles":
-                chosen = [entry for row in placed.cells for entry in row]
-            elif self.granularity == "cells":
-                chosen = [entry for row in placed.cells[1:] for entry in row]
-            else:
-                chosen = [placed.cells[0][band] for band in self.bands]
             return (
                 self.topologies.index(design.topology),
                 self.ports.index(design.ports),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from circuits import CELLS, NAMED, Design, cost_report, design, error_metrics
-from circuits.accuracy.measurement import Estimate
+from circuits.accuracy.error_types import Estimate
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate, format_rate
 from circuits.commands.multiply import trace_product

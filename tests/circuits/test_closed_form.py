@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from circuits import ClosedForm, Design, UnknownNameError, closed_form_metrics, design, error_metrics
-from circuits.accuracy.measurement import Estimate
+from circuits.accuracy.error_types import Estimate
 from circuits.multipliers import PORTS
 
 METRICS = (

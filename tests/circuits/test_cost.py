@@ -47,7 +47,7 @@ from circuits.cost import (
 )
 from circuits.cost.circuit import INPUT_SLEW, OUTPUT_LOAD, TYPICAL_SLEW, transition_energies
 from circuits.cost.cost_model import BASELINES, EXACT, MEASURES, OWN_TOPOLOGY, VIEWS, CostView
-from circuits.designs import design_record
+from circuits.designs import digests
 from circuits.drawing.array_drawing import array_svg
 from circuits.engine.bit_planes import pack
 from circuits.multipliers import TOPOLOGIES
@@ -524,7 +524,7 @@ def test_a_library_cell_that_is_not_characterised_yet_costs_what_a_users_cell_do
     """D2: a new line in the library must not break costs before somebody has run ngspice."""
     new = AdderCell.from_expressions("newcell", "A ^ B ^ C", "B", source="this test")
     own = replace(new, name="owncell")
-    for module in (adder_cells, cells45, design_record, circuits.commands.cells):
+    for module in (adder_cells, cells45, digests, circuits.commands.cells):
         monkeypatch.setattr(module, "CELLS", {**CELLS, "newcell": new})
     placed = {"columns": ["newcell"] * 5 + ["exact"] * 3}
     library = Design(format=None, width=4, topology="carry_save_array", placement=placed, half_adders="exact")

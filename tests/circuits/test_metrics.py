@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from circuits import Design, DesignError, UnknownNameError, design, error_metrics
-from circuits.accuracy.measurement import CHUNK, QUANTILES, ErrorMetrics, Estimate, error_surface, round_product
+from circuits.accuracy.error_types import ErrorMetrics, Estimate
+from circuits.accuracy.histograms import QUANTILES
+from circuits.accuracy.sampling import CHUNK
+from circuits.accuracy.surfaces import error_surface
 from circuits.floats import arithmetic
+from circuits.floats.arithmetic import round_product
 from circuits.support.statistics import normal_quantile, wilson
 
 
