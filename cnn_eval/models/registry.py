@@ -16,7 +16,9 @@ from torch import nn
 from circuits.errors import unknown_name
 from cnn_eval.models.alexnet import AlexNet
 from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.mobilenet import MobileNetCifar
 from cnn_eval.models.quantization import freeze_weights
+from cnn_eval.models.resnet import ResNet
 from cnn_eval.models.table11 import Table11
 from cnn_eval.support.verified_files import DataError, field, read_record, read_tensors
 
@@ -66,13 +68,20 @@ def _table11(name: str, weight_bits: int | None, activation_bits: int | None) ->
     )
 
 
+def _cifar10(name: str, factory: Callable[[], nn.Module]) -> ModelEntry:
+    return ModelEntry(factory=factory, dataset="cifar10", weights=f"{name}.safetensors")
+
+
 MODELS: Mapping[str, ModelEntry] = MappingProxyType(
     {
         "lenet5": ModelEntry(factory=LeNet5, dataset="mnist", weights="lenet5.safetensors"),
-        "alexnet": ModelEntry(factory=AlexNet, dataset="cifar10", weights="alexnet.safetensors"),
+        "alexnet": _cifar10("alexnet", AlexNet),
         "dorefa_full": _table11("dorefa_full", 4, 4),
         "dorefa_weight": _table11("dorefa_weight", 4, None),
         "dorefa_float": _table11("dorefa_float", None, None),
+        "resnet8": _cifar10("resnet8", partial(ResNet, blocks=1, projection=True)),
+        "resnet20": _cifar10("resnet20", partial(ResNet, blocks=3, projection=False)),
+        "mobilenet_cifar": _cifar10("mobilenet_cifar", MobileNetCifar),
     }
 )
 

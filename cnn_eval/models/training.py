@@ -1,4 +1,4 @@
-"""Trains a network and writes its weights with a record of how: Adam, cosine learning rate, fixed number of epochs.
+"""Trains a network and writes its weights with a record of how, for a fixed number of epochs.
 
 The last weights are kept: no epoch is chosen by its accuracy. Every random choice of an epoch (order, augmentation)
 follows from (seed, epoch) alone, so a run that was killed and resumed gives the weights of an uninterrupted one, bit
@@ -42,6 +42,9 @@ RANGES = (
     ("epochs", 1, 1e6),
     ("batch_size", 1, 1e6),
     ("learning_rate", 1e-9, 1),
+    ("warmup", 0, 0.9),
+    ("weight_decay", 0, 1),
+    ("label_smoothing", 0, 0.99),
     ("rotation", 0, 180),
     ("shift", 0, 1e3),
     ("scale", 0, 0.9),
@@ -52,6 +55,7 @@ RANGES = (
 
 
 Precision = Literal["float32", "bfloat16"]
+Optimizer = Literal["adam", "sgd"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +64,29 @@ class Settings:
 
     `rotation` in degrees, `shift` in pixels and `scale` as a fraction are the largest random changes of a training
     image, each drawn uniformly and per image; 0 leaves it out. `crop` shifts by whole pixels, up to that many either
-    way, black outside; `mirror` swaps left and right of every second image at random. The learning rate falls from
-    `learning_rate` to 0 along half a cosine. `precision` "bfloat16": torch's mixed precision, for speed; weights and
-    measured accuracy stay float32.
+    way, black outside; `mirror` swaps left and right of every second image at random. `optimizer` is Adam, or gradient
+    descent with Nesterov momentum 0.9. The learning rate rises from 0 to `learning_rate` over the first `warmup` of all
+    steps (a fraction), along a straight line, and then falls to 0 along half a cosine. `weight_decay` is added to the
+    gradient as an L2 penalty, `label_smoothing` is the probability that the targets spread over all classes.
+    `precision` "bfloat16" (torch's mixed precision) and `channels_last` (how images lie in memory) are for speed;
+    weights and measured accuracy stay float32.
     """
 
     model: str = "lenet5"
     epochs: int = 30
     batch_size: int = 128
+    optimizer: Optimizer = "adam"
     learning_rate: float = 2e-3
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
     rotation: float = 10.0
     shift: float = 2.0
     scale: float = 0.1
     crop: int = 0
     mirror: bool = False
     precision: Precision = "float32"
+    channels_last: bool = False
     seed: int = 0
     data: Source = "full"
     threads: int = 2
@@ -85,6 +97,8 @@ class Settings:
             raise unknown_name("source", self.data, get_args(Source))
         if self.precision not in get_args(Precision):
             raise unknown_name("precision", self.precision, get_args(Precision))
+        if self.optimizer not in get_args(Optimizer):
+            raise unknown_name("optimizer", self.optimizer, get_args(Optimizer))
         for name, low, high in RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(
@@ -103,7 +117,11 @@ _PHOTOGRAPHS = Settings(
     crop=4,
     mirror=True,
     precision="bfloat16",
+    channels_last=True,
     threads=1,
+)
+_RESIDUAL = replace(
+    _PHOTOGRAPHS, epochs=40, optimizer="sgd", learning_rate=0.2, warmup=0.2, weight_decay=5e-4, label_smoothing=0.05
 )
 RECIPES: Mapping[str, Settings] = MappingProxyType(
     {
@@ -113,6 +131,9 @@ RECIPES: Mapping[str, Settings] = MappingProxyType(
             name: replace(_PHOTOGRAPHS, model=name, epochs=15)
             for name in ("dorefa_full", "dorefa_weight", "dorefa_float")
         },
+        "resnet8": replace(_RESIDUAL, model="resnet8"),
+        "resnet20": replace(_RESIDUAL, model="resnet20"),
+        "mobilenet_cifar": replace(_RESIDUAL, model="mobilenet_cifar", epochs=30, precision="float32"),
     }
 )
 """The settings with which the committed weights were made, by model."""
@@ -144,9 +165,9 @@ def train(
     """
     mixed = settings.precision == "bfloat16"
     model = build(settings.model, seed=settings.seed, trained=True)
-    if mixed:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stub
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    model = model.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's stub
+    optimizer = _optimizer(settings, model)
     first = _restore(checkpoint, settings, model, optimizer) if checkpoint is not None and checkpoint.exists() else 0
     batches = math.ceil(len(images) / settings.batch_size)
     with _threads(settings.threads):
@@ -162,11 +183,12 @@ def train(
                 for step, chosen in enumerate(torch.split(order, settings.batch_size)):
                     done = (epoch * batches + step) / (settings.epochs * batches)
                     for group in optimizer.param_groups:
-                        group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+                        group["lr"] = _learning_rate(settings, done)
                     batch = augment(images.images[chosen], settings, generator)
                     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-                        outputs = model(batch.to(memory_format=torch.channels_last) if mixed else batch)
-                    loss = functional.cross_entropy(outputs.float(), images.labels[chosen])
+                        outputs = model(batch.to(memory_format=layout))
+                    targets = images.labels[chosen]
+                    loss = functional.cross_entropy(outputs.float(), targets, label_smoothing=settings.label_smoothing)
                     optimizer.zero_grad()
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
@@ -178,6 +200,21 @@ def train(
             if on_epoch is not None:
                 on_epoch(Epoch(epoch + 1, total / len(images)))
     return model_entry(settings.model).finish(model.eval())
+
+
+def _optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
+    parameters, rate, decay = model.parameters(), settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True)
+
+
+def _learning_rate(settings: Settings, done: float) -> float:
+    """The learning rate when the fraction `done` of all steps lies behind: a line up, then half a cosine down."""
+    if done < settings.warmup:
+        return settings.learning_rate * done / settings.warmup
+    falling = (done - settings.warmup) / (1 - settings.warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * falling))
 
 
 def augment(images: torch.Tensor, settings: Settings, generator: torch.Generator) -> torch.Tensor:
@@ -298,13 +335,16 @@ def _progress(*, enabled: bool) -> Progress:
     )
 
 
-# ---- checkpoints: weights, Adam's moments, and settings, epoch and a digest of all tensors as metadata
+# ---- checkpoints: weights, the optimiser's moments, and settings, epoch and a digest of all tensors as metadata
 
 
-def _state(model: nn.Module, optimizer: torch.optim.Adam) -> dict[str, torch.Tensor]:
+_MOMENTS: Mapping[str, tuple[str, ...]] = {"adam": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
+
+
+def _state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     tensors = {f"model.{key}": tensor for key, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        tensors.update({f"adam.{key}.{name}": value for key, value in optimizer.state[parameter].items()})
+        tensors.update({f"optimizer.{key}.{name}": value for key, value in optimizer.state[parameter].items()})
     return {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
 
 
@@ -315,13 +355,13 @@ def _digest(tensors: dict[str, torch.Tensor], epoch: int) -> str:
     return sha256("\n".join(parts).encode())
 
 
-def _checkpoint(settings: Settings, model: nn.Module, optimizer: torch.optim.Adam, epoch: int) -> bytes:
+def _checkpoint(settings: Settings, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> bytes:
     tensors = _state(model, optimizer)
     metadata = {"settings": json.dumps(asdict(settings)), "epoch": str(epoch), "digest": _digest(tensors, epoch)}
     return save_safetensors(tensors, metadata)
 
 
-def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.optim.Adam) -> int:
+def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Brings model and optimiser to the state in `path` and returns the number of finished epochs."""
     advice = "delete it or train with --fresh"
     try:
@@ -348,7 +388,7 @@ def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.
         {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
     )
     for name, parameter in model.named_parameters():
-        optimizer.state[parameter] = {key: tensors[f"adam.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {key: tensors[f"optimizer.{key}.{name}"] for key in _MOMENTS[settings.optimizer]}
     return epoch
 
 
@@ -363,7 +403,10 @@ def main(argv: list[str] | None = None) -> int:
     for name, kind, text in (
         ("epochs", integer(1), "passes over the training images"),
         ("batch-size", integer(1), "images a step"),
-        ("learning-rate", float, "Adam's, at the start"),
+        ("learning-rate", float, "the highest of the run"),
+        ("warmup", float, "fraction of all steps in which the learning rate rises"),
+        ("weight-decay", float, "L2 penalty"),
+        ("label-smoothing", float, "probability that targets spread over all classes"),
         ("rotation", float, "augmentation: largest angle, degrees"),
         ("shift", float, "augmentation: largest shift, pixels"),
         ("scale", float, "augmentation: largest change of size, fraction"),
@@ -373,6 +416,10 @@ def main(argv: list[str] | None = None) -> int:
     ):
         parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: the model's recipe)")
     parser.add_argument("--mirror", action=argparse.BooleanOptionalAction, help="augmentation: left and right swapped")
+    parser.add_argument("--optimizer", choices=get_args(Optimizer), help="Adam, or gradient descent with momentum")
+    parser.add_argument(
+        "--channels-last", action=argparse.BooleanOptionalAction, help="layout of images in memory, for speed"
+    )
     parser.add_argument("--precision", choices=get_args(Precision), help="of the forward and backward passes")
     parser.add_argument("--data", choices=get_args(Source), help="training images")
     parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache folder)")

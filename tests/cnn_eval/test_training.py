@@ -11,7 +11,7 @@ import torch
 
 from cnn_eval.data.loading import DataError, Images, load
 from cnn_eval.models import training
-from cnn_eval.models.registry import MODELS, load_model, predict, weights_record
+from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, load_model, predict, weights_record
 from cnn_eval.models.training import RECIPES, Epoch, Settings, augment, train, train_to_file
 
 TINY = Settings(epochs=3, batch_size=64, data="embedded", threads=1, seed=5)
@@ -136,7 +136,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             {"precision": "float23"},
             "the precision must be a known name, but got 'float23'; nearest: float32, bfloat16.",
         ),
-        ({"model": "alexnett"}, "the model must be a known name, but got 'alexnett'; nearest: alexnet, lenet5."),
+        ({"model": "alexnett"}, "the model must be a known name, but got 'alexnett'; nearest: alexnet, lenet5, resnet8."),
     ],
 )
 def test_wrong_settings(fields: dict[str, object], message: str) -> None:
@@ -147,8 +147,12 @@ def test_wrong_settings(fields: dict[str, object], message: str) -> None:
 def test_recipes_are_those_of_the_committed_weights() -> None:
     for name in MODELS:
         assert RECIPES[name].model == name
+        if not (WEIGHTS_FOLDER / MODELS[name].weights).exists():
+            continue  # not trained yet
         recorded = weights_record(name)["settings"]
-        assert asdict(RECIPES[name]) == {**asdict(Settings(model=name)), **recorded}
+        # Older records do not name the layout of images: it went with the precision.
+        older = {**asdict(Settings(model=name)), "channels_last": recorded["precision"] == "bfloat16"}
+        assert asdict(RECIPES[name]) == {**older, **recorded}
 
 
 @pytest.mark.parametrize("name", ["alexnet", "dorefa_full"])
