@@ -32,7 +32,8 @@ from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png, save_grid
 from cnn_eval.layers.approximation import BACKWARD, approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
-from cnn_eval.models.registry import MAX_SEED, MODELS, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS
 from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios import (
     CONTROL,
@@ -52,6 +53,7 @@ from cnn_eval.scenarios import (
     transfer_attack,
     white_box,
 )
+from cnn_eval.support.seeds import MAX_SEED
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
 EXACT = "exact (torch)"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+from cnn_eval.models.registration import ModelEntry
+from cnn_eval.models.training_settings import CIFAR10_SGD
 
 STEM = 24
 BLOCKS = ((48, 1), (96, 2), (96, 1), (192, 2), (192, 1), (192, 1), (384, 2), (384, 1))
@@ -53,3 +58,11 @@ class MobileNetCifar(nn.Module):
         """Logits [N, 10]."""
         x = functional.relu(self.bn1(self.conv1(images)))
         return self.fc(self.blocks(x).mean((2, 3)))  # type: ignore[no-any-return]  # torch types a module call as Any
+
+
+# Depthwise convolutions have slow bfloat16 kernels on CPUs, so this network is trained in float32.
+MOBILENET_CIFAR = ModelEntry(
+    factory=MobileNetCifar,
+    dataset="cifar10",
+    recipe=replace(CIFAR10_SGD, model="mobilenet_cifar", epochs=30, precision="float32"),
+)

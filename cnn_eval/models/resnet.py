@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from cnn_eval.models.registration import ModelEntry
+from cnn_eval.models.training_settings import CIFAR10_SGD
 
 CHANNELS = (16, 32, 64)
 """Output channels of the three stages, at 32x32, 16x16 and 8x8 pixels."""
@@ -82,3 +87,13 @@ class ResNet(nn.Module):
         for stage in (1, 2, 3):
             x = getattr(self, f"stage{stage}")(x)
         return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]  # torch types a module call as Any
+
+
+RESNET8 = ModelEntry(
+    factory=partial(ResNet, blocks=1, projection=True), dataset="cifar10", recipe=replace(CIFAR10_SGD, model="resnet8")
+)
+RESNET20 = ModelEntry(
+    factory=partial(ResNet, blocks=3, projection=False),
+    dataset="cifar10",
+    recipe=replace(CIFAR10_SGD, model="resnet20"),
+)

@@ -12,7 +12,8 @@ from circuits import Design, design
 from circuits.support.statistics import wilson
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import network, sample_count
-from cnn_eval.models.registry import model_entry, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import model_entry
 
 __all__ = ["EXAMPLES", "TransferResult", "transfer"]
 

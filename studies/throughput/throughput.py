@@ -22,9 +22,11 @@ from circuits.engine.backends import compiled
 from circuits.engine.float_operations import default_threads
 from circuits.engine.llvm.jit import Target, object_code
 from cnn_eval.attacks.base import MissingExtraError, foolbox_model
-from cnn_eval.data.loading import DataError, load
+from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.registry import load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
+from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions, StudyResult, machine
 from studies.throughput import attack_throughput, metrics_throughput, search_throughput
 

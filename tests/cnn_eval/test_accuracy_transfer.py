@@ -22,7 +22,8 @@ from cnn_eval.commands.common import identity, subjects
 from cnn_eval.data.loading import load
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
-from cnn_eval.models.registry import MODELS, load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS, load_model
 from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
 from cnn_eval.scenarios import transfer
 from cnn_eval.support.verified_files import DataError
@@ -176,7 +177,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["accuracy", "axfpn"], "the design must be a known name, but got 'axfpn'; nearest: axfpm, axfpm_tiled."),
         (
             ["accuracy", "axfpm", "--model", "lenet"],
-            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet.",
+            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet, resnet8.",
         ),
         (["accuracy", "conv9=axfpm"], "the layer must be a known name, but got 'conv9'; nearest: conv2, conv1."),
         (

@@ -23,7 +23,7 @@ from cnn_eval.commands import main
 from cnn_eval.commands.audit import show
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate, recomputed
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from studies.own import audit as audit_study
 
 COUNT = 60
@@ -535,7 +535,7 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
         (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, mode 'lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet."),
+        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8."),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

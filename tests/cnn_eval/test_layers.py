@@ -25,7 +25,7 @@ from cnn_eval.layers.approximation import (
     unreplaced,
 )
 from cnn_eval.layers.recording import recorded_operands
-from cnn_eval.models.registry import LeNet5
+from cnn_eval.models.lenet5 import LeNet5
 
 LOPSIDED = Design(
     placement=AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B"), ports="pcs", name="lopsided"
