@@ -30,7 +30,8 @@ from cnn_eval.commands.common import (
 )
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png, save_grid
-from cnn_eval.layers.approximation import BACKWARD, approximate
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.layers.product_kinds import BACKWARD
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import MODELS
@@ -128,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
             base,
             subject,
             layers=arguments.layers,
-            mode=arguments.compute,
+            compute=arguments.compute,
             backward=(arguments.gradient or BACKWARD[0]) if white else BACKWARD[0],
         )
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)

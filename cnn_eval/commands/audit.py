@@ -24,7 +24,7 @@ from cnn_eval.commands.common import (
     span,
     subjects,
 )
-from cnn_eval.layers.approximation import BACKWARD
+from cnn_eval.layers.product_kinds import BACKWARD
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
 from cnn_eval.models.registry import MODELS
 from cnn_eval.models.user_model import check_model

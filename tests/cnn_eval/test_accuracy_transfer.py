@@ -80,7 +80,7 @@ def test_exact_design_classifies_as_torch_does() -> None:
 
 def test_modes_agree_on_the_classes() -> None:
     for name in ("axfpm", "axfpm_tiled"):
-        gate, lowered = (evaluate(design(name), samples=60, mode=mode) for mode in ("gate", "lowered"))
+        gate, lowered = (evaluate(design(name), samples=60, compute=compute) for compute in ("gate", "lowered"))
         np.testing.assert_array_equal(gate.correct, lowered.correct)
 
 

@@ -195,7 +195,7 @@ def test_transfer_agrees_with_its_definition(model: nn.Module, batch: tuple[torc
 def test_white_box_attacks_each_network_itself(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = batch
     victims = {
-        gradient: approximate(model, design("axfpm_tiled"), backward=gradient, mode="lowered")
+        gradient: approximate(model, design("axfpm_tiled"), backward=gradient, compute="lowered")
         for gradient in ("ste", "slope")
     }
     task = Task(attack=DeepFool(), mode="minimum", epsilon=None, images=images[:6], labels=labels[:6])
