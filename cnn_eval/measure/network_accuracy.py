@@ -16,11 +16,12 @@ from circuits import Design
 from circuits.support.statistics import paired_difference_interval, wilson
 from cnn_eval.data.dataset_record import Source
 from cnn_eval.data.loading import load
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.product_kinds import compute_argument
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model, model_entry
-from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
+from cnn_eval.models.user_model import check_model, load_user_model
 from cnn_eval.support.verified_files import DataError
 
 __all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"]

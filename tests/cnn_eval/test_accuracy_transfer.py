@@ -20,11 +20,12 @@ from circuits import Design, design
 from cnn_eval.__main__ import main
 from cnn_eval.commands.common import identity, subjects
 from cnn_eval.data.loading import load
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import MODELS, load_model
-from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
+from cnn_eval.models.user_model import check_model, load_user_model
 from cnn_eval.scenarios import transfer
 from cnn_eval.support.verified_files import DataError
 
@@ -204,7 +205,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["accuracy", "heap", "--mode", "lowered"],
-            "layer conv1, mode 'lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
+            "layer conv1, compute='lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
             "heap (reconstructed); compute it gate-exact.",
         ),
         (

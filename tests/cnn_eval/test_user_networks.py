@@ -21,12 +21,13 @@ from cnn_eval.attacks import FGSM, DeepFool, HopSkipJump, attack
 from cnn_eval.audit import AuditSettings, audit
 from cnn_eval.commands import main
 from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate
 from cnn_eval.models.inference import predict
-from cnn_eval.models.user_model import load_user_images, load_user_model
+from cnn_eval.models.user_model import load_user_model
 from cnn_eval.scenarios import CONTROL, Task, noise
 from cnn_eval.support.verified_files import DataError
 
