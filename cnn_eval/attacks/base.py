@@ -22,8 +22,8 @@ from circuits.errors import missing_package, unknown_name
 from cnn_eval.attacks.attack_modes import Mode, Norm
 from cnn_eval.attacks.hyperparameters import check_hyperparameters
 from cnn_eval.attacks.primitives import distances, fooled, select
-from cnn_eval.data.samples import check_images, check_labels
-from cnn_eval.models.registry import at_rest, check_logits
+from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.models.inference import check_logits, evaluation_mode
 
 __all__ = ["BATCH_SIZE", "Attack", "MinimumNormAttack", "MissingExtraError", "foolbox_model"]
 
@@ -82,7 +82,7 @@ class Attack(ABC):
         self._check(images, labels, mode, epsilon, batch_size)
         if not len(images):
             return images.clone()
-        with at_rest(model):  # Foolbox would accumulate gradients of the parameters in `.grad`
+        with evaluation_mode(model):  # Foolbox would accumulate gradients of the parameters in `.grad`
             self._check_model(model, images[:1], labels)
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)

@@ -17,7 +17,7 @@ from torch import nn
 from cnn_eval.attacks.attack_modes import Norm
 from cnn_eval.attacks.base import MinimumNormAttack
 from cnn_eval.attacks.hyperparameters import hyperparameter
-from cnn_eval.models.registry import logits as logits_of
+from cnn_eval.models.inference import logits as logits_of
 
 _ROWS = 200
 """Images and targets worked on side by side."""

@@ -17,7 +17,7 @@ from cnn_eval.attacks.attack_modes import Norm
 from cnn_eval.attacks.base import MinimumNormAttack
 from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
 from cnn_eval.attacks.primitives import image_generators
-from cnn_eval.models.registry import logits
+from cnn_eval.models.inference import logits
 
 _SHARE = 10
 """One pixel of so many is looked at in the first round."""

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.attacks.attack_modes import BallNorm, Norm
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 
 __all__ = [
     "broadcast",

@@ -13,7 +13,7 @@ from cnn_eval.attacks.primitives import distances
 from cnn_eval.audit import adaptive_attacks
 from cnn_eval.audit.attack_log import AttackLog
 from cnn_eval.audit.audit_progress import Meter
-from cnn_eval.models.registry import logits, predict
+from cnn_eval.models.inference import logits, predict
 
 MINIMUM_NORM = {"ddn": "DDN", "deepfool": "DeepFool"}
 _DECISION_CALLS = 40_000

@@ -7,7 +7,7 @@ import torch
 from cnn_eval.attacks.primitives import distances
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.victim import Victim
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 
 TRANSFERRED = "from exact: "
 """Before the names of attacks whose examples were crafted on the exact network."""

@@ -14,8 +14,8 @@ from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.victim import module_victim
 from cnn_eval.audit.wrapped_networks import Attached, Logarithm, Raised, are_probabilities
-from cnn_eval.data.samples import check_images, check_labels
-from cnn_eval.models.registry import at_rest, logits
+from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.models.inference import evaluation_mode, logits
 from cnn_eval.models.user_model import check_model
 
 __all__ = ["MARGIN_FACTOR", "MARGIN_KAPPA", "Reference", "crafting_calls"]
@@ -42,7 +42,7 @@ class Reference:
             raise ValueError("an audit must have an image, but there is none; give some.")
         self.settings = (settings or AuditSettings()).with_budget(images.shape[1:])
         check_model(exact, images, labels)
-        with at_rest(exact):
+        with evaluation_mode(exact):
             probabilities = are_probabilities(logits(exact, images))
             self.exact = Logarithm(exact) if probabilities else exact
             self.log = AttackLog(module_victim(self.exact, name="exact"), images, labels, self.settings)

@@ -18,7 +18,7 @@ from cnn_eval.audit.check_evidence import Evidence, count_fooled, is_same_scale,
 from cnn_eval.audit.checks import evaluate_checks
 from cnn_eval.audit.victim import Victim
 from cnn_eval.audit.wrapped_networks import Attached, Scaled
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 
 __all__ = ["AuditRun", "require_eligible"]
 

@@ -20,7 +20,7 @@ from cnn_eval.audit.audit_run import AuditRun, require_eligible
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.victim import Victim, approximate_victim, design_victim, is_approximate, module_victim
 from cnn_eval.audit.wrapped_networks import Logarithm, are_probabilities
-from cnn_eval.models.registry import at_rest, logits, predict
+from cnn_eval.models.inference import evaluation_mode, logits, predict
 from cnn_eval.models.user_model import check_model
 
 __all__ = ["check_eligible", "run_audit"]
@@ -63,7 +63,7 @@ def run_audit(
         raise ValueError("a reference must be made with the same images and settings, but is not; make another.")
     victim = _victim_of(subject, reference, layers=layers, backward=backward, mode=mode, surrogates=surrogates)
     networks = [reference.exact, *victim.networks()]
-    with Meter(enabled=progress) as meter, meter.watch(networks, len(images)), at_rest(*networks):
+    with Meter(enabled=progress) as meter, meter.watch(networks, len(images)), evaluation_mode(*networks):
         return AuditRun(victim, reference, meter).report(name or victim.name, begun)
 
 
@@ -90,7 +90,7 @@ def _victim_of(
         raise ValueError(
             f"both networks must have the same classes, but have {classes} and {reference.classes}; compare others."
         )
-    with at_rest(subject):
+    with evaluation_mode(subject):
         probabilities = are_probabilities(logits(subject, reference.images))
     name = type(subject).__name__
     if is_approximate(subject) and not surrogates:

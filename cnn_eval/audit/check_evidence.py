@@ -16,7 +16,7 @@ from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.victim import Victim
 from cnn_eval.audit.wrapped_networks import Attached
-from cnn_eval.models.registry import logits
+from cnn_eval.models.inference import logits
 
 TOLERANCE = 0.02
 """Share of images by which sampled success rates may differ where the theory says none; one image at least."""

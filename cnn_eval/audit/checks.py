@@ -21,7 +21,7 @@ from cnn_eval.audit.attack_battery import MINIMUM_NORM
 from cnn_eval.audit.attack_log import TRANSFERRED
 from cnn_eval.audit.audit_report import Check
 from cnn_eval.audit.check_evidence import SCALE, Evidence, GradientSample, is_same_scale, percentage, tolerated
-from cnn_eval.models.registry import logits
+from cnn_eval.models.inference import logits
 
 REPEATS = 5
 SAME_LOGITS = 1e-4

@@ -11,9 +11,11 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.audit.wrapped_networks import Logarithm, StraightThrough
-from cnn_eval.layers.approximation import BACKWARD, MODES, ApproximateConv2d, ApproximateLinear, approximate, recomputed
+from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
+from cnn_eval.layers.approximation import approximate, recomputed
+from cnn_eval.layers.product_kinds import BACKWARD, COMPUTE
 
-AUDIT_MODES = ("auto", *MODES)
+AUDIT_MODES = COMPUTE
 BORROWED = "straight-through"
 """Name of the gradient that a network of unknown layers borrows from the exact network."""
 
@@ -69,11 +71,11 @@ def approximate_victim(model: nn.Module, *, name: str, mode: str) -> Victim:
     """
     if mode not in AUDIT_MODES:
         raise unknown_name("mode", mode, AUDIT_MODES)
-    judge = recomputed(model, mode="gate")
+    judge = recomputed(model, compute="gate")
     value, value_mode = judge, "gate"
     if mode != "gate":
         try:
-            value, value_mode = recomputed(model, mode="lowered"), "lowered"
+            value, value_mode = recomputed(model, compute="lowered"), "lowered"
         except DesignError:
             if mode == "lowered":
                 raise

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     # All designs are tried before the first image is computed.
     base = base_network(arguments.model, arguments.weights)
     for subject in chosen:
-        approximate(base, subject, layers=arguments.layers, mode=arguments.mode)
+        approximate(base, subject, layers=arguments.layers, compute=arguments.mode)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
     )
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             samples=arguments.samples,
             layers=arguments.layers,
             folder=arguments.folder,
-            mode=arguments.mode,
+            compute=arguments.mode,
             weights=arguments.weights,
             dataset=arguments.dataset,
         )

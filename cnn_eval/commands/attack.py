@@ -32,14 +32,17 @@ from cnn_eval.commands.common import (
 )
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png, save_grid
-from cnn_eval.layers.approximation import BACKWARD, approximate
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.layers.product_kinds import BACKWARD
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
-from cnn_eval.models.registry import MAX_SEED, MODELS, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS
 from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
 from cnn_eval.scenarios.scenario_runs import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
 from cnn_eval.scenarios.success import NOISE, paired
+from cnn_eval.support.seeds import MAX_SEED
 
 SUMMARY = "share of samples on which attacks fool each design, beside the exact network and the control"
 EXACT = "exact (torch)"
@@ -114,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
             base,
             subject,
             layers=arguments.layers,
-            mode=arguments.compute,
+            compute=arguments.compute,
             backward=(arguments.gradient or BACKWARD[0]) if white else BACKWARD[0],
         )
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)

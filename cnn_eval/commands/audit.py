@@ -27,10 +27,11 @@ from cnn_eval.commands.common import (
     span,
     subjects,
 )
-from cnn_eval.layers.approximation import BACKWARD
+from cnn_eval.layers.product_kinds import BACKWARD
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
-from cnn_eval.models.registry import MAX_SEED, MODELS
+from cnn_eval.models.registry import MODELS
 from cnn_eval.models.user_model import check_model
+from cnn_eval.support.seeds import MAX_SEED
 
 SUMMARY = "whether designs resist attacks better than the exact network, and whether that can be believed"
 SAMPLES = 100

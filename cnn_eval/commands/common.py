@@ -16,7 +16,8 @@ from circuits.designs.headings import told_apart
 from circuits.designs.named_designs import find_design
 from circuits.support.cli import console, integer, print_json, say
 from cnn_eval.attacks.budgets import BUDGETS, default_budget
-from cnn_eval.layers.approximation import LAYERS, MODES, unreplaced
+from cnn_eval.layers.product_kinds import COMPUTE
+from cnn_eval.layers.replaceable_layers import LAYERS, unreplaced
 from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
 from cnn_eval.models.registry import model_entry
 
@@ -43,7 +44,9 @@ def add_common(
     add_cells(parser)
     parser.add_argument("--model", default="lenet5", help=model_help)
     parser.add_argument("--layers", choices=LAYERS, default="conv", help="layers whose products go through the design")
-    parser.add_argument(computing, choices=MODES, default="gate", help="gate by gate, or lowered to exact products")
+    parser.add_argument(
+        computing, choices=COMPUTE[1:], default="gate", help="gate by gate, or lowered to exact products"
+    )
     every = " (default: all)" if samples is None else ""
     parser.add_argument("--samples", type=integer(1), default=samples, help=f"images or examples to use{every}")
     parser.add_argument("--threads", type=integer(1, 4096), help="threads to compute on (default: all cores)")

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     base = base_network(arguments.model, arguments.weights)
     identities = {row["design"]: row for row in map(identity, chosen)}
     victims = {
-        identity(subject)["design"]: approximate(base, subject, layers=arguments.layers, mode=arguments.mode)
+        identity(subject)["design"]: approximate(base, subject, layers=arguments.layers, compute=arguments.mode)
         for subject in chosen
     }
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)

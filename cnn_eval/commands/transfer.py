@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
             model=arguments.model,
             layers=arguments.layers,
             samples=arguments.samples,
-            mode=arguments.mode,
+            compute=arguments.mode,
         )
         for name, result in results.items():
             rows.append(

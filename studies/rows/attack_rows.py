@@ -19,7 +19,8 @@ from cnn_eval.attacks.primitives import distances
 from cnn_eval.examples.example_cache import default_cache
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images
-from cnn_eval.models.registry import model_entry, predict, weights_record
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import model_entry, weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from cnn_eval.scenarios.scenario_runs import Attacked, Task
 from studies.frame.study import Row, StudyOptions
@@ -222,6 +223,6 @@ def _rightly_classified(
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:
     try:
-        return approximate(base, design(name), mode="lowered", **choices)  # type: ignore[arg-type]
+        return approximate(base, design(name), compute="lowered", **choices)  # type: ignore[arg-type]
     except DesignError:
         return approximate(base, design(name), **choices)  # type: ignore[arg-type]

@@ -21,11 +21,14 @@ from circuits import Design, design, simulate
 from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.jit import Target, object_code
 from circuits.engine.task_threads import default_threads
+from circuits.support.provenance import machine
 from cnn_eval.attacks.base import MissingExtraError, foolbox_model
-from cnn_eval.data.loading import DataError, load
+from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.registry import load_model, predict
-from studies.frame.study import Row, StudyOptions, StudyResult, machine
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
+from cnn_eval.support.verified_files import DataError
+from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.throughput import attack_throughput, metrics_throughput, search_throughput
 
 TITLE = "products per second of the engines"
@@ -203,7 +206,7 @@ def _lowered(rounds: int) -> list[Row]:
     for subject, (layer, shape) in layers.items():
         x = torch.relu(torch.randn(shape, generator=torch.Generator().manual_seed(4)))
         names = ("axfpm", "axfpm_tiled")
-        networks = [layer, *(approximate(layer, design(name), mode="lowered") for name in names)]
+        networks = [layer, *(approximate(layer, design(name), compute="lowered") for name in names)]
         with torch.no_grad(), torch_threads(1):
             seconds = best(4 * rounds, time.thread_time, *(partial(network, x) for network in networks))
         for name, each in zip(names, seconds[1:], strict=True):
@@ -233,7 +236,7 @@ def _timed(name: str, title: str, images: torch.Tensor, rounds: int, remark: str
         "torch float32": model,
         "exact, gate by gate": approximate(model, design("exact")),
         "axfpm_tiled, gate by gate": approximate(model, design("axfpm_tiled")),
-        "axfpm_tiled, lowered": approximate(model, design("axfpm_tiled"), mode="lowered"),
+        "axfpm_tiled, lowered": approximate(model, design("axfpm_tiled"), compute="lowered"),
     }
     subject = f"{title}, {len(images)} images, {default_threads()} cores"
     rows = []
@@ -251,8 +254,8 @@ def _carlini_wagner(steps: int) -> list[Row]:
     """One white-box C&W L2 example, `steps` iterations on one image, straight-through gradients, one thread."""
     images = load("mnist", "test")
     rows = []
-    for name, mode in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
-        network = approximate(load_model("lenet5"), design(name), mode=mode)
+    for name, compute in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
+        network = approximate(load_model("lenet5"), design(name), compute=compute)
         try:
             adversary = foolbox_model(network, images.images)
         except MissingExtraError:
@@ -264,7 +267,7 @@ def _carlini_wagner(steps: int) -> list[Row]:
             started = time.perf_counter()
             attack.run(adversary, images.images[:1], images.labels[:1])
             elapsed = time.perf_counter() - started
-        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {mode}", elapsed, unit="s"))
+        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {compute}", elapsed, unit="s"))
     return rows
 
 

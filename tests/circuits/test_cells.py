@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits import CELLS, AdderCell, DesignError, UnknownNameError, load_cells
-from circuits.cells.adder_cells import MAX_TOML_BYTES, cell, cells_from_table
+from circuits.cells.adder_cells import cell, cells_from_table
 from circuits.cells.expressions import ExpressionError, truth_table
+from circuits.support.documents import MAX_TOML_BYTES
 
 ROWS = [(r >> 2 & 1, r >> 1 & 1, r & 1) for r in range(8)]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from circuits.__main__ import main as circuits_main
+from circuits.commands import main as circuits_main
 from circuits.support.cli import console, table
 from circuits.support.tables import StackedTable, wrapped
 

@@ -17,13 +17,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from circuits import Design, design
-from cnn_eval.__main__ import main
+from cnn_eval.commands import main
 from cnn_eval.commands.common import identity, subjects
 from cnn_eval.data.loading import load
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
-from cnn_eval.models.registry import MODELS, load_model, predict
-from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS, load_model
+from cnn_eval.models.user_model import check_model, load_user_model
 from cnn_eval.scenarios.transfer import measure_transfer
 from cnn_eval.support.verified_files import DataError
 
@@ -79,7 +81,7 @@ def test_exact_design_classifies_as_torch_does() -> None:
 
 def test_modes_agree_on_the_classes() -> None:
     for name in ("axfpm", "axfpm_tiled"):
-        gate, lowered = (evaluate(design(name), samples=60, mode=mode) for mode in ("gate", "lowered"))
+        gate, lowered = (evaluate(design(name), samples=60, compute=compute) for compute in ("gate", "lowered"))
         np.testing.assert_array_equal(gate.correct, lowered.correct)
 
 
@@ -176,7 +178,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["accuracy", "axfpn"], "the design must be a known name, but got 'axfpn'; nearest: axfpm, axfpm_tiled."),
         (
             ["accuracy", "axfpm", "--model", "lenet"],
-            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet.",
+            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet, resnet8.",
         ),
         (["accuracy", "conv9=axfpm"], "the layer must be a known name, but got 'conv9'; nearest: conv2, conv1."),
         (
@@ -203,7 +205,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["accuracy", "heap", "--mode", "lowered"],
-            "layer conv1, mode 'lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
+            "layer conv1, compute='lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
             "heap (reconstructed); compute it gate-exact.",
         ),
         (

@@ -15,18 +15,20 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import design
-from cnn_eval.__main__ import main
 from cnn_eval.attacks.base import Attack
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
 from cnn_eval.attacks.primitives import distances
+from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
 from cnn_eval.examples.image_grid import save_grid
 from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.registry import LeNet5, load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.control import power_of_two_control
 from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.substitute import SubstituteSettings, first_images, reinitialised, train_substitute
@@ -188,7 +190,7 @@ def test_transfer_agrees_with_its_definition(model: nn.Module, batch: tuple[torc
 def test_white_box_attacks_each_network_itself(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = batch
     victims = {
-        gradient: approximate(model, design("axfpm_tiled"), backward=gradient, mode="lowered")
+        gradient: approximate(model, design("axfpm_tiled"), backward=gradient, compute="lowered")
         for gradient in ("ste", "slope")
     }
     task = Task(attack=DeepFool(), mode="minimum", epsilon=None, images=images[:6], labels=labels[:6])

@@ -18,10 +18,13 @@ from cnn_eval.attacks.base import Attack, MissingExtraError
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
 from cnn_eval.attacks.primitives import distances, fooled, uniform_noise
-from cnn_eval.data.loading import EMBEDDED_FOLDER, DataError, load
+from cnn_eval.data.folders import EMBEDDED_FOLDER
+from cnn_eval.data.loading import load
 from cnn_eval.examples import stored_examples
 from cnn_eval.examples.stored_examples import RECIPES, craft, load_examples
-from cnn_eval.models.registry import MODELS, load_model, predict, weights_record
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS, load_model, weights_record
+from cnn_eval.support.verified_files import DataError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
@@ -196,14 +199,6 @@ def test_settings_record_everything() -> None:
     json.dumps(settings)
 
 
-def test_distances() -> None:
-    clean, other = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
-    other[1, 0] = torch.tensor([[0.3, 0.0], [-0.4, 0.0]])
-    assert distances(clean, other, "l0").tolist() == [0, 2]
-    assert distances(clean, other, "l2").tolist() == pytest.approx([0, 0.5])
-    assert distances(clean, other, "linf").tolist() == pytest.approx([0, 0.4])
-
-
 # ---- mistakes
 
 
@@ -334,7 +329,7 @@ def test_unknown_examples() -> None:
     with pytest.raises(ValueError, match=message):
         load_examples("fgsm")
     with pytest.raises(
-        ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet\.$"
+        ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8\.$"
     ):
         load_examples("pgd", "lenet4")
 

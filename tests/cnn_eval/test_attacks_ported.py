@@ -14,7 +14,7 @@ from cnn_eval.attacks.boundary import Boundary, _directions, _propose
 from cnn_eval.attacks.ddn import DDN
 from cnn_eval.attacks.starting import starting_points
 from cnn_eval.data.loading import load
-from cnn_eval.models.registry import at_rest, predict
+from cnn_eval.models.inference import evaluation_mode, predict
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def batch(model: SmallNetwork) -> tuple[torch.Tensor, torch.Tensor]:
 def test_ddn_gives_the_results_of_foolbox(model: SmallNetwork, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     from foolbox.attacks.ddn import DDNAttack
 
-    with at_rest(model):
+    with evaluation_mode(model):
         theirs = DDNAttack(steps=40, init_epsilon=0.7, gamma=0.1).run(foolbox_model(model, batch[0]), *batch)
     ours = DDN(steps=40, init_epsilon=0.7, gamma=0.1).run(model, *batch, mode="minimum")
     assert bool((predict(model, theirs) != batch[1]).all())
@@ -75,7 +75,7 @@ def test_the_boundary_walk_is_that_of_foolbox(
     assert bool(started.all())
     foolbox_names = {"source_step_convergence": "source_step_convergance"}
     attack = boundary_attack.BoundaryAttack(**{foolbox_names.get(key, key): value for key, value in settings.items()})
-    with at_rest(model), warnings.catch_warnings():
+    with evaluation_mode(model), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)  # Foolbox's windows are empty at first
         theirs = attack.run(foolbox_model(model, images), images, labels, starting_points=starts)
     assert torch.equal(ours.run(model, images, labels, mode="minimum"), theirs)

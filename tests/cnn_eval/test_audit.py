@@ -27,7 +27,7 @@ from cnn_eval.commands import main
 from cnn_eval.commands.audit import show
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate, recomputed
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from studies.own import audit as audit_study
 
 COUNT = 60
@@ -301,9 +301,9 @@ def test_a_perturbation_beyond_the_budget_does_not_count(reference: Reference, i
 def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork, images: torch.Tensor) -> None:
     """axfpm_tiled: not commutative."""
     made = approximate(normal, design("axfpm_tiled"))
-    again = recomputed(made, mode="lowered", backward="slope")
-    expected = approximate(normal, design("axfpm_tiled"), mode="lowered", backward="slope")
-    for one, other in ((again, expected), (recomputed(again, mode="gate"), made)):
+    again = recomputed(made, compute="lowered", backward="slope")
+    expected = approximate(normal, design("axfpm_tiled"), compute="lowered", backward="slope")
+    for one, other in ((again, expected), (recomputed(again, compute="gate"), made)):
         x, z = (images[:4].clone().requires_grad_() for _ in range(2))
         first, second = one(x), other(z)
         assert torch.equal(first, second)
@@ -538,8 +538,14 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             ["axfpm", "--samples", "5000"],
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
-        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, mode 'lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet."),
+        (
+            ["ama3_array", "--layers", "linear", "--compute", "lowered"],
+            "layer fc1, compute='lowered': lowering needs a",
+        ),
+        (
+            ["axfpm", "--model", "lenet4"],
+            "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8.",
+        ),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

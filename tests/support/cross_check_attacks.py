@@ -31,7 +31,8 @@ from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.pgd import PGD
 from cnn_eval.attacks.primitives import distances, fooled
 from cnn_eval.data.loading import load
-from cnn_eval.models.registry import load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
 
 COUNT = 20
 CW_STEPS = 1000
