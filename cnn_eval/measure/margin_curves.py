@@ -183,7 +183,7 @@ def _curve_points(
 
 
 def _craft(problem: _Problem, name: str, hyperparameters: Mapping[str, Any], **varied: float) -> torch.Tensor:
-    """Minimum-norm adversarial images from the attack `name`, with the `varied` parameter; crafted or from the cache."""
+    """Minimum-norm adversarial images from the attack `name`, with the `varied` parameter, perhaps from the cache."""
     setting = "".join(f", {key} {value:g}" for key, value in varied.items())
     crafted = craft(
         problem.source,

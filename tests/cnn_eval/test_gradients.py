@@ -102,7 +102,7 @@ def test_approximate_gradients_do_not_depend_on_the_split_of_the_batch(monkeypat
     layer, x, upstream = conv(stride=2, padding=1), values((6, 2, 7, 7), 1), values((6, 3, 4, 4), 2)
     made = approximate(layer, LOPSIDED, backward="approximate")
     whole = gradients(made, x, upstream)
-    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_A_CALL", 100)
+    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 100)
     assert all(map(same, gradients(made, x, upstream), whole))
 
 

@@ -223,7 +223,7 @@ def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
 def test_large_batches_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = conv(padding=1, groups=1), values((7, 2, 4, 4), 5)
     expected = approximate(layer, LOPSIDED)(x)
-    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_A_CALL", 32)
+    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 32)
     assert same(approximate(layer, LOPSIDED)(x), expected)
 
 
