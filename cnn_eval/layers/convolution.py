@@ -43,7 +43,8 @@ _CACHED_POSITIONS = 256
 class Geometry:
     """How a convolution moves over its images: pairs are (vertical, horizontal).
 
-    `padding` is the number of zeros at the top, bottom, left and right. Shapes used with it must fit; torch's modules have checked them.
+    `padding` is the number of zeros at the top, bottom, left and right. Shapes used with a geometry must fit; torch's
+    modules have checked them.
     """
 
     stride: Pair = (1, 1)

@@ -18,7 +18,7 @@ CHANNELS = (16, 32, 64)
 
 
 class PaddedShortcut(nn.Module):
-    """A shortcut without parameters: every `stride`-th pixel, new channels filled with zeros (option A of He et al.)."""
+    """A shortcut without parameters: every `stride`-th pixel, new channels are zero (option A of He et al.)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

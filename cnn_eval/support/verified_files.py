@@ -80,7 +80,7 @@ def record_field(record: Mapping[str, Any], name: str, kind: type, path: Path, *
 
 
 def read_verified_bytes(path: Path, *, size: int, digest: str, advice: str) -> bytes:
-    """The content of `path`, of `size` bytes and SHA-256 `digest`. Raises DataError, ending with `advice`, otherwise."""
+    """The content of `path`. Raises DataError, ending with `advice`, unless size (in bytes) and SHA-256 are right."""
     data = _read_bytes(path, size, advice=advice)
     if len(data) != size:
         raise DataError(f"{path} must have {size} bytes, but has {len(data)}; {advice}.")

@@ -71,6 +71,7 @@ def test_a_further_boundary_is_reached_by_the_factor_that_it_is_further_by(
         assert point.median_l2 == pytest.approx(stretch * MARGIN / SIDE, rel=0.04)  # PGD: 1/1024 of 1/32
 
 
+@pytest.mark.slow
 def test_a_boundary_further_by_logits_is_reached_by_that_confidence(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     victims = {"victim": Linear(-MARGIN - 1.5), "same": Linear(-MARGIN)}
     points = measure_margins(Linear(-MARGIN), victims, *problem, attacks=["cw"], hyperparameters=QUICK_CW)
@@ -123,12 +124,13 @@ def test_command_prints_every_value_and_draws(tmp_path: Path, capsys: pytest.Cap
         assert text in shown
 
 
-def test_published_rates() -> None:
+def test_published_rates_are_those_of_the_paper() -> None:
     """DA tables 2 and 10."""
     assert PUBLISHED["Ax-FPM"] == {"fgsm": 12, "pgd": 28, "cw": 1, "deepfool": 17}
     assert PUBLISHED["HEAP"] == {"fgsm": 16, "pgd": 30, "cw": 6, "deepfool": 18}
 
 
+@pytest.mark.slow
 def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
     points = [
         MarginPoint(attack, value, victim, fooled, eligible, 1.0)
@@ -144,7 +146,7 @@ def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
     assert other != made[0]
 
 
-def test_mistakes(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_impossible_problems_and_unknown_attacks_are_refused(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = problem
     source = Linear(-MARGIN)
     with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'boundary'; known: "):
