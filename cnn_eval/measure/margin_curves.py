@@ -19,6 +19,7 @@ from torch import nn
 from circuits.errors import unknown_name
 from circuits.support.statistics import wilson
 from cnn_eval.attacks.attack_registry import attack
+from cnn_eval.attacks.primitives import scale_perturbation
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import craft
 from cnn_eval.models.inference import predict
@@ -164,7 +165,7 @@ def _curve(
     smallest = crafted() if curve.parameter is None else images
     for value in values:
         if curve.parameter is None:
-            adversarial = (images + value * (smallest - images)).clamp(0, 1)
+            adversarial = scale_perturbation(images, smallest, value)
         else:
             adversarial = crafted(**{curve.parameter: value})
         classes = predict(source, adversarial)

@@ -190,7 +190,7 @@ def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
     few, theirs = images[:15], labels[:15]
     reference = Reference(normal, few, theirs, settings)
     reports = {
-        mode: run_audit(
+        compute: run_audit(
             design("axfpm_tiled"),
             normal,
             few,
@@ -198,9 +198,9 @@ def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
             settings=settings,
             reference=reference,
             backward="slope",
-            mode=mode,
+            compute=compute,
         )
-        for mode in ("auto", "gate")
+        for compute in ("auto", "gate")
     }
     report = reports["auto"]
     assert (report.mode, reports["gate"].mode) == ("lowered", "gate")
@@ -491,12 +491,12 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
         ({"surrogates": {"native": nn.Identity()}}, "surrogates must not be named 'native', but one is; rename it."),
         ({"subject": design("axfpm"), "surrogates": {"x": nn.Identity()}}, "surrogates must be left out for a design"),
         (
-            {"subject": design("ama3_array"), "mode": "lowered"},
-            "layer conv1, mode 'lowered': lowering needs a bilinear",
+            {"subject": design("ama3_array"), "compute": "lowered"},
+            "layer conv1, compute='lowered': lowering needs a bilinear",
         ),
         (
-            {"subject": design("axfpm"), "mode": "fast"},
-            "the mode must be a known name, but got 'fast'; nearest: gate, auto.",
+            {"subject": design("axfpm"), "compute": "fast"},
+            "the way of computing must be a known name, but got 'fast'; nearest: gate, auto.",
         ),
     ],
 )
