@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         rows = [
             {
-                **identities.get(point.subject, {"design": point.subject, "digest": None}),
+                **identities.get(point.victim, {"design": point.victim, "digest": None}),
                 "attack": point.attack,
                 "knob": CURVES[point.attack].parameter or "factor",
                 "value": point.value,
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         last = point.attack, point.value
         printed.add_row(
             *head,
-            point.subject if point.subject == CONTROL else point.subject.replace(", ", "\n"),
+            point.victim if point.victim == CONTROL else point.victim.replace(", ", "\n"),
             "" if point.median_l2 is None else f"{point.median_l2:.2f}",
             f"{point.fooled} / {point.eligible}",
             "none eligible" if point.rate is None else f"{100 * point.rate:.1f}",

@@ -28,13 +28,7 @@ from cnn_eval.measure.network_accuracy import (
 from cnn_eval.models.registry import model_entry
 from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios.scenario_runs import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
-from cnn_eval.scenarios.substitute import (
-    Substitute,
-    SubstituteSettings,
-    first_images,
-    reinitialised,
-    train_substitute,
-)
+from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
 from cnn_eval.scenarios.success import Outcome
 
 __all__ = ["QUERY_IMAGES", "AttackRecord", "run_attack"]

@@ -62,6 +62,7 @@ def test_lenet5_computes_what_its_layers_say() -> None:
     torch.testing.assert_close(logits(model, images), x.float(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "at_least"),
     [("lenet5", 9850), ("alexnet", 8100), ("dorefa_full", 8000), ("dorefa_weight", 8000), ("dorefa_float", 8000)],
@@ -101,7 +102,7 @@ def test_every_model_names_a_data_set_that_exists() -> None:
         assert len(load(entry.dataset)) > 0
 
 
-def test_unknown_model() -> None:
+def test_an_unknown_model_names_the_nearest_ones() -> None:
     with pytest.raises(
         ValueError, match=r"^the model must be a known name, but got 'lenet6'; nearest: lenet5, alexnet, resnet8\.$"
     ):
@@ -163,7 +164,7 @@ def test_weights_that_fit_their_record_but_not_the_model(weights: Path) -> None:
     assert str(refused.value).startswith(str(weights))
 
 
-def test_record_of_another_model(weights: Path) -> None:
+def test_the_record_of_another_model_is_refused(weights: Path) -> None:
     rewrite(weights, weights.read_bytes(), model="alexnet")
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)
@@ -171,7 +172,7 @@ def test_record_of_another_model(weights: Path) -> None:
     assert str(refused.value) == f"{path} must be the record of lenet5, but is that of alexnet; name the right model."
 
 
-def test_missing_record(weights: Path) -> None:
+def test_a_missing_record_is_named(weights: Path) -> None:
     path = weights.with_suffix(".json")
     path.unlink()
     with pytest.raises(DataError) as refused:

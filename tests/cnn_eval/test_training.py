@@ -34,7 +34,8 @@ def few(images: LabelledImages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "load", lambda *_, **__: images)
 
 
-def test_training_learns(images: LabelledImages) -> None:
+@pytest.mark.slow
+def test_training_lowers_the_loss_and_classifies_most_training_images(images: LabelledImages) -> None:
     epochs: list[EpochReport] = []
     done: list[int] = []
     settings = replace(TINY, epochs=12, batch_size=32, rotation=0, shift=0, scale=0)
