@@ -171,7 +171,7 @@ def random_noise(images: torch.Tensor, *, norm: BallNorm, epsilon: float, seed: 
 
 
 def batches(images: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Images with their labels, BATCH_SIZE at a time; no batch where there is no image (torch would give an empty one)."""
+    """Images with their labels, BATCH_SIZE at a time; no batch, instead of an empty one, where there is no image."""
     if len(images):
         yield from zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
 

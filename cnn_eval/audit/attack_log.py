@@ -71,7 +71,7 @@ class AttackLog:
         return result
 
     def record(self, key: str, chosen: torch.Tensor, adversarial: torch.Tensor) -> torch.Tensor:
-        """Judges and stores the adversarial images of an attack under `key`; returns which images it fooled, bool [N]."""
+        """Judges and keeps an attack's adversarial images under `key`; returns which images it fooled, bool [N]."""
         self.fooled[key] = self.judged(chosen, adversarial)
         full = self.images.clone()
         full[chosen] = adversarial

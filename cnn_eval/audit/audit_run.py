@@ -52,7 +52,7 @@ class AuditRun:
         robust, robust_exact = subject.right & ~subject.any_fooled(), self.exact.right & ~self.fooled_exact
         return AuditReport(
             subject=name,
-            mode=victim.mode,
+            mode=victim.compute,
             images=len(subject.labels),
             eligible=int(self.eligible.sum()),
             right=int(subject.right.sum()),

@@ -20,6 +20,7 @@ from cnn_eval.audit.audit_run import AuditRun, require_eligible
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.victim import Victim, approximate_victim, design_victim, is_approximate, module_victim
 from cnn_eval.audit.wrapped_networks import Logarithm, are_probabilities
+from cnn_eval.layers.product_kinds import compute_argument
 from cnn_eval.models.inference import evaluation_mode, logits, predict
 from cnn_eval.models.user_model import check_model
 
@@ -35,33 +36,35 @@ def run_audit(
     settings: AuditSettings | None = None,
     layers: str = "conv",
     backward: str = "ste",
-    mode: str = "auto",
+    compute: str = "auto",
     surrogates: Mapping[str, nn.Module] | None = None,
     name: str | None = None,
     reference: Reference | None = None,
     progress: bool = False,
+    mode: str | None = None,
 ) -> AuditReport:
     """Whether `subject` resists attacks better than the network `exact`, and whether that can be believed.
 
     `subject`: a design (then it is `exact` with its `layers` through the design, `backward` being its native gradient),
     a design for each layer, or any network with the same inputs and classes; `surrogates`: for a network, further
     networks to differentiate through while the values are the subject's. `images`: float32 [N, C, H, W] in [0, 1] with
-    true `labels`, int64 [N]. `mode` of designs: "gate", "lowered", or "auto": lowered while attacking where the design
-    allows. Success always counts by the gate-exact network. `reference`: a `Reference(exact, images, labels, settings)`
-    saves attacking the exact network again for each subject.
+    true `labels`, int64 [N]. `compute` of designs: "gate", "lowered", or "auto": lowered while attacking where the
+    design allows; `mode` is its old name and deprecated. Success always counts by the gate-exact network. `reference`:
+    a `Reference(exact, images, labels, settings)` saves attacking the exact network again for each subject.
 
     Seeded and deterministic; the networks are left as they were. Raises ValueError for arguments that do not fit, where
     no image is classified rightly by both networks, and where pixels leave [0, 1]; MissingExtraError without Foolbox or
     pyautoattack.
     """
     begun = time.monotonic()
+    compute = compute_argument(compute, mode)
     adaptive_attacks.require_libraries()
     settings = (settings or AuditSettings()).with_budget(images.shape[1:])
     if reference is None:
         reference = Reference(exact, images, labels, settings)
     elif reference.settings != settings or not torch.equal(reference.images, images):
         raise ValueError("a reference must be made with the same images and settings, but is not; make another.")
-    victim = _victim_of(subject, reference, layers=layers, backward=backward, mode=mode, surrogates=surrogates)
+    victim = _victim_of(subject, reference, layers=layers, backward=backward, compute=compute, surrogates=surrogates)
     networks = [reference.exact, *victim.networks()]
     with Meter(enabled=progress) as meter, meter.watch(networks, len(images)), evaluation_mode(*networks):
         return AuditRun(victim, reference, meter).report(name or victim.name, begun)
@@ -71,7 +74,7 @@ def check_eligible(
     subject: Design | Mapping[str, Design], reference: Reference, *, layers: str = "conv", backward: str = "ste"
 ) -> None:
     """Raises ValueError, as `run_audit` would, where no image is classified rightly by both; costs one forward pass."""
-    victim = design_victim(reference.exact, subject, layers=layers, backward=backward, mode="gate")
+    victim = design_victim(reference.exact, subject, layers=layers, backward=backward, compute="gate")
     right = predict(victim.judge, reference.images) == reference.labels
     require_eligible(victim.name, right, reference.log.right)
 
@@ -94,7 +97,7 @@ def _victim_of(
         probabilities = are_probabilities(logits(subject, reference.images))
     name = type(subject).__name__
     if is_approximate(subject) and not surrogates:
-        victim = approximate_victim(subject, name=name, mode=how["mode"])
+        victim = approximate_victim(subject, name=name, compute=how["compute"])
         return victim.logarithm() if probabilities else victim
     network = Logarithm(subject) if probabilities else subject
     victim = module_victim(network, name=name, borrowed=reference.exact, surrogates=surrogates)

@@ -298,7 +298,7 @@ def _decision_based(evidence: Evidence) -> Iterator[Measured]:
 def _gate_exact_confirmation(evidence: Evidence) -> Iterator[Measured]:
     """Adversarial images that the gate-exact network did not confirm."""
     log = evidence.subject
-    if log.victim.mode == "lowered":
+    if log.victim.compute == "lowered":
         yield Measured(
             f"{log.unconfirmed} adversarial images of all attacks fooled the lowered network only and do not count",
             values={"unconfirmed": log.unconfirmed},

@@ -1,13 +1,14 @@
 """The verdict of an audit: which of four it is, by the first rule that holds.
 
-    rule                    holds where                                                          rules out
-    gradient masking        the attacks through the network's own gradients fool at least 10     robustness that only stops
-                            percentage points fewer eligible images than the same attacks        gradients: another way to
-                            through a surrogate gradient, or than Square                         attack finds the examples
-    robust                  more images stay right under the worst case of all attacks than      a difference by chance:
-                            in the exact network, and McNemar's p < .05                          the same images, paired
-    brittle transfer only   in some pair, under 90 % of the exact network's minimum-norm         "does not transfer" as a
-                            examples fool the subject, and with a margin at least 90 % do        sign of resistance
+    rule                    holds where                                                  rules out
+    gradient masking        attacks through the network's own gradients fool at least    robustness that only stops
+                            10 percentage points fewer eligible images than the same     gradients: another attack
+                            attacks through a surrogate gradient, or than Square         finds the examples
+    robust                  more images stay right under the worst case of all attacks   a difference by chance: the
+                            than in the exact network, and McNemar's p < .05             same images are compared
+    brittle transfer only   in some pair, under 90 % of the exact network's              "does not transfer" taken
+                            minimum-norm examples fool the subject, and at least 90 %    for resistance
+                            of those with a margin
     not more robust         otherwise
 
 The order matters: masked gradients make the robust accuracy itself doubtful, so they are looked at first. FACTS 7 shows

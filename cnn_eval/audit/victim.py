@@ -13,9 +13,10 @@ from circuits.errors import unknown_name
 from cnn_eval.audit.wrapped_networks import Logarithm, StraightThrough
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
 from cnn_eval.layers.approximation import approximate, recomputed
-from cnn_eval.layers.product_kinds import BACKWARD, COMPUTE
+from cnn_eval.layers.product_kinds import BACKWARD
 
-AUDIT_MODES = COMPUTE
+AUDIT_COMPUTE = ("auto", "gate", "lowered")
+"""How a design's products are computed while attacking; "auto": lowered where the design allows."""
 BORROWED = "straight-through"
 """Name of the gradient that a network of unknown layers borrows from the exact network."""
 
@@ -26,7 +27,7 @@ class Victim:
 
     `judge` decides what counts; `gradients`: name -> a network with (nearly) the judge's logits through which an
     attacker differentiates; `native` names the one that the network gives by itself; `value` is what gradient-free
-    attacks query. `mode` says how the values are computed while attacking; `probabilities`: the outputs were
+    attacks query. `compute` says how the values are computed while attacking; `probabilities`: the outputs were
     probabilities, and all networks return their logarithm.
     """
 
@@ -35,7 +36,7 @@ class Victim:
     value: nn.Module
     gradients: Mapping[str, nn.Module]
     native: str
-    mode: str
+    compute: str
     probabilities: bool = False
 
     @property
@@ -56,28 +57,28 @@ class Victim:
 
 
 def design_victim(
-    base: nn.Module, design: Design | Mapping[str, Design], *, layers: str, backward: str, mode: str
+    base: nn.Module, design: Design | Mapping[str, Design], *, layers: str, backward: str, compute: str
 ) -> Victim:
-    """`base` with its `layers` through `design`, as in `approximate`; `mode` "auto": lowered where possible."""
+    """`base` with its `layers` through `design`, as in `approximate`; `compute`: of AUDIT_COMPUTE."""
     network = approximate(base, design, layers=layers, backward=backward)
     name = design.label if isinstance(design, Design) else ", ".join(f"{k}={v.label}" for k, v in design.items())
-    return approximate_victim(network, name=name, mode=mode)
+    return approximate_victim(network, name=name, compute=compute)
 
 
-def approximate_victim(model: nn.Module, *, name: str, mode: str) -> Victim:
+def approximate_victim(model: nn.Module, *, name: str, compute: str) -> Victim:
     """A network built by `approximate`; its native gradient is its backward mode, called "own" where layers differ.
 
     Every other backward mode that the designs allow is a surrogate.
     """
-    if mode not in AUDIT_MODES:
-        raise unknown_name("mode", mode, AUDIT_MODES)
+    if compute not in AUDIT_COMPUTE:
+        raise unknown_name("way of computing", compute, AUDIT_COMPUTE)
     judge = recomputed(model, compute="gate")
-    value, value_mode = judge, "gate"
-    if mode != "gate":
+    value, computed = judge, "gate"
+    if compute != "gate":
         try:
-            value, value_mode = recomputed(model, compute="lowered"), "lowered"
+            value, computed = recomputed(model, compute="lowered"), "lowered"
         except DesignError:
-            if mode == "lowered":
+            if compute == "lowered":
                 raise
     backward_modes = {layer.backward for layer in _approximate_layers(model)}
     native = backward_modes.pop() if len(backward_modes) == 1 else "own"
@@ -86,7 +87,7 @@ def approximate_victim(model: nn.Module, *, name: str, mode: str) -> Victim:
         if backward != native:
             with contextlib.suppress(DesignError):  # a design without a slope
                 gradients[backward] = recomputed(value, backward=backward)
-    return Victim(name, judge, value, gradients, native, value_mode)
+    return Victim(name, judge, value, gradients, native, computed)
 
 
 def module_victim(

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = subjects(arguments)
     require_libraries()
     base = base_network(arguments.model, arguments.weights)
-    how = {"layers": arguments.layers, "backward": arguments.backward, "mode": arguments.compute or "auto"}
+    how = {"layers": arguments.layers, "backward": arguments.backward, "compute": arguments.compute or "auto"}
     for subject in chosen:  # all are tried before the first attack
         design_victim(base, subject, **how)
     images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)

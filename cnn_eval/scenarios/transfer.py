@@ -1,4 +1,4 @@
-"""Transfer of the committed example sets: how many of them fool a network through a design."""
+"""Transfer of the committed example sets: how many of their examples fool a network through a design."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from cnn_eval.models.registry import model_entry
 __all__ = ["EXAMPLES", "TransferResult", "measure_transfer"]
 
 EXAMPLES = ("pgd", "fgsm_smallest")
-"""The stored example sets that transfer is measured on (DESIGN 8): fixed budget, and minimum norm."""
+"""The stored example sets that transfer is measured on: a fixed budget, and minimum norm (DESIGN 8)."""
 
 
 @dataclass(frozen=True)
 class TransferResult:
-    """`fooled` of `eligible` examples: eligible are those whose clean image both networks classify rightly and whose
-    adversarial image fools the source, the same network computed through the design `exact`."""
+    """`fooled` of `eligible` examples fool the approximate network.
+
+    Eligible are examples whose clean image both networks classify rightly and whose adversarial image fools the source,
+    the same network through the design `exact`.
+    """
 
     fooled: int
     eligible: int
@@ -51,9 +54,10 @@ def measure_transfer(
     compute: str = "auto",
     mode: str | None = None,
 ) -> dict[str, TransferResult]:
-    """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`.
+    """For each example set, how many of its first `samples` examples fool `model` with its `layers` through `victim`.
 
-    `victim`, `layers`, `compute` and the deprecated `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
+    `victim`, the design or designs, `layers`, `compute` and the deprecated `mode`: as in `approximate`; `model`: a name
+    in MODELS. Raises as `load_examples` does.
     """
     compute = compute_argument(compute, mode)
     model_entry(model)

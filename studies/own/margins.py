@@ -109,9 +109,7 @@ def _verdict(points: list[MarginPoint], labels: Mapping[str, str]) -> tuple[str,
     end_low, end_high = (f"{100 * f(point.rate or 0.0 for point in last):.0f}" for f in (min, max))
     same = {(point.attack, point.value): point.fooled for point in points if point.victim == CONTROL}
     differing = sum(
-        abs(point.fooled - same[point.attack, point.value])
-        for point in points
-        if point.victim == design("axfpm").label
+        abs(point.fooled - same[point.attack, point.value]) for point in points if point.victim == design("axfpm").label
     )
     reason = (
         f"{sum(inside)} of {len(inside)} published rates lie in our intervals; at the boundary {low} to {high} % "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from quick_attacks import QUICK
 from torch import nn
 from torch.nn import functional
 
@@ -28,17 +29,6 @@ from cnn_eval.support.verified_files import DataError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
-QUICK: dict[str, dict[str, float]] = {
-    "pgd": {"steps": 10, "bisections": 6},
-    "jsma": {"gamma": 0.02},
-    "cw": {"binary_search_steps": 2, "steps": 10, "initial_const": 1.0},
-    "deepfool": {"steps": 5},
-    "lsa": {"rounds": 4},
-    "boundary": {"steps": 20},
-    "hopskipjump": {"steps": 1, "initial_num_evals": 20},
-    "ddn": {"steps": 10},
-}
-"""Settings that show how an attack behaves, not how strong it is."""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +66,7 @@ def test_fgsm_is_one_signed_step(model: nn.Module, batch: Batch) -> None:
     assert rates[0] < rates[1] < rates[2]
 
 
+@pytest.mark.slow
 def test_pgd_is_many_projected_steps_and_stronger_than_fgsm(model: nn.Module, batch: Batch) -> None:
     epsilon = 0.1
     x = (batch[0] + epsilon * uniform_noise(batch[0], 0)).clamp(0, 1)
@@ -115,6 +106,7 @@ def test_smallest_fgsm_step_fools_and_a_smaller_one_does_not(model: nn.Module, b
     assert float(fooled(model, below, labels).float().mean()) < 0.05
 
 
+@pytest.mark.slow
 def test_smallest_pgd_perturbation_is_smaller_than_fgsm(model: nn.Module, batch: Batch) -> None:
     few = (batch[0][:20], batch[1][:20])
     result = PGD(steps=20, relative_step=0.125).run(model, *few, mode="minimum")
@@ -138,18 +130,20 @@ def test_linf_attacks_spend_their_budget(name: str, model: nn.Module, batch: Bat
 
 
 @pytest.mark.parametrize("mode", ["budget", "minimum"])
-@pytest.mark.parametrize("made", [FGSM(), PGD(steps=10, bisections=6)], ids=lambda made: made.name)
+@pytest.mark.parametrize(
+    "method", [FGSM(), pytest.param(PGD(steps=10, bisections=6), marks=pytest.mark.slow)], ids=["fgsm", "pgd"]
+)
 def test_result_is_deterministic_and_independent_of_the_batch(
-    made: Attack, mode: str, model: nn.Module, batch: Batch
+    method: Attack, mode: str, model: nn.Module, batch: Batch
 ) -> None:
     images, labels = batch[0][:30], batch[1][:30]
     epsilon = 0.1 if mode == "budget" else None
-    one = made.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
+    one = method.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
     torch.manual_seed(1)  # the global generator must not matter
-    again = made.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
+    again = method.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
     assert torch.equal(one, again)
-    split = made.run(model, images, labels, mode=mode, epsilon=epsilon, batch_size=7)  # type: ignore[arg-type]
-    back = made.run(model, images.flip(0), labels.flip(0), mode=mode, epsilon=epsilon).flip(0)  # type: ignore[arg-type]
+    split = method.run(model, images, labels, mode=mode, epsilon=epsilon, batch_size=7)  # type: ignore[arg-type]
+    back = method.run(model, images.flip(0), labels.flip(0), mode=mode, epsilon=epsilon).flip(0)  # type: ignore[arg-type]
     for other in (split, back):
         # other batch shapes may round otherwise, which can turn the sign of a vanishing gradient
         assert float(((one - other).abs() <= RESOLUTION + 1e-6).float().mean()) > 0.99
@@ -173,13 +167,13 @@ def test_model_is_left_as_it_was(name: str, batch: Batch) -> None:
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_misclassified_images_and_empty_batches_come_back_unchanged(name: str, model: nn.Module, batch: Batch) -> None:
     wrong = (batch[1] + 1) % 10
-    made = attack(name, **QUICK.get(name, {}))
-    assert torch.equal(made.run(model, batch[0], wrong, mode="minimum"), batch[0])
-    empty = made.run(model, batch[0][:0], batch[1][:0], mode="budget", epsilon=0.1)
+    method = attack(name, **QUICK.get(name, {}))
+    assert torch.equal(method.run(model, batch[0], wrong, mode="minimum"), batch[0])
+    empty = method.run(model, batch[0][:0], batch[1][:0], mode="budget", epsilon=0.1)
     assert empty.shape == (0, 1, 28, 28)
 
 
-def test_settings_record_everything() -> None:
+def test_settings_hold_all_that_decides_a_run() -> None:
     settings = PGD(steps=7, seed=3).settings(mode="budget", epsilon=0.2)
     assert settings == {
         "attack": "pgd",
@@ -202,7 +196,7 @@ def test_settings_record_everything() -> None:
 # ---- mistakes
 
 
-def test_unknown_names() -> None:
+def test_unknown_attacks_and_hyperparameters_are_named() -> None:
     with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'fgms'; nearest: fgsm\.$"):
         attack("fgms")
     message = r"^the hyperparameter of pgd must be a known name, but got 'step'; pgd works in linf and takes steps \("
@@ -245,7 +239,9 @@ def test_unknown_names() -> None:
         ),
     ],
 )
-def test_wrong_arguments(change: dict[str, object], message: str, model: nn.Module) -> None:
+def test_arguments_that_break_the_contract_are_refused(
+    change: dict[str, object], message: str, model: nn.Module
+) -> None:
     arguments: dict[str, object] = {
         "images": torch.zeros(2, 1, 28, 28),
         "labels": torch.zeros(2, dtype=torch.int64),
@@ -256,7 +252,7 @@ def test_wrong_arguments(change: dict[str, object], message: str, model: nn.Modu
         FGSM().run(model, **{**arguments, **change})  # type: ignore[arg-type]
 
 
-def test_missing_foolbox(
+def test_a_missing_foolbox_is_named_with_its_remedy(
     model: nn.Module,
     batch: Batch,
     tmp_path: Path,
@@ -324,7 +320,7 @@ def test_crafting_again_gives_the_stored_examples(
     assert float(same.float().mean()) > 0.95  # other CPUs round otherwise, see above
 
 
-def test_unknown_examples() -> None:
+def test_unknown_example_sets_are_named() -> None:
     message = r"^the example set must be a known name, but got 'fgsm'; known: fgsm_smallest, pgd\.$"
     with pytest.raises(ValueError, match=message):
         load_examples("fgsm")
@@ -340,7 +336,10 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lenet5_pgd.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "weights_sha256": "00"}))
-    advice = "restore it from the project's repository or craft again with `python -m cnn_eval.examples.stored_examples lenet5`"
+    advice = (
+        "restore it from the project's repository or craft again with "
+        "`python -m cnn_eval.examples.stored_examples lenet5`"
+    )
     with pytest.raises(DataError) as refused:
         load_examples("pgd", folder=tmp_path)
     assert str(refused.value) == (
@@ -354,7 +353,7 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     assert str(refused.value) == f"{tensors} must have {record['bytes']} bytes, but has 1000; {advice}."
 
 
-def test_too_few_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_examples_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weak = stored_examples.ExampleSet(attack=FGSM(), mode="budget", epsilon={"mnist": 0.0})
     monkeypatch.setattr(stored_examples, "EXAMPLE_SETS", {"pgd": weak})
     message = "pgd must fool lenet5 on 200 images, but did on 0; use a stronger attack."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_attacks_closed_form import linear
+from linear_models import linear
 
 from cnn_eval.attacks import attack_registry
 from cnn_eval.attacks.attack_registry import ATTACKS, attack, attack_class, hyperparameter_kinds

@@ -44,7 +44,7 @@ def test_ddn_gives_the_results_of_foolbox(model: SmallNetwork, batch: tuple[torc
     "settings",
     [
         {"steps": 300},
-        {"steps": 1200, "update_stats_every_k": 1, "spherical_step": 0.1, "source_step": 0.1},
+        {"steps": 700, "update_stats_every_k": 1, "spherical_step": 0.1, "source_step": 0.1},
         {"steps": 500, "update_stats_every_k": 1, "source_step": 0.5, "source_step_convergence": 0.05},
     ],
     ids=["plain", "both steps adapt", "converges"],
