@@ -1,7 +1,7 @@
 """Drawings of multiplier arrays with their cells coloured, as textbooks draw them.
 
-A row stands for a bit of the first operand, a column for a product column, the most significant on the left, so that an
-array is a parallelogram. Only this module and `heatmap` import matplotlib.
+A row is a bit of the first operand, a column is a product column, the most significant on the left, so that an array is
+a parallelogram. Of the package `circuits` only this folder imports matplotlib.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.netlist import Component, Netlist
 
 GATES_ONLY = "gates only (partial products)"
-"""The legend's entry for places without an adder."""
+"""The legend's name for places without an adder."""
 
 # seaborn's "colorblind" palette (Waskom, JOSS 2021) without its grey; a hatch a round where there are more cells.
 _COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#ece133", "#56b4e9")
@@ -44,7 +44,7 @@ class Style:
 
 
 def places(netlist: Netlist) -> dict[tuple[int, int], tuple[str, ...]]:
-    """(row, product column) -> names of the adders there, in drawing order; (GATES_ONLY,) where only gates stand."""
+    """(row, product column) -> names of the adders there, in drawing order; (GATES_ONLY,) if there are only gates."""
     adders: dict[tuple[int, int], list[str]] = {}
     for instance in netlist.instances:
         if instance.place is None:
@@ -57,9 +57,9 @@ def places(netlist: Netlist) -> dict[tuple[int, int], tuple[str, ...]]:
 
 
 def draw_array(design: Design) -> Figure:
-    """The array of `design`: cells coloured, with a legend of names and counts, and the definition as title.
+    """Draws the array of `design`: coloured cells, a legend of names and counts, and the definition as title.
 
-    Tiles are framed; the exact adders of their sums have no place and are only counted. Several adders at one place
+    Tiles are framed; the exact adders that sum them have no place and are only counted. Several adders at one place
     (rows of neighbouring tiles, column compression) share its square. Raises DesignError for an imported circuit, whose
     cells have no places.
     """
@@ -138,11 +138,10 @@ def save_drawing(design: Design, path: Path) -> None:
 
 
 def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
-    """A small drawing for a web page: the array's cells coloured, runs of equal cells as one rectangle, and a legend.
+    """A small drawing for a web page, an SVG element in a <figure>: coloured cells, equal neighbours joined, a legend.
 
-    Cells in `names` have the same colours in every drawing that is given the same `names`.
-
-    An SVG element in a <figure>; names are escaped. Raises DesignError as `draw_array` does.
+    Cells in `names` have the same colours in all drawings with the same `names`. Names are escaped. Raises DesignError
+    as `draw_array` does.
     """
     spots = _placed(design)
     counts = _counts(spots)
@@ -178,7 +177,7 @@ def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
 
 
 def _runs(items: list[tuple[Any, int]]) -> Iterator[tuple[tuple[Any, int], int]]:
-    """((value, position), length) of each run of equal values; several adders at one place stay apart."""
+    """((value, position), length) of each run of equal values; places with several adders are not joined."""
     start = 0
     for k in range(1, len(items) + 1):
         value = items[start][0]
@@ -188,7 +187,7 @@ def _runs(items: list[tuple[Any, int]]) -> Iterator[tuple[tuple[Any, int], int]]
 
 
 def _draw_tiles(axes: Axes, design: Design) -> None:
-    """Thick lines between tiles."""
+    """Draws thick lines between tiles."""
     if design.tile is None:
         return
     w, v = design.shape
@@ -206,7 +205,7 @@ def _is_adder(component: Component) -> bool:
 
 
 def _counts(spots: Mapping[tuple[int, int], tuple[str, ...]]) -> dict[str, int]:
-    """Drawn adders by name, most frequent first, then the places with gates only."""
+    """Number of drawn adders by name, most frequent first, then of places with gates only."""
     counts: dict[str, int] = {}
     for names in spots.values():
         for name in names:
@@ -239,7 +238,7 @@ def _legend_columns(width: float) -> int:
 
 
 def _placed(design: Design) -> dict[tuple[int, int], tuple[str, ...]]:
-    """`places` of the design; DesignError where there are none."""
+    """`places` of the design; DesignError if there are none."""
     spots = places(design.netlist())
     if not spots:
         reason = f"{design.label} is an imported circuit without; export it and draw it with yosys (show)"
@@ -251,8 +250,8 @@ def _placed(design: Design) -> dict[tuple[int, int], tuple[str, ...]]:
 
 def _title(design: Design, width: float) -> tuple[str, int]:
     definition = design.describe()
-    wanted = ("topology", "width", "format", "placement", "ports (A,B,Cin)", "half adders", "final adder", "tile")
-    parts = [f"{key}: {definition[key]}" for key in wanted]
+    keys = ("topology", "width", "format", "placement", "ports (A,B,Cin)", "half adders", "final adder", "tile")
+    parts = [f"{key}: {definition[key]}" for key in keys]
     if design.truncate_columns:
         parts.append(f"truncated columns: {design.truncate_columns}")
     # Lines break after commas and semicolons only.
