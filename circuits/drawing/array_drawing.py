@@ -70,49 +70,21 @@ def draw_array(design: Design) -> Figure:
     rows = max(row for row, _ in spots) + 1
     columns = max(column for _, column in spots) + 1
 
+    # Inches: squares shrink so that wide arrays fit; above is room for the title and column numbers, below the legend.
     square = min(0.3, max(0.11, 16 / columns))
     width, height = max(columns * square + 1.2, 7.5), rows * square
     legend = _legend(counts, styles, netlist)
     title, title_lines = _title(design, width)
     below = 0.55 + 0.2 * -(-len(legend) // _legend_columns(width))
     above = 0.75 + 0.19 * title_lines
-    figure = Figure(figsize=(width, height + above + below), dpi=150)
+    total = height + above + below
+    figure = Figure(figsize=(width, total), dpi=150)
     drawn = columns * square
     left = (width - drawn + 0.6) / 2
-    axes = figure.add_axes(
-        (left / width, below / (height + above + below), drawn / width, height / (height + above + below))
-    )
-    for (row, column), names in spots.items():
-        for k, name in enumerate(names):
-            style = styles[name]
-            size = 1 / len(names)
-            axes.add_patch(
-                Rectangle(
-                    (column - 0.5 + (len(names) - 1 - k) * size, row - 0.5),
-                    size,
-                    1,
-                    facecolor=style.colour,
-                    hatch=style.hatch,
-                    edgecolor=_EDGE,
-                    linewidth=min(0.5, 2 * square),
-                    clip_on=False,
-                )
-            )
+    axes = figure.add_axes((left / width, below / total, drawn / width, height / total))
+    _draw_cells(axes, spots, styles, linewidth=min(0.5, 2 * square))
     _draw_tiles(axes, design)
-    axes.set_xlim(columns - 0.5, -0.5)
-    axes.set_ylim(rows - 0.5, -0.5)
-    axes.set_aspect("equal")
-    step = 1 if columns <= 32 else 2 if columns <= 64 else 8
-    axes.set_xticks(range(0, columns, step))
-    axes.set_yticks(range(0, rows, 1 if rows <= 33 else 4))
-    axes.set_yticklabels([_row_label(int(row), design) for row in axes.get_yticks()])
-    axes.tick_params(labelsize=6.5, length=2, width=0.5, top=True, labeltop=True, bottom=False, labelbottom=False)
-    axes.set_xlabel("product column k, weight $2^k$", fontsize=8)
-    axes.xaxis.set_label_position("top")
-    axes.set_ylabel("row: bit i of x", fontsize=8)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    total = height + above + below
+    _label_axes(axes, design, rows, columns)
     figure.text(
         0.5, 1 - 0.1 / total, design.label, ha="center", va="top", fontsize=12, fontweight="bold", parse_math=False
     )
@@ -184,6 +156,45 @@ def _runs(items: list[tuple[Any, int]]) -> Iterator[tuple[tuple[Any, int], int]]
         if k == len(items) or items[k][0] != value or (value is not None and len(value) > 1):
             yield items[start], k - start
             start = k
+
+
+def _draw_cells(
+    axes: Axes, spots: Mapping[tuple[int, int], tuple[str, ...]], styles: Mapping[str, Style], *, linewidth: float
+) -> None:
+    """Draws a unit square for each place, divided among its adders from right to left."""
+    for (row, column), names in spots.items():
+        for k, name in enumerate(names):
+            style = styles[name]
+            size = 1 / len(names)
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5 + (len(names) - 1 - k) * size, row - 0.5),
+                    size,
+                    1,
+                    facecolor=style.colour,
+                    hatch=style.hatch,
+                    edgecolor=_EDGE,
+                    linewidth=linewidth,
+                    clip_on=False,
+                )
+            )
+
+
+def _label_axes(axes: Axes, design: Design, rows: int, columns: int) -> None:
+    """Sets limits, ticks and labels: columns from the most significant on the left, row 0 at the top."""
+    axes.set_xlim(columns - 0.5, -0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set_aspect("equal")
+    step = 1 if columns <= 32 else 2 if columns <= 64 else 8
+    axes.set_xticks(range(0, columns, step))
+    axes.set_yticks(range(0, rows, 1 if rows <= 33 else 4))
+    axes.set_yticklabels([_row_label(int(row), design) for row in axes.get_yticks()])
+    axes.tick_params(labelsize=6.5, length=2, width=0.5, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.set_xlabel("product column k, weight $2^k$", fontsize=8)
+    axes.xaxis.set_label_position("top")
+    axes.set_ylabel("row: bit i of x", fontsize=8)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 def _draw_tiles(axes: Axes, design: Design) -> None:

@@ -72,6 +72,7 @@ class Frame:
 
     def partial_product(self, i: int, j: int) -> int:
         """pp(i, j) = x_i AND y_j; complemented where signed and exactly one of the two is a sign bit."""
+        # The product of a sign bit and another bit has a negative weight; that of both sign bits is positive again.
         complemented = self.signed and (i == len(self.x) - 1) != (j == len(self.y) - 1)
         return self._product(NAND2 if complemented else AND2, i, j)
 

@@ -22,6 +22,8 @@ def generate(frame: Frame) -> list[int]:
         """s_v of row i - 1: the running sum into adder (i, v - 1)."""
         return ONE if i + v - 1 in ones and i > 1 else ZERO
 
+    # Row 0 has no adders: its partial products are its sums. Invariant after row i, with exact cells: the sum over j
+    # of sums[j] 2^(i+j) + carries[j] 2^(i+j+1), and of the product bits below 2^i, is the sum of rows 0..i.
     sums = [frame.partial_product(0, j) for j in range(v)]
     carries = [ONE if j + 1 in ones else ZERO for j in range(v)]
     product = [sums[0]]
@@ -31,6 +33,7 @@ def generate(frame: Frame) -> list[int]:
             sums[j], carries[j] = frame.add(i, j, frame.partial_product(i, j), above[j], carries[j])
         product.append(sums[0])
     above = [*sums[1:], leftmost(w)]
+    # The final adder: product column w + j takes the last row's sum j + 1 and carry j.
     ripple = ZERO
     for j in range(v):
         total, ripple = frame.add_final(w + j, above[j], carries[j], ripple)

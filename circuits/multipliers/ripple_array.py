@@ -22,6 +22,8 @@ def generate(frame: Frame) -> list[int]:
         sums.append(ZERO if frame.truncated(v - 1) else frame.invert(sums[-1], v))
     else:
         sums = [frame.partial_product(0, j) for j in range(v)] + [ZERO]
+    # Invariant after row i, with exact cells: the sum over j of sums[j] 2^(i+j), and of the product bits below 2^i, is
+    # the sum of rows 0..i.
     product = [sums[0]]
     for i in range(1, w):
         carry = ONE if frame.signed and i == w - 1 else ZERO

@@ -102,6 +102,11 @@ def _run(
     coefficients: Any,
     kinds: Any,
 ) -> None:
+    """Runs a program on `planes` uint64 [inputs, words], WORDS words at a time, and writes `out` uint64 [results, words].
+
+    `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: the register
+    of each node; `count`: number of registers. `coefficients` uint64 [256, 8] and `kinds` uint8 [256]: of each table.
+    """
     inputs, words = planes.shape
     registers = np.zeros((count, WORDS), dtype=np.uint64)
     for start in range(0, words, WORDS):

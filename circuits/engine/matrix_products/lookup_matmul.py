@@ -68,6 +68,11 @@ class TabledMatmul:
 def _accumulate(
     products: Any, drop: Any, x: Any, x_at: Any, x_step: Any, fractions: Any, exponents: Any, signs: Any, sums: Any
 ) -> None:
+    """`TabledMatmul.run` on bit patterns.
+
+    `products` int32: the table; `drop`: fraction bits of float32 beyond the format's; `x` int32: all operands;
+    `fractions`, `exponents` (unbiased, _ZERO for zeros) and `signs` int32 [K, N]: of the weights; `sums` float32 [M, N].
+    """
     depth, columns = fractions.shape
     words = np.empty(columns, dtype=np.int32)
     values = words.view(np.float32)
