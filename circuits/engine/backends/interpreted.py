@@ -102,10 +102,10 @@ def _run(
     coefficients: Any,
     kinds: Any,
 ) -> None:
-    """Runs a program on `planes` uint64 [inputs, words], WORDS words at a time, and writes `out` uint64 [results, words].
+    """Runs a program on `planes` uint64 [inputs, words], WORDS at a time; writes `out` uint64 [results, words].
 
-    `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: the register
-    of each node; `count`: number of registers. `coefficients` uint64 [256, 8] and `kinds` uint8 [256]: of each table.
+    `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: register of
+    each node; `count`: number of registers. `coefficients` uint64 [256, 8] and `kinds` uint8 [256]: of each table.
     """
     inputs, words = planes.shape
     registers = np.zeros((count, WORDS), dtype=np.uint64)

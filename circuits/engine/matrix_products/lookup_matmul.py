@@ -71,7 +71,8 @@ def _accumulate(
     """`TabledMatmul.run` on bit patterns.
 
     `products` int32: the table; `drop`: fraction bits of float32 beyond the format's; `x` int32: all operands;
-    `fractions`, `exponents` (unbiased, _ZERO for zeros) and `signs` int32 [K, N]: of the weights; `sums` float32 [M, N].
+    `fractions`, `exponents` (unbiased, _ZERO for zeros) and `signs` int32 [K, N]: of the weights; `sums`: float32
+    [M, N].
     """
     depth, columns = fractions.shape
     words = np.empty(columns, dtype=np.int32)
