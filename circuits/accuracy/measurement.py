@@ -35,9 +35,10 @@ from numpy.typing import ArrayLike, NDArray
 from circuits.designs.design_record import Design
 from circuits.engine import integer_operations
 from circuits.engine.blocks import BLOCK, LIMB, limbs
-from circuits.engine.task_threads import default_threads, scratch_array
+from circuits.engine.task_threads import default_threads
 from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
+from circuits.support.scratch import scratch_array
 from circuits.support.statistics import normal_quantile, wilson
 
 DISTRIBUTIONS = ("uniform01", "mantissa")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,6 @@ from circuits.cost.cell_table import Technology
 from circuits.cost.circuit import Circuit, circuit_of, possible_rows, stacked
 from circuits.cost.energy import transitions
 from circuits.cost.timing import Step, Structure, Timing, path_of, structure, traced
-from circuits.netlists import truth_table
 from circuits.netlists.netlist import Netlist
 
 RESOLUTION = 0.01
@@ -287,13 +287,21 @@ def _simulate(made: Circuit, operands: tuple[int, ...]) -> tuple[float, tuple[in
 def prime_implicants(table: int) -> tuple[tuple[int, int, int, int], ...]:
     """(a, b, c, value): the least that decides a function, pins at 0 or 1, 2 where it does not matter.
 
-    At most 8: the prime implicants of the function and of its complement, those of fewer pins first.
+    At most 8 (a three-input function and its complement).
     """
-    cubes = [(cube, 1) for cube in truth_table.prime_implicants(table)]
-    cubes += [(cube, 0) for cube in truth_table.prime_implicants(table ^ truth_table.TRUE)]
-    cubes.sort(key=lambda item: (item[0].mask.bit_count(), -item[0].mask, item[0].value))
-    pins = (4, 2, 1)
-    return tuple(
-        (*(int(bool(cube.value & pin)) if cube.mask & pin else 2 for pin in pins), value)  # type: ignore[misc]
-        for cube, value in cubes
-    )
+    found: list[tuple[int, int, int, int]] = []
+    for size in range(4):
+        for pins in combinations(range(3), size):
+            for bits in product((0, 1), repeat=size):
+                cube = [2, 2, 2]
+                for pin, bit in zip(pins, bits, strict=True):
+                    cube[pin] = bit
+                values = {
+                    table >> row & 1
+                    for row in range(8)
+                    if all(c in (2, row >> (2 - pin) & 1) for pin, c in enumerate(cube))
+                }
+                covered = any(all(p in (2, c) for p, c in zip(prime[:3], cube, strict=True)) for prime in found)
+                if len(values) == 1 and not covered:
+                    found.append((cube[0], cube[1], cube[2], values.pop()))
+    return tuple(found)
