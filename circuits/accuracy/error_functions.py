@@ -21,7 +21,7 @@ from circuits.accuracy.sampling import Plan
 from circuits.designs.design_record import Design
 from circuits.engine import integer_operations
 from circuits.engine.blocks import BLOCK, LIMB, limbs
-from circuits.engine.task_threads import scratch_array
+from circuits.support.scratch import scratch_array
 from circuits.floats import arithmetic
 
 Reals = NDArray[np.float64]

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.designs.design_record import Design
-from circuits.engine.task_threads import default_threads, scratch_array
+from circuits.engine.task_threads import default_threads
+from circuits.support.scratch import scratch_array
 from circuits.errors import DesignError, unknown_name
 
 DISTRIBUTIONS = ("uniform01", "mantissa")

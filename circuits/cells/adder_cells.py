@@ -1,6 +1,6 @@
 """Full-adder cells: truth tables as papers print them, the library, and users' cells from TOML.
 
-Row r of a table is A B Cin = r in binary, A the high bit: the character order of the published tables.
+Row r of a table is A B Cin = r in binary, A the high bit, which is the order of the published tables.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _COSTS = ("transistors", "delay_ps", "energy_fj", "area_um2")
 class AdderCell:
     """A one-bit adder cell with inputs A, B, Cin and outputs sum and carry, as plain data.
 
-    `sum`, `carry`: 8 characters 0/1 for rows A B Cin = 000..111. `transistors`: count, or None when unknown.
-    Optional measured values: `delay_ps` (worst arc), `energy_fj` (per output transition), `area_um2`; absent ones are
-    estimated by the cost model and marked as estimates. `source` says where the table was published.
-    Equal when all fields are equal; `behaviour` ignores names and costs.
+    `sum`, `carry`: 8 characters 0/1 for rows A B Cin = 000..111. `transistors`: their number, or None if unknown.
+    Optional measured values: `delay_ps` (of the worst arc), `energy_fj` (per output transition), `area_um2`; the cost
+    model estimates missing ones and marks them as estimates. `source` says where the table was published.
+    Cells are equal when all fields are equal; `behaviour` leaves out names and costs.
     Raises DesignError when a field is malformed.
     """
 
@@ -80,7 +80,7 @@ class AdderCell:
 
     @property
     def behaviour(self) -> tuple[str, str]:
-        """(sum, carry): all that simulation needs."""
+        """(sum, carry): everything that simulation needs."""
         return self.sum, self.carry
 
     @property
@@ -105,12 +105,12 @@ class AdderCell:
 
     @property
     def is_exact(self) -> bool:
-        """True when the cell adds exactly."""
+        """Whether the cell adds exactly."""
         return not any(self.errors)
 
 
 def _truth_table(field: str, value: Any) -> str:
-    """A truth table from 8 characters or from an expression; digits alone pass unchanged, for AdderCell to check."""
+    """A truth table from 8 characters or from an expression; digits alone pass unchanged to AdderCell's checks."""
     if not isinstance(value, str):
         raise DesignError(
             f'{field} must be text, 8 characters or an expression, but got {value!r}; quote it: "{value}".'
@@ -176,22 +176,23 @@ def cells_from_table(table: Any, where: str) -> dict[str, AdderCell]:
         raise DesignError(f"[cells] in {where} must be a table of [cells.NAME] entries, but got {table!r}; correct it.")
     known = {"sum", "carry", "source", *_COSTS}
     cells: dict[str, AdderCell] = {}
-    for name, entry in table.items():
+    for name, definition in table.items():
         line = f"[cells.{name}] in {where}"
-        if not isinstance(entry, dict) or not {"sum", "carry"} <= entry.keys():
-            raise DesignError(f"{line} must have sum and carry, but got {_brief(entry)}; add the truth tables.")
-        if unknown := sorted(entry.keys() - known):
+        if not isinstance(definition, dict) or not {"sum", "carry"} <= definition.keys():
+            raise DesignError(f"{line} must have sum and carry, but got {_brief(definition)}; add the truth tables.")
+        if unknown := sorted(definition.keys() - known):
             raise DesignError(
                 f"the keys of {line} must be among {', '.join(sorted(known))}, but got {unknown[0]!r}; remove it."
             )
-        fields = {key: entry[key] for key in known - {"sum", "carry"} if key in entry}
+        fields = {key: definition[key] for key in known - {"sum", "carry"} if key in definition}
         try:
-            made = AdderCell(name, _truth_table("sum", entry["sum"]), _truth_table("carry", entry["carry"]), **fields)
+            sum_rows, carry_rows = (_truth_table(key, definition[key]) for key in ("sum", "carry"))
+            user_cell = AdderCell(name, sum_rows, carry_rows, **fields)
         except DesignError as error:
             raise DesignError(f"{line}: {error}") from None
         if name in CELLS:
             raise DesignError(f"{line} must not reuse the reserved name of a library cell, {name!r}; choose another.")
-        cells[name] = made
+        cells[name] = user_cell
     return cells
 
 
@@ -211,7 +212,7 @@ def _brief(value: Any) -> str:
 
 
 def _with_line(message: str, path: str | Path) -> str:
-    """`message` with the line number of the [cells.NAME] header it speaks of."""
+    """`message` with the line number of the [cells.NAME] header that it names."""
     match = re.search(r"\[cells\.([^\]]+)\]", message)
     if match is None:
         return message

@@ -17,8 +17,8 @@ Every operator may be written in any notation that papers and languages use, mix
     names   A, B and the carry in C, Ci, Cin, C_i, C_in or C_{in} (subscripts too: Cᵢₙ), in upper or lower case;
             A and B also with the index i: Ai, A_i, Aᵢ
 
-A constant stands apart: digits that touch another digit, a letter or a prime are refused, so that neither truth-table
-rows ("01101001") nor literals of other languages ("0b0110", "1'b1") are read as products of constants.
+A constant must be separated: digits that touch another digit, a letter or a prime are refused, so that neither
+truth-table rows ("01101001") nor literals of other languages ("0b0110", "1'b1") are read as products of constants.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _MAX_DEPTH = 50
 
 
 class ExpressionError(DesignError):
-    """An expression that does not parse; the message marks the position."""
+    """An expression is malformed; the message marks the position."""
 
 
 def truth_table(expression: str) -> str:
-    """The 8 characters for rows A B Cin = 000..111 of `expression`; raises ExpressionError with the position marked."""
+    """The 8 characters 0/1 for rows A B Cin = 000..111; raises ExpressionError, with the position marked."""
     if len(expression) > _MAX_LENGTH:
         raise ExpressionError(
             f"an expression must have at most {_MAX_LENGTH} characters, but got {len(expression)}; shorten it."
@@ -67,10 +67,13 @@ def truth_table(expression: str) -> str:
 
 
 class _Parser:
-    """`kinds` are the names of the token's group in `_TOKEN`; for a constant the digit itself."""
+    """A recursive-descent parser that evaluates as it goes: each method returns the truth table of what it has read.
+
+    A token's kind is the name of its group in `_TOKEN`, or the digit itself for a constant.
+    """
 
     def __init__(self, text: str) -> None:
-        # Decomposed, an overbar is a character of its own also where Unicode has the letter with it (U+0100).
+        # In decomposed form an overbar is always a character of its own; Unicode also has letters with one (U+0100).
         self.text = unicodedata.normalize("NFD", text)
         self.tokens: list[tuple[str, int]] = []
         position = 0
@@ -85,7 +88,7 @@ class _Parser:
             if kind == "DIGITS":
                 kind = match[kind]
                 if kind not in _OPERANDS:
-                    raise self.failure("a constant must be 0 or 1 and stand apart", start)
+                    raise self.failure("a constant must be 0 or 1 and separated from other characters", start)
             self.tokens.append((kind, start))
             position = match.end()
         self.index = 0
@@ -112,7 +115,7 @@ class _Parser:
     def parse(self) -> int:
         table = self.parse_or()
         if self.index < len(self.tokens):
-            raise self.failure("an operator or the end must follow an operand", self.position())
+            raise self.failure("expected an operator or the end after an operand", self.position())
         return table
 
     def parse_or(self) -> int:
@@ -158,4 +161,4 @@ class _Parser:
             if not self.take("CLOSE"):
                 raise self.failure(f"the parenthesis opened at position {opening + 1} must be closed", self.position())
             return table
-        raise self.failure("an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here", self.position())
+        raise self.failure("expected an operand (A, B, C, Cin, 0, 1 or a parenthesis)", self.position())

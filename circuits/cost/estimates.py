@@ -18,7 +18,6 @@ from circuits.cells.adder_cells import AdderCell
 from circuits.cost.cell_table import CellData, Technology
 from circuits.cost.characterize.gate_networks import INPUTS, Tree, gates, networks, parse
 from circuits.netlists.netlist import Component
-from circuits.netlists.truth_table import project
 
 GateData = Callable[[str], CellData]
 
@@ -34,7 +33,7 @@ class _Network:
         # A component of fewer inputs ignores the missing ones: its table does not depend on them.
         self.outputs: list[int] = []
         for table in tables:
-            node = self._add(parse(networks()[project(table, range(inputs))]))
+            node = self._add(parse(networks()[_widen(table, inputs)]))
             if node < 3 or node in self.outputs:
                 self.nodes.append(("buffer", (node,)))
                 node = 4 + len(self.nodes)
@@ -47,6 +46,11 @@ class _Network:
             self.nodes.append((tree[0], operands))
             self._known[tree] = 4 + len(self.nodes)
         return self._known[tree]
+
+
+def _widen(table: int, inputs: int) -> int:
+    step = 3 - inputs
+    return sum((table >> (row >> step << step) & 1) << row for row in range(8))
 
 
 def estimate(component: Component, technology: Technology, gate: GateData) -> CellData:

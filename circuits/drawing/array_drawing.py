@@ -1,7 +1,7 @@
 """Drawings of multiplier arrays with their cells coloured, as textbooks draw them.
 
-A row stands for a bit of the first operand, a column for a product column, the most significant on the left, so that an
-array is a parallelogram. Only this module and `heatmap` import matplotlib.
+A row is a bit of the first operand, a column is a product column, the most significant on the left, so that an array is
+a parallelogram. Of the package `circuits` only this folder imports matplotlib.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.netlist import Component, Netlist
 
 GATES_ONLY = "gates only (partial products)"
-"""The legend's entry for places without an adder."""
+"""The legend's name for places without an adder."""
 
 # seaborn's "colorblind" palette (Waskom, JOSS 2021) without its grey; a hatch a round where there are more cells.
 _COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#ece133", "#56b4e9")
@@ -44,7 +44,7 @@ class Style:
 
 
 def places(netlist: Netlist) -> dict[tuple[int, int], tuple[str, ...]]:
-    """(row, product column) -> names of the adders there, in drawing order; (GATES_ONLY,) where only gates stand."""
+    """(row, product column) -> names of the adders there, in drawing order; (GATES_ONLY,) if there are only gates."""
     adders: dict[tuple[int, int], list[str]] = {}
     for instance in netlist.instances:
         if instance.place is None:
@@ -57,9 +57,9 @@ def places(netlist: Netlist) -> dict[tuple[int, int], tuple[str, ...]]:
 
 
 def draw_array(design: Design) -> Figure:
-    """The array of `design`: cells coloured, with a legend of names and counts, and the definition as title.
+    """Draws the array of `design`: coloured cells, a legend of names and counts, and the definition as title.
 
-    Tiles are framed; the exact adders of their sums have no place and are only counted. Several adders at one place
+    Tiles are framed; the exact adders that sum them have no place and are only counted. Several adders at one place
     (rows of neighbouring tiles, column compression) share its square. Raises DesignError for an imported circuit, whose
     cells have no places.
     """
@@ -70,49 +70,21 @@ def draw_array(design: Design) -> Figure:
     rows = max(row for row, _ in spots) + 1
     columns = max(column for _, column in spots) + 1
 
+    # Inches: squares shrink so that wide arrays fit; above is room for the title and column numbers, below the legend.
     square = min(0.3, max(0.11, 16 / columns))
     width, height = max(columns * square + 1.2, 7.5), rows * square
     legend = _legend(counts, styles, netlist)
     title, title_lines = _title(design, width)
     below = 0.55 + 0.2 * -(-len(legend) // _legend_columns(width))
     above = 0.75 + 0.19 * title_lines
-    figure = Figure(figsize=(width, height + above + below), dpi=150)
+    total = height + above + below
+    figure = Figure(figsize=(width, total), dpi=150)
     drawn = columns * square
     left = (width - drawn + 0.6) / 2
-    axes = figure.add_axes(
-        (left / width, below / (height + above + below), drawn / width, height / (height + above + below))
-    )
-    for (row, column), names in spots.items():
-        for k, name in enumerate(names):
-            style = styles[name]
-            size = 1 / len(names)
-            axes.add_patch(
-                Rectangle(
-                    (column - 0.5 + (len(names) - 1 - k) * size, row - 0.5),
-                    size,
-                    1,
-                    facecolor=style.colour,
-                    hatch=style.hatch,
-                    edgecolor=_EDGE,
-                    linewidth=min(0.5, 2 * square),
-                    clip_on=False,
-                )
-            )
+    axes = figure.add_axes((left / width, below / total, drawn / width, height / total))
+    _draw_cells(axes, spots, styles, linewidth=min(0.5, 2 * square))
     _draw_tiles(axes, design)
-    axes.set_xlim(columns - 0.5, -0.5)
-    axes.set_ylim(rows - 0.5, -0.5)
-    axes.set_aspect("equal")
-    step = 1 if columns <= 32 else 2 if columns <= 64 else 8
-    axes.set_xticks(range(0, columns, step))
-    axes.set_yticks(range(0, rows, 1 if rows <= 33 else 4))
-    axes.set_yticklabels([_row_label(int(row), design) for row in axes.get_yticks()])
-    axes.tick_params(labelsize=6.5, length=2, width=0.5, top=True, labeltop=True, bottom=False, labelbottom=False)
-    axes.set_xlabel("product column k, weight $2^k$", fontsize=8)
-    axes.xaxis.set_label_position("top")
-    axes.set_ylabel("row: bit i of x", fontsize=8)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    total = height + above + below
+    _label_axes(axes, design, rows, columns)
     figure.text(
         0.5, 1 - 0.1 / total, design.label, ha="center", va="top", fontsize=12, fontweight="bold", parse_math=False
     )
@@ -138,11 +110,10 @@ def save_drawing(design: Design, path: Path) -> None:
 
 
 def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
-    """A small drawing for a web page: the array's cells coloured, runs of equal cells as one rectangle, and a legend.
+    """A small drawing for a web page, an SVG element in a <figure>: coloured cells, equal neighbours joined, a legend.
 
-    Cells in `names` have the same colours in every drawing that is given the same `names`.
-
-    An SVG element in a <figure>; names are escaped. Raises DesignError as `draw_array` does.
+    Cells in `names` have the same colours in all drawings with the same `names`. Names are escaped. Raises DesignError
+    as `draw_array` does.
     """
     spots = _placed(design)
     counts = _counts(spots)
@@ -178,7 +149,7 @@ def array_svg(design: Design, *, names: Iterable[str] = ()) -> str:
 
 
 def _runs(items: list[tuple[Any, int]]) -> Iterator[tuple[tuple[Any, int], int]]:
-    """((value, position), length) of each run of equal values; several adders at one place stay apart."""
+    """((value, position), length) of each run of equal values; places with several adders are not joined."""
     start = 0
     for k in range(1, len(items) + 1):
         value = items[start][0]
@@ -187,8 +158,47 @@ def _runs(items: list[tuple[Any, int]]) -> Iterator[tuple[tuple[Any, int], int]]
             start = k
 
 
+def _draw_cells(
+    axes: Axes, spots: Mapping[tuple[int, int], tuple[str, ...]], styles: Mapping[str, Style], *, linewidth: float
+) -> None:
+    """Draws a unit square for each place, divided among its adders from right to left."""
+    for (row, column), names in spots.items():
+        for k, name in enumerate(names):
+            style = styles[name]
+            size = 1 / len(names)
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5 + (len(names) - 1 - k) * size, row - 0.5),
+                    size,
+                    1,
+                    facecolor=style.colour,
+                    hatch=style.hatch,
+                    edgecolor=_EDGE,
+                    linewidth=linewidth,
+                    clip_on=False,
+                )
+            )
+
+
+def _label_axes(axes: Axes, design: Design, rows: int, columns: int) -> None:
+    """Sets limits, ticks and labels: columns from the most significant on the left, row 0 at the top."""
+    axes.set_xlim(columns - 0.5, -0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set_aspect("equal")
+    step = 1 if columns <= 32 else 2 if columns <= 64 else 8
+    axes.set_xticks(range(0, columns, step))
+    axes.set_yticks(range(0, rows, 1 if rows <= 33 else 4))
+    axes.set_yticklabels([_row_label(int(row), design) for row in axes.get_yticks()])
+    axes.tick_params(labelsize=6.5, length=2, width=0.5, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.set_xlabel("product column k, weight $2^k$", fontsize=8)
+    axes.xaxis.set_label_position("top")
+    axes.set_ylabel("row: bit i of x", fontsize=8)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
 def _draw_tiles(axes: Axes, design: Design) -> None:
-    """Thick lines between tiles."""
+    """Draws thick lines between tiles."""
     if design.tile is None:
         return
     w, v = design.shape
@@ -206,7 +216,7 @@ def _is_adder(component: Component) -> bool:
 
 
 def _counts(spots: Mapping[tuple[int, int], tuple[str, ...]]) -> dict[str, int]:
-    """Drawn adders by name, most frequent first, then the places with gates only."""
+    """Number of drawn adders by name, most frequent first, then of places with gates only."""
     counts: dict[str, int] = {}
     for names in spots.values():
         for name in names:
@@ -239,7 +249,7 @@ def _legend_columns(width: float) -> int:
 
 
 def _placed(design: Design) -> dict[tuple[int, int], tuple[str, ...]]:
-    """`places` of the design; DesignError where there are none."""
+    """`places` of the design; DesignError if there are none."""
     spots = places(design.netlist())
     if not spots:
         reason = f"{design.label} is an imported circuit without; export it and draw it with yosys (show)"
@@ -251,8 +261,8 @@ def _placed(design: Design) -> dict[tuple[int, int], tuple[str, ...]]:
 
 def _title(design: Design, width: float) -> tuple[str, int]:
     definition = design.describe()
-    wanted = ("topology", "width", "format", "placement", "ports (A,B,Cin)", "half adders", "final adder", "tile")
-    parts = [f"{key}: {definition[key]}" for key in wanted]
+    keys = ("topology", "width", "format", "placement", "ports (A,B,Cin)", "half adders", "final adder", "tile")
+    parts = [f"{key}: {definition[key]}" for key in keys]
     if design.truncate_columns:
         parts.append(f"truncated columns: {design.truncate_columns}")
     # Lines break after commas and semicolons only.

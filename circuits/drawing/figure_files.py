@@ -1,4 +1,4 @@
-"""Figures as files: made without a display, the same content gives the same bytes."""
+"""Figures as files, drawn without a display; the same content gives the same bytes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def render(
     style: Mapping[str, Any] | None = None,
     kinds: tuple[str, ...] = KINDS,
 ) -> dict[str, bytes]:
-    """The figure that `draw` makes, as files: kind ("png", "svg") -> content.
+    """The figure that `draw` returns, as files: kind ("png", "svg") -> content.
 
-    `draw` makes a Figure of its own, not pyplot's: no global state, no display. It runs under `style` (matplotlib
-    settings, as `seaborn.axes_style` gives); a figure that says nothing else has 150 dots an inch. `salt` seeds the
-    identifiers in SVG: figures that may stand on one page need different ones. No date or version gets into a file.
+    `draw` creates a Figure of its own, not pyplot's, which needs no global state and no display. It runs under `style`
+    (matplotlib settings, such as `seaborn.axes_style` returns); the default resolution is 150 dots per inch. `salt`
+    seeds the identifiers in SVG: figures that may share a page need different ones. Files contain no date and no
+    version.
     """
     settings = {
         "figure.dpi": 150,
@@ -42,7 +43,7 @@ def render(
     }
     files = {}
     with matplotlib.rc_context(cast(Any, settings)), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; the file's other content is right.
+        # A name in a script that the font lacks is drawn as boxes; everything else in the file is right.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure = draw()
         for kind in kinds:
@@ -53,7 +54,7 @@ def render(
 
 
 def save(draw: Callable[[], Figure], path: Path, **settings: Any) -> None:
-    """Writes `render(draw, **settings)` to `path`, whose suffix says which kind; DesignError for another suffix."""
+    """Writes `render(draw, **settings)` to `path`; its suffix selects the kind, DesignError for an unknown one."""
     kind = path.suffix.lower()[1:]
     if kind not in KINDS:
         allowed = " or ".join(f".{name}" for name in KINDS)

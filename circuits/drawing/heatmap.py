@@ -17,7 +17,7 @@ from circuits.drawing.figure_files import save
 
 
 def draw_surfaces(surfaces: Sequence[ErrorSurface]) -> Figure:
-    """A row a design: MRED, and the mean signed error e, of each bin; first operand down, second across."""
+    """One row per design: MRED and mean signed error e of each bin, first operand vertical, second horizontal."""
     figure = Figure(figsize=(8.2, 3.5 * len(surfaces)), dpi=120, layout="constrained")
     grid = figure.subplots(len(surfaces), 2, squeeze=False)
     for row, surface in zip(grid, surfaces, strict=True):

@@ -1,6 +1,7 @@
-"""The float32 multiplier around mantissa products, one lane after the other: for backends without a float kernel.
+"""Float32 products around mantissa products, one lane after the other: for backends without a float kernel.
 
-Compiled once by numba and cached. Semantics: steps 2 to 5 of `circuits.floats.arithmetic`, subnormals flushed.
+Compiled once by numba and cached. Semantics: steps 2 to 5 of `circuits.floats.arithmetic`, subnormals flushed. The
+compiled kernels do the same on whole vectors (see `circuits.engine.llvm.float_parts` for the derivation).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numba
 import numpy as np
 
 _FRACTION = 23
-_HIDDEN = 1 << 48  # the position of the hidden one, aligned to the widest product
+_HIDDEN = 1 << 48  # the leading one, aligned to that of the widest product
 
 
 @numba.njit(cache=True, nogil=True)
@@ -23,7 +24,12 @@ def mantissas(operands: Any, words: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def assemble(x: Any, w: Any, products: Any, nearest: bool, released: bool, out: Any) -> None:
-    """Bit patterns of the products into `out`, from those of the operands and products uint32 [2 limbs, lanes]."""
+    """Writes the bit patterns of float32 products into `out`, uint32 [n].
+
+    `x`, `w`: bit patterns of the operands, uint32 [n]. `products`: mantissa products, uint32 [2 limbs, lanes >= n].
+    `nearest`: round to nearest, ties to even; else truncate. `released`: the normaliser raises the exponent by one at
+    most.
+    """
     drop = 48 - _FRACTION
     for i in range(len(out)):
         sign = (x[i] ^ w[i]) & np.uint32(0x80000000)
@@ -37,18 +43,19 @@ def assemble(x: Any, w: Any, products: Any, nearest: bool, released: bool, out: 
         if x_exponent == 0 or w_exponent == 0:
             out[i] = sign
             continue
+        # The leading one of a product lies at bit 46 + shift; what is below 2^46 is taken as if it had one there.
         product = np.int64(products[0, i]) | (np.int64(products[1, i]) << 32)
         shift = np.int64(product >= 1 << 47) + np.int64(product >= 1 << 48)
         significand = ((product << (2 - shift)) & (_HIDDEN - 1)) | _HIDDEN
-        kept = significand >> drop
+        rounded = significand >> drop
         if nearest:
             rest, half = significand & ((1 << drop) - 1), 1 << (drop - 1)
-            kept += np.int64(rest > half or (rest == half and kept & 1))
+            rounded += np.int64(rest > half or (rest == half and rounded & 1))
         raised = np.int64(shift > 0) if released else shift
-        exponent = x_exponent + w_exponent - 127 + raised + (kept >> (_FRACTION + 1))
+        exponent = x_exponent + w_exponent - 127 + raised + (rounded >> (_FRACTION + 1))  # the last: rounded up to 2.0
         if exponent < 1:
             out[i] = sign
         elif exponent > 254:
             out[i] = sign | np.uint32(0x7F800000)
         else:
-            out[i] = sign | np.uint32(exponent << _FRACTION) | np.uint32(kept & 0x7FFFFF)
+            out[i] = sign | np.uint32(exponent << _FRACTION) | np.uint32(rounded & 0x7FFFFF)

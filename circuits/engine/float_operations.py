@@ -26,10 +26,12 @@ _PRODUCTS_AT_ONCE = 1 << 17  # 512 KB of float32
 def multiply(circuit: FloatCircuit, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
     left, right = _float32(x, "x"), _float32(w, "w")
-    if backend == "auto" and has_kernel(circuit):
+    has_kernels = has_kernel(circuit)
+    if backend == "auto" and has_kernels:
         backend = FASTEST
-    backend = choose_backend(backend, circuit.program(), max(left.size, right.size))
-    if not has_kernel(circuit):
+    else:
+        backend = choose_backend(backend, circuit.program(), max(left.size, right.size))
+    if not has_kernels:
         fmt = circuit.float_format
         assert fmt is not None
         return arithmetic.multiply(

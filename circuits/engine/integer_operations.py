@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from circuits.engine.backends.backend import BACKENDS, FASTEST, NEVER_COMPILES, IntegerProducts, Words, find_backend
+from circuits.engine.backends.backend import FASTEST, MODULES, NEVER_COMPILES, IntegerProducts, Words, find_backend
 from circuits.engine.blocks import BLOCK, LIMB, limbs
 from circuits.engine.simulation import simulate
 from circuits.errors import DesignError, unknown_name
@@ -25,8 +25,8 @@ def choose_backend(backend: str, program: Program, lanes: int, *, otherwise: str
     A long program is interpreted, because compiling it would take longer than running it, unless there is much to run;
     a short one is run by `otherwise`, or compiled where there is much to run. Raises UnknownNameError.
     """
-    if backend not in ("auto", *BACKENDS):
-        raise unknown_name("backend", str(backend), ("auto", *BACKENDS))
+    if backend not in ("auto", *MODULES):
+        raise unknown_name("backend", str(backend), ("auto", *MODULES))
     if backend != "auto":
         return backend
     if len(program) * lanes > _LONG_RUN:

@@ -55,14 +55,11 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 class _Memory(threading.local):
-    """Memory of one thread: kernel scratch, and named arrays."""
+    """Scratch memory of one thread."""
 
     size = 0
     address = 0
     scratch: Any = None
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, NDArray[Any]] = {}
 
 
 _memory = _Memory()
@@ -71,17 +68,10 @@ _memory = _Memory()
 def scratch_address(size: int) -> int:
     """Address, a multiple of 64, of `size` bytes that belong to this thread until its next call.
 
-    The memory is reused, because fresh memory costs more than the work on it.
+    Kernels write whatever they like there. The memory is reused, because fresh memory costs more than the work on it
+    (named arrays of NumPy code: `circuits.support.scratch`).
     """
     if _memory.size < size:
         _memory.scratch = aligned_empty((size,), np.uint8)
         _memory.size, _memory.address = size, _memory.scratch.ctypes.data
     return _memory.address
-
-
-def scratch_array(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """An uninitialised array that this thread reuses under `name` as long as shape and dtype stay the same."""
-    array = _memory.arrays.get(name)
-    if array is None or array.shape != shape or array.dtype != dtype:
-        array = _memory.arrays[name] = np.empty(shape, dtype=dtype)
-    return array

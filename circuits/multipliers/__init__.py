@@ -1,4 +1,4 @@
-"""Multiplier generators, one a file; a new topology is one more file and one line in TOPOLOGIES."""
+"""Multiplier generators, one file each; a new topology is one more file and one line in TOPOLOGIES."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOPOLOGIES: Mapping[str, Topology] = MappingProxyType(
         "booth": booth.TOPOLOGY,
     }
 )
-"""Multiplier architectures by name."""
+"""The multiplier architectures by name."""
 
 
 def multiplier(
@@ -38,10 +38,12 @@ def multiplier(
     overflow_bit: bool = False,
     name: str | None = None,
 ) -> Netlist:
-    """The netlist of a multiplier: inputs `x` (w bits) and `y` (v bits), output `product`.
+    """The netlist of a w x v bit multiplier: inputs `x` (w bits) and `y` (v bits), output `product`.
 
-    Unsigned, or with `signed` two's complement (without tiles). The product has w + v bits, one more with
-    `overflow_bit` (tiles that overestimate; see DESIGN "Tiling").
+    `adder_at` chooses the cell of each adder; `ports`, `half_adders`, `final_adder` and `truncate_columns` are the
+    policies of `array_builder.Frame`; `tile` is the width of the small arrays of `tiling`, if any. Operands and product
+    are unsigned, or with `signed` in two's complement (without tiles). The product has w + v bits, one more with
+    `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling").
     """
     assert not (signed and tile)
     builder = NetlistBuilder(name or topology)

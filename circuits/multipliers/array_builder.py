@@ -1,13 +1,30 @@
-"""What every multiplier generator shares: partial products, and adders placed and wired by the design's policies.
+"""What all multiplier generators share: partial products, and adders placed and wired by the design's policies.
 
-A topology's generator is a function `generate(frame: Frame) -> list[int]`: it returns the product's nets, least
-significant bit first. Adder (i, j) stands in row i (bit i of the first operand), column j (bit j of the second) and so
-in product column i + j.
+A topology's generator is a function `generate(frame: Frame) -> list[int]`; it returns the product's nets, the least
+significant bit first. Adder (i, j) belongs to row i, bit i of the first operand, and column j, bit j of the second, and
+so to product column i + j, of weight 2^(i + j). A 4 x 4 carry-save array, drawn as papers draw it:
 
-Signed multipliers other than Booth's are modified Baugh-Wooley (Baugh, Wooley, IEEE Trans. Computers C-22(12), 1973):
-partial products with exactly one of the sign bits x_(w-1), y_(v-1) are complemented, and constant ones of weight
-2^(w-1), 2^(v-1) and 2^(w+v-1) are added modulo 2^(w+v); for w = v the first two are a single one of weight 2^w. Each
-topology says where its ones enter.
+    product column     7      6      5      4      3      2      1      0
+    row 0                                        pp 03  pp 02  pp 01  pp 00      pp(i, j) = x_i AND y_j
+    row 1                                 (1,3)  (1,2)  (1,1)  (1,0)             adder (i, j) takes pp(i, j),
+    row 2                          (2,3)  (2,2)  (2,1)  (2,0)                    a sum of its column from above
+    row 3                   (3,3)  (3,2)  (3,1)  (3,0)                           and a carry from its right
+    final row        (4,3)  (4,2)  (4,1)  (4,0)                                  the final adder
+
+In a ripple array the carry comes from (i, j - 1), in a carry-save array from (i - 1, j), both in product column
+i + j - 1. There the final row resolves the last sums and carries; a ripple array has none. Trees place their adders
+by the highest row among the bits that they add (`Frame.add_in_column`).
+
+Signed multipliers other than Booth's are modified Baugh-Wooley (Baugh, Wooley, IEEE Trans. Computers C-22(12), 1973).
+In two's complement bits w - 1 and v - 1 have negative weights, so that pp(i, j) is subtracted where exactly one of the
+two bits is a sign bit. With -b 2^k = (NOT b) 2^k - 2^k such partial products are complemented and added, and what
+remains is a constant:
+
+    - sum of 2^(w-1+j) over j < v - 1  =  -2^(w-1) (2^(v-1) - 1)  =  2^(w-1) - 2^(w+v-2)
+    - sum of 2^(v-1+i) over i < w - 1  =  2^(v-1) - 2^(w+v-2)
+
+In all 2^(w-1) + 2^(v-1) - 2^(w+v-1), which modulo 2^(w+v) is three ones of weights 2^(w-1), 2^(v-1) and 2^(w+v-1); for
+w = v the first two are a single one of weight 2^w. Each topology says where its ones enter.
 """
 
 from __future__ import annotations
@@ -20,20 +37,21 @@ from circuits.netlists.gates import AND2, HALF_ADDER, NAND2, NOT, Gate
 from circuits.netlists.netlist import ZERO, NetlistBuilder
 
 AdderAt = Callable[[int, int], AdderCell]
-"""(row, column) -> the cell that stands there."""
+"""(row, column) -> the cell of the adder at that place."""
 
 PORTS = ("psc", "pcs", "spc", "scp", "cps", "csp")
-"""Which of partial product (p), running sum (s) and carry (c) drives A, B, Cin, in that order."""
+"""Port assignments: which of partial product (p), running sum (s) and carry (c) drives A, B and Cin, in that order."""
 
 
 @dataclass
 class Frame:
     """A w x v array under construction inside `builder`.
 
-    `x` drives the rows, `y` the columns. `adder_at` is asked with the array's own (row, column) plus `origin`, so that
-    a tile of a larger array reads the larger array's grid. Ports, half-adder and final-adder policy: DESIGN "Arrays".
-    Product columns below `truncate_columns` are left out: no partial products, no ones, no adders, zeros instead.
-    `signed`: both operands and the product are two's complement.
+    `x` drives the rows, `y` the columns. `adder_at` is called with the array's own (row, column) plus `origin`, so that
+    a tile of a larger array reads the larger array's grid. `ports` is one of PORTS. `half_adders`: "exact" draws
+    adders with a constant 0 as exact half adders, "cell" as the cell of their place. `final_adder`: "exact" or "cell"
+    (see DESIGN "Arrays"). Product columns below `truncate_columns` are zeros: without partial products, ones and
+    adders. `signed`: operands and product are in two's complement.
     """
 
     builder: NetlistBuilder
@@ -54,11 +72,12 @@ class Frame:
 
     def partial_product(self, i: int, j: int) -> int:
         """pp(i, j) = x_i AND y_j; complemented where signed and exactly one of the two is a sign bit."""
+        # The product of a sign bit and another bit has a negative weight; that of both sign bits is positive again.
         complemented = self.signed and (i == len(self.x) - 1) != (j == len(self.y) - 1)
         return self._product(NAND2 if complemented else AND2, i, j)
 
     def plain_product(self, i: int, j: int) -> int:
-        """x_i AND y_j, also where signed."""
+        """x_i AND y_j, whether signed or not."""
         return self._product(AND2, i, j)
 
     def ones(self) -> list[int]:
@@ -70,7 +89,7 @@ class Frame:
         return [k for k in columns if not self.truncated(k)]
 
     def invert(self, net: int, column: int) -> int:
-        """NOT of a net of product column `column`, drawn in the lowest row that has that column."""
+        """NOT of a net of product column `column`, placed in the lowest row that has that column."""
         if self.truncated(column):
             return ZERO
         return self.builder.add(NOT, net, place=self.place_in_column(0, column))[0]
@@ -82,18 +101,18 @@ class Frame:
         return self._adder(i, j, a, b, cin, self.adder_at(*self._place(i, j)))
 
     def add_in_column(self, row: int, column: int, p: int, s: int, c: int) -> tuple[int, int]:
-        """(sum, carry) of a cell that compresses bits of product column `column`, `row` the highest row among them.
+        """(sum, carry) of a cell that adds bits of product column `column`; `row` is the highest row among them.
 
-        Its place is the one of that row in that column; where the row does not reach so far left, the lowest row that
-        does: i = max(row, column - v + 1), j = column - i.
+        Its place is that of the row in the column; where the row does not reach so far left, that of the lowest row
+        that does: i = max(row, column - v + 1), j = column - i.
         """
         i, j = self._in_column(row, column)
         return self.add(i, j, p, s, c)
 
     def add_final(self, column: int, s: int, c: int, ripple: int) -> tuple[int, int]:
-        """(sum, carry) of the final adder's cell of product column `column`: s, c, ripple carry on A, B and Cin.
+        """(sum, carry) of the final adder's cell of product column `column`: s, c and the ripple carry on A, B and Cin.
 
-        It stands where an array gives that product bit: (w, column - w), and (column, 0) for column < w.
+        Its place is where an array has that product bit: (w, column - w), and (column, 0) for column < w.
         """
         i = min(column, len(self.x))
         j = column - i
@@ -101,11 +120,11 @@ class Frame:
         return self._adder(i, j, s, c, ripple, cell)
 
     def truncated(self, column: int) -> bool:
-        """Whether product column `column` (of this tile) is left out."""
+        """Whether product column `column` of this array is left out."""
         return self._truncated(column, 0)
 
     def place_in_column(self, row: int, column: int) -> tuple[int, int]:
-        """The place that `add_in_column` takes, in the whole array."""
+        """The place of `add_in_column` in the whole array."""
         return self._place(*self._in_column(row, column))
 
     def _product(self, gate: Gate, i: int, j: int) -> int:

@@ -1,13 +1,23 @@
 """Column compression, also known as column reduction or bit-heap compression, and the carry-propagate adder after it.
 
-Column k holds bits of weight 2^k. In stages, cells take three bits of a column (or two: a half-adder position) and
+Column k holds bits of weight 2^k. In each stage, cells take three bits of a column (or two: a half-adder position) and
 give a sum to the same column and a carry to the next, until no column holds more than two bits; then a ripple adder
 resolves them. Carries beyond the last column are dropped.
 
-The order in a column, exactly: bits of earlier stages first, within a stage lower source rows first, remaining ties in
-order of creation. The columns of a stage are worked on in ascending order, so a carry precedes a sum of equal row. A
-cell takes the first bits of its column, as they stood at the start of the stage; the row of its sum and carry is the
-highest row among its inputs.
+    The first stage of Wallace's policy on a 4 x 4 multiplier, each "." a bit:
+
+    column   6 5 4 3 2 1 0         6 5 4 3 2 1 0
+             . . . . . . .         . . . . . . .      full adders in columns 2, 3 and 4, half adders in 1 and 5;
+               . . . . .      ->   . . . . .          exact cells never change the sum of bits times weights
+                 . . .                   .
+                   .
+
+Approximate cells are not symmetric in their inputs, so the order in which a cell takes its bits is part of the design:
+
+- Within a column, bits of earlier stages come first; within a stage, those of lower source rows; ties stay in order of
+  creation. Columns are processed in ascending order, so that a carry precedes a sum of the same row.
+- A cell takes the first bits of its column as they are at the start of the stage.
+- The source row of its sum and carry is the highest row among its inputs; it decides the cell's place.
 """
 
 from __future__ import annotations
@@ -21,7 +31,7 @@ from circuits.netlists.netlist import ONE, ZERO
 
 @dataclass(frozen=True, slots=True)
 class Bit:
-    """A bit of a column: its net, its source row (bit of the first operand), the stage that made it (0: none)."""
+    """A bit of a column: its net, its source row (bit of the first operand), and the stage it came from (0: none)."""
 
     net: int
     row: int = 0
@@ -31,10 +41,10 @@ class Bit:
 Columns = Sequence[Sequence[Bit]]
 
 Plan = Callable[[int, int], list[int]]
-"""(bits of a column at the start of a stage, carries that came since) -> how many bits each of its cells takes."""
+"""(bits of a column at the start of a stage, carries into it since then) -> how many bits each of its cells takes."""
 
 NextStage = Callable[[int], Plan | None]
-"""Bits in the highest column -> the next stage's plan, or None when the columns are low enough."""
+"""Height of the highest column -> the next stage's plan, or None when no column has more than two bits."""
 
 Add = Callable[[int, int, int, int, int], tuple[int, int]]
 """(row, column, first, second, third net or ZERO) -> (sum, carry)."""
@@ -47,37 +57,42 @@ ONES_ROW = 1
 
 
 def wallace(height: int) -> Plan | None:
-    """As much as possible in every stage: a cell for every three bits, a half adder for two that remain."""
+    """As many cells as possible in every stage: one for every three bits, and a half adder for two that remain."""
 
-    def plan(there: int, arrived: int) -> list[int]:
-        return [3] * (there // 3) + [2] * (there % 3 == 2)
+    def plan(present: int, carried: int) -> list[int]:
+        return [3] * (present // 3) + [2] * (present % 3 == 2)
 
     return plan if height > 2 else None
 
 
 def dadda(height: int) -> Plan | None:
-    """As little as possible: each stage lowers columns, arriving carries counted, to the next of 2, 3, 4, 6, 9, ..."""
+    """As few cells as possible: a stage lowers columns, carries into them counted, to the next of 2, 3, 4, 6, 9, ...
+
+    These are Dadda's heights, d_1 = 2 and d_(k+1) = floor(3 d_k / 2): what one stage can lower to d_k. A full adder
+    lowers its column by two bits, a half adder by one.
+    """
     if height <= 2:
         return None
     target = 2
     while target * 3 // 2 < height:
         target = target * 3 // 2
 
-    def plan(there: int, arrived: int) -> list[int]:
-        excess = max(there + arrived - target, 0)
+    def plan(present: int, carried: int) -> list[int]:
+        excess = max(present + carried - target, 0)
         return [3] * (excess // 2) + [2] * (excess % 2)
 
     return plan
 
 
 def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit]]:
-    """The columns after all stages, in order, none with more than two bits."""
-    made = [_ordered(column) for column in columns]
+    """The columns after all stages, none with more than two bits. `add` adds a cell."""
+    heap = [_ordered(column) for column in columns]
     stage = 0
-    while (plan := next_stage(max(map(len, made), default=0))) is not None:
+    while (plan := next_stage(max(map(len, heap), default=0))) is not None:
         stage += 1
-        heights = [len(column) for column in made]
-        for k, column in enumerate(made):
+        heights = [len(column) for column in heap]
+        for k, column in enumerate(heap):
+            # `column` now holds the bits of the stage's start, then carries from column k - 1.
             for size in plan(heights[k], len(column) - heights[k]):
                 taken = column[:size]
                 del column[:size]
@@ -85,16 +100,17 @@ def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit
                 first, second, third = (*(bit.net for bit in taken), ZERO)[:3]
                 total, carry = add(row, k, first, second, third)
                 column.append(Bit(total, row, stage))
-                if k + 1 < len(made):
-                    made[k + 1].append(Bit(carry, row, stage))
-        made = [_ordered(column) for column in made]
-    return made
+                if k + 1 < len(heap):
+                    heap[k + 1].append(Bit(carry, row, stage))
+        heap = [_ordered(column) for column in heap]
+    return heap
 
 
 def resolve(columns: Columns, add: AddFinal) -> list[int]:
-    """One net a column from columns of at most two bits: a ripple adder that has no cell where there is nothing to add.
+    """Adds columns of at most two bits by a ripple adder; returns one net for each column.
 
-    A cell takes the column's bits and the ripple carry of the column below, in this order.
+    A cell takes the column's bits and the ripple carry of the column below, in this order. Columns with nothing to add
+    have no cell.
     """
     nets = []
     ripple = ZERO
@@ -110,7 +126,7 @@ def resolve(columns: Columns, add: AddFinal) -> list[int]:
 
 
 def partial_products(frame: Frame) -> list[list[Bit]]:
-    """pp(i, j) in column i + j, and the ones of a signed multiplier in theirs; none in truncated columns."""
+    """pp(i, j) in column i + j, and a signed multiplier's constant ones in theirs; nothing in truncated columns."""
     w, v = frame.width
     columns: list[list[Bit]] = [[] for _ in range(w + v)]
     for i in range(w):
@@ -123,7 +139,7 @@ def partial_products(frame: Frame) -> list[list[Bit]]:
 
 
 def sum_columns(frame: Frame, columns: Columns, next_stage: NextStage) -> list[int]:
-    """The sum of the columns, one net a column, by the frame's cells, ports and policies."""
+    """The sum of the columns by the frame's cells, ports and policies; returns one net for each column."""
     return resolve(compress(columns, next_stage, frame.add_in_column), frame.add_final)
 
 

@@ -14,24 +14,26 @@ from circuits.netlists.netlist import ZERO, NetlistBuilder
 
 
 def generate(frame: Frame, array: Generate, tile: int, bits: int) -> list[int]:
-    """Sends each pair of `tile`-bit slices of the operands through a circuit that `array` draws; adds their products.
+    """Multiplies each pair of `tile`-bit slices of the operands by an array of its own, and adds the products exactly.
 
-    The sum is exact. The highest slice is narrower where `tile` does not divide the width. Returns `bits` product nets.
+    With x = sum of x_i 2^i and y = sum of y_j 2^j over slices that begin at bits i and j, xy = sum of x_i y_j 2^(i+j).
+    The highest slice is narrower where `tile` does not divide the width. `array` generates the array of a slice pair.
+    Returns `bits` product nets.
     """
     weighted: list[list[int]] = [[] for _ in range(bits)]
     for i in range(0, len(frame.x), tile):
         for j in range(0, len(frame.y), tile):
-            part = replace(frame, x=frame.x[i : i + tile], y=frame.y[j : j + tile], origin=(i, j))
-            for position, net in enumerate(array(part), i + j):
+            tile_frame = replace(frame, x=frame.x[i : i + tile], y=frame.y[j : j + tile], origin=(i, j))
+            for position, net in enumerate(array(tile_frame), i + j):
                 if net != ZERO and position < bits:
                     weighted[position].append(net)
     return add_exactly(frame.builder, weighted)
 
 
 def add_exactly(builder: NetlistBuilder, weighted: Sequence[Sequence[int]]) -> list[int]:
-    """The sum of weighted bits, weighted[k] holding the nets of weight 2^k, modulo 2^len(weighted).
+    """The sum, modulo 2^len(weighted), of bits given by weight: weighted[k] holds the nets of weight 2^k.
 
-    Dadda's column compression with exact full and half adders, then a ripple-carry adder.
+    Uses Dadda's column compression with exact full and half adders, then a ripple-carry adder.
     """
 
     def add(*nets: int) -> tuple[int, int]:

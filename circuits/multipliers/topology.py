@@ -1,4 +1,4 @@
-"""What the rest of the project must know of a multiplier architecture."""
+"""What the rest of the project needs to know about a multiplier architecture."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Generate = Callable[[Frame], list[int]]
 """A frame -> the product's nets, least significant bit first."""
 
 ARRAY_PORTS = ("partial product", "sum", "carry")
-"""What ports p, s and c of an array's cells take."""
+"""What the ports p, s and c of an array's cells take."""
 COLUMN_PORTS = ("first bit", "second bit", "third bit")
-"""What ports p, s and c of a cell take that compresses a column (see `circuits.multipliers.columns`)."""
+"""What the ports p, s and c of a column compressor's cells take (see `circuits.multipliers.columns`)."""
 
 
 @dataclass(frozen=True)
 class Topology:
-    """A generator and the properties that designs, descriptions and searches ask for, whatever its name.
+    """A generator, and the properties that designs, descriptions and searches ask for instead of its name.
 
-    `has_final_adder`: whether `Design.final_adder` chooses the cells of an adder at its end; otherwise its rows ripple
-    and need none. `port_names`: what p, s and c mean. `plain_partial_products`: whether the partial products of
+    `has_final_adder`: whether it ends in an adder whose cells `Design.final_adder` chooses; arrays whose rows ripple
+    need none. `port_names`: what p, s and c mean. `plain_partial_products`: whether the partial products of
     unsigned operands are x_i AND y_j. `truncation_may_wrap`: whether exact cells can give a product beyond w + v bits
     once columns are truncated.
     """

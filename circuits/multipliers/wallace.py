@@ -10,11 +10,11 @@ from circuits.multipliers.topology import COLUMN_PORTS, Topology
 def generate(frame: Frame) -> list[int]:
     """w x v multiplier: column compression with as many cells as possible in every stage, then a ripple adder.
 
-    In every stage a column's bits go through one cell for every three of them and a half-adder position for two that
-    remain; p, s and c are the first, second and third bit that a cell takes, in the order of `columns`. Wallace groups
-    whole rows by three; by columns, as here, is how the tree is usually built today.
+    In every stage a column has one cell for every three of its bits, and a half-adder position for two that remain; p,
+    s and c are the first, second and third bit that a cell takes, in the order of `columns`. Wallace groups whole rows
+    by three; grouping by columns, as here, is how the tree is usually built today.
     Places of cells: `Frame.add_in_column`, `Frame.add_final`. Signed: the ones of modified Baugh-Wooley are bits of
-    their columns, with source row 1. Returns w + v product nets; carries beyond are dropped.
+    their columns, of source row ONES_ROW. Returns w + v product nets; carries beyond are dropped.
     """
     return columns.sum_columns(frame, columns.partial_products(frame), columns.wallace)
 

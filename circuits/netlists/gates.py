@@ -1,7 +1,7 @@
-"""Standard gates as data: the ones that generators draw, and the rest of the characterised library.
+"""Standard gates as data: those that the generators draw, and the rest of the characterised library.
 
-This module is the only definition of each gate. The table of costs is found by equality (`technology.cells45`), so that
-a second definition that drifted apart would silently turn a characterised cost into an estimate.
+Every gate is defined here and nowhere else. `circuits.cost.cells45` finds a gate's costs by equality, so that a second,
+slightly different definition would silently turn a characterised cost into an estimate.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A gate of up to three inputs, as data; the counterpart of AdderCell for all that is not an adder cell.
+    """A gate of up to three inputs, as data; the counterpart of AdderCell for everything but adder cells.
 
-    `tables`: one byte an output, bit r its value in row r of the inputs, the first input the high bit of r = 4a+2b+c;
-    a gate of fewer inputs ignores the missing ones. `transistors`: static CMOS.
+    `tables`: one truth table for each output (see `circuits.netlists.truth_table`), a byte also where there are fewer
+    than three inputs. `transistors`: of the static CMOS gate.
     """
 
     name: str
@@ -48,8 +48,8 @@ MAJORITY_NOT = Gate("majority_not", ("a", "b", "c"), ("y",), (0b00010111,), 10)
 """y = ~((a & b) | (a & c) | (b & c))."""
 
 GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, NAND2, OR2, XOR2, HALF_ADDER)})
-"""The gates that generators draw, by name. The text form of an imported circuit names these without defining them."""
+"""The gates that generators draw, by name. The text form of an imported circuit uses these without defining them."""
 
 EXTRA_GATES = (MUX2, NOR2, XNOR2, NAND3, NOR3, AOI21, OAI21, MAJORITY_NOT)
-"""The other characterised gates: for imported circuits, the float multiplier around the array, and estimates. They are
-not in GATES, because a circuit may give their names to gates of its own."""
+"""The other characterised gates, for imported circuits, the float multiplier around the array, and cost estimates. They
+are not in GATES because a circuit may give their names to gates of its own."""

@@ -1,4 +1,4 @@
-"""A user's own circuit as a multiplier: what it must be, and its text form in TOML files."""
+"""A user's own circuit as a multiplier: the conditions that it must meet, and its text form in TOML files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
 MAXIMUM_INSTANCES = 200_000
 """Most cells and gates of one imported multiplier."""
 NAME = "imported"
-"""The name of every imported multiplier's netlist: a design carries its own name."""
+"""The name of every imported multiplier's netlist; the design has a name of its own."""
 RESERVED = ("gate", "product")
-"""Names that no cell or gate of an imported multiplier may have: its text form starts other lines with them."""
+"""Names that no cell or gate of an imported multiplier may have: they begin other lines of its text form."""
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
 def as_multiplier(netlist: Netlist, *, signed: bool) -> Netlist:
-    """`netlist` with buses x, y and product and consecutive nets: equal circuits become equal netlists.
+    """`netlist` with buses x, y and product and consecutive nets, so that equal circuits become equal netlists.
 
     The first input bus is the first operand. A product narrower than w + v bits is extended, with its sign if `signed`.
     Raises DesignError unless there are two input buses of 2 to 64 bits and one output bus of at most w + v + 1 bits,
@@ -62,7 +62,7 @@ def as_multiplier(netlist: Netlist, *, signed: bool) -> Netlist:
 def declared_signed(netlist: Netlist) -> bool:
     """Whether the circuit's file declares its operands signed (`input signed` in Verilog); False where it says nothing.
 
-    DesignError where one operand is declared signed and the other is not: a multiplier here has one signedness.
+    Raises DesignError where one operand is declared signed and the other is not: both must be read in the same way.
     """
     signed = [name for name in netlist.inputs if name in netlist.signed]
     unsigned = [name for name in netlist.inputs if name not in netlist.signed]
@@ -76,7 +76,7 @@ def declared_signed(netlist: Netlist) -> bool:
 
 
 def signedness_notes(netlist: Netlist, *, signed: bool) -> list[str]:
-    """Where the reading `signed` differs from the file's declarations, port by port; [] where it does not."""
+    """Notes on ports that the file declares otherwise than `signed` reads them; [] where there are none."""
     ports = [*netlist.inputs, *netlist.outputs]
     declared = [name for name in ports if name in netlist.signed]
     others = [name for name in ports if name not in netlist.signed]
@@ -85,37 +85,39 @@ def signedness_notes(netlist: Netlist, *, signed: bool) -> list[str]:
         return [f"no port is declared signed, but all are read as {chosen}"] if signed else []
     if signed and not others:
         return []
-    rest = f", {_are(others)} not" if others else ""
-    return [f"{_are(declared)} declared signed{rest}; all are read as {chosen}"]
+    rest = f", {_ports_are(others)} not" if others else ""
+    return [f"{_ports_are(declared)} declared signed{rest}; all are read as {chosen}"]
 
 
-def _are(ports: list[str]) -> str:
+def _ports_are(ports: list[str]) -> str:
     return f"port {ports[0]} is" if len(ports) == 1 else f"ports {', '.join(ports)} are"
 
 
 def exchange_operands(netlist: Netlist) -> Netlist:
-    """`netlist` with its input buses in reverse order: the second one becomes the first operand."""
+    """`netlist` with its input buses exchanged: the second one becomes the first operand."""
     inputs = dict(reversed(list(netlist.inputs.items())))
     return replace(netlist, inputs=MappingProxyType(inputs))
 
 
 def _check_names(netlist: Netlist) -> None:
+    """Raises DesignError unless names are words that the text form can hold, each with one meaning."""
     known: dict[str, Component] = {}
-    for part in {instance.component for instance in netlist.instances}:
-        words = (part.name, *part.inputs, *part.outputs)
-        if not all(_WORD.fullmatch(word) for word in words) or part.name in RESERVED:
+    for component in {instance.component for instance in netlist.instances}:
+        words = (component.name, *component.inputs, *component.outputs)
+        if not all(_WORD.fullmatch(word) for word in words) or component.name in RESERVED:
             raise DesignError(
                 f"names of gates and their ports must be a letter followed by letters, digits, '_', '.' or '-', and "
-                f"none of {', '.join(RESERVED)}, but netlist {netlist.name!r} has gate {part.name!r}; rename it."
+                f"none of {', '.join(RESERVED)}, but netlist {netlist.name!r} has gate {component.name!r}; rename it."
             )
-        if known.setdefault(part.name, part) != part:
+        if known.setdefault(component.name, component) != component:
             raise DesignError(
                 f"cells and gates of one design must have distinct names, but two of netlist {netlist.name!r} are "
-                f"named {part.name!r}; rename one."
+                f"named {component.name!r}; rename one."
             )
 
 
 def _canonical(netlist: Netlist, product: Bus) -> Netlist:
+    """`netlist` with consecutive nets (constants, inputs, outputs of the instances) and the given product bus."""
     number = {ZERO: ZERO, ONE: ONE}
     for net in netlist.input_nets:
         number[net] = len(number)
@@ -139,7 +141,7 @@ def _canonical(netlist: Netlist, product: Bus) -> Netlist:
 
 
 def to_text(netlist: Netlist) -> str:
-    """The text form of a canonical netlist, a line an instance.
+    """The text form of a canonical netlist, one instance a line.
 
         x 8
         y 8
@@ -147,16 +149,17 @@ def to_text(netlist: Netlist) -> str:
         and2 2 10 @ 0 0
         product 18 0 ...
 
-    Nets are numbered 0 and 1 (constants), then x, then y, then the outputs of the instances in order. `gate` declares
-    a gate that GATES does not have: inputs, each output with its value in rows 000..111, transistors. `@` gives the
-    place.
+    Nets 0 and 1 are the constants; then come the bits of x, those of y, and the outputs of the instances in order.
+    `gate` declares a gate that GATES does not have: inputs, each output with its values in rows 000..111, transistors.
+    `@` precedes the place, row and column.
     """
     lines = [f"{name} {len(bus)}" for name, bus in netlist.inputs.items()]
-    for part in dict.fromkeys(instance.component for instance in netlist.instances):
-        if isinstance(part, Gate) and GATES.get(part.name) != part:
-            tables = map(text_of_table, part.tables)
-            outputs = " ".join(f"{port} {table}" for port, table in zip(part.outputs, tables, strict=True))
-            lines.append(f"gate {part.name} {' '.join(part.inputs)} : {outputs} : {part.transistors}")
+    for component in dict.fromkeys(instance.component for instance in netlist.instances):
+        if isinstance(component, Gate) and GATES.get(component.name) != component:
+            tables = map(text_of_table, component.tables)
+            outputs = " ".join(f"{port} {table}" for port, table in zip(component.outputs, tables, strict=True))
+            inputs = " ".join(component.inputs)
+            lines.append(f"gate {component.name} {inputs} : {outputs} : {component.transistors}")
     for instance in netlist.instances:
         place = "" if instance.place is None else f" @ {instance.place[0]} {instance.place[1]}"
         lines.append(f"{instance.component.name} {' '.join(map(str, instance.inputs))}{place}")
@@ -165,7 +168,7 @@ def to_text(netlist: Netlist) -> str:
 
 
 def from_text(text: str, cells: Mapping[str, AdderCell]) -> Netlist:
-    """The netlist that `to_text` wrote; `cells` are those embedded beside it. DesignError names the line."""
+    """The netlist that `to_text` wrote; `cells` are the ones embedded in the same file. DesignError names the line."""
     gates: dict[str, Gate] = {}
     instances: list[Instance] = []
     inputs: dict[str, Bus] = {}
@@ -203,17 +206,17 @@ def from_text(text: str, cells: Mapping[str, AdderCell]) -> Netlist:
 
 def _instance(words: list[str], nets: int, gates: Mapping[str, Gate], cells: Mapping[str, AdderCell]) -> Instance:
     name = words[0]
-    part = cells.get(name) or gates.get(name) or GATES.get(name) or cell(name)
-    pins, _, place = " ".join(words[1:]).partition("@")
+    component = cells.get(name) or gates.get(name) or GATES.get(name) or cell(name)
+    pins, _, coordinates = " ".join(words[1:]).partition("@")
     numbers = tuple(_number(word, nets - 1) for word in pins.split())
-    where = place.split()
-    if len(numbers) != len(part.inputs) or len(where) not in (0, 2):
+    position = coordinates.split()
+    if len(numbers) != len(component.inputs) or len(position) not in (0, 2):
         raise DesignError(
-            f"{name!r} must have {len(part.inputs)} nets and at most a place '@ ROW COLUMN', but got "
+            f"{name!r} must have {len(component.inputs)} nets and at most a place '@ ROW COLUMN', but got "
             f"{' '.join(words[1:])!r}; correct it."
         )
-    spot = (_number(where[0], 10**6), _number(where[1], 10**6)) if where else None
-    return Instance(part, numbers, tuple(range(nets, nets + len(part.outputs))), spot)
+    place = (_number(position[0], 10**6), _number(position[1], 10**6)) if position else None
+    return Instance(component, numbers, tuple(range(nets, nets + len(component.outputs))), place)
 
 
 def _gate(line: str) -> Gate:
@@ -235,7 +238,7 @@ def _gate(line: str) -> Gate:
 
 def _number(word: str, highest: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", word) or int(word) > highest:
-        raise DesignError(f"an integer from 0 to {highest} must stand here, but got {word!r}; correct it.")
+        raise DesignError(f"expected an integer from 0 to {highest}, but got {word!r}; correct it.")
     return int(word)
 
 

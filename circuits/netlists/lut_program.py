@@ -24,9 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.netlists.gates import NOT
-from circuits.netlists.netlist import Netlist
-from circuits.netlists.simplification import analyse
+from circuits.netlists.netlist import Netlist, Place
+from circuits.netlists.simplification import Analysis, analyse
 from circuits.netlists.truth_table import FALSE, TRUE, complement_inputs
+
+OUTSIDE: Place = (-1, -1)
+"""The place of operations outside the array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,70 +71,86 @@ class Program:
         return digest.hexdigest()
 
 
+class _Operations:
+    """Operations of a program under construction, node numbers from `inputs` on."""
+
+    def __init__(self, inputs: int) -> None:
+        self._inputs = inputs
+        self.rows: list[tuple[int, int, int, int]] = []
+        self.places: list[Place] = []
+
+    def emit(self, table: int, operands: tuple[int, ...], place: Place = OUTSIDE) -> int:
+        """Appends an operation; returns its node."""
+        a, b, c = (*operands, operands[0], operands[0])[:3]
+        self.rows.append((table, a, b, c))
+        self.places.append(place)
+        return self._inputs + len(self.rows) - 1
+
+
 def lower(netlist: Netlist) -> Program:
     """The LUT program of `netlist`: simplified, inversions absorbed, dead operations dropped."""
     analysis = analyse(netlist)
-    inputs = analysis.inputs
-    functions = analysis.functions
+    inputs, functions = analysis.inputs, analysis.functions
     outputs = [analysis.literals[net] for net in netlist.output_nets]
-
-    live = bytearray(inputs + 1 + len(functions))
-    for literal in outputs:
-        live[literal >> 1] = 1
-    for node in range(inputs + len(functions), inputs, -1):
-        if live[node]:
-            for operand in functions[node - inputs - 1][1]:
-                live[operand] = 1
-
+    live = _live_nodes(analysis, outputs)
     # A node that outputs read only inverted is computed inverted; operations absorb either polarity.
     direct = {literal >> 1 for literal in outputs if not literal & 1}
     inverted = {literal >> 1 for literal in outputs if literal & 1} - direct - set(range(inputs + 1))
 
     places = _places(netlist, analysis.literals)
-    number = {node: node - 1 for node in range(1, inputs + 1)}
-    rows: list[tuple[int, int, int, int]] = []
-    where: list[tuple[int, int]] = []
-
-    def emit(table: int, operands: tuple[int, ...], place: tuple[int, int]) -> int:
-        a, b, c = (*operands, operands[0], operands[0])[:3]
-        rows.append((table, a, b, c))
-        where.append(place)
-        return inputs + len(rows) - 1
-
+    operations = _Operations(inputs)
+    number = {node: node - 1 for node in range(1, inputs + 1)}  # node of the analysis -> node of the program
     for node, (table, operands) in enumerate(functions, inputs + 1):
         if live[node]:
             table = complement_inputs(table, tuple(int(operand in inverted) for operand in operands))
             if node in inverted:
                 table ^= TRUE
-            number[node] = emit(table, tuple(number[operand] for operand in operands), places.get(node, (-1, -1)))
+            numbers = tuple(number[operand] for operand in operands)
+            number[node] = operations.emit(table, numbers, places.get(node, OUTSIDE))
 
+    # Outputs in the polarity in which their node is computed are that node; others take an inverter or a constant.
     results = []
     extra: dict[int, int] = {}
     for literal in outputs:
         node = literal >> 1
-        wanted = bool(literal & 1) != (node in inverted)
-        if node and not wanted:
+        other_polarity = bool(literal & 1) != (node in inverted)
+        if node and not other_polarity:
             results.append(number[node])
             continue
         if literal not in extra:
-            source = number[node] if node else 0
-            extra[literal] = emit(NOT.tables[0] if node else TRUE if literal else FALSE, (source,), (-1, -1))
+            constant = TRUE if literal else FALSE
+            extra[literal] = (
+                operations.emit(NOT.tables[0], (number[node],)) if node else operations.emit(constant, (0,))
+            )
         results.append(extra[literal])
 
-    table_rows = np.array(rows, dtype=np.int32).reshape(len(rows), 4)
+    count = len(operations.rows)
+    rows = np.array(operations.rows, dtype=np.int32).reshape(count, 4)
     return Program(
         MappingProxyType({name: len(bus) for name, bus in netlist.inputs.items()}),
         MappingProxyType({name: len(bus) for name, bus in netlist.outputs.items()}),
-        table_rows[:, 0].astype(np.uint8),
-        np.ascontiguousarray(table_rows[:, 1:]),
+        rows[:, 0].astype(np.uint8),
+        np.ascontiguousarray(rows[:, 1:]),
         np.array(results, dtype=np.int32),
-        np.array(where, dtype=np.int32).reshape(len(rows), 2),
+        np.array(operations.places, dtype=np.int32).reshape(count, 2),
     )
 
 
-def _places(netlist: Netlist, literals: list[int]) -> dict[int, tuple[int, int]]:
+def _live_nodes(analysis: Analysis, outputs: list[int]) -> bytearray:
+    """1 for each node that an output literal depends on; operands come before their readers, so one pass suffices."""
+    live = bytearray(analysis.inputs + 1 + len(analysis.functions))
+    for literal in outputs:
+        live[literal >> 1] = 1
+    for node in range(len(live) - 1, analysis.inputs, -1):
+        if live[node]:
+            for operand in analysis.functions[node - analysis.inputs - 1][1]:
+                live[operand] = 1
+    return live
+
+
+def _places(netlist: Netlist, literals: list[int]) -> dict[int, Place]:
     """Node -> place of the first instance that computes it."""
-    places: dict[int, tuple[int, int]] = {}
+    places: dict[int, Place] = {}
     for instance in netlist.instances:
         if instance.place is not None:
             for net in instance.outputs:
@@ -149,13 +168,13 @@ def restrict(program: Program, bus: str, lowest: int) -> Program:
     for k in range(len(program) - 1, -1, -1):
         if live[inputs + k]:
             live[program.operands[k]] = True
-    kept = np.flatnonzero(live[inputs:])
+    needed = np.flatnonzero(live[inputs:])
     number = np.concatenate([np.arange(inputs), inputs + np.cumsum(live[inputs:]) - 1]).astype(np.int32)
     return Program(
         program.inputs,
         MappingProxyType({bus: len(results)}),
-        program.tables[kept],
-        number[program.operands[kept]],
+        program.tables[needed],
+        number[program.operands[needed]],
         number[results],
-        program.places[kept],
+        program.places[needed],
     )

@@ -1,8 +1,15 @@
-"""Netlists: immutable instances of cells and gates between named buses.
+"""Netlists: combinational circuits as immutable data, instances of cells and gates between named buses.
 
-A net is an integer; net 0 is the constant 0 and net 1 the constant 1. A bus is a tuple of nets, least significant bit
-first. Instances stand in topological order: every input of an instance is a constant, an input of the netlist or an
-output of an earlier instance. Simulation, cost and export are functions over this data.
+A net is a wire, identified by a number; net 0 is the constant 0 and net 1 the constant 1. A bus is a tuple of nets, the
+least significant bit first. What every function over netlists may rely on:
+
+- Instances stand in topological order: every input of an instance is a constant, an input of the netlist, or an output
+  of an earlier instance. One pass over them evaluates the circuit, and there are no loops.
+- Every net other than the constants has one driver: a bit of an input bus or one output of one instance.
+- Output buses may name any nets, repeatedly, constants included.
+- A netlist is the circuit as drawn (unoptimised). Nothing is shared or removed until `simplification.simplify`.
+
+Simulation, cost and export are functions over this data. `print(netlist)` lists it, one instance a line.
 """
 
 from __future__ import annotations
@@ -15,10 +22,17 @@ from typing import NoReturn
 from circuits.cells.adder_cells import AdderCell
 from circuits.netlists.gates import Gate
 
+Net = int
+"""The number of a wire in its netlist."""
+
 ZERO, ONE = 0, 1
 """The constant nets."""
 
-Bus = tuple[int, ...]
+Bus = tuple[Net, ...]
+"""Nets of a number's bits, the least significant first."""
+
+Place = tuple[int, int]
+"""(row, column) in a multiplier's array: the bits of the first and of the second operand."""
 
 
 class Buses(dict[str, Bus]):
@@ -38,12 +52,17 @@ Component = AdderCell | Gate
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One cell or gate as drawn. `place`: (row, column) in the array, or None outside it."""
+    """One cell or gate as drawn: nets in the order of the component's ports; `place` is None outside the array."""
 
     component: Component
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    place: tuple[int, int] | None = None
+    inputs: tuple[Net, ...]
+    outputs: tuple[Net, ...]
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.place is None else f" @ {self.place}"
+        outputs, inputs = (", ".join(map(str, nets)) for nets in (self.outputs, self.inputs))
+        return f"{outputs} = {self.component.name}({inputs}){place}"
 
 
 @dataclass(frozen=True)
@@ -51,9 +70,9 @@ class Netlist:
     """A combinational circuit as drawn.
 
     `inputs`, `outputs`: bus name -> nets, least significant bit first, in declaration order. `nets`: number of nets,
-    constants included. `signed`: the buses that a file declares two's complement; a remark about the source, no part of
-    what is compared or digested (a Design says how its operands are read). Built by NetlistBuilder, which guarantees
-    the order and single drivers.
+    constants included. `signed`: the buses that a file declares as two's complement; a remark about the source, which
+    is neither compared nor digested (a Design says how its operands are read). NetlistBuilder guarantees the invariants
+    above.
     """
 
     name: str
@@ -70,6 +89,12 @@ class Netlist:
     def __hash__(self) -> int:
         return hash((self.nets, len(self.instances), self.output_nets))
 
+    def __str__(self) -> str:
+        """A listing for debugging: buses, and instances as `sum, carry = cell(nets) @ (row, column)`."""
+        inputs = (f"input {name} = {', '.join(map(str, bus))}" for name, bus in self.inputs.items())
+        outputs = (f"output {name} = {', '.join(map(str, bus))}" for name, bus in self.outputs.items())
+        return "\n".join([f"netlist {self.name}", *inputs, *map(str, self.instances), *outputs])
+
     @property
     def input_nets(self) -> Bus:
         """All input nets, bus after bus."""
@@ -81,14 +106,14 @@ class Netlist:
         return tuple(net for bus in self.outputs.values() for net in bus)
 
     def count(self) -> dict[str, int]:
-        """Instances by component name, most frequent first."""
+        """Number of instances by component name, most frequent first."""
         counts: dict[str, int] = {}
         for instance in self.instances:
             counts[instance.component.name] = counts.get(instance.component.name, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the behaviour: truth tables, connections and buses, no names and no places."""
+        """SHA-256 (hex) of the behaviour: truth tables, connections and buses, without names and places."""
         digest = hashlib.sha256(b"netlist 1")
         for buses in (self.inputs, self.outputs):
             digest.update(repr([list(bus) for bus in buses.values()]).encode())
@@ -113,13 +138,13 @@ class NetlistBuilder:
         self._inputs[name] = self._new(width)
         return self._inputs[name]
 
-    def output(self, name: str, nets: Sequence[int]) -> None:
-        """Declares an output bus."""
+    def output(self, name: str, nets: Sequence[Net]) -> None:
+        """Declares an output bus of existing nets."""
         assert name not in self._outputs
         self._outputs[name] = tuple(nets)
 
-    def add(self, component: Component, *inputs: int, place: tuple[int, int] | None = None) -> Bus:
-        """Adds an instance; returns its output nets in the component's order."""
+    def add(self, component: Component, *inputs: Net, place: Place | None = None) -> Bus:
+        """Adds an instance of existing nets; returns its output nets, in the order of the component's ports."""
         assert len(inputs) == len(component.inputs)
         assert all(0 <= net < self._nets for net in inputs)
         outputs = self._new(len(component.outputs))

@@ -1,7 +1,7 @@
-"""What a circuit of two operands computes, told by samples: a product, signed or not, or something else.
+"""Recognises what a circuit of two operands computes from samples: a product, signed or unsigned, or another function.
 
-A file that holds an adder or divider has the same ports as a multiplier, and a signed multiplier the same as an
-unsigned one. A statement here is about the sampled pairs, all of them where there are few; it proves nothing beyond
+A file that holds an adder or divider has the same ports as one with a multiplier, and a signed multiplier has the same
+ports as an unsigned one. A result is about the sampled pairs (all pairs where there are few) and proves nothing beyond
 them.
 """
 
@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine import integer_operations
+from circuits.engine.backends.backend import NEVER_COMPILES
 from circuits.netlists.imported import as_multiplier
 from circuits.netlists.lut_program import lower
 from circuits.netlists.netlist import Netlist
 
 EXHAUSTIVE_BITS = 16
-"""Operand bits up to which all pairs are taken, unless the circuit is very large."""
+"""Operand bits up to which all pairs are compared, unless the circuit is very large."""
 _EXHAUSTIVE_INSTANCES = 10_000
 _SHORT_PROGRAM = 4000
 SAMPLED_PAIRS = 4096
 FAR_BETTER = 4.0
-"""How many times smaller the mean difference of a better reading must be before a user is told of it."""
+"""How many times smaller the mean difference of another reading must be for the user to be told of it."""
 FAR = 0.5
-"""Mean difference, over the mean value, from which a circuit is called far from a function."""
+"""Mean difference over mean value from which a circuit counts as far from a function."""
 
 Integers = NDArray[Any]
 """An array of Python integers: products may have 128 bits."""
@@ -35,9 +36,9 @@ Integers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Function:
-    """A function of two operands: `text` is its formula, `circuit` what a circuit that computes it is called.
+    """A function of two operands: `text` is its formula, `circuit` the name of a circuit that computes it.
 
-    `divisor`: which operand, 0 or 1, it divides by; pairs where that is 0 count for nothing.
+    `divisor`: which operand, 0 or 1, it divides by; pairs in which that operand is 0 are left out.
     """
 
     text: str
@@ -49,7 +50,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Fit:
-    """How near a circuit is to a function: `error` is the mean |difference| over the mean |value|, 0 where equal."""
+    """How near a circuit is to a function: `error` is the mean |difference| over the mean |value|, 0 if equal."""
 
     function: Function
     error: float
@@ -57,8 +58,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Recognition:
-    """`product`: the fits of x * y, by signedness. `other`: the nearest function that is no product. `pairs`: how many
-    were compared, all that there are if `exhaustive`."""
+    """What a circuit fits: `product`, the fits of x * y by signedness, and `other`, the nearest other function.
+
+    `pairs`: number of operand pairs compared, all that exist if `exhaustive`.
+    """
 
     product: Mapping[bool, Fit]
     other: Fit
@@ -67,7 +70,7 @@ class Recognition:
 
     @property
     def is_other(self) -> bool:
-        """Whether the circuit is no multiplier: it equals another function, or is far nearer to one."""
+        """Whether the circuit is not a multiplier: it equals another function, or is much nearer to one."""
         best = min(fit.error for fit in self.product.values())
         return best > 0 and self.other.error < FAR and self.other.error * FAR_BETTER < best
 
@@ -77,7 +80,7 @@ class Recognition:
         return f"all {self.pairs} operand pairs" if self.exhaustive else f"{self.pairs} sampled operand pairs"
 
     def better_signedness(self, signed: bool) -> bool | None:
-        """The other signedness where its product fits far better than that of `signed`, else None."""
+        """The other signedness if its product fits much better than that of `signed`, else None."""
         chosen, other = self.product[signed], self.product[not signed]
         return not signed if other.error < FAR and other.error * FAR_BETTER < chosen.error else None
 
@@ -101,11 +104,11 @@ OTHERS = (
     Function("max(x, y)", "a maximum", False, np.maximum),
     Function("min(x, y)", "a minimum", False, np.minimum),
 )
-"""Functions that are mistaken for a product, the likeliest first."""
+"""Functions whose circuits may be mistaken for multipliers, the likeliest first."""
 
 
 def recognise(netlist: Netlist, *, seed: int = 0) -> Recognition:
-    """Compares the circuit, two input buses and one output bus as in `imported.as_multiplier`, with known functions.
+    """Compares a circuit of two input buses and one output bus (see `imported.as_multiplier`) with known functions.
 
     An output of fewer bits than x * y is compared with the lowest bits of each function and, for products, also with
     the highest ones.
@@ -115,8 +118,8 @@ def recognise(netlist: Netlist, *, seed: int = 0) -> Recognition:
     exhaustive = sum(widths) <= EXHAUSTIVE_BITS and len(netlist.instances) <= _EXHAUSTIVE_INSTANCES
     operands = _all_pairs(widths) if exhaustive else _sampled_pairs(widths, seed)
     program = lower(as_multiplier(netlist, signed=False))
-    # The interpreter takes a moment to load and then a fiftieth of the time.
-    backend = "reference" if len(program) <= _SHORT_PROGRAM else "interpreted"
+    # The interpreted backend takes a moment to load, and then a fiftieth of the time.
+    backend = "reference" if len(program) <= _SHORT_PROGRAM else NEVER_COMPILES
     raw = integer_operations.multiply(program, *operands, signed=False, backend=backend).astype(object)
     by_signedness = {
         signed: [_signed(values, width) if signed else values for values, width in zip(operands, widths, strict=True)]
@@ -137,14 +140,14 @@ def _error(fit: Fit) -> float:
 
 @dataclass(frozen=True)
 class _Sample:
-    """`raw`: the circuit's output as an unsigned integer of `bits` bits, for `operands` by signedness."""
+    """The circuit's output, `raw`, as unsigned integers of `bits` bits, and its `operands` by signedness."""
 
     raw: Integers
     bits: int
     operands: Mapping[bool, list[Integers]]
 
     def fit(self, function: Function) -> Fit:
-        """How near the output is to `function`, both taken modulo 2^bits."""
+        """How near the output is to `function`, both modulo 2^bits."""
         x, y = self.operands[function.signed]
         raw = self.raw
         if function.divisor is not None:
@@ -169,7 +172,7 @@ def _products(widths: list[int], bits: int, signed: bool) -> list[Function]:
 
 
 def _signed(values: Integers, width: int) -> Integers:
-    """Two's complement of `width` bits."""
+    """The values read as two's complement of `width` bits."""
     return np.asarray(values - ((values >> (width - 1)) << width))
 
 

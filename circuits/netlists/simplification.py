@@ -77,8 +77,8 @@ def reduce_function(table: int, operands: list[int]) -> tuple[int, tuple[int, ..
     pattern = tuple(
         (-1, literal) if literal <= TRUE else (nodes.index(literal >> 1), literal & 1) for literal in operands
     )
-    reduced, kept, inverted = _reduce(table, pattern)
-    return reduced, tuple(nodes[k] for k in kept), inverted
+    reduced, relevant, inverted = _reduce(table, pattern)
+    return reduced, tuple(nodes[k] for k in relevant), inverted
 
 
 @cache
@@ -103,14 +103,14 @@ def simplify(netlist: Netlist) -> Netlist:
         first.setdefault(literals[net], net)
     representative = [first.get(literal, 0) for literal in literals]
     live = {representative[net] for net in netlist.output_nets}
-    kept: list[Instance] = []
+    remaining: list[Instance] = []
     for instance in reversed(netlist.instances):
         if any(representative[net] == net and net in live for net in instance.outputs):
             inputs = tuple(representative[net] for net in instance.inputs)
             live.update(inputs)
-            kept.append(Instance(instance.component, inputs, instance.outputs, instance.place))
+            remaining.append(Instance(instance.component, inputs, instance.outputs, instance.place))
     outputs = {name: tuple(representative[net] for net in bus) for name, bus in netlist.outputs.items()}
-    return _renumber(Netlist(netlist.name, netlist.inputs, outputs, tuple(kept[::-1]), netlist.nets))
+    return _renumber(Netlist(netlist.name, netlist.inputs, outputs, tuple(remaining[::-1]), netlist.nets))
 
 
 def _renumber(netlist: Netlist) -> Netlist:

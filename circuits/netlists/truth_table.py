@@ -91,11 +91,11 @@ def support(table: int) -> tuple[int, ...]:
     return tuple(k for k in range(3) if len(set(cofactors(table, 3, k))) > 1)
 
 
-def project(table: int, kept: Sequence[int]) -> int:
-    """The byte of the function with inputs `kept` (ascending) as its first inputs; the others are taken as 0."""
+def project(table: int, inputs: Sequence[int]) -> int:
+    """The byte of the function of `inputs` alone (ascending numbers), which become the first; the others are 0."""
     width = 3
     for k in reversed(range(3)):
-        if k not in kept:
+        if k not in inputs:
             table, _ = cofactors(table, width, k)
             width -= 1
     return widen(table, width)

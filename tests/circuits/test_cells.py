@@ -19,7 +19,7 @@ from circuits.support.documents import MAX_TOML_BYTES
 ROWS = [(r >> 2 & 1, r >> 1 & 1, r & 1) for r in range(8)]
 
 
-def test_library_is_consistent() -> None:
+def test_library_cells_have_a_source_and_the_errors_of_their_tables() -> None:
     for name, entry in CELLS.items():
         assert entry.name == name
         assert entry.source
@@ -30,7 +30,7 @@ def test_library_is_consistent() -> None:
     assert [entry.name for entry in CELLS.values() if entry.is_exact] == ["exact"]
 
 
-def test_every_two_output_cell_is_valid() -> None:
+def test_every_pair_of_truth_tables_makes_a_cell() -> None:
     """Issue 3: all 65,536 two-output, three-input cells; here every sum with three carries."""
     for table in range(256):
         bits = f"{table:08b}"
@@ -39,7 +39,7 @@ def test_every_two_output_cell_is_valid() -> None:
         assert AdderCell("x", "01101001", bits).carry == bits
 
 
-def test_cells_are_values() -> None:
+def test_cells_with_equal_fields_are_equal() -> None:
     one, same = AdderCell("x", "01101001", "00010111"), AdderCell("x", "01101001", "00010111")
     assert one == same
     assert hash(one) == hash(same)
@@ -71,7 +71,7 @@ def test_cells_are_values() -> None:
         ("A ^ B ^ C", lambda a, b, c: a ^ b ^ c),
     ],
 )
-def test_expressions(expression: str, function: object) -> None:
+def test_expressions_give_the_table_of_their_function(expression: str, function: object) -> None:
     expected = "".join(str(int(function(*map(bool, row)))) for row in ROWS)  # type: ignore[operator]
     assert truth_table(expression) == expected
 
@@ -87,20 +87,18 @@ def test_expressions(expression: str, function: object) -> None:
             "(A + B",
             "the parenthesis opened at position 1 must be closed, but got the end at position 7 of '(A + B': (A + B»",
         ),
-        ("A)", "an operator or the end must follow an operand, but got ')' at position 2 of 'A)': A»)"),
+        ("A)", "expected an operator or the end after an operand, but got ')' at position 2 of 'A)': A»)"),
         (
             "A + ",
-            "an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here, but got the end at position 5 of "
-            "'A + ': A + »",
+            "expected an operand (A, B, C, Cin, 0, 1 or a parenthesis), but got the end at position 5 of 'A + ': A + »",
         ),
         (
             "'A",
-            'an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here, but got "\'" at position 1 of '
-            "\"'A\": »'A",
+            'expected an operand (A, B, C, Cin, 0, 1 or a parenthesis), but got "\'" at position 1 of "\'A": »\'A',
         ),
         (
             "",
-            "an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here, but got the end at position 1 of '': »",
+            "expected an operand (A, B, C, Cin, 0, 1 or a parenthesis), but got the end at position 1 of '': »",
         ),
         (
             "A\t@",
@@ -109,7 +107,7 @@ def test_expressions(expression: str, function: object) -> None:
         ("A" * 1001, "an expression must have at most 1000 characters, but got 1001; shorten it."),
     ],
 )
-def test_expression_errors(expression: str, message: str) -> None:
+def test_malformed_expressions_mark_the_position(expression: str, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         truth_table(expression)
     assert str(caught.value) == message
@@ -188,14 +186,14 @@ def test_every_notation_says_the_same(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("name", ["C", "c", "Cin", "cin", "CIN", "C_in", "c_in", "Ci", "ci", "C_i", "c_i", "Cᵢₙ"])
-def test_names_of_the_carry_in(name: str) -> None:
+def test_the_carry_in_has_all_its_usual_names(name: str) -> None:
     assert truth_table(name) == "01010101"
     assert truth_table(f"A ⊕ B ⊕ {name}") == CELLS["exact"].sum
     assert truth_table(f"AB + A{name} + B{name}") == CELLS["exact"].carry
     assert truth_table(f"AB + {name}(A + B)") == CELLS["exact"].carry
 
 
-def test_equations_as_papers_print_them() -> None:
+def test_equations_are_read_as_papers_print_them() -> None:
     assert truth_table("A ⊙ B ⊙ C") == CELLS["exact"].sum
     assert truth_table("A xnor B") == "11000011"
     assert truth_table("A̅B̅C + ABC") == CELLS["ama1"].sum
@@ -227,13 +225,15 @@ def test_other_strings_of_digits_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["01 & A", "A + 10", "0b01101001", "1'b1", "0'", "8'h69", "1A", "2", "A + 2"])
-def test_constants_stand_apart(text: str) -> None:
-    with pytest.raises(ExpressionError, match=r"^a constant must be 0 or 1 and stand apart, but got '"):
+def test_constants_must_be_separated(text: str) -> None:
+    with pytest.raises(
+        ExpressionError, match=r"^a constant must be 0 or 1 and separated from other characters, but got '"
+    ):
         AdderCell.from_expressions("x", sum=text, carry="A")
 
 
 @pytest.mark.parametrize("value", [5, 1101001, None, b"A"])
-def test_truth_tables_in_python_that_are_no_text(value: object) -> None:
+def test_truth_tables_other_than_text_are_refused_in_python(value: object) -> None:
     with pytest.raises(DesignError) as caught:
         AdderCell.from_expressions("x", sum=value, carry="A")  # type: ignore[arg-type]
     assert str(caught.value) == (
@@ -277,7 +277,7 @@ def test_nesting_is_bounded() -> None:
         ({"delay_ps": float("nan")}, "delay_ps of cell 'x' must be a number from 0 to 1e9, but got nan; correct it."),
     ],
 )
-def test_malformed_cells(fields: dict[str, object], message: str) -> None:
+def test_malformed_cells_name_the_field(fields: dict[str, object], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         AdderCell(**{"name": "x", "sum": "01101001", "carry": "00010111", **fields})  # type: ignore[arg-type]
     assert str(caught.value) == message
@@ -297,7 +297,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_user_cells(tmp_path: Path) -> None:
+def test_user_cells_are_loaded_from_toml(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         """
@@ -328,7 +328,7 @@ def test_user_cells(tmp_path: Path) -> None:
         ),
         (
             '[cells.ok]\nsum = "A"\ncarry = "B"\n[cells.x]\nsum = "A +"\ncarry = "A"\n',
-            "[cells.x] in {} line 4: an operand (A, B, C, Cin, 0, 1 or a parenthesis) must stand here, but got the end "
+            "[cells.x] in {} line 4: expected an operand (A, B, C, Cin, 0, 1 or a parenthesis), but got the end "
             "at position 4 of 'A +': A +»",
         ),
         (
@@ -355,14 +355,14 @@ def test_user_cells(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_user_cell_errors(tmp_path: Path, text: str, message: str) -> None:
+def test_malformed_user_cells_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(DesignError) as caught:
         load_cells(path)
     assert str(caught.value) == message.replace("{}", str(path))
 
 
-def test_unreadable_files(tmp_path: Path) -> None:
+def test_unreadable_files_are_one_error_line(tmp_path: Path) -> None:
     with pytest.raises(DesignError, match="must be a readable file, but: No such file or directory; check the path"):
         load_cells(tmp_path / "none.toml")
     with pytest.raises(DesignError, match="must be a readable file, but: Is a directory"):
@@ -378,7 +378,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [5, 11110000, 1.5, [], {}, True])
-def test_truth_tables_that_are_no_text(value: object) -> None:
+def test_truth_tables_other_than_text_are_refused_in_toml(value: object) -> None:
     """A truth table is text: as a TOML number it would lose its leading zeros."""
     with pytest.raises(DesignError) as caught:
         cells_from_table({"x": {"sum": value, "carry": "B"}}, "f.toml")
@@ -387,7 +387,7 @@ def test_truth_tables_that_are_no_text(value: object) -> None:
     )
 
 
-def test_a_source_that_is_no_text() -> None:
+def test_a_source_other_than_text_is_refused() -> None:
     with pytest.raises(DesignError) as caught:
         cells_from_table({"x": {"sum": "A", "carry": "B", "source": 3}}, "f.toml")
     assert str(caught.value) == "[cells.x] in f.toml: source of cell 'x' must be text, but got 3; quote it."

@@ -53,7 +53,7 @@ def test_every_cell_is_drawn_once_with_the_highest_column_on_the_left() -> None:
     assert len(colours) == len(legend(MIXED)) == 5
 
 
-def test_legend_counts_and_title() -> None:
+def test_legend_has_counts_and_the_title_the_definition() -> None:
     assert legend(AMA4) == ["ama4: 552", "exact: 24", f"{GATES_ONLY}: 24"]
     texts = [text.get_text().replace("\u00a0", " ") for text in draw_array(AMA4).texts]
     assert texts[0] == "saved"
@@ -82,7 +82,7 @@ def test_files_are_deterministic_png_and_svg(tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "0.svg").getroot().tag.endswith("svg")
 
 
-def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+def test_imported_circuits_and_unknown_suffixes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DesignError) as caught:
         save_drawing(MIXED, tmp_path / "a.gif")
     assert str(caught.value) == (
@@ -98,7 +98,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
-def test_draw_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_draw_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "heap.svg"
     assert main(["draw", "heap", "-o", str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: heap (reconstructed)\n"

@@ -361,13 +361,13 @@ def test_signed_designs_are_other_designs_and_survive_toml() -> None:
         assert entry.describe()["format"] == "signed integer (two's complement)"
 
 
-def test_ports_are_described_by_what_they_mean() -> None:
+def test_port_names_follow_the_topology() -> None:
     arrays = {name: integer_design(name, 4, 4, ports="cps").describe()["ports (A,B,Cin)"] for name in TOPOLOGIES}
     assert arrays["ripple_array"] == arrays["carry_save_array"] == "carry, partial product, sum"
     assert arrays["wallace"] == arrays["dadda"] == arrays["booth"] == "third bit, first bit, second bit"
 
 
-def test_the_properties_of_topologies() -> None:
+def test_topologies_declare_their_properties() -> None:
     """DESIGN "Arrays": only ripple rows end without a final adder, only Booth's rows are no ANDs."""
     assert set(TOPOLOGIES) - set(WITH_FINAL_ADDER) == {"ripple_array"}
     assert {name for name, topology in TOPOLOGIES.items() if not topology.plain_partial_products} == {"booth"}
@@ -447,7 +447,7 @@ def test_a_half_adder_beside_truncated_columns_hands_on_a_live_carry(
     assert [adder.component for adder in adders] == [HALF_ADDER]
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_impossible_signed_designs_are_refused() -> None:
     with pytest.raises(DesignError) as error:
         Design(signed=True)
     assert str(error.value) == (

@@ -14,7 +14,6 @@ from circuits.netlists.gates import AND2, GATES, HALF_ADDER
 from circuits.netlists.lut_program import lower
 from circuits.netlists.netlist import ONE, ZERO, NetlistBuilder
 from circuits.netlists.simplification import analyse, reduce_function, simplify
-from circuits.netlists.truth_table import complement_inputs
 
 SEEDS = range(150)
 
@@ -104,15 +103,6 @@ def test_reduce_function_over_every_table() -> None:
                 assert (reduced >> short & 1) ^ inverted == table >> row & 1
 
 
-def test_substitute_complements_inputs() -> None:
-    for table in range(0, 256, 7):
-        for marks in np.ndindex(2, 2, 2):
-            flipped = complement_inputs(table, marks)
-            for r in range(8):
-                source = r ^ (marks[0] * 4 + marks[1] * 2 + marks[2])
-                assert flipped >> r & 1 == table >> source & 1
-
-
 def test_the_all_ama5_array_collapses_to_wires() -> None:
     """Issue 3: simplify proves its worth. P = x0*Y + 2^24 * (X & ~1) * y23 needs one AND gate a product bit."""
     netlist = simplify(design("axfpm").netlist())
@@ -127,7 +117,7 @@ def test_exact_arrays_keep_every_cell() -> None:
     assert simplify(netlist).count() == netlist.count()
 
 
-def test_constants_aliases_and_dead_logic_go() -> None:
+def test_constants_aliases_and_dead_logic_are_removed() -> None:
     builder = NetlistBuilder("t")
     (x, y, z) = builder.input("x", 3)
     one, _ = builder.add(CELLS["exact"], x, y, z)
@@ -143,6 +133,21 @@ def test_constants_aliases_and_dead_logic_go() -> None:
     assert bus[0] == bus[1] == bus[2]
     assert (bus[3], bus[4]) == (ZERO, simplified.inputs["x"][0])
     assert bus[5] != bus[0]
+
+
+def test_a_netlist_prints_one_instance_a_line() -> None:
+    builder = NetlistBuilder("pair")
+    x, y = builder.input("x", 1), builder.input("y", 2)
+    (product,) = builder.add(AND2, x[0], y[1], place=(0, 1))
+    builder.output("product", builder.add(HALF_ADDER, product, ONE))
+    assert str(builder.build()).splitlines() == [
+        "netlist pair",
+        "input x = 2",
+        "input y = 3, 4",
+        "5 = and2(2, 4) @ (0, 1)",
+        "6, 7 = half_adder(5, 1)",
+        "output product = 6, 7",
+    ]
 
 
 def test_digest_ignores_names_and_places_only() -> None:

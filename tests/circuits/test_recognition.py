@@ -1,4 +1,4 @@
-"""What a circuit computes, told by samples."""
+"""Recognition of what a circuit computes, from samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ SIZES = [
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(("topology", "width"), SIZES)
-def test_exact_multipliers_are_told_with_their_signedness(topology: str, width: tuple[int, int], signed: bool) -> None:
+def test_exact_multipliers_are_recognised_with_their_signedness(
+    topology: str, width: tuple[int, int], signed: bool
+) -> None:
     result = recognise(Design(topology=topology, format=None, width=width, signed=signed).netlist())
     assert result.product[signed].error == 0
     assert result.product[not signed].error > 0.3
@@ -58,20 +60,20 @@ def adder(width: int, *, approximate: int = 0) -> Netlist:
 
 
 @pytest.mark.parametrize("width", [3, 8, 16, 32])
-def test_adders(width: int) -> None:
+def test_adders_are_recognised(width: int) -> None:
     result = recognise(adder(width))
     assert result.is_other
     assert (result.other.function.text, result.other.error) == ("x + y", 0)
 
 
-def test_an_approximate_adder_is_one() -> None:
+def test_an_approximate_adder_is_recognised_as_an_adder() -> None:
     result = recognise(adder(8, approximate=3))
     assert result.is_other
     assert result.other.function.circuit == "an adder"
     assert 0 < result.other.error < 0.1
 
 
-def test_an_adder_without_carry_out_and_a_subtractor() -> None:
+def test_an_adder_without_carry_out_and_a_subtractor_are_recognised() -> None:
     ports = "input [7:0] a, input [7:0] b, output [7:0] o"
     assert recognise(verilog("assign o = a + b;", ports)).other.function.text == "x + y"
     # a - b = ~(~a + b)
@@ -128,7 +130,7 @@ def test_a_narrow_product_is_compared_with_both_ends() -> None:
     assert (high.product[False].function.text, high.product[False].error) == ("x * y / 2^8", 0)
 
 
-def test_a_constant_and_a_wire_are_nothing_known() -> None:
+def test_a_constant_and_a_wire_are_recognised_as_no_known_function() -> None:
     ports = "input [3:0] a, input [3:0] b, output [7:0] o"
     for body in ("assign o = 8'd0;", "assign o = {4'b0000, a};", "assign o = {a, b};"):
         assert not recognise(verilog(body, ports)).is_other

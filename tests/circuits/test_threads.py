@@ -21,6 +21,7 @@ import {module}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["studies.paper.table2", "cnn_eval.layers.approximation"])
 @pytest.mark.parametrize("chosen", [None, "ACTIVE"])
 def test_the_wait_policy_is_set_before_torch_is_loaded(module: str, chosen: str | None) -> None:

@@ -603,7 +603,7 @@ def test_toml_embeds_cells_and_gates_of_ones_own() -> None:
     [
         (
             "x 2\ny 2\nand2 2 9\n",
-            "line 3 of [netlist] text: an integer from 0 to 5 must stand here, but got '9'; correct it.",
+            "line 3 of [netlist] text: expected an integer from 0 to 5, but got '9'; correct it.",
         ),
         ("x 2\nz 2\n", "line 2 of [netlist] text: the first lines must be 'x WIDTH' and 'y WIDTH'; correct them."),
         ("x 2\ny 2\nand2 2 3\n", "[netlist] text must end in a 'product' line, but has none; add it."),

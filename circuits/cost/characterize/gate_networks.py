@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from circuits.cost.characterize.transistors import schematic
-from circuits.netlists import truth_table
+from circuits.cost.characterize.transistors import INPUT_TABLES, schematic
 from circuits.netlists.gates import EXTRA_GATES, GATES, Gate
 from circuits.support.cli import Parser, guarded
 from circuits.support.files import write_atomically
@@ -62,7 +61,7 @@ def smallest_networks() -> list[str]:
     """The table anew, by dynamic programming over areas until nothing improves."""
     area = np.full(256, np.inf)
     form = [""] * 256
-    for table, text in zip((*truth_table.CONSTANTS, *truth_table.INPUTS), ("0", "1", *INPUTS), strict=True):
+    for table, text in ((0x00, "0"), (0xFF, "1"), *zip(INPUT_TABLES, INPUTS, strict=True)):
         area[table], form[table] = 0.0, text
     parts = [gates()[name] for name in USABLE]
     sizes = [schematic(part).area for part in parts]
@@ -72,7 +71,13 @@ def smallest_networks() -> list[str]:
             count = len(part.inputs)
             known = np.flatnonzero(np.isfinite(area))
             grids = np.meshgrid(*[known] * count, indexing="ij", sparse=True)
-            made = truth_table.evaluate(part.tables[0], (*grids, 0, 0)[:3], truth_table.TRUE)
+            made = np.zeros(np.broadcast_shapes(*(grid.shape for grid in grids)), dtype=np.int64)
+            for row in range(1 << count):
+                if part.tables[0] >> (row << (3 - count)) & 1:
+                    term: Any = 0xFF
+                    for k, grid in enumerate(grids):
+                        term = term & (grid if row >> (count - 1 - k) & 1 else grid ^ 0xFF)
+                    made |= term
             costs = np.full(made.shape, size)
             for grid in grids:
                 costs += area[grid]

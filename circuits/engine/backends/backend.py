@@ -1,4 +1,4 @@
-"""What a backend is, and the list of them. A new backend is one file in this folder and one line in _MODULES."""
+"""What a backend is, and the list of them. A new backend is one file in this folder and one line in MODULES."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Backend:
     float_products: Callable[[FloatCircuit], FloatProducts] | None = None
 
 
-# Name -> module. A module is imported when its backend is first asked for: numba and LLVM take a moment to load.
-_MODULES = {
+MODULES = {
     "reference": "circuits.engine.backends.reference",
     "interpreted": "circuits.engine.backends.interpreted",
     "compiled": "circuits.engine.backends.compiled",
 }
+"""Backend name -> module, imported when the backend is first asked for: numba and LLVM take a moment to load."""
 
-BACKENDS = tuple(_MODULES)
+BACKENDS = tuple(MODULES)
 """Names of the backends."""
 
 FASTEST = "compiled"
@@ -60,8 +60,8 @@ NEVER_COMPILES = "interpreted"
 @cache
 def find_backend(name: str) -> Backend:
     """The backend of that name; UnknownNameError names the nearest valid names."""
-    if name not in _MODULES:
-        raise unknown_name("backend", name, BACKENDS)
-    backend = import_module(_MODULES[name]).BACKEND
+    if name not in MODULES:
+        raise unknown_name("backend", name, MODULES)
+    backend = import_module(MODULES[name]).BACKEND
     assert isinstance(backend, Backend)
     return backend

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,7 @@ def integer_products(program: Program) -> IntegerProducts:
     return multiply
 
 
+@lru_cache(maxsize=64)
 def float_products(circuit: FloatCircuit) -> FloatProducts:
     """The elementwise float kernel around the circuit's gates."""
     settings, gates = float_gates(circuit)

@@ -1,12 +1,14 @@
 """The interpreted backend: one numba kernel, compiled once and cached, that runs any program given as arrays.
 
-Nothing is compiled per design, so thousands of designs cost microseconds an operation. A program is first allocated to
-registers by linear scan (a node's register is free after its last use), so that the working set, a few hundred
-registers of 32 words, stays in the first- and second-level cache. Truth tables run as their Reed-Muller form
+Nothing is compiled per program, so that thousands of designs cost microseconds per operation. A program is first
+allocated to registers by linear scan (a node's register is free after its last use), so that the working set, a few
+hundred registers of 32 words, stays in the first- and second-level cache. Truth tables run as their algebraic normal
+form (Reed-Muller)
 
     f = k0 ^ c k1 ^ b (k2 ^ c k3) ^ a (k4 ^ c k5 ^ b (k6 ^ c k7)),    k all ones or all zeros,
 
-seven and-xor pairs, which LLVM turns into seven `vpternlog` on AVX-512; the commonest functions have their own cases.
+seven and-xor pairs, which LLVM turns into seven `vpternlog` on AVX-512. The most frequent functions have their own
+cases.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ _KIND_OF: NDArray[np.uint8] = np.array([_KINDS.get(table, _GENERAL) for table in
 
 
 def run(program: Program, inputs: Planes) -> Planes:
-    """uint64 [outputs, words] from uint64 [inputs, words]."""
+    """Output planes, uint64 [outputs, words], of the input planes uint64 [inputs, words]."""
     slots, count = _allocate(program.operands, program.results, program.input_count)
     planes = np.ascontiguousarray(inputs)
     result = np.empty((len(program.results), planes.shape[1]), dtype=np.uint64)
@@ -46,14 +48,17 @@ def run(program: Program, inputs: Planes) -> Planes:
 
 @numba.njit(cache=True, nogil=True)
 def _allocate(operands: Any, results: Any, inputs: int) -> Any:
-    """(slot of every node, number of slots) by linear scan; results stay to the end."""
+    """(register of every node, number of registers) by linear scan.
+
+    Invariant: after operation k, `free` holds the registers below `used` that no later operation or result reads.
+    """
     count = inputs + len(operands)
-    last = np.full(count, -1, dtype=np.int64)
+    last_use = np.full(count, -1, dtype=np.int64)
     for k in range(len(operands)):
         for operand in operands[k]:
-            last[operand] = k
+            last_use[operand] = k
     for node in results:
-        last[node] = len(operands)
+        last_use[node] = len(operands)
     slots = np.empty(count, dtype=np.int32)
     free = np.empty(count, dtype=np.int32)
     free_count = 0
@@ -62,14 +67,15 @@ def _allocate(operands: Any, results: Any, inputs: int) -> Any:
         slots[node] = used
         used += 1
     for k in range(len(operands)):
-        # A register is written only after all three operands are read, so an operand's may be taken over.
+        # Operation k reads its operands word by word before it writes, so that it may take over the register of an
+        # operand that nothing reads later. A repeated operand is freed once.
         for position in range(3):
             operand = operands[k, position]
-            fresh = True
+            repeated = False
             for earlier in range(position):
                 if operands[k, earlier] == operand:
-                    fresh = False
-            if fresh and last[operand] == k:
+                    repeated = True
+            if not repeated and last_use[operand] == k:
                 free[free_count] = slots[operand]
                 free_count += 1
         if free_count:
@@ -78,7 +84,7 @@ def _allocate(operands: Any, results: Any, inputs: int) -> Any:
         else:
             slots[inputs + k] = used
             used += 1
-        if last[inputs + k] < 0:  # never read
+        if last_use[inputs + k] < 0:  # never read
             free[free_count] = slots[inputs + k]
             free_count += 1
     return slots, used
@@ -96,6 +102,11 @@ def _run(
     coefficients: Any,
     kinds: Any,
 ) -> None:
+    """Runs a program on `planes` uint64 [inputs, words], WORDS at a time; writes `out` uint64 [results, words].
+
+    `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: register of
+    each node; `count`: number of registers. `coefficients` uint64 [256, 8] and `kinds` uint8 [256]: of each table.
+    """
     inputs, words = planes.shape
     registers = np.zeros((count, WORDS), dtype=np.uint64)
     for start in range(0, words, WORDS):

@@ -34,10 +34,10 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
         emit_pack(e, f.offset("%w", start), w_planes, w_words, less=None)
         f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
         out = f.offset("%out", start)
-        with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-            words = emit_words(e, settings, product, part)
-            for b, value in enumerate(emit_products(e, "full", words, x_words, None, w_words, part)):
-                e.store(value, out, b, part, e.vf)
+        with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+            words = emit_words(e, settings, product, byte)
+            for b, value in enumerate(emit_products(e, "full", words, x_words, None, w_words, byte)):
+                e.store(value, out, b, byte, e.vf)
     return f.text()
 
 

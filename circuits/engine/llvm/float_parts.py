@@ -91,10 +91,10 @@ def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | N
     else its sign and its exponent minus `less`, or ZERO_LANE for zeros. The mantissa of a zero is that of 1.0; its
     product is dropped later.
     """
-    with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
+    with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
         mantissas: list[Plane] = []
         for b in range(32):
-            word = e.load(source, b, part)
+            word = e.load(source, b, byte)
             zero = e.compare("eq", e.integer("and", word, EXPONENT), "zeroinitializer")
             if less is not None:
                 signed = e.integer("and", word, SIGN_AND_EXPONENT)
@@ -102,11 +102,11 @@ def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | N
                 packed = e.where(zero, e.splat(ZERO_LANE), lowered)
             else:
                 packed = e.where(zero, e.integer("and", word, SIGN), word)
-            e.store(packed, words, b, part)
+            e.store(packed, words, b, byte)
             mantissas.append(e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION))
         for p, plane in enumerate(e.transpose(mantissas)[:WIDTH]):
             assert plane is not None
-            e.store(plane, planes, p, part)
+            e.store(plane, planes, p, byte)
 
 
 def emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
@@ -127,7 +127,7 @@ def emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
             f.do(f"store {vector} {value}, ptr {f.offset(planes, bit * PLANE_BYTES + unit * e.vector_bytes)}, align 16")
 
 
-def emit_words(e: Vectors, settings: KernelSettings, product: str, part: str) -> list[str]:
+def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str) -> list[str]:
     """The 32 word registers of product words (see above) from the product's planes at `product`.
 
     Mantissas lie in [2^23, 2^24), so that an exact product has its leading one at bit 46 or 47; approximate ones may
@@ -136,7 +136,7 @@ def emit_words(e: Vectors, settings: KernelSettings, product: str, part: str) ->
     leading = 2 * WIDTH - 2  # the leading one's place where nothing is shifted
 
     def bit(index: int) -> str:
-        return e.load(product, index - settings.lowest, part)
+        return e.load(product, index - settings.lowest, byte)
 
     # Bit leading + s is 1 where the shift is s; a higher one overrules a lower one.
     leads = [bit(index) for index in range(leading + 1, settings.product_bits)]
@@ -188,8 +188,8 @@ def emit_gather(f: Function, source: str, offsets: str, offset: str, words: str)
         f.do(f"store i32 {word}, ptr {f.element(words, 'i32', lane)}")
 
 
-def emit_accumulate(e: Vectors, products: list[str], accumulator: str, part: str) -> None:
+def emit_accumulate(e: Vectors, products: list[str], accumulator: str, byte: str) -> None:
     """Adds 32 registers of float32 products to a block of float32 sums, one addition a lane."""
     for b, product in enumerate(products):
-        before = e.load(accumulator, b, part, e.vf)
-        e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, part, e.vf)
+        before = e.load(accumulator, b, byte, e.vf)
+        e.store(e.f.op(f"fadd {e.vf} {before}, {product}"), accumulator, b, byte, e.vf)

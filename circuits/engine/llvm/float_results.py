@@ -14,7 +14,7 @@ _HIGHEST = 254
 
 
 def emit_products(
-    e: Vectors, mode: str, words: list[str], x_words: str, w: str | None, w_words: str | None, part: str
+    e: Vectors, mode: str, words: list[str], x_words: str, w: str | None, w_words: str | None, byte: str
 ) -> list[str]:
     """32 registers of float32 products from those of product words, in mode "normal" or "full".
 
@@ -25,8 +25,8 @@ def emit_products(
     emit = _emit_normal_product if mode == "normal" else _emit_full_product
     products = []
     for b, word in enumerate(words):
-        x = e.load(x_words, b, part)
-        products.append(emit(e, word, x, w or e.load(str(w_words), b, part)))
+        x = e.load(x_words, b, byte)
+        products.append(emit(e, word, x, w or e.load(str(w_words), b, byte)))
     return products
 
 

@@ -58,8 +58,8 @@ def gates_ir(program: Program, target: Target, order: NDArray[np.int64]) -> str:
     parameters = [f"ptr noalias %b{n}" for n in range(len(buses))]
     function = Function("gates", ", ".join([*parameters, "ptr noalias %out"]))
     # The whole circuit is evaluated once for each vector's width of the planes.
-    with function.loop(PLANE_BYTES, step=target.vector_bits // 8) as part:
-        _emit_part(function, program, target, order, part)
+    with function.loop(PLANE_BYTES, step=target.vector_bits // 8) as byte:
+        _emit_part(function, program, target, order, byte)
 
     simulate = Function("simulate", "ptr %in, ptr %out, i64 %blocks")
     with simulate.loop("%blocks") as block:
@@ -74,14 +74,14 @@ def gates_ir(program: Program, target: Target, order: NDArray[np.int64]) -> str:
     return (intrinsic if target.ternary else "") + function.text() + simulate.text()
 
 
-def _emit_part(function: Function, program: Program, target: Target, order: NDArray[np.int64], part: str) -> None:
-    """One vector's width of every plane, at byte offset `part` of each."""
+def _emit_part(function: Function, program: Program, target: Target, order: NDArray[np.int64], byte: str) -> None:
+    """One vector's width of every plane, at byte offset `byte` of each."""
     vector = f"<{target.vector_bits // 64} x i64>"
     input_planes: list[tuple[str, int]] = []  # (the bus's pointer, plane in the bus) of each input node
     for number, width in enumerate(program.inputs.values()):
-        base = function.offset(f"%b{number}", part)
+        base = function.offset(f"%b{number}", byte)
         input_planes += [(base, plane) for plane in range(width)]
-    out = function.offset("%out", part)
+    out = function.offset("%out", byte)
     inputs = len(input_planes)
 
     output_bits: dict[int, list[int]] = {}

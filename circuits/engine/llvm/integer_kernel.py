@@ -36,22 +36,24 @@ def integer_ir(widths: tuple[int, int], product_bits: int, target: Target) -> st
 
     with f.loop("%blocks") as block:
         start = f.op(f"mul i64 {block}, {WORD_BYTES}")
+        # Words to planes, limb by limb; of the highest limb only the planes below the width are stored.
         for pointer, planes, width in (("%x", "%scratch", widths[0]), ("%y", y_planes, widths[1])):
             for number in range(limbs(width)):
                 words = limb(pointer, number, start)
                 count = min(width - number * LIMB, LIMB)
-                with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-                    rows: list[Plane] = list(e.transpose([e.load(words, b, part) for b in range(LIMB)]))
+                with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+                    rows: list[Plane] = list(e.transpose([e.load(words, b, byte) for b in range(LIMB)]))
                     for bit, row in enumerate(rows[:count]):
-                        e.store(str(row), planes, number * LIMB + bit, part)
+                        e.store(str(row), planes, number * LIMB + bit, byte)
         f.do(f"call void %gates(ptr %scratch, ptr {y_planes}, ptr {product})")
+        # Planes to words; planes above the product's bits are the constant 0.
         for number in range(limbs(product_bits)):
             words = limb("%out", number, start)
             count = min(product_bits - number * LIMB, LIMB)
-            with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-                rows = [e.load(product, number * LIMB + bit, part) for bit in range(count)]
+            with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+                rows = [e.load(product, number * LIMB + bit, byte) for bit in range(count)]
                 for b, word in enumerate(e.transpose(rows + [None] * (LIMB - count))):
-                    e.store(word or "zeroinitializer", words, b, part)
+                    e.store(word or "zeroinitializer", words, b, byte)
     return f.text()
 
 

@@ -1,4 +1,7 @@
-"""A small emitter of LLVM IR text: numbered values and counted loops, nothing else."""
+"""A small emitter of LLVM IR text: numbered values, counted loops and conditions.
+
+It checks nothing; LLVM's verifier does, when the text is compiled (see `jit`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from contextlib import contextmanager
 
 
 class Function:
-    """A `void` function under construction. Values are names such as "%v12"; types are spelled in the text.
+    """A `void` function under construction. Values are names such as "%v12"; types are spelled out in the text.
 
-    It aligns its stack frame to the widest vector that it spills. The calling convention promises 16 bytes only, and
-    LLVM otherwise makes do with that: whether spills of 64 bytes cross cache lines, which costs up to a third of the
-    speed, would then depend on where the process's stack happens to begin.
+    The function aligns its stack frame to the widest vector that it spills ("stackrealign"). The calling convention
+    guarantees 16 bytes only, and LLVM would otherwise be content with that: whether spills of 64 bytes cross cache
+    lines, which costs up to a third of the speed, would then depend on where the process's stack happens to begin.
     """
 
     def __init__(self, name: str, parameters: str) -> None:
@@ -27,7 +30,7 @@ class Function:
         return name
 
     def do(self, text: str) -> None:
-        """Appends an instruction without result."""
+        """Appends an instruction that has no result."""
         self._lines.append(f"  {text}")
 
     def offset(self, pointer: str, byte_count: int | str) -> str:
@@ -48,9 +51,10 @@ class Function:
     def fold(
         self, stop: int | str, kind: str, values: list[str], start: int | str = 0, step: int = 1
     ) -> Iterator[tuple[str, list[str]]]:
-        """A loop that carries values of type `kind`, first `values`; yields (i, their present names).
+        """A loop that carries values of type `kind` from one turn to the next, `values` into the first.
 
-        The body replaces entries of the yielded list by their next values; after the loop it holds the last ones.
+        Yields (the name of i, the list of the values' names in this turn). The body replaces elements of the list by
+        the values for the next turn; after the loop the list holds the final ones.
         """
         self._count += 1
         number = self._count
@@ -58,6 +62,7 @@ class Function:
         carried = [f"%c{number}.{k}" for k in range(len(values))]
         self.do(f"br label %{head}")
         self._lines.append(f"{head}:")
+        # The phi nodes need the names that only the body defines: their lines are filled in afterwards.
         phis = len(self._lines)
         self._lines += [""] * (1 + len(values))
         entered_from = self._label
@@ -79,7 +84,7 @@ class Function:
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Runs the body only where the i1 `condition` holds."""
+        """Runs the body only if the i1 value `condition` is true."""
         self._count += 1
         body, after = f"then{self._count}", f"join{self._count}"
         self.do(f"br i1 {condition}, label %{body}, label %{after}")

@@ -1,8 +1,8 @@
-"""LLVM IR in, callable machine code out: the target machine, and a cache of object code on disk.
+"""Compiles LLVM IR to callable machine code, and caches the object code on disk.
 
-Objects are cached under the user's cache folder (mode 0700), one file per IR text and target, each with the SHA-256 of
-its content; a file that does not match is compiled anew. Writers rename finished files into place, so concurrent ones
-are safe. A folder that others can write to is not used.
+Objects are cached in the user's cache folder (mode 0700), one file for each IR text and target, together with the
+SHA-256 of its content; a file that does not match is compiled again. Writers rename finished files into place, so that
+concurrent ones are safe. A folder that others can write to is not used: object code is executed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAXIMUM_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Target:
-    """What code is generated for. `vector_bits`: 512, 256 or 128; `ternary`: whether vpternlog is there."""
+    """The processor that code is generated for. `vector_bits`: 512, 256 or 128."""
 
     cpu: str
     features: str
@@ -42,13 +42,13 @@ class Target:
 
     @property
     def ternary(self) -> bool:
-        """True where a 3-input truth table is one instruction."""
+        """Whether a 3-input truth table is one instruction, vpternlog."""
         return self.vector_bits == 512
 
     @classmethod
     @lru_cache
     def host(cls, vector_bits: int | None = None) -> Target:
-        """This machine's widest target, or the one of `vector_bits` (which the machine must support)."""
+        """This machine with its widest vectors, or with those of `vector_bits` (which it must support)."""
         _initialise()
         features = dict(llvm.get_host_cpu_features())
         x86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -78,14 +78,14 @@ class Library:
         return int(self._engine.get_function_address(symbol))
 
     def function(self, symbol: str, *argument_types: Any) -> Any:
-        """A ctypes function without result; it releases the interpreter lock while it runs."""
+        """A function without result, as a ctypes function; it releases the interpreter lock while it runs."""
         function = ctypes.CFUNCTYPE(None, *argument_types)(self.address(symbol))
         function.library = self  # type: ignore[attr-defined]  # keeps the code alive
         return function
 
 
 def load(ir: str, target: Target) -> Library:
-    """Compiles `ir` for `target`, or takes the object code from the cache."""
+    """The code of `ir` for `target`, from the cache or compiled and cached."""
     _initialise()
     versions = (llvmlite.__version__, llvm.llvm_version_info, target.cpu, target.features, platform.machine())
     key = hashlib.sha256(f"{versions}\n{ir}".encode()).hexdigest()
@@ -97,7 +97,7 @@ def load(ir: str, target: Target) -> Library:
 
 
 def object_code(ir: str, target: Target) -> bytes:
-    """The object file of an IR module, compiled anew."""
+    """The object file of an IR module, compiled here and now."""
     _initialise()
     module = llvm.parse_assembly(ir)
     module.verify()
@@ -106,7 +106,7 @@ def object_code(ir: str, target: Target) -> bytes:
 
 
 def cache_folder() -> Path:
-    """Where object code is cached."""
+    """The folder in which object code is cached."""
     return Path(platformdirs.user_cache_dir("approximate-dse")) / "objects"
 
 
@@ -168,7 +168,7 @@ def _write_cached(key: str, code: bytes) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Drops the oldest half once there are too many files."""
+    """Removes the oldest half of the files once there are too many."""
     files = list(folder.iterdir())
     if len(files) > _MAXIMUM_FILES:
         dated = []

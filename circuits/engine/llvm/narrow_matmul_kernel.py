@@ -171,10 +171,10 @@ def _emit_blocks(
             f.do(f"call void {gates}(ptr %scratch, ptr {w_planes}, ptr {product})")
             place = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.products_stride}')}, {first}")
             block = f.element(shape.products, "float", place)
-            with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-                words = emit_words(e, settings, product, part)
-                for b, value in enumerate(emit_products(e, mode, words, x_words, None, w_words, part)):
-                    e.store(value, block, b, part, e.vf)
+            with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+                words = emit_words(e, settings, product, byte)
+                for b, value in enumerate(emit_products(e, mode, words, x_words, None, w_words, byte)):
+                    e.store(value, block, b, byte, e.vf)
         packed[0] = phase
 
 

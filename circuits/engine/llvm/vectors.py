@@ -22,7 +22,7 @@ Plane = str | None
 
 
 class Vectors:
-    """Emits vector operations of one target. Each works on one part, `vector_bits` wide, of a 64-byte row."""
+    """Emits vector operations of one target. Each works on one byte, `vector_bits` wide, of a 64-byte row."""
 
     def __init__(self, function: Function, target: Target) -> None:
         self.f = function
@@ -43,14 +43,14 @@ class Vectors:
         first = self.f.op(f"insertelement {vector} poison, {kind} {scalar}, i32 0")
         return self.f.op(f"shufflevector {vector} {first}, {vector} poison, <{self.lanes} x i32> zeroinitializer")
 
-    def load(self, base: str, index: int, part: str, kind: str | None = None) -> str:
-        """Vector at byte `part` of row `index` (a plane or a word register) at `base`, of any alignment."""
-        address = self.f.offset(self.f.offset(base, part), index * PLANE_BYTES)
+    def load(self, base: str, index: int, byte: str, kind: str | None = None) -> str:
+        """Vector at byte `byte` of row `index` (a plane or a word register) at `base`, of any alignment."""
+        address = self.f.offset(self.f.offset(base, byte), index * PLANE_BYTES)
         return self.f.op(f"load {kind or self.v}, ptr {address}, align 4")
 
-    def store(self, value: str, base: str, index: int, part: str, kind: str | None = None) -> None:
+    def store(self, value: str, base: str, index: int, byte: str, kind: str | None = None) -> None:
         """Stores a vector where `load` would read it."""
-        address = self.f.offset(self.f.offset(base, part), index * PLANE_BYTES)
+        address = self.f.offset(self.f.offset(base, byte), index * PLANE_BYTES)
         self.f.do(f"store {kind or self.v} {value}, ptr {address}, align 4")
 
     # Lane by lane, on 32-bit integers.

@@ -65,8 +65,10 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
 
     with f.loop("%lanes", step=BLOCK) as first_lane:
         x_at = f.element("%x_at", "i64", first_lane)
+        # Sums begin at +0.
         with f.loop(f.op(f"mul i64 %columns, {WORD_BYTES}"), step=16) as byte:
             f.do(f"store <4 x float> zeroinitializer, ptr {f.offset(accumulators, byte)}, align 16")
+        # Chunks of x stay in the second-level cache while all columns use them.
         with f.loop("%depth", step=CHUNK) as chunk:
             count = _emit_minimum(f, f.op(f"sub i64 %depth, {chunk}"), CHUNK)
             _emit_pack_chunk(e, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
@@ -103,17 +105,19 @@ def _emit_add_products(
 
     def add_products(w: str) -> None:
         f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
-        with f.loop(PLANE_BYTES, step=e.vector_bytes) as part:
-            words = emit_words(e, settings, product, part)
-            emit_accumulate(e, emit_products(e, mode, words, x_words, w, None, part), sums, part)
+        with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+            words = emit_words(e, settings, product, byte)
+            emit_accumulate(e, emit_products(e, mode, words, x_words, w, None, byte), sums, byte)
 
     weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
     zero = f.op(f"icmp eq i32 {f.op(f'and i32 {weight}, {EXPONENT}')}, 0")
     if mode == "normal":
+        # A zero weight adds +0 to every sum, which changes nothing.
         with f.when(f.op(f"xor i1 {zero}, true")):
             emit_weight_planes(e, weight, w_planes)
             add_products(e.broadcast(f.op(f"and i32 {weight}, {_signed(SIGN_AND_EXPONENT)}")))
     else:
+        # A zero weight must still meet infinities and NaN; a subnormal one becomes a zero of its sign.
         emit_weight_planes(e, weight, w_planes)
         sign = f.op(f"and i32 {weight}, {_signed(SIGN)}")
         add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))

@@ -1,9 +1,13 @@
-"""Matrix products of narrow formats: every pair of fractions through the gates once, products looked up afterwards.
+"""Matrix products of formats with few fraction bits: every pair of fractions is multiplied once, then looked up.
 
 For formats with float32's exponent and few fraction bits (bfloat16, tf32). The table holds the float32 product of each
-pair of significands in [1, 2), rounding and normaliser included, as the design's own gates give it. A product of other
-exponents is that one with both exponents added: with an unbounded exponent rounding does not depend on the scale.
-Overflow and flushing are decided on the sum, as `circuits.floats.arithmetic` says.
+pair of significands in [1, 2), rounding and normaliser included, as the circuit's own gates give it. With the unbiased
+exponents e_x and e_w,
+
+    x w = sign(x) sign(w) table[fraction(x), fraction(w)] 2^(e_x + e_w),
+
+because rounding with an unbounded exponent does not depend on the scale. In bit patterns the power of two is an
+addition of (e_x + e_w) << 23. Overflow and flushing are decided on the exponent, as `circuits.floats.arithmetic` says.
 """
 
 from __future__ import annotations
@@ -21,32 +25,32 @@ from circuits.floats import arithmetic
 Array = NDArray[np.float32]
 Table = NDArray[np.int32]
 _ZERO = -1024
-"""Exponent of zeros: no other exponent lifts a product with it out of the flushed ones."""
+"""Exponent of zeros, so low that a product with any other exponent is flushed."""
 
 
 @lru_cache(maxsize=16)
-def table(design: FloatCircuit) -> Table:
+def table(circuit: FloatCircuit) -> Table:
     """Bit patterns int32 [2**f, 2**f] of 1.i times 1.j, first operand first, for f fraction bits."""
-    fmt = design.float_format
+    fmt = circuit.float_format
     assert fmt is not None
     count = 1 << fmt.fraction_bits
     significands = (1 + np.arange(count) / count).astype(np.float32)
-    return design.multiply(significands[:, None], significands).view(np.int32)
+    return circuit.multiply(significands[:, None], significands).view(np.int32)
 
 
 class TabledMatmul:
-    """Operands of a product of matrices, converted to the format; `run` computes some of its rows.
+    """A matrix product with its operands converted to the format; `run` computes some of its rows.
 
     x: float32, any shape; w: float32 [N, K]. `serves` is False where an operand is infinite or NaN.
     """
 
-    def __init__(self, design: FloatCircuit, x: Array, w: Array) -> None:
-        fmt = design.float_format
+    def __init__(self, circuit: FloatCircuit, x: Array, w: Array) -> None:
+        fmt = circuit.float_format
         assert fmt is not None
-        conversion = {"rounding": design.rounding, "subnormals": str(design.subnormals)}
+        conversion = {"rounding": circuit.rounding, "subnormals": str(circuit.subnormals)}
         left, right = (arithmetic.quantize(fmt, values, **conversion) for values in (x.ravel(), w.T))
         self.serves = bool(np.isfinite(left).all() and np.isfinite(right).all())
-        self._table = table(design)
+        self._table = table(circuit)
         self._drop = 23 - fmt.fraction_bits
         self._x = left.view(np.int32)
         words = np.ascontiguousarray(right).view(np.int32)
@@ -56,7 +60,7 @@ class TabledMatmul:
         self._signs = words & np.int32(-0x80000000)
 
     def run(self, x_at: NDArray[np.int64], x_step: NDArray[np.int64], sums: Array) -> None:
-        """sums [M, N]: over k, ascending from +0, of x[x_at[m] + x_step[k]] * w[n, k]."""
+        """Writes into sums [M, N] the sum over k, ascending from +0, of x[x_at[m] + x_step[k]] * w[n, k]."""
         _accumulate(self._table, self._drop, self._x, x_at, x_step, self._fractions, self._exponents, self._signs, sums)
 
 
@@ -64,6 +68,12 @@ class TabledMatmul:
 def _accumulate(
     products: Any, drop: Any, x: Any, x_at: Any, x_step: Any, fractions: Any, exponents: Any, signs: Any, sums: Any
 ) -> None:
+    """`TabledMatmul.run` on bit patterns.
+
+    `products` int32: the table; `drop`: fraction bits of float32 beyond the format's; `x` int32: all operands;
+    `fractions`, `exponents` (unbiased, _ZERO for zeros) and `signs` int32 [K, N]: of the weights; `sums`: float32
+    [M, N].
+    """
     depth, columns = fractions.shape
     words = np.empty(columns, dtype=np.int32)
     values = words.view(np.float32)
@@ -74,18 +84,18 @@ def _accumulate(
             word = x[x_at[m] + x_step[k]]
             exponent = word >> 23 & 0xFF
             if exponent == 0:
-                continue  # a sum from +0 never is -0, and no zero changes it
-            raised = np.int32(exponent - 127)
+                continue  # a sum that begins at +0 never is -0, so that adding a zero does not change it
+            x_exponent = np.int32(exponent - 127)
             sign = word & np.int32(-0x80000000)
-            column = products[(word & 0x7FFFFF) >> drop]
-            of_k, e_k, s_k = fractions[k], exponents[k], signs[k]
+            products_of_x = products[(word & 0x7FFFFF) >> drop]
+            w_fractions, w_exponents, w_signs = fractions[k], exponents[k], signs[k]
             for n in range(columns):
-                product = column[of_k[n]]
-                scale = raised + e_k[n]
-                reached = (product >> 23) + scale
+                product = products_of_x[w_fractions[n]]
+                scale = x_exponent + w_exponents[n]
+                biased = (product >> 23) + scale
                 magnitude = product + (scale << 23)
-                magnitude = np.int32(0x7F800000) if reached > 254 else magnitude
-                magnitude = np.int32(0) if reached < 1 else magnitude
-                words[n] = magnitude | (sign ^ s_k[n])
+                magnitude = np.int32(0x7F800000) if biased > 254 else magnitude
+                magnitude = np.int32(0) if biased < 1 else magnitude
+                words[n] = magnitude | (sign ^ w_signs[n])
             for n in range(columns):
                 row[n] += values[n]
