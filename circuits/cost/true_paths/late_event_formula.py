@@ -42,7 +42,7 @@ _VARIABLES, _LITERALS, _CLAUSES, _FULL, _QUEUED = range(5)
 
 
 class Formula(NamedTuple):
-    """Clauses as they are made: clause c is literals[ends[c] : ends[c + 1]].
+    """Clauses so far: clause c is literals[ends[c] : ends[c + 1]].
 
     `counts` int64 [5]: variables, literals, clauses, whether the arrays were too small, and events queued.
     """
@@ -53,7 +53,8 @@ class Formula(NamedTuple):
 
 
 class Thresholds(NamedTuple):
-    """Event variables: `variable` [nets, 2, levels], -1 where not made; `queue` [., 3]: (net, edge, b) as made.
+    """Event variables: `variable` [nets, 2, levels], -1 where none is needed yet; `queue` [., 3]: (net, edge, b) in the
+    order of numbering.
 
     `arrival` [nets, 2]: latest by structure, ps; `is_input` uint8 [nets]; `step` ps.
     """
