@@ -15,7 +15,15 @@ from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.error_table import plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.cost import GLITCHES
-from circuits.cost.cost_model import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
+from circuits.cost.cost_model import (
+    ACTIVITIES,
+    EXACT,
+    LEFT_OUT,
+    MAXIMUM_SAMPLES,
+    OWN_TOPOLOGY,
+    CostReport,
+    cost_report,
+)
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
 from circuits.designs.named_designs import find_designs
@@ -135,7 +143,7 @@ def _tidy(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost:
         add("errors", **quantity)
     for view in ("drawn", "simplified"):
         for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
-            add(f"cost {view}", name, getattr(getattr(cost, view), name), cost.units[name], cost.note)
+            add(f"cost {view}", name, cost.value(view, name), cost.units[name], cost.note)
     for baseline, views in cost.to_dict()["ratios"].items():
         for view, measures in views.items():
             for name, value in measures.items():
@@ -170,7 +178,7 @@ def _print_tables(found: list[Found]) -> None:
         shown.add_row(title)
         for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
             heading = f"  {name}" if name in ("cells", "transistors") else f"  {name}, {units[name]}"
-            shown.add_row(heading, *(plain_number(getattr(getattr(c, view), name)) for c in costs))
+            shown.add_row(heading, *(plain_number(c.value(view, name)) for c in costs))
         for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
             for name in ("transistors", "area", "energy", "delay"):
                 ratios = (c.ratio(name, baseline=baseline, view=view) for c in costs)
@@ -180,8 +188,8 @@ def _print_tables(found: list[Found]) -> None:
     scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"
     out.print(
         f"{scope}, {first.conditions}. Energy: {ACTIVITIES[first.glitches]}, {first.samples} operands, leakage over "
-        "one delay included; wires are not counted. / exact: over the exact ripple array of the same width; / own "
-        "topology: over exact cells in the design's own topology."
+        f"one delay included; {LEFT_OUT}. / exact: over the exact ripple array of the same width; / own topology: over "
+        "exact cells in the design's own topology."
     )
     estimated = sorted({name for cost in costs for name in cost.estimated})
     if estimated:

@@ -1,9 +1,9 @@
 """What cells and gates cost at 45 nm, and area, energy and timing of a netlist made of them.
 
-A `Technology` tells the cost of one component; `netlist_area`, `netlist_energy` and `netlist_timing` are functions of a
-netlist and a technology. `technology()` is the characterised one (`cells45`): transistor-level simulations of every
-library cell and gate, made by `python -m circuits.cost.characterize.characterization`. Cells of a user's own are estimated
-(`estimates`).
+A `Technology` gives the cost of one component; `netlist_area`, `netlist_energy` and `netlist_timing` are functions of a
+netlist and a technology. `technology()` is the characterised one (`cells45`), from transistor-level simulations of
+every library cell and gate (`python -m circuits.cost.characterize.characterization`). Cells that users define are
+estimated (`estimates`). `cost_model` puts the numbers of a design together.
 """
 
 from __future__ import annotations

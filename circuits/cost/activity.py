@@ -1,4 +1,10 @@
-"""Values and toggles of every net of a netlist as drawn, from bit-sliced simulation."""
+"""Settled values and toggles of every net of a netlist as drawn, by bit-sliced simulation: bit k of a plane is lane k.
+
+A truth table is evaluated in algebraic normal form, the XOR of products of inputs; its coefficients are the Moebius
+transform of the table over GF(2):
+
+    coefficient[S] = XOR of table[r] over all rows r whose ones lie in S
+"""
 
 from __future__ import annotations
 
@@ -12,10 +18,10 @@ from circuits.netlists.netlist import Netlist
 
 
 def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
-    """uint64 [nets, words]: the plane of every net, from the planes of the input nets (bus after bus).
+    """uint64 [nets, words]: the plane of every net, from the planes of the input nets (bus after bus, least significant
+    bit first).
 
-    Truth tables are evaluated in algebraic normal form (XOR of products), sharing the products among a component's
-    outputs. Nothing is simplified: this is the netlist as drawn.
+    The outputs of a component share products. Nothing is simplified: this is the netlist as drawn.
     """
     values = np.zeros((netlist.nets, inputs.shape[1]), dtype=np.uint64)
     values[1] = ~np.uint64(0)
@@ -24,12 +30,12 @@ def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
     spare = [np.empty_like(rows[0]) for _ in range(4)]
     for instance in netlist.instances:
         operands = [rows[net] for net in instance.inputs]
-        made: dict[int, Planes] = {}
+        products: dict[int, Planes] = {}
         for table, net in zip(instance.component.tables, instance.outputs, strict=True):
             target = rows[net]
             first = True
             for term in _normal_form(table):
-                plane = rows[1] if term == 0 else _product(term, operands, made, spare)
+                plane = rows[1] if term == 0 else _product(term, operands, products, spare)
                 if first:
                     target[:] = plane
                     first = False
@@ -40,19 +46,22 @@ def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
 
 def toggles(values: Planes, count: int) -> NDArray[np.int64]:
     """int64 [nets]: how often each net changes between consecutive lanes 0, 1, ..., count - 1."""
-    following = values >> np.uint64(1)
-    following[:, :-1] |= values[:, 1:] << np.uint64(63)
-    changed = values ^ following
-    full, rest = divmod(count - 1, 64)
-    total: NDArray[np.int64] = np.bitwise_count(changed[:, :full]).sum(axis=1, dtype=np.int64)
-    if rest:
-        total += np.bitwise_count(changed[:, full] & np.uint64((1 << rest) - 1))
+    next_lane = values >> np.uint64(1)
+    next_lane[:, :-1] |= values[:, 1:] << np.uint64(63)
+    changed = values ^ next_lane
+    full_words, lanes = divmod(count - 1, 64)
+    total: NDArray[np.int64] = np.bitwise_count(changed[:, :full_words]).sum(axis=1, dtype=np.int64)
+    if lanes:
+        total += np.bitwise_count(changed[:, full_words] & np.uint64((1 << lanes) - 1))
     return total
 
 
 @cache
 def _normal_form(table: int) -> tuple[int, ...]:
-    """The products whose XOR is `table`, each a set of inputs: bit 2 the first, bit 1 the second, bit 0 the third."""
+    """The products whose XOR is `table`, each a set of inputs: bit 2 the first, bit 1 the second, bit 0 the third.
+
+    The empty product, 0, is the constant 1.
+    """
     coefficients = [table >> r & 1 for r in range(8)]
     for bit in (1, 2, 4):
         for r in range(8):
@@ -61,14 +70,16 @@ def _normal_form(table: int) -> tuple[int, ...]:
     return tuple(r for r in range(8) if coefficients[r])
 
 
-def _product(term: int, operands: list[Planes], made: dict[int, Planes], spare: list[Planes]) -> Planes:
+def _product(term: int, operands: list[Planes], products: dict[int, Planes], spare: list[Planes]) -> Planes:
+    """The AND of a set of inputs, kept in `products`; `spare`: planes to write it to, one for each of the 4
+    products."""
     if term in (4, 2, 1):
         return operands[(4, 2, 1).index(term)]
-    if term not in made:
-        parts = [operands[k] for k in range(3) if term & 4 >> k]
-        result = spare[len(made)]
-        np.bitwise_and(parts[0], parts[1], out=result)
-        if len(parts) == 3:
-            np.bitwise_and(result, parts[2], out=result)
-        made[term] = result
-    return made[term]
+    if term not in products:
+        factors = [operands[k] for k in range(3) if term & 4 >> k]
+        plane = spare[len(products)]
+        np.bitwise_and(factors[0], factors[1], out=plane)
+        if len(factors) == 3:
+            np.bitwise_and(plane, factors[2], out=plane)
+        products[term] = plane
+    return products[term]

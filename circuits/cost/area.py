@@ -12,8 +12,8 @@ from circuits.netlists.netlist import Netlist
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """`cells`: instances; `transistors`; `area` um^2; `estimated`: names of the components of which some number is
-    neither characterised nor given."""
+    """`cells`: instances; `transistors`; `area` um^2; `estimated`: names of the components for which some number is
+    neither characterised nor given by the user."""
 
     cells: int
     transistors: int
@@ -22,13 +22,13 @@ class Area:
 
 
 def netlist_area(netlist: Netlist, technology: Technology) -> Area:
-    """Sums over the instances of `netlist` as it stands; wiring is not counted."""
+    """Sums over the instances of `netlist` as drawn; wires take no area."""
     counts = Counter(instance.component for instance in netlist.instances)
-    costs = {part: [technology.cost_of(piece) for piece in split(part)] for part in counts}
+    costs = {component: [technology.cost_of(gate) for gate in split(component)] for component in counts}
     return Area(
         len(netlist.instances),
-        # Pieces of a gate of several outputs carry the whole gate's count.
-        sum(count * costs[part][0].transistors for part, count in counts.items()),
-        sum(count * sum(cost.area for cost in costs[part]) for part, count in counts.items()),
-        tuple(sorted(part.name for part, found in costs.items() if any(cost.estimated for cost in found))),
+        # Each of the gates that a component is split into carries the count of the whole component.
+        sum(count * costs[component][0].transistors for component, count in counts.items()),
+        sum(count * sum(cost.area for cost in costs[component]) for component, count in counts.items()),
+        tuple(sorted(component.name for component, gates in costs.items() if any(cost.estimated for cost in gates))),
     )

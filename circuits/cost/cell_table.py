@@ -19,9 +19,12 @@ class CellData:
     """What one cell or gate costs.
 
     `estimated`: some number is neither characterised nor given by the user. `area` um^2; `capacitance` fF of each
-    input; `leakage` nW, the mean over input states. Tables by transition (pin, row after it; row = 4a + 2b + c) at the
-    technology's slews x loads: `delay` and `slew` [3, 8, 2 outputs, S, L] ps, NaN where the output does not change;
-    `energy` [3, 8, S, L] fJ drawn inside, without input and load charges; NaN where there is no such input.
+    input; `leakage` nW, the mean over the rows of the truth table (it depends on the row).
+
+    Tables by transition (pin, row after it; row = 4a + 2b + c) at the technology's slews x loads: `delay` and `slew`
+    [3, 8, 2 outputs, S, L] ps, NaN where the output does not change; `energy` [3, 8, S, L] fJ drawn inside, without the
+    charges of inputs and loads, NaN where there is no such input. A component of fewer inputs has its rows at c = 0
+    (and b = 0).
     """
 
     name: str
@@ -39,8 +42,8 @@ class CellData:
 class Technology:
     """A technology as data: `cost_of` gives the cost of a component.
 
-    `slews` ps and `loads` fF: the grid of every table. `voltage` V. `note`: conditions and provenance, printed beside
-    costs.
+    `slews` ps and `loads` fF: the grid of every table. `voltage` V. `note`: conditions and provenance, to be printed
+    with costs.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """The characterised 45 nm table `cells45.json`, as a `Technology`; read on first use.
 
-Made by `python -m circuits.cost.characterize.characterization` with ngspice; the table's `conditions` hold tool, date, voltage,
-temperature, slews, loads and the checksums of the transistor models.
+`python -m circuits.cost.characterize.characterization` makes it with ngspice. Its `conditions` hold tool, date,
+voltage, temperature, slews, loads and the checksums of the transistor models. Numbers are integers: delays and slews in
+0.1 ps, energies in aJ, capacitances in aF, leakage in pW.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.cost.cell_table import CellData, Technology
+from circuits.cost.estimates import estimate
 from circuits.errors import DesignError, unknown_name
 from circuits.netlists.gates import EXTRA_GATES, GATES
 from circuits.netlists.netlist import Component
@@ -33,23 +35,24 @@ def _document() -> dict[str, Any]:
 
 
 def conditions() -> dict[str, Any]:
-    """How the table was made."""
-    found: dict[str, Any] = _document()["conditions"]
-    return found
+    """How the table was made: tool, date, models, voltage, temperature, slews and loads."""
+    record: dict[str, Any] = _document()["conditions"]
+    return record
 
 
 @lru_cache(maxsize=3)
 def technology(corner: str = "nom") -> Technology:
-    """The 45 nm technology in a corner: "nom", "ss" (slow) or "ff" (fast)."""
+    """The 45 nm technology in a corner: "nom", "ss" (slow) or "ff" (fast); raises UnknownNameError for others."""
     if corner not in CORNERS:
         raise unknown_name("corner", corner, CORNERS)
-    made = conditions()
+    record = conditions()
     return Technology(
         name=f"cmos45_{corner}",
-        note=f"45 nm, {made['voltage_V']:g} V, {made['temperature_C']} C, {corner}, {made['tool']} of {made['date']}",
-        slews=np.array(made["slews_ps"]),
-        loads=np.array(made["loads_fF"]),
-        voltage=float(made["voltage_V"]),
+        note=f"45 nm, {record['voltage_V']:g} V, {record['temperature_C']} C, {corner}, "
+        f"{record['tool']} of {record['date']}",
+        slews=np.array(record["slews_ps"]),
+        loads=np.array(record["loads_fF"]),
+        voltage=float(record["voltage_V"]),
         cost_of=lambda component: _cost_of(component, corner),
     )
 
@@ -58,16 +61,14 @@ def technology(corner: str = "nom") -> Technology:
 def _cost_of(component: Component, corner: str) -> CellData:
     if library_component(component):
         return characterised(component.name, corner, component)
-    from circuits.cost.estimates import estimate
-
     return estimate(component, technology(corner), lambda name: characterised(name, corner))
 
 
 def library_component(component: Component) -> bool:
     """Whether the table holds exactly this component.
 
-    A cell or gate of the same name may be the user's own; a cell that is new in the library may not be characterised
-    yet, and is estimated as long.
+    A cell or gate of the same name may be the user's own. A cell that is new in the library may not be characterised
+    yet; until then it is estimated.
     """
     if isinstance(component, AdderCell):
         return CELLS.get(component.name) == component and component.name in _document()["area"]
@@ -75,39 +76,39 @@ def library_component(component: Component) -> bool:
 
 
 def characterised(name: str, corner: str, component: Component | None = None) -> CellData:
-    """The table's entry of that name."""
-    entries = _document()["corners"][corner]
-    if name not in entries:
+    """The table's data for a name; `component` may declare another transistor count, which then counts."""
+    cells = _document()["corners"][corner]
+    if name not in cells:
         raise DesignError(
             f"{TABLE.name} must hold {name!r}, but does not; run python -m circuits.cost.characterize.characterization."
         )
-    entry, area = entries[name], _document()["area"][name]
-    published = None if component is None else component.transistors
-    return from_entry(name, entry, area["um2"], area["transistors"] if published is None else published)
+    record, area = cells[name], _document()["area"][name]
+    declared = None if component is None else component.transistors
+    return from_record(name, record, area["um2"], area["transistors"] if declared is None else declared)
 
 
-def from_entry(name: str, entry: dict[str, Any], area: float, transistors: int) -> CellData:
-    """A component's data from the table's integers."""
-    made = conditions()
-    shape = len(made["slews_ps"]), len(made["loads_fF"])
-    inputs = len(entry["capacitance"])
+def from_record(name: str, record: dict[str, Any], area: float, transistors: int) -> CellData:
+    """A component's data from the table's integers; `events` holds [pin, row, energies, [output, delays, slews]
+    ...]."""
+    shape = len(conditions()["slews_ps"]), len(conditions()["loads_fF"])
+    inputs = len(record["capacitance"])
     delay = np.full((3, 8, 2, *shape), np.nan)
     slew = delay.copy()
     energy = np.full((3, 8, *shape), np.nan)
-    for pin, row, energies, arcs in entry["events"]:
-        # Rows of a cell of fewer inputs count its own bits; ours are always 4a + 2b + c.
-        wide = row << (3 - inputs)
-        energy[pin, wide] = np.reshape(energies, shape) / 1e3
+    for pin, own_row, energies, arcs in record["events"]:
+        # The table numbers rows by the cell's own inputs; ours are always 4a + 2b + c.
+        row = own_row << (3 - inputs)
+        energy[pin, row] = np.reshape(energies, shape) / 1e3
         for output, delays, slews in arcs:
-            delay[pin, wide, output] = np.reshape(delays, shape) / 10
-            slew[pin, wide, output] = np.reshape(slews, shape) / 10
+            delay[pin, row, output] = np.reshape(delays, shape) / 10
+            slew[pin, row, output] = np.reshape(slews, shape) / 10
     return CellData(
         name=name,
         estimated=False,
         transistors=transistors,
         area=area,
-        capacitance=tuple(value / 1e3 for value in entry["capacitance"]),
-        leakage=float(np.mean(entry["leakage"])) / 1e3,
+        capacitance=tuple(value / 1e3 for value in record["capacitance"]),
+        leakage=float(np.mean(record["leakage"])) / 1e3,
         delay=_frozen(delay),
         slew=_frozen(slew),
         energy=_frozen(energy),

@@ -1,8 +1,13 @@
 """Cost of a design at 45 nm: transistors, area, energy and delay, as drawn and simplified.
 
-Of its mantissa multiplier, or with `whole` of the whole float multiplier (`circuits.floats.float_netlist`). Cells and gates
-are characterised at transistor level (`circuits.cost`); wires are not counted, nor what the operands' drivers
-spend.
+Covers the mantissa multiplier only, or with `whole` the complete floating-point multiplier
+(`circuits.floats.float_netlist`). Cells and gates are characterised at transistor level (`circuits.cost`).
+
+    energy per operation = switching energy + leakage x delay         fJ; nW ps = 1e-6 fJ
+    delay                = longest path of the graph, a bound         ps
+    area, transistors    = sums over the instances
+
+LEFT_OUT says what no number contains.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +35,7 @@ from circuits.cost import technology as characterised
 from circuits.designs.design_record import Design
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError, unknown_name
+from circuits.floats.float_netlist import float_netlist, random_words, words_of
 from circuits.netlists.netlist import Netlist
 from circuits.netlists.simplification import simplify
 
@@ -39,6 +45,8 @@ BASELINES = (EXACT, OWN_TOPOLOGY)
 """What ratios refer to: the exact ripple array, and exact cells in the design's own topology (same ports, tile...)."""
 VIEWS = ("drawn", "simplified")
 """As drawn (what papers count), and after simplification (what a synthesis tool would leave)."""
+LEFT_OUT = "wires are not counted, nor the energy of the circuits that drive the operands"
+"""What the cost model leaves out, in words: printed with costs."""
 MEASURES = ("transistors", "area", "energy", "delay", "cells")
 MAXIMUM_SAMPLES = 1 << 20
 UNITS: Mapping[str, str] = MappingProxyType(
@@ -59,9 +67,12 @@ ACTIVITIES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CostView:
-    """One view of a netlist. `cells`: instances, gates included; `transistors`; `area` um^2; `energy` fJ per
-    operation: switching, and `leakage` (nW) over one `delay`; `delay` ps, the longest path of the graph (a bound);
-    `activity`: mean toggles of a net per operation."""
+    """One view of a netlist.
+
+    `cells`: instances, gates included; `transistors`; `area` um^2; `energy` fJ per operation: switching, and `leakage`
+    (nW) over one `delay`; `delay` ps, the longest path of the graph (a bound); `activity`: mean toggles of a net per
+    operation.
+    """
 
     cells: int
     transistors: int
@@ -71,22 +82,51 @@ class CostView:
     leakage: float
     activity: float
 
+    def to_dict(self) -> dict[str, float]:
+        """Measure -> value, in the order of the fields."""
+        return {
+            "cells": self.cells,
+            "transistors": self.transistors,
+            "area": self.area,
+            "energy": self.energy,
+            "delay": self.delay,
+            "leakage": self.leakage,
+            "activity": self.activity,
+        }
+
+
+class CostViews(NamedTuple):
+    """Both views of one design, in the order of VIEWS."""
+
+    drawn: CostView
+    simplified: CostView
+
+    def value(self, view: str, measure: str) -> float:
+        """`measure` (a field of CostView) in `view` (in VIEWS); raises UnknownNameError for other names."""
+        if view not in VIEWS:
+            raise unknown_name("view", view, VIEWS)
+        values = self[VIEWS.index(view)].to_dict()
+        if measure not in values:
+            raise unknown_name("measure", measure, values)
+        return values[measure]
+
 
 @dataclass(frozen=True)
 class CostReport:
-    """Cost of one design, beside its two baselines.
+    """Cost of one design, next to its two baselines.
 
-    `drawn`, `simplified`: the two views. `baselines`: name in BASELINES -> its (drawn, simplified). `units`: measure ->
-    unit. `samples`: consecutive operand pairs behind the energy, `seed` theirs (None: given operands). `glitches`: the
-    activity model. `whole`: exponent, normaliser and rounding included. `estimated`: components of which some number is
-    an estimate. `note` says what all numbers hold for: print it, and the estimates, beside them.
+    `drawn`, `simplified`: the two views; `value(view, measure)` finds a number by name. `baselines`: name in BASELINES
+    -> its views. `units`: measure -> unit. `samples`: consecutive operand pairs behind the energy, from `seed` (None:
+    given operands). `glitches`: the activity model. `whole`: exponent, normaliser and rounding included. `estimated`:
+    components for which some number is an estimate. `note` says what all numbers hold for: print it, and the estimates,
+    beside them.
     """
 
     design: str
     cost_digest: str
     drawn: CostView
     simplified: CostView
-    baselines: Mapping[str, tuple[CostView, CostView]]
+    baselines: Mapping[str, CostViews]
     units: Mapping[str, str]
     samples: int
     seed: int | None
@@ -100,23 +140,26 @@ class CostReport:
     def note(self) -> str:
         """Conditions, scope, activity model, and which cells are estimates."""
         scope = "whole float multiplier" if self.whole else "mantissa multiplier"
-        parts = [self.conditions, scope, ACTIVITIES[self.glitches]]
+        statements = [self.conditions, scope, ACTIVITIES[self.glitches]]
         if self.estimated:
-            parts.append(f"estimates for {', '.join(self.estimated)}")
-        return "; ".join(parts)
+            statements.append(f"estimates for {', '.join(self.estimated)}")
+        return "; ".join(statements)
+
+    def value(self, view: str, measure: str) -> float:
+        """`measure` (a field of CostView) in `view` (in VIEWS); raises UnknownNameError for other names."""
+        return CostViews(self.drawn, self.simplified).value(view, measure)
 
     def ratio(self, measure: str, *, baseline: str = EXACT, view: str = "drawn") -> float:
-        """`measure` (in MEASURES) of the design over that of `baseline` (in BASELINES), both in `view` (in VIEWS); NaN
-        where the baseline's is 0. Raises UnknownNameError for other names."""
-        for what, name, valid in (
-            ("measure", measure, MEASURES),
-            ("baseline", baseline, BASELINES),
-            ("view", view, VIEWS),
-        ):
-            if name not in valid:
-                raise unknown_name(what, name, valid)
-        own = getattr(getattr(self, view), measure)
-        base = getattr(self.baselines[baseline][VIEWS.index(view)], measure)
+        """`measure` (in MEASURES) of the design over that of `baseline` (in BASELINES), both in `view` (in VIEWS).
+
+        NaN where the baseline's is 0. Raises UnknownNameError for other names.
+        """
+        if measure not in MEASURES:
+            raise unknown_name("measure", measure, MEASURES)
+        if baseline not in BASELINES:
+            raise unknown_name("baseline", baseline, BASELINES)
+        own = self.value(view, measure)
+        base = self.baselines[baseline].value(view, measure)
         return float(own / base) if base else float("nan")
 
     @property
@@ -131,8 +174,7 @@ class CostReport:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        views = {view: _as_dict(getattr(self, view)) for view in VIEWS}
+        """JSON-ready; ratios to 0 are None."""
         return {
             "design": self.design,
             "cost_digest": self.cost_digest,
@@ -140,13 +182,14 @@ class CostReport:
             "glitches": self.glitches,
             "whole": self.whole,
             "technology": self.technology,
-            **views,
+            "drawn": self.drawn.to_dict(),
+            "simplified": self.simplified.to_dict(),
             "ratios": {
-                name: {
-                    view: {measure: None if value != value else value for measure, value in row.items()}
-                    for view, row in views.items()
+                baseline: {
+                    view: {measure: None if value != value else value for measure, value in ratios.items()}
+                    for view, ratios in views.items()
                 }
-                for name, views in self.ratios.items()
+                for baseline, views in self.ratios.items()
             },
             "units": dict(self.units),
             "samples": self.samples,
@@ -167,15 +210,17 @@ def cost_report(
 ) -> CostReport:
     """Cost of `design` in both views and against both baselines.
 
-    An imported circuit has no topology of its own: both its baselines are the exact ripple array of its width.
-    Energy is the mean over consecutive pairs of `samples` random operands: mantissas with the leading bit set for float
-    designs (whole: any sign, exponents that keep the product normal), all integers otherwise; the same operands for the
-    baselines. `operands` takes a trace instead: two arrays of equal length, in the order of operation (float32 values
-    of float designs, of which zeros and values that are not finite are left out; integers otherwise).
-    `technology`: default the typical corner, `circuits.cost.technology("nom")`. `glitches`: "none" or
-    "arc_delay" (slower, about a second for 100 samples of a 24 x 24 array). `whole`: the whole float multiplier; the
-    baselines' rounding is nearest-even as the named `exact`'s, and truncation for exact cells in the own topology.
-    Raises DesignError on arguments out of range.
+    Energy is the mean over consecutive pairs of `samples` random operands (from `seed`), the same for the baselines:
+    mantissas with the leading bit set for float designs (`whole`: any sign, exponents that keep the product normal),
+    all integers otherwise. `operands` takes a trace instead: two arrays of equal length, in the order of operation
+    (float32 values for float designs, of which zeros and values that are not finite are left out; integers otherwise).
+
+    `technology`: by default the typical corner, `circuits.cost.technology("nom")`. `glitches`: "none" or "arc_delay"
+    (slower: an event-driven simulation). `whole`: the whole float multiplier; the exact ripple array then rounds to
+    nearest even, as the named `exact` does, and exact cells in the own topology truncate. An imported circuit has no
+    topology of its own: both its baselines are the exact ripple array of its width.
+
+    Raises DesignError for arguments out of range.
     """
     for what, value, low, high in (("samples", samples, 2, MAXIMUM_SAMPLES), ("seed", seed, 0, 2**64 - 1)):
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -187,33 +232,21 @@ def cost_report(
             "the cost of a whole float multiplier needs a float format, but got format=None; leave it out."
         )
     technology = technology or characterised()
+    bases = _baseline_designs(design, whole)
     values: Operands
     if operands is None:
-        values = _operands(design.shape, design.format if design.format else None, whole, samples, seed)
+        values = _operands(design.shape, design.format or None, whole, samples, seed)
+        baselines = [_baseline(base, samples, seed, technology, glitches, whole) for base in bases]
     else:
         values = _trace(design, whole, operands)
-    drawn, simplified, estimated = _views(design, values, technology, glitches, whole)
-    plain = Placement.of(EXACT)
-    exact = Design(
-        topology="ripple_array",
-        width=design.width,
-        format=design.format,
-        signed=design.signed,
-        rounding="nearest_even" if whole else "truncate",
-    )
-    own = exact
-    if design.imported is None:
-        own = replace(design, placement=plain, name=None, rounding="truncate", normalization="full", subnormals=None)
-    if operands is None:
-        found = [_baseline(base, samples, seed, technology, glitches, whole) for base in (exact, own)]
-    else:
-        found = [_views(base, values, technology, glitches, whole)[:2] for base in (exact, own)]
+        baselines = [_views(base, values, technology, glitches, whole)[0] for base in bases]
+    views, estimated = _views(design, values, technology, glitches, whole)
     return CostReport(
         design=design.label,
         cost_digest=design.cost_digest,
-        drawn=drawn,
-        simplified=simplified,
-        baselines=MappingProxyType(dict(zip(BASELINES, found, strict=True))),
+        drawn=views.drawn,
+        simplified=views.simplified,
+        baselines=MappingProxyType(dict(zip(BASELINES, baselines, strict=True))),
         units=UNITS,
         samples=len(values[0]),
         seed=seed if operands is None else None,
@@ -226,52 +259,72 @@ def cost_report(
 
 
 Operands = Sequence[NDArray[np.uint64]]
+"""One array for each bus."""
+
+
+def _baseline_designs(design: Design, whole: bool) -> tuple[Design, Design]:
+    """The designs behind BASELINES."""
+    exact = Design(
+        topology="ripple_array",
+        width=design.width,
+        format=design.format,
+        signed=design.signed,
+        rounding="nearest_even" if whole else "truncate",
+    )
+    if design.imported is not None:
+        return exact, exact
+    own_topology = replace(
+        design,
+        placement=Placement.of(EXACT),
+        name=None,
+        rounding="truncate",
+        normalization="full",
+        subnormals=None,
+    )
+    return exact, own_topology
 
 
 @lru_cache(maxsize=256)
-def _baseline(
-    design: Design, samples: int, seed: int, technology: Technology, glitches: str, whole: bool
-) -> tuple[CostView, CostView]:
+def _baseline(design: Design, samples: int, seed: int, technology: Technology, glitches: str, whole: bool) -> CostViews:
     values = _operands(design.shape, design.format, whole, samples, seed)
-    return _views(design, values, technology, glitches, whole)[:2]
+    return _views(design, values, technology, glitches, whole)[0]
 
 
 def _views(
     design: Design, operands: Operands, technology: Technology, glitches: str, whole: bool
-) -> tuple[CostView, CostView, tuple[str, ...]]:
-    netlist = design.netlist()
-    if whole:
-        from circuits.floats.float_netlist import float_netlist
-
-        netlist = float_netlist(design)
+) -> tuple[CostViews, tuple[str, ...]]:
+    """(both views, names of the components with estimates)."""
+    netlist = float_netlist(design) if whole else design.netlist()
     drawn, estimated = _view(netlist, technology, operands, glitches)
-    return drawn, _view(simplify(netlist), technology, operands, glitches)[0], estimated
+    simplified, _ = _view(simplify(netlist), technology, operands, glitches)
+    return CostViews(drawn, simplified), estimated
 
 
 def _view(
     netlist: Netlist, technology: Technology, operands: Operands, glitches: str
 ) -> tuple[CostView, tuple[str, ...]]:
-    space = netlist_area(netlist, technology)
-    made = circuit_of(netlist, technology)
-    delay = circuit_timing(made).delay
-    switching = circuit_energy(made, operands, glitches=glitches)
+    area = netlist_area(netlist, technology)
+    circuit = circuit_of(netlist, technology)
+    delay = circuit_timing(circuit).delay
+    switching = circuit_energy(circuit, operands, glitches=glitches)
     leaked = switching.leakage * delay * 1e-6  # nW ps -> fJ
     view = CostView(
-        space.cells,
-        space.transistors,
-        space.area,
+        area.cells,
+        area.transistors,
+        area.area,
         switching.energy + leaked,
         delay,
         switching.leakage,
         switching.activity,
     )
-    return view, space.estimated
+    return view, area.estimated
 
 
 @lru_cache(maxsize=16)
 def _operands(
     shape: tuple[int, int], format_name: str | None, whole: bool, samples: int, seed: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Random operands: mantissas with the leading bit set, float words if `whole`, or all integers (no format)."""
     stream = np.random.Generator(np.random.Philox(key=np.array([seed, 1], np.uint64)))
     drawn = []
     for width in shape:
@@ -279,8 +332,6 @@ def _operands(
         drawn.append(stream.integers(low, 2**width - 1, samples, dtype=np.uint64, endpoint=True))
     if whole:
         assert format_name is not None
-        from circuits.floats.float_netlist import random_words
-
         drawn = [random_words(mantissas, format_name, stream) for mantissas in drawn]
     for values in drawn:
         values.flags.writeable = False
@@ -288,7 +339,7 @@ def _operands(
 
 
 def _trace(design: Design, whole: bool, operands: tuple[ArrayLike, ArrayLike]) -> Operands:
-    """Operands of the circuit from given values."""
+    """Operands of the circuit from given values; DesignError if they do not fit."""
     fmt = design.float_format
     arrays = [np.asarray(values).ravel() for values in operands]
     if len(arrays) != 2 or arrays[0].size != arrays[1].size or arrays[0].size < 2:
@@ -308,11 +359,4 @@ def _trace(design: Design, whole: bool, operands: tuple[ArrayLike, ArrayLike]) -
             values.astype(np.uint64) & np.uint64(2**width - 1)
             for values, width in zip(arrays, design.shape, strict=True)
         ]
-    from circuits.floats.float_netlist import words_of
-
     return words_of(design, arrays[0], arrays[1], whole=whole)
-
-
-def _as_dict(view: CostView) -> dict[str, float]:
-    names = ("cells", "transistors", "area", "energy", "delay", "leakage", "activity")
-    return {name: getattr(view, name) for name in names}

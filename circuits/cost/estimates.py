@@ -1,9 +1,15 @@
 """Estimates for components that are not in the table: the smallest network of characterised gates, and given numbers.
 
-Each output is the network of `networks`; what outputs have in common is built once. The network is then put through
+Each output is the network of `gate_networks`; gates that outputs share are built once. The network is then put through
 every single-input transition at every slew and load, gate by gate, so that an estimate has the form of a characterised
-component. Numbers that a user's cell gives take the place of the estimate's: `delay_ps` of every arc, `energy_fj` of
-every output transition (drawn inside, without its load), `area_um2`, `transistors`.
+component:
+
+    capacitance, area, leakage = sums over the gates
+    delay, slew                = arrival and ramp at the output, propagated from gate to gate with their loads
+    energy                     = internal energies of the gates + C V^2 of each net inside that rises
+
+Numbers that a user's cell gives take the place of the estimate's: `delay_ps` of every arc, `energy_fj` of every output
+transition (drawn inside, without its load), `area_um2`, `transistors`.
 """
 
 from __future__ import annotations
@@ -20,17 +26,21 @@ from circuits.cost.characterize.gate_networks import INPUTS, Tree, gates, networ
 from circuits.netlists.netlist import Component
 
 GateData = Callable[[str], CellData]
+"""Gives the data of a characterised gate by its name."""
 
-_Node = tuple[str, tuple[int, ...]]  # a gate and its operand nodes
+_Node = tuple[str, tuple[int, ...]]  # name of a gate, and the nodes at its inputs
+_FIRST_GATE = 5
 
 
 class _Network:
-    """Nodes 0..2 are the inputs, 3 and 4 the constants, then gates in topological order."""
+    """Nodes 0 to 2 are the inputs, 3 and 4 the constants 0 and 1, then gates (`nodes`) in topological order.
+
+    `outputs`: the node of each output, all different: an output that is an input or equals another one is buffered.
+    """
 
     def __init__(self, tables: tuple[int, ...], inputs: int) -> None:
         self.nodes: list[_Node] = []
         self._known: dict[Tree, int] = {**{name: k for k, name in enumerate(INPUTS)}, "0": 3, "1": 4}
-        # A component of fewer inputs ignores the missing ones: its table does not depend on them.
         self.outputs: list[int] = []
         for table in tables:
             node = self._add(parse(networks()[_widen(table, inputs)]))
@@ -40,49 +50,51 @@ class _Network:
             self.outputs.append(node)
 
     def _add(self, tree: Tree) -> int:
+        """The node of `tree`; adds the gates that are missing."""
         if tree not in self._known:
             assert not isinstance(tree, str)
-            operands = tuple(self._add(part) for part in tree[1:])
+            operands = tuple(self._add(operand) for operand in tree[1:])
             self.nodes.append((tree[0], operands))
             self._known[tree] = 4 + len(self.nodes)
         return self._known[tree]
 
 
 def _widen(table: int, inputs: int) -> int:
+    """The table over three inputs of a component that has fewer: it does not depend on the missing ones."""
     step = 3 - inputs
     return sum((table >> (row >> step << step) & 1) << row for row in range(8))
 
 
 def estimate(component: Component, technology: Technology, gate: GateData) -> CellData:
-    """The data of any component of at most three inputs; `gate` gives that of a characterised gate by name."""
-    made = _compose(component, technology, gate)
+    """The data of any component of at most three inputs and two outputs, with the numbers that it gives itself."""
+    network = _compose(component, technology, gate)
     given = component if isinstance(component, AdderCell) else None
     if given is None or (given.delay_ps, given.energy_fj, given.area_um2) == (None, None, None):
-        return made
-    delay, energy = made.delay, made.energy
+        return network
+    delay, energy = network.delay, network.energy
     if given.delay_ps is not None:
         delay = np.where(np.isnan(delay), np.nan, given.delay_ps)
     if given.energy_fj is not None:
-        changes = (~np.isnan(made.delay[..., 0, 0])).sum(axis=2)
+        changes = (~np.isnan(network.delay[..., 0, 0])).sum(axis=2)
         energy = np.where(np.isnan(energy), np.nan, given.energy_fj * changes[:, :, None, None])
     return replace(
-        made,
+        network,
         delay=delay,
         energy=energy,
-        area=made.area if given.area_um2 is None else float(given.area_um2),
+        area=network.area if given.area_um2 is None else float(given.area_um2),
         estimated=None in (given.delay_ps, given.energy_fj, given.area_um2, given.transistors),
     )
 
 
 def _compose(component: Component, technology: Technology, gate: GateData) -> CellData:
+    """The data of the component's network of gates."""
     inputs = len(component.inputs)
     network = _Network(component.tables, inputs)
     data = [gate(name) for name, _ in network.nodes]
-    count = 5 + len(data)
-    loads = np.zeros(count)
-    for entry, (_, operands) in zip(data, network.nodes, strict=True):
+    loads = np.zeros(_FIRST_GATE + len(data))  # inside, by node
+    for cost, (_, operands) in zip(data, network.nodes, strict=True):
         for pin, node in enumerate(operands):
-            loads[node] += entry.capacitance[pin]
+            loads[node] += cost.capacitance[pin]
     shape = len(technology.slews), len(technology.loads)
     delay = np.full((3, 8, 2, *shape), np.nan)
     slew, energy = delay.copy(), np.full((3, 8, *shape), np.nan)
@@ -90,24 +102,24 @@ def _compose(component: Component, technology: Technology, gate: GateData) -> Ce
         for row in range(0, 8, 1 << (3 - inputs)):
             for s, ramp in enumerate(technology.slews):
                 for c, load in enumerate(technology.loads):
-                    outside = loads.copy()
-                    outside[[node for node in network.outputs if node >= 5]] += load
-                    spent, arrivals, slews = _transition(network, data, outside, technology, pin, row, float(ramp))
+                    total = loads.copy()
+                    total[[node for node in network.outputs if node >= _FIRST_GATE]] += load
+                    spent, arrivals, slews = _transition(network, data, total, technology, pin, row, float(ramp))
                     energy[pin, row, s, c] = spent
                     for output, node in enumerate(network.outputs):
                         if node in arrivals:
                             delay[pin, row, output, s, c] = arrivals[node]
                             slew[pin, row, output, s, c] = slews[node]
-                            # Its load is counted with the net.
+                            # The load's charge is counted with the net that the component drives.
                             energy[pin, row, s, c] -= load * technology.voltage**2 * _value(network, node, row)
     transistors = sum(gates()[name].transistors for name, _ in network.nodes)
     return CellData(
         name=component.name,
         estimated=True,
         transistors=transistors if component.transistors is None else component.transistors,
-        area=sum(entry.area for entry in data),
+        area=sum(cost.area for cost in data),
         capacitance=tuple(float(load) for load in loads[:inputs]),
-        leakage=sum(entry.leakage for entry in data),
+        leakage=sum(cost.leakage for cost in data),
         delay=delay,
         slew=slew,
         energy=energy,
@@ -115,6 +127,7 @@ def _compose(component: Component, technology: Technology, gate: GateData) -> Ce
 
 
 def _values(network: _Network, row: int) -> list[int]:
+    """The settled value of every node in `row`."""
     values = [row >> 2 & 1, row >> 1 & 1, row & 1, 0, 1]
     for name, operands in network.nodes:
         values.append(gates()[name].tables[0] >> _row(values, operands) & 1)
@@ -126,6 +139,7 @@ def _value(network: _Network, node: int, row: int) -> int:
 
 
 def _row(values: list[int], operands: tuple[int, ...]) -> int:
+    """The row of a gate whose inputs are `operands`."""
     return sum(values[node] << (2 - k) for k, node in enumerate(operands))
 
 
@@ -140,25 +154,24 @@ def _transition(
 ) -> tuple[float, dict[int, float], dict[int, float]]:
     """(fJ from the supply with all loads, arrival by changed node, slew by changed node) of one input transition.
 
-    Each gate sees its inputs change one after the other, in the order of their arrival; its output changes once, when
-    the last change that matters has passed.
+    Each gate sees its inputs change one after the other, in the order of their arrival. Its output changes at most
+    once, as late as the last of these that changes it in the table; glitches inside the component are not modelled.
     """
     values = _values(network, row ^ 4 >> pin)
     after = _values(network, row)
     arrivals, slews = {pin: 0.0}, {pin: ramp}
     spent = 0.0
-    for k, ((_, operands), entry) in enumerate(zip(network.nodes, data, strict=True)):
-        node = 5 + k
-        changed = sorted((p for p, of in enumerate(operands) if of in arrivals), key=lambda p: arrivals[operands[p]])
-        state = _row([values[of] for of in range(len(values))], operands)
+    for node, ((_, operands), cost) in enumerate(zip(network.nodes, data, strict=True), _FIRST_GATE):
+        changed = sorted((p for p, net in enumerate(operands) if net in arrivals), key=lambda p: arrivals[operands[p]])
+        state = _row(values, operands)
         latest = None
         for p in changed:
             state ^= 4 >> p
-            of = operands[p]
-            spent += _at(entry.energy[p, state], technology, slews[of], loads[node])
-            if not np.isnan(entry.delay[p, state, 0, 0, 0]):
-                at = arrivals[of] + _at(entry.delay[p, state, 0], technology, slews[of], loads[node])
-                latest = at, _at(entry.slew[p, state, 0], technology, slews[of], loads[node])
+            net = operands[p]
+            spent += _at(cost.energy[p, state], technology, slews[net], loads[node])
+            if not np.isnan(cost.delay[p, state, 0, 0, 0]):
+                arrival = arrivals[net] + _at(cost.delay[p, state, 0], technology, slews[net], loads[node])
+                latest = arrival, _at(cost.slew[p, state, 0], technology, slews[net], loads[node])
         if latest is not None and values[node] != after[node]:
             arrivals[node], slews[node] = latest
             spent += loads[node] * technology.voltage**2 * after[node]
@@ -166,6 +179,7 @@ def _transition(
 
 
 def _at(table: NDArray[np.float64], technology: Technology, slew: float, load: float) -> float:
+    """`table` [S, L], bilinear and extrapolated, as in `table_lookup`."""
     slews, grid = technology.slews, technology.loads
     s = int(np.clip(np.searchsorted(slews, slew) - 1, 0, len(slews) - 2))
     c = int(np.clip(np.searchsorted(grid, load) - 1, 0, len(grid) - 2))

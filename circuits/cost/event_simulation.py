@@ -185,16 +185,16 @@ def simulate(
     events, heap = np.empty(_CAPACITY, dtype=EVENT), np.empty(_CAPACITY, dtype=WAITING)
     total = 0
     for k in range(len(bits) - 1):
-        waiting, made = 0, 0  # events in the heap, and scheduled since the operands changed
+        waiting, next_event = 0, 0  # events in the heap, and the number of the next one
         latest[:] = _NONE
         for j in range(len(input_nets)):
             net = input_nets[j]
             if bits[k + 1, j] != values[net]:
-                events, heap = _with_room(events, made + 1), _with_room(heap, made + 1)
+                events, heap = _with_room(events, next_event + 1), _with_room(heap, next_event + 1)
                 scheduled[net] ^= 1
-                _schedule(events, heap, made, waiting, net, 0.0, input_slew, 0.0)
+                _schedule(events, heap, next_event, waiting, net, 0.0, input_slew, 0.0)
                 waiting += 1
-                made += 1
+                next_event += 1
         while waiting:
             event = _pop(heap, waiting)
             waiting -= 1
@@ -220,7 +220,7 @@ def simulate(
                     internal[k] += spent
                     continue
                 spent /= changed
-                events, heap = _with_room(events, made + 2), _with_room(heap, made + 2)
+                events, heap = _with_room(events, next_event + 2), _with_room(heap, next_event + 2)
                 for o in range(2):
                     output = outputs[n, o]
                     target = functions[kind, o] >> row & 1
@@ -243,9 +243,9 @@ def simulate(
                         events[previous].alive = 0
                         latest[output] = _NONE
                         continue
-                    latest[output] = made
+                    latest[output] = next_event
                     time = max(at - (1 - peak) * swing, now)
-                    _schedule(events, heap, made, waiting, output, time, max(ramp, _LEAST_RAMP), spent)
+                    _schedule(events, heap, next_event, waiting, output, time, max(ramp, _LEAST_RAMP), spent)
                     waiting += 1
-                    made += 1
+                    next_event += 1
     return total

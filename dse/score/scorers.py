@@ -175,8 +175,8 @@ def _measure_cost(design: Design, settings: Settings) -> dict[str, float]:
 
     found = cost_report(design, samples=settings.cost_samples, seed=settings.seed, technology=TECHNOLOGY)
     measures = ("energy", "delay", "area", "transistors")
-    values = {name: float(getattr(found.drawn, name)) for name in measures}
-    values |= {f"{name}_simplified": float(getattr(found.simplified, name)) for name in measures}
+    values = {name: float(found.value("drawn", name)) for name in measures}
+    values |= {f"{name}_simplified": float(found.value("simplified", name)) for name in measures}
     for suffix, baseline in zip(("to_exact", "to_own_topology"), BASELINES, strict=True):
         values |= {f"{name}_{suffix}": found.ratio(name, baseline=baseline) for name in measures}
     return values

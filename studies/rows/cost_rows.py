@@ -96,7 +96,7 @@ def _report(name: str, samples: int, glitches: str, whole: bool) -> CostReport:
 
 
 def _ratio(report: CostReport, exact: CostReport, measure: str, view: str) -> float:
-    return float(getattr(getattr(report, view), measure) / getattr(getattr(exact, view), measure))
+    return float(report.value(view, measure) / exact.value(view, measure))
 
 
 def settings(options: StudyOptions) -> dict[str, Any]:

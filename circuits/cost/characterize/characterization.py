@@ -1,8 +1,15 @@
 """`python -m circuits.cost.characterize.characterization`: the 45 nm table from transistor models, by ngspice.
 
-Every library cell and gate is simulated at transistor level (`transistors`), first its truth table is checked, then it
-is walked through all its single-input transitions at SLEWS x LOADS in each corner (`measure`). The result is the table
-that `circuits.cost` reads. With --cell it characterises a subcircuit of one's own instead and writes it as TOML.
+Every library cell and gate (`transistors`) is simulated through all its single-input transitions at SLEWS x LOADS in
+each corner (`spice_measurements`), after its truth table has been checked. The result is the table that `circuits.cost`
+reads. With --cell it characterises a user's subcircuit instead and writes it as TOML.
+
+A component's record in the table, R rows of its truth table, S x L grid points (slews outermost):
+
+    capacitance  aF of each input: charge delivered by the input source over V, the mean over its transitions and grid
+    leakage      pW in each row, at the first grid point: it depends on the row, since series transistors leak less
+    events       [pin, row after the transition, energies aJ [S L], arcs]; an arc for each output that changes:
+                 [output, delays 0.1 ps [S L], slews 0.1 ps [S L]]
 """
 
 from __future__ import annotations
@@ -19,6 +26,7 @@ from typing import Any
 from circuits.cost.cells45 import CORNERS, TABLE
 from circuits.cost.characterize import spice
 from circuits.cost.characterize.spice_measurements import Measured, measure
+from circuits.cost.characterize.subcircuit import to_toml
 from circuits.cost.characterize.transistors import LENGTH, UNIT_N, UNIT_P, Schematic, components, schematic
 from circuits.errors import DesignError
 from circuits.netlists.netlist import Component
@@ -53,12 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # Simulator and models are looked for first, so that a mistake shows before minutes of work.
     spice.ngspice()
     for corner in CORNERS:
         spice.model_files(arguments.models, corner)
     if arguments.cell is not None:
-        from circuits.cost.characterize.subcircuit import to_toml
-
         text = to_toml(arguments.cell, spice.model_files(arguments.models, "nom"))
         if arguments.output is None:
             print(text, end="")
@@ -70,10 +77,11 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def characterise(folder: Path, parts: Sequence[Component] | None = None) -> dict[str, Any]:
-    """The table, JSON-ready: conditions, then for each corner every component by name (see `cells45`)."""
-    parts = components() if parts is None else parts
-    drawn = {part.name: (part, schematic(part)) for part in parts}
+def characterise(folder: Path, chosen: Sequence[Component] | None = None) -> dict[str, Any]:
+    """The table of the `chosen` components (default: all), JSON-ready: conditions, areas, then a record of each
+    component by corner and name. `folder`: the transistor models."""
+    chosen = components() if chosen is None else chosen
+    schematics = {component.name: (component, schematic(component)) for component in chosen}
     files = [path for corner in CORNERS for path in spice.model_files(folder, corner)]
     table: dict[str, Any] = {
         "conditions": {
@@ -89,61 +97,63 @@ def characterise(folder: Path, parts: Sequence[Component] | None = None) -> dict
             "units": "delays and slews 0.1 ps, energies aJ, capacitances aF, leakage pW, areas um^2",
         },
         "area": {
-            name: {"um2": round(made.area, 3), "transistors": made.transistors} for name, (_, made) in drawn.items()
+            name: {"um2": round(cell.area, 3), "transistors": cell.transistors}
+            for name, (_, cell) in schematics.items()
         },
         "corners": {},
     }
     for corner in CORNERS:
         models = spice.model_files(folder, corner)
-        entries = table["corners"][corner] = {}
-        for number, (name, (part, made)) in enumerate(drawn.items(), 1):
-            print(f"\r{corner}: {number}/{len(drawn)} {name:<16}", end="", file=sys.stderr, flush=True)
-            entries[name] = _entry(part, made, models)
+        records = table["corners"][corner] = {}
+        for number, (name, (component, cell)) in enumerate(schematics.items(), 1):
+            print(f"\r{corner}: {number}/{len(schematics)} {name:<16}", end="", file=sys.stderr, flush=True)
+            records[name] = _characterised(component, cell, models)
     print(file=sys.stderr)
     return table
 
 
-def _entry(part: Component, made: Schematic, models: Sequence[Path]) -> dict[str, Any]:
+def _characterised(component: Component, cell: Schematic, models: Sequence[Path]) -> dict[str, Any]:
+    """The record of one component, from a walk at every slew and load."""
     grid: list[Measured] = []
     for slew in SLEWS:
         for load in LOADS:
-            found = measure(made.subcircuit(), made.name, made.inputs, made.outputs, models, slew=slew, load=load)
+            walk = measure(cell.subcircuit(), cell.name, cell.inputs, cell.outputs, models, slew=slew, load=load)
             if not grid:
-                check_tables(part, found.tables)
-            grid.append(found)
-    return entry(grid)
+                check_tables(component, walk.tables)
+            grid.append(walk)
+    return record(grid)
 
 
-def check_tables(part: Component, found: Sequence[int]) -> None:
-    """DesignError unless the simulated truth tables, over the rows of the part's inputs, are the part's."""
-    step = 1 << (3 - len(part.inputs))
-    for port, expected, table in zip(part.outputs, part.tables, found, strict=True):
+def check_tables(component: Component, simulated: Sequence[int]) -> None:
+    """DesignError unless the simulated truth tables are the component's, over the rows of its inputs."""
+    step = 1 << (3 - len(component.inputs))
+    for port, expected, table in zip(component.outputs, component.tables, simulated, strict=True):
         for row in range(0, 8, step):
             if (expected ^ table) >> row & 1:
                 raise DesignError(
-                    f"the transistors of {part.name!r} must give its truth table, but output {port} is "
+                    f"the transistors of {component.name!r} must give its truth table, but output {port} is "
                     f"{table >> row & 1} in row {row:03b}; correct its schematic."
                 )
 
 
-def entry(grid: Sequence[Measured]) -> dict[str, Any]:
-    """One component of the table from its walks at SLEWS x LOADS, slews outermost."""
+def record(grid: Sequence[Measured]) -> dict[str, Any]:
+    """The record of a component from its walks at SLEWS x LOADS, slews outermost; see the module."""
     first = grid[0]
     inputs = max(event.pin for event in first.events) + 1
     charges: list[list[float]] = [[] for _ in range(inputs)]
     events = []
     for k, event in enumerate(first.events):
-        same = [found.events[k] for found in grid]
-        charges[event.pin] += [one.charge for one in same]
+        same = [walk.events[k] for walk in grid]  # the same transition at every grid point
+        charges[event.pin] += [point.charge for point in same]
         arcs = [
             [
                 output,
-                [_round(one.delay[output], 1e13) for one in same],
-                [_round(one.slew[output], 1e13) for one in same],
+                [_round(point.delay[output], 1e13) for point in same],
+                [_round(point.slew[output], 1e13) for point in same],
             ]
             for output in event.delay
         ]
-        events.append([event.pin, event.row, [_round(one.energy, 1e18) for one in same], arcs])
+        events.append([event.pin, event.row, [_round(point.energy, 1e18) for point in same], arcs])
     return {
         "capacitance": [_round(sum(values) / len(values) / spice.VOLTAGE, 1e18) for values in charges],
         "leakage": [_round(first.leakage[row], 1e12) for row in sorted(first.leakage)],
@@ -156,7 +166,7 @@ def _round(value: float, scale: float) -> int:
 
 
 def dumps(table: dict[str, Any]) -> str:
-    """JSON text, a component a line."""
+    """The table as JSON text, one component a line, so that a new cell is one line of a diff."""
     lines = [
         "{",
         f'"conditions": {json.dumps(table["conditions"], indent=1)},',
@@ -164,9 +174,9 @@ def dumps(table: dict[str, Any]) -> str:
     ]
     lines.append('"corners": {')
     corners = []
-    for corner, entries in table["corners"].items():
+    for corner, records in table["corners"].items():
         rows = ",\n".join(
-            f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in entries.items()
+            f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in records.items()
         )
         corners.append(f'"{corner}": {{\n{rows}\n}}')
     return "\n".join([*lines, ",\n".join(corners), "}", "}"])

@@ -1,8 +1,15 @@
 """The smallest network of characterised gates for each of the 256 three-input functions.
 
-`python -m circuits.cost.characterize.gate_networks` makes the table `networks.json` beside this file from the areas of `cells45`:
-least total area over trees of gates (nothing shared within a tree). The eight inputs-only and constant functions need
-no gate; an input that is an output takes a buffer.
+`python -m circuits.cost.characterize.gate_networks` makes the table `gate_networks.json` next to this file from the
+areas of `transistors`: trees of gates of least total area, nothing shared within a tree. Inputs and constants need no
+gate; an output that is an input takes a buffer.
+
+The search is a shortest-path relaxation over functions (bytes f, bit r the value in row r): with area(f) = 0 for inputs
+and constants,
+
+    area(g(f1, ..., fk)) <= size(g) + area(f1) + ... + area(fk)          for every gate g
+
+is applied to all combinations of functions that are reached, until no area becomes smaller.
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from circuits.cost.characterize.transistors import INPUT_TABLES, schematic
 from circuits.netlists.gates import EXTRA_GATES, GATES, Gate
@@ -38,60 +46,66 @@ USABLE = (
     "mux2",
     "majority_not",
 )
-"""Gates of one output that networks are made of."""
+"""Gates of one output that networks consist of."""
 
 Tree = str | tuple[Any, ...]
 """An input or constant, or (gate, operand trees ...)."""
 
 
 def gates() -> dict[str, Gate]:
-    """Every gate that may stand in a network, by name; buffers besides."""
+    """Every gate that a network may contain, by name; buffers too."""
     known = {gate.name: gate for gate in (*GATES.values(), *EXTRA_GATES)}
     return {name: known[name] for name in (*USABLE, "buffer")}
 
 
 @lru_cache(maxsize=1)
 def networks() -> tuple[str, ...]:
-    """For each function (the byte of its table) its network, e.g. "nand2(a,not(c))"; "0" and "1" for constants."""
-    found = json.loads(TABLE.read_text(encoding="utf-8"))["networks"]
-    return tuple(found[f"{table:08b}"] for table in range(256))
+    """The network of each function (the byte of its table), e.g. "nand2(a,not(c))"; "0" and "1" for constants."""
+    texts = json.loads(TABLE.read_text(encoding="utf-8"))["networks"]
+    return tuple(texts[f"{table:08b}"] for table in range(256))
 
 
 def smallest_networks() -> list[str]:
-    """The table anew, by dynamic programming over areas until nothing improves."""
+    """The table anew: the network of each function, by relaxation until no area becomes smaller."""
     area = np.full(256, np.inf)
     form = [""] * 256
     for table, text in ((0x00, "0"), (0xFF, "1"), *zip(INPUT_TABLES, INPUTS, strict=True)):
         area[table], form[table] = 0.0, text
-    parts = [gates()[name] for name in USABLE]
-    sizes = [schematic(part).area for part in parts]
+    usable = [gates()[name] for name in USABLE]
+    sizes = [schematic(gate).area for gate in usable]
     while True:
         before = area.copy()
-        for part, size in zip(parts, sizes, strict=True):
-            count = len(part.inputs)
-            known = np.flatnonzero(np.isfinite(area))
-            grids = np.meshgrid(*[known] * count, indexing="ij", sparse=True)
-            made = np.zeros(np.broadcast_shapes(*(grid.shape for grid in grids)), dtype=np.int64)
-            for row in range(1 << count):
-                if part.tables[0] >> (row << (3 - count)) & 1:
-                    term: Any = 0xFF
-                    for k, grid in enumerate(grids):
-                        term = term & (grid if row >> (count - 1 - k) & 1 else grid ^ 0xFF)
-                    made |= term
-            costs = np.full(made.shape, size)
-            for grid in grids:
-                costs += area[grid]
-            order = np.lexsort((costs.ravel(), made.ravel()))
-            tables = made.ravel()[order]
-            first = np.flatnonzero(np.diff(tables, prepend=-1))
-            for at in first:
-                table, cost = int(tables[at]), float(costs.ravel()[order[at]])
-                if cost < area[table] - 1e-9:
-                    place = np.unravel_index(order[at], made.shape)
-                    operands = ",".join(form[int(known[k])] for k in place)
-                    area[table], form[table] = cost, f"{part.name}({operands})"
+        for gate, size in zip(usable, sizes, strict=True):
+            _relax(gate, size, area, form)
         if np.array_equal(before, area):
             return form
+
+
+def _relax(gate: Gate, size: float, area: NDArray[np.float64], form: list[str]) -> None:
+    """Puts `gate` behind all combinations of reached functions; keeps what is smaller in `area` and `form`."""
+    count = len(gate.inputs)
+    reached = np.flatnonzero(np.isfinite(area))
+    operands = np.meshgrid(*[reached] * count, indexing="ij", sparse=True)
+    # The gate's function, applied to the bytes of its operands: the OR of the rows in which it is 1.
+    results = np.zeros(np.broadcast_shapes(*(axis.shape for axis in operands)), dtype=np.int64)
+    for row in range(1 << count):
+        if gate.tables[0] >> (row << (3 - count)) & 1:
+            term: Any = 0xFF
+            for k, axis in enumerate(operands):
+                term = term & (axis if row >> (count - 1 - k) & 1 else axis ^ 0xFF)
+            results |= term
+    costs = np.full(results.shape, size)
+    for axis in operands:
+        costs += area[axis]
+    # The first of each group of equal results is the cheapest.
+    order = np.lexsort((costs.ravel(), results.ravel()))
+    tables = results.ravel()[order]
+    for first in np.flatnonzero(np.diff(tables, prepend=-1)):
+        table, cost = int(tables[first]), float(costs.ravel()[order[first]])
+        if cost < area[table] - 1e-9:
+            combination = np.unravel_index(order[first], results.shape)
+            texts = ",".join(form[int(reached[k])] for k in combination)
+            area[table], form[table] = cost, f"{gate.name}({texts})"
 
 
 def parse(text: str) -> Tree:
@@ -102,6 +116,7 @@ def parse(text: str) -> Tree:
 
 
 def _parse(text: str) -> tuple[Tree, str]:
+    """(first tree of the text, the text after it)."""
     end = next((k for k, character in enumerate(text) if character in "(),"), len(text))
     name, rest = text[:end], text[end:]
     if not rest.startswith("("):

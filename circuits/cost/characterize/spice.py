@@ -1,4 +1,9 @@
-"""Runs ngspice in batch mode and reads its binary result."""
+"""Runs ngspice in batch mode and reads its binary result.
+
+A deck is: title, model files, temperature, options, supply, the caller's body (cells, sources, loads), what to save,
+and a transient analysis. Gear integration and tight charge tolerances keep the energies of 1e-16 J apart from the
+integration error.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,8 @@ MAXIMUM_MODEL_BYTES = 1 << 24
 """Largest file of a transistor model."""
 
 Waves = Mapping[str, NDArray[np.float64]]
-"""Signal -> its value at each time of "time" (s); voltages by net name, currents as "i(vNAME)"."""
+"""Signal -> its value at each time of "time" (s); voltages by net name, currents through source NAME as "i(vNAME)",
+positive into its first terminal: the supply's is negative while it delivers."""
 
 
 def ngspice() -> str:
@@ -43,7 +49,7 @@ def version() -> str:
 
 
 def model_files(folder: Path, corner: str) -> tuple[Path, Path]:
-    """The NMOS and PMOS model files of a corner in `folder`; DesignError names the one that is missing."""
+    """The NMOS and PMOS model files of a corner in `folder`; DesignError names the missing one."""
     files = folder / f"NMOS_VTG.{corner}.inc", folder / f"PMOS_VTG.{corner}.inc"
     for path in files:
         if not path.exists():
@@ -52,12 +58,12 @@ def model_files(folder: Path, corner: str) -> tuple[Path, Path]:
                 f"transistor models with --models."
             )
         with open_file(path, limit=MAXIMUM_MODEL_BYTES):
-            pass  # ngspice opens it by its name
+            pass  # only checked here: ngspice opens it by its name
     return files
 
 
 def simulate(body: str, models: Sequence[Path], signals: Sequence[str], *, stop: float, step: float) -> Waves:
-    """Transient analysis of a deck from 0 to `stop` (s) with steps of at most `step`; `signals` to keep.
+    """Transient analysis of a deck from 0 to `stop` (s) with steps of at most `step`; keeps `signals`.
 
     `body`: the deck without title, models, supply and analysis; the supply is net vdd (source vdd), ground net 0.
     Raises DesignError with ngspice's own words when it fails.
@@ -77,7 +83,7 @@ def simulate(body: str, models: Sequence[Path], signals: Sequence[str], *, stop:
             "",
         ]
         (folder / "deck.sp").write_text("\n".join(deck), encoding="utf-8")
-        # One thread: its OpenMP threads wait busily for one another, which is slower on any machine with other work.
+        # One thread: ngspice's OpenMP threads wait busily for one another, which is slower beside other work.
         (folder / ".spiceinit").write_text("set num_threads=1\n", encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [ngspice(), "-b", "-r", "out.raw", "deck.sp"]
@@ -92,6 +98,7 @@ def simulate(body: str, models: Sequence[Path], signals: Sequence[str], *, stop:
 
 
 def _read_raw(data: bytes) -> Waves:
+    """The binary raw file: a text header, then one row of doubles for each time."""
     head, _, values = data.partition(b"Binary:\n")
     text = head.decode("latin-1")
     variables = int(re.findall(r"No. Variables:\s*(\d+)", text)[0])

@@ -1,8 +1,15 @@
 """Measures one cell in ngspice: a walk over every single-input transition of its inputs, at one slew and load.
 
-Delays run from 50 % of the input ramp to 50 % of the output; a slew is the time between 20 % and 80 % divided by 0.6,
-the full swing of a ramp alike. Energy is what the supply delivers over the transition, less leakage, less what the
-output loads take (C V^2 for each that rises). Input capacitance is the charge that the input source delivers, over V.
+For a transition that starts at t0, with supply current i and input current j, and leakage power P of the row it enters:
+
+    delay        (last 50 % crossing of the output) - (t0 + slew / 2, the 50 % crossing of the input)
+    slew         (time from 20 % to 80 % of the output) / 0.6, so that a linear ramp has its full duration
+    energy       V x (integral of i over 0.9 periods) - C_load V^2 for each output that rises - P x 0.9 periods
+    charge       |integral of j| over the ramp and 0.3 periods; input capacitance = charge / V
+    leakage      V x (mean of i and of all input currents over the end of the period, 0.9 to 0.995), for each row
+
+Short-circuit currents and the charging of inner nets are part of `energy`; a transition that changes no output has an
+energy too.
 """
 
 from __future__ import annotations
@@ -28,7 +35,7 @@ _SETTLED = 0.05
 
 @dataclass(frozen=True)
 class Event:
-    """One transition: input `pin` goes to `value` while the inputs' row becomes `row` (the first input the high bit).
+    """One transition: input `pin` goes to `value`, and the inputs' row becomes `row` (the first input is the high bit).
 
     `delay`, `slew`: s, by output; absent where it does not change. `energy`: J, internal. `charge`: C, from the input.
     """
@@ -52,7 +59,11 @@ class Measured:
 
 
 def walk(inputs: int) -> list[int]:
-    """Rows of a closed walk over every directed edge of the cube, once each (Hierholzer), starting at row 0."""
+    """Rows of a closed walk that takes every directed edge of the cube once, starting at row 0 (Hierholzer's
+    algorithm).
+
+    Directed edges are the single-input transitions; every row has as many edges in as out, so that the walk exists.
+    """
     unused = {row: [row ^ 1 << k for k in range(inputs)] for row in range(1 << inputs)}
     stack, path = [0], []
     while stack:
@@ -73,7 +84,10 @@ def measure(
     slew: float,
     load: float,
 ) -> Measured:
-    """The walk of subcircuit `name` (ports inputs, outputs, vdd, vss) with ramps of `slew` s and `load` F an output."""
+    """Measures subcircuit `name` (ports inputs, outputs, vdd, vss) with ramps of `slew` s and `load` F on each output.
+
+    Raises DesignError if an output does not settle at a rail or if the cell is not combinational.
+    """
     count = len(inputs)
     rows = walk(count)
     lines = [
@@ -101,7 +115,7 @@ def ramps(bits: Sequence[int], period: float, slew: float) -> str:
 
 
 def integral(waves: Waves, signal: str) -> NDArray[np.float64]:
-    """Running integral of a signal over time (trapezoids)."""
+    """Running integral of a signal over time, by trapezoids."""
     time, values = waves["time"], waves[signal]
     return np.concatenate([[0.0], np.cumsum((values[1:] + values[:-1]) / 2 * np.diff(time))])
 
@@ -116,55 +130,95 @@ def crossing(time: NDArray[np.float64], values: NDArray[np.float64], level: floa
     return float(time[k] + (level - values[k]) / (values[k + 1] - values[k]) * (time[k + 1] - time[k]))
 
 
-def _read(waves: Waves, rows: list[int], inputs: int, outputs: int, slew: float, load: float) -> Measured:
-    time = waves["time"]
-    supplied = integral(waves, "i(vdd)")
-    entered = [integral(waves, f"i(vi{k})") for k in range(inputs)]
+class _Recording:
+    """The waves of a walk: charges delivered and levels reached, by time (s)."""
 
-    def between(running: NDArray[np.float64], start: float, end: float) -> float:
-        low, high = np.interp([start, end], time, running)
+    def __init__(self, waves: Waves, inputs: int) -> None:
+        self.waves, self.time = waves, waves["time"]
+        self._supplied = integral(waves, "i(vdd)")
+        self._entered = [integral(waves, f"i(vi{k})") for k in range(inputs)]
+
+    def supplied(self, start: float, end: float) -> float:
+        """C that the supply delivers from `start` to `end`."""
+        return -self._between(self._supplied, start, end)
+
+    def entered(self, pin: int, start: float, end: float) -> float:
+        """C that the source of input `pin` delivers."""
+        return -self._between(self._entered[pin], start, end)
+
+    def level(self, output: int, at: float) -> float:
+        """V at an output."""
+        return float(np.interp(at, self.time, self.waves[f"o{output}"]))
+
+    def _between(self, running: NDArray[np.float64], start: float, end: float) -> float:
+        low, high = np.interp([start, end], self.time, running)
         return float(high - low)
 
+
+def _read(waves: Waves, rows: list[int], inputs: int, outputs: int, slew: float, load: float) -> Measured:
+    """The measurements of a walk through `rows`."""
+    recording = _Recording(waves, inputs)
     settled: dict[int, list[int]] = {}
     leakage: dict[int, float] = {}
     for k, row in enumerate(rows):
         start, end = (k + 0.9) * PERIOD, (k + 0.995) * PERIOD
-        current = -between(supplied, start, end) - sum(between(charge, start, end) for charge in entered)
-        leakage.setdefault(row, max(current * VOLTAGE / (end - start), 0.0))
-        levels = [float(np.interp(end, time, waves[f"o{j}"])) for j in range(outputs)]
-        for j, level in enumerate(levels):
-            if min(abs(level), abs(level - VOLTAGE)) > _SETTLED:
-                raise DesignError(
-                    f"outputs must settle within {_SETTLED} V of a rail, but output {j} is at {level:.3f} V in input "
-                    f"row {row:0{inputs}b} after {PERIOD * 1e9:g} ns; correct the netlist."
-                )
-        found = [int(level > VOLTAGE / 2) for level in levels]
-        if settled.setdefault(row, found) != found:
+        charge = recording.supplied(start, end) + sum(recording.entered(pin, start, end) for pin in range(inputs))
+        leakage.setdefault(row, max(charge * VOLTAGE / (end - start), 0.0))
+        values = _settled_values(recording, row, end, inputs, outputs)
+        if settled.setdefault(row, values) != values:
             raise DesignError(f"the cell must be combinational, but input row {row:0{inputs}b} gives two results.")
-    events = []
-    for k in range(1, len(rows)):
-        before, row = rows[k - 1], rows[k]
-        pin = inputs - (before ^ row).bit_length()
-        start, end = k * PERIOD, (k + 0.9) * PERIOD
-        delays, slews = {}, {}
-        rising = 0
-        window = (time >= start) & (time <= end)
-        for j in range(outputs):
-            old, new = settled[before][j], settled[row][j]
-            if old == new:
-                continue
-            rising += new
-            t, v = time[window], waves[f"o{j}"][window]
-            delays[j] = crossing(t, v, VOLTAGE / 2) - start - slew / 2
-            first, last = (crossing(t, v, part * VOLTAGE) for part in ((0.2, 0.8) if new else (0.8, 0.2)))
-            slews[j] = (last - first) / 0.6
-        energy = -VOLTAGE * between(supplied, start, end) - rising * load * VOLTAGE**2
-        energy -= leakage[row] * (end - start)
-        value = row >> (inputs - 1 - pin) & 1
-        charge = -between(entered[pin], start, start + slew + 0.3 * PERIOD) * (1 if value else -1)
-        events.append(Event(pin, row, value, delays, slews, energy, charge))
+    events = [
+        _event(recording, k, rows[k - 1], rows[k], settled, leakage, inputs, slew, load) for k in range(1, len(rows))
+    ]
     tables = tuple(
         sum(settled[row][j] << sum((row >> (inputs - 1 - k) & 1) << (2 - k) for k in range(inputs)) for row in settled)
         for j in range(outputs)
     )
     return Measured(events, tables, leakage)
+
+
+def _settled_values(recording: _Recording, row: int, at: float, inputs: int, outputs: int) -> list[int]:
+    """The outputs as bits at time `at`; DesignError if one is far from both rails."""
+    values = []
+    for j in range(outputs):
+        level = recording.level(j, at)
+        if min(abs(level), abs(level - VOLTAGE)) > _SETTLED:
+            raise DesignError(
+                f"outputs must settle within {_SETTLED} V of a rail, but output {j} is at {level:.3f} V in input "
+                f"row {row:0{inputs}b} after {PERIOD * 1e9:g} ns; correct the netlist."
+            )
+        values.append(int(level > VOLTAGE / 2))
+    return values
+
+
+def _event(
+    recording: _Recording,
+    k: int,
+    before: int,
+    row: int,
+    settled: dict[int, list[int]],
+    leakage: dict[int, float],
+    inputs: int,
+    slew: float,
+    load: float,
+) -> Event:
+    """Transition k of the walk, from row `before` to `row`; the formulas are those of the module."""
+    pin = inputs - (before ^ row).bit_length()
+    start, end = k * PERIOD, (k + 0.9) * PERIOD
+    window = (recording.time >= start) & (recording.time <= end)
+    time = recording.time[window]
+    delays, slews = {}, {}
+    rising = 0
+    for j, (old, new) in enumerate(zip(settled[before], settled[row], strict=True)):
+        if old == new:
+            continue
+        rising += new
+        voltage = recording.waves[f"o{j}"][window]
+        delays[j] = crossing(time, voltage, VOLTAGE / 2) - start - slew / 2
+        first, last = (crossing(time, voltage, share * VOLTAGE) for share in ((0.2, 0.8) if new else (0.8, 0.2)))
+        slews[j] = (last - first) / 0.6
+    energy = VOLTAGE * recording.supplied(start, end) - rising * load * VOLTAGE**2
+    energy -= leakage[row] * (end - start)
+    value = row >> (inputs - 1 - pin) & 1
+    charge = recording.entered(pin, start, start + slew + 0.3 * PERIOD) * (1 if value else -1)
+    return Event(pin, row, value, delays, slews, energy, charge)

@@ -1,7 +1,7 @@
 """A whole netlist at transistor level in ngspice: energy and settling time of every transition of a stimulus.
 
-The reference that the cost model is compared with (study `cost_validation`): glitches, partial swings, simultaneous
-transitions and state-dependent capacitances are all in it.
+It is the reference for the cost model (study `cost_validation`) and contains what the model simplifies: glitches,
+partial swings, simultaneous transitions and state-dependent capacitances.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ STEP = 20e-12
 
 @dataclass(frozen=True)
 class Simulated:
-    """For each transition of the stimulus: `energy` (J, drawn from the supply over one period, leakage included) and
-    `delay` (s, from 50 % of the inputs' ramp to the last 50 % crossing of an output; 0 where none crosses)."""
+    """Results by transition of the stimulus.
+
+    `energy`: J, drawn from the supply over one period, leakage included. `delay`: s, from 50 % of the inputs' ramp to
+    the last 50 % crossing of an output; 0 where none crosses. `products`: the outputs as integers, by operand.
+    """
 
     energy: list[float]
     delay: list[float]
@@ -33,14 +36,17 @@ class Simulated:
 
 
 def deck(netlist: Netlist, values: Sequence[Sequence[int]], *, period: float, slew: float, load: float) -> str:
-    """The netlist's cells, its inputs driven through `values` (one sequence of integers a bus), `load` F an output."""
-    parts = dict.fromkeys(instance.component for instance in netlist.instances)
-    drawn = {part: schematic(part) for part in parts}
-    lines = [made.subcircuit() for made in drawn.values()]
+    """SPICE text: the cells' subcircuits, their instances, sources and loads.
+
+    Inputs are driven through `values`, one sequence of integers for each bus; each output takes `load` F.
+    """
+    components = dict.fromkeys(instance.component for instance in netlist.instances)
+    schematics = {component: schematic(component) for component in components}
+    lines = [cell.subcircuit() for cell in schematics.values()]
     lines += ["vzero n0 0 0", f"vone n1 0 {VOLTAGE}"]
     for number, instance in enumerate(netlist.instances):
         nets = " ".join(f"n{net}" for net in (*instance.inputs, *instance.outputs))
-        lines.append(f"x{number} {nets} vdd 0 {drawn[instance.component].name}")
+        lines.append(f"x{number} {nets} vdd 0 {schematics[instance.component].name}")
     for bus, sequence in zip(netlist.inputs.values(), values, strict=True):
         for k, net in enumerate(bus):
             lines.append(f"vi{net} n{net} 0 pwl({ramps([value >> k & 1 for value in sequence], period, slew)})")
@@ -80,7 +86,7 @@ def simulate(
             continue
         window = (time >= start) & (time < end)
         last = [crossing(time[window], waves[name][window], VOLTAGE / 2) for name in outputs]
-        moved = [at - start - slew / 2 for at in last if at == at]
+        moved = [at - start - slew / 2 for at in last if at == at]  # NaN where an output does not cross
         energies.append(-VOLTAGE * float(high - low))
         delays.append(max(moved, default=0.0))
     return Simulated(energies, delays, products)

@@ -1,7 +1,8 @@
 """A user's cell as a SPICE subcircuit: read defensively, characterised, written as [cells.NAME] for a TOML file.
 
-The file holds one subcircuit whose ports are a, b, cin, sum, carry, a supply (vdd or vcc) and a ground (vss, gnd or 0)
-in any order, made of M, R, C lines over the models NMOS_VTG and PMOS_VTG. Nothing else is passed to the simulator.
+The file holds one subcircuit with the ports a, b, cin, sum, carry, a supply (vdd or vcc) and a ground (vss or gnd), in
+any order, of M, R and C lines with the models NMOS_VTG and PMOS_VTG. SPICE can include files and run commands;
+therefore every line is matched in full, and nothing else is passed to the simulator.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ MAXIMUM_WIDTH = 1e6
 INPUTS, OUTPUTS = ("a", "b", "cin"), ("sum", "carry")
 _SUPPLY, _GROUND = ("vdd", "vcc"), ("vss", "gnd")
 SLEW, LOAD = 40e-12, 5e-15
-"""Where a user's cell is measured: an input ramp (s) as arrays have, the load (F) of a mirror adder's input."""
+"""Where a user's cell is measured: an input ramp (s) as in arrays of mirror adders, the load (F) of a mirror adder's
+input."""
 _NUMBER = r"[0-9.]+(?:e[+-]?[0-9]+)?(?:[fpnum]|meg|k)?"
 _NET = r"[a-z0-9_.#:\[\]]+"
 _UNITS = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "meg": 1e6, "": 1.0}
@@ -52,7 +54,8 @@ class Subcircuit:
 
     @property
     def area(self) -> float:
-        """um^2, by the columns of `transistors.Schematic.area`: its stages are not known, so the whole is one."""
+        """um^2, as `transistors.Schematic.area` counts columns; all transistors count as one stage, as stages are not
+        known."""
         fingers = (
             sum(int(np.ceil(width / finger)) for width in widths)
             for widths, finger in zip(self.widths, (FINGER_N, FINGER_P), strict=True)
@@ -61,7 +64,7 @@ class Subcircuit:
 
 
 def read_subcircuit(path: Path) -> Subcircuit:
-    """The one subcircuit in a file; DesignError names the line and what to correct."""
+    """The only subcircuit in a file; DesignError names the line and what to correct."""
     data = read_bytes(path, limit=MAXIMUM_BYTES)
     text = decode(data, path, what="a SPICE netlist in UTF-8")
     name, ports = "", []
@@ -114,6 +117,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 
 
 def _device(line: str, where: str, widths: tuple[list[float], list[float]]) -> str:
+    """The checked line of one device; adds a transistor's width, nm, to `widths` (NMOS, PMOS)."""
     line = " ".join(line.split()).replace(" =", "=").replace("= ", "=")
     if re.fullmatch(rf"[rc]{_NET}(?: {_NET}){{2}} {_NUMBER}[a-z]*", line):
         _value(line.split()[-1], where, "a resistance or capacitance")
@@ -141,7 +145,7 @@ def _device(line: str, where: str, widths: tuple[list[float], list[float]]) -> s
 
 
 def _value(text: str, where: str, name: str) -> float:
-    """A number of SPICE, with its unit; DesignError where it is none or beyond what a double holds."""
+    """A SPICE number with its unit; DesignError if it is malformed or too large for a double."""
     match = re.match(r"([0-9.]+(?:e[+-]?[0-9]+)?)(meg|[fpnumk])?", text)
     assert match is not None
     try:
@@ -154,6 +158,7 @@ def _value(text: str, where: str, name: str) -> float:
 
 
 def _port(path: Path, ports: Sequence[str], names: Sequence[str]) -> str:
+    """The first of `names` among the ports."""
     for name in names:
         if name in ports:
             return name
@@ -163,17 +168,13 @@ def _port(path: Path, ports: Sequence[str], names: Sequence[str]) -> str:
 
 
 def to_toml(path: Path, models: Sequence[Path]) -> str:
-    """[cells.NAME] of the subcircuit: truth tables as simulated, worst arc, mean energy of an output transition, area.
-
-    Measured at SLEW and LOAD in the typical corner; the energy is the mean over all single-input transitions that
-    change an output, per output changed, without the load.
-    """
-    found = read_subcircuit(path)
-    measured = measure(found.text, "user_cell", INPUTS, OUTPUTS, models, slew=SLEW, load=LOAD)
-    cell = as_cell(found, measured, path)
+    """The subcircuit as text of a TOML table [cells.NAME]; see `as_cell`. Measured at SLEW and LOAD with `models`."""
+    subcircuit = read_subcircuit(path)
+    measured = measure(subcircuit.text, "user_cell", INPUTS, OUTPUTS, models, slew=SLEW, load=LOAD)
+    cell = as_cell(subcircuit, measured, path)
     lines = [
-        f"{toml_comment(path.name)} by python -m circuits.cost.characterize.characterization --cell, {version()}, nom, input ramp "
-        f"{SLEW * 1e12:g} ps, load {LOAD * 1e15:g} fF",
+        f"{toml_comment(path.name)} by python -m circuits.cost.characterize.characterization --cell, {version()}, nom, "
+        f"input ramp {SLEW * 1e12:g} ps, load {LOAD * 1e15:g} fF",
         f"[cells.{toml_key(cell.name)}]",
         f'sum = "{cell.sum}"',
         f'carry = "{cell.carry}"',
@@ -186,23 +187,28 @@ def to_toml(path: Path, models: Sequence[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_cell(found: Subcircuit, measured: Measured, path: Path) -> AdderCell:
-    """The cell that the measurement describes."""
-    if found.name in CELLS:
+def as_cell(subcircuit: Subcircuit, measured: Measured, path: Path) -> AdderCell:
+    """The cell that the measurement describes: simulated truth tables, worst arc, energy and area.
+
+    The energy is the mean over all single-input transitions that change an output, per output changed, without the
+    load. Raises DesignError if the name is that of a library cell.
+    """
+    if subcircuit.name in CELLS:
         raise DesignError(
-            f"the subcircuit in {path} must not reuse the reserved name of a library cell, {found.name!r}; rename it."
+            f"the subcircuit in {path} must not reuse the reserved name of a library cell, {subcircuit.name!r}; "
+            f"rename it."
         )
     changing = [event for event in measured.events if event.delay]
     tables = [to_text(table) for table in measured.tables]
     energy = sum(event.energy for event in changing) / max(sum(len(event.delay) for event in changing), 1)
     worst = max((delay for event in changing for delay in event.delay.values()), default=0.0)
     return AdderCell(
-        found.name,
+        subcircuit.name,
         tables[0],
         tables[1],
-        found.transistors,
+        subcircuit.transistors,
         f"SPICE subcircuit {re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}",
         round(worst * 1e12, 2),
         round(max(energy, 0.0) * 1e15, 4),
-        round(found.area, 3),
+        round(subcircuit.area, 3),
     )

@@ -34,22 +34,22 @@ from circuits.netlists.netlist import Component
 UNIT_N, UNIT_P, LENGTH = 180, 270, 50
 """Widths of the unit inverter and the channel length, nm (FACTS 5)."""
 COLUMN_AREA = 0.19 * 1.4
-"""um^2 of a column of a row of standard cells: poly pitch times row height. All areas of the reference library in FACTS
-5 are multiples of it."""
+"""um^2 of one column in a row of standard cells: poly pitch 0.19 um times row height 1.4 um. All areas of the reference
+library (FACTS 5) are multiples of it."""
 FINGER_N, FINGER_P = 415, 630
-"""Widest finger of a column, nm: the transistors of that library's unit inverter."""
+"""Widest finger that a column holds, nm: the transistors of that library's unit inverter (FACTS 5)."""
 
 
 @dataclass(frozen=True)
 class All:
-    """Transistors in series: conducts when all parts do."""
+    """Networks in series: conducts when all of `parts` do."""
 
     parts: tuple[Network, ...]
 
 
 @dataclass(frozen=True)
 class Any:
-    """Transistors in parallel: conducts when any part does."""
+    """Networks in parallel: conducts when any of `parts` does."""
 
     parts: tuple[Network, ...]
 
@@ -68,13 +68,14 @@ class Stage:
 
     @property
     def transistors(self) -> int:
-        """Their number."""
+        """Number of transistors."""
         return sum(1 for network in (self.down, self.up) for _ in devices(network))
 
 
 @dataclass(frozen=True)
 class Schematic:
-    """A cell at transistor level: `inputs` and `outputs` are its port names, `constants` outputs tied to a rail."""
+    """A cell at transistor level: `inputs` and `outputs` are port names; `constants`: (output, value) tied to a
+    rail."""
 
     name: str
     inputs: tuple[str, ...]
@@ -84,12 +85,15 @@ class Schematic:
 
     @property
     def transistors(self) -> int:
-        """Their number."""
+        """Number of transistors."""
         return sum(stage.transistors for stage in self.stages)
 
     @property
     def area(self) -> float:
-        """um^2 in a row of standard cells: a column for every NMOS/PMOS pair of fingers of a stage, one to end with.
+        """um^2 in a row of standard cells: a column for every NMOS/PMOS pair of fingers of a stage, and one at the end.
+
+            columns = 1 + sum over stages of max(NMOS fingers, PMOS fingers),  fingers = ceil(width / widest finger)
+            area    = columns x COLUMN_AREA
 
         It gives the reference library's areas of INV, BUF, NAND2, AND2 and XOR2 (FACTS 5) exactly.
         """
@@ -126,6 +130,7 @@ def devices(network: Network) -> Iterator[tuple[str, int]]:
 
 
 def _depth(network: Network) -> int:
+    """Transistors in the longest series path."""
     if isinstance(network, str):
         return 1
     depths = [_depth(part) for part in network.parts]
@@ -150,7 +155,7 @@ def _wire(
 
 
 def dual(network: Network) -> Network:
-    """Series and parallel exchanged: the pull-up network of a pull-down network."""
+    """The network with series and parallel exchanged: the pull-up network of a pull-down network."""
     if isinstance(network, str):
         return network
     parts = tuple(dual(part) for part in network.parts)
@@ -227,14 +232,14 @@ _GATES = {
 
 
 def components() -> tuple[Component, ...]:
-    """Everything that is characterised: the gates, then the cell library."""
+    """All components that are characterised: the gates, then the cell library."""
     return (*GATES.values(), *EXTRA_GATES, *CELLS.values())
 
 
 def schematic(component: Component) -> Schematic:
-    """The transistor-level netlist of a library component; cells without one of their own are built by `complex_gates`.
+    """The transistor-level netlist of a library component; `complex_gates` builds cells that have none of their own.
 
-    A gate's name is prefixed, since "not" and "and2" are no subcircuit names of every simulator.
+    Names are prefixed, since some simulators do not take "not" or "and2" as the name of a subcircuit.
     """
     if isinstance(component, AdderCell):
         stages = _ADDERS.get(component.name)
@@ -252,18 +257,18 @@ INPUT_TABLES = (0b11110000, 0b11001100, 0b10101010)
 
 
 def complex_gates(name: str, inputs: Sequence[str], outputs: Sequence[str], tables: Sequence[int]) -> Schematic:
-    """A schematic with the fewest transistors of this form: one complex gate an output, and inverters.
+    """A schematic with the fewest transistors of this form: one complex gate for each output, and inverters.
 
-    Each output is a complex gate of the shortest factored form of either polarity, over inputs, inverted inputs, and
-    what earlier outputs made; it is followed by an inverter where the gate makes its complement. Outputs that are an
-    input are buffered.
+    Each output is a complex gate of the shortest factored form of either polarity, over inputs, inverted inputs and
+    earlier outputs; an inverter follows where the gate gives its complement. Outputs that are an input are buffered.
+    All choices of inverted inputs and all orders of outputs are tried.
     """
     best: Schematic | None = None
     for inverted in range(1 << len(inputs)):
         for order in permutations(range(len(outputs))):
-            made = _compose(name, inputs, outputs, tables, inverted, order)
-            if made is not None and (best is None or made.transistors < best.transistors):
-                best = made
+            candidate = _compose(name, inputs, outputs, tables, inverted, order)
+            if candidate is not None and (best is None or candidate.transistors < best.transistors):
+                best = candidate
     assert best is not None
     return best
 
@@ -271,6 +276,7 @@ def complex_gates(name: str, inputs: Sequence[str], outputs: Sequence[str], tabl
 def _compose(
     name: str, inputs: Sequence[str], outputs: Sequence[str], tables: Sequence[int], inverted: int, order: Sequence[int]
 ) -> Schematic | None:
+    """The schematic with the inputs in bit set `inverted` inverted, outputs in `order`; None if a form is too long."""
     literals = dict(zip(INPUT_TABLES, inputs, strict=False))
     stages = []
     constants = []
@@ -305,33 +311,35 @@ def _compose(
 
 
 def literal_count(network: Network) -> int:
-    """Transistors of a network."""
+    """Number of transistors in a network."""
     return 1 if isinstance(network, str) else sum(literal_count(part) for part in network.parts)
 
 
 MAXIMUM_STACK = 3
+"""Most transistors in series; 4 in forms of more than 6 literals."""
 
 
 @lru_cache(maxsize=512)
 def shortest_forms(literals: tuple[tuple[int, str], ...]) -> dict[int, Network]:
-    """For each reachable function (a byte) its shortest series-parallel network over `literals`.
+    """The shortest series-parallel network over `literals` for each function (a byte) that can be reached.
 
-    At most MAXIMUM_STACK transistors stand in series, in the network and in its dual where that is possible.
+    Dynamic programming over the number of literals: a network of n literals joins networks of k and n - k. Neither it
+    nor its dual has more than MAXIMUM_STACK transistors in series.
     """
     known: dict[int, Network] = dict(literals)
     by_size: dict[int, list[int]] = {1: list(known)}
     for size in range(2, 13):
         new: dict[int, Network] = {}
-        for part in range(1, size // 2 + 1):
-            for left in by_size.get(part, ()):
-                for right in by_size.get(size - part, ()):
+        for smaller in range(1, size // 2 + 1):
+            for left in by_size.get(smaller, ()):
+                for right in by_size.get(size - smaller, ()):
                     for combine, table in ((_all, left & right), (_any, left | right)):
                         if table in known or table in (0x00, 0xFF):
                             continue
-                        made = combine(known[left], known[right])
-                        if max(_depth(made), _depth(dual(made))) > MAXIMUM_STACK + (size > 6):
+                        network = combine(known[left], known[right])
+                        if max(_depth(network), _depth(dual(network))) > MAXIMUM_STACK + (size > 6):
                             continue
-                        new.setdefault(table, made)
+                        new.setdefault(table, network)
         known |= new
         by_size[size] = list(new)
     return known

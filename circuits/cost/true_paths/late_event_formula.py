@@ -42,7 +42,7 @@ _VARIABLES, _LITERALS, _CLAUSES, _FULL, _QUEUED = range(5)
 
 
 class Formula(NamedTuple):
-    """Clauses as they are made: clause c is literals[ends[c] : ends[c + 1]].
+    """Clauses so far: clause c is literals[ends[c] : ends[c + 1]].
 
     `counts` int64 [5]: variables, literals, clauses, whether the arrays were too small, and events queued.
     """
@@ -53,9 +53,10 @@ class Formula(NamedTuple):
 
 
 class Thresholds(NamedTuple):
-    """Event variables: `variable` [nets, 2, levels], -1 where not made; `queue` [., 3]: (net, edge, b) as made.
+    """Event variables: `variable` [nets, 2, levels], -1 where none is needed yet; `queue` [., 3]: (net, edge, b) in the
+    order of numbering.
 
-    `arrival` [nets, 2]: latest by structure; `step` ps; `is_input` uint8 [nets].
+    `arrival` [nets, 2]: latest by structure, ps; `is_input` uint8 [nets]; `step` ps.
     """
 
     variable: Ints
@@ -66,30 +67,37 @@ class Thresholds(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def _later(thresholds: Thresholds, formula: Formula, net: int, edge: int, time: float) -> int:
-    """The literal of E(net, edge, time); makes and queues the variable if it is new."""
-    slack = thresholds.arrival[net, edge] - time
+def _later(
+    variable: Ints,
+    queue: Ints,
+    arrival: Floats,
+    is_input: Bytes,
+    step: float,
+    counts: Ints,
+    net: int,
+    edge: int,
+    time: float,
+) -> int:
+    """The literal of E(net, edge, time); makes and queues the variable if it is new. The first five: `Thresholds`."""
+    slack = arrival[net, edge] - time
     if slack <= _SMALL:
         return _FALSE
-    if thresholds.is_input[net]:
+    if is_input[net]:
         return int(2 * net + 1 - edge)
-    variable, counts = thresholds.variable, formula.counts
-    b = int(np.ceil(slack / thresholds.step - _SMALL))
+    b = int(np.ceil(slack / step - _SMALL))
     if b >= variable.shape[2]:
         return _TRUE
     if variable[net, edge, b] < 0:
         variable[net, edge, b] = counts[_VARIABLES]
         counts[_VARIABLES] += 1
-        event = thresholds.queue[counts[_QUEUED]]
-        event[0], event[1], event[2] = net, edge, b
+        queue[counts[_QUEUED], 0], queue[counts[_QUEUED], 1], queue[counts[_QUEUED], 2] = net, edge, b
         counts[_QUEUED] += 1
     return int(2 * variable[net, edge, b])
 
 
 @numba.njit(cache=True, nogil=True)
-def _clause(formula: Formula, clause: Ints, size: int) -> None:
+def _clause(literals: NDArray[np.int32], ends: Ints, counts: Ints, clause: Ints, size: int) -> None:
     """Adds the first `size` literals as a clause; drops false and repeated ones, and skips clauses that always hold."""
-    literals, ends, counts = formula
     start = counts[_LITERALS]
     if start + size > len(literals) or counts[_CLAUSES] + 2 > len(ends):
         counts[_FULL] = 1
@@ -117,87 +125,103 @@ def _clause(formula: Formula, clause: Ints, size: int) -> None:
 @numba.njit(cache=True, nogil=True)
 def _encode_functions(circuit: TimedCircuit, formula: Formula, kinds: Ints, implicants: Ints) -> None:
     """The settled values: constants, then every output as the function of its instance's inputs."""
+    inputs, outputs = circuit.inputs, circuit.outputs
+    literals, ends, counts = formula
     clause = np.empty(4, dtype=np.int64)
     for literal in (1, 2):  # net 0 is 0, net 1 is 1
         clause[0] = literal
-        _clause(formula, clause, 1)
-    for n in range(len(circuit.inputs)):
+        _clause(literals, ends, counts, clause, 1)
+    for n in range(len(inputs)):
         for o in range(2):
-            net = circuit.outputs[n, o]
+            net = outputs[n, o]
             if net < 0:
                 continue
             for p in range(implicants.shape[2]):
-                implicant = implicants[kinds[n], o, p]
-                if implicant[3] < 0:
+                value = implicants[kinds[n], o, p, 3]
+                if value < 0:
                     break
                 size = 0
                 for pin in range(3):
-                    if implicant[pin] < 2:
-                        clause[size] = 2 * circuit.inputs[n, pin] + implicant[pin]
+                    wanted = implicants[kinds[n], o, p, pin]
+                    if wanted < 2:
+                        clause[size] = 2 * inputs[n, pin] + wanted
                         size += 1
-                clause[size] = 2 * net + 1 - implicant[3]
-                _clause(formula, clause, size + 1)
+                clause[size] = 2 * net + 1 - value
+                _clause(literals, ends, counts, clause, size + 1)
 
 
 @numba.njit(cache=True, nogil=True)
-def _encode_arc(
-    circuit: TimedCircuit, thresholds: Thresholds, formula: Formula, n: int, a: int, then: float, clause: Ints
-) -> int:
-    """A new variable for arc a of instance n, whose pin has an event later than `then`; returns its literal."""
-    pin, row, _, edge = circuit.arcs[a]
-    source = circuit.inputs[n, pin]
-    arc = formula.counts[_VARIABLES]
-    formula.counts[_VARIABLES] += 1
-    for k in range(-1, 3):  # -1: the pin's own event
-        side = source if k < 0 else circuit.inputs[n, k]
-        if side < 2:
-            continue
-        value = edge if k < 0 else 1 - (row >> (2 - k) & 1)
-        clause[0], clause[1] = 2 * arc + 1, _later(thresholds, formula, side, value, then)
-        size = 2
-        if k >= 0:
-            clause[2] = 2 * side + value  # X(side) = 1 - value, as in the row
-            size = 3
-        _clause(formula, clause, size)
-    return int(2 * arc)
+def _encode_question(circuit: TimedCircuit, thresholds: Thresholds, formula: Formula, time: float) -> None:
+    """Some output of the netlist has an event later than `time`."""
+    variable, queue, arrival, is_input, step = thresholds
+    literals, ends, counts = formula
+    clause = np.empty(2 * len(circuit.end_nets) + 1, dtype=np.int64)
+    size = 0
+    for net in circuit.end_nets:
+        for edge in range(2):
+            clause[size] = _later(variable, queue, arrival, is_input, step, counts, net, edge, time)
+            size += 1
+    _clause(literals, ends, counts, clause, size)
 
 
 @numba.njit(cache=True, nogil=True)
-def _encode_event(
-    circuit: TimedCircuit, thresholds: Thresholds, formula: Formula, event: Ints, n: int, o: int, clause: Ints
-) -> None:
-    """What E(net, edge, b) needs, where output o of instance n drives the net."""
-    net, edge, b = event
-    literal = 2 * thresholds.variable[net, edge, b]
-    time = thresholds.arrival[net, edge] - b * thresholds.step
-    opposite = _later(thresholds, formula, net, 1 - edge, time)
-    clause[0], clause[1], clause[2] = literal ^ 1, 2 * net + 1 - edge, opposite
-    _clause(formula, clause, 3)
-    causes = np.empty(14, dtype=np.int64)  # at most 3 pins x 4 rows
-    causes[0] = literal ^ 1
-    size = 1
-    for a in range(circuit.first_arc[n], circuit.first_arc[n + 1]):
-        pin, row, output, pin_edge = circuit.arcs[a]
-        if output != o or circuit.functions[n, o] >> row & 1 != edge:
-            continue
-        then = max(time - circuit.delay[a], _EARLY)
-        if thresholds.arrival[circuit.inputs[n, pin], pin_edge] - then <= _SMALL:
-            continue
-        causes[size] = _encode_arc(circuit, thresholds, formula, n, a, then, clause)
-        size += 1
-    _clause(formula, causes, size)
+def _encode_events(circuit: TimedCircuit, thresholds: Thresholds, formula: Formula, driver: Ints) -> None:
+    """What the queued events need, and the events that these need in turn; `driver` [nets, 2]: (instance, output)."""
+    # Local names: numba counts a reference whenever an array leaves a record, which would double the time.
+    inputs, _, functions, first_arc, arcs, delay, _, _ = circuit
+    variable, queue, arrival, is_input, step = thresholds
+    literals, ends, counts = formula
+    clause, causes = np.empty(3, dtype=np.int64), np.empty(14, dtype=np.int64)  # at most 3 pins x 4 rows cause an event
+    expanded = 0
+    while expanded < counts[_QUEUED] and not counts[_FULL]:
+        net, edge, b = queue[expanded]
+        expanded += 1
+        event = 2 * variable[net, edge, b]
+        time = arrival[net, edge] - b * step
+        n, o = driver[net]
+        clause[0], clause[1] = event ^ 1, 2 * net + 1 - edge
+        clause[2] = _later(variable, queue, arrival, is_input, step, counts, net, 1 - edge, time)
+        _clause(literals, ends, counts, clause, 3)
+        causes[0] = event ^ 1
+        count = 1
+        for a in range(first_arc[n], first_arc[n + 1]):
+            pin, row, output, pin_edge = arcs[a]
+            if output != o or functions[n, o] >> row & 1 != edge:
+                continue
+            source = inputs[n, pin]
+            then = max(time - delay[a], _EARLY)
+            if arrival[source, pin_edge] - then <= _SMALL:
+                continue
+            arc = counts[_VARIABLES]
+            counts[_VARIABLES] += 1
+            causes[count] = 2 * arc
+            count += 1
+            clause[0] = 2 * arc + 1
+            clause[1] = _later(variable, queue, arrival, is_input, step, counts, source, pin_edge, then)
+            _clause(literals, ends, counts, clause, 2)
+            for k in range(3):
+                side = inputs[n, k]
+                if side < 2:
+                    continue
+                other = 1 - (row >> (2 - k) & 1)
+                clause[1] = _later(variable, queue, arrival, is_input, step, counts, side, other, then)
+                clause[2] = 2 * side + other  # X(side) = 1 - other, as in the row
+                _clause(literals, ends, counts, clause, 3)
+        _clause(literals, ends, counts, causes, count)
 
 
 @numba.njit(cache=True, nogil=True)
-def _encode_order(thresholds: Thresholds, formula: Formula, clause: Ints) -> None:
+def _encode_order(thresholds: Thresholds, formula: Formula) -> None:
     """Later than one threshold implies later than the next earlier one that was asked for."""
-    variable = thresholds.variable
-    for k in range(formula.counts[_QUEUED]):
-        net, edge, b = thresholds.queue[k]
+    variable, queue = thresholds.variable, thresholds.queue
+    literals, ends, counts = formula
+    clause = np.empty(2, dtype=np.int64)
+    for k in range(counts[_QUEUED]):
+        net, edge, b = queue[k]
         for earlier in range(b + 1, variable.shape[2]):
             if variable[net, edge, earlier] >= 0:
                 clause[0], clause[1] = 2 * variable[net, edge, b] + 1, 2 * variable[net, edge, earlier]
-                _clause(formula, clause, 2)
+                _clause(literals, ends, counts, clause, 2)
                 break
 
 
@@ -215,12 +239,13 @@ def encode(
     """Fills `formula` with clauses that can hold if an output has an event later than `time` for some operands.
 
     `kinds` [n]: which `implicants` [kind, output, ., 4] an instance has: pins at 0, 1 or 2 (either), then the value; -1
-    ends the list. `step`, `levels`: the thresholds' rounding. If `counts[_FULL]` is set afterwards (see `is_full`), the
-    arrays were too small and the clauses are incomplete.
+    ends the list. `step`, `levels`: the thresholds' rounding. If the arrays are too small (`is_full`), the clauses are
+    incomplete.
     """
     nets = len(arrival)
-    formula.counts[:] = 0
-    formula.counts[_VARIABLES] = nets
+    outputs, counts = circuit.outputs, formula.counts
+    counts[:] = 0
+    counts[_VARIABLES] = nets
     formula.ends[0] = 0
     is_input = np.zeros(nets, dtype=np.uint8)
     is_input[circuit.input_nets] = 1
@@ -232,26 +257,14 @@ def encode(
         step,
     )
     driver = np.full((nets, 2), -1, dtype=np.int64)
-    for n in range(len(circuit.outputs)):
+    for n in range(len(outputs)):
         for o in range(2):
-            if circuit.outputs[n, o] >= 0:
-                driver[circuit.outputs[n, o], 0], driver[circuit.outputs[n, o], 1] = n, o
+            if outputs[n, o] >= 0:
+                driver[outputs[n, o], 0], driver[outputs[n, o], 1] = n, o
     _encode_functions(circuit, formula, kinds, implicants)
-    question = np.empty(2 * len(circuit.end_nets) + 1, dtype=np.int64)
-    size = 0
-    for net in circuit.end_nets:
-        for edge in range(2):
-            question[size] = _later(thresholds, formula, net, edge, time)
-            size += 1
-    _clause(formula, question, size)
-    clause = np.empty(4, dtype=np.int64)
-    expanded = 0
-    while expanded < formula.counts[_QUEUED] and not formula.counts[_FULL]:
-        event = thresholds.queue[expanded]
-        expanded += 1
-        n, o = driver[event[0]]
-        _encode_event(circuit, thresholds, formula, event, n, o, clause)
-    _encode_order(thresholds, formula, clause)
+    _encode_question(circuit, thresholds, formula, time)
+    _encode_events(circuit, thresholds, formula, driver)
+    _encode_order(thresholds, formula)
 
 
 def is_full(formula: Formula) -> bool:

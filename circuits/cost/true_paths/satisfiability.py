@@ -176,7 +176,7 @@ def _restore(clauses: Clauses, false: int, c: int) -> None:
 def _propagate(clauses: Clauses, assignment: Assignment, propagated: int, assigned: int, depth: int, steps: int) -> Any:
     """Draws all consequences of trail[propagated:]; returns (false clause or -1, length of the trail, steps left)."""
     literals, starts, head, following = clauses
-    value, trail = assignment.value, assignment.trail
+    value, level, reason, trail, _, _ = assignment
     while propagated < assigned:
         false = trail[propagated] ^ 1
         propagated += 1
@@ -209,7 +209,10 @@ def _propagate(clauses: Clauses, assignment: Assignment, propagated: int, assign
                     _restore(clauses, false, after)
                     return c, assigned, steps
                 if value[other] < 0:
-                    _assign(assignment, other, depth, c, assigned)
+                    # As `_assign`, without the cost of passing the record on.
+                    value[other], value[other ^ 1] = 1, 0
+                    level[other >> 1], reason[other >> 1] = depth, c
+                    trail[assigned] = other
                     assigned += 1
             c = after
     return -1, assigned, steps
