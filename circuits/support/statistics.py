@@ -1,4 +1,4 @@
-"""Confidence intervals, tests and correlations that the whole project shares."""
+"""Confidence intervals, tests and rank correlations, shared by all packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEAST_RANKED = 20
-"""Pairs below which a rank correlation gets no interval."""
+"""A rank correlation of fewer pairs gets no interval."""
 _LARGEST_RHO = 0.95
 
 
