@@ -396,6 +396,7 @@ def _invented(scorer: Scorer) -> Scorer:
     return scorer if scorer.cost == "cheap" else replace(scorer, measure=run)
 
 
+@pytest.mark.slow
 def test_a_search_with_a_tricky_source_is_written_and_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
