@@ -453,6 +453,17 @@ def test_the_circuit_is_a_field_and_netlist_a_method() -> None:
         Design.from_toml('[design]\ncircuit = "x"\n')
 
 
+def test_the_format_is_float32_unless_a_circuit_of_its_own_or_the_caller_says_otherwise() -> None:
+    circuit = Design(format="e5m4").netlist()
+    assert Design().format == "float32"
+    assert Design(circuit=circuit).format is None
+    assert Design(circuit=circuit, format="e5m4").format == "e5m4"
+    assert Design(format=None, width=5).format is None
+    with pytest.raises(DesignError, match="width must be that of the imported circuit, 5 x 5, but got 24 x 24"):
+        Design(circuit=circuit, format="float32")
+    assert "float32, or None" in str(inspect.signature(Design).parameters["format"])
+
+
 def test_a_netlist_is_read_only() -> None:
     netlist = Design(format=None, width=3).netlist()
     for change in (
