@@ -195,7 +195,7 @@ class Design:
             )
         if self.tile is not None:
             field_checks.check_integer("tile", self.tile, 1, min(self.shape))
-        self._check_signed()
+        field_checks.check_signed(self.signed, format_name=self.format, tile=self.tile)
         field_checks.check_integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
         if self.name is not None and not field_checks.is_name(self.name):
             raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
@@ -217,20 +217,6 @@ class Design:
         for instance in self.circuit.instances:
             if isinstance(instance.component, AdderCell):
                 yield instance.component
-
-    def _check_signed(self) -> None:
-        if not isinstance(self.signed, bool):
-            raise DesignError(f"signed must be true or false, but got {self.signed!r}; correct it.")
-        if self.signed and self.format is not None:
-            raise DesignError(
-                f"a signed design must be an integer design, because mantissas are unsigned, but got "
-                f"format={self.format!r}; set format=None and a width, or signed=False."
-            )
-        if self.signed and self.tile is not None:
-            raise DesignError(
-                f"a signed design must be untiled, because tiles are unsigned arrays, but got tile={self.tile}; "
-                f"leave tile out or set signed=False."
-            )
 
     def __hash__(self) -> int:
         # Computed once, because every cache asks for it and a placement may hold thousands of cells. It must not travel

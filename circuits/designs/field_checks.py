@@ -27,6 +27,22 @@ def check_integer(what: str, value: Any, low: int, high: int) -> None:
         raise DesignError(f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range.")
 
 
+def check_signed(signed: Any, *, format_name: str | None, tile: int | None) -> None:
+    """Raises DesignError unless `signed` is a bool that suits the format and the tile size of the design."""
+    if not isinstance(signed, bool):
+        raise DesignError(f"signed must be true or false, but got {signed!r}; correct it.")
+    if signed and format_name is not None:
+        raise DesignError(
+            f"a signed design must be an integer design, because mantissas are unsigned, but got "
+            f"format={format_name!r}; set format=None and a width, or signed=False."
+        )
+    if signed and tile is not None:
+        raise DesignError(
+            f"a signed design must be untiled, because tiles are unsigned arrays, but got tile={tile}; "
+            f"leave tile out or set signed=False."
+        )
+
+
 def is_name(name: Any) -> bool:
     """Whether a design may have this name: 1 to 100 printable characters."""
     return isinstance(name, str) and 1 <= len(name) <= MAXIMUM_NAME and not has_controls(name)

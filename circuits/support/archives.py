@@ -1,4 +1,11 @@
-"""ZIP archives of users (.npz, .pt), opened within bounds."""
+"""ZIP archives that users give (.npz, .pt), opened within bounds.
+
+zipfile reads the whole central directory before any member, so its size is checked first. The directory's size stands
+in the end record at the end of the file:
+
+    "PK\x05\x06"  ...  size at byte 12 (4 bytes)            possibly followed by a comment of up to 65,535 bytes
+    "PK\x06\x06"  ...  size at byte 40 (8 bytes)            ZIP64, followed by a locator and then the record above
+"""
 
 from __future__ import annotations
 
@@ -11,16 +18,17 @@ from typing import BinaryIO
 from circuits.errors import DesignError
 
 MAX_DIRECTORY_BYTES = 8 << 20
-"""Largest directory of an archive, in bytes: more than 100,000 members. It is read as a whole before any member."""
+"""Largest central directory of an archive, in bytes: room for more than 100,000 members."""
 _END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _END_BYTES, _END_64_BYTES, _LOCATOR_64_BYTES = 22, 56, 20
 _LONGEST_COMMENT = 65535
 
 
 def open_archive(stream: BinaryIO, path: str | Path, *, error: type[ValueError] = DesignError) -> zipfile.ZipFile:
-    """The archive in `stream`, which is the file `path`; `error` where its directory would fill the memory.
+    """Opens the archive in `stream`, the content of the file `path`.
 
-    Raises zipfile.BadZipFile for what is no archive.
+    Raises `error` where its directory is larger than MAX_DIRECTORY_BYTES, and zipfile.BadZipFile where `stream` is no
+    archive.
     """
     size = _directory_size(stream)
     if size > MAX_DIRECTORY_BYTES:
@@ -32,7 +40,7 @@ def open_archive(stream: BinaryIO, path: str | Path, *, error: type[ValueError] 
 
 
 def _directory_size(stream: BinaryIO) -> int:
-    """What the end record says, that of ZIP64 where there is one; 0 where there is no end record."""
+    """The directory's size by the end record, the one of ZIP64 where there is one; 0 without an end record."""
     size = stream.seek(0, os.SEEK_END)
     longest = _LONGEST_COMMENT + _END_BYTES + _END_64_BYTES + _LOCATOR_64_BYTES
     stream.seek(max(0, size - longest))

@@ -1,8 +1,8 @@
-"""TOML and JSON of users: parsed within bounds, and TOML written.
+"""TOML and JSON that users give, parsed within bounds; and TOML written.
 
-The parsers of the standard library recurse for every level, need quadratic time for long dotted keys, and take
-integers of any size. A linear scan bounds levels, dots and values before TOML is parsed; what JSON gives is checked
-afterwards, since its parser is linear and stops by itself where levels are too many.
+The parsers of the standard library recurse once a level, need quadratic time for long dotted keys, and take integers of
+any size. For TOML a linear scan bounds levels, dots and values before the text is parsed. The JSON parser is linear and
+stops by itself at too many levels, so a JSON document is checked after it was parsed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MAX_TOML_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
 """Most levels of arrays and tables in the text of a TOML document, and most dots in a key."""
 MAX_LEVELS = 64
-"""Most levels of a parsed document, where each part of a dotted key is one."""
+"""Most levels of a parsed document; each part of a dotted key is one."""
 MAX_VALUES = 50_000
-"""Most keys, values, tables and lines of a TOML document; a circuit's whole text is one value."""
+"""Most keys, values, tables and lines of a TOML document; the whole text of a circuit is one value."""
 MAX_ESCAPES = 500_000
-"""Most backslashes of a TOML file: each costs tomllib a microsecond."""
+"""Most backslashes in a TOML file: each costs tomllib a microsecond."""
 MAX_WORD = 1000
-"""Most characters of a number or bare key."""
+"""Most characters of a number or a bare key."""
 MAX_INTEGER = 2**64
-"""Integers lie below it, and above its negative."""
+"""Bound on integers: -MAX_INTEGER < value < MAX_INTEGER."""
 
-# Strings and comments as a whole, closed or not, so that what they hold is passed over; of the rest the characters that
-# open, close or separate. The repetitions are possessive (*+): nothing is tried twice, whatever the text.
+# Matches strings and comments as a whole, closed or not, so that their content is skipped; outside of them, the
+# characters that open, close or separate. The repetitions are possessive (*+): no text makes the search backtrack.
 _TOKENS = re.compile(
     r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:"{3,5}+)?'
     r"|'''(?:[^']++|'(?!''))*+(?:'{3,5}+)?"
@@ -51,7 +51,7 @@ _SHORT = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", '"': 
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """A parsed TOML file of bounded size; DesignError (one line) when it cannot be read or is not TOML."""
+    """Reads and parses a TOML file of bounded size; DesignError (one line) where it cannot be read or is no TOML."""
     content = read_bytes(path, limit=MAX_TOML_BYTES)
     if content.count(b"\\") > MAX_ESCAPES:
         raise DesignError(f"{path} must be TOML of at most {MAX_ESCAPES} backslashes, but has more; split it.")
@@ -59,7 +59,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """The document in `text`; DesignError naming `where` for what is no TOML, nests too deeply or is too large."""
+    """Parses TOML; DesignError, which names `where`, for text that is no TOML, nests too deeply or is too large."""
     _scan(text, where)
     try:
         document = tomllib.loads(text)
@@ -74,7 +74,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def _scan(text: str, where: str) -> None:
-    """DesignError where tomllib would need too long, or recurse too deeply, for `text`."""
+    """Raises DesignError where tomllib would take too long or recurse too deeply."""
     depth = dots = values = 0
     for match in _TOKENS.finditer(text):
         token = match[0]
@@ -103,7 +103,7 @@ def _scan(text: str, where: str) -> None:
 
 
 def parse_json(data: bytes | str, where: str, *, error: type[ValueError] = DesignError) -> Any:
-    """The JSON in `data`; `error`, which names `where`, for what is no JSON, nests too deeply or is no Unicode."""
+    """Parses JSON; `error`, which names `where`, for data that is no JSON, nests too deeply or is no Unicode."""
     try:
         value = json.loads(data)
     except RecursionError:
@@ -119,7 +119,10 @@ def parse_json(data: bytes | str, where: str, *, error: type[ValueError] = Desig
 
 
 def _check(document: Any, where: str, kind: str, error: type[ValueError]) -> None:
-    """Bounds the levels and integers of what was parsed; a loop, since recursion is what hostile levels break."""
+    """Raises `error` where a parsed document has too many levels, a large integer or a lone surrogate.
+
+    A loop with a stack of its own, since hostile levels are what breaks recursion.
+    """
     waiting = [(document, 0)]
     while waiting:
         value, depth = waiting.pop()
@@ -127,9 +130,9 @@ def _check(document: Any, where: str, kind: str, error: type[ValueError]) -> Non
             raise _too_deep(where, kind, error)
         if isinstance(value, dict):
             waiting += [(key, depth) for key in value]
-            waiting += [(entry, depth + 1) for entry in value.values()]
+            waiting += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list):
-            waiting += [(entry, depth + 1) for entry in value]
+            waiting += [(item, depth + 1) for item in value]
         elif isinstance(value, int) and not -MAX_INTEGER < value < MAX_INTEGER:
             raise _too_large(where, kind, error)
         elif isinstance(value, str) and not is_unicode(value):
@@ -150,7 +153,7 @@ def _too_large(where: str, kind: str, error: type[ValueError] = DesignError) -> 
 
 
 def toml_string(text: str) -> str:
-    """A basic string of TOML: any Unicode text, control and bidirectional characters escaped."""
+    """`text` as a basic string of TOML, control and bidirectional characters escaped."""
     check_text("a value in TOML", text)
     return f'"{"".join(map(_toml_character, text))}"'
 
@@ -162,16 +165,20 @@ def _toml_character(character: str) -> str:
 
 
 def toml_key(name: str) -> str:
-    """A key: bare where TOML allows it, else quoted."""
+    """`name` as a key: bare where TOML allows it, else quoted."""
     return name if _BARE_KEY.fullmatch(name) else toml_string(name)
 
 
 def toml_value(value: Any) -> str:
-    """Text, a number, a boolean, a list or a dictionary as an inline value."""
+    """Text, a number, a boolean, a list or a dictionary as an inline value of TOML.
+
+    >>> toml_value({"width": [8, 8], "name": "a \\"design\\""})
+    '{ width = [8, 8], name = "a \\\\"design\\\\"" }'
+    """
     if isinstance(value, str):
         return toml_string(value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(entry)}" for key, entry in value.items()) + " }"
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, Iterable):
         return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, float) and not math.isfinite(value):
@@ -180,5 +187,5 @@ def toml_value(value: Any) -> str:
 
 
 def toml_comment(text: str) -> str:
-    """A line of comment: one line, whatever `text` holds."""
+    """`text` as a comment of TOML, one line whatever it holds."""
     return "# " + printable(text).replace("\n", escape("\n"))

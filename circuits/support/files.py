@@ -1,8 +1,8 @@
-"""Files of the user, for every package: read within bounds, written whole or not at all.
+"""Files of the user, for every package: read within bounds, and written as a whole or not at all.
 
-Whatever a command line is given to read goes through `open_file`, `read_bytes` or `read_text`. They open the path once,
-without waiting (a FIFO has no writer yet), and check kind and size of what they opened: a check by name and an opening
-after it could meet two different files. Every error is one line that names the file.
+Every file that a command line names is read through `open_file`, `read_bytes` or `read_text`. They open the path once,
+without waiting (a FIFO may have no writer yet), and check kind and size of the open file: if they checked the path
+first and opened it afterwards, it could name another file by then. Every error is one line that names the file.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def open_file(
     error: type[ValueError] = DesignError,
     advice: str = "",
 ) -> Iterator[BinaryIO]:
-    """`path` opened for reading: a regular file of at most `limit` bytes, which is `what` in words ("a Verilog file").
+    """Opens `path` for reading: a regular file of at most `limit` bytes; `what` names it in words ("a Verilog file").
 
-    Raises `error` when it cannot be opened, is a folder, FIFO or device, or is larger; the message ends in `advice`
-    where that is given. A file may grow while it is read, and files in /proc have size 0, so read at most `limit`
-    bytes, as `read_bytes` does.
+    Raises `error` where it cannot be opened, is a folder, a FIFO or a device, or is larger; the message ends in
+    `advice` where that is given. A file may grow while it is read, and files in /proc have size 0, so read at most
+    `limit` bytes, as `read_bytes` does.
     """
     descriptor = _descriptor(path, what, error, advice or "check the path")
     try:
-        # Of the descriptor, not the path: `open` below would refuse a folder in words of its own.
+        # A folder is refused here, because `open` below would refuse it in words of its own.
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise error(f"{path} must be {what}, but: {os.strerror(errno.EISDIR)}; {advice or 'check the path'}.")
@@ -92,7 +92,7 @@ def read_text(
     error: type[ValueError] = DesignError,
     advice: str = "",
 ) -> str:
-    """The content as UTF-8, line ends as in the file; raises `error` as `read_bytes` does, and where it is no UTF-8."""
+    """The text of a UTF-8 file, line ends as in the file; raises `error` as `read_bytes` does, and for other bytes."""
     return decode(read_bytes(path, limit=limit, what=what, error=error, advice=advice), path, what=what, error=error)
 
 
@@ -122,12 +122,12 @@ def _descriptor(path: str | Path, what: str, error: type[ValueError], advice: st
 
 
 def _kind(mode: int) -> str:
-    """What a file that is not regular is, in words."""
+    """What kind of file it is that is not a regular one, in words."""
     return next((name for holds, name in _KINDS if holds(mode)), "no regular file")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes `data` to `path` by way of a temporary file in its folder: a kill leaves the old file or none.
+    """Writes `data` to `path` through a temporary file in the same folder: a kill leaves the old file or none.
 
     The temporary file has a random name and must not exist, so no link is followed and any number of threads and
     processes may write at once; the last one wins. A link at `path` is replaced, and what it points to stays as it
@@ -149,11 +149,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _require_replaceable(path: Path) -> None:
-    """ValueError where `path` is something that a file must not take the place of."""
+    """Raises ValueError where `path` is a device or a FIFO, which a regular file must not replace."""
     try:
         mode = path.stat().st_mode
     except OSError:
-        return  # Nothing is there, or the writing says what is wrong.
+        return  # There is nothing yet, or writing says what is wrong.
     if stat.S_ISREG(mode) and path.parent.resolve() == Path("/dev"):
         mode = stat.S_IFCHR  # /dev/stdout may be a link to a regular file.
     if not stat.S_ISREG(mode):
@@ -161,7 +161,7 @@ def _require_replaceable(path: Path) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Makes `folder` and proves that files can be written there, before any work; ValueError where they cannot."""
+    """Makes `folder` and tests that files can be written there, before any work; ValueError where they cannot."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -1,13 +1,13 @@
-"""How numbers are printed for people: with three significant digits, so that small numbers tell designs apart."""
+"""Numbers as text for people: three significant digits, so that small numbers tell designs apart."""
 
 from __future__ import annotations
 
 import math
 
 SIGNIFICANT = "significant"
-"""Stands where a table's column otherwise has a format specification (see `number`)."""
+"""A table's column has this in place of a format specification to be printed by `significant` (see `number`)."""
 _WHOLE = 1e15
-"""From here on exponents are used, though float64 holds whole numbers exactly up to 2^53."""
+"""Larger numbers are printed with an exponent, though float64 holds whole numbers exactly up to 2^53."""
 
 
 def significant(value: float, digits: int = 3, *, grouped: bool = False, padded: bool = True) -> str:
@@ -16,6 +16,9 @@ def significant(value: float, digits: int = 3, *, grouped: bool = False, padded:
     The digits of whole numbers are never rounded away: a whole number is printed as it is (0, 12, 16777216), and other
     values of 10^digits and more to the nearest whole number (1234.5 as 1234). Exponents are used below 10^-4 and from
     10^15 on. `grouped`: commas between thousands. `padded`: with trailing zeros; exact numbers need none. NaN is "-".
+
+    >>> significant(0.08333), significant(1234.5), significant(1.2e-7)
+    ('0.0833', '1234', '1.20e-07')
     """
     if math.isnan(value):
         return "-"

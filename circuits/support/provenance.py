@@ -1,4 +1,4 @@
-"""What results were made on and with, in words."""
+"""The machine and the package versions that results were made with."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def machine() -> str:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Python's version and those of the installed `packages`."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in packages:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed as a package"
-    return found
+            installed[name] = "not installed as a package"
+    return installed

@@ -1,4 +1,4 @@
-"""Confidence intervals, tests and correlations that the whole project shares."""
+"""Confidence intervals, tests and rank correlations, shared by all packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEAST_RANKED = 20
-"""Pairs below which a rank correlation gets no interval."""
+"""A rank correlation of fewer pairs gets no interval."""
 _LARGEST_RHO = 0.95
 
 
@@ -39,6 +39,8 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
         raise ValueError(
             f"0 <= successes <= trials must hold, but got successes={successes}, trials={trials}; count again."
         )
+    # The rates q for which |rate - q| <= z sqrt(q (1 - q) / n): the roots of a quadratic equation in q,
+    #     q = (rate + z^2 / 2n  +-  z sqrt(rate (1 - rate) / n + z^2 / 4n^2)) / (1 + z^2 / n).
     z = normal_quantile(confidence)
     if trials == 0:
         return 0.0, 1.0
@@ -53,17 +55,19 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
 
 
 def paired_difference_interval(gained: int, lost: int, pairs: int, confidence: float = 0.95) -> tuple[float, float]:
-    """(low, high) of the difference of two rates on the same `pairs` samples, of which the first alone has `gained`.
+    """(low, high) of the difference of two rates, first minus second, on the same `pairs` samples.
 
-    The second alone has `lost`. Source: Agresti, Min, "Simple improved confidence intervals for comparing matched
-    proportions", Statistics in Medicine 24, 2005: a half added to each cell of the 2 x 2 table. Raises ValueError
-    unless both are at least 0 and gained + lost <= pairs.
+    `gained`: successes of the first alone; `lost`: successes of the second alone. Source: Agresti, Min, "Simple
+    improved confidence intervals for comparing matched proportions", Statistics in Medicine 24, 2005: a half added to
+    each cell of the 2 x 2 table. Raises ValueError unless both are at least 0 and gained + lost <= pairs.
     """
     if min(gained, lost) < 0 or gained + lost > pairs:
         raise ValueError(
             f"0 <= gained, 0 <= lost and gained + lost <= pairs must hold, but got gained={gained}, lost={lost}, "
             f"pairs={pairs}; count again."
         )
+    # With b = gained + 1/2, c = lost + 1/2 and n = pairs + 2 the difference is (b - c) / n, of the variance
+    # (b + c - (b - c)^2 / n) / n^2.
     moved = (gained - lost) / (pairs + 2)
     spread = math.sqrt((gained + lost + 1) - (gained - lost) ** 2 / (pairs + 2)) / (pairs + 2)
     half = normal_quantile(confidence) * spread
@@ -108,8 +112,9 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    """The rank of each value, from 1; c equal values that end at rank k share the mean k - (c - 1) / 2."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[index]
     return ranks
 
 
@@ -150,7 +155,16 @@ def ratio_interval(one: tuple[int, int], other: tuple[int, int], confidence: flo
 
 
 def _lower_ratio(rate: float, low: float, other: float, high: float) -> float:
-    """Lower limit of rate / other, from the lower limit of the one and the upper limit of the other."""
+    """Lower limit of rate / other, from the lower limit `low` of the one and the upper limit `high` of the other.
+
+    With r = rate, o = other, the MOVER-R limit is
+
+        (r o - sqrt(r^2 o^2 - l (2r - l) h (2o - h))) / (h (2o - h)),    l = low, h = high,
+
+    here multiplied by its conjugate, so that nothing is divided by h (2o - h), which may be 0:
+
+        l (2r - l) / (r o + sqrt(...)).
+    """
     product = rate * other
     spread = low * (2 * rate - low)
     root = math.sqrt(product * product - spread * high * (2 * other - high))

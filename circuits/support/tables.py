@@ -1,8 +1,10 @@
-"""Tables for any width of terminal: columns that do not fit go below, in blocks that repeat the names of the rows.
+"""Tables for terminals of any width: columns that do not fit go below, in blocks that repeat the names of the rows.
 
-Rich alone drops columns that do not fit and breaks words anywhere. Here no column is ever lost, text breaks at spaces,
-after `_` and after `/`, numbers are not broken, and a word is cut only where a single column is wider than the
-terminal.
+Rich alone drops columns that do not fit, and breaks words anywhere. Here no column is lost. Text breaks at spaces,
+after `_` and after `/`; numbers do not break; a word is cut only where a single column is wider than the terminal.
+
+Each column has three widths (`_Bounds`). Columns are first distributed over blocks at their least width; then each
+block spends the room that is left, the widest column giving way first.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
+
+from circuits.support.text import printable
 
 __all__ = ["StackedTable", "wrapped"]
 
@@ -38,11 +42,11 @@ class _Bounds:
 
 
 class StackedTable(Table):
-    """A table whose first `keys` columns name the rows; they are repeated in every block that the width makes needful.
+    """A table whose first `keys` columns name the rows; every block repeats them.
 
-    `right`: headings of the columns of numbers, aligned right and never broken. `title` stands above the first block.
-    Cells and headings are strings, taken as they are (no markup). A name column with `no_wrap` set (the default) is
-    broken only where the names take more than half of the width.
+    `right`: headings of the columns of numbers, which are aligned right and never broken. `title` is printed above the
+    first block. Cells and headings are strings without markup. The text of a name column with `no_wrap` set (the
+    default) breaks only where the names take more than half of the width.
     """
 
     def __init__(self, *columns: str, right: Iterable[str] = (), keys: int = 1, title: str | None = None) -> None:
@@ -56,7 +60,7 @@ class StackedTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The title, then the blocks with an empty line between two."""
         if self.title is not None:
-            yield Text(str(self.title), style="bold")
+            yield Text(_safe(self.title), style="bold")
         for number, (columns, widths) in enumerate(self._blocks(options.max_width)):
             if number:
                 yield Text()
@@ -73,21 +77,21 @@ class StackedTable(Table):
             if blocks[-1] and wanted + _PADDING > width:
                 blocks.append([])
             blocks[-1].append(k)
-        laid = []
+        laid_out = []
         for block in blocks:
             columns = [*keys, *block]
-            laid.append((columns, _widths([bounds[k] for k in columns], width)))
-        return laid
+            laid_out.append((columns, _widths([bounds[k] for k in columns], width)))
+        return laid_out
 
     def _block(self, columns: Sequence[int], widths: Sequence[int]) -> Table:
         block = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for k, width in zip(columns, widths, strict=True):
             column = self.columns[k]
-            heading = Text(_broken(str(column.header), width))
+            heading = Text(_broken(_safe(column.header), width))
             block.add_column(heading, justify=column.justify, width=width, no_wrap=True, overflow="crop")
         cells = zip(*(list(self.columns[k].cells) for k in columns), strict=True)
         for row, texts in zip(self.rows, cells, strict=True):
-            lines = (Text(_broken(str(text), width)) for text, width in zip(texts, widths, strict=True))
+            lines = (Text(_broken(_safe(text), width)) for text, width in zip(texts, widths, strict=True))
             block.add_row(*lines, end_section=row.end_section)
         return block
 
@@ -112,13 +116,18 @@ def wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
+def _safe(text: object) -> str:
+    """The text of a heading or cell as it is printed, control characters as escapes."""
+    return printable(str(text))
+
+
 def _broken(text: str, width: int) -> str:
     return "\n".join(wrapped(text, width))
 
 
 def _bounds(column: Column) -> _Bounds:
-    heads = str(column.header).split("\n")
-    cells = [line for cell in column.cells for line in str(cell).split("\n")]
+    heads = _safe(column.header).split("\n")
+    cells = [line for cell in column.cells for line in _safe(cell).split("\n")]
     most = max(map(cell_len, [*heads, *cells]), default=0)
     words = max(map(_longest_chunk, heads), default=1)
     if column.justify == "right":
@@ -138,9 +147,10 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _widths(bounds: Sequence[_Bounds], width: int) -> list[int]:
-    """Widths that fit: the widest column gives first, none below its least, then floor, as long as another can give.
+    """Widths that fit into `width`, from the widest ones down.
 
-    Where all are at their floor, the widest is cut, whatever it holds.
+    One character at a time, the widest column becomes narrower: first those above their least width, then those above
+    their floor. Where all are at their floor, the widest is cut, whatever it holds.
     """
     widths = [bound.most for bound in bounds]
     excess = _total(widths) + _PADDING - width

@@ -1,4 +1,4 @@
-"""Rich's console, for text that others wrote and for any value of COLUMNS."""
+"""A rich console that is safe for text that others wrote and for any value of COLUMNS."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from rich.text import Text
 from circuits.support.text import printable
 
 WIDTHS = (20, 1000)
-"""Least and greatest width that COLUMNS may ask for."""
+"""Least and greatest width that COLUMNS may set."""
 
 
 class Screen(Console):
-    """A console that shows control characters in strings as escapes, measured as they are shown."""
+    """A console that prints control characters in strings as escapes and measures them as such."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Rich's text of a string: everything printed and every cell of a table goes through here."""
+        """Turns a string into rich text; everything printed and every cell of a table goes through here."""
         return super().render_str(printable(text), **options)
 
 
 def screen(*, plain_width: int | None = None, error: bool = False) -> Screen:
-    """A console on standard output or standard error, without markup in strings.
+    """A console on standard output, or on standard error; strings hold no markup.
 
-    As wide as COLUMNS says, where that is a sensible number; else as the terminal; `plain_width` where there is none.
+    Its width is COLUMNS, where that is a sensible number, else that of the terminal; without a terminal it is
+    `plain_width` where that is given.
     """
     environment = _environment()
     terminal = (sys.stderr if error else sys.stdout).isatty()
-    made = Screen(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=False, _environ=environment)
+    console = Screen(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=False, _environ=environment)
     if plain_width is not None and not terminal:  # rich's own answer follows FORCE_COLOR
-        made.width = int(environment.get("COLUMNS", plain_width))
-    return made
+        console.width = int(environment.get("COLUMNS", plain_width))
+    return console
 
 
 def _environment() -> Mapping[str, str]:
-    """The environment, without a width or height that rich would fail on: 0, a word, more than memory holds."""
+    """The environment without widths and heights that rich fails on: 0, a word, more than memory holds."""
     low, high = WIDTHS
     environment = dict(os.environ)
     for name in ("COLUMNS", "LINES"):

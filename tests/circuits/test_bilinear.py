@@ -44,8 +44,10 @@ WIRES = [
 def every_product(netlist: Netlist) -> np.ndarray:
     """[2^w, 2^v] products, by the imported design's own simulation."""
     w, v = (len(bus) for bus in netlist.inputs.values())
-    entry = Design(netlist=netlist)
-    return entry.multiply_integers(np.arange(1 << w)[:, None], np.arange(1 << v), backend="reference").astype(object)
+    multiplier = Design(netlist=netlist)
+    return multiplier.multiply_integers(np.arange(1 << w)[:, None], np.arange(1 << v), backend="reference").astype(
+        object
+    )
 
 
 def claimed(form: BilinearForm) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +92,7 @@ def check(netlist: Netlist) -> BilinearForm | None:
 
 def masks(form: BilinearForm | None) -> list[tuple[int, int, Fraction] | None]:
     assert form is not None
-    return sorted((factor.masks for factor in form.factors), key=lambda entry: entry or (0, 0, Fraction(0)))
+    return sorted((factor.masks for factor in form.factors), key=lambda masks: masks or (0, 0, Fraction(0)))
 
 
 def test_the_masks_of_facts_2_are_found() -> None:
@@ -107,7 +109,7 @@ def test_the_masks_of_facts_2_are_found() -> None:
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("width", [4, 24])
-def test_exact_multipliers(topology: str, width: int) -> None:
+def test_exact_multipliers_have_rank_one(topology: str, width: int) -> None:
     """X * Y, rank 1, wherever it is proved; Booth's recoding, whose rows wrap around, only by exhaustion."""
     form = design_form(Design(topology=topology, format=None, width=width))
     if topology == "booth":
@@ -126,9 +128,10 @@ def test_signed_designs_have_no_form() -> None:
     assert design_form(Design(format=None, width=4, signed=True)) is None
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=250, deadline=None)
 @given(st.data())
-def test_random_arrays_of_wires_and_adders(data: st.DataObject) -> None:
+def test_a_form_is_claimed_exactly_where_exhaustion_finds_one(data: st.DataObject) -> None:
     """A form is claimed exactly where exhaustion finds one, and equals all products; its rank is the matrix's."""
     w, v = data.draw(st.integers(3, 6)), data.draw(st.integers(3, 6))
     cell = st.sampled_from([*WIRES, "exact", "exact", "ama5", "ama4"])
@@ -138,7 +141,7 @@ def test_random_arrays_of_wires_and_adders(data: st.DataObject) -> None:
         }
     else:
         placement = {"columns": data.draw(st.lists(cell, min_size=w + v, max_size=w + v))}
-    entry = Design(
+    multiplier = Design(
         format=None,
         width=(w, v),
         topology=data.draw(st.sampled_from(["ripple_array", "carry_save_array", "wallace", "dadda"])),
@@ -149,7 +152,7 @@ def test_random_arrays_of_wires_and_adders(data: st.DataObject) -> None:
         placement=placement,
         truncate_columns=data.draw(st.sampled_from([0, 0, 2])),
     )
-    check(entry.netlist())
+    check(multiplier.netlist())
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
@@ -160,7 +163,7 @@ def test_every_topology_makes_no_wrong_claim(topology: str, policies: dict[str, 
     check(Design(topology=topology, format=None, width=(5, 4), **policies).netlist())
 
 
-def test_imported_multipliers() -> None:
+def test_forms_of_imported_multipliers_are_proved() -> None:
     """Someone else's gates, half adders written out: rewriting or exhaustion proves them."""
     text = """module m(input [1:0] a, b, output [3:0] o);
       wire p0 = a[0] & b[0], p1 = a[1] & b[0], p2 = a[0] & b[1], p3 = a[1] & b[1];
@@ -179,7 +182,7 @@ def build(w: int, v: int, bits: Any) -> Netlist:
     return builder.build()
 
 
-def test_what_is_no_form_is_not_claimed() -> None:
+def test_products_that_are_no_bilinear_form_are_not_claimed() -> None:
     def constant(builder: NetlistBuilder, x: Any, y: Any) -> list[int]:
         return [1, 0, 0, 0, *[0] * 2]
 
@@ -293,15 +296,17 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("entry", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "too small"])
-def test_what_cannot_be_lowered(entry: Design, message: str) -> None:
+@pytest.mark.parametrize(
+    ("multiplier", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "too small"]
+)
+def test_designs_that_cannot_be_lowered_are_refused_with_the_reason(multiplier: Design, message: str) -> None:
     with pytest.raises(DesignError) as caught:
-        lowered_form(entry)
+        lowered_form(multiplier)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("name", ["axfpm", "axfpm_tiled", "exact", "ama5_array"])
-def test_what_can_be_lowered(name: str) -> None:
+def test_designs_that_can_be_lowered(name: str) -> None:
     form = lowered_form(design(name))
     assert all(factor.masks for factor in form.factors)
     rng = np.random.default_rng(0)
@@ -318,11 +323,11 @@ def test_what_can_be_lowered(name: str) -> None:
 @pytest.mark.parametrize("fmt", ["fp8_e4m3", "fp8_e5m2", "bfloat16"])
 def test_the_bound_of_the_lowering_is_the_least_product(placement: str, fmt: str) -> None:
     """Over all normalised operands; entries of a form are products of single bits, so none is negative."""
-    entry = Design(placement=placement, format=fmt)
-    form = lowered_form(entry)
-    width = entry.shape[0]
+    multiplier = Design(placement=placement, format=fmt)
+    form = lowered_form(multiplier)
+    width = multiplier.shape[0]
     x, y = (values.ravel() for values in np.meshgrid(*[np.arange(1 << (width - 1), 1 << width)] * 2))
-    assert entry.multiply_integers(x, y).min() == form.matrix[-1][-1] >= 1 << (2 * width - 2)
+    assert multiplier.multiply_integers(x, y).min() == form.matrix[-1][-1] >= 1 << (2 * width - 2)
     single = 1 << np.arange(width)
-    products = entry.multiply_integers(np.repeat(single, width), np.tile(single, width))
+    products = multiplier.multiply_integers(np.repeat(single, width), np.tile(single, width))
     assert np.concatenate(form.matrix).tolist() == products.tolist()

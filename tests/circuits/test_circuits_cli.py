@@ -348,7 +348,7 @@ def test_integer_and_signed_traces(capsys: pytest.CaptureFixture[str], tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", "axfpn"), "error: the design must be a known name, but got 'axfpn'; nearest: axfpm"),
+        (("show", "axfpn"), "error: unknown design 'axfpn'; nearest: axfpm"),
         (
             ("show", "no.toml"),
             "error: no.toml must be a readable file, but: No such file or directory; check the path.",

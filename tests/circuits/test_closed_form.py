@@ -26,15 +26,15 @@ METRICS = (
 FACTS_2: dict[str, dict[str, Any]] = {"axfpm": {}, "axfpm_tiled": {"tile": 4}}
 
 
-def known(entry: Design, distribution: str = "uniform01") -> ClosedForm:
-    form = closed_form_metrics(entry, distribution=distribution)
+def known(multiplier: Design, distribution: str = "uniform01") -> ClosedForm:
+    form = closed_form_metrics(multiplier, distribution=distribution)
     assert form is not None
     return form
 
 
-def check_exhaustively(entry: Design, distribution: str) -> ClosedForm:
-    form = known(entry, distribution)
-    m = error_metrics(entry, method="exhaustive", distribution=distribution)
+def check_exhaustively(multiplier: Design, distribution: str) -> ClosedForm:
+    form = known(multiplier, distribution)
+    m = error_metrics(multiplier, method="exhaustive", distribution=distribution)
     for name in METRICS:
         value, exhaustive = getattr(form, name), getattr(m, name)
         if value is not None:
@@ -48,8 +48,8 @@ def check_exhaustively(entry: Design, distribution: str) -> ClosedForm:
 @pytest.mark.parametrize("name", FACTS_2)
 def test_the_circuits_of_facts_2_equal_exhaustion(name: str, width: int, distribution: str) -> None:
     """ "Closed-form values of FACTS 2 equal exhaustive ones at widths 4, 8 and 12." """
-    entry = Design(format=None, width=width, placement="ama5", **FACTS_2[name])
-    form = check_exhaustively(entry, distribution)
+    multiplier = Design(format=None, width=width, placement="ama5", **FACTS_2[name])
+    form = check_exhaustively(multiplier, distribution)
     assert form.error_rank == 1
     assert None not in [getattr(form, metric) for metric in METRICS]
 
@@ -67,13 +67,15 @@ def test_the_circuits_of_facts_2_equal_exhaustion(name: str, width: int, distrib
         {"width": 5, "placement": "exact"},
     ],
 )
-def test_other_forms_equal_exhaustion(policies: dict[str, Any], ports: str, distribution: str) -> None:
-    entry = Design(format=None, ports=ports, **{"placement": "ama5", **policies})
-    if closed_form_metrics(entry) is not None:
-        check_exhaustively(entry, distribution)
+def test_closed_forms_of_other_designs_equal_exhaustion(
+    policies: dict[str, Any], ports: str, distribution: str
+) -> None:
+    multiplier = Design(format=None, ports=ports, **{"placement": "ama5", **policies})
+    if closed_form_metrics(multiplier) is not None:
+        check_exhaustively(multiplier, distribution)
 
 
-def test_enough_of_those_have_a_form() -> None:
+def test_enough_of_the_tried_designs_have_a_closed_form() -> None:
     assert closed_form_metrics(Design(format=None, width=6, placement="exact", truncate_columns=4)) is not None
     assert known(Design(format=None, width=6, placement={"columns": ["ama5"] * 6 + ["exact"] * 6})).med is None
     assert known(Design(format=None, width=5)).error_rank == 0
@@ -82,12 +84,14 @@ def test_enough_of_those_have_a_form() -> None:
 @pytest.mark.parametrize("distribution", ["uniform01", "mantissa"])
 @pytest.mark.parametrize("name", FACTS_2)
 @pytest.mark.parametrize("fmt", ["float32", None])
-def test_they_lie_inside_the_sampled_intervals_at_24_bits(name: str, distribution: str, fmt: str | None) -> None:
+def test_closed_forms_lie_inside_the_sampled_intervals_at_24_bits(
+    name: str, distribution: str, fmt: str | None
+) -> None:
     """In 16 of 20 samples at least: 95 % intervals hold fewer with probability 0.003. And the mean of all samples is
     within three of its standard errors."""
-    entry = Design(format=fmt, width=24, placement="ama5", **FACTS_2[name])
-    form = known(entry, distribution)
-    samples = [error_metrics(entry, samples=100_000, distribution=distribution, seed=seed) for seed in range(20)]
+    multiplier = Design(format=fmt, width=24, placement="ama5", **FACTS_2[name])
+    form = known(multiplier, distribution)
+    samples = [error_metrics(multiplier, samples=100_000, distribution=distribution, seed=seed) for seed in range(20)]
     checked = [metric for metric in METRICS if metric != "worst_case" and getattr(form, metric) is not None]
     assert checked == [metric for metric in METRICS[:-1] if fmt is None or metric != "error_rate"]
     for metric in checked:
@@ -100,7 +104,7 @@ def test_they_lie_inside_the_sampled_intervals_at_24_bits(name: str, distributio
         assert 0.99 * form.worst_case < max(m.worst_case for m in samples) <= form.worst_case
 
 
-def test_the_numbers_of_facts_2() -> None:
+def test_closed_forms_give_the_published_numbers_of_facts_2() -> None:
     """axfpm: NMED 1/12, mean|e| / mean 1/3, MRED 2 ln 2 - 1, up to 2^-24; axfpm_tiled: MRED 0.412427, NMED .0903."""
     flat = known(design("axfpm"))
     for value, published in ((flat.nmed, 1 / 12), (flat.mred_ratio_of_means, 1 / 3), (flat.mred, 2 * math.log(2) - 1)):
@@ -114,20 +118,20 @@ def test_the_numbers_of_facts_2() -> None:
 
 
 @pytest.mark.parametrize("name", ["axfpm_released", "heap", "ama3_array"])
-def test_designs_without_one(name: str) -> None:
+def test_designs_without_a_bilinear_form_have_no_closed_form(name: str) -> None:
     assert closed_form_metrics(design(name)) is None
     assert closed_form_metrics(Design(format=None, width=4, signed=True)) is None
 
 
-def test_operands_too_wide_to_list_leave_the_moments() -> None:
+def test_operands_too_wide_to_list_have_moments_only() -> None:
     form = known(Design(format=None, width=30, placement="ama5"))
     assert form.med is None
     assert form.error_rank == 1
     assert form.bias == pytest.approx(2.0**60 / 4 * (1 - 2.0**-30) - (2.0**30 - 1) ** 2 / 4, rel=1e-3, abs=2.0**31)
 
 
-def test_json_and_unknown_distributions() -> None:
+def test_closed_forms_are_json_and_unknown_distributions_are_refused() -> None:
     data = json.loads(json.dumps(known(design("axfpm")).to_dict(), allow_nan=False))
     assert data["form"] == "P = (X & 0x1) * Y + 2 * (X & 0xFFFFFE) * (Y & 0x800000)"
-    with pytest.raises(UnknownNameError, match="the distribution must be a known name, but got 'trace'"):
+    with pytest.raises(UnknownNameError, match="unknown distribution 'trace'"):
         closed_form_metrics(design("axfpm"), distribution="trace")

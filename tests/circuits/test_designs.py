@@ -30,10 +30,10 @@ CHEAP = (CELLS["exact"], CELLS["ama1"], CELLS["ama5"], MINE, OTHER)
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_designs_survive_toml(name: str) -> None:
-    entry = design(name)
-    back = Design.from_toml(entry.to_toml())
-    assert back == entry
-    assert (back.name, back.digest, back.cost_digest) == (name, entry.digest, entry.cost_digest)
+    multiplier = design(name)
+    back = Design.from_toml(multiplier.to_toml())
+    assert back == multiplier
+    assert (back.name, back.digest, back.cost_digest) == (name, multiplier.digest, multiplier.cost_digest)
 
 
 def placements(w: int, v: int) -> st.SearchStrategy[object]:
@@ -69,54 +69,56 @@ def designs(draw: st.DrawFn) -> Design:
 
 @settings(derandomize=True, deadline=None, max_examples=150)
 @given(designs())
-def test_random_designs_survive_toml(entry: Design) -> None:
-    back = Design.from_toml(entry.to_toml())
-    assert back == entry
-    assert hash(back) == hash(entry)
-    assert back.name == entry.name
-    assert (back.digest, back.cost_digest) == (entry.digest, entry.cost_digest)
+def test_random_designs_survive_toml(multiplier: Design) -> None:
+    back = Design.from_toml(multiplier.to_toml())
+    assert back == multiplier
+    assert hash(back) == hash(multiplier)
+    assert back.name == multiplier.name
+    assert (back.digest, back.cost_digest) == (multiplier.digest, multiplier.cost_digest)
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(designs())
-def test_every_placement_lowers_to_its_grid(entry: Design) -> None:
+def test_every_placement_lowers_to_its_grid(multiplier: Design) -> None:
     """DESIGN: the more special forms lower to the grid; a grid of the same cells is the same circuit."""
-    w, v = entry.shape
-    grid = [[entry.placement.at(i, j, entry.tile) for j in range(v)] for i in range(w + 1)]
-    same = replace(entry, placement=Placement.of({"grid": grid}))
-    assert same.digest == entry.digest
-    assert same.cost_digest == entry.cost_digest
+    w, v = multiplier.shape
+    grid = [[multiplier.placement.at(i, j, multiplier.tile) for j in range(v)] for i in range(w + 1)]
+    same = replace(multiplier, placement=Placement.of({"grid": grid}))
+    assert same.digest == multiplier.digest
+    assert same.cost_digest == multiplier.cost_digest
 
 
 def test_placement_by_tiles() -> None:
     """tiles[i][j]: X tile i, Y tile j; a tile of one kind is that block of the grid."""
     tiles = [["ama5", "exact"], ["ama1", "ama4"]]
-    entry = Design(format=None, width=(4, 6), tile=3, placement={"tiles": tiles})
+    multiplier = Design(format=None, width=(4, 6), tile=3, placement={"tiles": tiles})
     x, y = np.meshgrid(np.arange(16), np.arange(64), indexing="ij")
     expected = np.zeros_like(x)
     for i in range(2):
         for j in range(2):
             slices = (x >> 3 * i) & (7 if i == 0 else 1), (y >> 3 * j) & 7
             if i == 0:
-                part = Design(format=None, width=3, placement=tiles[i][j]).multiply_integers(*slices).astype(np.int64)
+                tile_product = (
+                    Design(format=None, width=3, placement=tiles[i][j]).multiply_integers(*slices).astype(np.int64)
+                )
             else:
-                part = slices[0] * slices[1]  # a tile of one row holds no adder
-            expected += part << (3 * i + 3 * j)
-    np.testing.assert_array_equal(entry.multiply_integers(x, y), expected)
-    assert Design.from_toml(entry.to_toml()) == entry
+                tile_product = slices[0] * slices[1]  # a tile of one row holds no adder
+            expected += tile_product << (3 * i + 3 * j)
+    np.testing.assert_array_equal(multiplier.multiply_integers(x, y), expected)
+    assert Design.from_toml(multiplier.to_toml()) == multiplier
 
 
 def test_digest_ignores_names_and_unused_entries() -> None:
-    entry = design("axfpm")
+    multiplier = design("axfpm")
     renamed = AdderCell("wires", "00110011", "00001111", transistors=8)
-    assert Design(placement=renamed, name="mine").digest == entry.digest
-    assert replace(entry, final_adder="cell").digest == entry.digest  # a ripple array has none
+    assert Design(placement=renamed, name="mine").digest == multiplier.digest
+    assert replace(multiplier, final_adder="cell").digest == multiplier.digest  # a ripple array has none
     grid = [["ama5"] * 24 for _ in range(25)]
     grid[0] = ["exact"] * 24  # row 0 holds no adder
     grid[24] = ["ama1"] * 24  # nor has a ripple array a final row
     unused = Design(placement={"grid": grid})
-    assert unused != entry
-    assert (unused.digest, unused.cost_digest) == (entry.digest, entry.cost_digest)
+    assert unused != multiplier
+    assert (unused.digest, unused.cost_digest) == (multiplier.digest, multiplier.cost_digest)
 
 
 def test_digest_sees_every_other_field() -> None:
@@ -137,7 +139,7 @@ def test_digest_sees_every_other_field() -> None:
         Design(topology="carry_save_array", placement=MINE, format="bfloat16"),
         replace(base, placement=Placement.of("exact")),
     ]
-    assert len({entry.digest for entry in variants}) == len(variants)
+    assert len({multiplier.digest for multiplier in variants}) == len(variants)
 
 
 def test_cost_digest_tells_cells_that_behave_alike() -> None:
@@ -184,10 +186,10 @@ def test_defaults_follow_the_format() -> None:
     assert (Design().subnormals, Design(format="float16").subnormals) == ("flush", "ieee")
     assert Design(format=None, width=7).shape == (7, 7)
     assert design("exact").rounding == "nearest_even"
-    assert {entry.rounding for name, entry in NAMED.items() if name != "exact"} == {"truncate"}
+    assert {multiplier.rounding for name, multiplier in NAMED.items() if name != "exact"} == {"truncate"}
 
 
-def test_labels() -> None:
+def test_labels_carry_notes_of_named_designs_or_a_digest() -> None:
     assert design("heap").label == "heap (reconstructed)"
     assert replace(design("heap"), ports="psc").label == "heap"
     assert design("axfpm").label == "axfpm"
@@ -211,15 +213,15 @@ def test_describe_names_what_computes() -> None:
     [
         (
             {"topology": "ripple"},
-            "the topology must be a known name, but got 'ripple'; nearest: ripple_array.",
+            "unknown topology 'ripple'; nearest: ripple_array.",
         ),
-        ({"ports": "abc"}, "the ports must be a known name, but got 'abc'; known: cps, csp, pcs, psc, scp, spc."),
+        ({"ports": "abc"}, "unknown ports 'abc'; available: cps, csp, pcs, psc, scp, spc."),
         (
             {"half_adders": "none"},
-            "the half_adders must be a known name, but got 'none'; known: cell, exact.",
+            "unknown half_adders 'none'; available: cell, exact.",
         ),
-        ({"rounding": "up"}, "the rounding must be a known name, but got 'up'; known: nearest_even, truncate."),
-        ({"placement": "ama9"}, "the cell must be a known name, but got 'ama9'; nearest: ama5, ama4, ama3."),
+        ({"rounding": "up"}, "unknown rounding 'up'; available: nearest_even, truncate."),
+        ({"placement": "ama9"}, "unknown cell 'ama9'; nearest: ama5, ama4, ama3."),
         (
             {"width": 16},
             "width must be 24 for format float32 (hidden one included), but got 16; leave width out or change the "
@@ -288,14 +290,14 @@ def test_describe_names_what_computes() -> None:
         ),
     ],
 )
-def test_refusals(fields: dict[str, object], message: str) -> None:
+def test_fields_that_name_no_multiplier_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         Design(**fields)  # type: ignore[arg-type]
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("fmt", ["float33", "e9m3", "e8m24", "e1m3", "e\u00b2m3", "em", 5, ""])
-def test_unknown_formats(fmt: object) -> None:
+def test_unknown_formats_are_refused(fmt: object) -> None:
     with pytest.raises(DesignError):
         Design(format=fmt)  # type: ignore[arg-type]
 
@@ -308,37 +310,37 @@ def test_unknown_formats(fmt: object) -> None:
         ("[desing]\n", "the TOML text must hold [design] and, for cells of its own, [cells.NAME]"),
         (
             '[design]\ntopolgy = "x"\n',
-            "[design] in the TOML text: the field must be a known name, but got 'topolgy'; nearest: topology.",
+            "[design] in the TOML text: unknown field 'topolgy'; nearest: topology.",
         ),
         (
             '[design]\nplacement = "mine"\n',
-            "[design] in the TOML text: the cell must be a known name, but got 'mine'; ",
+            "[design] in the TOML text: unknown cell 'mine'; ",
         ),
         (
             '[design]\nplacement = "exact"\n[cells.exact]\nsum = "A"\ncarry = "B"\n',
             "[design] in the TOML text: [cells.exact] in the TOML text must not reuse the reserved name of a library",
         ),
         ("[design]\nwidth = [24, 24, 24]\n", "[design] in the TOML text: width must be an integer or a pair (w, v),"),
-        ("[design]\nformat = 5\n", "[design] in the TOML text: the format must be a known name, but got '5'; known: "),
-        ("[design]\ntopology = [1]\n", "[design] in the TOML text: the topology must be a known name, but got '[1]'; "),
+        ("[design]\nformat = 5\n", "[design] in the TOML text: unknown format '5'; available: "),
+        ("[design]\ntopology = [1]\n", "[design] in the TOML text: unknown topology '[1]'; "),
         ("[design]\nplacement = 7\n", "[design] in the TOML text: placement must be a cell, its name or one of"),
     ],
 )
-def test_toml_errors(text: str, message: str) -> None:
+def test_errors_in_toml_name_the_place(text: str, message: str) -> None:
     with pytest.raises(DesignError) as caught:
         Design.from_toml(text)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
-def test_a_short_toml_design(tmp_path: Path) -> None:
+def test_a_design_written_by_hand_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[design]\nplacement = "mine"\nports = "scp"\n[cells.mine]\nsum = "A ^ B"\ncarry = "C"\n', "utf-8")
-    entry = find_design(str(path))
-    assert entry == Design(placement=AdderCell.from_expressions("mine", "A ^ B", "C"), ports="scp")
+    multiplier = find_design(str(path))
+    assert multiplier == Design(placement=AdderCell.from_expressions("mine", "A ^ B", "C"), ports="scp")
 
 
-def test_find_design(tmp_path: Path) -> None:
+def test_command_lines_name_designs_by_name_cell_or_file(tmp_path: Path) -> None:
     assert find_design("axfpm") is design("axfpm")
     assert find_design("axa1_array") == Design(placement="axa1")
     assert find_design("axa1_array").name == "axa1_array"
@@ -348,7 +350,7 @@ def test_find_design(tmp_path: Path) -> None:
     assert find_design(str(path), {"mine": MINE}) == Design(placement=MINE)
     with pytest.raises(UnknownNameError) as caught:
         find_design("axfpn")
-    assert str(caught.value).startswith("the design must be a known name, but got 'axfpn'; nearest: axfpm")
+    assert str(caught.value).startswith("unknown design 'axfpn'; nearest: axfpm")
     with pytest.raises(UnknownNameError) as caught:
         find_design("mine", {"mine": MINE})
     assert str(caught.value) == (
@@ -359,15 +361,15 @@ def test_find_design(tmp_path: Path) -> None:
 
 
 def test_an_embedded_cell_must_not_shadow_the_library() -> None:
-    entry = Design(placement=AdderCell("ama5", "01101001", "00010111"))
+    multiplier = Design(placement=AdderCell("ama5", "01101001", "00010111"))
     with pytest.raises(DesignError) as caught:
-        entry.to_toml()
+        multiplier.to_toml()
     assert str(caught.value) == (
         "an embedded cell must not reuse the reserved name of a library cell, but got 'ama5'; rename it."
     )
 
 
-def test_multiply_refuses_what_it_cannot() -> None:
+def test_products_of_unsuitable_operands_are_refused() -> None:
     with pytest.raises(DesignError) as caught:
         Design(format=None, width=8).multiply(1.0, 2.0)
     assert str(caught.value) == "multiply needs a float format, but got format=None; use multiply_integers."
@@ -380,15 +382,15 @@ def test_multiply_refuses_what_it_cannot() -> None:
 
 
 def test_a_hash_does_not_travel_to_other_processes() -> None:
-    entry = Design(placement={"columns": ["ama1"] * 48})
-    hash(entry)
+    multiplier = Design(placement={"columns": ["ama1"] * 48})
+    hash(multiplier)
     code = (
         "import pickle, sys; from circuits import Design;"
-        "entry = pickle.loads(sys.stdin.buffer.read());"
-        "print(hash(entry) == hash(Design(placement={'columns': ['ama1'] * 48})))"
+        "multiplier = pickle.loads(sys.stdin.buffer.read());"
+        "print(hash(multiplier) == hash(Design(placement={'columns': ['ama1'] * 48})))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(entry), capture_output=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], input=pickle.dumps(multiplier), capture_output=True, check=True, cwd=ROOT
     )
     assert done.stdout.split() == [b"True"]
 
@@ -401,7 +403,7 @@ def own_circuit() -> Design:
 
 
 @pytest.mark.parametrize(
-    "entry",
+    "multiplier",
     [
         design("axfpm_tiled"),
         Design(format=None, width=(3, 4), signed=True, placement={"rows": ["ama1"] * 4}),
@@ -409,23 +411,27 @@ def own_circuit() -> Design:
     ],
     ids=["named", "integers", "own circuit"],
 )
-def test_a_design_is_plain_data_to_dataclasses(entry: Design) -> None:
+def test_a_design_is_plain_data_to_dataclasses(multiplier: Design) -> None:
     """D3: asdict and astuple ended in a RecursionError."""
-    as_dict = dataclasses.asdict(entry)
+    as_dict = dataclasses.asdict(multiplier)
     assert list(as_dict) == [item.name for item in dataclasses.fields(Design)]
-    assert (as_dict["topology"], as_dict["ports"], as_dict["name"]) == (entry.topology, entry.ports, entry.name)
-    assert dataclasses.astuple(entry)[0] == entry.topology
-    if entry.circuit is None:
+    assert (as_dict["topology"], as_dict["ports"], as_dict["name"]) == (
+        multiplier.topology,
+        multiplier.ports,
+        multiplier.name,
+    )
+    assert dataclasses.astuple(multiplier)[0] == multiplier.topology
+    if multiplier.circuit is None:
         assert as_dict["circuit"] is None
     else:
-        assert as_dict["circuit"]["inputs"] == dict(entry.circuit.inputs)
-        assert len(as_dict["circuit"]["instances"]) == len(entry.circuit.instances)
-    again = replace(entry, name="again")
-    assert again == entry
+        assert as_dict["circuit"]["inputs"] == dict(multiplier.circuit.inputs)
+        assert len(as_dict["circuit"]["instances"]) == len(multiplier.circuit.instances)
+    again = replace(multiplier, name="again")
+    assert again == multiplier
     assert again.name == "again"
-    assert (again.digest, again.cost_digest) == (entry.digest, entry.cost_digest)
-    assert copy.deepcopy(entry) == copy.copy(entry) == pickle.loads(pickle.dumps(entry)) == entry
-    assert copy.deepcopy(entry).digest == entry.digest
+    assert (again.digest, again.cost_digest) == (multiplier.digest, multiplier.cost_digest)
+    assert copy.deepcopy(multiplier) == copy.copy(multiplier) == pickle.loads(pickle.dumps(multiplier)) == multiplier
+    assert copy.deepcopy(multiplier).digest == multiplier.digest
 
 
 def test_the_circuit_is_a_field_and_netlist_a_method() -> None:
@@ -443,8 +449,19 @@ def test_the_circuit_is_a_field_and_netlist_a_method() -> None:
     for name in ("circuit", "netlist"):
         with pytest.raises(DesignError, match="netlist must be a Netlist or None, but got 5; see netlist_from_verilog"):
             Design(**{name: 5})
-    with pytest.raises(DesignError, match="the field must be a known name, but got 'circuit'"):
+    with pytest.raises(DesignError, match="unknown field 'circuit'"):
         Design.from_toml('[design]\ncircuit = "x"\n')
+
+
+def test_the_format_is_float32_unless_a_circuit_of_its_own_or_the_caller_says_otherwise() -> None:
+    circuit = Design(format="e5m4").netlist()
+    assert Design().format == "float32"
+    assert Design(circuit=circuit).format is None
+    assert Design(circuit=circuit, format="e5m4").format == "e5m4"
+    assert Design(format=None, width=5).format is None
+    with pytest.raises(DesignError, match="width must be that of the imported circuit, 5 x 5, but got 24 x 24"):
+        Design(circuit=circuit, format="float32")
+    assert "float32, or None" in str(inspect.signature(Design).parameters["format"])
 
 
 def test_a_netlist_is_read_only() -> None:
@@ -472,9 +489,9 @@ def test_designs_of_one_name_are_told_apart() -> None:
     assert dear.digest == cheap.digest
     given = [one, design("exact"), two, one, dear, cheap, design("heap"), design("heap")]
     named = told_apart(given)
-    assert [entry.digest for entry in named] == [entry.digest for entry in given]
-    assert [entry.cost_digest for entry in named] == [entry.cost_digest for entry in given]
-    assert [entry.label for entry in named] == [
+    assert [multiplier.digest for multiplier in named] == [multiplier.digest for multiplier in given]
+    assert [multiplier.cost_digest for multiplier in named] == [multiplier.cost_digest for multiplier in given]
+    assert [multiplier.label for multiplier in named] == [
         f"mine [{one.digest[:10]}]",
         "exact",
         f"mine [{two.digest[:10]}]",
@@ -484,8 +501,8 @@ def test_designs_of_one_name_are_told_apart() -> None:
         "heap (reconstructed)",
         "heap (reconstructed)",
     ]
-    long = [replace(entry, name="n" * 100) for entry in (one, two)]
-    assert len({entry.label for entry in told_apart(long)}) == 2
+    long = [replace(multiplier, name="n" * 100) for multiplier in (one, two)]
+    assert len({multiplier.label for multiplier in told_apart(long)}) == 2
 
 
 def test_commands_tell_designs_of_one_name_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+FOLDERS = ("accuracy", "designs", "floats", "support")
+FILES = [path for folder in FOLDERS for path in (ROOT / "circuits" / folder).rglob("*.py")]
 WITH_EXAMPLES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for folder in ("accuracy", "designs", "floats", "support")
-    for path in (ROOT / "circuits" / folder).rglob("*.py")
+    for path in [ROOT / "circuits" / "errors.py", *FILES]
     if ">>> " in path.read_text(encoding="utf-8")
 )
 

@@ -20,6 +20,7 @@ def _write_often(path: Path, byte: int) -> None:
         write_atomically(path, bytes([byte]) * SIZE)
 
 
+@pytest.mark.slow
 def test_threads_and_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a"
     _write_often(path, 0)
@@ -110,7 +111,7 @@ def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(("name", "kind"), [("fifo", "a FIFO"), ("folder", "a folder"), ("device", "a device")])
-def test_what_is_no_file_is_not_replaced(name: str, kind: str, tmp_path: Path) -> None:
+def test_only_regular_files_are_replaced(name: str, kind: str, tmp_path: Path) -> None:
     path = tmp_path / name
     if name == "fifo":
         os.mkfifo(path)
@@ -124,7 +125,7 @@ def test_what_is_no_file_is_not_replaced(name: str, kind: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout"])
-def test_devices_stay(path: str) -> None:
+def test_devices_are_not_replaced(path: str) -> None:
     with pytest.raises(ValueError, match=f"the output must be a regular file, but {path} is a"):
         write_atomically(Path(path), b"")
     assert Path(path).exists()

@@ -1,4 +1,4 @@
-"""Float semantics: `exact` against NumPy, every kernel against the reference of circuits.floats.arithmetic, matmul's order."""
+"""Float semantics: exact cells against NumPy, every kernel against `circuits.floats.arithmetic`, the order of sums."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def numpy_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.where(tiny, np.copysign(np.float32(0), rounded), rounded).astype(np.float32)
 
 
-def reference_product(entry: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    fmt = entry.float_format
+def reference_product(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    fmt = multiplier.float_format
     assert fmt is not None
     return arithmetic.multiply(
         fmt,
         x,
         w,
-        lambda a, b: integer_operations.multiply(entry.program(), a, b),
-        rounding=entry.rounding,
-        normalization=entry.normalization,
-        subnormals=str(entry.subnormals),
+        lambda a, b: integer_operations.multiply(multiplier.program(), a, b),
+        rounding=multiplier.rounding,
+        normalization=multiplier.normalization,
+        subnormals=str(multiplier.subnormals),
     )
 
 
@@ -78,11 +78,11 @@ def test_exact_equals_numpy_on_ten_million_bit_patterns() -> None:
 @pytest.mark.parametrize("name", ["exact", "axfpm_tiled", "axfpm_released", "heap", "bfloat16"])
 def test_every_backend_gives_the_same_floats(name: str, backend: str) -> None:
     """Corners against corners, and patterns of all kinds in two calls of unlike length."""
-    entry = design(name)
+    multiplier = design(name)
     pairs = [(CORNERS[:, None], CORNERS[None, :])]
     pairs += [random_patterns(11, count) for count in ((1, 70_000) if backend == "interpreted" else (1, 5000))]
     for x, w in pairs:
-        assert same(entry.multiply(x, w, backend=backend), entry.multiply(x, w, backend="compiled")).all()
+        assert same(multiplier.multiply(x, w, backend=backend), multiplier.multiply(x, w, backend="compiled")).all()
 
 
 def test_exact_equals_numpy_near_the_underflow_and_overflow_limits() -> None:
@@ -113,11 +113,11 @@ def test_signs_zeros_and_specials_never_reach_the_circuit(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_compiled_products_equal_the_reference(name: str) -> None:
-    entry = design(name)
+    multiplier = design(name)
     x, w = random_patterns(11, 20_000)
-    assert same(entry.multiply(x, w), reference_product(entry, x, w)).all()
+    assert same(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
     grid = np.broadcast_arrays(CORNERS[:, None], CORNERS[None, :])
-    assert same(entry.multiply(*grid), reference_product(entry, *grid)).all()
+    assert same(multiplier.multiply(*grid), reference_product(multiplier, *grid)).all()
 
 
 SETTINGS = [
@@ -130,35 +130,37 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("entry", SETTINGS, ids=range(len(SETTINGS)))
-def test_compiled_products_equal_the_reference_for_every_rounding_and_normaliser(entry: Design) -> None:
+@pytest.mark.parametrize("multiplier", SETTINGS, ids=range(len(SETTINGS)))
+def test_compiled_products_equal_the_reference_for_every_rounding_and_normaliser(multiplier: Design) -> None:
     rng = np.random.default_rng(17)
     x = np.concatenate([random_patterns(13, 5000)[0], rng.normal(size=5000).astype(np.float32)])
     w = np.concatenate([random_patterns(13, 5000)[1], rng.normal(size=5000).astype(np.float32)])
-    assert same(entry.multiply(x, w), reference_product(entry, x, w)).all()
+    assert same(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
 
 
-def accumulated(entry: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+def accumulated(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     sums = np.zeros((len(x), w.shape[1]), dtype=np.float32)
     with np.errstate(all="ignore"):
         for k in range(x.shape[1]):
-            sums = sums + reference_product(entry, x[:, k, None], w[None, k])
+            sums = sums + reference_product(multiplier, x[:, k, None], w[None, k])
     return sums
 
 
-@pytest.mark.parametrize("entry", [*SETTINGS, design("exact"), design("axfpm_released")], ids=range(len(SETTINGS) + 2))
+@pytest.mark.parametrize(
+    "multiplier", [*SETTINGS, design("exact"), design("axfpm_released")], ids=range(len(SETTINGS) + 2)
+)
 @pytest.mark.parametrize("scale", [1.0, 1e-25, 1e19])
 @pytest.mark.parametrize("rows", [3, 1100])
-def test_matmul_accumulates_gate_exact_products_in_ascending_k(entry: Design, scale: float, rows: int) -> None:
+def test_matmul_accumulates_gate_exact_products_in_ascending_k(multiplier: Design, scale: float, rows: int) -> None:
     """The scales reach the kernels for normal and for all products; few rows put lanes over the columns."""
     rng = np.random.default_rng(19)
     x = (rng.normal(size=(rows, 70)) * scale).astype(np.float32)
     x[rng.random(x.shape) < 0.3] = 0
     w = (rng.normal(size=(70, 3)) * scale).astype(np.float32)
     w[5] = 0
-    expected = accumulated(entry, x, w)
+    expected = accumulated(multiplier, x, w)
     for threads in (1, 2):
-        assert same(matmul(entry, x, w, threads=threads), expected).all()
+        assert same(matmul(multiplier, x, w, threads=threads), expected).all()
 
 
 def test_matmul_propagates_infinity_and_nan_like_ieee() -> None:
@@ -186,7 +188,7 @@ def test_matmul_propagates_infinity_and_nan_past_operands_of_any_size(rows: int,
 @pytest.mark.parametrize("scale", [1.0, 1e19])
 def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: float) -> None:
     """Around vectors, blocks and the groups of columns that are summed together; `scale` reaches overflow."""
-    entry = Design(placement=LOPSIDED, ports="pcs")
+    multiplier = Design(placement=LOPSIDED, ports="pcs")
     rng = np.random.default_rng(depth)
     for rows, columns in ((1, 3), (1, 9), (1, 10), (1, 17), (1, 34), (3, 4), (5, 21)):
         x, w = ((rng.normal(size=shape) * scale).astype(np.float32) for shape in ((rows, depth), (depth, columns)))
@@ -194,9 +196,11 @@ def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: fl
         w[rng.random(w.shape) < 0.1] = 2.0**-140
         assert narrow_matmul.is_narrow(rows, depth, columns)
         with np.errstate(over="ignore", invalid="ignore"):
-            terms = np.concatenate([np.zeros((rows, 1, columns), np.float32), entry.multiply(x[:, :, None], w)], axis=1)
+            terms = np.concatenate(
+                [np.zeros((rows, 1, columns), np.float32), multiplier.multiply(x[:, :, None], w)], axis=1
+            )
             expected = np.add.accumulate(terms, axis=1, dtype=np.float32)[:, -1]
-        assert same(matmul(entry, x, w), expected).all()
+        assert same(matmul(multiplier, x, w), expected).all()
 
 
 def test_products_that_stay_normal_are_recognised() -> None:
@@ -215,7 +219,7 @@ def test_kernels_agree_on_every_vector_width(
     """Few rows go through the narrow kernel, many through the wide one of their range."""
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
-    entry = SETTINGS[3]
+    multiplier = SETTINGS[3]
     used = set()
 
     def matmul_kernel(settings: KernelSettings, range_mode: str) -> Any:
@@ -229,11 +233,11 @@ def test_kernels_agree_on_every_vector_width(
     rng = np.random.default_rng(23)
     x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
     w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
-    expected = accumulated(entry, x, w)
+    expected = accumulated(multiplier, x, w)
     monkeypatch.setattr(wide_matmul, "matmul_kernel", matmul_kernel)
     monkeypatch.setattr(narrow_matmul, "narrow_kernel", narrow_kernel)
     narrow_matmul.prepared_rows.cache_clear()
-    assert same(matmul(entry, x, w), expected).all()
+    assert same(matmul(multiplier, x, w), expected).all()
     assert used == {mode}
     narrow_matmul.prepared_rows.cache_clear()
 
@@ -282,7 +286,7 @@ NARROW = {
 @pytest.mark.parametrize("name", NARROW)
 def test_table_gives_what_products_one_by_one_give(name: str) -> None:
     """With zeros, subnormals, the largest and smallest normals, overflow and products that are flushed."""
-    entry = NARROW[name]
+    multiplier = NARROW[name]
     random = np.random.default_rng(2)
     extremes = np.array([0, -0.0, 1e-40, 2.0**-126, -(2.0**-64), 3e38, -1.9e19, 2.0**-63, 1, -1.99], dtype=np.float32)
     x = np.concatenate([random.normal(size=(60, 9)), random.choice(extremes, (40, 9))]).astype(np.float32)
@@ -290,13 +294,13 @@ def test_table_gives_what_products_one_by_one_give(name: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         expected = np.zeros((100, 15), dtype=np.float32)
         for k in range(9):
-            expected = expected + entry.multiply(x[:, k, None], w[k])
+            expected = expected + multiplier.multiply(x[:, k, None], w[k])
     assert np.isinf(expected).any()
     for threads in (1, 3):
-        np.testing.assert_array_equal(matmul(entry, x, w, threads=threads), expected)
+        np.testing.assert_array_equal(matmul(multiplier, x, w, threads=threads), expected)
     x[3, 4], w[2, 1] = np.nan, np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         expected = np.zeros((100, 15), dtype=np.float32)
         for k in range(9):
-            expected = expected + entry.multiply(x[:, k, None], w[k])
-    np.testing.assert_array_equal(matmul(entry, x, w), expected)
+            expected = expected + multiplier.multiply(x[:, k, None], w[k])
+    np.testing.assert_array_equal(matmul(multiplier, x, w), expected)

@@ -52,7 +52,7 @@ DESIGNS = {
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("simplified", [False, True])
-def test_equals_the_float_semantics(name: str, simplified: bool) -> None:
+def test_the_netlist_equals_the_float_semantics(name: str, simplified: bool) -> None:
     subject = DESIGNS[name]
     fmt = subject.float_format
     assert fmt is not None
@@ -62,8 +62,8 @@ def test_equals_the_float_semantics(name: str, simplified: bool) -> None:
     stream = np.random.default_rng(7)
     mantissas = stream.integers(2**fmt.fraction_bits, 2**fmt.width, (2, 3000), dtype=np.uint64)
     x, w = (
-        np.concatenate([random_words(part, fmt.name, stream), corner])
-        for part, corner in zip(mantissas, corner_words(fmt), strict=True)
+        np.concatenate([random_words(values, fmt.name, stream), corner])
+        for values, corner in zip(mantissas, corner_words(fmt), strict=True)
     )
     planes = np.concatenate([pack(x, len(netlist.inputs["x"])), pack(w, len(netlist.inputs["w"]))])
     values = evaluate(netlist, planes)
@@ -71,11 +71,11 @@ def test_equals_the_float_semantics(name: str, simplified: bool) -> None:
     signed = exponent.astype(np.int64)
     signed = np.where(signed >> (fmt.exponent_bits + 1) & 1, signed - (1 << fmt.exponent_bits + 2), signed)
     significand = (fraction + np.uint64(1 << fmt.fraction_bits)).astype(np.float64)
-    found = np.ldexp(significand, (signed - fmt.bias - fmt.fraction_bits).astype(np.int32)) * (1 - 2.0 * sign)
+    products = np.ldexp(significand, (signed - fmt.bias - fmt.fraction_bits).astype(np.int32)) * (1 - 2.0 * sign)
     expected = subject.multiply(values_of(fmt, x), values_of(fmt, w))
-    normal = (signed >= 1) & (np.abs(found) <= fmt.largest)
+    normal = (signed >= 1) & (np.abs(products) <= fmt.largest)
     assert normal.mean() > 0.9
-    np.testing.assert_array_equal(found[normal].astype(np.float32), expected[normal])
+    np.testing.assert_array_equal(products[normal].astype(np.float32), expected[normal])
 
 
 WHOLE = {name: DESIGNS[name] for name in ("bfloat16", "bfloat16 nearest even", "fp8", "axfpm_tiled", "float16")}
@@ -85,7 +85,7 @@ def exported_operands(fmt: FloatFormat, count: int) -> tuple[np.ndarray, np.ndar
     stream = np.random.default_rng(11)
     mantissas = stream.integers(2**fmt.fraction_bits, 2**fmt.width, (2, count), dtype=np.uint64)
     corners = corner_words(fmt)
-    words = [np.concatenate([random_words(part, fmt.name, stream), corners[k]]) for k, part in enumerate(mantissas)]
+    words = [np.concatenate([random_words(values, fmt.name, stream), corners[k]]) for k, values in enumerate(mantissas)]
     return words[0], words[1]
 
 
@@ -193,7 +193,7 @@ def test_random_words_have_normal_products() -> None:
         assert (products <= fmt.largest).all()
 
 
-def test_words_of_a_trace() -> None:
+def test_operand_pairs_without_a_normal_product_are_left_out() -> None:
     x = np.float32([1.5, 0, 3, np.inf, -2, 1e-45])
     w = np.float32([1, 1, -0.5, 1, 4, 1])
     mantissas, others = words_of(design("bfloat16"), x, w, whole=False)
@@ -205,6 +205,6 @@ def test_words_of_a_trace() -> None:
         words_of(design("exact"), np.zeros(3), np.ones(3), whole=True)
 
 
-def test_integer_designs_have_none() -> None:
+def test_integer_designs_have_no_float_netlist() -> None:
     with pytest.raises(DesignError, match="needs a float format, but got format=None; choose one"):
         float_netlist(Design(format=None, width=8))

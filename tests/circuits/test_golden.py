@@ -147,9 +147,9 @@ CALIBRATION = [
 ]
 
 
-@pytest.mark.parametrize(("entry", "mred", "nmed", "larger"), CALIBRATION, ids=lambda value: str(value)[:40])
-def test_calibration_table(entry: Design, mred: str, nmed: str, larger: str) -> None:
-    m = error_metrics(entry, samples=10**6)
+@pytest.mark.parametrize(("multiplier", "mred", "nmed", "larger"), CALIBRATION, ids=lambda value: str(value)[:40])
+def test_calibrated_designs_have_the_errors_of_facts_2(multiplier: Design, mred: str, nmed: str, larger: str) -> None:
+    m = error_metrics(multiplier, samples=10**6)
     for estimate, printed, scale in ((m.mred, mred, 1), (m.nmed, nmed, 1), (m.larger, larger, 100)):
         unit = 10.0 ** -len(printed.partition(".")[2])
         assert abs(scale * estimate.value - float(printed)) <= unit / 2 + scale * estimate.half_width, printed
@@ -204,9 +204,9 @@ def test_arrays_equal_their_model_with_mixed_cells(topology: str, w: int, v: int
     grid = random_grid(w, v, 0)
     tables = [[cell.behaviour for cell in row] for row in grid]
     for policy in policies(topology):
-        made = Design(topology=topology, format=None, width=(w, v), placement={"grid": grid}, **policy)
+        multiplier = Design(topology=topology, format=None, width=(w, v), placement={"grid": grid}, **policy)
         expected = products(topology, w, v, tables, **policy)
-        assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, policy
+        assert multiplier.multiply_integers(*all_pairs(w, v)).tolist() == expected, policy
 
 
 @pytest.mark.parametrize("topology", MODELS)
@@ -216,18 +216,20 @@ def test_tiled_arrays_equal_their_model(topology: str, tile: int) -> None:
         grid = random_grid(w, v, tile)
         tables = [[cell.behaviour for cell in row] for row in grid]
         for policy in policies(topology)[:: 1 if tile in (2, 3) else 5]:
-            made = Design(topology=topology, format=None, width=(w, v), placement={"grid": grid}, tile=tile, **policy)
+            multiplier = Design(
+                topology=topology, format=None, width=(w, v), placement={"grid": grid}, tile=tile, **policy
+            )
             expected = products(topology, w, v, tables, tile=tile, **policy)
-            assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
+            assert multiplier.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
 
 
 @pytest.mark.parametrize("topology", MODELS)
 @pytest.mark.parametrize("cell", [LEFT, RIGHT, CELLS["ama5"]], ids=lambda cell: cell.name)
 def test_arrays_of_one_cell_equal_their_model(topology: str, cell: AdderCell) -> None:
     for (w, v), policy in product(((3, 4), (4, 3)), policies(topology)):
-        made = Design(topology=topology, format=None, width=(w, v), placement=cell, **policy)
+        multiplier = Design(topology=topology, format=None, width=(w, v), placement=cell, **policy)
         expected = products(topology, w, v, [[cell.behaviour] * v] * (w + 1), **policy)
-        assert made.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
+        assert multiplier.multiply_integers(*all_pairs(w, v)).tolist() == expected, (w, v, policy)
 
 
 @pytest.mark.parametrize("topology", MODELS)
@@ -238,8 +240,8 @@ def test_exact_cells_multiply(topology: str, tile: int | None) -> None:
         for policy in policies(topology)[::3]:
             if tile is not None and tile > min(w, v):
                 continue
-            made = Design(topology=topology, format=None, width=(w, v), tile=tile, **policy)
-            np.testing.assert_array_equal(made.multiply_integers(x, y), x * y)
+            multiplier = Design(topology=topology, format=None, width=(w, v), tile=tile, **policy)
+            np.testing.assert_array_equal(multiplier.multiply_integers(x, y), x * y)
         assert products(topology, w, v, [[EXACT] * v] * (w + 1), **policies(topology)[0]) == (x * y).tolist()
 
 
@@ -263,6 +265,6 @@ def test_truncated_columns_read_zero_and_the_rest_keeps_its_partial_products() -
     """DESIGN: the lowest product columns are left out; with exact cells the sum of the partial products that remain."""
     x, y = all_pairs(5, 4)
     for topology, cut in product(MODELS, range(9)):
-        made = Design(topology=topology, format=None, width=(5, 4), truncate_columns=cut)
+        multiplier = Design(topology=topology, format=None, width=(5, 4), truncate_columns=cut)
         expected = sum(((x >> i & 1) & (y >> j & 1)) << (i + j) for i in range(5) for j in range(4) if i + j >= cut)
-        np.testing.assert_array_equal(made.multiply_integers(x, y), np.broadcast_to(expected, x.shape))
+        np.testing.assert_array_equal(multiplier.multiply_integers(x, y), np.broadcast_to(expected, x.shape))

@@ -38,11 +38,11 @@ from circuits.support.numbers import SIGNIFICANT, number, significant
         (-math.inf, "-inf"),
     ],
 )
-def test_three_significant_digits(value: float, text: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text
 
 
-def test_more_digits_commas_and_no_zeros() -> None:
+def test_digits_commas_and_padding_can_be_chosen() -> None:
     assert significant(0.0833333333, 6) == "0.0833333"
     assert significant(0.5, 6, padded=False) == "0.5"
     assert significant(1.5e40, 6, padded=False) == "1.5e+40"
@@ -50,7 +50,7 @@ def test_more_digits_commas_and_no_zeros() -> None:
     assert significant(35.24, grouped=True) == "35.2"
 
 
-def test_number_by_specification() -> None:
+def test_numbers_by_specification_never_round_to_zero() -> None:
     assert number(1234567.8, SIGNIFICANT) == "1,234,568"
     assert number(98.2, ".2f") == "98.20"
     assert number(0.0004, ".2f") == "4.0e-04"  # never 0 where it is not

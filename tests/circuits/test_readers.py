@@ -162,9 +162,9 @@ def test_what_is_no_file_is_refused(reader: str, kind: str, tmp_path: Path, caps
     path = tmp_path / name
     make, expected = KINDS[kind]
     make(path)
-    told = refusal(capsys, lambda: command(path))
-    assert str(path) in told
-    assert expected in told
+    printed = refusal(capsys, lambda: command(path))
+    assert str(path) in printed
+    assert expected in printed
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -243,9 +243,9 @@ def test_hostile_toml(reader: str, content: str, tmp_path: Path, capsys: pytest.
     path = tmp_path / name
     written, expected = TOML[content]
     path.write_bytes(written if isinstance(written, bytes) else written.encode())
-    told = refusal(capsys, lambda: command(path))
-    assert str(path) in told
-    assert expected in told
+    printed = refusal(capsys, lambda: command(path))
+    assert str(path) in printed
+    assert expected in printed
     assert not (tmp_path / "out").exists()
 
 
@@ -294,8 +294,8 @@ def test_hostile_json(content: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert str(caught.value).startswith("a.json must ")
     assert expected in str(caught.value)
     (tmp_path / "table2.json").write_bytes(data)
-    told = refusal(capsys, lambda: _report(tmp_path))
-    assert told == (
+    printed = refusal(capsys, lambda: _report(tmp_path))
+    assert printed == (
         f"error: {tmp_path / 'table2.json'} must be a stored result of a study, but is not; delete it and run again.\n"
     )
     with pytest.raises(DataError, match="does not hold a JSON object; fetch it"):
@@ -326,8 +326,8 @@ def test_a_report_takes_only_the_study_that_a_file_is_named_after(
     change: dict[str, object], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "table2.json").write_text(json.dumps({**RESULT, **change}))
-    told = refusal(capsys, lambda: _report(tmp_path))
-    assert f"{tmp_path / 'table2.json'} {expected}" in told
+    printed = refusal(capsys, lambda: _report(tmp_path))
+    assert f"{tmp_path / 'table2.json'} {expected}" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hostilenet.py", "table2.json"]
 
 
@@ -342,8 +342,8 @@ def test_a_report_commits_a_result_to_the_place_of_its_level(
     full.parent.mkdir()
     committed.rename(full)
     capsys.readouterr()
-    told = refusal(capsys, lambda: studies_main(["report", "--store", f"{tmp_path}/store/results"]))
-    assert f"{full} must hold a result at level full, but holds one at level quick; move or delete it." in told
+    printed = refusal(capsys, lambda: studies_main(["report", "--store", f"{tmp_path}/store/results"]))
+    assert f"{full} must hold a result at level full, but holds one at level quick; move or delete it." in printed
 
 
 def test_control_characters_of_a_stored_result_do_not_reach_the_terminal(
@@ -423,9 +423,9 @@ def test_hostile_operands(content: str, tmp_path: Path, capsys: pytest.CaptureFi
     data, expected = OPERANDS[content]
     path = tmp_path / "a.npz"
     path.write_bytes(data)
-    told = refusal(capsys, lambda: COMMANDS["operands"][1](path))
-    assert str(path) in told
-    assert expected in told
+    printed = refusal(capsys, lambda: COMMANDS["operands"][1](path))
+    assert str(path) in printed
+    assert expected in printed
 
 
 def test_operands_of_any_format_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -478,9 +478,9 @@ def test_hostile_weights(content: str, tmp_path: Path, capsys: pytest.CaptureFix
     make, expected = WEIGHTS[content]
     path = tmp_path / "a.pt"
     path.write_bytes(make())
-    told = refusal(capsys, lambda: COMMANDS["weights .pt"][1](path))
-    assert str(path) in told
-    assert expected in told
+    printed = refusal(capsys, lambda: COMMANDS["weights .pt"][1](path))
+    assert str(path) in printed
+    assert expected in printed
 
 
 SAFETENSORS = {
@@ -499,8 +499,8 @@ SAFETENSORS = {
 def test_hostile_safetensors(reader: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(SAFETENSORS[content])
-    told = refusal(capsys, lambda: COMMANDS[reader][1](path))
-    assert f"{path} must be a safetensors file, but is not" in told
+    printed = refusal(capsys, lambda: COMMANDS[reader][1](path))
+    assert f"{path} must be a safetensors file, but is not" in printed
 
 
 # SPICE.
@@ -555,8 +555,8 @@ def test_a_checkpoint_that_is_no_file_is_refused(tmp_path: Path, capsys: pytest.
     checkpoint = tmp_path / "lenet5.checkpoint.safetensors"
     os.mkfifo(checkpoint)
     assert training_main(options) == 2
-    told = capsys.readouterr().err.splitlines()[-1]  # below the progress bar
-    assert told == f"error: {checkpoint} must be a readable file, but is a FIFO; delete it or train with --fresh."
+    printed = capsys.readouterr().err.splitlines()[-1]  # below the progress bar
+    assert printed == f"error: {checkpoint} must be a readable file, but is a FIFO; delete it or train with --fresh."
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, checkpoint.name])
 
 
@@ -594,9 +594,9 @@ LONGEST = "9" * 5000
 def test_hostile_arguments(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "small.toml"
     path.write_text('[design]\nformat = "integer"\nwidth = 4\n')
-    told = refusal(capsys, lambda: circuits_main([str(path) if word == "SMALL" else word for word in arguments]))
-    assert told.rstrip("\n").isprintable()
-    assert "set_int_max_str_digits" not in told
+    printed = refusal(capsys, lambda: circuits_main([str(path) if word == "SMALL" else word for word in arguments]))
+    assert printed.rstrip("\n").isprintable()
+    assert "set_int_max_str_digits" not in printed
 
 
 def test_hostile_images_and_weights_are_those_that_would_load(

@@ -244,7 +244,7 @@ def test_figures_take_every_name(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("\x1b]0;pwned\x07\x1b[31mred\x1b[0m\x1b[2J", r"\x1b]0;pwned\x07\x1b[31mred\x1b[0m\x1b[2J"),
         ("a\x7f\x9bb", r"a\x7f\x9bb"),
@@ -254,8 +254,8 @@ def test_figures_take_every_name(name: str, tmp_path: Path) -> None:
         ("\ud800", r"\ud800"),
     ],
 )
-def test_control_characters_are_shown_as_escapes(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert printable(text) == shown
+def test_control_characters_are_shown_as_escapes(text: str, escaped: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable(text) == escaped
 
     def fail() -> int:
         raise ValueError(f"before {text} after")
@@ -263,10 +263,10 @@ def test_control_characters_are_shown_as_escapes(text: str, shown: str, capsys: 
     assert guarded(fail) == 2
     assert capsys.readouterr().err == f"error: before {' '.join(printable(' '.join(text.split())).split())} after\n"
 
-    made = table("name", "more")
-    made.add_row(text, "x")
+    cells = table("name", "more")
+    cells.add_row(text, "x")
     console().print(text)
-    console().print(made)
+    console().print(cells)
     out = capsys.readouterr().out
     assert not any(has_controls(character) for character in out if character not in "\n\t")
 
@@ -290,10 +290,10 @@ def test_a_long_error_keeps_its_beginning_and_its_advice(capsys: pytest.CaptureF
         raise ValueError(f"a name must be short, but got {'x' * 100_000}; shorten it.")
 
     assert guarded(fail) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: a name must be short, but got xxx")
-    assert told.endswith("xxx; shorten it.\n")
-    assert len(told) < 2100
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: a name must be short, but got xxx")
+    assert printed.endswith("xxx; shorten it.\n")
+    assert len(printed) < 2100
 
 
 @pytest.mark.parametrize("columns", ["0", "abc", "99999999", "-5", "²", "1e3", "9" * 5000, "", " "])
@@ -396,6 +396,7 @@ def _invented(scorer: Scorer) -> Scorer:
     return scorer if scorer.cost == "cheap" else replace(scorer, measure=run)
 
 
+@pytest.mark.slow
 def test_a_search_with_a_tricky_source_is_written_and_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -298,7 +298,7 @@ def test_run_attack_trains_a_substitute_on_images_that_it_does_not_attack() -> N
 
 
 def test_run_attack_names_what_does_not_fit() -> None:
-    with pytest.raises(ValueError, match=r"^the scenario must be a known name, but got 'transfr'; nearest: transfer"):
+    with pytest.raises(ValueError, match=r"^unknown scenario 'transfr'; nearest: transfer"):
         run_attack(design("axfpm"), "fgsm", scenario="transfr")
     with pytest.raises(ValueError, match=r"^mode 'budget' needs an epsilon: there is no default in the norm l0; give"):
         run_attack(design("axfpm"), "jsma", mode="budget")
@@ -503,7 +503,7 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--attack", "fgms"], "the attack must be a known name, but got 'fgms'; nearest: fgsm."),
+        (["--attack", "fgms"], "unknown attack 'fgms'; nearest: fgsm."),
         (
             ["--attack", "jsma", "--mode", "budget"],
             "--mode budget must have --epsilon in the norm l0, for which there is no default; give one.",

@@ -321,7 +321,7 @@ def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork
     assert a.grad is not None
     assert b.grad is not None
     assert torch.equal(a.grad, b.grad)
-    with pytest.raises(ValueError, match=r"^the backward mode must be a known name, but got 'stee'; nearest: ste\.$"):
+    with pytest.raises(ValueError, match=r"^unknown backward mode 'stee'; nearest: ste\.$"):
         recomputed(gate_exact, backward="stee")
 
 
@@ -509,7 +509,7 @@ def test_a_random_network_fails_the_check_of_repeated_forwards(
         ),
         (
             {"subject": design("axfpm"), "compute": "fast"},
-            "the way of computing must be a known name, but got 'fast'; nearest: gate, auto.",
+            "unknown way of computing 'fast'; nearest: gate, auto.",
         ),
     ],
 )
@@ -526,7 +526,7 @@ def test_arguments_that_do_not_fit_are_refused(change: dict[str, object], messag
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"norm": "l1"}, "the norm must be a known name, but got 'l1'; nearest: l2."),
+        ({"norm": "l1"}, "unknown norm 'l1'; nearest: l2."),
         ({"epsilon": 0.0}, "epsilon must be a number above 0, but got 0.0; 0.1 is usual for linf."),
         ({"steps": 0}, "steps must be at least 1, but got 0; give more."),
         ({"seed": -1}, "seed must be an integer from 0 to 4294967295, but got -1; choose another."),
@@ -557,7 +557,7 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
         ),
         (
             ["axfpm", "--model", "lenet4"],
-            "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8.",
+            "unknown model 'lenet4'; nearest: lenet5, alexnet, resnet8.",
         ),
     ],
 )

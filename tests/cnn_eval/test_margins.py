@@ -149,7 +149,7 @@ def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
 def test_impossible_problems_and_unknown_attacks_are_refused(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = problem
     source = Linear(-MARGIN)
-    with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'boundary'; known: "):
+    with pytest.raises(ValueError, match=r"^unknown attack 'boundary'; available: "):
         measure_margins(source, {}, images, labels, attacks=["boundary"])
     message = (
         "every network must classify some of the 6 images correctly, but victim classifies none; check its weights and the "

@@ -103,9 +103,7 @@ def test_every_model_names_a_data_set_that_exists() -> None:
 
 
 def test_an_unknown_model_names_the_nearest_ones() -> None:
-    with pytest.raises(
-        ValueError, match=r"^the model must be a known name, but got 'lenet6'; nearest: lenet5, alexnet, resnet8\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^unknown model 'lenet6'; nearest: lenet5, alexnet, resnet8\.$"):
         load_model("lenet6")
 
 
