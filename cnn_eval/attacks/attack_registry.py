@@ -63,6 +63,6 @@ def check_hyperparameter(name: str, key: str) -> None:
     """Raises UnknownNameError unless the attack `name` has the hyperparameter `key`."""
     if key not in hyperparameter_kinds(name):
         raise UnknownNameError(
-            f"the hyperparameter of {name} must be a known name, but got {key!r}; "
+            f"unknown hyperparameter {key!r} of {name}; "
             f"{list_hyperparameters(attack_class(name))}."
         )

@@ -535,7 +535,7 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
         (["--attack", "fgsm", "--set", "grid=x"], "fgsm.grid must be an integer, but got 'x'; correct it."),
         (
             ["--attack", "fgsm", "--set", "steps=1"],
-            "the hyperparameter of fgsm must be a known name, but got 'steps'; fgsm works in linf and takes grid (an "
+            "unknown hyperparameter 'steps' of fgsm; fgsm works in linf and takes grid (an "
             "integer, by default 256), halvings (an integer, by default 4), largest (a number, by default 1.0).",
         ),
         (["--attack", "fgsm", "--grid", "a.jpg"], "the images' file must end in .png, but is a.jpg; rename it."),

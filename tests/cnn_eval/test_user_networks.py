@@ -544,7 +544,7 @@ def test_hyperparameters_are_listed() -> None:
         with pytest.raises(DesignError) as error:
             attack(name, **wrong)  # type: ignore[arg-type]
         assert str(error.value).startswith(
-            f"the hyperparameter of {name} must be a known name, but got {key!r}; {name} works in "
+            f"unknown hyperparameter {key!r} of {name}; {name} works in "
         )
         assert str(error.value).count("(") == len(attack(name).__dict__)
     for wrong in ({"steps": "9"}, {"steps": 2.5}, {"steps": True}, {"random_start": 1}, {"relative_step": torch.nan}):
