@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from circuits.commands.common import add_cells, user_cells
+from circuits.commands.design_options import user_cells
 from circuits.designs.design_record import NAMED, Design, find_designs, side_by_side
 from circuits.support.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json, table
 from circuits.support.numbers import SIGNIFICANT, number

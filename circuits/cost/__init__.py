@@ -2,7 +2,7 @@
 
 A `Technology` tells the cost of one component; `netlist_area`, `netlist_energy` and `netlist_timing` are functions of a
 netlist and a technology. `technology()` is the characterised one (`cells45`): transistor-level simulations of every
-library cell and gate, made by `python -m circuits.cost.characterize.characterization`. Cells of a user's own are estimated
+library cell and gate, made by `python -m circuits characterize`. Cells of a user's own are estimated
 (`estimates`).
 """
 

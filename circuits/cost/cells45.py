@@ -1,6 +1,6 @@
 """The characterised 45 nm table `cells45.json`, as a `Technology`; read on first use.
 
-Made by `python -m circuits.cost.characterize.characterization` with ngspice; the table's `conditions` hold tool, date, voltage,
+Made by `python -m circuits characterize` with ngspice; the table's `conditions` hold tool, date, voltage,
 temperature, slews, loads and the checksums of the transistor models.
 """
 
@@ -78,9 +78,7 @@ def characterised(name: str, corner: str, component: Component | None = None) ->
     """The table's entry of that name."""
     entries = _document()["corners"][corner]
     if name not in entries:
-        raise DesignError(
-            f"{TABLE.name} must hold {name!r}, but does not; run python -m circuits.cost.characterize.characterization."
-        )
+        raise DesignError(f"{TABLE.name} must hold {name!r}, but does not; run python -m circuits characterize.")
     entry, area = entries[name], _document()["area"][name]
     published = None if component is None else component.transistors
     return from_entry(name, entry, area["um2"], area["transistors"] if published is None else published)

@@ -1,15 +1,13 @@
 """The smallest network of characterised gates for each of the 256 three-input functions.
 
-`python -m circuits.cost.characterize.gate_networks` makes the table `networks.json` beside this file from the areas of `cells45`:
-least total area over trees of gates (nothing shared within a tree). The eight inputs-only and constant functions need
+`python -m circuits characterize --networks` makes the table `gate_networks.json` beside this file from the areas of
+`cells45`: least total area over trees of gates (nothing shared within a tree). The eight inputs-only and constant functions need
 no gate; an input that is an output takes a buffer.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,6 @@ import numpy as np
 
 from circuits.cost.characterize.transistors import INPUT_TABLES, schematic
 from circuits.netlists.gates import EXTRA_GATES, GATES, Gate
-from circuits.support.cli import Parser, guarded
-from circuits.support.files import write_atomically
 
 TABLE = Path(__file__).with_name("gate_networks.json")
 INPUTS = "abc"
@@ -113,25 +109,11 @@ def _parse(text: str) -> tuple[Tree, str]:
     return (name, *operands), rest[1:]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the table; returns the exit status."""
-    parser = Parser(
-        prog="python -m circuits.cost.characterize.gate_networks", description="Makes the table of gate networks."
-    )
-    parser.add_argument("-o", "--output", type=Path, default=TABLE, metavar="FILE", help="where to")
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _write(arguments))
-
-
-def _write(arguments: argparse.Namespace) -> int:
+def table_text() -> str:
+    """The JSON text of the table, with `smallest_networks` for every truth table."""
     record = {
-        "made_by": "python -m circuits.cost.characterize.gate_networks",
+        "made_by": "python -m circuits characterize --networks",
         "rows": "bit r of the key, the last character bit 0, is the value in row r = 4a + 2b + c",
         "networks": {f"{table:08b}": form for table, form in enumerate(smallest_networks())},
     }
-    write_atomically(arguments.output, (json.dumps(record, indent=0) + "\n").encode())
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return json.dumps(record, indent=0) + "\n"
