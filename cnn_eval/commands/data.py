@@ -1,7 +1,69 @@
-"""`data`: the full image sets."""
+"""`data`: the full image sets, and the subsets that the package carries."""
 
-from cnn_eval.data.loading import add_arguments, run
+from __future__ import annotations
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+import argparse
 
-SUMMARY = "fetch the full image sets, or list what there is"
+from circuits.support.cli import Commands, Parser, say
+from circuits.support.options import add_out
+from cnn_eval.choices import DATASETS
+from cnn_eval.commands.network_options import add_folder
+
+
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "data",
+        help="fetch the full image sets, list what there is, or cut a subset",
+        description="Fetches and lists image sets.",
+    )
+    parser.set_defaults(run=run)
+    actions = parser.add_subparsers(
+        title="actions", dest="action", metavar="ACTION", required=True, parser_class=Parser
+    )
+    names = ", ".join(DATASETS)
+
+    fetching = actions.add_parser("fetch", help="fetch the full files of a data set, each checked against its SHA-256")
+    fetching.add_argument(
+        "name", nargs="?", default="mnist", metavar="NAME", help=f"data set: {names} (default: mnist)"
+    )
+    add_folder(fetching)
+    fetching.set_defaults(act=_fetch)
+
+    listing = actions.add_parser("list", help="list the data sets and what there is of each")
+    add_folder(listing)
+    listing.set_defaults(act=_list)
+
+    embedding = actions.add_parser("embed", help="cut the balanced subset that the package carries from the full files")
+    embedding.add_argument("name", metavar="NAME", help=f"data set: {names}")
+    add_folder(embedding)
+    add_out(embedding, "DIR", help="folder to write (default: the package's)")
+    embedding.set_defaults(act=_embed)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carries out the chosen action."""
+    return int(arguments.act(arguments))
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from cnn_eval.data.loading import fetch
+
+    say(f"{arguments.name}: complete and checked in {fetch(arguments.name, arguments.folder)}")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from cnn_eval.data.loading import inventory
+
+    for row in inventory(arguments.folder):
+        say(f"{row.name:8} {row.split:6} {row.source:9} {row.state:13} {row.folder}")
+    return 0
+
+
+def _embed(arguments: argparse.Namespace) -> int:
+    from cnn_eval.data.make_subset import EMBEDDED_FOLDER, embed
+
+    for path in embed(arguments.name, arguments.folder, arguments.out or EMBEDDED_FOLDER):
+        say(f"{path.stat().st_size:9} bytes  {path}")
+    return 0

@@ -5,7 +5,6 @@ A data set is one entry of `DATASETS`. Every file is checked against its SHA-256
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import torch
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from circuits.errors import unknown_name
-from circuits.support.cli import Parser, guarded, say
 from circuits.support.files import require_writable
 from circuits.support.terminal import screen
 from cnn_eval.data.cifar10 import CIFAR10
@@ -218,35 +216,3 @@ def _progress(*, enabled: bool) -> Progress:
         console=screen(error=True),
         disable=not enabled,
     )
-
-
-# ---- command line
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `python -m cnn_eval data`."""
-    parser.add_argument("action", choices=("fetch", "list"), help="fetch the full files, or list what there is")
-    parser.add_argument("name", nargs="?", default="mnist", help="data set to fetch: " + ", ".join(DATASETS))
-    parser.add_argument("--folder", type=Path, help="where the full files lie (default: the user's cache folder)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Carries out `python -m cnn_eval data`; raises as `fetch` does."""
-    if arguments.action == "fetch":
-        say(f"{arguments.name}: complete and checked in {fetch(arguments.name, arguments.folder)}")
-        return 0
-    for row in inventory(arguments.folder):
-        say(f"{row.name:8} {row.split:6} {row.source:9} {row.state:13} {row.folder}")
-    return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line."""
-    parser = Parser(prog="python -m cnn_eval.data.loading", description="Fetches and lists image sets.")
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: run(arguments))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from circuits.support.cli import Parser, guarded
 from circuits.support.files import require_writable
 from cnn_eval.data.dataset_entry import UInt8, read_full
-from cnn_eval.data.loading import DATASETS, EMBEDDED_FOLDER, dataset, default_folder
+from cnn_eval.data.loading import EMBEDDED_FOLDER, dataset, default_folder
 from cnn_eval.support.verified_files import sha256, write_atomically, write_record
 
 RULE = "the first {count} images of each class in file order, kept in file order"
@@ -60,7 +59,7 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
     record = {
         "dataset": name,
         "origin": entry.origin,
-        "script": f"python -m cnn_eval.data.make_subset {name}",
+        "script": f"python -m cnn_eval data embed {name}",
         "rule": {split: RULE.format(count=count) for split, count in entry.embedded.items()},
         "cut_from": {file.name: file.sha256 for files in entry.files.values() for file in files},
         "splits": splits,
@@ -77,23 +76,3 @@ def pack(content: bytes) -> bytes:
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as stream:
         stream.write(content)
     return buffer.getvalue()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line."""
-    parser = Parser(prog="python -m cnn_eval.data.make_subset", description="Cuts the subset that the package carries.")
-    parser.add_argument("name", help="data set: " + ", ".join(DATASETS))
-    parser.add_argument("--folder", type=Path, help="where the full files lie (default: the user's cache folder)")
-    parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
-    arguments = parser.parse_args(argv)
-
-    def action() -> int:
-        for path in embed(arguments.name, arguments.folder, arguments.out):
-            print(f"{path.stat().st_size:9} bytes  {path}")
-        return 0
-
-    return guarded(action)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

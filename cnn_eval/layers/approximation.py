@@ -15,6 +15,7 @@ from torch.nn import functional
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.layers.bilinear_products import LoweredProducts, SlopeProducts
+from cnn_eval.layers.compute_choice import compute_mode
 from cnn_eval.layers.convolution import Geometry, Pair
 from cnn_eval.layers.layer_products import ExactProducts, GateProducts, Products, apply
 from cnn_eval.layers.observed import observe
@@ -46,8 +47,9 @@ def approximate(
     layers: str = "conv",
     filter: LayerFilter | None = None,
     backward: str = "ste",
-    mode: str = "gate",
+    compute: str = "auto",
     record: bool = False,
+    mode: str | None = None,
 ) -> nn.Module:
     """A copy of `model` whose Conv2d and/or Linear layers multiply through `design`; the original is left alone.
 
@@ -55,11 +57,12 @@ def approximate(
     looked at). `layers`: "conv", "linear" or "all". `filter(name, module)` keeps a layer exact by returning False.
     `unreplaced(model)` lists what stays exact because it cannot be replaced.
 
-    `mode`: "gate" computes every product gate by gate and adds in float32 in ascending k; "lowered" computes designs
-    that are bilinear forms through torch's own products, within the bound of `LoweredProducts`.
+    `compute`: "gate" computes every product bit-accurately and adds in float32 in ascending k; "lowered" computes
+    designs that are bilinear forms through torch's own products, within the bound of `LoweredProducts`; "auto" takes
+    the fastest bit-accurate way. `mode`: its former name, accepted in this version.
 
     `backward`, for the gradients: "ste" (straight-through estimator: those of the exact products), "approximate" (the
-    gradients' products through the design as `mode` says, see `GateProducts`), "slope" (those of the bilinear form,
+    gradients' products through the design as `compute` says, see `GateProducts`), "slope" (those of the bilinear form,
     see `SlopeProducts`). They can be differentiated once. The bias is added exactly.
 
     `record=True` keeps operands for `recorded_operands`. Everything is float32 on the CPU. Threads:
@@ -68,11 +71,8 @@ def approximate(
     Raises DesignError for unknown names, for designs that the mode or the gradients do not serve, for layers that
     cannot be replaced and where no layer is replaced.
     """
-    for what, value, valid in (
-        ("choice of layers", layers, LAYERS),
-        ("backward mode", backward, BACKWARD),
-        ("mode", mode, MODES),
-    ):
+    mode = compute_mode(compute, mode)
+    for what, value, valid in (("choice of layers", layers, LAYERS), ("backward mode", backward, BACKWARD)):
         _check_choice(what, value, valid)
     candidates, obstacles = _survey(model)
     if isinstance(design, Mapping):

@@ -16,6 +16,7 @@ from circuits import Design
 from circuits.support.statistics import paired_difference_interval, wilson
 from cnn_eval.data.loading import DataError, Source, load
 from cnn_eval.layers.approximation import approximate
+from cnn_eval.layers.compute_choice import compute_mode
 from cnn_eval.models.registry import load_model, model_entry, predict
 from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
 
@@ -47,22 +48,24 @@ def evaluate(
     samples: int | None = None,
     layers: str = "conv",
     folder: Path | str | None = None,
-    mode: str = "gate",
+    compute: str = "auto",
     weights: Path | str | None = None,
     dataset: str | None = None,
+    mode: str | None = None,
 ) -> AccuracyResult:
     """`model` with its `layers` through `design` on the first `samples` test images (all by default).
 
-    `design`, `layers`, `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
+    `design`, `layers`, `compute`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
     `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
     "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
     safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError
     or DesignError for what is missing or does not fit.
     """
+    compute = compute_mode(compute, mode)
     images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     count = sample_count(samples, len(images), "test images")
     base = base_network(model, weights)
-    computed = approximate(base, design, layers=layers, mode=mode)
+    computed = approximate(base, design, layers=layers, compute=compute)
     if is_user_model(model) or is_user_data(data) or dataset is not None:
         check_model(base, images, labels)
     return AccuracyResult((predict(computed, images[:count]) == labels[:count]).numpy())
@@ -127,11 +130,11 @@ def network(
     *,
     model: str = "lenet5",
     layers: str = "conv",
-    mode: str = "gate",
+    compute: str = "auto",
     weights: Path | str | None = None,
 ) -> nn.Module:
     """The trained `model` in evaluation mode with its `layers` through `design`."""
-    return approximate(base_network(model, weights), design, layers=layers, mode=mode)
+    return approximate(base_network(model, weights), design, layers=layers, compute=compute)
 
 
 def sample_count(samples: int | None, available: int, what: str) -> int:

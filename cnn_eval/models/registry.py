@@ -175,4 +175,4 @@ def _weights_path(name: str, weights: Path | str | None) -> Path:
 
 
 def _advice(name: str) -> str:
-    return f"restore it from the project's repository or train again with `python -m cnn_eval.models.training {name}`"
+    return f"restore it from the project's repository or train again with `python -m cnn_eval train {name}`"

@@ -7,7 +7,6 @@ for bit, on the same machine with the same number of threads.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import platform
@@ -27,7 +26,6 @@ from torch import nn
 from torch.nn import functional
 
 from circuits.errors import unknown_name
-from circuits.support.cli import Parser, guarded, integer, say
 from circuits.support.documents import parse_json
 from circuits.support.files import open_file, require_writable
 from circuits.support.terminal import screen
@@ -257,7 +255,7 @@ def train_to_file(
         "file": path.name,
         "bytes": len(weights),
         "sha256": sha256(weights),
-        "script": f"python -m cnn_eval.models.training {settings.model}",
+        "script": f"python -m cnn_eval train {settings.model}",
         "settings": asdict(settings),
         "data": f"{entry.dataset}, {settings.data} training set, {len(images)} images",
         "accuracy": {test.source: _accuracy(model, test) for test in tests},
@@ -350,53 +348,3 @@ def _restore(path: Path, settings: Settings, model: nn.Module, optimizer: torch.
     for name, parameter in model.named_parameters():
         optimizer.state[parameter] = {key: tensors[f"adam.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
     return epoch
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line."""
-    parser = Parser(
-        prog="python -m cnn_eval.models.training",
-        description="Trains a network and writes its weights and a record. A killed run resumes when started again.",
-    )
-    parser.add_argument("model", help="network: " + ", ".join(RECIPES))
-    # Where an option is left out, the model's recipe decides.
-    for name, kind, text in (
-        ("epochs", integer(1), "passes over the training images"),
-        ("batch-size", integer(1), "images a step"),
-        ("learning-rate", float, "Adam's, at the start"),
-        ("rotation", float, "augmentation: largest angle, degrees"),
-        ("shift", float, "augmentation: largest shift, pixels"),
-        ("scale", float, "augmentation: largest change of size, fraction"),
-        ("crop", integer(0), "augmentation: largest shift by whole pixels"),
-        ("seed", integer(0, MAX_SEED), "decides every random choice"),
-        ("threads", integer(1), "CPU threads"),
-    ):
-        parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: the model's recipe)")
-    parser.add_argument("--mirror", action=argparse.BooleanOptionalAction, help="augmentation: left and right swapped")
-    parser.add_argument("--precision", choices=get_args(Precision), help="of the forward and backward passes")
-    parser.add_argument("--data", choices=get_args(Source), help="training images")
-    parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache folder)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/training"), help="folder for weights, record, checkpoint"
-    )
-    parser.add_argument("--fresh", action="store_true", help="start anew, replacing weights and checkpoint")
-    arguments = vars(parser.parse_args(argv))
-    out, folder, fresh = arguments.pop("out"), arguments.pop("folder"), arguments.pop("fresh")
-
-    def action() -> int:
-        name = arguments.pop("model")
-        if name not in RECIPES:
-            raise unknown_name("model", name, RECIPES)
-        given = {key: value for key, value in arguments.items() if value is not None}
-        record = train_to_file(replace(RECIPES[name], **given), out, folder=folder, fresh=fresh)
-        say(f"{out / record['file']}  sha256 {record['sha256']}")
-        for source, accuracy in record["accuracy"].items():
-            counted = f"{accuracy['correct']}/{accuracy['images']}"
-            print(f"accuracy on the {source} test set: {accuracy['percent']:.2f} % ({counted})")
-        return 0
-
-    return guarded(action)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

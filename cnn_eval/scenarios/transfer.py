@@ -11,6 +11,7 @@ import torch
 from circuits import Design, design
 from circuits.support.statistics import wilson
 from cnn_eval.examples.stored_examples import load_examples
+from cnn_eval.layers.compute_choice import compute_mode
 from cnn_eval.measure.network_accuracy import network, sample_count
 from cnn_eval.models.registry import model_entry, predict
 
@@ -46,14 +47,16 @@ def transfer(
     model: str = "lenet5",
     layers: str = "conv",
     samples: int | None = None,
-    mode: str = "gate",
+    compute: str = "auto",
+    mode: str | None = None,
 ) -> dict[str, TransferResult]:
     """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`.
 
-    `victim`, `layers`, `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
+    `victim`, `layers`, `compute`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
     """
+    compute = compute_mode(compute, mode)
     model_entry(model)
-    attacked = network(victim, model=model, layers=layers, mode=mode)
+    attacked = network(victim, model=model, layers=layers, compute=compute)
     results = {}
     for name in examples:
         stored = load_examples(name, model)

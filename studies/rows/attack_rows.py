@@ -218,6 +218,6 @@ def _rightly_classified(
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:
     try:
-        return approximate(base, design(name), mode="lowered", **choices)  # type: ignore[arg-type]
+        return approximate(base, design(name), compute="lowered", **choices)  # type: ignore[arg-type]
     except DesignError:
         return approximate(base, design(name), **choices)  # type: ignore[arg-type]

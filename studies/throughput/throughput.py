@@ -203,7 +203,7 @@ def _lowered(rounds: int) -> list[Row]:
     for subject, (layer, shape) in layers.items():
         x = torch.relu(torch.randn(shape, generator=torch.Generator().manual_seed(4)))
         names = ("axfpm", "axfpm_tiled")
-        networks = [layer, *(approximate(layer, design(name), mode="lowered") for name in names)]
+        networks = [layer, *(approximate(layer, design(name), compute="lowered") for name in names)]
         with torch.no_grad(), torch_threads(1):
             seconds = best(4 * rounds, time.thread_time, *(partial(network, x) for network in networks))
         for name, each in zip(names, seconds[1:], strict=True):
@@ -233,7 +233,7 @@ def _timed(name: str, title: str, images: torch.Tensor, rounds: int, remark: str
         "torch float32": model,
         "exact, gate by gate": approximate(model, design("exact")),
         "axfpm_tiled, gate by gate": approximate(model, design("axfpm_tiled")),
-        "axfpm_tiled, lowered": approximate(model, design("axfpm_tiled"), mode="lowered"),
+        "axfpm_tiled, lowered": approximate(model, design("axfpm_tiled"), compute="lowered"),
     }
     subject = f"{title}, {len(images)} images, {default_threads()} cores"
     rows = []
@@ -252,7 +252,7 @@ def _carlini_wagner(steps: int) -> list[Row]:
     images = load("mnist", "test")
     rows = []
     for name, mode in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
-        network = approximate(load_model("lenet5"), design(name), mode=mode)
+        network = approximate(load_model("lenet5"), design(name), compute=mode)
         try:
             adversary = foolbox_model(network, images.images)
         except MissingExtraError:

@@ -69,13 +69,13 @@ def test_results_do_not_depend_on_the_batch_split() -> None:
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["accuracy", "exact", "axfpm", "--model", "alexnet", "--samples", "20", "--json"]) == 0
+    assert main(["accuracy", "exact", "axfpm", "--model", "alexnet", "--samples", "20", "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [row["images"] for row in result["results"]] == [20, 20]
     assert result["results"][0]["accuracy"] >= 0.6
     assert main(["accuracy", "axfpm", "--model", "dorefa_weight", "--samples", "10", "--mode", "lowered"]) == 0
     assert "dorefa_weight" in capsys.readouterr().out
-    assert main(["transfer", "axfpm", "--model", "alexnet", "--samples", "20", "--json"]) == 0
+    assert main(["transfer", "axfpm", "--model", "alexnet", "--samples", "20", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["results"]
     assert all(0 <= row["fooled"] <= row["eligible"] <= 20 for row in rows)
     assert rows[0]["eligible"] > 0
@@ -94,7 +94,7 @@ def test_table6_pairs_every_published_number(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_table11_prints_every_published_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert studies(["run", "table11", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    assert studies(["run", "table11", "--quick", "--format", "json", "--out", str(tmp_path)]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     layers = [row["subject"].split()[1] for row in rows if row["subject"][:2].strip().isdigit()]
     assert [name for name, after in zip(layers, [*layers[1:], ""], strict=True) if name != after] == [

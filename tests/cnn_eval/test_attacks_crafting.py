@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cnn_eval.attacks import ATTACKS, FGSM, PGD, Attack, MissingExtraError, attack, distances, fooled
 from cnn_eval.attacks.pgd import _noise
+from cnn_eval.commands import main
 from cnn_eval.data.loading import EMBEDDED_FOLDER, DataError, load
 from cnn_eval.examples import stored_examples
 from cnn_eval.examples.stored_examples import RECIPES, craft, load_examples
@@ -298,7 +299,7 @@ def test_missing_foolbox(
     assert command in (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         FGSM().run(model, *batch, mode="minimum")
-    assert stored_examples.main(["--out", str(tmp_path)]) == 2
+    assert main(["examples", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"error: {message}"
     assert list(tmp_path.iterdir()) == []
 
@@ -364,7 +365,7 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lenet5_pgd.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "weights_sha256": "00"}))
-    advice = "restore it from the project's repository or craft again with `python -m cnn_eval.examples.stored_examples lenet5`"
+    advice = "restore it from the project's repository or craft again with `python -m cnn_eval examples lenet5`"
     with pytest.raises(DataError) as refused:
         load_examples("pgd", folder=tmp_path)
     assert str(refused.value) == (

@@ -20,7 +20,7 @@ from circuits.support.statistics import mcnemar
 from cnn_eval.audit import VERDICTS, AuditReport, AuditSettings, Reference, TransferPair, audit
 from cnn_eval.audit import adaptive_attacks as attacking
 from cnn_eval.commands import main
-from cnn_eval.commands.audit import show
+from cnn_eval.commands.audit_text import print_report
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.models.registry import predict
@@ -298,7 +298,7 @@ def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork
     """axfpm_tiled: not commutative."""
     made = approximate(normal, design("axfpm_tiled"))
     again = recomputed(made, mode="lowered", backward="slope")
-    expected = approximate(normal, design("axfpm_tiled"), mode="lowered", backward="slope")
+    expected = approximate(normal, design("axfpm_tiled"), compute="lowered", backward="slope")
     for one, other in ((again, expected), (recomputed(again, mode="gate"), made)):
         x, z = (images[:4].clone().requires_grad_() for _ in range(2))
         first, second = one(x), other(z)
@@ -439,7 +439,7 @@ def test_networks_that_lose_every_image_or_none(
     assert (report.robust, report.robust_exact) == (left * right, left_exact * right)
     assert report.verdict in VERDICTS
     assert ("tells nothing apart: try a smaller one" in report.sentence) == (report.robust == report.robust_exact == 0)
-    show(report)
+    print_report(report)
 
 
 def test_a_constant_network_is_never_robust(judged: Callable[..., AuditReport]) -> None:

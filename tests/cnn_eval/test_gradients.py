@@ -50,7 +50,7 @@ def test_straight_through_gradients_of_a_linear_layer_and_of_biases() -> None:
     for layer, x in ((nn.Linear(5, 4), values((3, 7, 5), 1)), (nn.Conv2d(2, 3, 3), values((3, 2, 5, 5), 2))):
         upstream = values(tuple(layer(x).shape), 3)
         for mode in ("gate", "lowered"):
-            made = approximate(layer, TILED, layers="all", mode=mode)
+            made = approximate(layer, TILED, layers="all", compute=mode)
             assert_close(gradients(made, x, upstream), gradients(layer, x, upstream))
 
 
@@ -180,7 +180,7 @@ def slopes(x: float, w: float) -> tuple[float, float]:
 def test_slope_gradients_of_a_convolution_equal_a_loop(mode: str) -> None:
     layer = conv(in_channels=4, out_channels=4, groups=2, stride=(2, 1), padding=(1, 2), dilation=(1, 2))
     x = values((2, 4, 5, 6), 1)
-    made = approximate(layer, TILED, backward="slope", mode=mode)
+    made = approximate(layer, TILED, backward="slope", compute=mode)
     upstream = values(tuple(made(x).shape), 2)
     weight = layer.weight.detach().numpy()
     by_x, by_weight = np.zeros(x.shape), np.zeros(weight.shape)
@@ -234,7 +234,7 @@ def test_lowered_convolution_stays_within_the_bound(
     layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed))
     x = values(shape, seed + 1)
     gate = approximate(layer, entry)(x).double()
-    lowered = approximate(layer, entry, mode="lowered")(x).double()
+    lowered = approximate(layer, entry, compute="lowered")(x).double()
     assert torch.all((lowered - gate).abs() <= bound(layer, x, entry))
 
 
@@ -248,15 +248,15 @@ def test_lowered_layers_of_usual_sizes_stay_within_the_bound(entry: Design) -> N
     for seed, (layer, shape) in enumerate(layers):
         x = values(shape, seed).abs()
         gate = approximate(layer, entry, layers="all")(x).double()
-        made = approximate(layer, entry, layers="all", mode="lowered")
+        made = approximate(layer, entry, layers="all", compute="lowered")
         assert torch.all((made(x).double() - gate).abs() <= bound(layer, x, entry))
 
 
 def test_lowered_batches_in_parts_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = conv(bias=True, padding=1), values((9, 2, 6, 6), 1)
-    expected = approximate(layer, TILED, mode="lowered")(x)
+    expected = approximate(layer, TILED, compute="lowered")(x)
     monkeypatch.setattr(lowered, "_BYTES_A_RUN", 4 * 200 // torch.get_num_threads())
-    torch.testing.assert_close(approximate(layer, TILED, mode="lowered")(x), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(approximate(layer, TILED, compute="lowered")(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_lowered_gradients_are_near_the_gate_exact_ones() -> None:
@@ -264,7 +264,7 @@ def test_lowered_gradients_are_near_the_gate_exact_ones() -> None:
     for made_of, x in ((layer, values((2, 4, 7, 7), 1)), (nn.Linear(6, 5), values((3, 6), 2))):
         upstream = values(tuple(made_of(x).shape), 3)
         gate, low = (
-            gradients(approximate(made_of, TILED, layers="all", backward="approximate", mode=mode), x, upstream)
+            gradients(approximate(made_of, TILED, layers="all", backward="approximate", compute=mode), x, upstream)
             for mode in ("gate", "lowered")
         )
         for one, other in zip(gate, low, strict=True):
@@ -275,7 +275,7 @@ def test_lowered_results_are_not_finite_where_an_operand_is_not() -> None:
     layer = nn.Linear(3, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[1.5, 0.0, -2.0]]))
     for entry in BILINEAR:
-        made = approximate(layer, entry, layers="linear", mode="lowered")
+        made = approximate(layer, entry, layers="linear", compute="lowered")
         for value in (np.inf, -np.inf, np.nan):
             assert not made(torch.tensor([[value, 1.0, 1.0]])).isfinite().any()
         assert made(torch.ones(1, 3)).isfinite().all()
@@ -293,7 +293,7 @@ def test_masking() -> None:
     ]
 
 
-@pytest.mark.parametrize("arguments", [{"mode": "lowered"}, {"backward": "slope"}])
+@pytest.mark.parametrize("arguments", [{"compute": "lowered"}, {"backward": "slope"}])
 def test_designs_that_cannot_be_lowered_are_refused(arguments: dict[str, str]) -> None:
     ((key, value),) = arguments.items()
     start = f"layer conv1, {key} {value!r}: lowering needs "
@@ -317,7 +317,7 @@ def test_designs_that_cannot_be_lowered_are_refused(arguments: dict[str, str]) -
 
 
 def test_lowered_products_refuse_a_narrower_float_format_of_torch() -> None:
-    made, x = approximate(conv(), TILED, mode="lowered"), values((1, 2, 5, 5), 1)
+    made, x = approximate(conv(), TILED, compute="lowered"), values((1, 2, 5, 5), 1)
     try:
         torch.set_float32_matmul_precision("medium")
         with pytest.raises(DesignError) as error:

@@ -245,7 +245,7 @@ def test_bias_is_added_after_the_products() -> None:
 @pytest.mark.parametrize("mode", ["gate", "lowered"])
 def test_batches_of_none_and_one_unbatched_and_strided_inputs(mode: str) -> None:
     layer, entry = conv(bias=True), design("axfpm_tiled")
-    made = approximate(layer, entry, mode=mode)
+    made = approximate(layer, entry, compute=mode)
     x = values((4, 2, 6, 6), 8)
     whole = made(x)
     equal = same if mode == "gate" else lambda a, b: torch.allclose(a, b, rtol=1e-5, atol=1e-5)
@@ -258,7 +258,7 @@ def test_batches_of_none_and_one_unbatched_and_strided_inputs(mode: str) -> None
         assert equal(made(strided), whole)
     assert equal(made(x[::2]), whole[::2])
 
-    linear = approximate(nn.Linear(6, 3), entry, layers="linear", mode=mode)
+    linear = approximate(nn.Linear(6, 3), entry, layers="linear", compute=mode)
     rows = values((4, 2, 6), 9)
     whole = linear(rows)
     assert whole.shape == (4, 2, 3)
@@ -346,7 +346,7 @@ def test_unknown_names() -> None:
         ({"design": {"conv3": LOPSIDED}}, "layer must be a known name, but got 'conv3'; nearest: conv2, conv1, fc3."),
         ({"layers": "convs"}, "choice of layers must be a known name, but got 'convs'; nearest: conv."),
         ({"backward": "exact"}, "backward mode must be a known name, but got 'exact'; known: approximate, slope, ste."),
-        ({"mode": "lower"}, "mode must be a known name, but got 'lower'; nearest: lowered."),
+        ({"compute": "lower"}, "value of compute must be a known name, but got 'lower'; nearest: lowered."),
     ]
     for arguments, message in cases:
         with pytest.raises(UnknownNameError) as error:

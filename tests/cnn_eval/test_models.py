@@ -14,7 +14,7 @@ from safetensors.torch import save
 from cnn_eval.data.loading import DataError, load
 from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, LeNet5, build, load_model, logits, predict, weights_record
 
-ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval.models.training lenet5`"
+ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval train lenet5`"
 
 
 @pytest.fixture

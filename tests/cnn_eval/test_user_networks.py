@@ -110,7 +110,7 @@ def save(folder: Path, images: torch.Tensor, labels: torch.Tensor) -> str:
 
 COMMANDS = {
     "accuracy": ["accuracy", "axfpm"],
-    "attack": ["attack", "axfpm", "--attack", "fgsm", "--mode", "budget"],
+    "attack": ["attack", "axfpm", "--attacks", "fgsm", "--mode", "budget"],
     "margins": ["margins", "axfpm", "--attacks", "fgsm"],
     "audit": ["audit", "axfpm"],
 }
@@ -188,8 +188,8 @@ def test_networks_of_all_kinds_are_computed_and_attacked(
     images, _ = load_user_images(nets / "mine.safetensors")
     labels = predict(model, images)  # an untrained network is right on what it says
     data = save(nets, images, labels)
-    common = ["--model", f"mynets:{factory}", "--data", data, "--samples", "10", "--json"]
-    attacking = ["attack", "axfpm", "--attack", "deepfool", "--cache", str(nets)]
+    common = ["--model", f"mynets:{factory}", "--data", data, "--samples", "10", "--format", "json"]
+    attacking = ["attack", "axfpm", "--attacks", "deepfool", "--cache", str(nets)]
     for arguments in (["accuracy", "exact"], *([] if factory == "grouped" else [attacking])):  # it is all but constant
         assert main([*arguments, *common]) == 0
         printed = capsys.readouterr()
@@ -477,7 +477,7 @@ def test_functional_products_are_listed() -> None:
         "attention": attention,
         "borrowed": "Linear that the forward does not call",
     }
-    replaced = approximate(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), design("axfpm"), layers="all", mode="lowered")
+    replaced = approximate(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), design("axfpm"), layers="all", compute="lowered")
     assert list(unreplaced(replaced, images=images)) == ["1"]  # its own products through torch are not functional ones
 
 
@@ -514,7 +514,7 @@ def test_compiled_networks_compute_the_same() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3))
     images = torch.randn(2, 1, 5, 5)
     for layers, mode in (("conv", "gate"), ("all", "lowered")):
-        net = approximate(network, design("axfpm"), layers=layers, mode=mode)
+        net = approximate(network, design("axfpm"), layers=layers, compute=mode)
         torch.compiler.reset()
         compiled = torch.compile(net, backend="eager")
         assert torch.equal(compiled(images), net(images))

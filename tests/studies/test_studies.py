@@ -56,7 +56,7 @@ def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_table8_quick_has_every_published_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "table8", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    assert main(["run", "table8", "--quick", "--format", "json", "--out", str(tmp_path)]) == 0
     result = json.loads(capsys.readouterr().out)
     published = {(row["subject"], row["quantity"]): row["published"] for row in result["rows"]}
     assert published["axfpm", "MRED (ratio of means)"] == 0.33
