@@ -442,7 +442,7 @@ def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[st
     assert [row["design"] for row in rows] == ["exact (torch)", "axfpm_tiled", "control"]
     assert all(row["fooled"] > 0 for row in rows)
     printed = " ".join(run(capsys, *white, *cached).out.split())
-    assert "Of samples that each network classifies rightly; control: the exact network" in printed
+    assert "Of samples that each network classifies correctly; control: the exact network" in printed
     black = [
         "attack",
         "axfpm_tiled",
@@ -460,21 +460,8 @@ def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[st
 
 
 def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:
-    command = [
-        "attack",
-        "axfpm",
-        "--attacks",
-        "pgd",
-        "fgsm",
-        "--mode",
-        "budget",
-        "--epsilon",
-        "0.2",
-        *cached,
-        "--format",
-        "json",
-    ]
-    options = ["--set", "pgd.steps=3", "--set", "pgd.random_start=false", "--seed", "5"]
+    command = ["attack", "axfpm", "--attacks", "pgd", "fgsm", "--mode", "budget", "--epsilon", "0.2", *cached]
+    options = ["--format", "json", "--set", "pgd.steps=3", "--set", "pgd.random_start=false", "--seed", "5"]
     pgd, fgsm = json.loads(run(capsys, *command, *options).out)["attacks"]
     assert (pgd["steps"], pgd["random_start"], pgd["seed"], pgd["epsilon"]) == (3, False, 5, 0.2)
     assert "seed" not in fgsm

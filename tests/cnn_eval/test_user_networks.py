@@ -477,7 +477,8 @@ def test_functional_products_are_listed() -> None:
         "attention": attention,
         "borrowed": "Linear that the forward does not call",
     }
-    replaced = approximate(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), design("axfpm"), layers="all", compute="lowered")
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    replaced = approximate(linear, design("axfpm"), layers="all", compute="lowered")
     assert list(unreplaced(replaced, images=images)) == ["1"]  # its own products through torch are not functional ones
 
 
