@@ -12,8 +12,9 @@ from typing import Any
 
 from circuits.commands.design_options import user_cells
 from circuits.designs.design_record import NAMED, Design, find_designs, side_by_side
-from circuits.support.cli import FORMATS, Parser, console, guarded, integer, print_csv, print_json, table
+from circuits.support.cli import Commands, console, integer, print_csv, print_json, run_alone, table
 from circuits.support.numbers import SIGNIFICANT, number
+from circuits.support.options import add_cells, add_format, add_workers
 from dse.explore.search_progress import Reporter
 from dse.present.score_table import COSTS, Row, cost_note, estimates_note, row_data
 from dse.score.evaluation import Evaluator, Failure, measure
@@ -145,11 +146,12 @@ def _data(row: Row) -> dict[str, Any]:
     return {**row_data(row), "units": units}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+def register(commands: Commands) -> None:
+    """Adds the command."""
     default = Settings()
-    parser = Parser(
-        prog="python -m dse.compare",
+    parser = commands.add_parser(
+        "compare",
+        help="error, cost, accuracy and transfer, side by side",
         description="Prints designs side by side: definition, error, cost, accuracy and transfer.",
     )
     parser.add_argument(
@@ -163,19 +165,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--images",
         type=integer(1, EMBEDDED_IMAGES),
         default=default.images,
-        help=f"test images that accuracy is measured on, at most {EMBEDDED_IMAGES}",
+        help=f"test images for accuracy, at most {EMBEDDED_IMAGES}",
     )
-    parser.add_argument(
-        "--workers",
-        type=integer(1, 1024),
-        help="processes that score designs; never changes the result (default: one for each CPU)",
-    )
-    parser.add_argument("--format", choices=FORMATS, default="table", help="how to print")
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _run(arguments))
+    add_workers(parser)
+    add_format(parser)
+    parser.set_defaults(run=run)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command as a program of its own; returns the exit status."""
+    return run_alone(argv, register, prog="python -m dse.compare")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scores the designs and prints them side by side."""
     cells = user_cells(arguments)
     designs = find_designs(arguments.designs, cells)
     settings = Settings(images=arguments.images)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from circuits.errors import DesignError
-from circuits.support.cli import Parser, add_format, console, guarded, print_csv, print_json, print_text, say, table
+from circuits.support.cli import Commands, Parser, console, print_csv, print_json, print_text, run_alone, say, table
 from circuits.support.files import require_writable, write_atomically
+from circuits.support.options import add_format, add_out
 from dse.explore.exploration import SearchResult, check_configuration, stored_result
 from dse.present.artifacts import REPORT_NAME, STORE_NAME, print_result
 from dse.present.score_table import Row, front_csv, row_data
@@ -21,7 +22,7 @@ DEFAULT = Path("runs/default")
 _SELECTIONS = ("front", "all")
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
+def add_store(parser: Parser) -> None:
     """The option --store."""
     parser.add_argument(
         "--store",
@@ -62,31 +63,46 @@ def require_result(store: Store, name: str) -> SearchResult:
     return result
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = Parser(prog="python -m dse.results", description="The runs in a store, their designs and scores.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="every run, a line each")
-    listing.set_defaults(run=_list)
-    showing = commands.add_parser("show", help="a run's front and references, as the search prints them")
-    showing.set_defaults(run=_show)
-    exporting = commands.add_parser("export", help="a run's designs with all their scores, as CSV or JSON")
-    exporting.set_defaults(run=_export)
-    reporting = commands.add_parser("report", help="a run's report.html, written again")
-    reporting.set_defaults(run=_report)
-    reporting.add_argument("-o", "--output", type=Path, default=Path(REPORT_NAME), help="file to write")
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "results",
+        help="list, show and export the runs of a store",
+        description="Lists the runs in a store and prints or writes their designs and scores.",
+    )
+    parser.set_defaults(run=run)
+    actions = parser.add_subparsers(
+        title="actions", dest="action", metavar="ACTION", required=True, parser_class=Parser
+    )
+    listing = actions.add_parser("list", help="every run, a line each")
+    listing.set_defaults(act=_list)
+    showing = actions.add_parser("show", help="a run's front and references, as the search prints them")
+    showing.set_defaults(act=_show)
+    exporting = actions.add_parser("export", help="a run's designs with all their scores, as CSV or JSON")
+    exporting.set_defaults(act=_export)
+    reporting = actions.add_parser("report", help="a run's report.html, written again")
+    reporting.set_defaults(act=_report)
+    add_out(reporting, default=Path(REPORT_NAME), help="file to write")
     for command in (showing, exporting, reporting):
         command.add_argument("name", metavar="RUN", help='beginning of the run\'s identifier, or "last"')
     add_format(listing)
-    exporting.add_argument("--format", choices=("csv", "json"), default="csv", help="how to write")
+    add_format(exporting, ("csv", "json"))
     exporting.add_argument(
         "--designs", choices=_SELECTIONS, default=_SELECTIONS[0], help="the front, or all that was scored"
     )
-    exporting.add_argument("-o", "--output", type=Path, help="file to write (default: print)")
+    add_out(exporting, help="file to write (default: print)")
     for command in (listing, showing, exporting, reporting):
         add_store(command)
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: int(arguments.run(arguments)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command as a program of its own; returns the exit status."""
+    return run_alone(argv, register, prog="python -m dse.results")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carries out the chosen action."""
+    return int(arguments.act(arguments))
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -176,22 +192,22 @@ def _export(arguments: argparse.Namespace) -> int:
         text += "\n"
     else:
         text = front_csv(rows, result.objectives, result.columns)
-    if arguments.output is None:
+    if arguments.out is None:
         print_text(text)
     else:
-        write_atomically(arguments.output, text.encode())
-        say(f"{len(rows)} designs written to {arguments.output}")
+        write_atomically(arguments.out, text.encode())
+        say(f"{len(rows)} designs written to {arguments.out}")
     return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    require_writable(arguments.output.parent)
+    require_writable(arguments.out.parent)
     with open_store(arguments.store) as store:
         result = require_result(store, arguments.name)
     from dse.present.html_report import report
 
-    write_atomically(arguments.output, report(result).encode())
-    say(f"report of run {result.record.run[:10]} written to {arguments.output}")
+    write_atomically(arguments.out, report(result).encode())
+    say(f"report of run {result.record.run[:10]} written to {arguments.out}")
     return 0
 
 

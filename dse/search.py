@@ -13,8 +13,9 @@ from pathlib import Path
 
 from circuits.cells.adder_cells import load_cells
 from circuits.errors import DesignError
-from circuits.support.cli import Parser, guarded, integer, say
+from circuits.support.cli import Commands, integer, run_alone, say
 from circuits.support.files import require_writable
+from circuits.support.options import add_cells, add_out, add_workers
 from dse.explore.exploration import METHODS, REFERENCES, SearchOptions, SearchResult, search, stored_result
 from dse.present.artifacts import LOCK_NAME, STORE_NAME, print_result, provenance, require_same_space, write_results
 from dse.score.constraints import constraints
@@ -28,29 +29,29 @@ from dse.space.search_space import SPACES, find_space
 __all__ = ["METHODS", "REFERENCES", "SearchOptions", "SearchResult", "main", "search"]
 
 
-def _parser() -> Parser:
+def register(commands: Commands) -> None:
+    """Adds the command."""
     default = SearchOptions()
-    parser = Parser(
-        prog="python -m dse.search",
+    parser = commands.add_parser(
+        "search",
+        help="search a space for the best trade-offs",
         description="Searches a space of multipliers for the best trade-offs; the same command continues a killed run.",
     )
     parser.add_argument(
         "--space", default=default.space.name, help=f"named space ({', '.join(SPACES)}) or a .toml file with [space]"
     )
-    parser.add_argument(
-        "--cells", metavar="FILE", help="TOML file of [cells.NAME] tables to add to the space (default: none)"
-    )
+    add_cells(parser)
     parser.add_argument(
         "--objectives",
         default=",".join(column.name for column in default.objectives),
-        help=f"what to make better, comma-separated: {', '.join(COLUMNS)}",
+        help=f"what to optimise, comma-separated: {', '.join(COLUMNS)}",
     )
     parser.add_argument(
         "--constraint",
         action="append",
         metavar="NAME<=NUMBER",
-        help="what a design must meet, also NAME>=NUMBER, for any of those names; repeatable; a design that breaks one "
-        "is not measured any further (default: none)",
+        help="bound that a design must meet, also NAME>=NUMBER, for any of those names; repeatable; a design that "
+        "violates one is not measured any further (default: none)",
     )
     parser.add_argument(
         "--method",
@@ -59,29 +60,25 @@ def _parser() -> Parser:
         help="how designs are chosen (auto: exhaustive where the budget covers the space, else nsga2)",
     )
     parser.add_argument(
-        "--population", type=integer(4, 10_000), default=default.population, help="designs in a generation"
+        "--population", type=integer(4, 10_000), default=default.population, help="designs in each generation"
     )
     parser.add_argument(
-        "--budget", type=integer(1, 10_000_000), default=default.budget, help="designs of the space to score"
+        "--budget", type=integer(1, 10_000_000), default=default.budget, help="number of designs to score"
     )
-    parser.add_argument("--seed", type=integer(0, 2**32 - 1), default=default.seed, help="of the search")
+    parser.add_argument("--seed", type=integer(0, 2**32 - 1), default=default.seed, help="seed of the search")
     parser.add_argument(
         "--images",
         type=integer(1, EMBEDDED_IMAGES),
         default=default.settings.images,
-        help=f"test images that accuracy is measured on, at most {EMBEDDED_IMAGES}",
+        help=f"test images for accuracy, at most {EMBEDDED_IMAGES}",
     )
     parser.add_argument(
         "--attack-images",
         type=integer(1, EMBEDDED_IMAGES),
         default=default.settings.attack_images,
-        help=f"test images that the adaptive attack is run on, at most {EMBEDDED_IMAGES}",
+        help=f"test images for the adaptive attack, at most {EMBEDDED_IMAGES}",
     )
-    parser.add_argument(
-        "--workers",
-        type=integer(1, 1024),
-        help="processes that score designs; never changes the result (default: one for each CPU)",
-    )
+    add_workers(parser)
     parser.add_argument(
         "--dask",
         metavar="ADDRESS",
@@ -90,32 +87,30 @@ def _parser() -> Parser:
     parser.add_argument(
         "--asynchronous",
         action="store_true",
-        help="nsga2 keeps all workers busy; the result is not reproducible then (default: whole generations)",
+        help="let nsga2 keep all workers busy; the result is then not reproducible (default: whole generations)",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/default"), help="folder of store, front and plots")
+    add_out(parser, "DIR", default=Path("runs/default"), help="folder for store, front, plots and report")
     parser.add_argument(
         "--store",
         type=Path,
         metavar="FILE",
-        help=f"store to use, shared by several runs (default: {STORE_NAME} in the output folder)",
+        help=f"store of scores, which several runs may share (default: {STORE_NAME} in the output folder)",
     )
     parser.add_argument(
         "--fresh",
         action="store_true",
-        help="start over: set the store aside as NAME.old (default: use its scores)",
+        help="start over and set the store aside as NAME.old (default: use its scores)",
     )
-    return parser
+    parser.set_defaults(run=run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    arguments.argv = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: _run(arguments))
+    """The command as a program of its own; returns the exit status."""
+    return run_alone(argv, register, prog="python -m dse.search")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Searches, and writes and prints the result."""
     began = time.monotonic()
     space = find_space(arguments.space)
     if arguments.cells is not None:

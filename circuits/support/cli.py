@@ -117,10 +117,13 @@ def run_program(
     return guarded(lambda: int(arguments.run(arguments)))
 
 
-def run_alone(argv: Sequence[str] | None, command: Command, *, prog: str) -> int:
-    """Runs a command that is also a program of its own, `prog`; returns as `run_program` does."""
+def run_alone(argv: Sequence[str] | None, register: Callable[[Commands], None], *, prog: str) -> int:
+    """Runs a command that is also a program of its own, `prog`; returns as `run_program` does.
+
+    `register`: the command's function of that name.
+    """
     alone = _Alone(prog)
-    command.register(alone)
+    register(alone)
     arguments = alone.parser.parse_args(argv)
     arguments.argv = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: int(arguments.run(arguments)))

@@ -310,7 +310,7 @@ def _products(name: str, design: Design, mode: str, backward: str) -> tuple[Prod
             return forward, SlopeProducts(design)
         return forward, forward if backward == "approximate" else ExactProducts()
     except DesignError as error:
-        what = "mode 'lowered'" if mode == "lowered" else "backward 'slope'"
+        what = "compute 'lowered'" if mode == "lowered" else "backward 'slope'"
         raise type(error)(f"layer {name}, {what}: {error}") from None
 
 
