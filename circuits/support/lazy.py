@@ -17,12 +17,21 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+_MODULES: dict[str, dict[str, str]] = {}
+"""Package -> lazy name -> the module that defines it."""
+
+
+def defining_module(package: str, name: str) -> str | None:
+    """The module that defines the lazy name of a package; None where the package has no lazy name like that."""
+    importlib.import_module(package)
+    return _MODULES.get(package, {}).get(name)
+
 
 def lazy_names(
     package: str, modules: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """(`__getattr__`, `__dir__`, `__all__`) of `package` for the names that each of `modules` defines."""
-    module_of = {name: module for module, names in modules.items() for name in names}
+    module_of = _MODULES[package] = {name: module for module, names in modules.items() for name in names}
 
     def get(name: str) -> Any:
         if name not in module_of:

@@ -42,7 +42,7 @@ from dse.plot import main as plot_main
 from dse.present.artifacts import _record_of
 from dse.results import main as results_main
 from dse.search import main as search_main
-from studies.__main__ import main as studies_main
+from studies.commands import main as studies_main
 
 Content = Callable[[Path], None]
 Command = Callable[[Path], int]

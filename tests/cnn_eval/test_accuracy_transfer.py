@@ -205,7 +205,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["accuracy", "heap", "--compute", "lowered"],
-            "layer conv1, mode 'lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
+            "layer conv1, compute 'lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
             "heap (reconstructed); compute it gate-exact.",
         ),
         (

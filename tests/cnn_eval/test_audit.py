@@ -488,7 +488,7 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
         ({"subject": design("axfpm"), "surrogates": {"x": nn.Identity()}}, "surrogates must be left out for a design"),
         (
             {"subject": design("ama3_array"), "mode": "lowered"},
-            "layer conv1, mode 'lowered': lowering needs a bilinear",
+            "layer conv1, compute 'lowered': lowering needs a bilinear",
         ),
         (
             {"subject": design("axfpm"), "mode": "fast"},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from studies import STUDIES
-from studies.__main__ import main
+from studies.commands import main
 from studies.frame import fingerprint
 from studies.frame.claims import Claim, below
 from studies.frame.results_page import markdown
