@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cnn_eval.audit import AuditReport as AuditReport
     from cnn_eval.audit import AuditSettings as AuditSettings
     from cnn_eval.layers.approximation import approximate as approximate
-    from cnn_eval.layers.approximation import unreplaced as unreplaced
-    from cnn_eval.layers.recording import recorded_operands as recorded_operands
+    from cnn_eval.layers.operand_recording import recorded_operands as recorded_operands
+    from cnn_eval.layers.replaceable_layers import unreplaced as unreplaced
     from cnn_eval.measure.margin_curves import measure_margins as measure_margins
     from cnn_eval.measure.network_accuracy import AccuracyResult as AccuracyResult
     from cnn_eval.measure.network_accuracy import difference as difference
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from cnn_eval.measurements import measure_transfer as measure_transfer
     from cnn_eval.measurements import run_attack as run_attack
     from cnn_eval.measurements import run_audit as run_audit
+    from cnn_eval.models.inference import predict as predict
     from cnn_eval.models.registry import MODELS as MODELS
-    from cnn_eval.models.registry import predict as predict
     from cnn_eval.scenarios import CONTROL as CONTROL
     from cnn_eval.scenarios import Attacked as Attacked
     from cnn_eval.scenarios import TransferResult as TransferResult
@@ -52,8 +52,9 @@ else:
         {
             "cnn_eval.attacks": ("ATTACKS", "MissingExtraError", "attack"),
             "cnn_eval.audit": ("AuditReport", "AuditSettings"),
-            "cnn_eval.layers.approximation": ("approximate", "unreplaced"),
-            "cnn_eval.layers.recording": ("recorded_operands",),
+            "cnn_eval.layers.approximation": ("approximate",),
+            "cnn_eval.layers.replaceable_layers": ("unreplaced",),
+            "cnn_eval.layers.operand_recording": ("recorded_operands",),
             "cnn_eval.measure.margin_curves": ("measure_margins",),
             "cnn_eval.measure.network_accuracy": ("AccuracyResult", "difference"),
             "cnn_eval.measure.robustness": ("AdaptiveAttack", "adaptive_robustness"),
@@ -65,7 +66,8 @@ else:
                 "run_attack",
                 "run_audit",
             ),
-            "cnn_eval.models.registry": ("MODELS", "predict"),
+            "cnn_eval.models.inference": ("predict",),
+            "cnn_eval.models.registry": ("MODELS",),
             "cnn_eval.scenarios": ("CONTROL", "Attacked", "TransferResult", "power_of_two_control"),
             "cnn_eval.support.verified_files": ("DataError",),
         },

@@ -6,7 +6,16 @@ the two and says which name is missing here.
 
 from __future__ import annotations
 
-NETWORKS = ("lenet5", "alexnet", "dorefa_full", "dorefa_weight", "dorefa_float")
+NETWORKS = (
+    "lenet5",
+    "alexnet",
+    "dorefa_full",
+    "dorefa_weight",
+    "dorefa_float",
+    "resnet8",
+    "resnet20",
+    "mobilenet_cifar",
+)
 DATASETS = ("mnist", "cifar10")
 SOURCES = ("embedded", "full")
 """Where images of a data set come from: the subset in the package, or the full set after `data fetch`."""
@@ -22,6 +31,7 @@ SCENARIOS = ("transfer", "black-box", "white-box")
 BALL_NORMS = ("linf", "l2")
 EXAMPLE_SETS = ("pgd", "fgsm_smallest")
 PRECISIONS = ("float32", "bfloat16")
+OPTIMIZERS = ("adam", "sgd")
 DEFAULT_BUDGETS = (
     "the data set's convention: mnist 0.1 linf, 1.5 l2; cifar10 0.0314 linf, 0.5 l2; imagenet 0.0157 linf, 3 l2"
 )

@@ -15,9 +15,9 @@ from torch import nn
 from circuits.designs.design_record import Design
 from cnn_eval.attacks import Mode, attack
 from cnn_eval.audit import AuditReport, AuditSettings, audit
-from cnn_eval.data.loading import Source, Split, load
+from cnn_eval.data.dataset_record import Source, Split
+from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.layers.compute_choice import compute_mode
 from cnn_eval.measure.network_accuracy import (
     AccuracyResult,
     base_network,
@@ -25,7 +25,7 @@ from cnn_eval.measure.network_accuracy import (
     load_test_images,
     sample_count,
 )
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model, load_user_images
 from cnn_eval.scenarios import EXAMPLES, Attacked, Task, TransferResult, transfer, transfer_attack, white_box
 
@@ -183,7 +183,7 @@ def run_audit(
         settings=settings,
         layers=layers,
         backward=backward,
-        mode=compute if compute == "auto" else compute_mode(compute, None),
+        mode=compute,
         progress=progress,
     )
 

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from circuits.errors import missing_package, unknown_name
-from cnn_eval.data.samples import check_images, check_labels
-from cnn_eval.models.registry import at_rest, check_logits, predict
+from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.models.inference import check_logits, evaluation_mode, predict
 
 Mode = Literal["budget", "minimum"]
 Norm = Literal["l0", "l2", "linf"]
@@ -73,7 +73,7 @@ class Attack(ABC):
         self._check(images, labels, mode, epsilon, batch_size)
         if not len(images):
             return images.clone()
-        with at_rest(model):  # Foolbox would pile up gradients of parameters in `.grad`
+        with evaluation_mode(model):  # Foolbox would pile up gradients of parameters in `.grad`
             self._check_model(model, images[:1], labels)
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)

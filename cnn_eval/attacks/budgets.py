@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cnn_eval.data.loading import DATASETS
+from cnn_eval.data.dataset_registry import DATASETS
 
 __all__ = ["BUDGETS", "Budget", "default_budget"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cnn_eval.attacks.base import MinimumNormAttack, Norm
-from cnn_eval.models.registry import logits as logits_of
+from cnn_eval.models.inference import logits as logits_of
 
 _ROWS = 200
 """Images and targets worked on side by side."""

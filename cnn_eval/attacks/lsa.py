@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.attacks.base import MinimumNormAttack, Norm, check_seed, generators
-from cnn_eval.models.registry import logits
+from cnn_eval.models.inference import logits
 
 _SHARE = 10
 """One pixel of so many is looked at in the first round."""

@@ -10,7 +10,7 @@ from typing import get_args
 from circuits.errors import unknown_name
 from cnn_eval.attacks.budgets import default_budget
 from cnn_eval.audit.adaptive_attacks import BallNorm
-from cnn_eval.models.registry import MAX_SEED
+from cnn_eval.support.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)

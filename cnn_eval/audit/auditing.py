@@ -31,8 +31,8 @@ from cnn_eval.audit.wrapped_networks import (
     is_approximate,
     module_contestant,
 )
-from cnn_eval.data.samples import check_images, check_labels
-from cnn_eval.models.registry import at_rest, logits, predict
+from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.models.inference import evaluation_mode, logits, predict
 from cnn_eval.models.user_model import check_model
 
 MARGIN_FACTOR = 1.2
@@ -57,7 +57,7 @@ class Reference:
             raise ValueError("an audit must have an image, but there is none; give some.")
         self.settings = (settings or AuditSettings()).with_budget(images.shape[1:])
         check_model(exact, images, labels)
-        with at_rest(exact):
+        with evaluation_mode(exact):
             probabilities = are_probabilities(logits(exact, images))
             self.exact = Logarithm(exact) if probabilities else exact
             self.target = Target(module_contestant(self.exact, name="exact"), images, labels, self.settings)
@@ -147,7 +147,7 @@ def audit(
         raise ValueError("a reference must be made with the same images and settings, but is not; make another.")
     contestant = _contestant(subject, reference, layers=layers, backward=backward, mode=mode, surrogates=surrogates)
     networks = [reference.exact, *contestant.networks()]
-    with Meter(enabled=progress) as meter, meter.watch(networks, len(images)), at_rest(*networks):
+    with Meter(enabled=progress) as meter, meter.watch(networks, len(images)), evaluation_mode(*networks):
         return _Audit(contestant, reference, meter).report(name or contestant.name, begun)
 
 
@@ -165,7 +165,7 @@ def _contestant(
         raise ValueError(
             f"both networks must have the same classes, but have {classes} and {reference.classes}; compare others."
         )
-    with at_rest(subject):
+    with evaluation_mode(subject):
         probabilities = are_probabilities(logits(subject, reference.images))
     name = type(subject).__name__
     if is_approximate(subject) and not surrogates:

@@ -20,7 +20,7 @@ from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_report import Check
 from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Target
 from cnn_eval.audit.wrapped_networks import Attached, input_gradient
-from cnn_eval.models.registry import logits
+from cnn_eval.models.inference import logits
 
 REPEATS = 5
 SAME_LOGITS = 1e-4

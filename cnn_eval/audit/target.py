@@ -13,7 +13,7 @@ from cnn_eval.audit import adaptive_attacks
 from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.wrapped_networks import Contestant
-from cnn_eval.models.registry import logits, predict
+from cnn_eval.models.inference import logits, predict
 
 TRANSFERRED = "from exact: "
 """Before the names of attacks whose examples were crafted on the exact network."""

@@ -12,9 +12,11 @@ from torch.nn import functional
 
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
-from cnn_eval.layers.approximation import BACKWARD, MODES, ApproximateConv2d, ApproximateLinear, approximate, recomputed
+from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
+from cnn_eval.layers.approximation import approximate, recomputed
+from cnn_eval.layers.product_kinds import BACKWARD, COMPUTE
 
-AUDIT_MODES = ("auto", *MODES)
+AUDIT_MODES = COMPUTE
 BORROWED = "straight-through"
 """Name of the gradient that a network of unknown layers borrows from the exact network."""
 
@@ -62,11 +64,11 @@ def approximate_contestant(model: nn.Module, *, name: str, mode: str) -> Contest
     """A network that `approximate` made; native is its own backward mode, or "own" where layers differ in it."""
     if mode not in AUDIT_MODES:
         raise unknown_name("mode", mode, AUDIT_MODES)
-    judge = recomputed(model, mode="gate")
+    judge = recomputed(model, compute="gate")
     value, taken = judge, "gate"
     if mode != "gate":
         try:
-            value, taken = recomputed(model, mode="lowered"), "lowered"
+            value, taken = recomputed(model, compute="lowered"), "lowered"
         except DesignError:
             if mode == "lowered":
                 raise

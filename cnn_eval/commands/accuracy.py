@@ -13,7 +13,7 @@ from cnn_eval.commands.network_options import (
     add_network_options,
     add_samples,
 )
-from cnn_eval.commands.output import print_results, print_titled, span
+from cnn_eval.commands.output import PRODUCTS, print_results, print_titled, span
 
 
 def register(commands: Commands) -> None:
@@ -35,7 +35,7 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design, beside the exact network."""
     from circuits.designs.design_record import design
-    from cnn_eval.commands.network_subjects import Subject, chosen_compute, identity, note_unreplaced, subjects
+    from cnn_eval.commands.network_subjects import Subject, identity, note_unreplaced, subjects
     from cnn_eval.layers.approximation import approximate
     from cnn_eval.measure.network_accuracy import (
         AccuracyResult,
@@ -47,12 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     from cnn_eval.models.user_model import check_model
 
-    compute = arguments.compute = chosen_compute(arguments)
     chosen = subjects(arguments)
     # Every design is tried before the first image is computed.
     base = base_network(arguments.model, arguments.weights)
     for subject in chosen:
-        approximate(base, subject, layers=arguments.layers, compute=compute)
+        approximate(base, subject, layers=arguments.layers, compute=arguments.compute)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
     )
@@ -68,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             samples=arguments.samples,
             layers=arguments.layers,
             folder=arguments.folder,
-            compute=compute,
+            compute=arguments.compute,
             weights=arguments.weights,
             dataset=arguments.dataset,
         )
@@ -97,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], images: int) -> int:
     title = (
-        f"{arguments.model}, {arguments.layers} layers through the design, {arguments.compute} mode, "
+        f"{arguments.model}, {arguments.layers} layers through the design, {PRODUCTS[arguments.compute]} products, "
         f"{images} {arguments.data} test images;\n"
         "differences in percentage points"
     )

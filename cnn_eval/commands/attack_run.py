@@ -25,7 +25,6 @@ from cnn_eval.commands.attack_report import (
 from cnn_eval.commands.network_subjects import (
     Subject,
     chosen_budget,
-    chosen_compute,
     identity,
     note_unreplaced,
     subjects,
@@ -35,7 +34,7 @@ from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios import (
     CONTROL,
@@ -58,7 +57,6 @@ QUERY_SEEDS = 150
 
 def run_attacks(arguments: argparse.Namespace) -> int:
     """Carries out the command; see `cnn_eval.commands.attack`."""
-    compute = arguments.compute = chosen_compute(arguments)
     attacks = [_attack(name, arguments) for name in dict.fromkeys(arguments.attacks)]
     _check(arguments, attacks)
     chosen = subjects(arguments, reserved=(CONTROL, EXACT))
@@ -66,7 +64,7 @@ def run_attacks(arguments: argparse.Namespace) -> int:
         each.require_library()
     base = base_network(arguments.model, arguments.weights)
     white = arguments.scenario == "white-box"
-    victims, identities = _victims(arguments, base, chosen, compute)
+    victims, identities = _victims(arguments, base, chosen)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
     )
@@ -120,7 +118,7 @@ def run_attacks(arguments: argparse.Namespace) -> int:
 
 
 def _victims(
-    arguments: argparse.Namespace, base: nn.Module, chosen: list[Subject], compute: str
+    arguments: argparse.Namespace, base: nn.Module, chosen: list[Subject]
 ) -> tuple[dict[str, nn.Module], dict[str, dict[str, Any]]]:
     """(the networks to attack by name, the control among them; name and digest of those that are designs)."""
     backward = arguments.backward if arguments.backward and arguments.scenario == "white-box" else BACKWARD[0]
@@ -128,7 +126,7 @@ def _victims(
     identities = {row["design"]: row for row in map(identity, chosen)}
     for subject in chosen:
         victims[identity(subject)["design"]] = approximate(
-            base, subject, layers=arguments.layers, compute=compute, backward=backward
+            base, subject, layers=arguments.layers, compute=arguments.compute, backward=backward
         )
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
     return victims, identities

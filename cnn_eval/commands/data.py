@@ -47,22 +47,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from cnn_eval.data.loading import fetch
+    from cnn_eval.data.fetching import fetch
 
     say(f"{arguments.name}: complete and checked in {fetch(arguments.name, arguments.folder)}")
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from cnn_eval.data.loading import inventory
+    from cnn_eval.data.inventory import list_images
 
-    for row in inventory(arguments.folder):
-        say(f"{row.name:8} {row.split:6} {row.source:9} {row.state:13} {row.folder}")
+    for line in list_images(arguments.folder):
+        say(f"{line.name:8} {line.split:6} {line.source:9} {line.state:13} {line.folder}")
     return 0
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    from cnn_eval.data.make_subset import EMBEDDED_FOLDER, embed
+    from cnn_eval.data.folders import EMBEDDED_FOLDER
+    from cnn_eval.data.make_subset import embed
 
     for path in embed(arguments.name, arguments.folder, arguments.out or EMBEDDED_FOLDER):
         say(f"{path.stat().st_size:9} bytes  {path}")

@@ -28,7 +28,8 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Crafts, writes and prints one line for each set."""
-    from cnn_eval.examples.stored_examples import COUNTS, EMBEDDED_FOLDER, craft
+    from cnn_eval.data.folders import EMBEDDED_FOLDER
+    from cnn_eval.examples.stored_examples import COUNTS, craft
     from cnn_eval.models.registry import model_entry
 
     for name in arguments.examples:

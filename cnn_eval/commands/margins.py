@@ -58,7 +58,7 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each attack, value and design."""
     from cnn_eval.attacks import attack
-    from cnn_eval.commands.network_subjects import chosen_compute, identity, note_unreplaced, subjects
+    from cnn_eval.commands.network_subjects import identity, note_unreplaced, subjects
     from cnn_eval.examples.example_cache import default_cache
     from cnn_eval.layers.approximation import approximate
     from cnn_eval.measure.margin_curves import PUBLISHED, measure_margins
@@ -66,7 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
     from cnn_eval.models.user_model import check_model
     from cnn_eval.scenarios import CONTROL, power_of_two_control
 
-    arguments.compute = chosen_compute(arguments)
     if arguments.plot is not None:
         if arguments.plot.suffix not in (".png", ".svg"):
             raise ValueError(f"--plot must end in .png or .svg, but is {arguments.plot}; rename it.")

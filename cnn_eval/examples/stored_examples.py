@@ -19,11 +19,19 @@ import torch
 
 from circuits.errors import unknown_name
 from circuits.support.files import require_writable
+from circuits.support.progress import progress_bars
 from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
-from cnn_eval.data.loading import EMBEDDED_FOLDER, load
-from cnn_eval.models.registry import load_model, logits, model_entry, predict, weights_record
-from cnn_eval.support.progress import progress_bars
-from cnn_eval.support.verified_files import DataError, field, read_with_record, tensor_digest, write_with_record
+from cnn_eval.data.folders import EMBEDDED_FOLDER
+from cnn_eval.data.loading import load
+from cnn_eval.models.inference import logits, predict
+from cnn_eval.models.registry import load_model, model_entry, weights_record
+from cnn_eval.support.verified_files import (
+    DataError,
+    read_tensors_with_record,
+    record_field,
+    tensor_digest,
+    write_tensors_with_record,
+)
 
 __all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
 
@@ -82,7 +90,7 @@ def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBE
     _check_names(name, model)
     advice = f"restore it from the project's repository or craft again with `python -m cnn_eval examples {model}`"
     path = Path(folder) / f"{model}_{name}.json"
-    record, tensors = read_with_record(path.with_suffix(".safetensors"), advice=advice)
+    record, tensors = read_tensors_with_record(path.with_suffix(".safetensors"), advice=advice)
     weights = weights_record(model)["sha256"]
     if record.get("weights_sha256") != weights:
         raise DataError(
@@ -100,7 +108,7 @@ def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBE
         indices=indices,
         name=name,
         model=model,
-        settings=MappingProxyType(field(record, "settings", dict, path, advice=advice)),
+        settings=MappingProxyType(record_field(record, "settings", dict, path, advice=advice)),
     )
 
 
@@ -158,7 +166,7 @@ def craft(
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "date": datetime.now(UTC).date().isoformat(),
     }
-    return write_with_record(out / f"{model}_{name}.safetensors", tensors, record)
+    return write_tensors_with_record(out / f"{model}_{name}.safetensors", tensors, record)
 
 
 def _check_names(name: str, model: str) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnn_eval.models.registry import at_rest
+from cnn_eval.models.inference import evaluation_mode
 
 __all__ = ["Observation", "observe"]
 
@@ -47,7 +47,7 @@ def observe(model: nn.Module, images: torch.Tensor) -> Observation:
         for name, module in model.named_modules():
             stack.callback(module.register_forward_pre_hook(log.entering(name)).remove)
             stack.callback(module.register_forward_hook(log.leaving, always_call=True).remove)
-        stack.enter_context(at_rest(model))
+        stack.enter_context(evaluation_mode(model))
         stack.enter_context(torch.no_grad())
         stack.enter_context(_Functions(log))
         stack.enter_context(_Kernels(log))

@@ -11,7 +11,7 @@ from torch import nn
 
 from circuits import DesignError
 from circuits.errors import unknown_name
-from cnn_eval.models.registry import BATCH_SIZE, logits
+from cnn_eval.models.inference import BATCH_SIZE, logits
 
 __all__ = ["ConfidenceDistribution", "confidence", "confidence_distribution", "feature_maps", "last_convolution"]
 

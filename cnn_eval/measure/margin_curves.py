@@ -19,9 +19,9 @@ from torch import nn
 from circuits.errors import unknown_name
 from circuits.support.statistics import wilson
 from cnn_eval.attacks import attack
-from cnn_eval.data.samples import check_images, check_labels
+from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import craft
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.scenarios.success import judge
 
 __all__ = ["CURVES", "PUBLISHED", "Curve", "MarginPoint", "measure_margins"]

@@ -14,11 +14,14 @@ from torch import nn
 
 from circuits import Design
 from circuits.support.statistics import paired_difference_interval, wilson
-from cnn_eval.data.loading import DataError, Source, load
+from cnn_eval.data.dataset_record import Source
+from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.layers.compute_choice import compute_mode
-from cnn_eval.models.registry import load_model, model_entry, predict
+from cnn_eval.layers.product_kinds import compute_argument
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model, model_entry
 from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
+from cnn_eval.support.verified_files import DataError
 
 __all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"]
 
@@ -55,13 +58,13 @@ def evaluate(
 ) -> AccuracyResult:
     """`model` with its `layers` through `design` on the first `samples` test images (all by default).
 
-    `design`, `layers`, `compute`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
+    `design`, `layers`, `compute` and the deprecated `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
     `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
     "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
     safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError
     or DesignError for what is missing or does not fit.
     """
-    compute = compute_mode(compute, mode)
+    compute = compute_argument(compute, mode)
     images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     count = sample_count(samples, len(images), "test images")
     base = base_network(model, weights)

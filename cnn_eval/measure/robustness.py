@@ -20,7 +20,8 @@ from circuits.support.statistics import wilson
 from cnn_eval.examples.stored_examples import AdversarialExamples, load_examples
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import load_test_images, network, sample_count
-from cnn_eval.models.registry import load_model, model_entry, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model, model_entry
 from cnn_eval.scenarios import EXAMPLES, TransferResult
 
 __all__ = [

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+from cnn_eval.models.registration import ModelEntry
+from cnn_eval.models.training_settings import CIFAR10_ADAM
 
 CHANNELS = (48, 96, 160, 128, 96)
 KERNELS = (5, 3, 3, 3, 3)
@@ -48,3 +53,8 @@ class AlexNet(nn.Module):
         x = functional.relu(self.fc1(self.dropout(x.flatten(1))))
         x = functional.relu(self.fc2(self.dropout(x)))
         return self.fc3(x)  # type: ignore[no-any-return]  # torch types a module call as Any
+
+
+ALEXNET = ModelEntry(
+    factory=AlexNet, dataset="cifar10", recipe=replace(CIFAR10_ADAM, model="alexnet", learning_rate=1e-3)
+)

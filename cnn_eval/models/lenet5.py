@@ -6,6 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cnn_eval.models.registration import ModelEntry
+from cnn_eval.models.training_settings import TrainingSettings
+
 
 class LeNet5(nn.Module):
     """LeNet-5 with 6 and 16 channels, 5x5 kernels without padding, ReLU, max-pooling and three fully connected layers.
@@ -30,3 +33,6 @@ class LeNet5(nn.Module):
         x = functional.relu(self.fc1(x.flatten(1)))
         x = functional.relu(self.fc2(x))
         return self.fc3(x)  # type: ignore[no-any-return]  # torch types a module call as Any
+
+
+LENET5 = ModelEntry(factory=LeNet5, dataset="mnist", recipe=TrainingSettings(model="lenet5"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import nn
 
-from cnn_eval.models.quantization import QuantConv2d, QuantLinear, QuantReLU
+from cnn_eval.models.quantization import QuantConv2d, QuantLinear, QuantReLU, freeze_weights
+from cnn_eval.models.registration import ModelEntry
+from cnn_eval.models.training_settings import CIFAR10_ADAM
 
 CHANNELS = (32, 32, 64, 64, 128, 128)
 FEATURES = (128, 128)
@@ -59,3 +64,18 @@ class Table11(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, 10]."""
         return self.layers(images)  # type: ignore[no-any-return]  # torch types a module call as Any
+
+
+def _network(name: str, weight_bits: int | None, activation_bits: int | None) -> ModelEntry:
+    return ModelEntry(
+        factory=partial(Table11, weight_bits=None, activation_bits=activation_bits),
+        dataset="cifar10",
+        recipe=replace(CIFAR10_ADAM, model=name, epochs=15),
+        training_factory=partial(Table11, weight_bits=weight_bits, activation_bits=activation_bits),
+        deploy=freeze_weights,
+    )
+
+
+DOREFA_FULL = _network("dorefa_full", 4, 4)
+DOREFA_WEIGHT = _network("dorefa_weight", 4, None)
+DOREFA_FLOAT = _network("dorefa_float", None, None)

@@ -19,8 +19,8 @@ from torch import nn
 from circuits.support.archives import open_archive
 from circuits.support.files import open_file
 from circuits.support.text import shorten
-from cnn_eval.data.samples import check_images, check_labels, kind_of
-from cnn_eval.models.registry import at_rest
+from cnn_eval.data.image_checks import check_images, check_labels, describe_tensor
+from cnn_eval.models.inference import evaluation_mode
 from cnn_eval.support.verified_files import DataError
 
 __all__ = ["check_model", "load_user_images", "load_user_model"]
@@ -110,7 +110,7 @@ def check_model(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     """Runs the first image through; DataError unless the network gives for it finite float32 logits [1, classes] of two
     classes or more, on the CPU, and has a class for all `labels`."""
     try:
-        with at_rest(model), torch.no_grad():
+        with evaluation_mode(model), torch.no_grad():
             out = model(images[:1])
     except _ANY as error:
         raise DataError(_refusal(model, images, error)) from None
@@ -167,7 +167,7 @@ def load_user_images(path: Path | str, *, unit: bool = False) -> tuple[torch.Ten
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
     if not images.numel():
-        raise DataError(f"{path}: there must be an image, but images are {kind_of(images)}; give some.")
+        raise DataError(f"{path}: there must be an image, but images are {describe_tensor(images)}; give some.")
     return images, labels
 
 

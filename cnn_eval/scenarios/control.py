@@ -9,7 +9,7 @@ from torch import nn
 
 from circuits import DesignError
 from circuits.errors import unknown_name
-from cnn_eval.layers.approximation import LAYERS
+from cnn_eval.layers.replaceable_layers import LAYERS
 
 __all__ = ["CONTROL", "CONTROL_NOTE", "power_of_two_control"]
 

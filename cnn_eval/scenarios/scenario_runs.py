@@ -11,9 +11,9 @@ from torch import nn
 
 from circuits import DesignError
 from cnn_eval.attacks import Attack, Mode
-from cnn_eval.data.samples import check_images, check_labels
+from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import Crafted, craft
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.scenarios.substitute import Substitute
 from cnn_eval.scenarios.success import Outcome, judge, noise
 

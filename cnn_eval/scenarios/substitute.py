@@ -15,9 +15,10 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import DesignError
-from cnn_eval.data.samples import check_images
-from cnn_eval.models.registry import MAX_SEED, predict
-from cnn_eval.support.progress import progress_bars
+from circuits.support.progress import progress_bars
+from cnn_eval.data.image_checks import check_images
+from cnn_eval.models.inference import predict
+from cnn_eval.support.seeds import MAX_SEED
 
 __all__ = ["Substitute", "SubstituteSettings", "first_images", "reinitialised", "train_substitute"]
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from circuits.support.statistics import mcnemar, wilson
 from cnn_eval.attacks import distances
-from cnn_eval.data.samples import check_images
-from cnn_eval.models.registry import predict
+from cnn_eval.data.image_checks import check_images
+from cnn_eval.models.inference import predict
 
 __all__ = ["NOISE", "Outcome", "Paired", "judge", "noise", "paired"]
 

@@ -11,9 +11,10 @@ import torch
 from circuits import Design, design
 from circuits.support.statistics import wilson
 from cnn_eval.examples.stored_examples import load_examples
-from cnn_eval.layers.compute_choice import compute_mode
+from cnn_eval.layers.product_kinds import compute_argument
 from cnn_eval.measure.network_accuracy import network, sample_count
-from cnn_eval.models.registry import model_entry, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import model_entry
 
 __all__ = ["EXAMPLES", "TransferResult", "transfer"]
 
@@ -52,9 +53,9 @@ def transfer(
 ) -> dict[str, TransferResult]:
     """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`.
 
-    `victim`, `layers`, `compute`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
+    `victim`, `layers`, `compute` and the deprecated `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
     """
-    compute = compute_mode(compute, mode)
+    compute = compute_argument(compute, mode)
     model_entry(model)
     attacked = network(victim, model=model, layers=layers, compute=compute)
     results = {}

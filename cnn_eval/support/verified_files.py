@@ -52,7 +52,7 @@ def read_record(path: Path, *, advice: str) -> dict[str, Any]:
     return record
 
 
-def field(record: Mapping[str, Any], name: str, kind: type, path: Path, *, advice: str) -> Any:
+def record_field(record: Mapping[str, Any], name: str, kind: type, path: Path, *, advice: str) -> Any:
     """`record[name]`, checked to be a `kind`. Raises DataError naming the record's file `path` otherwise."""
     value = record.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -60,7 +60,7 @@ def field(record: Mapping[str, Any], name: str, kind: type, path: Path, *, advic
     return value
 
 
-def read_verified(path: Path, *, size: int, digest: str, advice: str) -> bytes:
+def read_verified_bytes(path: Path, *, size: int, digest: str, advice: str) -> bytes:
     """The content of `path`, which must have `size` bytes and the SHA-256 `digest`; DataError with `advice` if not."""
     data = _read(path, size, advice=advice)
     if len(data) != size:
@@ -70,15 +70,17 @@ def read_verified(path: Path, *, size: int, digest: str, advice: str) -> bytes:
     return data
 
 
-def read_tensors(path: Path, *, size: int, digest: str, advice: str) -> dict[str, torch.Tensor]:
-    """The tensors of the safetensors file `path`, verified like `read_verified`."""
+def read_verified_tensors(path: Path, *, size: int, digest: str, advice: str) -> dict[str, torch.Tensor]:
+    """The tensors of the safetensors file `path`, verified like `read_verified_bytes`."""
     try:
-        return load_safetensors(read_verified(path, size=size, digest=digest, advice=advice))
+        return load_safetensors(read_verified_bytes(path, size=size, digest=digest, advice=advice))
     except SafetensorError as error:
         raise DataError(f"{path} must be a safetensors file, but is not ({error}); {advice}.") from None
 
 
-def write_with_record(path: Path, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> dict[str, Any]:
+def write_tensors_with_record(
+    path: Path, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]
+) -> dict[str, Any]:
     """Writes `path`, a safetensors file, and then its record beside it (.json), both atomically; returns the record:
     `record` with the file's name, size and SHA-256."""
     content = save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
@@ -88,15 +90,15 @@ def write_with_record(path: Path, tensors: Mapping[str, torch.Tensor], record: M
     return full
 
 
-def read_with_record(path: Path, *, advice: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """(record, tensors) as `write_with_record` left them. Raises DataError, ending with `advice`, when either file is
+def read_tensors_with_record(path: Path, *, advice: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """(record, tensors) as `write_tensors_with_record` left them. Raises DataError, ending with `advice`, when either file is
     missing, truncated or altered."""
     where = path.with_suffix(".json")
     record = read_record(where, advice=advice)
-    tensors = read_tensors(
+    tensors = read_verified_tensors(
         path,
-        size=field(record, "bytes", int, where, advice=advice),
-        digest=field(record, "sha256", str, where, advice=advice),
+        size=record_field(record, "bytes", int, where, advice=advice),
+        digest=record_field(record, "sha256", str, where, advice=advice),
         advice=advice,
     )
     return record, tensors

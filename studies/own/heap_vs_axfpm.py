@@ -26,7 +26,8 @@ from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate, load_test_images
-from cnn_eval.models.registry import load_model, predict, weights_record
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model, weights_record
 from cnn_eval.scenarios import CONTROL, EXAMPLES, TransferResult, power_of_two_control, transfer
 from cnn_eval.scenarios.success import judge
 from studies.frame.row_figures import dots

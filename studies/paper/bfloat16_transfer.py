@@ -14,8 +14,8 @@ from circuits.drawing.figure_files import render
 from circuits.support.statistics import normal_quantile, wilson
 from cnn_eval.measure.confidence import confidence
 from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, difference, load_test_images
+from cnn_eval.models.inference import logits
 from cnn_eval.models.quantization import Bfloat16
-from cnn_eval.models.registry import logits
 from cnn_eval.scenarios import CONTROL
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.paper.table6 import CLOSE, PUBLISHED

@@ -21,7 +21,7 @@ PUBLISHED = (
 
 def run(options: StudyOptions) -> StudyResult:
     """The same at every level: one row a layer, its parameters, and the bits in the three networks."""
-    built = {name: _layers(build(name, seed=0, trained=True)) for name in NETWORKS}
+    built = {name: _layers(build(name, seed=0, for_training=True)) for name in NETWORKS}
     published = list(PUBLISHED)
     rows = []
     for number, layers in enumerate(zip(*built.values(), strict=True), start=1):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from circuits import design
 from circuits.support.statistics import wilson
 from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, difference, load_test_images, network
+from cnn_eval.models.inference import predict
 from cnn_eval.models.quantization import Bfloat16
-from cnn_eval.models.registry import predict, weights_record
+from cnn_eval.models.registry import weights_record
 from studies.frame.study import Row, StudyOptions, StudyResult
 
 TITLE = "accuracy of float32, approximate, quantised and bfloat16 networks"

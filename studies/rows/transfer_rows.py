@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnn_eval.attacks import Mode
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.scenarios import CONTROL, transfer_attack
 from studies.frame.study import Row, StudyResult
 from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget

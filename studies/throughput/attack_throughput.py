@@ -9,7 +9,8 @@ import torch
 from circuits import design
 from cnn_eval.data.loading import load
 from cnn_eval.measure.network_accuracy import network
-from cnn_eval.models.registry import load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.success import judge
 from studies.frame.study import Row
 

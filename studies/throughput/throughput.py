@@ -22,9 +22,11 @@ from circuits.engine.backends import compiled
 from circuits.engine.float_operations import default_threads
 from circuits.engine.llvm.jit import Target, object_code
 from cnn_eval.attacks.base import MissingExtraError, foolbox_model
-from cnn_eval.data.loading import DataError, load
+from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.registry import load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
+from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions, StudyResult, machine
 from studies.throughput import attack_throughput, metrics_throughput, search_throughput
 
@@ -251,8 +253,8 @@ def _carlini_wagner(steps: int) -> list[Row]:
     """One white-box C&W L2 example, `steps` iterations on one image, straight-through gradients, one thread."""
     images = load("mnist", "test")
     rows = []
-    for name, mode in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
-        network = approximate(load_model("lenet5"), design(name), compute=mode)
+    for name, compute in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
+        network = approximate(load_model("lenet5"), design(name), compute=compute)
         try:
             adversary = foolbox_model(network, images.images)
         except MissingExtraError:
@@ -264,7 +266,7 @@ def _carlini_wagner(steps: int) -> list[Row]:
             started = time.perf_counter()
             attack.run(adversary, images.images[:1], images.labels[:1])
             elapsed = time.perf_counter() - started
-        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {mode}", elapsed, unit="s"))
+        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {compute}", elapsed, unit="s"))
     return rows
 
 

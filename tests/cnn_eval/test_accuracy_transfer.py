@@ -22,7 +22,8 @@ from cnn_eval.commands.network_subjects import identity, subjects
 from cnn_eval.data.loading import load
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
-from cnn_eval.models.registry import MODELS, load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS, load_model
 from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
 from cnn_eval.scenarios import transfer
 from cnn_eval.support.verified_files import DataError
@@ -79,7 +80,7 @@ def test_exact_design_classifies_as_torch_does() -> None:
 
 def test_modes_agree_on_the_classes() -> None:
     for name in ("axfpm", "axfpm_tiled"):
-        gate, lowered = (evaluate(design(name), samples=60, compute=mode) for mode in ("gate", "lowered"))
+        gate, lowered = (evaluate(design(name), samples=60, compute=compute) for compute in ("gate", "lowered"))
         np.testing.assert_array_equal(gate.correct, lowered.correct)
 
 
@@ -132,7 +133,7 @@ def test_accuracy_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch
     per_layer = "conv1=heap,conv2=axfpm"
     printed = run(capsys, "accuracy", "axfpm", "exact", per_layer, "--samples", "30")
     assert printed.status == 0
-    assert "lenet5, conv layers through the design, gate mode, 30 embedded test images" in printed.out
+    assert "lenet5, conv layers through the design, bit-accurate products, 30 embedded test images" in printed.out
     lines = printed.out.splitlines()
     assert max(map(len, lines)) <= 110
     assert "conv1=heap (reconstructed)" in printed.out
@@ -178,7 +179,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["accuracy", "axfpn"], "the design must be a known name, but got 'axfpn'; nearest: axfpm, axfpm_tiled."),
         (
             ["accuracy", "axfpm", "--model", "lenet"],
-            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet.",
+            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet, resnet8.",
         ),
         (["accuracy", "conv9=axfpm"], "the layer must be a known name, but got 'conv9'; nearest: conv2, conv1."),
         (
@@ -205,7 +206,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["accuracy", "heap", "--compute", "lowered"],
-            "layer conv1, compute 'lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
+            "layer conv1, compute='lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
             "heap (reconstructed); compute it gate-exact.",
         ),
         (

@@ -13,9 +13,11 @@ from circuits import Design
 from circuits.cells.adder_cells import CELLS
 from cnn_eval.__main__ import main
 from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate, approximate_layer
+from cnn_eval.layers.approximate_layers import approximate_layer
+from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.convolution import convolve
-from cnn_eval.models.registry import load_model, logits
+from cnn_eval.models.inference import logits
+from cnn_eval.models.registry import load_model
 from studies.__main__ import main as studies
 from studies.paper import table6
 from studies.paper.table11 import PUBLISHED

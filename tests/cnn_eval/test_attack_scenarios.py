@@ -22,7 +22,9 @@ from cnn_eval.examples.example_cache import Crafted, cache_size, craft
 from cnn_eval.examples.image_grid import save_grid
 from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.registry import LeNet5, load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios import (
     SubstituteSettings,
     Task,

@@ -16,10 +16,13 @@ from torch.nn import functional
 from cnn_eval.attacks import ATTACKS, FGSM, PGD, Attack, MissingExtraError, attack, distances, fooled
 from cnn_eval.attacks.pgd import _noise
 from cnn_eval.commands import main
-from cnn_eval.data.loading import EMBEDDED_FOLDER, DataError, load
+from cnn_eval.data.folders import EMBEDDED_FOLDER
+from cnn_eval.data.loading import load
 from cnn_eval.examples import stored_examples
 from cnn_eval.examples.stored_examples import RECIPES, craft, load_examples
-from cnn_eval.models.registry import MODELS, load_model, predict, weights_record
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import MODELS, load_model, weights_record
+from cnn_eval.support.verified_files import DataError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
@@ -354,7 +357,7 @@ def test_unknown_examples() -> None:
     with pytest.raises(ValueError, match=message):
         load_examples("fgsm")
     with pytest.raises(
-        ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet\.$"
+        ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8\.$"
     ):
         load_examples("pgd", "lenet4")
 

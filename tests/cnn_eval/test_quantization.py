@@ -117,7 +117,7 @@ def test_table_11() -> None:
     }
     bits = {"dorefa_full": (4, 4), "dorefa_weight": (4, None), "dorefa_float": (None, None)}
     for name, (of_weights, of_activations) in bits.items():
-        model = build(name, seed=0, trained=True).eval()
+        model = build(name, seed=0, for_training=True).eval()
         assert isinstance(model, Table11)
         layers = [layer for layer in model.layers if not isinstance(layer, nn.Flatten)]
         assert [kinds[type(layer)] for layer in layers] == published

@@ -20,11 +20,12 @@ from circuits import DesignError, design
 from cnn_eval.attacks import FGSM, DeepFool, HopSkipJump, attack
 from cnn_eval.audit import AuditSettings, audit
 from cnn_eval.commands import main
-from cnn_eval.data.samples import check_images, check_labels
-from cnn_eval.layers.approximation import approximate, unreplaced
+from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import load_user_images, load_user_model
 from cnn_eval.scenarios import CONTROL, Task, noise
 from cnn_eval.support.verified_files import DataError
@@ -477,8 +478,9 @@ def test_functional_products_are_listed() -> None:
         "attention": attention,
         "borrowed": "Linear that the forward does not call",
     }
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    replaced = approximate(linear, design("axfpm"), layers="all", compute="lowered")
+    replaced = approximate(
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), design("axfpm"), layers="all", compute="lowered"
+    )
     assert list(unreplaced(replaced, images=images)) == ["1"]  # its own products through torch are not functional ones
 
 
@@ -514,8 +516,8 @@ def test_multihead_attention_is_listed_once() -> None:
 def test_compiled_networks_compute_the_same() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3))
     images = torch.randn(2, 1, 5, 5)
-    for layers, mode in (("conv", "gate"), ("all", "lowered")):
-        net = approximate(network, design("axfpm"), layers=layers, compute=mode)
+    for layers, compute in (("conv", "gate"), ("all", "lowered")):
+        net = approximate(network, design("axfpm"), layers=layers, compute=compute)
         torch.compiler.reset()
         compiled = torch.compile(net, backend="eager")
         assert torch.equal(compiled(images), net(images))
@@ -546,7 +548,8 @@ def test_hyperparameters_are_listed() -> None:
 def test_neither_layers_nor_looking_at_them_load_the_compiler() -> None:
     """It takes seconds; a forward pass does not."""
     script = (
-        "import sys, torch; from circuits import design; from cnn_eval.layers.approximation import approximate, unreplaced\n"
+        "import sys, torch; from circuits import design; from cnn_eval.layers.approximation import approximate\n"
+        "from cnn_eval.layers.replaceable_layers import unreplaced\n"
         "net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 2)); images = torch.rand(1, 1, 3, 3)\n"
         "approximate(net, design('axfpm'))(images)\n"
         "print(unreplaced(net, images=images), 'torch._dynamo' in sys.modules)"
@@ -594,7 +597,7 @@ def test_a_missing_library_is_told_before_any_work(
     for name in [name for name in sys.modules if name.partition(".")[0] == "foolbox"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "foolbox", None)
-    monkeypatch.setattr("cnn_eval.models.registry.predict", None)
+    monkeypatch.setattr("cnn_eval.models.inference.predict", None)
     extra = [] if command == "audit" else ["--cache", str(nets)]
     assert main([*COMMANDS[command], *extra]) == 2
     printed = capsys.readouterr()

@@ -9,7 +9,7 @@ import pytest
 from cnn_eval.attacks import DeepFool, distances, fooled
 from cnn_eval.data.loading import load
 from cnn_eval.measure.network_accuracy import base_network
-from cnn_eval.models.registry import predict
+from cnn_eval.models.inference import predict
 from cnn_eval.scenarios import power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.paper import figure12, figures8_11, table2, table3, table4, table10

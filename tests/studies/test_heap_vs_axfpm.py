@@ -17,7 +17,8 @@ from cnn_eval.audit import VERDICTS, AuditSettings
 from cnn_eval.data.loading import load
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.registry import load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions
 from studies.own import heap_vs_axfpm, margins

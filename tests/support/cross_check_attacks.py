@@ -28,7 +28,8 @@ import torch
 
 from cnn_eval.attacks import PGD, CarliniWagner, DeepFool, distances, fooled
 from cnn_eval.data.loading import load
-from cnn_eval.models.registry import load_model, predict
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
 
 COUNT = 20
 CW_STEPS = 1000

@@ -15,7 +15,7 @@ def check_images(images: torch.Tensor, *, unit: bool = True) -> None:
     network may well be fed normalised images.
     """
     if images.ndim != 4 or images.dtype != torch.float32:
-        raise ValueError(f"images must be float32 [N, C, H, W], but are {kind_of(images)}; convert them.")
+        raise ValueError(f"images must be float32 [N, C, H, W], but are {describe_tensor(images)}; convert them.")
     if not images.numel():
         return
     flat = images.detach().flatten(1)
@@ -38,7 +38,9 @@ def check_labels(labels: torch.Tensor, images: int, *, classes: int | None = Non
     """Raises ValueError unless `labels` are int64 [images], from 0, and below `classes` where that is given; the
     message names the first image that breaks the rule."""
     if labels.dtype != torch.int64 or labels.shape != (images,):
-        raise ValueError(f"labels must be int64 [{images}], but are {kind_of(labels)}; give one class an image.")
+        raise ValueError(
+            f"labels must be int64 [{images}], but are {describe_tensor(labels)}; give one class an image."
+        )
     wrong = labels < 0
     if bool(wrong.any()):
         first, others = _first(wrong)
@@ -52,7 +54,7 @@ def check_labels(labels: torch.Tensor, images: int, *, classes: int | None = Non
         )
 
 
-def kind_of(tensor: torch.Tensor) -> str:
+def describe_tensor(tensor: torch.Tensor) -> str:
     """Dtype and shape, for messages."""
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 

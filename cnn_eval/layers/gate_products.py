@@ -1,0 +1,76 @@
+"""Bit-accurate products: every product is computed by the gates of the design's circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import Parameter
+
+from circuits import Design
+from circuits.engine.float_operations import matmul, prepared_rows
+from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
+from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
+
+__all__ = ["GateProducts"]
+
+
+@dataclass(frozen=True)
+class GateProducts(Products):
+    """Products through the design's gates, each with the operand order of the hardware, first operand first.
+
+    Every output is a float32 sum that starts at +0 and adds the products in this order:
+
+        output               x * weight           ascending (channel, kernel row, kernel column), or k
+        gradient by x        gradient * weight    ascending (filter, kernel row, kernel column), or n
+        gradient by weight   x * gradient         ascending (image, row, column), or m
+
+    Hence the result does not depend on the batch, nor on the number of threads, which is torch.get_num_threads().
+    """
+
+    design: Design
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
+        if geometry is None:
+            (rows, depth), columns = x.shape, weight.shape[0]
+            narrow = prepared_rows(self.design, rows, depth, columns)
+            if narrow is not None and _is_plain(x) and _is_plain(weight) and (bias is None or _is_plain(bias)):
+                # A tiny layer takes less time than NumPy needs to make views of its operands.
+                out = x.new_empty(rows, columns)
+                bias_address = None if bias is None else bias.data_ptr()
+                narrow.run(x.data_ptr(), weight.data_ptr(), bias_address, out.data_ptr(), torch.get_num_threads())
+                return out
+            out = self._matmul(x, weight.T)
+        else:
+            out = self._call(convolve, x, weight, geometry)
+        if bias is not None:
+            out += bias if geometry is None else bias[:, None, None]
+        return out
+
+    def gradients(
+        self, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry | None, needed: Needed
+    ) -> Gradients:
+        if geometry is None:
+            by_x = self._matmul(gradient, weight) if needed[0] else None
+            return by_x, self._matmul(x.T, gradient).T if needed[1] else None
+        image, kernel = (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3])
+        by_x = self._call(input_gradient, gradient, weight, image, geometry) if needed[0] else None
+        return by_x, self._call(weight_gradient, x, gradient, kernel, geometry) if needed[1] else None
+
+    def _matmul(self, x: Tensor, w: Tensor) -> Tensor:
+        if not x.shape[1]:
+            return x.new_zeros(len(x), w.shape[1])
+        return self._call(matmul, x, w)
+
+    def _call(self, function: Callable[..., np.ndarray], x: Tensor, w: Tensor, *options: Any) -> Tensor:
+        arrays = (x.detach().numpy(), w.detach().numpy())
+        return torch.from_numpy(function(self.design, *arrays, *options, threads=torch.get_num_threads()))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a float32 tensor on the CPU is exactly its memory: contiguous, nothing lazy, no user's tensor class."""
+    kind = type(tensor)
+    return (kind is Tensor or kind is Parameter) and tensor.is_contiguous() and not tensor.is_neg()

@@ -1,0 +1,101 @@
+"""How a layer's products are computed: the registry of the forward computations and of the gradients.
+
+A new way to compute products (a table, hardware arithmetic, a device) is one module with a `Products` and one line in
+`FORWARD`; if it is bit-accurate, its name also joins `_AUTOMATIC`. A new gradient is one line in `GRADIENTS`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from circuits import Design, DesignError
+from circuits.errors import unknown_name
+from cnn_eval.layers.exact_products import ExactProducts
+from cnn_eval.layers.gate_products import GateProducts
+from cnn_eval.layers.layer_products import Products
+from cnn_eval.layers.lowered_products import LoweredProducts
+from cnn_eval.layers.slope_products import SlopeProducts
+
+__all__ = ["BACKWARD", "COMPUTE", "ComputedBy", "check_backward", "check_compute", "compute_argument", "products_for"]
+
+FORWARD: Mapping[str, Callable[[Design], Products]] = MappingProxyType(
+    {
+        "gate": GateProducts,
+        "lowered": LoweredProducts,
+    }
+)
+"""Name -> the forward computation for a design; raises DesignError for designs that it cannot serve."""
+_AUTOMATIC: tuple[str, ...] = ("gate",)
+"""What "auto" chooses from: bit-accurate computations, the fastest first; the first that serves the design is taken."""
+COMPUTE = ("auto", *FORWARD)
+
+GRADIENTS: Mapping[str, Callable[[Design, Products], Products]] = MappingProxyType(
+    {
+        "ste": lambda design, forward: ExactProducts(),
+        "approximate": lambda design, forward: forward,
+        "slope": lambda design, forward: SlopeProducts(design),
+    }
+)
+"""Name -> what computes the gradients of a layer, from its design and its forward computation."""
+BACKWARD = tuple(GRADIENTS)
+
+
+class ComputedBy(NamedTuple):
+    """`compute`: the name of the forward computation, never "auto"; what computes the output and the gradients."""
+
+    compute: str
+    forward: Products
+    gradients: Products
+
+
+def products_for(layer: str, design: Design, *, compute: str, backward: str) -> ComputedBy:
+    """What computes the products of the layer named `layer`.
+
+    Raises DesignError, naming the layer, for a design that `compute` or `backward` cannot serve.
+    """
+    if design.float_format is None:
+        raise DesignError(f"layer {layer} needs a design with a float format, but got format=None; give one.")
+    chosen = _automatic(design) if compute == "auto" else compute
+    try:
+        forward = FORWARD[chosen](design)
+        return ComputedBy(chosen, forward, GRADIENTS[backward](design, forward))
+    except DesignError as error:
+        what = f"compute={chosen!r}" if chosen != "gate" else f"backward={backward!r}"
+        raise type(error)(f"layer {layer}, {what}: {error}") from None
+
+
+def _automatic(design: Design) -> str:
+    for name in _AUTOMATIC[:-1]:
+        try:
+            FORWARD[name](design)
+        except DesignError:
+            continue
+        return name
+    return _AUTOMATIC[-1]
+
+
+def check_compute(compute: str) -> None:
+    """Raises UnknownNameError unless `compute` is one of `COMPUTE`."""
+    if compute not in COMPUTE:
+        raise unknown_name("way of computing", compute, COMPUTE)
+
+
+def check_backward(backward: str) -> None:
+    """Raises UnknownNameError unless `backward` is one of `BACKWARD`."""
+    if backward not in BACKWARD:
+        raise unknown_name("backward mode", backward, BACKWARD)
+
+
+def compute_argument(compute: str, mode: str | None) -> str:
+    """The `compute` of a public function that still takes it under the old name `mode`, which warns."""
+    if mode is None:
+        return compute
+    warnings.warn(
+        f"the argument `mode` is now called `compute` and will be removed; write compute={mode!r}.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return mode

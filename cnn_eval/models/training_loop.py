@@ -1,0 +1,137 @@
+"""The training loop: a fixed number of epochs with a scheduled learning rate, resumable bit for bit.
+
+The last weights are kept: no epoch is chosen by its accuracy. Every random choice of an epoch (order of the images,
+augmentation, dropout) follows from (seed, epoch) alone, and a checkpoint holds the complete state between two epochs.
+So a run that was killed and resumed gives the weights of an uninterrupted one, bit for bit, on the same machine with
+the same number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cnn_eval.data.loading import LabelledImages
+from cnn_eval.models.augmentation import augment
+from cnn_eval.models.checkpoints import restore_checkpoint, write_checkpoint
+from cnn_eval.models.registry import build, model_entry
+from cnn_eval.models.training_settings import TrainingSettings
+
+__all__ = ["EpochReport", "train"]
+
+
+class EpochReport(NamedTuple):
+    """What `train` reports after each epoch: its number, counted from 1, and the mean training loss."""
+
+    number: int
+    loss: float
+
+
+def train(
+    settings: TrainingSettings,
+    images: LabelledImages,
+    *,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Trains on `images` and returns the network in its deployed form and in evaluation mode.
+
+    With `checkpoint`, the state is written there after every epoch, and a run continues from the state found there.
+    `on_epoch` receives a report after each epoch, `on_batch` the number of images processed so far. Raises
+    UnknownNameError for an unknown model, DataError when the checkpoint is damaged, ValueError when it belongs to other
+    settings.
+    """
+    model = build(settings.model, seed=settings.seed, for_training=True)
+    model = model.to(memory_format=_layout(settings))  # type: ignore[call-overload]  # missing from torch's stub
+    optimizer = _optimizer(settings, model)
+    epochs_done = 0
+    if checkpoint is not None and checkpoint.exists():
+        epochs_done = restore_checkpoint(checkpoint, settings, model, optimizer)
+    with _threads(settings.threads):
+        model.train()
+        for epoch in range(epochs_done, settings.epochs):
+            loss = _train_epoch(settings, epoch, model, optimizer, images, on_batch)
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, settings, model, optimizer, epoch + 1)
+            if on_epoch is not None:
+                on_epoch(EpochReport(epoch + 1, loss))
+    return model_entry(settings.model).deploy(model.eval())
+
+
+def _train_epoch(
+    settings: TrainingSettings,
+    epoch: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: LabelledImages,
+    on_batch: Callable[[int], None] | None,
+) -> float:
+    """Trains for one epoch, counted from 0, and returns the mean training loss."""
+    # Distinct for all (seed, epoch): the seeds of two runs differ by more than any number of epochs (at most 10^6).
+    epoch_seed = settings.seed * 1_000_003 + epoch
+    generator = torch.Generator().manual_seed(epoch_seed)
+    order = torch.randperm(len(images), generator=generator)
+    batches = math.ceil(len(images) / settings.batch_size)
+    total_loss = 0.0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(epoch_seed)  # dropout draws from the global generator
+        for step, indices in enumerate(torch.split(order, settings.batch_size)):
+            progress = (epoch * batches + step) / (settings.epochs * batches)
+            for group in optimizer.param_groups:
+                group["lr"] = _learning_rate(settings, progress)
+            batch = augment(images.images[indices], settings, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+                outputs = model(batch.to(memory_format=_layout(settings)))
+            targets = images.labels[indices]
+            loss = functional.cross_entropy(outputs.float(), targets, label_smoothing=settings.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total_loss += float(loss.detach()) * len(indices)
+            if on_batch is not None:
+                on_batch(epoch * len(images) + min((step + 1) * settings.batch_size, len(images)))
+    return total_loss / len(images)
+
+
+def _layout(settings: TrainingSettings) -> torch.memory_format:
+    return torch.channels_last if settings.channels_last else torch.contiguous_format
+
+
+def _optimizer(settings: TrainingSettings, model: nn.Module) -> torch.optim.Optimizer:
+    parameters, rate, decay = model.parameters(), settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True)
+
+
+def _learning_rate(settings: TrainingSettings, progress: float) -> float:
+    """The learning rate after the fraction `progress` of all steps.
+
+    With the peak r and the warm-up fraction w:
+
+        r p / w                                        for p < w, a linear rise
+        r (1 + cos(pi (p - w) / (1 - w))) / 2          for p >= w, half a cosine down to 0
+    """
+    if progress < settings.warmup:
+        return settings.learning_rate * progress / settings.warmup
+    decay = (progress - settings.warmup) / (1 - settings.warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * decay))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Limits torch to `count` threads inside the context: the order of float32 sums depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
