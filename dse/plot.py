@@ -10,9 +10,11 @@ from pathlib import Path
 from circuits.errors import DesignError
 from circuits.support.cli import Parser, guarded, say
 from circuits.support.files import require_writable
+from dse.explore.stored_runs import open_store, require_result
 from dse.present.artifacts import write_plots
-from dse.results import add_store, open_store, require_result
-from dse.score.scorers import COLUMNS, objectives
+from dse.results import add_store
+from dse.score.scorer_choice import objectives
+from dse.score.scorers import COLUMNS
 
 __all__ = ["main"]
 
@@ -37,8 +39,8 @@ def _run(arguments: argparse.Namespace) -> int:
         result = require_result(store, arguments.name)
     columns = result.objectives
     if arguments.columns is not None:
-        asked = objectives(name.strip() for name in arguments.columns.split(",") if name.strip())
-        columns = tuple(result.columns[column.name] for column in asked)
+        names = [name.strip() for name in arguments.columns.split(",") if name.strip()]
+        columns = objectives(names, result.columns)
     if len(columns) < 2:
         raise DesignError(f"a plot needs two columns, but got {len(columns)}; give --columns X,Y.")
     require_writable(arguments.out)
