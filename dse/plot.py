@@ -11,9 +11,11 @@ from circuits.errors import DesignError
 from circuits.support.cli import Commands, run_alone, say
 from circuits.support.files import require_writable
 from circuits.support.options import add_out
+from dse.explore.stored_runs import open_store, require_result
 from dse.present.artifacts import write_plots
-from dse.results import add_store, open_store, require_result
-from dse.score.scorers import COLUMNS, objectives
+from dse.results import add_store
+from dse.score.scorer_choice import objectives
+from dse.score.scorers import COLUMNS
 
 __all__ = ["main"]
 
@@ -45,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         result = require_result(store, arguments.name)
     columns = result.objectives
     if arguments.columns is not None:
-        asked = objectives(name.strip() for name in arguments.columns.split(",") if name.strip())
-        columns = tuple(result.columns[column.name] for column in asked)
+        names = [name.strip() for name in arguments.columns.split(",") if name.strip()]
+        columns = objectives(names, result.columns)
     if len(columns) < 2:
         raise DesignError(f"a plot needs two columns, but got {len(columns)}; give --columns X,Y.")
     require_writable(arguments.out)

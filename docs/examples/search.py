@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from circuits import CELLS, AdderCell
-from dse.explore.exploration import SearchOptions, search
-from dse.score.scorers import Settings, objectives
+from dse.explore.search_loop import search
+from dse.explore.search_options import SearchOptions
+from dse.score.scorer_choice import objectives
+from dse.score.scorers.scorer import ScoreSettings
 from dse.score.store import Store
 from dse.space.search_space import Space
 
@@ -20,7 +22,7 @@ space = Space(
 )
 print(space.describe())
 options = SearchOptions(
-    space=space, objectives=objectives(["energy", "nmed"]), settings=Settings(images=50, attack_images=1)
+    space=space, objectives=objectives(["energy", "nmed"]), settings=ScoreSettings(images=50, attack_images=1)
 )
 folder = Path("runs/example_search")
 folder.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,12 @@ from markupsafe import Markup
 from circuits.designs.design_record import Design
 from circuits.drawing.array_drawing import array_svg
 from circuits.errors import DesignError
-from dse.explore.exploration import SearchResult
-from dse.present.artifacts import front_note, notes, plain_rows, title_of
-from dse.present.score_table import Row, score_text, structure
+from dse.explore.search_result import SearchResult
+from dse.present.result_notes import front_note, notes, plain_rows, title_of
+from dse.present.score_table import score_text, structure
 from dse.present.svg_scatter import Mark, scatter
-from dse.score.scorers import COLUMNS, Column
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers.scorer import Column
 from dse.space.per_layer import designs_of
 
 __all__ = ["report"]
@@ -53,7 +54,7 @@ def report(result: SearchResult) -> str:
                 "name": row.name,
                 "reference": row.reference,
                 "anchor": "" if row.reference else _anchor(row),
-                "cells": [_Cell(repr(row.scores[name]), score_text(row, c)) for name, c in COLUMNS.items()],
+                "cells": [_Cell(repr(row.scores[name]), score_text(row, c)) for name, c in result.columns.items()],
             }
             for row in plain_rows(result)
         ],
@@ -91,7 +92,7 @@ def _template() -> Template:
     return environment.get_template("report.html")
 
 
-def _anchor(row: Row) -> str:
+def _anchor(row: ScoredDesign) -> str:
     return f"design-{row.design.cost_digest[:16]}"
 
 
@@ -115,7 +116,7 @@ def _plot(result: SearchResult, x: Column, y: Column) -> str:
     return scatter(marks, x, y)
 
 
-def _mark(result: SearchResult, row: Row, kind: str, x: Column, y: Column) -> Mark:
+def _mark(result: SearchResult, row: ScoredDesign, kind: str, x: Column, y: Column) -> Mark:
     shown = [column for column in result.columns.values() if not math.isnan(row.scores.get(column.name, math.nan))]
     wanted = [*result.objectives, *(c for c in shown if c not in result.objectives)]
     lines = [row.name, *(f"{c.label}{c.scoped}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in shown)]

@@ -18,8 +18,9 @@ from matplotlib.transforms import Bbox
 
 from circuits.drawing.figure_files import KINDS, render
 from dse.explore.front import non_dominated
-from dse.present.score_table import COSTS, Row
-from dse.score.scorers import TECHNOLOGY, Column
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers.cost_scorer import TECHNOLOGY
+from dse.score.scorers.scorer import Column
 
 __all__ = ["file_names", "pareto_plots"]
 
@@ -35,13 +36,13 @@ def file_names(objectives: Sequence[Column]) -> list[str]:
 
 
 def pareto_plots(
-    rows: Sequence[Row],
-    front: Sequence[Row],
-    references: Sequence[Row],
+    rows: Sequence[ScoredDesign],
+    front: Sequence[ScoredDesign],
+    references: Sequence[ScoredDesign],
     objectives: Sequence[Column],
     *,
     title: str,
-    ruled_out: Sequence[Row] = (),
+    ruled_out: Sequence[ScoredDesign] = (),
 ) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of every plot of `file_names`, as `circuits.drawing.figure_files.render` gives them.
 
@@ -61,10 +62,10 @@ def pareto_plots(
 
 
 def _figure(
-    rows: Sequence[Row],
-    ruled_out: Sequence[Row],
-    front: Sequence[Row],
-    references: Sequence[Row],
+    rows: Sequence[ScoredDesign],
+    ruled_out: Sequence[ScoredDesign],
+    front: Sequence[ScoredDesign],
+    references: Sequence[ScoredDesign],
     x: Column,
     y: Column,
     objectives: int,
@@ -160,7 +161,7 @@ def _label(figure: Figure, axes: Axes, names: Sequence[str], places: Any, avoid:
         taken.append(best[2])
 
 
-def _points(rows: Sequence[Row], x: Column, y: Column) -> Any:
+def _points(rows: Sequence[ScoredDesign], x: Column, y: Column) -> Any:
     return np.array([[row.scores[x.name], row.scores[y.name]] for row in rows], dtype=float).reshape(-1, 2)
 
 
@@ -171,7 +172,7 @@ def _signs(x: Column, y: Column) -> Any:
 def _axis(column: Column, estimated: bool) -> str:
     unit = "" if column.unit == "1" else f" [{column.unit}]"
     standing = ""
-    if column.name in COSTS:
+    if column.partly_estimated:
         # "45 nm, 1 V, 25 C, nom": the tool and its date stand in the tables.
         standing = f", {', '.join(TECHNOLOGY.note.split(', ')[:4])}" + (", some cells estimated" if estimated else "")
     return f"{column.label}{column.scoped}{unit}{standing}"

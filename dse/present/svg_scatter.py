@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from dse.explore.front import non_dominated
-from dse.score.scorers import Column
+from dse.score.scorers.scorer import Column
 
 __all__ = ["Mark", "scatter"]
 

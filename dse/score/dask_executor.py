@@ -16,19 +16,19 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from circuits.errors import DesignError, missing_package
-from dse.score.executor import Executor, ExecutorLostError, Outcome, call
+from dse.score.executor import Executor, ExecutorLostError, TaskOutcome, call
 
 __all__ = ["Dask"]
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
 CONNECT_SECONDS = 10.0
 """How long the scheduler may take to answer."""
 _LOOK_SECONDS = 1.0
 """How often new workers are looked for while all known ones are busy."""
 
 
-class Dask(Executor[Task, Result]):
+class Dask(Executor[TaskT, ResultT]):
     """The workers of the scheduler at `address`; as many tasks are in flight as they have threads, two at least.
 
     Raises DesignError where the address has no valid form or `distributed` is not installed, OSError where nothing
@@ -36,7 +36,7 @@ class Dask(Executor[Task, Result]):
     """
 
     def __init__(
-        self, function: Callable[[Task], Result], address: str, *, waiting: Callable[[], None] = lambda: None
+        self, function: Callable[[TaskT], ResultT], address: str, *, waiting: Callable[[], None] = lambda: None
     ) -> None:
         self._function = function
         self._address = address
@@ -52,7 +52,7 @@ class Dask(Executor[Task, Result]):
         """Drops what is in flight and leaves the scheduler and its workers running."""
         self._client.close()
 
-    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+    def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
         """As every executor does; ExecutorLostError where the scheduler goes away."""
         source = enumerate(tasks)
         flying: dict[Any, int] = {}
@@ -84,7 +84,7 @@ class Dask(Executor[Task, Result]):
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         return sum(worker["nthreads"] for worker in workers.values())
 
-    def _submit(self, task: Task) -> Any:
+    def _submit(self, task: TaskT) -> Any:
         # A future of its own for every task: a result is never taken from an earlier one.
         with self._connection():
             return self._client.submit(call, self._function, task, pure=False)
@@ -97,19 +97,19 @@ class Dask(Executor[Task, Result]):
         except TimeoutError:
             return []
 
-    def _outcome(self, future: Any) -> Outcome[Any]:
+    def _outcome(self, future: Any) -> TaskOutcome[Any]:
         with self._connection():
             if future.status == "finished":
                 outcome = future.result()
-                assert isinstance(outcome, Outcome)
+                assert isinstance(outcome, TaskOutcome)
                 return outcome
             error = future.exception() if future.status == "error" else None
         if isinstance(error, _library().KilledWorker):
             # How many is the scheduler's own setting, distributed.scheduler.allowed-failures.
-            return Outcome(None, f"{error.allowed_failures + 1} Dask workers died with it")
+            return TaskOutcome(None, f"{error.allowed_failures + 1} Dask workers died with it")
         if error is None:
             raise self._is_lost(f"a task is {future.status}")
-        return Outcome(None, f"Dask could not run it ({' '.join(f'{type(error).__name__}: {error}'.split())})")
+        return TaskOutcome(None, f"Dask could not run it ({' '.join(f'{type(error).__name__}: {error}'.split())})")
 
     @contextmanager
     def _connection(self) -> Iterator[None]:

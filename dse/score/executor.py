@@ -22,10 +22,10 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Executor", "ExecutorLostError", "Outcome", "Processes", "available_cpus", "call"]
+__all__ = ["Executor", "ExecutorLostError", "Processes", "TaskOutcome", "available_cpus", "call"]
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
 ATTEMPTS = 2
 """How often a task is given to a worker that then dies, before it is reported."""
 _WATCH_SECONDS = 1.0
@@ -40,17 +40,17 @@ class ExecutorLostError(OSError):
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Result]):
+class TaskOutcome(Generic[ResultT]):
     """What became of a task: its `result`, or the `error` in one line (`result` is None then)."""
 
-    result: Result | None
+    result: ResultT | None
     error: str | None = None
 
 
-class Executor(ABC, Generic[Task, Result]):
+class Executor(ABC, Generic[TaskT, ResultT]):
     """Calls one function on many tasks; a context manager. Function, tasks and results must be picklable."""
 
-    def __enter__(self) -> Executor[Task, Result]:
+    def __enter__(self) -> Executor[TaskT, ResultT]:
         return self
 
     def __exit__(
@@ -67,7 +67,7 @@ class Executor(ABC, Generic[Task, Result]):
         """Ends what was started here."""
 
     @abstractmethod
-    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+    def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
         """(position in `tasks`, outcome) as each task ends, in any order.
 
         A task is taken from `tasks` only when a worker is free for it, and after the outcomes so far were consumed. An
@@ -75,10 +75,10 @@ class Executor(ABC, Generic[Task, Result]):
         """
 
     def run(
-        self, tasks: Iterable[Task], done: Callable[[int, Outcome[Result]], None] | None = None
-    ) -> list[Outcome[Result]]:
+        self, tasks: Iterable[TaskT], done: Callable[[int, TaskOutcome[ResultT]], None] | None = None
+    ) -> list[TaskOutcome[ResultT]]:
         """The outcome of every task, in the order of `tasks`; `done(index, outcome)` is called as each one ends."""
-        outcomes: dict[int, Outcome[Result]] = {}
+        outcomes: dict[int, TaskOutcome[ResultT]] = {}
         for index, outcome in self.stream(tasks):
             outcomes[index] = outcome
             if done is not None:
@@ -86,14 +86,14 @@ class Executor(ABC, Generic[Task, Result]):
         return [outcomes[index] for index in sorted(outcomes)]
 
 
-class Processes(Executor[Task, Result]):
+class Processes(Executor[TaskT, ResultT]):
     """`workers` processes on this machine; with one worker everything runs in this process.
 
     `function`, tasks and results must be importable and picklable. Processes are spawned once, at the first task, with
     one thread each, and live until `close`. They end within seconds when this process dies.
     """
 
-    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
+    def __init__(self, function: Callable[[TaskT], ResultT], workers: int) -> None:
         assert workers >= 1
         self._function = function
         self._workers = workers
@@ -112,16 +112,16 @@ class Processes(Executor[Task, Result]):
             worker.end()
         self._pool = []
 
-    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
+    def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
         """As every executor does."""
         if self._workers == 1:
             yield from ((index, call(self._function, task)) for index, task in enumerate(tasks))
             return
         self.start()
         source = enumerate(tasks)
-        again: list[tuple[int, Task]] = []
+        again: list[tuple[int, TaskT]] = []
         attempts: dict[int, int] = {}
-        busy: dict[Connection, tuple[_Worker, int, Task]] = {}
+        busy: dict[Connection, tuple[_Worker, int, TaskT]] = {}
         idle = list(self._pool)
         while True:
             while idle and (following := again.pop() if again else next(source, None)) is not None:
@@ -136,7 +136,7 @@ class Processes(Executor[Task, Result]):
                 assert isinstance(ready, Connection)
                 worker, index, task = busy.pop(ready)
                 try:
-                    outcome: Outcome[Result] | None = ready.recv()
+                    outcome: TaskOutcome[ResultT] | None = ready.recv()
                 except (EOFError, OSError):
                     outcome = None
                 if outcome is None:
@@ -150,7 +150,7 @@ class Processes(Executor[Task, Result]):
                 elif attempts[index] < ATTEMPTS:
                     again.append((index, task))
                 else:
-                    yield index, Outcome(None, f"its worker process died {ATTEMPTS} times ({how})")
+                    yield index, TaskOutcome(None, f"its worker process died {ATTEMPTS} times ({how})")
 
 
 class _Worker:
@@ -216,14 +216,14 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
+def call(function: Callable[[Any], Any], task: Any) -> TaskOutcome[Any]:
     """`function(task)`, or its exception in one line."""
     try:
-        return Outcome(function(task))
+        return TaskOutcome(function(task))
     except (ValueError, OSError) as error:
-        return Outcome(None, _line(str(error)))
+        return TaskOutcome(None, _line(str(error)))
     except Exception as error:  # A bug on one task must not end the run of all others.
-        return Outcome(None, _line(f"{type(error).__name__}: {error}"))
+        return TaskOutcome(None, _line(f"{type(error).__name__}: {error}"))
 
 
 def _line(text: str) -> str:

@@ -26,7 +26,7 @@ from circuits.floats.arithmetic import float_format
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.support.documents import read_toml
 from circuits.support.text import check_name
-from dse.space.per_layer import LayerDesigns, Subject
+from dse.space.per_layer import Candidate, LayerDesigns
 
 __all__ = ["GRANULARITIES", "SPACES", "Genome", "Space", "find_space"]
 
@@ -57,7 +57,7 @@ class Space:
     - `formats`: the float formats, which give the widths (24 x 24 and 48 product columns for float32); bands and tiles
       must fit the narrowest, cells one width only. Every design of the space truncates.
     - `layers`: (layer name, products an image) of the network's layers that get a design each; none for one design for
-      all. The products weigh errors and energies (`dse.space.per_layer.combined`).
+      all. The products weigh errors and energies (`dse.score.scorers.layer_scores`).
 
     Raises DesignError (UnknownNameError for an unknown name) when a field is empty, repeats itself or is malformed.
     """
@@ -226,7 +226,7 @@ class Space:
             for topology in range(len(self.topologies))
         ]
 
-    def decode(self, genome: Sequence[int]) -> Subject:
+    def decode(self, genome: Sequence[int]) -> Candidate:
         """The design that a genome names; with `layers`, the design of each."""
         assert len(genome) == len(self.bounds)
         if not self.layers:
@@ -259,7 +259,7 @@ class Space:
         if len({entry.name for entry in chosen}) == 1:
             return chosen[0]
         if self.granularity == "cells":
-            # Row 0 holds no adder; it repeats row 1.
+            # ScoredDesign 0 holds no adder; it repeats row 1.
             rows = [tuple(chosen[width * i : width * (i + 1)]) for i in range(width)]
             return Placement("grid", (rows[0], *rows))
         if self.granularity == "tiles":
@@ -269,7 +269,7 @@ class Space:
         placed = [entry for entry, low, high in zip(chosen, self.bands, ends, strict=True) for _ in range(low, high)]
         return Placement(self.granularity, (tuple(placed),))
 
-    def encode(self, subject: Subject) -> Genome:
+    def encode(self, subject: Candidate) -> Genome:
         """A genome of `subject`; DesignError when the space does not hold it. Names of designs are ignored."""
         found = subject.layers if isinstance(subject, LayerDesigns) else (("", 0, subject),)
         genome = [gene for _, _, design in found for gene in self._genes(design)]

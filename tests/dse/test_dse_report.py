@@ -15,12 +15,15 @@ import pytest
 
 from circuits import AdderCell, Design
 from dse import plot, results
-from dse.explore.exploration import SearchOptions, SearchResult, search
+from dse.explore.search_loop import search
+from dse.explore.search_options import SearchOptions
+from dse.explore.search_result import SearchResult
 from dse.present.artifacts import write_results
 from dse.present.svg_scatter import Mark, scatter
 from dse.score import evaluation
 from dse.score.constraints import constraints
-from dse.score.scorers import COLUMNS, SCORERS, Scorer, Settings
+from dse.score.scorers import COLUMNS, SCORERS
+from dse.score.scorers.scorer import Scorer, ScoreSettings
 from dse.score.store import Store
 from dse.space.search_space import Space
 
@@ -33,7 +36,7 @@ def invented(scorer: Scorer) -> Scorer:
     if scorer.cost == "cheap":
         return scorer
 
-    def run(design: Design, settings: Settings) -> dict[str, float]:
+    def run(design: Design, settings: ScoreSettings) -> dict[str, float]:
         return {column.name: float(int(design.digest[:6], 16) % 97) for column in scorer.columns}
 
     return dataclasses.replace(scorer, measure=run)
@@ -56,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
         space=space,
         objectives=tuple(COLUMNS[name] for name in ("delay", "nmed", "adaptive_robustness")),
         constraints=constraints(["energy<=4000"]),
-        settings=Settings(samples=2000, cost_samples=64),
+        settings=ScoreSettings(samples=2000, cost_samples=64),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SCORERS", {name: invented(scorer) for name, scorer in SCORERS.items()})

@@ -21,8 +21,9 @@ import pytest
 from circuits import CELLS, Design
 from dse import search
 from dse.present.pareto_plots import file_names, pareto_plots
-from dse.present.score_table import Row
-from dse.score.scorers import COLUMNS, EMBEDDED_IMAGES
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers import COLUMNS
+from dse.score.scorers.evaluation_data import EMBEDDED_IMAGES
 from dse.score.store import Store
 
 SPACE = """
@@ -418,10 +419,10 @@ def test_the_embedded_data_has_the_images_that_the_help_promises() -> None:
 
 
 def test_plots_are_reproducible_and_name_the_references(tmp_path: Path) -> None:
-    def row(name: str | None, energy: float, loss: float) -> Row:
+    def row(name: str | None, energy: float, loss: float) -> ScoredDesign:
         cells = [CELLS["ama4"]] * int(energy) + [CELLS["ama5"]] * (48 - int(energy))
         scores = {"energy": energy, "accuracy_loss": loss}
-        return Row(Design(placement={"columns": cells}, name=name), scores, name is not None)
+        return ScoredDesign(Design(placement={"columns": cells}, name=name), scores, name is not None)
 
     rows = [row(None, 1 + n, 20 / (1 + n)) for n in range(10)]
     references = [row("a", 3, 30), row("b", 9, 12)]

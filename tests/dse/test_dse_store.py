@@ -13,10 +13,11 @@ import pytest
 
 from circuits import CELLS, Design, DesignError, design
 from dse.results import main
-from dse.score.scorers import Column, Scorer, Settings
-from dse.score.store import Member, Store, StoreError, move_aside
+from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
+from dse.score.store import Member, Store
+from dse.score.store_file import StoreError, move_aside
 
-SETTINGS = Settings()
+SETTINGS = ScoreSettings()
 
 
 def scorer(*, version: int = 1, key: str = "digest", depends: object = 0) -> Scorer:
