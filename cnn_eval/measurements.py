@@ -167,19 +167,23 @@ def run_audit(
 ) -> AuditReport:
     """Whether `subject` resists attacks better than the exact network `model`, and whether that can be believed.
 
-    `model`, `images`, `labels`: as in `measure_accuracy`; pixels must lie in [0, 1]. `samples` images are drawn at
-    random by the seed of `settings`, or all are taken where there are fewer. `compute` "auto" attacks on lowered
-    products where the design allows, and judges bit-accurately. Seeded and deterministic; minutes for 100 images with
-    the default `settings`. Raises ValueError for what does not fit, MissingExtraError without the extra `attacks`.
+    `model`, `images`, `labels`: as in `measure_accuracy`; pixels must lie in [0, 1]. The first `samples` of your images
+    are taken, or that many embedded test images, drawn at random by the seed of `settings`. `compute` "auto" attacks on
+    lowered products where the design allows, and judges bit-accurately. Seeded and deterministic; minutes for 100
+    images with the default `settings`. Raises ValueError for what does not fit, MissingExtraError without the extra
+    `attacks`.
     """
     settings = settings or AuditSettings()
+    own = images is not None
     images, labels = _images(model, images, labels)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))[:samples]
+    order = torch.arange(len(images))
+    if not own:
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
     return audit(
         subject,
         _network(model),
-        images[order],
-        labels[order],
+        images[order[:samples]],
+        labels[order[:samples]],
         settings=settings,
         layers=layers,
         backward=backward,

@@ -147,7 +147,8 @@ class _PrintVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from circuits.support.provenance import versions
 
-        parser.exit(0, f"{_DISTRIBUTION} {versions([_DISTRIBUTION])[_DISTRIBUTION]}\n")
+        print(f"{_DISTRIBUTION} {versions([_DISTRIBUTION])[_DISTRIBUTION]}")
+        parser.exit()
 
 
 def guarded(action: Callable[[], int]) -> int:

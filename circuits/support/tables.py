@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len, chop_cells
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
+
+from circuits.support.text import printable
 
 __all__ = ["StackedTable", "wrapped"]
 
@@ -38,7 +41,7 @@ class _Bounds:
 
 
 class StackedTable(Table):
-    """A table whose first `keys` columns name the rows; they are repeated in every block that the width makes needful.
+    """A table whose first `keys` columns name the rows; every block repeats them.
 
     `right`: headings of the columns of numbers, aligned right and never broken. `title` stands above the first block.
     Cells and headings are strings, taken as they are (no markup). A name column with `no_wrap` set (the default) is
@@ -51,12 +54,17 @@ class StackedTable(Table):
         self.title = title
         aligned = set(right)
         for k, column in enumerate(columns):
-            self.add_column(column, justify="right" if column in aligned else "left", no_wrap=k < keys)
+            justify: JustifyMethod = "right" if column in aligned else "left"
+            self.add_column(printable(column), justify=justify, no_wrap=k < keys)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Adds a row of texts; control characters in them are shown as escapes, and measured as they are shown."""
+        super().add_row(*(printable(str(cell)) for cell in cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The title, then the blocks with an empty line between two."""
         if self.title is not None:
-            yield Text(str(self.title), style="bold")
+            yield Text(printable(str(self.title)), style="bold")
         for number, (columns, widths) in enumerate(self._blocks(options.max_width)):
             if number:
                 yield Text()
