@@ -15,7 +15,7 @@ from dse.score.executor import available_cpus
 from dse.score.score_options import add_images, add_scorer
 from dse.score.scorers.scorer import ScoreSettings
 
-__all__ = ["main"]
+__all__ = ["main", "register", "run"]
 
 
 def register(commands: Commands) -> None:

@@ -17,7 +17,7 @@ from dse.results import add_store
 from dse.score.scorer_choice import objectives
 from dse.score.scorers import COLUMNS
 
-__all__ = ["main"]
+__all__ = ["main", "register", "run"]
 
 
 def register(commands: Commands) -> None:

@@ -14,7 +14,7 @@ from dse.present.artifacts import REPORT_NAME, print_result
 from dse.present.run_tables import SELECTIONS, exported, print_runs, run_entries
 from dse.score.store_file import STORE_NAME
 
-__all__ = ["add_store", "main"]
+__all__ = ["add_store", "main", "register", "run"]
 
 DEFAULT = Path("runs/default")
 

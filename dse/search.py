@@ -27,7 +27,7 @@ from dse.score.scorers.scorer import ScoreSettings
 from dse.score.store_file import STORE_NAME
 from dse.space.search_space import SPACES, find_space
 
-__all__ = ["main"]
+__all__ = ["main", "register", "run"]
 
 
 def register(commands: Commands) -> None:

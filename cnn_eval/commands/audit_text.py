@@ -36,8 +36,8 @@ def print_report(report: AuditReport) -> None:
         attacks.add_row(name, gradient, f"{100 * result.rate:.0f}", span(result.interval, digits=0), exact)
     output.print(attacks)
     print()
-    columns = ("at the boundary %", "with a margin %")
-    transfers = table("transfer from exact", *columns, "examples at the boundary", right=columns)
+    rate_columns = ("at the boundary %", "with a margin %")
+    transfers = table("transfer from exact", *rate_columns, "examples at the boundary", right=rate_columns)
     for pair in report.transfers:
         rates = ("" if rate is None else f"{100 * rate:.0f}" for rate in (pair.minimum_rate, pair.margin_rate))
         transfers.add_row(pair.name, *rates, ", ".join(f"{k} {v}" for k, v in pair.destinations.items()))
