@@ -10,10 +10,13 @@ Nothing is compiled on import.
 from __future__ import annotations
 
 from circuits.accuracy.closed_forms import ClosedForm, closed_form_metrics
-from circuits.accuracy.measurement import ErrorMetrics, ErrorSurface, error_metrics, error_surface
+from circuits.accuracy.error_types import ErrorMetrics, ErrorSurface
+from circuits.accuracy.measurement import error_metrics
+from circuits.accuracy.surfaces import error_surface
 from circuits.cells.adder_cells import CELLS, AdderCell, load_cells
 from circuits.cost.cost_model import CostReport, cost_report
-from circuits.designs.design_record import NAMED, Design, design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import NAMED, design
 from circuits.designs.placement import Placement
 from circuits.engine import simulate
 from circuits.engine.float_operations import matmul

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs.design_record import NAMED, find_designs
+from circuits.designs.named_designs import NAMED, find_designs
 from circuits.support.cli import FORMATS, Parser, guarded, integer
 from dse.explore.design_comparison import compare_designs, comparison_scorers
 from dse.present.comparison_table import print_comparison

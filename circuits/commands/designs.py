@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from circuits.designs.design_record import NAMED
+from circuits.designs.named_designs import NAMED
 from circuits.support.cli import add_format, console, print_csv, print_json, table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.designs.design_record import find_design
+from circuits.designs.named_designs import find_design
 from circuits.support.cli import say
 
 if TYPE_CHECKING:

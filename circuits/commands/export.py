@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.designs.design_record import find_design
+from circuits.designs.named_designs import find_design
 from circuits.hdl import to_blif, to_verilog
 from circuits.hdl.names import exported_netlist
 from circuits.support.files import write_atomically

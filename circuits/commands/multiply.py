@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.designs.design_record import Design, find_design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError
 from circuits.floats import arithmetic
 from circuits.multipliers import TOPOLOGIES

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.accuracy.bilinear import BilinearForm, design_form
-from circuits.accuracy.measurement import DISTRIBUTIONS, METHODS, ErrorMetrics, error_metrics
-from circuits.accuracy.measurement import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
+from circuits.accuracy.error_types import ErrorMetrics
+from circuits.accuracy.measurement import error_metrics
+from circuits.accuracy.sampling import DISTRIBUTIONS, METHODS
+from circuits.accuracy.sampling import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
 from circuits.commands.error_table import plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.cost import GLITCHES
 from circuits.cost.cost_model import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
-from circuits.designs.design_record import Design, find_designs, side_by_side
+from circuits.designs.design_record import Design
+from circuits.designs.headings import side_by_side
+from circuits.designs.named_designs import find_designs
 from circuits.support.cli import add_format, console, integer, print_csv, print_json, table
 from circuits.support.numbers import significant
 

@@ -12,7 +12,8 @@ from torch import nn
 
 from circuits import AdderCell, Design, DesignError
 from circuits.commands.common import add_cells, user_cells
-from circuits.designs.design_record import find_design, told_apart
+from circuits.designs.headings import told_apart
+from circuits.designs.named_designs import find_design
 from circuits.support.cli import console, integer, print_json, say
 from cnn_eval.attacks.budgets import BUDGETS, default_budget
 from cnn_eval.layers.approximation import LAYERS, MODES, unreplaced

@@ -15,7 +15,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from circuits.designs.design_record import Design, design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import design
 from dse.explore.front import Judgement
 from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration

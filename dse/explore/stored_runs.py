@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from circuits.designs.design_record import design
+from circuits.designs.named_designs import design
 from circuits.errors import DesignError
 from dse.explore.search_options import SEARCH_VERSION, Question
 from dse.explore.search_result import SearchResult, pareto_front, reference_row, sorted_out

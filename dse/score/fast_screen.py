@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.accuracy.measurement import uniform01
+from circuits.accuracy.sampling import uniform01
 from circuits.cells.adder_cells import AdderCell
 from circuits.designs.design_record import Design
 from circuits.designs.placement import Placement

@@ -26,13 +26,12 @@ from circuits.floats.arithmetic import float_format
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.support.documents import read_toml
 from circuits.support.text import check_name
+from dse.space.granularity import GRANULARITIES, Granularity
 from dse.space.per_layer import Candidate, LayerDesigns
 
-__all__ = ["GRANULARITIES", "SPACES", "Genome", "Space", "find_space"]
+__all__ = ["SPACES", "Genome", "Space", "find_space"]
 
 Genome = tuple[int, ...]
-GRANULARITIES = ("columns", "rows", "tiles", "cells")
-"""What shares a cell: a band of product columns, a band of rows, a tile of both operands, or nothing."""
 _HALF_ADDERS = ("cell", "exact")
 _FINAL_ADDERS = ("exact", "cell")
 _LEADING = 4
@@ -101,7 +100,7 @@ class Space:
                         f"{layer} = {products!r}; correct it."
                     )
         widths = {float_format(name).width for name in self.formats}
-        if self.granularity in ("tiles", "cells") and len(widths) > 1:
+        if self._granularity.one_width and len(widths) > 1:
             raise DesignError(
                 f"formats of space {self.name!r} must have one width where places are {self.granularity}, but got "
                 f"{', '.join(self.formats)}; make a space of each."
@@ -110,26 +109,7 @@ class Space:
             raise DesignError(
                 f"1 <= tile <= {self.width} must hold in space {self.name!r}, but got {self.tile!r}; correct it."
             )
-        if self.granularity == "tiles" and self.tile is None:
-            raise DesignError(f"space {self.name!r} places by tiles and needs a tile size, but has none; add tile = 8.")
-        if self.granularity in ("tiles", "cells"):
-            if self.bands != (0,):
-                raise DesignError(
-                    f"space {self.name!r} places by {self.granularity}, which have no bands, but got "
-                    f"{list(self.bands)}; leave bands out."
-                )
-            return
-        highest = self._lines - 1
-        if (
-            not all(isinstance(band, int) and 0 <= band <= highest for band in self.bands)
-            or list(self.bands) != sorted(set(self.bands))
-            or self.bands[:1] != (0,)
-        ):
-            what = "product columns" if self.granularity == "columns" else "rows"
-            raise DesignError(
-                f"bands of space {self.name!r} must be ascending {what} from 0 to at most {highest}, "
-                f"the first one 0, but got {list(self.bands)}; correct the list."
-            )
+        self._granularity.check(self.name, self.width, self.tile, self.bands)
 
     def _distinct(self, what: str, values: Sequence[str]) -> None:
         if not values or len(set(values)) != len(values):
@@ -146,19 +126,18 @@ class Space:
         return min(float_format(name).width for name in self.formats)
 
     @property
-    def _lines(self) -> int:
-        """Product columns, or rows with the final adder's, of the narrowest format."""
-        return _lines(self.granularity, self.width)
-
-    @property
     def places(self) -> int:
         """How many cells a design chooses."""
-        if self.granularity == "cells":
-            return self.width * self.width
-        if self.granularity == "tiles":
-            assert self.tile is not None
-            return (-(-self.width // self.tile)) ** 2
-        return len(self.bands)
+        return self._kind.count_choices((self.width, self.width), self.tile, self.bands)
+
+    @property
+    def _granularity(self) -> Granularity:
+        return GRANULARITIES[self.granularity]
+
+    @property
+    def _kind(self) -> type[Placement]:
+        """The kind of placement that the designs have."""
+        return self._granularity.kind
 
     @property
     def bounds(self) -> Genome:
@@ -187,13 +166,8 @@ class Space:
     def describe(self) -> str:
         """One line: what the space is made of and how large it is."""
         policies = f"{len(self.half_adders)} half-adder x {len(self.final_adders)} final-adder policies"
-        where = {
-            "columns": f"bands of {self._lines} columns",
-            "rows": f"bands of {self._lines} rows",
-            "tiles": f"tiles of {self.tile} x {self.tile}",
-            "cells": f"places of {self.width} x {self.width}",
-        }[self.granularity]
-        tiled = f", tiles of {self.tile} bits" if self.tile is not None and self.granularity != "tiles" else ""
+        where = self._granularity.describe(self.width, self.tile)
+        tiled = f", tiles of {self.tile} bits" if self.tile is not None and not self._granularity.needs_tile else ""
         formats = f" x {len(self.formats)} formats" if len(self.formats) > 1 else ""
         layers = f", for each of layers {', '.join(name for name, _ in self.layers)}" if self.layers else ""
         return (
@@ -258,16 +232,7 @@ class Space:
     def _placement(self, chosen: Sequence[AdderCell], width: int) -> Any:
         if len({entry.name for entry in chosen}) == 1:
             return chosen[0]
-        if self.granularity == "cells":
-            # ScoredDesign 0 holds no adder; it repeats row 1.
-            rows = [tuple(chosen[width * i : width * (i + 1)]) for i in range(width)]
-            return Placement("grid", (rows[0], *rows))
-        if self.granularity == "tiles":
-            side = math.isqrt(self.places)
-            return Placement("tiles", tuple(tuple(chosen[side * i : side * (i + 1)]) for i in range(side)))
-        ends = (*self.bands[1:], _lines(self.granularity, width))
-        placed = [entry for entry, low, high in zip(chosen, self.bands, ends, strict=True) for _ in range(low, high)]
-        return Placement(self.granularity, (tuple(placed),))
+        return self._kind.from_choices(chosen, (width, width), self.tile, self.bands)
 
     def encode(self, subject: Candidate) -> Genome:
         """A genome of `subject`; DesignError when the space does not hold it. Names of designs are ignored."""
@@ -285,16 +250,10 @@ class Space:
         """The genes that name the fields of `design`, as far as the space has them; else none."""
         placed = design.placement
         try:
-            if placed.kind == "uniform":
-                chosen = [placed.cells[0][0]] * self.places
-            elif placed.kind != {"cells": "grid"}.get(self.granularity, self.granularity):
+            width = design.shape[0]
+            chosen = self._kind.choices_of(placed, (width, width), self.tile, self.bands)
+            if chosen is None:
                 return ()
-            elif self.granularity == "tiles":
-                chosen = [entry for row in placed.cells for entry in row]
-            elif self.granularity == "cells":
-                chosen = [entry for row in placed.cells[1:] for entry in row]
-            else:
-                chosen = [placed.cells[0][band] for band in self.bands]
             return (
                 self.topologies.index(design.topology),
                 self.ports.index(design.ports),
@@ -371,10 +330,6 @@ class Space:
             return space.with_cells(own)
         except DesignError as error:
             raise type(error)(f"[space] in {path}: {error}") from None
-
-
-def _lines(granularity: str, width: int) -> int:
-    return 2 * width if granularity == "columns" else width + 1
 
 
 SPACES: Mapping[str, Space] = MappingProxyType(

@@ -470,7 +470,7 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--attack", "fgms"], "the attack must be a known name, but got 'fgms'; nearest: fgsm."),
+        (["--attack", "fgms"], "unknown attack 'fgms'; nearest: fgsm."),
         (
             ["--attack", "jsma", "--mode", "budget"],
             "--mode budget must have --epsilon in the norm l0, for which there is no default; give one.",

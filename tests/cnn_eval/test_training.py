@@ -108,9 +108,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert training.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert training.main(["lenet", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == (
-        "error: the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet.\n"
-    )
+    assert capsys.readouterr().err == ("error: unknown model 'lenet'; nearest: lenet5, alexnet.\n")
     blocked = tmp_path / "lenet5.json"
     assert training.main([*arguments[:-1], str(blocked)]) == 2
     assert capsys.readouterr().err == (
@@ -130,13 +128,13 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ({"epochs": 0}, "epochs must lie from 1 to 1e+06, but got 0; correct it."),
         ({"learning_rate": 0.0}, "learning_rate must lie from 1e-09 to 1, but got 0.0; correct it."),
         ({"shift": float("nan")}, "shift must lie from 0 to 1000, but got nan; correct it."),
-        ({"data": "web"}, "the source must be a known name, but got 'web'; known: embedded, full."),
+        ({"data": "web"}, "unknown source 'web'; available: embedded, full."),
         ({"crop": -1}, "crop must lie from 0 to 1000, but got -1; correct it."),
         (
             {"precision": "float23"},
-            "the precision must be a known name, but got 'float23'; nearest: float32, bfloat16.",
+            "unknown precision 'float23'; nearest: float32, bfloat16.",
         ),
-        ({"model": "alexnett"}, "the model must be a known name, but got 'alexnett'; nearest: alexnet, lenet5."),
+        ({"model": "alexnett"}, "unknown model 'alexnett'; nearest: alexnet, lenet5."),
     ],
 )
 def test_wrong_settings(fields: dict[str, object], message: str) -> None:
