@@ -254,7 +254,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
             "accuracy_loss, transfer_rate, transfer_pgd, transfer_fgsm_smallest, margin_rate, margin_pgd, "
             "margin_fgsm_smallest, adaptive_robustness, but got none; choose some.",
         ),
-        (["--constraint", "enrgy<=3"], "error: unknown column of a constraint 'enrgy'; "),
+        (["--constraint", "enrgy<=3"], "error: unknown column 'enrgy'; "),
         (
             ["--constraint", "energy<=3fJ"],
             "error: the bound of a constraint must be a finite number without a unit (energy is in fJ), but got '3fJ' "
