@@ -60,6 +60,6 @@ def compare_designs(
     for design in named:
         scores = by_digest[design.cost_digest]
         if isinstance(scores, Failure):
-            raise ValueError(f"{design.label} must be scored, but: {scores.reason}")
+            raise ValueError(f"{design.label} could not be scored: {scores.reason}")
         rows.append(ScoredDesign(design, scores))
     return rows

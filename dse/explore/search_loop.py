@@ -109,7 +109,7 @@ class _Search:
         cheap = [scorer for scorer in self.question.available if scorer.cost == "cheap"]
         for scores in self.evaluator.score(references, cheap, self.reporter.advance):
             if isinstance(scores, Failure):
-                raise ValueError(f"{scores.design.label} must be scored, but: {scores.reason}")
+                raise ValueError(f"{scores.design.label} could not be scored: {scores.reason}")
 
     def _explore(self) -> None:
         options = self.options

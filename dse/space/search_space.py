@@ -1,9 +1,13 @@
 """Search spaces: heterogeneous arrays as plain data, and the integer genomes that name their designs.
 
-A genome is a tuple of integers, one a gene, each below the gene's bound: topology, ports, half-adder policy,
-final-adder policy, then one cell for each place (band of product columns or of rows, tile, or single place of the
-array), then, where the space has several, the format; where it has layers, all that for one layer after the other. Two
-genomes that give the same `cost_digest` are the same design (a ripple array has no final adder, say).
+A genome is a tuple of integers, one for each gene, each below the gene's bound:
+
+    topology | ports | half adders | final adder | cell of place 0 ... cell of place P - 1 | format
+
+The format is a gene only where the space has several. A place is a band of product columns or of rows, a tile, or a
+single position of the array. Where the space has layers, the genes of all layers follow one another. Different genomes
+can name the same design (a ripple array has no final adder, say): designs are told apart by `cost_digest`, not by
+genome.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ Genome = tuple[int, ...]
 _HALF_ADDERS = ("cell", "exact")
 _FINAL_ADDERS = ("exact", "cell")
 _LEADING = 4
-"""Genes before the places."""
+"""Number of genes before those of the places."""
 _LISTS = ("topologies", "ports", "bands", "cells", "half_adders", "final_adders", "formats")
 _STRINGS = ("name", "granularity")
 _NUMBERS = ("tile",)
@@ -44,13 +48,13 @@ _TABLES = ("layers",)
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Arrays of full-adder cells, chosen place by place.
+    """A set of arrays of full-adder cells, chosen place by place.
 
     - `topologies`, `ports`, `half_adders`, `final_adders`: the allowed values of those fields of a Design.
     - `granularity`: what a place is. "columns": a band of product columns. "rows": a band of rows of the array, by bit
       of the first operand, the final adder's row w included. "tiles": a tile (needs `tile`). "cells": every single
-      place of the array, rows 1 to w (row w is the final adder).
-    - `bands`: for columns and rows, the lowest one of each band, ascending from 0; the last band ends at the highest.
+      position of the array, rows 1 to w (row w is the final adder).
+    - `bands`: for columns and rows, the lowest of each band, ascending from 0; the last band reaches to the highest.
     - `cells`: the cells that a place may hold, with distinct names.
     - `tile`: the designs' tile size in bits; None for untiled ones.
     - `formats`: the float formats, which give the widths (24 x 24 and 48 product columns for float32); bands and tiles
@@ -122,12 +126,12 @@ class Space:
 
     @property
     def width(self) -> int:
-        """The mantissa's bits, hidden one included, in the narrowest format."""
+        """Number of mantissa bits, the hidden one included, of the narrowest format."""
         return min(float_format(name).width for name in self.formats)
 
     @property
     def places(self) -> int:
-        """How many cells a design chooses."""
+        """Number of places, each of which holds one of `cells`."""
         return self._kind.count_choices((self.width, self.width), self.tile, self.bands)
 
     @property
@@ -146,25 +150,25 @@ class Space:
 
     @property
     def _own_bounds(self) -> Genome:
-        """Of one layer's genes."""
+        """`bounds` of the genes of one layer."""
         leading = (self.topologies, self.ports, self.half_adders, self.final_adders)
         formats = (len(self.formats),) if len(self.formats) > 1 else ()
         return (*map(len, leading), *[len(self.cells)] * self.places, *formats)
 
     @property
     def size(self) -> int:
-        """Number of genomes: an upper bound of the number of distinct designs."""
+        """Number of genomes, an upper bound on the number of distinct designs."""
         return math.prod(self.bounds)
 
     @property
     def size_text(self) -> str:
-        """`size` in words: in full below ten million."""
-        # A float ends at 1.8e308, a space of single places does not.
+        """`size` as text: in full below ten million."""
+        # A space of single positions can be larger than the largest float, 1.8e308.
         size = self.size
         return f"{size:,}" if size < 10**7 else f"{size if size < 10**300 else Decimal(size):.3g}"
 
     def describe(self) -> str:
-        """One line: what the space is made of and how large it is."""
+        """What the space is made of and how large it is, in one line."""
         policies = f"{len(self.half_adders)} half-adder x {len(self.final_adders)} final-adder policies"
         where = self._granularity.describe(self.width, self.tile)
         tiled = f", tiles of {self.tile} bits" if self.tile is not None and not self._granularity.needs_tile else ""
@@ -177,7 +181,7 @@ class Space:
         )
 
     def genomes(self) -> Iterator[Genome]:
-        """Every genome, the last gene fastest."""
+        """Yields every genome; the last gene changes fastest."""
         for number in range(self.size):
             digits = []
             for bound in reversed(self.bounds):
@@ -186,13 +190,16 @@ class Space:
             yield tuple(reversed(digits))
 
     def sample(self, seed: int, count: int) -> Iterator[Genome]:
-        """`count` genomes drawn from `seed`, all equally likely, repetitions included."""
-        stream = np.random.default_rng([seed, 2])  # nsga2 draws its own from [seed, 1]
+        """Yields `count` genomes drawn from `seed`, all equally likely; some may be equal."""
+        generator = np.random.default_rng([seed, 2])  # nsga2 draws its own from [seed, 1]
         for _ in range(count):
-            yield tuple(map(int, stream.integers(0, self.bounds)))
+            yield tuple(map(int, generator.integers(0, self.bounds)))
 
     def uniform(self) -> list[Genome]:
-        """One array of each cell and topology, cells last in `cells` (the user's own) first, otherwise first values."""
+        """One uniform array for each cell and topology, with the first value of every other gene.
+
+        The cells last in `cells`, which are the user's own, come first.
+        """
         formats = (0,) if len(self.formats) > 1 else ()
         return [
             (topology, 0, 0, 0, *[number] * self.places, *formats) * max(1, len(self.layers))
@@ -201,7 +208,7 @@ class Space:
         ]
 
     def decode(self, genome: Sequence[int]) -> Candidate:
-        """The design that a genome names; with `layers`, the design of each."""
+        """The design that a genome names; with `layers`, the designs of all layers."""
         assert len(genome) == len(self.bounds)
         if not self.layers:
             return self.array(genome)
@@ -234,20 +241,20 @@ class Space:
             return chosen[0]
         return self._kind.from_choices(chosen, (width, width), self.tile, self.bands)
 
-    def encode(self, subject: Candidate) -> Genome:
-        """A genome of `subject`; DesignError when the space does not hold it. Names of designs are ignored."""
-        found = subject.layers if isinstance(subject, LayerDesigns) else (("", 0, subject),)
-        genome = [gene for _, _, design in found for gene in self._genes(design)]
+    def encode(self, candidate: Candidate) -> Genome:
+        """A genome that names the design; DesignError when the space does not hold it. Names of designs are ignored."""
+        layers = candidate.layers if isinstance(candidate, LayerDesigns) else (("", 0, candidate),)
+        genome = [gene for _, _, design in layers for gene in self._genes(design)]
         inside = len(genome) == len(self.bounds)
-        if not inside or self.decode(genome).cost_digest != subject.cost_digest:
+        if not inside or self.decode(genome).cost_digest != candidate.cost_digest:
             raise DesignError(
-                f"a design must lie in space {self.name!r} to have a genome, but got {subject.label}; "
+                f"a design must lie in space {self.name!r} to have a genome, but got {candidate.label}; "
                 "choose another space."
             )
         return tuple(genome)
 
     def _genes(self, design: Design) -> Genome:
-        """The genes that name the fields of `design`, as far as the space has them; else none."""
+        """The genes that name the fields of `design`; none where the space does not have its values."""
         placed = design.placement
         try:
             width = design.shape[0]
@@ -268,14 +275,14 @@ class Space:
     # Data in and out.
 
     def with_cells(self, extra: Mapping[str, AdderCell]) -> Space:
-        """The space with user cells allowed as well, in every place; DesignError when another cell has the name."""
+        """The space with the cells `extra` allowed as well, in every place; DesignError for a name that is taken."""
         return replace(self, cells=(*self.cells, *(entry for entry in extra.values() if entry not in self.cells)))
 
     def to_data(self) -> dict[str, Any]:
         """The space as nested lists, strings and numbers; cells with their tables and costs.
 
-        It identifies runs in stores, so fields that runs of earlier versions did not have stand in it only where they
-        differ from what those runs meant.
+        It identifies runs in stores. Fields that earlier versions did not have are therefore left out where they have
+        the value that those versions implied.
         """
         data: dict[str, Any] = {
             "name": self.name,
@@ -297,7 +304,7 @@ class Space:
 
     @classmethod
     def load(cls, path: str | Path) -> Space:
-        """A space from a TOML file: [space] with the fields, cells by name, and [cells.NAME] for cells of its own.
+        """Reads a TOML file: [space] with the fields, its cells by name, and [cells.NAME] for cells of its own.
 
         Raises DesignError naming the file and what to correct.
         """
@@ -346,7 +353,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
 
 
 def find_space(text: str) -> Space:
-    """What a command line means: a named space, or the path of a TOML file (it ends in .toml)."""
+    """The space that a command line names: a named space, or a TOML file (the text ends in .toml)."""
     if text.endswith(".toml"):
         return Space.load(text)
     if text not in SPACES:

@@ -370,7 +370,7 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     options += ["--out", str(tmp_path)]
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must have schema version 2, but was written by another version of this program with schema 99; "
+        f"error: the store {path} has schema version 99, but this version of the program reads 2; "
         "give another --out, or --fresh to start over (the old file is kept as store.sqlite.old).\n"
     )
     assert path.read_bytes() == content
@@ -382,7 +382,7 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     capsys.readouterr()
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must be a whole store, but is truncated or damaged (its 5000 bytes end within a page); restore "
+        f"error: the store {path} is truncated or damaged (its 5000 bytes end within a page); restore "
         "it from a copy, or give --fresh to start over (the damaged file is kept as store.sqlite.old).\n"
     )
 
