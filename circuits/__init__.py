@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from circuits.accuracy.bilinear import design_form as design_form
     from circuits.accuracy.closed_forms import ClosedForm as ClosedForm
     from circuits.accuracy.closed_forms import closed_form_metrics as closed_form_metrics
-    from circuits.accuracy.measurement import ErrorMetrics as ErrorMetrics
-    from circuits.accuracy.measurement import ErrorSurface as ErrorSurface
-    from circuits.accuracy.measurement import Estimate as Estimate
+    from circuits.accuracy.error_types import ErrorMetrics as ErrorMetrics
+    from circuits.accuracy.error_types import ErrorSurface as ErrorSurface
+    from circuits.accuracy.error_types import Estimate as Estimate
     from circuits.accuracy.measurement import error_metrics as error_metrics
-    from circuits.accuracy.measurement import error_surface as error_surface
+    from circuits.accuracy.surfaces import error_surface as error_surface
     from circuits.cells.adder_cells import CELLS as CELLS
     from circuits.cells.adder_cells import AdderCell as AdderCell
     from circuits.cells.adder_cells import load_cells as load_cells
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from circuits.cost import true_timing as true_timing
     from circuits.cost.cost_model import CostReport as CostReport
     from circuits.cost.cost_model import cost_report as cost_report
-    from circuits.designs.design_record import NAMED as NAMED
     from circuits.designs.design_record import Design as Design
-    from circuits.designs.design_record import design as design
-    from circuits.designs.design_record import find_design as find_design
+    from circuits.designs.named_designs import NAMED as NAMED
+    from circuits.designs.named_designs import design as design
+    from circuits.designs.named_designs import find_design as find_design
     from circuits.designs.placement import Placement as Placement
     from circuits.designs.trace import Trace as Trace
     from circuits.designs.trace import trace_product as trace_product
@@ -56,17 +56,14 @@ else:
         {
             "circuits.accuracy.bilinear": ("BilinearForm", "bilinear_form", "design_form"),
             "circuits.accuracy.closed_forms": ("ClosedForm", "closed_form_metrics"),
-            "circuits.accuracy.measurement": (
-                "ErrorMetrics",
-                "ErrorSurface",
-                "Estimate",
-                "error_metrics",
-                "error_surface",
-            ),
+            "circuits.accuracy.error_types": ("ErrorMetrics", "ErrorSurface", "Estimate"),
+            "circuits.accuracy.measurement": ("error_metrics",),
+            "circuits.accuracy.surfaces": ("error_surface",),
             "circuits.cells.adder_cells": ("CELLS", "AdderCell", "load_cells"),
             "circuits.cost": ("TrueTiming", "technology", "true_timing"),
             "circuits.cost.cost_model": ("CostReport", "cost_report"),
-            "circuits.designs.design_record": ("NAMED", "Design", "design", "find_design"),
+            "circuits.designs.design_record": ("Design",),
+            "circuits.designs.named_designs": ("NAMED", "design", "find_design"),
             "circuits.designs.placement": ("Placement",),
             "circuits.designs.trace": ("Trace", "trace_product"),
             "circuits.engine": ("simulate",),

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 _LISTED = 40
+"""Most names that a message lists."""
 
 
 class DesignError(ValueError):
@@ -13,11 +14,11 @@ class DesignError(ValueError):
 
 
 class UnknownNameError(DesignError):
-    """A name that is not in a library; the message names the nearest valid ones."""
+    """A name that is not in a library; the message lists the nearest valid ones."""
 
 
 def missing_package(what: str, package: str, extra: str) -> str:
-    """The message of a missing optional package, with the README's command that installs the `extra` it belongs to."""
+    """The message for a missing optional package, with the README's command that installs the `extra` it belongs to."""
     return (
         f"{what} needs the package {package!r}, but it is not installed; run "
         f"`pip install -c constraints.txt -e '.[{extra}]'`."
@@ -25,10 +26,16 @@ def missing_package(what: str, package: str, extra: str) -> str:
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
-    """The error for `name`, which is no `kind`: names the nearest valid names, or all where none is near."""
+    """The error for a `name` that is not the name of any `kind`; lists the nearest valid names, or all if none is near.
+
+    >>> print(unknown_name("design", "axfpn", ["axfpm", "heap"]))
+    unknown design 'axfpn'; nearest: axfpm.
+    >>> print(unknown_name("design", "nosuch", ["axfpm", "heap"]))
+    unknown design 'nosuch'; available: axfpm, heap.
+    """
     names = sorted(valid)
-    lowered = {candidate.lower(): candidate for candidate in names}
-    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
-    known = names if len(names) <= _LISTED else [*names[:_LISTED], f"... ({len(names)} in all)"]
-    advice = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
-    return UnknownNameError(f"the {kind} must be a known name, but got {name!r}; {advice}.")
+    original = {candidate.lower(): candidate for candidate in names}
+    near = [original[match] for match in difflib.get_close_matches(name.lower(), original, n=3, cutoff=0.5)]
+    listed = names if len(names) <= _LISTED else [*names[:_LISTED], f"... ({len(names)} in all)"]
+    advice = f"nearest: {', '.join(near)}" if near else f"available: {', '.join(listed)}"
+    return UnknownNameError(f"unknown {kind} {name!r}; {advice}.")

@@ -1,4 +1,4 @@
-"""What a store holds, `python -m dse.results list|show|export|report`: the runs of all searches that share it."""
+"""The runs in a store, `python -m dse.results list|show|export|report`: those of all searches that share it."""
 
 from __future__ import annotations
 

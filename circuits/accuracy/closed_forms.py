@@ -1,6 +1,9 @@
-"""Error metrics in closed form, for multipliers that are bilinear forms in the operand bits (`circuits.accuracy.bilinear`).
+"""Error metrics in closed form, for multipliers that are bilinear forms in the operand bits.
 
-With P = sum of M[i][j] x_i y_j, the error is bilinear too: e = sum of D[i][j] x_i y_j, D[i][j] = M[i][j] - 2^(i+j).
+The form P = sum of M[i][j] x_i y_j is found and proved by `circuits.accuracy.bilinear`. The error is bilinear too:
+
+    e = sum of D[i][j] x_i y_j,    D[i][j] = M[i][j] - 2^(i+j).
+
 Operand bits are independent, of mean 1/2, or 1 for the leading bit of a mantissa. Let A[i][k] = E[x_i x_k] and
 B[j][l] = E[y_j y_l]; with m the mean of a bit, A[i][k] = m_i m_k off the diagonal and m_i on it. Then
 
@@ -31,8 +34,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.accuracy.bilinear import Factor, design_form, factorise, lowered_form
-from circuits.accuracy.measurement import DISTRIBUTIONS
+from circuits.accuracy.bilinear import BilinearForm, Factor, design_form, factorise, lowered_form
+from circuits.accuracy.sampling import DISTRIBUTIONS
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError, unknown_name
 
@@ -43,11 +46,12 @@ _LOW_BITS = 16
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Metrics as `circuits.accuracy.measurement.ErrorMetrics` defines them, without sampling; None: no derivation.
+    """Metrics as `circuits.accuracy.error_types.ErrorMetrics` defines them, without sampling; None: no derivation.
 
-    Bias and variance are always there, the others where the error has rank 1 (or 0). Integer designs: exact up to
-    float64. Float designs: without the rounding of operands and results, which moves a relative error by at most three
-    times 2^-fraction_bits of the format, and without an error rate.
+    `form` is the proved form in words, `error_rank` the rank of its error. Bias and variance are always there, the
+    others where that rank is 1 (or 0). Integer designs: exact up to float64. Float designs: without the rounding of
+    operands and results, which moves a relative error by at most three times 2^-fraction_bits of the format, and
+    without an error rate.
     """
 
     design: str
@@ -66,7 +70,7 @@ class ClosedForm:
     worst_case: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """All fields, ready for JSON."""
         return asdict(self)
 
 
@@ -78,47 +82,91 @@ def closed_form_metrics(design: Design, *, distribution: str = "uniform01") -> C
     """
     if distribution not in DISTRIBUTIONS:
         raise unknown_name("distribution", str(distribution), DISTRIBUTIONS)
-    is_float = design.float_format is not None
-    if is_float:
-        try:
-            form = lowered_form(design)
-        except DesignError:
-            return None  # no form, or one that the normaliser does not leave alone
-    else:
-        found = design_form(design)
-        if found is None:
-            return None
-        form = found
-    w, v = design.shape
-    leading = is_float or distribution == "mantissa"
-    error = [[entry - (1 << i + j) for j, entry in enumerate(row)] for i, row in enumerate(form.matrix)]
+    form = _form_of(design)
+    if form is None:
+        return None
+    error = [[value - (1 << i + j) for j, value in enumerate(row)] for i, row in enumerate(form.matrix)]
     factors = factorise(error)
+    operands = _Operands.of(design, distribution)
+    bias, square = _moments(error, operands.leading)
+    bias *= operands.unit * operands.mean_scale
+    square *= operands.unit * operands.unit * operands.square_scale
+    values: dict[str, float | None] = {"bias": bias, "variance": square - bias * bias}
+    if len(factors) <= 1 and max(design.shape) <= MAXIMUM_WIDTH:
+        values |= _separable_metrics(design, factors[0] if factors else None, operands)
+    return ClosedForm(
+        design=design.label,
+        digest=design.digest,
+        distribution=distribution,
+        form=str(form),
+        error_rank=len(factors),
+        **values,  # type: ignore[arg-type]
+    )
 
-    # In units of the integer product; a float product is 4^(w-1) times smaller.
-    unit = 4.0 ** (1 - w) if is_float else 1.0
-    mean_scale, square_scale = (1 / 9, 1 / 49) if is_float and distribution == "uniform01" else (1.0, 1.0)
-    p_max = {True: {"uniform01": 1.0, "mantissa": 4.0}[distribution], False: float((2**w - 1) * (2**v - 1))}[is_float]
 
-    bias, square = _moments(error, leading)
-    bias *= unit * mean_scale
-    values: dict[str, float | None] = {"bias": bias, "variance": square * unit * unit * square_scale - bias * bias}
-    if len(factors) <= 1 and max(w, v) <= MAXIMUM_WIDTH:
-        mean_product = _mean_operand(w, leading) * _mean_operand(v, leading) * unit * mean_scale
-        values |= _separable(factors[0] if factors else None, leading)
-        for name in ("med", "worst_case"):
-            values[name] = (values[name] or 0.0) * unit
-        if is_float:
-            values["error_rate"] = None
-            if distribution == "uniform01":
-                values["worst_case"] = None  # at the upper end of [0, 1], where no whole binade lies
-        med = (values["med"] or 0.0) * mean_scale
-        values |= {"med": med, "nmed": med / p_max, "mred_ratio_of_means": med / mean_product}
-    names = {"design": design.label, "digest": design.digest, "distribution": distribution, "form": str(form)}
-    return ClosedForm(**names, error_rank=len(factors), **values)  # type: ignore[arg-type]
+def _form_of(design: Design) -> BilinearForm | None:
+    """The form of the products; None where a float design has none or one that the normaliser does not leave alone."""
+    if design.float_format is None:
+        return design_form(design)
+    try:
+        return lowered_form(design)
+    except DesignError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """What the distribution of the operands and their format mean for errors in units of the integer product.
+
+    `leading`: the leading bit of each operand is 1. `unit`: value of one unit of the integer product. `mean_scale`,
+    `square_scale`: factors of a mean of e and of e^2 for exponents that vary. `p_max`: the P_max of NMED.
+    """
+
+    is_float: bool
+    leading: bool
+    unit: float
+    mean_scale: float
+    square_scale: float
+    p_max: float
+    unbounded_exponents: bool
+
+    @classmethod
+    def of(cls, design: Design, distribution: str) -> _Operands:
+        w, v = design.shape
+        uniform = distribution == "uniform01"
+        if design.float_format is None:
+            return cls(False, not uniform, 1.0, 1.0, 1.0, float((2**w - 1) * (2**v - 1)), False)
+        # A float product is 4^(w-1) times smaller than that of the mantissas as integers.
+        unit = 4.0 ** (1 - w)
+        if uniform:
+            return cls(True, True, unit, 1 / 9, 1 / 49, 1.0, True)
+        return cls(True, True, unit, 1.0, 1.0, 4.0, False)
+
+
+def _separable_metrics(design: Design, factor: Factor | None, operands: _Operands) -> dict[str, float | None]:
+    """The metrics that follow where the error is one product e = c U V, or 0."""
+    w, v = design.shape
+    leading = operands.leading
+    mean_product = _mean_operand(w, leading) * _mean_operand(v, leading) * operands.unit * operands.mean_scale
+    values = _separable(factor, leading)
+    for name in ("med", "worst_case"):
+        values[name] = (values[name] or 0.0) * operands.unit
+    if operands.is_float:
+        values["error_rate"] = None
+    if operands.unbounded_exponents:
+        values["worst_case"] = None  # at the upper end of [0, 1], where no whole binade lies
+    med = (values["med"] or 0.0) * operands.mean_scale
+    return {**values, "med": med, "nmed": med / operands.p_max, "mred_ratio_of_means": med / mean_product}
 
 
 def _moments(error: list[list[int]], leading: bool) -> tuple[float, float]:
-    """(E[e], E[e^2]), summed in integers: twice the mean of a bit is 1 or 2, four times a second moment 1, 2 or 4."""
+    """(E[e], E[e^2]) in units of the integer product; `leading`: the leading bit of each operand is 1.
+
+    Summed in integers: twice the mean of a bit is 1 or 2, and four times a second moment 1, 2 or 4, so that
+
+        4 E[e]    =  (2 E[x])^T D (2 E[y])
+        16 E[e^2] =  sum of D[i][j] (4A D 4B)[i][j].
+    """
     matrix = np.array(error, dtype=object)
 
     def moments(width: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -134,6 +182,7 @@ def _moments(error: list[list[int]], leading: bool) -> tuple[float, float]:
 
 
 def _mean_operand(width: int, leading: bool) -> float:
+    """The mean of an integer operand: its values are equally likely from the lowest to 2^width - 1."""
     low = 1 << (width - 1) if leading else 0
     return (low + (1 << width) - 1) / 2
 
@@ -159,7 +208,10 @@ def _separable(factor: Factor | None, leading: bool) -> dict[str, float | None]:
 
 @dataclass(frozen=True)
 class _Side:
-    """Of U = sum of weights[i] x_i over one operand X: E|U|, E[|U| / X | X > 0], P(U > 0), P(U < 0), max |U|."""
+    """Statistics of U = sum of weights[i] x_i over the values of one operand X.
+
+    In the order of the fields: E|U|, E[|U| / X | X > 0], P(U > 0), P(U < 0) and max |U|.
+    """
 
     mean: float
     relative: float
@@ -169,7 +221,11 @@ class _Side:
 
 
 def _side(weights: tuple[int, ...], leading: bool) -> _Side:
-    # The operand's values in parts that share their high bits, so that memory stays small.
+    """The statistics, from a list of all 2^w values of U; the leading bit of X is 1 if `leading`.
+
+    The values come in blocks that share their high bits, so that memory stays small: U = (part of the high bits) +
+    (part of the low bits), and the low part is one array for all blocks.
+    """
     low = np.zeros(1, dtype=np.int64)
     for weight in weights[:_LOW_BITS]:
         low = np.concatenate([low, low + weight])  # index: the low bits
@@ -188,8 +244,8 @@ def _side(weights: tuple[int, ...], leading: bool) -> _Side:
         positive += int(np.count_nonzero(values > 0))
         negative += int(np.count_nonzero(values < 0))
         greatest = max(greatest, int(magnitude.max(initial=0)))
-        met = slice(int(x.size > 0 and x[0] == 0), None)  # all but X = 0
-        ratios.append(float(np.sum(magnitude[met] / x[met])))
+        positive_x = slice(int(x.size > 0 and x[0] == 0), None)  # all but X = 0, which only the first block holds
+        ratios.append(float(np.sum(magnitude[positive_x] / x[positive_x])))
     count = (1 << len(weights)) - first
     return _Side(
         total / count, math.fsum(ratios) / (count - (not leading)), positive / count, negative / count, greatest

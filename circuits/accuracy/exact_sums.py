@@ -1,7 +1,13 @@
-"""One pass over a chunk of errors: the sums, counts, maxima and histograms behind `circuits.accuracy.measurement`.
+"""Kernels that pass once over a chunk of operand pairs: exact products and errors, then sums, counts and histograms.
 
-Compiled once by numba and cached. The compiler may reorder the sums of a chunk to use vectors, always in the same way
-on one machine; all else is exact.
+Compiled once by numba and cached on disk. The compiler may reorder the sums of a chunk to use vector registers, always
+in the same way on one machine; all else is exact. Three ideas make the passes fast without changing a result:
+
+- Magnitudes of float64 are compared and binned as integers, which order alike (`circuits.accuracy.histograms`).
+- The loops have no branches that depend on the data, so that they run in vector registers: a condition becomes a
+  factor 0 or 1.
+- A float64 product of two float32 numbers is exact, so whether a float32 result is correctly rounded is decided on the
+  bits of that product.
 """
 
 from __future__ import annotations
@@ -11,19 +17,16 @@ from typing import Any
 import numba
 import numpy as np
 
-BIN_SHIFT = 43
-"""Histograms over all magnitudes of float64: bin k holds those that round to the k-th number of 10 significant bits."""
-BINS = 1 << (63 - BIN_SHIFT)
-SUMS = ("e", "|e|", "e2", "e3", "e4", "|p|", "p2", "|e||p|", "r", "r2")
-"""The order of the sums; r = |e / p|, 0 where p is 0."""
+from circuits.accuracy.histograms import BIN_SHIFT
+
 _MAGNITUDE = (1 << 63) - 1
 _HALF = 1 << (BIN_SHIFT - 1)
-_BLOCK = 1024  # values whose ratios and bins stay in the first-level cache
+_BLOCK = 1024
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def errors_of_narrow_integers(product: Any, x: Any, y: Any, e: Any, p: Any) -> None:
-    """e = product - x y and p = x y in float64, from uint32 arrays; exact."""
+    """Sets e = product - x y and p = x y, float64 [n], from uint32 [n] arrays with x y < 2^32; exact."""
     for i in range(len(e)):
         exact = np.int64(x[i]) * np.int64(y[i])
         e[i] = np.float64(np.int64(product[i]) - exact)
@@ -32,10 +35,12 @@ def errors_of_narrow_integers(product: Any, x: Any, y: Any, e: Any, p: Any) -> N
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def errors_of_integers(words: Any, x: Any, y: Any, bits: int, e: Any, p: Any) -> None:
-    """The same of products of `bits` <= 62 bits in two uint32 limbs, words[limb, i]; x, y int64 of at most 32 bits.
+    """Sets e = product - x y and p = x y for wider integers: x, y int64 [n] of at most 32 bits.
 
-    Products are two's complement if `bits` is negative, of -bits bits. e and p are exact below 2^53.
+    `words`: the product in two uint32 words, words[0, i] the low one. `bits`: its bits, at most 62; negative for a
+    product of -bits bits in two's complement. e and p are exact below 2^53.
     """
+    # Shifting left by 64 - bits and back extends the sign; unsigned products are positive int64 as they are.
     unused = 64 + bits if bits < 0 else 0
     for i in range(len(e)):
         exact = x[i] * y[i]
@@ -46,34 +51,38 @@ def errors_of_integers(words: Any, x: Any, y: Any, bits: int, e: Any, p: Any) ->
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def errors_of_floats(result: Any, x: Any, w: Any, nearest: bool, e: Any, p: Any) -> Any:
-    """(wrong results, whether this is right) of float32 products; e = result - x w and p = x w in float64, exact.
+    """Sets e = result - x w and p = x w, float64 [n], of float32 [n] products; both are exact.
 
-    Wrong: not x w rounded once to float32, to nearest even or towards zero. Right only where all is finite and nothing
-    but zeros lies below the normal numbers.
+    Returns (number of incorrectly rounded results, whether this count is reliable). A result is right if it is x w
+    rounded once to float32, to nearest even if `nearest`, else towards zero. The count is reliable only where all
+    values are finite and nothing but zeros lies below the normal numbers.
     """
-    wrong = odd = 0
+    wrong = special = 0
     smallest, largest = np.float64(2.0**-126), np.float64(3.4028234663852886e38)
     bits = p.view(np.int64)
     for i in range(len(e)):
         p[i] = np.float64(x[i]) * np.float64(w[i])
         e[i] = np.float64(result[i]) - p[i]
     for i in range(len(e)):
+        # float64 has 52 fraction bits and float32 23, so that 29 are rounded away. To nearest even: half an ulp less
+        # one, plus the last bit that stays; a carry runs into the exponent field, as it should.
         word = bits[i]
         if nearest:
             word += ((word >> 29) & 1) + ((1 << 28) - 1)
-        # The 24 leading bits: an error of 0 against them means that the result is correctly rounded.
+        # `cut` leads from the bits of p to those of the correctly rounded product.
         cut = (word & ~np.int64((1 << 29) - 1)) - bits[i]
         wrong += bits[i] + cut != np.float64(result[i]).view(np.int64)
     for i in range(len(e)):
         a, b, c, d = abs(x[i]), abs(w[i]), abs(p[i]), abs(np.float64(result[i]))
-        fine = (a >= smallest) & (b >= smallest) & (c >= smallest) & (c < largest) & (d <= largest)
-        odd += not (fine | (((a == 0.0) | (a >= smallest)) & ((b == 0.0) | (b >= smallest)) & (c == 0.0) & (d == 0.0)))
-    return wrong, odd == 0
+        normal = (a >= smallest) & (b >= smallest) & (c >= smallest) & (c < largest) & (d <= largest)
+        zero = ((a == 0.0) | (a >= smallest)) & ((b == 0.0) | (b >= smallest)) & (c == 0.0) & (d == 0.0)
+        special += not (normal | zero)
+    return wrong, special == 0
 
 
 @numba.njit(cache=True, nogil=True)
 def enumerate_pairs(first: int, y_bits: int, x: Any, y: Any) -> None:
-    """Operand pairs number first, first + 1, ... in order of x, then y."""
+    """Sets x, y, uint32 [n], to the pairs number first, first + 1, ..., ordered by x, then by y of `y_bits` bits."""
     mask = (1 << y_bits) - 1
     for i in range(len(x)):
         x[i] = (first + i) >> y_bits
@@ -82,7 +91,10 @@ def enumerate_pairs(first: int, y_bits: int, x: Any, y: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _count(bits: Any, keys: Any, counts: Any) -> None:
-    """Counts the bins of a block of float64 bit patterns; `keys` is scratch."""
+    """Counts the bins of a block of float64 bit patterns; `keys`, int32, is scratch.
+
+    Two loops: the first one runs in vector registers, the second one cannot.
+    """
     for i in range(len(bits)):
         keys[i] = np.int32(((bits[i] & _MAGNITUDE) + _HALF) >> BIN_SHIFT)
     for i in range(len(bits)):
@@ -91,7 +103,7 @@ def _count(bits: Any, keys: Any, counts: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _extremes(bits: Any) -> Any:
-    """(least but 0, greatest) magnitude of float64 bit patterns, as bit patterns; infinity and 0 where none is."""
+    """(least but 0, greatest) magnitude of float64 bit patterns, as bit patterns; infinity and 0 without any."""
     least, greatest = np.int64(0x7FF) << 52, np.int64(0)
     for i in range(len(bits)):
         magnitude = bits[i] & _MAGNITUDE
@@ -103,11 +115,15 @@ def _extremes(bits: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "nnan", "ninf"})
 def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
-    """(sums, wrong, nonzero, larger, places of max |e| and max r, extremes) of errors e and exact products p.
+    """Returns (sums, wrong, nonzero, larger, index of max |e|, index of max r, extremes) of errors e, exact products p.
 
-    Adds the bins of |e| and of r to `counts` and `relative_counts`, int64 [BINS]; r is counted as 0 where p is 0.
-    `wrong` counts e != 0, `nonzero` p != 0. Places are those of the first maximum, -1 without values. `extremes`: least
-    positive and greatest |e|, least positive and greatest r, greatest |p|; infinity and 0 where there are none.
+    `e`, `p`: float64 [n]; r = |e / p|, and 0 where p is 0. Adds the bins of |e| and of r to `counts` and
+    `relative_counts`, int64 [BINS]. `sums` in the order of `accumulation.ErrorSums`. `wrong` counts e != 0, `nonzero`
+    p != 0, `larger` |p + e| > |p|. An index is that of the first maximum, -1 without values. `extremes` in the order of
+    `accumulation.Extremes`.
+
+    Invariant of the outer loop: sums, counts and extremes cover the blocks before `start`. Ratios and bins of a block
+    stay in the first-level cache.
     """
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = 0.0
     wrong = nonzero = larger = 0.0
@@ -115,7 +131,6 @@ def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
     ratio = np.empty(_BLOCK, dtype=np.float64)
     keys = np.empty(_BLOCK, dtype=np.int32)
     extremes = np.array([np.inf, 0.0, np.inf, 0.0, 0.0])
-    # Magnitudes are compared as integers, which order alike and whose extremes run in vector registers.
     extreme_bits = extremes.view(np.int64)
     for start in range(0, len(e), _BLOCK):
         errors, products = e[start : start + _BLOCK], p[start : start + _BLOCK]
@@ -141,7 +156,7 @@ def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
             s9 += r * r
             nonzero += 1.0 - zero
             wrong += 1.0 if signed != 0.0 else 0.0
-            # |p + e| > |p| as e (2p + e) > 0: the signs survive where p + e would round.
+            # |p + e| > |p|  <=>  (p + e)^2 > p^2  <=>  e (2p + e) > 0: the sign survives where p + e would round.
             larger += 1.0 if signed * (exact + exact + signed) > 0.0 else 0.0
         _count(errors.view(np.int64), keys, counts)
         _count(ratios.view(np.int64), keys, relative_counts)

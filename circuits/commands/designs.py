@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from circuits.designs.design_record import NAMED
+from circuits.designs.named_designs import NAMED
 from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.options import add_format
 

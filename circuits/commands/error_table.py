@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from circuits.accuracy.measurement import ErrorMetrics, Estimate
+from circuits.accuracy.error_types import ErrorMetrics, Estimate
 from circuits.support.cli import table
 from circuits.support.numbers import significant
 

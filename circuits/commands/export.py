@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from circuits.commands.design_options import DESIGN_HELP, user_cells
-from circuits.designs.design_record import find_design
+from circuits.designs.named_designs import find_design
 from circuits.hdl import to_blif, to_verilog
 from circuits.hdl.names import exported_netlist
 from circuits.support.cli import Commands

@@ -9,20 +9,15 @@ from typing import Any
 import numpy as np
 
 from circuits.accuracy.closed_forms import ClosedForm, closed_form_metrics
-from circuits.accuracy.measurement import (
-    DISTRIBUTIONS,
-    MAXIMUM_BINS,
-    MAXIMUM_SAMPLES,
-    METHODS,
-    ErrorMetrics,
-    ErrorSurface,
-    error_metrics,
-    error_surface,
-)
+from circuits.accuracy.error_types import ErrorMetrics, ErrorSurface
+from circuits.accuracy.measurement import error_metrics
+from circuits.accuracy.sampling import DISTRIBUTIONS, MAXIMUM_SAMPLES, METHODS
+from circuits.accuracy.surfaces import MAXIMUM_BINS, error_surface
 from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
-from circuits.designs.design_record import Design, find_designs
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say

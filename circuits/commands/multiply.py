@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from circuits.commands.design_options import DESIGN_HELP, user_cells
-from circuits.designs.design_record import Design, find_design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import find_design
 from circuits.designs.trace import Trace, plain, trace_product
 from circuits.errors import DesignError
 from circuits.support.cli import Commands, console, print_csv, print_json, table

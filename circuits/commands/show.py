@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from circuits.accuracy.bilinear import BilinearForm, design_form
-from circuits.accuracy.measurement import DISTRIBUTIONS, METHODS, ErrorMetrics, error_metrics
-from circuits.accuracy.measurement import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
+from circuits.accuracy.error_types import ErrorMetrics
+from circuits.accuracy.measurement import error_metrics
+from circuits.accuracy.sampling import DISTRIBUTIONS, METHODS
+from circuits.accuracy.sampling import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.cost import GLITCHES
 from circuits.cost.cost_model import ACTIVITIES, EXACT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
-from circuits.designs.design_record import Design, find_designs, side_by_side
+from circuits.designs.design_record import Design
+from circuits.designs.headings import side_by_side
+from circuits.designs.named_designs import find_designs
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
 from circuits.support.numbers import significant
 from circuits.support.options import add_cells, add_format, add_seed

@@ -1,142 +1,213 @@
-"""Designs: plain data that names one multiplier exactly, TOML in and out, digests, and the named designs."""
+"""The design: plain data that names one multiplier exactly, and what follows from it.
+
+A `Design` is immutable, and equal by content, its name aside. Its constructor checks the fields and completes those
+that follow from others (the width from the format, say), so that every Design that exists names a multiplier:
+
+    fields  ->  netlist()  ->  program()  ->  products
+                netlist()  ->  digest, cost_digest
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache, wraps
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from circuits.cells.adder_cells import CELLS, AdderCell, cells_from_table
+from circuits.cells.adder_cells import AdderCell
+from circuits.designs import design_toml, digests, field_checks
+from circuits.designs.definitions import DEFINITIONS, NOTES
 from circuits.designs.placement import Placement
-from circuits.errors import DesignError, UnknownNameError, unknown_name
+from circuits.errors import DesignError
 from circuits.floats import arithmetic
 from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
-from circuits.netlists.gates import GATES
-from circuits.netlists.imported import as_multiplier, declared_signed, from_text, to_text
+from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
-from circuits.netlists.netlist import Component, Netlist
-from circuits.support.documents import parse_toml, read_toml, toml_key, toml_value
-from circuits.support.text import has_controls
-
-MINIMUM_WIDTH, MAXIMUM_WIDTH = 2, 64
-MAXIMUM_NAME = 100
-"""Most characters of a design's name."""
-_AS_DECLARED: Any = None
-"""Signedness of a design that does not state it: what its circuit declares, else unsigned. Never seen on a Design."""
+from circuits.netlists.netlist import Netlist
+from circuits.support.documents import parse_toml, read_toml
 
 
-class _DefaultFormat(str):
-    """The format of designs that name none: a circuit of their own then makes them integer designs."""
+class _Unstated(Enum):
+    """The type of an argument that was left out, where None has a meaning of its own."""
+
+    FORMAT = "float32, or None for a design with a circuit of its own"
+
+    def __repr__(self) -> str:
+        return self.value
 
 
-@dataclass(frozen=True)
+_GENERATING: Mapping[str, Any] = {
+    "topology": "ripple_array",
+    "placement": "exact",
+    "ports": "psc",
+    "half_adders": "cell",
+    "final_adder": "exact",
+    "tile": None,
+    "truncate_columns": 0,
+}
+"""The fields that say how a circuit is generated, with their defaults."""
+
+
+@dataclass(frozen=True, init=False)
 class Design:
-    """One multiplier, exactly: frozen, hashable by content (the name aside), serialisable.
+    """One multiplier, exactly: immutable, hashable by content (its name aside), serialisable.
 
-    First operand = activation (rows of the array), second = weight (columns). Fields:
+    The first operand is the activation and drives the rows of the array, the second is the weight and drives the
+    columns. Fields, which are also the arguments of the constructor:
 
-    - `topology`: a name in TOPOLOGIES. `width`: int or (w, v); None takes the format's mantissa width.
-    - `format`: a name in floats.FORMATS or "eXmY"; None is a bare integer multiplier.
+    - `topology`: a name in TOPOLOGIES.
+    - `width`: operand bits, an int or a pair (w, v); None takes the mantissa width of the format.
+    - `format`: a name in floats.FORMATS or "eXmY"; None makes a bare integer multiplier. Default: "float32", and None
+      where a `circuit` is given.
     - `placement`: a cell or its name, {"columns": ...}, {"rows": ...}, {"tiles": ...} or {"grid": ...} (see Placement).
-    - `ports`: which of partial product, running sum, carry drives A, B, Cin, e.g. "psc"; in wallace, dadda and booth
-      p, s, c mean the first, second and third bit of the column that a cell takes (`circuits.multipliers.columns`).
+    - `ports`: which of partial product, running sum and carry drives A, B and Cin, e.g. "psc". In wallace, dadda and
+      booth p, s, c mean the first, second and third bit of the column that a cell takes
+      (`circuits.multipliers.columns`).
     - `half_adders`: "cell" keeps the full cell where an input is the constant 0, "exact" puts an exact half adder.
     - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
-    - `signed`: operands and product are two's complement; integers only, untiled (see `circuits.multipliers.array_builder`).
-      By default what the circuit given as `netlist` declares (`input signed` in Verilog), else False.
+    - `signed`: operands and product are two's complement; integers only, untiled (see
+      `circuits.multipliers.array_builder`). None, the default, takes what the circuit given as `circuit` declares
+      (`input signed` in Verilog), else False.
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
-    - `rounding`, `normalization`, `subnormals`: see `circuits.floats.arithmetic`; subnormals=None takes the format's default.
+    - `rounding`, `normalization`, `subnormals`: see `circuits.floats.arithmetic`; subnormals=None takes the default of
+      the format.
     - `circuit`, in the constructor also `netlist`: a circuit of one's own, read from Verilog for instance, instead of a
-      generated one (see `circuits.netlists.imported.as_multiplier`): it fixes the width, and the format is None unless given.
-      Fields that say how to generate keep their defaults. `name` then defaults to the circuit's.
+      generated one (see `circuits.netlists.imported.as_multiplier`). It fixes the width, and the fields that say how to
+      generate a circuit keep their defaults. `name` then defaults to that of the circuit.
+    - `name`: 1 to 100 printable characters, or None.
 
     Raises DesignError (UnknownNameError with the nearest names) when the fields name no multiplier.
+
+    >>> Design(format=None, width=8, placement={"columns": ["ama1"] * 4 + ["exact"] * 12}).multiply_integers(3, 5)
+    array(17, dtype=uint64)
     """
 
-    topology: str = "ripple_array"
-    width: int | tuple[int, int] | None = None
-    format: str | None = _DefaultFormat("float32")
-    placement: Any = "exact"
-    ports: str = "psc"
-    half_adders: str = "cell"
-    final_adder: str = "exact"
-    tile: int | None = None
-    signed: bool = _AS_DECLARED
-    truncate_columns: int = 0
-    rounding: str = "truncate"
-    normalization: str = "full"
-    subnormals: str | None = None
-    circuit: Netlist | None = None
-    name: str | None = field(default=None, compare=False)
+    topology: str
+    width: int | tuple[int, int] | None
+    format: str | None
+    placement: Any
+    ports: str
+    half_adders: str
+    final_adder: str
+    tile: int | None
+    signed: bool
+    truncate_columns: int
+    rounding: str
+    normalization: str
+    subnormals: str | None
+    circuit: Netlist | None
+    name: str | None = field(compare=False)
 
-    def __post_init__(self) -> None:
-        put = object.__setattr__
-        if self.signed is _AS_DECLARED:
-            put(self, "signed", isinstance(self.circuit, Netlist) and declared_signed(self.circuit))
-        imported = self._take_circuit()
-        _choose("topology", self.topology, TOPOLOGIES)
-        put(self, "placement", Placement.of(self.placement))
-        _choose("ports", self.ports, PORTS)
-        _choose("half_adders", self.half_adders, ("cell", "exact"))
-        _choose("final_adder", self.final_adder, ("exact", "cell"))
-        _choose("rounding", self.rounding, arithmetic.ROUNDINGS)
-        _choose("normalization", self.normalization, arithmetic.NORMALIZATIONS)
-        fmt = None if self.format is None else arithmetic.float_format(self.format)
-        put(self, "subnormals", self.subnormals or (fmt.subnormals if fmt else "flush"))
-        _choose("subnormals", self.subnormals, arithmetic.SUBNORMALS)
-        put(self, "width", _width(self.width, fmt))
-        if imported is not None and self.width != imported:
-            raise DesignError(
-                f"width must be that of the imported circuit, {imported[0]} x {imported[1]}, but got "
-                f"{self.shape[0]} x {self.shape[1]}; leave width out, or choose a format with such a mantissa."
-            )
-        _integer("tile", self.tile, 1, min(self.shape), optional=True)
-        self._check_signed()
-        _integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
-        if self.name is not None and not _is_name(self.name):
-            raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
-        self.placement.check(self.shape, self.tile)
-        by_name: dict[str, AdderCell] = {}
-        for entry in self._cells():
-            if by_name.setdefault(entry.name, entry) != entry:
-                raise DesignError(
-                    f"cells of one design must have distinct names, but two cells are named {entry.name!r}; rename one."
-                )
+    def __init__(
+        self,
+        topology: str = "ripple_array",
+        width: int | tuple[int, int] | None = None,
+        format: str | _Unstated | None = _Unstated.FORMAT,
+        placement: Any = "exact",
+        ports: str = "psc",
+        half_adders: str = "cell",
+        final_adder: str = "exact",
+        tile: int | None = None,
+        signed: bool | None = None,
+        truncate_columns: int = 0,
+        rounding: str = "truncate",
+        normalization: str = "full",
+        subnormals: str | None = None,
+        circuit: Netlist | None = None,
+        name: str | None = None,
+        *,
+        netlist: Netlist | None = None,
+    ) -> None:
+        circuit = circuit if netlist is None else netlist
+        self._set(
+            topology=topology,
+            width=width,
+            format=("float32" if circuit is None else None) if format is _Unstated.FORMAT else format,
+            placement=placement,
+            ports=ports,
+            half_adders=half_adders,
+            final_adder=final_adder,
+            tile=tile,
+            signed=isinstance(circuit, Netlist) and declared_signed(circuit) if signed is None else signed,
+            truncate_columns=truncate_columns,
+            rounding=rounding,
+            normalization=normalization,
+            subnormals=subnormals,
+            circuit=circuit,
+            name=name,
+        )
+        if circuit is not None:
+            self._take_circuit(circuit)
+        self._check_names()
+        self._complete()
+        self._check_sizes()
+        self._check_cells()
 
-    def _take_circuit(self) -> tuple[int, int] | None:
-        """Brings an imported circuit into its canonical form; its widths."""
-        put = object.__setattr__
-        circuit = self.circuit
-        defaulted = isinstance(self.format, _DefaultFormat)
-        if circuit is None:
-            put(self, "format", str(self.format) if defaulted else self.format)
-            return None
+    def _set(self, **values: Any) -> None:
+        """Sets fields while the object is under construction."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _take_circuit(self, circuit: Any) -> None:
+        """Brings the design's own circuit into its canonical form and takes width and name from it."""
         if not isinstance(circuit, Netlist):
             raise DesignError(f"netlist must be a Netlist or None, but got {circuit!r}; see netlist_from_verilog.")
-        for item in fields(self):
-            if item.name in _GENERATING and getattr(self, item.name) not in (item.default, Placement.of("exact")):
+        for name, default in _GENERATING.items():
+            if getattr(self, name) not in (default, Placement.of("exact")):
                 raise DesignError(
-                    f"{item.name} must keep its default {item.default!r} in a design with a netlist of its own, but "
-                    f"got {getattr(self, item.name)!r}; leave it out."
+                    f"{name} must keep its default {default!r} in a design with a netlist of its own, but "
+                    f"got {getattr(self, name)!r}; leave it out."
                 )
-        made = as_multiplier(circuit, signed=self.signed is True)
-        put(self, "circuit", made)
-        w, v = (len(bus) for bus in made.inputs.values())
-        if defaulted:
-            put(self, "format", None)
+        multiplier_circuit = as_multiplier(circuit, signed=self.signed is True)
+        self._set(circuit=multiplier_circuit)
         if self.width is None and self.format is None:
-            put(self, "width", (w, v))
-        if self.name is None and circuit.name != made.name and _is_name(circuit.name):
-            put(self, "name", circuit.name)
-        return w, v
+            self._set(width=field_checks.circuit_widths(multiplier_circuit))
+        if self.name is None and circuit.name != multiplier_circuit.name and field_checks.is_name(circuit.name):
+            self._set(name=circuit.name)
+
+    def _check_names(self) -> None:
+        field_checks.check_choice("topology", self.topology, TOPOLOGIES)
+        self._set(placement=Placement.of(self.placement))
+        field_checks.check_choice("ports", self.ports, PORTS)
+        field_checks.check_choice("half_adders", self.half_adders, ("cell", "exact"))
+        field_checks.check_choice("final_adder", self.final_adder, ("exact", "cell"))
+        field_checks.check_choice("rounding", self.rounding, arithmetic.ROUNDINGS)
+        field_checks.check_choice("normalization", self.normalization, arithmetic.NORMALIZATIONS)
+
+    def _complete(self) -> None:
+        """Sets the fields that follow from the format."""
+        fmt = self.float_format
+        self._set(subnormals=self.subnormals or (fmt.subnormals if fmt else "flush"))
+        field_checks.check_choice("subnormals", self.subnormals, arithmetic.SUBNORMALS)
+        self._set(width=field_checks.operand_widths(self.width, fmt))
+
+    def _check_sizes(self) -> None:
+        if self.circuit is not None and self.width != (own := field_checks.circuit_widths(self.circuit)):
+            raise DesignError(
+                f"width must be that of the imported circuit, {own[0]} x {own[1]}, but got "
+                f"{self.shape[0]} x {self.shape[1]}; leave width out, or choose a format with such a mantissa."
+            )
+        if self.tile is not None:
+            field_checks.check_integer("tile", self.tile, 1, min(self.shape))
+        self._check_signed()
+        field_checks.check_integer("truncate_columns", self.truncate_columns, 0, sum(self.shape) - 1)
+        if self.name is not None and not field_checks.is_name(self.name):
+            raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
+        self.placement.check(self.shape, self.tile)
+
+    def _check_cells(self) -> None:
+        by_name: dict[str, AdderCell] = {}
+        for cell in self._cells():
+            if by_name.setdefault(cell.name, cell) != cell:
+                raise DesignError(
+                    f"cells of one design must have distinct names, but two cells are named {cell.name!r}; rename one."
+                )
 
     def _cells(self) -> Iterator[AdderCell]:
         """The adder cells that the design names, repetitions included."""
@@ -162,8 +233,8 @@ class Design:
             )
 
     def __hash__(self) -> int:
-        # Kept, because every cache asks for it and a placement may hold thousands of cells; not sent to other
-        # processes, where strings hash differently.
+        # Computed once, because every cache asks for it and a placement may hold thousands of cells. It must not travel
+        # to other processes, where strings hash differently.
         if "_hash" not in self.__dict__:
             content = tuple(getattr(self, item.name) for item in fields(self) if item.compare)
             object.__setattr__(self, "_hash", hash(content))
@@ -192,15 +263,16 @@ class Design:
 
     @property
     def label(self) -> str:
-        """The name with its standing, e.g. "heap (reconstructed)"; a short digest when unnamed."""
+        """The name, with the note on a named design: "heap (reconstructed)"; a short digest where there is no name."""
         if self.name is None:
             return self.digest[:10]
-        note = NOTES.get(self.name) if NAMED.get(self.name) == self else None
-        return f"{self.name} ({note})" if note else self.name
+        note = NOTES.get(self.name)
+        # A variant of a named design, made by `replace`, keeps the name but not the note.
+        return f"{self.name} ({note})" if note and self == Design(**DEFINITIONS[self.name]) else self.name
 
     @property
     def imported(self) -> Netlist | None:
-        """The same as `circuit`."""
+        """Another name of `circuit`."""
         return self.circuit
 
     def netlist(self) -> Netlist:
@@ -225,16 +297,14 @@ class Design:
 
         A library cell or gate counts by name, since it is characterised; others by the numbers that they give.
         """
-        digest = hashlib.sha256(f"cost 2 {self.digest}".encode())
-        for instance in self.netlist().instances:
-            digest.update(_cost_data(instance.component))
-        return digest.hexdigest()
+        return digests.cost_digest(self.digest, self.netlist())
 
     def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
-        """Gate-exact float32 products of activations `x` and weights `w` (broadcast); see `circuits.floats.arithmetic`.
+        """Bit-accurate float32 products of activations `x` and weights `w`, broadcast against each other.
 
-        `backend`: "compiled", "interpreted" (nothing compiled for this design) or "reference"; "auto" compiles, except
-        where that takes longer than the products. The products are the same.
+        The float semantics are those of `circuits.floats.arithmetic`. `backend`: "compiled", "interpreted" (nothing is
+        compiled for this design) or "reference"; "auto" compiles, except where that takes longer than the products. The
+        products are the same. Raises DesignError for an integer design.
         """
         from circuits.engine import float_operations
 
@@ -243,7 +313,7 @@ class Design:
         return float_operations.multiply(self, x, w, backend=backend)
 
     def multiply_integers(self, x: ArrayLike, y: ArrayLike, *, backend: str = "auto") -> NDArray[Any]:
-        """The mantissa circuit alone on integers (broadcast): x drives the rows, y the columns.
+        """Products of the mantissa circuit alone, on integers broadcast against each other: x drives the rows.
 
         Unsigned, 0 <= x < 2^w, 0 <= y < 2^v: uint64 up to 64 product bits, object integers beyond. Signed,
         -2^(w-1) <= x < 2^(w-1), likewise y: int64, or object. Raises DesignError on values out of range.
@@ -254,9 +324,12 @@ class Design:
         return integer_operations.multiply(self.program(), x, y, signed=self.signed, backend=backend)
 
     def describe(self) -> dict[str, str]:
-        """The exact definition, field by field, as printed above every number; integers have no float rules."""
+        """The exact definition as line name -> text, as commands print it above every number.
+
+        Integer designs have no lines for rounding, normalization and subnormals.
+        """
         w, v = self.shape
-        named = {entry.name: entry for entry in self._cells()}
+        cells = {cell.name: cell for cell in self._cells()}
         port_names = dict(zip("psc", TOPOLOGIES[self.topology].port_names, strict=True))
         described = {
             "topology": self.topology,
@@ -269,7 +342,7 @@ class Design:
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
             "truncated columns": str(self.truncate_columns),
             **self._float_rules(),
-            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in named.values()) or "none",
+            "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in cells.values()) or "none",
         }
         if self.circuit is not None:
             counts = ", ".join(f"{count} {name}" for name, count in self.circuit.count().items())
@@ -280,7 +353,7 @@ class Design:
         return described
 
     def _float_rules(self) -> dict[str, str]:
-        """What happens around the mantissa circuit: nothing where there is no float format."""
+        """The lines about the arithmetic around the mantissa circuit; none without a float format."""
         if self.format is None:
             return {}
         names = ("rounding", "normalization", "subnormals")
@@ -289,35 +362,10 @@ class Design:
     # TOML.
 
     def to_toml(self) -> str:
-        """The design as TOML; cells that the library does not have are embedded."""
-        lines = ["[design]"]
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "circuit" or (self.circuit and item.name in (*_GENERATING, "width")):
-                continue
-            if item.name == "placement":
-                value = value.to_data()
-            elif item.name == "format" and value is None:
-                value = "integer"
-            elif item.name == "width":
-                value = list(value)
-            if value is not None:
-                lines.append(f"{item.name} = {toml_value(value)}")
-        if self.circuit is not None:
-            # Names in it are plain words, so the text needs no escapes.
-            lines += ["", "[netlist]", f"text = '''\n{to_text(self.circuit)}'''"]
-        own = {entry.name: entry for entry in self._cells() if CELLS.get(entry.name) != entry}
-        for name, entry in own.items():
-            if name in CELLS:
-                raise DesignError(
-                    f"an embedded cell must not reuse the reserved name of a library cell, but got {name!r}; rename it."
-                )
-            lines += ["", f"[cells.{toml_key(name)}]"]
-            for item in fields(entry):
-                value = getattr(entry, item.name)
-                if item.name != "name" and value not in (None, ""):
-                    lines.append(f"{item.name} = {toml_value(value)}")
-        return "\n".join(lines) + "\n"
+        """The design as TOML; cells that the library does not have are embedded, and so is a circuit of its own."""
+        left_out = {"circuit"} if self.circuit is None else {"circuit", "width", *_GENERATING}
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
+        return design_toml.write_design(values, self.circuit, self._cells())
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "the TOML text") -> Design:
@@ -326,106 +374,23 @@ class Design:
 
     @classmethod
     def load(cls, path: str | Path, cells: Mapping[str, AdderCell] | None = None) -> Design:
-        """The design in a TOML file; `cells` may be named in it as those that it embeds, which take precedence."""
+        """The design in a TOML file; DesignError names the file and what to correct.
+
+        `cells`: a user's own cells, which it may name like those that it embeds; the latter take precedence.
+        """
         return cls._from_document(read_toml(path), str(path), cells)
 
     @classmethod
     def _from_document(
-        cls, document: dict[str, Any], where: str, extra: Mapping[str, AdderCell] | None = None
+        cls, document: Mapping[str, Any], where: str, cells: Mapping[str, AdderCell] | None = None
     ) -> Design:
-        entries = document.get("design")
-        if not isinstance(entries, dict) or document.keys() - {"design", "cells", "netlist"}:
-            raise DesignError(
-                f"{where} must hold [design] and, for cells of its own, [cells.NAME] or [netlist], but got "
-                f"{', '.join(document) or 'nothing'}; correct the headers."
-            )
         known = {item.name for item in fields(cls)} - {"circuit"}  # which is the table [netlist]
-        for key in entries.keys() - known:
-            raise DesignError(f"[design] in {where}: {unknown_name('field', key, known)}")
-        arguments = dict(entries)
-        if arguments.get("format") == "integer":
-            arguments["format"] = None
-        if isinstance(arguments.get("width"), list):
-            arguments["width"] = tuple(arguments["width"])
-        try:
-            embedded = cells_from_table(document.get("cells", {}), where)
-            cells = {**(extra or {}), **embedded}
-            if "netlist" in document:
-                arguments["circuit"] = _netlist_from_table(document["netlist"], embedded)
-            arguments["placement"] = Placement.of(arguments.get("placement", "exact"), cells)
+        arguments = design_toml.read_design(document, where, known=known, cells=cells)
+        with design_toml.errors_naming(where):
             return cls(**arguments)
-        except TypeError as error:
-            raise DesignError(f"[design] in {where} must have fields of the right type, but: {error}.") from None
-        except DesignError as error:
-            raise type(error)(f"[design] in {where}: {error}") from None
 
 
-def _accepting_netlist(initialise: Callable[..., None]) -> Callable[..., None]:
-    """The constructor of Design, with `netlist` as another name of the field `circuit`.
-
-    It cannot be the field's own name, since `design.netlist()` is the method that draws any design.
-    """
-
-    @wraps(initialise)
-    def initialise_either(self: Design, *arguments: Any, netlist: Netlist | None = None, **named: Any) -> None:
-        if netlist is not None:
-            named["circuit"] = netlist
-        initialise(self, *arguments, **named)
-
-    return initialise_either
-
-
-Design.__init__ = _accepting_netlist(Design.__init__)  # type: ignore[method-assign]
-
-_GENERATING = (
-    "topology",
-    "placement",
-    "ports",
-    "half_adders",
-    "final_adder",
-    "tile",
-    "truncate_columns",
-)
-
-
-def _choose(what: str, value: Any, valid: Any) -> None:
-    if not isinstance(value, str) or value not in valid:
-        raise unknown_name(what, str(value), valid)
-
-
-def _integer(what: str, value: Any, low: int, high: int, *, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise DesignError(f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range.")
-
-
-def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and 1 <= len(name) <= MAXIMUM_NAME and not has_controls(name)
-
-
-def _width(width: Any, fmt: arithmetic.FloatFormat | None) -> tuple[int, int]:
-    if width is None:
-        if fmt is None:
-            raise DesignError("an integer design (format=None) must have a width, but got None; give width=8, say.")
-        return fmt.width, fmt.width
-    pair = (width, width) if isinstance(width, int) else width
-    if not isinstance(pair, tuple) or len(pair) != 2:
-        raise DesignError(f"width must be an integer or a pair (w, v), but got {width!r}; correct it.")
-    for entry in pair:
-        _integer("width", entry, MINIMUM_WIDTH, MAXIMUM_WIDTH)
-    if fmt is not None and pair != (fmt.width, fmt.width):
-        raise DesignError(
-            f"width must be {fmt.width} for format {fmt.name} (hidden one included), but got {width!r}; "
-            f"leave width out or change the format."
-        )
-    return pair
-
-
-def _netlist_from_table(table: Any, cells: Mapping[str, AdderCell]) -> Netlist:
-    if not isinstance(table, dict) or table.keys() != {"text"} or not isinstance(table["text"], str):
-        raise DesignError("[netlist] must hold 'text', a circuit as Design.to_toml writes it, and nothing else.")
-    return from_text(table["text"], cells)
+# What is derived from a design, kept because it is asked for again and again.
 
 
 @lru_cache(maxsize=32)
@@ -457,107 +422,11 @@ def _program(design: Design) -> Program:
 
 @lru_cache(maxsize=1024)
 def _digest(design: Design) -> str:
-    fmt = design.float_format
-    semantics: tuple[Any, ...] = ("signed",) if design.signed else ()
-    if fmt is not None:
-        shape = (fmt.exponent_bits, fmt.fraction_bits, fmt.infinity)
-        semantics = (*shape, design.rounding, design.normalization, design.subnormals)
-    return hashlib.sha256(f"design 1 {semantics} {design.netlist().digest()}".encode()).hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _cost_data(part: Component) -> bytes:
-    library = CELLS if isinstance(part, AdderCell) else GATES
-    if library.get(part.name) == part:
-        return repr(part.name).encode()
-    measured = (part.delay_ps, part.energy_fj, part.area_um2) if isinstance(part, AdderCell) else ()
-    return repr((part.transistors, *measured)).encode()
-
-
-_AXFPM = Design(placement="ama5", name="axfpm")
-_HEAP = Design(  # found by studies/own/heap.py: the nearest to the published fingerprint in that study's spaces
-    topology="carry_save_array",
-    placement={"columns": ["ama1"] * 43 + ["ama4"] * 5},
-    ports="scp",
-    half_adders="exact",
-    name="heap",
-)
-
-NAMED: Mapping[str, Design] = MappingProxyType(
-    {
-        entry.name or "": entry
-        for entry in (
-            Design(rounding="nearest_even", name="exact"),
-            _AXFPM,
-            replace(_AXFPM, tile=4, name="axfpm_tiled"),
-            replace(_AXFPM, tile=4, normalization="released", name="axfpm_released"),
-            _HEAP,
-            Design(topology="booth", format="bfloat16", name="bfloat16"),
-            *(Design(placement=f"ama{n}", name=f"ama{n}_array") for n in range(1, 6)),
-        )
-    }
-)
-"""The named designs."""
-
-NOTES: Mapping[str, str] = MappingProxyType({"heap": "reconstructed"})
-"""The standing of named designs whose cell map was not published (study heap)."""
-
-
-def design(name: str) -> Design:
-    """The named design; UnknownNameError names the nearest."""
-    if name not in NAMED:
-        raise unknown_name("design", name, NAMED)
-    return NAMED[name]
-
-
-def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
-    """What a command line means: a named design, "CELL_array" (a ripple array of one cell), or a path ending in .toml.
-
-    `cells`: a user's own cells by name, for the latter two.
-    """
-    if text.endswith(".toml"):
-        return Design.load(text, cells)
-    known = {**CELLS, **(cells or {})}
-    if text not in NAMED and text.endswith("_array") and (name := text.removesuffix("_array")) in known:
-        return Design(placement=known[name], name=text)
-    if text not in NAMED and text in known:
-        raise UnknownNameError(
-            f"a design must be named, but {text!r} is a cell; {text}_array is the ripple array of it, a .toml file any "
-            "other."
-        )
-    return design(text)
-
-
-def find_designs(texts: Iterable[str], cells: Mapping[str, AdderCell] | None = None) -> list[Design]:
-    """What a command line means by several designs, each as `find_design` reads it, told apart by their names."""
-    return told_apart([find_design(text, cells) for text in texts])
-
-
-def told_apart(designs: Sequence[Design]) -> list[Design]:
-    """The same designs for headings side by side: different ones of one label are renamed "LABEL [DIGEST]".
-
-    The digest is the beginning of `digest`, or of `cost_digest` where some of them differ in their costs only.
-    """
-    by_label: dict[str, list[Design]] = {}
-    for entry in designs:
-        by_label.setdefault(entry.label, []).append(entry)
-    kinds = {label: _telling_digest(namesakes) for label, namesakes in by_label.items()}
-    return [_with_digest(entry, kind) if (kind := kinds[entry.label]) else entry for entry in designs]
-
-
-def _telling_digest(namesakes: Sequence[Design]) -> str | None:
-    """The name of the digest that tells designs of one label apart; None where they are one design."""
-    if len(namesakes) == 1 or len({entry.cost_digest for entry in namesakes}) == 1:
-        return None
-    by_behaviour = len({entry.digest for entry in namesakes}) == len({entry.cost_digest for entry in namesakes})
-    return "digest" if by_behaviour else "cost_digest"
-
-
-def _with_digest(entry: Design, kind: str) -> Design:
-    return replace(entry, name=f"{entry.label[:80]} [{getattr(entry, kind)[:10]}]")
-
-
-def side_by_side(definitions: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """What `Design.describe` says of several designs, line by line; "none" where a line does not concern one."""
-    names = dict.fromkeys(name for definition in sorted(definitions, key=len, reverse=True) for name in definition)
-    return {name: [definition.get(name, "none") for definition in definitions] for name in names}
+    return digests.behaviour_digest(
+        design.netlist(),
+        signed=design.signed,
+        float_format=design.float_format,
+        rounding=design.rounding,
+        normalization=design.normalization,
+        subnormals=str(design.subnormals),
+    )

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from circuits.accuracy.measurement import ErrorSurface
+from circuits.accuracy.error_types import ErrorSurface
 from circuits.drawing.figure_files import save
 
 

@@ -15,6 +15,9 @@ A product is computed as hardware would (DESIGN "Float semantics"):
    in formats without infinity); results that are tiny after rounding with unbounded exponent become signed zero
    ("flush") or are rounded once to the subnormal grid ("ieee").
 
+In numbers, with w = F + 1 mantissa bits: x = (-1)^s mx 2^(ex - F) with 2^F <= mx < 2^(F+1), and exactly
+x y = (mx my) 2^(ex + ey - 2F). As 2^(2F) <= mx my < 2^(2F+2), an exact product leads at bit 2F = 2w - 2 or one above.
+
 Values travel as float32, which holds every value of every format here.
 """
 
@@ -42,7 +45,7 @@ class FloatFormat:
     """A binary floating-point format held by float32: 2..8 exponent bits, 1..23 stored fraction bits.
 
     `infinity=False` follows OCP fp8 e4m3: no infinities, only the all-ones code is NaN, and overflow gives NaN.
-    `subnormals` is the rule that designs of this format default to.
+    `subnormals` is the rule that designs of this format have by default. Raises DesignError for other sizes.
     """
 
     name: str
@@ -75,7 +78,11 @@ class FloatFormat:
 
     @property
     def largest(self) -> float:
-        """Largest finite value."""
+        """Largest finite value.
+
+        All fraction bits 1 and the exponent just below the one that is reserved for infinity and NaN; without infinity
+        the highest exponent is in use, and only its last code is NaN.
+        """
         top = 2**self.exponent_bits - 1 - self.infinity - self.bias
         ulps = 2 ** (self.fraction_bits + 1) - (1 if self.infinity else 2)
         return float(np.ldexp(float(ulps), top - self.fraction_bits))
@@ -98,7 +105,11 @@ FORMATS: Mapping[str, FloatFormat] = MappingProxyType(
 
 
 def float_format(name: str) -> FloatFormat:
-    """The format of that name, or "eXmY" for X exponent and Y fraction bits; UnknownNameError otherwise."""
+    """The format of that name, or "eXmY" for X exponent and Y fraction bits; UnknownNameError otherwise.
+
+    >>> float_format("e5m2").largest
+    57344.0
+    """
     if isinstance(name, str):
         if name in FORMATS:
             return FORMATS[name]
@@ -108,7 +119,12 @@ def float_format(name: str) -> FloatFormat:
 
 
 def quantize(fmt: FloatFormat, values: ArrayLike, *, rounding: str, subnormals: str) -> NDArray[np.float32]:
-    """`values` (converted to float32) in the format, by one rounding; float32 array of the same shape."""
+    """`values` (converted to float32) in the format, by one rounding; float32 array of the same shape.
+
+    >>> float(quantize(FORMATS["bfloat16"], 1.999, rounding="truncate", subnormals="flush"))
+    1.9921875
+    """
+    # frexp gives a fraction in [1/2, 1); times 2^24 it is an integer that leads at bit 23.
     x = np.asarray(values, dtype=np.float32)
     fraction, exponent = np.frexp(np.where(np.isfinite(x), np.abs(x), 0).astype(np.float64))
     significand = np.ldexp(fraction, 24).astype(np.int64)
@@ -149,11 +165,12 @@ def multiply(
 ) -> NDArray[np.float32]:
     """Elementwise float32 products (broadcast) in the semantics of the module's docstring.
 
-    `mantissa_product(mx, mw)` takes flat uint64 arrays of w-bit mantissas with the leading one set and returns P.
+    `x`, `w`: float32 values. `mantissa_product(mx, mw)` takes flat uint64 arrays of w-bit mantissas with the leading
+    one set and returns P.
     """
     conversion = {"rounding": rounding, "subnormals": subnormals}
     x, w = np.broadcast_arrays(quantize(fmt, x, **conversion), quantize(fmt, w, **conversion))
-    through = np.isfinite(x) & np.isfinite(w) & (x != 0) & (w != 0)
+    through = np.isfinite(x) & np.isfinite(w) & (x != 0) & (w != 0)  # the pairs that reach the circuit
 
     fraction_x, exponent_x = np.frexp(np.abs(x[through]).astype(np.float64))
     fraction_w, exponent_w = np.frexp(np.abs(w[through]).astype(np.float64))
@@ -165,14 +182,47 @@ def multiply(
     leading = 2 * width - 2  # the hidden one's position before the normaliser
     shift = (product >> (leading + 1) > 0).astype(np.int64) + (product >> (leading + 2) > 0)
     raised = np.minimum(shift, 1) if normalization == "released" else shift
-    # Aligned to the widest product, so that every lane has its hidden one at bit leading + 2.
+    # The bits below the hidden one, aligned to the widest product: every lane has its hidden one at bit leading + 2.
     hidden = np.int64(1) << (leading + 2)
     significand = (product << (2 - shift)) & (hidden - 1) | hidden
-    exponent = exponent_x.astype(np.int64) + exponent_w - 2 + raised
+    exponent = exponent_x.astype(np.int64) + exponent_w - 2 + raised  # - 2: frexp's fractions are half of ours
 
     magnitude = np.zeros(x.shape, dtype=np.float64)
     magnitude[through] = _assemble(fmt, significand, leading + 2, exponent, rounding, subnormals)
     return _finish(fmt, x, w, magnitude)
+
+
+def round_product(
+    fmt: FloatFormat, product: NDArray[np.float64], *, rounding: str, subnormals: str
+) -> NDArray[np.float64]:
+    """Exact products, rounded once into the format by step 5 of the module's docstring; float64, same shape.
+
+    `product`: float64 that holds the exact product of two values of the format, infinity or NaN. Where `multiply` goes
+    through a mantissa circuit, this is the result that an exact circuit gives.
+    """
+    # A float64 read as an integer orders like its magnitude, so rounding its fraction field and letting a carry run
+    # into the exponent field rounds the number: 1.11...1 becomes 10.00...0. `drop` fraction bits go.
+    drop = 52 - fmt.fraction_bits
+    bits = product.view(np.int64)
+    if rounding == "nearest_even":
+        # Half an ulp less one, plus the last bit that stays: more than half rounds up, and half only to an even one.
+        bits = bits + (((bits >> drop) & 1) + ((1 << (drop - 1)) - 1))
+    rounded = (bits & np.int64(-1 << drop)).view(np.float64)
+    smallest = 2.0**fmt.minimum_exponent
+    tiny = np.abs(rounded) < smallest
+    if tiny.any():
+        if subnormals == "flush":
+            replaced = np.zeros_like(product)
+        else:
+            # The subnormal grid is uniform, of step `quantum`; the division by a power of two is exact.
+            quantum = smallest * 2.0**-fmt.fraction_bits
+            scaled = product / quantum
+            replaced = (np.trunc(scaled) if rounding == "truncate" else np.rint(scaled)) * quantum
+        rounded = np.where(tiny, replaced, rounded)
+    over = np.abs(rounded) > fmt.largest
+    if over.any():
+        rounded = np.where(over, np.copysign(np.inf, product) if fmt.infinity else np.nan, rounded)
+    return rounded
 
 
 def _assemble(
@@ -183,17 +233,20 @@ def _assemble(
     rounding: str,
     subnormals: str,
 ) -> NDArray[np.float64]:
-    """significand * 2^(exponent - fraction_bits), rounded to the format; magnitudes beyond the largest stay there.
+    """significand * 2^(exponent - fraction_bits) as float64, rounded to the format except for overflow.
 
-    Zero significands give zero; the others have their leading one at bit `fraction_bits`.
+    Zero significands give zero; the others have their leading one at bit `fraction_bits`. Magnitudes beyond the largest
+    finite one are left as they are.
     """
-    # The rounding with unbounded exponent decides tininess.
+    # Tininess is decided after a rounding with unbounded exponent, as IEEE 754 allows: 0.11...1, which rounds up to the
+    # smallest normal number, is not tiny.
     drop = np.full(exponent.shape, fraction_bits - fmt.fraction_bits, dtype=np.int64)
     rounded = _round(significand, drop, rounding)
-    carried = rounded >> (fmt.fraction_bits + 1)
+    carried = rounded >> (fmt.fraction_bits + 1)  # 1 where the rounding reached the next power of two
     tiny = exponent + carried < fmt.minimum_exponent
     if subnormals == "ieee":
-        # One rounding, straight to the subnormal grid; beyond 62 dropped bits nothing but the sign of life is left.
+        # One rounding, straight from the significand to the subnormal grid, whose step is the ulp of the smallest
+        # normal number: rounding a rounded number again could go wrong by an ulp.
         drop = np.where(exponent < fmt.minimum_exponent, drop + fmt.minimum_exponent - exponent, drop)
         rounded = _round(significand, drop, rounding)
     elif subnormals == "flush":
@@ -203,20 +256,25 @@ def _assemble(
 
 
 def _round(significand: NDArray[np.int64], drop: NDArray[np.int64], rounding: str) -> NDArray[np.int64]:
+    """significand / 2^drop, rounded to an integer: down ("truncate") or to the nearest, ties to the even one."""
+    # A significand has at most 49 bits, so that 62 dropped bits leave 0 already; more would overflow the shift.
     drop = np.minimum(drop, 62)
-    kept = significand >> drop
+    quotient = significand >> drop
     if rounding == "truncate":
-        return kept
-    rest = significand - (kept << drop)
-    half = np.where(drop > 0, np.int64(1) << np.maximum(drop - 1, 0), np.int64(1) << 62)
-    up: NDArray[np.int64] = ((rest > half) | ((rest == half) & (kept & 1 == 1))).astype(np.int64)
-    return kept + up
+        return quotient
+    remainder = significand - (quotient << drop)
+    half = np.where(drop > 0, np.int64(1) << np.maximum(drop - 1, 0), np.int64(1) << 62)  # out of reach for drop = 0
+    up: NDArray[np.int64] = ((remainder > half) | ((remainder == half) & (quotient & 1 == 1))).astype(np.int64)
+    return quotient + up
 
 
 def _finish(
     fmt: FloatFormat, x: NDArray[np.float32], w: NDArray[np.float32], magnitude: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Signs, overflow and IEEE specials around the magnitudes of finite products; x is w for a conversion."""
+    """float32 results from the magnitudes of finite ones: adds signs, overflow, infinities and NaN.
+
+    `x is w` marks the conversion of x, whose sign is its own; a product has the XOR of two signs.
+    """
     overflowed = np.inf if fmt.infinity else np.nan
     magnitude = np.where(magnitude > fmt.largest, overflowed, magnitude)
     if x is w:

@@ -1,15 +1,22 @@
-"""The whole float multiplier as a netlist: exponent adder, normaliser and rounding around a design's mantissa circuit.
+"""The complete float multiplier as a netlist: exponent adder, normaliser and rounding around a mantissa circuit.
 
-For operands and results that are normal numbers; what handles zeros, subnormals, infinities and NaN is not drawn (a few
-gates an operand that hardly switch). Blocks, with E exponent and F fraction bits, w = F + 1:
+It holds for operands and results that are normal numbers. What handles zeros, subnormals, infinities and NaN is not
+drawn (a few gates an operand that hardly switch). Blocks, with E exponent bits, F fraction bits and w = F + 1:
 
 - sign: XOR.
-- exponent adder: E exact adders in a ripple, carry in 1, and three more for -2^(E-1): together ex + ey - bias, in E + 2
-  bits of two's complement.
-- normaliser: a 2-to-1 multiplexer a fraction bit, selected by product bit 2w - 1 (buffered for every eight); a second
-  one where the product can have bit 2w. The exponent is incremented by a chain of half adders for each of the two.
+- exponent adder: a ripple of E exact adders with carry in 1, and three more for -2^(E-1). Together they give
+  ex + ey - bias = ex + ey + 1 - 2^(E-1), in E + 2 bits of two's complement.
+- normaliser: a 2-to-1 multiplexer for each fraction bit, selected by product bit 2w - 1 (buffered for every eight); a
+  second one where the product can have bit 2w. The exponent is incremented by a chain of half adders for each of the
+  two.
 - rounding, for nearest_even: guard, sticky (a tree of ORs), the decision, and chains of half adders that increment the
   fraction and the exponent. Truncation has none.
+
+    product bits     2w    2w-1   2w-2 | 2w-3 ... w-1 |  w-2  | w-3 ... 0
+    leads at 2w-2     0      0      1  |   fraction   | guard |  sticky
+    leads at 2w-1     0      1      the same one bit further left; at 2w two bits
+
+The fraction is rounded up where guard AND (sticky OR last fraction bit): more than half, or half and odd.
 """
 
 from __future__ import annotations
@@ -32,8 +39,10 @@ _FAN_OUT = 8
 
 
 def float_netlist(design: Design) -> Netlist:
-    """Inputs `x` and `w`: words of the format, sign the highest bit. Outputs `fraction` (F bits), `exponent` (biased,
-    E + 2 bits, two's complement) and `sign`. Raises DesignError for integer designs.
+    """The netlist of a float design's complete multiplier.
+
+    Inputs `x` and `w`: words of the format, the sign their highest bit. Outputs `fraction` (F bits), `exponent`
+    (biased, E + 2 bits, two's complement) and `sign`. Raises DesignError for integer designs.
     """
     if design.float_format is None:
         raise DesignError("a whole float multiplier needs a float format, but got format=None; choose one.")
@@ -53,62 +62,64 @@ def _float_netlist(design: Design) -> Netlist:
     product = _embed(builder, design.netlist(), (*x[:fractions], ONE), (*w[:fractions], ONE))
     exponent = _exponent(builder, x[fractions:-1], w[fractions:-1])
 
-    # The normaliser: hidden one at bit 2w - 2, 2w - 1 or 2w.
+    # The normaliser: the hidden one is at bit 2w - 2, 2w - 1 or 2w.
     product += [ZERO] * (2 * width + 1 - len(product))
     beyond = product[2 * width]
     (leading,) = builder.add(OR2, product[2 * width - 1], beyond) if beyond else (product[2 * width - 1],)
     positions = range(2 * width - 2 - fractions, 2 * width - 2)  # of the fraction, unshifted
-    kept = _select(builder, [(product[k], product[k + 1]) for k in positions], leading)
+    fraction = _select(builder, [(product[k], product[k + 1]) for k in positions], leading)
     guard = _select(builder, [(_at(product, width - 2), _at(product, width - 1))], leading)[0]
     if beyond:
-        kept = _select(builder, [(net, product[k + 2]) for net, k in zip(kept, positions, strict=True)], beyond)
+        fraction = _select(builder, [(net, product[k + 2]) for net, k in zip(fraction, positions, strict=True)], beyond)
         guard = _select(builder, [(guard, product[width])], beyond)[0]
     exponent = _increment(builder, exponent, leading)[0]
     if beyond and design.normalization == "full":
         exponent = _increment(builder, exponent, beyond)[0]
 
     if design.rounding == "nearest_even":
-        rest = list(product[: width - 2])
-        rest.append(_both(builder, leading, _at(product, width - 2)))
+        # Below the guard: all bits under w - 2, and those that the shifts moved below it.
+        sticky = list(product[: width - 2])
+        sticky.append(_both(builder, leading, _at(product, width - 2)))
         if beyond:
-            rest.append(_both(builder, beyond, product[width - 1]))
-        odd = _any(builder, [*rest, kept[0]])
-        kept, carry = _increment(builder, kept, _both(builder, guard, odd))
+            sticky.append(_both(builder, beyond, product[width - 1]))
+        sticky_or_odd = _any(builder, [*sticky, fraction[0]])
+        fraction, carry = _increment(builder, fraction, _both(builder, guard, sticky_or_odd))
         exponent = _increment(builder, exponent, carry)[0]
-    builder.output("fraction", kept)
+    builder.output("fraction", fraction)
     builder.output("exponent", exponent)
     builder.output("sign", [sign])
     return _live(builder.build())
 
 
 def _live(netlist: Netlist) -> Netlist:
-    """Without the guard's multiplexers where truncation reads none of them; the multiplier itself stays as drawn."""
+    """Removes multiplexers that nothing reads (the guard's, for truncation); the multiplier itself stays as drawn."""
     used = set(netlist.output_nets) | {net for instance in netlist.instances for net in instance.inputs}
-    kept = tuple(
+    instances = tuple(
         instance
         for instance in netlist.instances
         if instance.component is not MUX2 or any(net in used for net in instance.outputs)
     )
-    return Netlist(netlist.name, netlist.inputs, netlist.outputs, kept, netlist.nets)
+    return Netlist(netlist.name, netlist.inputs, netlist.outputs, instances, netlist.nets)
 
 
 def _at(nets: Sequence[int], k: int) -> int:
+    """Net k; the constant 0 below the lowest."""
     return nets[k] if k >= 0 else ZERO
 
 
 def _embed(builder: NetlistBuilder, netlist: Netlist, x: Sequence[int], y: Sequence[int]) -> list[int]:
-    """The nets of the product of a multiplier copied into `builder`."""
+    """Copies a multiplier into `builder`, its operands driven by the nets x and y; returns its product's nets."""
     number = {ZERO: ZERO, ONE: ONE}
     for bus, nets in zip(netlist.inputs.values(), (x, y), strict=True):
         number.update(zip(bus, nets, strict=True))
     for instance in netlist.instances:
-        made = builder.add(instance.component, *(number[net] for net in instance.inputs), place=instance.place)
-        number.update(zip(instance.outputs, made, strict=True))
+        outputs = builder.add(instance.component, *(number[net] for net in instance.inputs), place=instance.place)
+        number.update(zip(instance.outputs, outputs, strict=True))
     return [number[net] for net in netlist.output_nets]
 
 
 def _exponent(builder: NetlistBuilder, x: Sequence[int], w: Sequence[int]) -> list[int]:
-    """ex + ew - bias = ex + ew + 1 - 2^(E-1) in E + 2 bits."""
+    """The nets of ex + ew - bias = ex + ew + 1 - 2^(E-1), in E + 2 bits; x and w are the biased exponents."""
     nets, carry = [], ONE
     for a, b in zip(x, w, strict=True):
         total, carry = builder.add(EXACT, a, b, carry)
@@ -121,31 +132,32 @@ def _exponent(builder: NetlistBuilder, x: Sequence[int], w: Sequence[int]) -> li
 
 
 def _increment(builder: NetlistBuilder, nets: Sequence[int], carry: int) -> tuple[list[int], int]:
-    """(nets + carry, carry out)."""
-    made = []
+    """(nets + carry, carry out), by a chain of half adders."""
+    totals = []
     for net in nets:
         total, carry = builder.add(HALF_ADDER, net, carry)
-        made.append(total)
-    return made, carry
+        totals.append(total)
+    return totals, carry
 
 
 def _select(builder: NetlistBuilder, pairs: Sequence[tuple[int, int]], select: int) -> list[int]:
-    """The second of each pair where `select`, else the first."""
-    made = []
+    """The second net of each pair where `select` is 1, else the first."""
+    selected = []
     driver = select
     for k, (first, second) in enumerate(pairs):
         if k % _FAN_OUT == 0 and len(pairs) > 1:
             (driver,) = builder.add(BUFFER, select)
-        made.append(builder.add(MUX2, first, second, driver)[0])
-    return made
+        selected.append(builder.add(MUX2, first, second, driver)[0])
+    return selected
 
 
 def _both(builder: NetlistBuilder, a: int, b: int) -> int:
+    """a AND b, without a gate where one is the constant 0."""
     return ZERO if ZERO in (a, b) else builder.add(AND2, a, b)[0]
 
 
 def _any(builder: NetlistBuilder, nets: Sequence[int]) -> int:
-    """A balanced tree of ORs."""
+    """The OR of the nets, by a balanced tree; the constant 0 without nets."""
     level = [net for net in nets if net != ZERO]
     while len(level) > 1:
         pairs = zip(level[::2], level[1::2], strict=False)
@@ -157,8 +169,10 @@ def _any(builder: NetlistBuilder, nets: Sequence[int]) -> int:
 
 
 def random_words(mantissas: NDArray[np.uint64], format_name: str, stream: np.random.Generator) -> NDArray[np.uint64]:
-    """Words with these mantissas (leading one set), random signs, and exponents uniform over about half of their range,
-    so that every product is a normal number."""
+    """Words of the format with these mantissas (leading one set), for products that are all normal numbers.
+
+    Signs are random, and exponents uniform over about half of their range.
+    """
     fmt = float_format(format_name)
     reach = max((fmt.bias - 3) // 2, 0)
     exponents = stream.integers(fmt.bias - reach, fmt.bias + reach, mantissas.size, dtype=np.uint64, endpoint=True)
@@ -169,24 +183,29 @@ def random_words(mantissas: NDArray[np.uint64], format_name: str, stream: np.ran
 def words_of(
     design: Design, x: NDArray[np.generic], w: NDArray[np.generic], *, whole: bool
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Words (`whole`) or mantissas of the pairs of float values of which both are finite and not zero in the format."""
+    """Operands for simulation, from pairs of float values: words if `whole`, else mantissas; uint64 arrays.
+
+    Pairs of which a value is zero or not finite in the format are left out. Raises DesignError where less than two
+    pairs remain.
+    """
     fmt = design.float_format
     assert fmt is not None
-    values = [quantize(fmt, part, rounding=design.rounding, subnormals="flush").ravel() for part in (x, w)]
-    kept = np.logical_and.reduce([np.isfinite(part) & (part != 0) for part in values])
-    if kept.sum() < 2:
+    operands = [quantize(fmt, values, rounding=design.rounding, subnormals="flush").ravel() for values in (x, w)]
+    usable = np.logical_and.reduce([np.isfinite(values) & (values != 0) for values in operands])
+    if usable.sum() < 2:
         raise DesignError(
-            f"at least 2 operand pairs must be finite and not zero, but {int(kept.sum())} of {kept.size} are; "
+            f"at least 2 operand pairs must be finite and not zero, but {int(usable.sum())} of {usable.size} are; "
             f"give more."
         )
-    made = []
-    for part in values:
-        fraction, exponent = np.frexp(np.abs(part[kept]).astype(np.float64))
+    words = []
+    for values in operands:
+        # frexp gives fractions in [1/2, 1), so its exponent is one above that of a mantissa in [1, 2).
+        fraction, exponent = np.frexp(np.abs(values[usable]).astype(np.float64))
         mantissas = np.ldexp(fraction, fmt.width).astype(np.uint64)
-        fields = (exponent.astype(np.int64) - 1 + fmt.bias).astype(np.uint64)
-        signs = np.signbit(part[kept]).astype(np.uint64)
-        made.append(_word(fmt.fraction_bits, fmt.exponent_bits, mantissas, fields, signs) if whole else mantissas)
-    return made[0], made[1]
+        biased = (exponent.astype(np.int64) - 1 + fmt.bias).astype(np.uint64)
+        signs = np.signbit(values[usable]).astype(np.uint64)
+        words.append(_word(fmt.fraction_bits, fmt.exponent_bits, mantissas, biased, signs) if whole else mantissas)
+    return words[0], words[1]
 
 
 def _word(
@@ -196,6 +215,7 @@ def _word(
     exponents: NDArray[np.uint64],
     signs: NDArray[np.uint64],
 ) -> NDArray[np.uint64]:
+    """sign | exponent | fraction, from the highest bit down; the leading one of the mantissa is hidden."""
     fraction = mantissas & np.uint64((1 << fraction_bits) - 1)
     word: NDArray[np.uint64] = fraction | exponents << np.uint64(fraction_bits)
     word |= signs << np.uint64(fraction_bits + exponent_bits)

@@ -34,7 +34,7 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design, beside the exact network."""
-    from circuits.designs.design_record import design
+    from circuits.designs.named_designs import design
     from cnn_eval.commands.network_subjects import Subject, identity, note_unreplaced, subjects
     from cnn_eval.layers.approximation import approximate
     from cnn_eval.measure.network_accuracy import (

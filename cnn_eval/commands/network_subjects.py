@@ -12,7 +12,9 @@ from torch import nn
 
 from circuits.cells.adder_cells import AdderCell
 from circuits.commands.design_options import user_cells
-from circuits.designs.design_record import Design, find_design, told_apart
+from circuits.designs.design_record import Design
+from circuits.designs.headings import told_apart
+from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError
 from circuits.support.cli import say
 from cnn_eval.attacks.budgets import default_budget

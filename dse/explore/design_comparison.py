@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from circuits.designs.design_record import Design, find_design, told_apart
+from circuits.designs.design_record import Design
+from circuits.designs.headings import told_apart
+from circuits.designs.named_designs import find_design
 from dse.explore.search_progress import Reporter
 from dse.score.evaluation import Evaluator, Failure, measure
 from dse.score.executor import Processes
@@ -58,6 +60,6 @@ def compare_designs(
     for design in named:
         scores = by_digest[design.cost_digest]
         if isinstance(scores, Failure):
-            raise ValueError(f"{design.label} must be scored, but: {scores.reason}")
+            raise ValueError(f"{design.label} could not be scored: {scores.reason}")
         rows.append(ScoredDesign(design, scores))
     return rows

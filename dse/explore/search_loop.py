@@ -15,7 +15,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from circuits.designs.design_record import Design, design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import design
 from dse.explore.front import Judgement
 from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration
@@ -108,7 +109,7 @@ class _Search:
         cheap = [scorer for scorer in self.question.available if scorer.cost == "cheap"]
         for scores in self.evaluator.score(references, cheap, self.reporter.advance):
             if isinstance(scores, Failure):
-                raise ValueError(f"{scores.design.label} must be scored, but: {scores.reason}")
+                raise ValueError(f"{scores.design.label} could not be scored: {scores.reason}")
 
     def _explore(self) -> None:
         options = self.options

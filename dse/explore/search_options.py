@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from circuits.designs.design_record import design
+from circuits.designs.named_designs import design
 from circuits.errors import DesignError, unknown_name
 from dse.explore.methods import SEARCH_METHODS
 from dse.score.constraints import Constraint, constraints

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from circuits.designs.design_record import design
+from circuits.designs.named_designs import design
 from circuits.errors import DesignError
 from dse.explore.search_options import SEARCH_VERSION, Question
 from dse.explore.search_result import SearchResult, pareto_front, reference_row, sorted_out
@@ -56,7 +56,7 @@ def open_store(path: Path | str) -> Store:
     path = Path(path)
     file = path / STORE_NAME if path.is_dir() else path
     if not file.exists():
-        raise DesignError(f"a store must be there, but {str(file)!r} is not; give --store, or run a search first.")
+        raise DesignError(f"there is no store at {str(file)!r}; give --store, or run a search first.")
     return Store(file, read_only=not may_be_written(file))
 
 
@@ -66,7 +66,7 @@ def require_result(store: Store, name: str) -> SearchResult:
     finished = [record for record in records if record.finished is not None]
     if name == "last":
         if not finished:
-            raise DesignError(f"a finished run must be in {store.path}, but none is; run a search to its end first.")
+            raise DesignError(f"there is no finished run in {store.path}; run a search to its end first.")
         record = max(finished, key=lambda candidate: (candidate.finished or "", candidate.run))
     else:
         record = store.run(name)
@@ -75,7 +75,7 @@ def require_result(store: Store, name: str) -> SearchResult:
         # Runs of earlier versions recorded --fresh, which would start over.
         command = str(record.provenance.get("command", "")).replace(" --fresh", "")
         again = f"continue it with `{command}`" if command else "run its search again"
-        raise DesignError(f"run {record.run[:10]} must be finished, but is not; {again}.")
+        raise DesignError(f"run {record.run[:10]} is not finished; {again}.")
     return result
 
 
@@ -207,8 +207,8 @@ class _StoredScores:
                 return None
             if not {column.name for column in scorer.columns} <= scores.keys():
                 raise StoreError(
-                    f"the {scorer.name} scores of {candidate.label} in {self._store.path} must be complete, but are "
-                    f"{', '.join(sorted(scores)) or 'none'}; give another store."
+                    f"the {scorer.name} scores of {candidate.label} in {self._store.path} are incomplete "
+                    f"({', '.join(sorted(scores)) or 'none'}); give another store."
                 )
             known |= scores
         return known
@@ -218,8 +218,8 @@ def check_configuration(store: Store, record: RunRecord) -> None:
     """StoreError unless the configuration of a run has the form that `SearchOptions.to_data` writes."""
     if not _is_search(record.configuration) or not isinstance(record.provenance, dict):
         raise StoreError(
-            f"run {record.run[:10]} of {store.path} must be a search of this version of the program, but its "
-            "configuration is of another form; give another store."
+            f"run {record.run[:10]} of {store.path} is not a search of this version of the program: its configuration "
+            "has another form; give another store."
         )
 
 
@@ -234,7 +234,7 @@ def _check_versions(store: Store, record: RunRecord) -> None:
     ours = {name: scorer.version for name, scorer in SCORERS.items()}
     if configuration["search"] != SEARCH_VERSION or made != ours:
         raise StoreError(
-            f"run {record.run[:10]} of {store.path} must be made by this version of the program, but has scorers "
+            f"run {record.run[:10]} of {store.path} was made by another version of the program, with scorers "
             f"{_listed(made)} where this one has {_listed(ours)}; run its search again."
         )
 

@@ -1,4 +1,4 @@
-"""What a search leaves beside its store, and what it prints: front.csv, Pareto plots, report.html, run.json."""
+"""The results that a search prints, and the files it writes: front.csv, Pareto plots, report.html, run.json."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NOT_MEASURED = 5
 
 
 def provenance(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What a run is made with: the command, the machine, the versions."""
+    """How a run is made: the command, the machine, the versions."""
     command = shlex.join(["python", "-m", module, *arguments])
     return {"command": command, "machine": machine(), "versions": versions(_PACKAGES)}
 
@@ -65,7 +65,7 @@ def write_results(folder: Path, result: SearchResult) -> None:
         and not result.failures
     ):
         return
-    record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
+    record.unlink(missing_ok=True)  # Written last: it says that all files are of this run.
     write_atomically(folder / "front.csv", front_csv(result.front, objectives, result.columns).encode())
     write_plots(folder, result)
     from dse.present.html_report import report
@@ -101,18 +101,18 @@ def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | 
 
 
 def _record_of(record: Path) -> dict[str, Any]:
-    """What `write_results` left in run.json; empty where it left nothing, or nothing that can be read."""
+    """The content of run.json as `write_results` wrote it; empty where there is none, or it cannot be read."""
     try:
-        found = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
+        data = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
     except DesignError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def require_same_space(folder: Path, path: Path, space: Space, *, own_store: bool) -> None:
-    """DesignError, naming what differs, unless the files of a search in `folder` are of `space`, or none are there.
+    """Raises DesignError, naming what differs, if `folder` holds the files of a search of another space.
 
-    Of an unfinished search only its store tells, where that is its own (`own_store`) and holds no run of `space`.
+    An unfinished search has no files yet; its store tells the space, if it is the folder's own (`own_store`).
     """
     configuration = _record_of(folder / _RUN_NAME).get("configuration")
     spaces = [configuration["space"]] if isinstance(configuration, dict) and "space" in configuration else []
@@ -130,7 +130,7 @@ def require_same_space(folder: Path, path: Path, space: Space, *, own_store: boo
 
 
 def _space_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """ "bands 0 24 there, 0 12 24 here", or empty: the name alone makes no other space."""
+    """The difference, e.g. "bands 0 24 there, 0 12 24 here"; empty if only the names differ, which does not count."""
     differing = [key for key in {**ours, **theirs} if key != "name" and theirs.get(key) != ours.get(key)]
     texts = []
     for key in differing:
@@ -146,7 +146,10 @@ def _space_value(value: Any) -> str:
 
 
 def print_result(result: SearchResult, folder: Path | None, names: Sequence[str], seconds: float | None) -> None:
-    """The front and the references as tables, what the columns mean, what was skipped and what was written."""
+    """Prints front and references as tables, what the columns mean, what was skipped and what was written.
+
+    `folder` and `names`: where results were written, and which; `seconds`: how long the search took, if it ran.
+    """
     screen = console()
     objectives = result.objectives
     targets = ", ".join(column.name for column in objectives)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from circuits.designs.design_record import side_by_side
+from circuits.designs.headings import side_by_side
 from circuits.support.cli import console, print_csv, print_json, table
 from dse.present.score_table import estimates_note, row_data
 from dse.score.scored_design import ScoredDesign

@@ -1,4 +1,4 @@
-"""report.html: a search's question, fronts, arrays and provenance in one self-contained file."""
+"""report.html: the question of a search, its fronts, arrays and provenance, in one self-contained file."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def report(result: SearchResult) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    # A template of ours, names of the user's in it: everything is escaped unless marked.
+    # The template is ours, the names in it are the user's: everything is escaped unless marked.
     environment = Environment(
         loader=PackageLoader("dse.present", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -117,9 +117,9 @@ def _plot(result: SearchResult, x: Column, y: Column) -> str:
 
 
 def _mark(result: SearchResult, row: ScoredDesign, kind: str, x: Column, y: Column) -> Mark:
-    shown = [column for column in result.columns.values() if not math.isnan(row.scores.get(column.name, math.nan))]
-    wanted = [*result.objectives, *(c for c in shown if c not in result.objectives)]
-    lines = [row.name, *(f"{c.label}{c.scoped}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in shown)]
+    defined = [column for column in result.columns.values() if not math.isnan(row.scores.get(column.name, math.nan))]
+    wanted = [*result.objectives, *(c for c in defined if c not in result.objectives)]
+    lines = [row.name, *(f"{c.label}{c.scoped}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in defined)]
     link = _anchor(row) if kind == "front" else ""
     return Mark(row.scores[x.name], row.scores[y.name], kind, row.name, "\n".join(lines), link)
 

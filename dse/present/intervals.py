@@ -1,4 +1,4 @@
-"""What the 95 % intervals of scores say of a front: which members are not told apart by what was sampled."""
+"""The members of a front that the 95 % intervals of their scores do not tell apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dse.score.scorers.scorer import Column, Scores
 __all__ = ["indistinct", "indistinct_note", "interval"]
 
 _NAMED = 6
-"""Members that the note lists by name; of more it gives the number."""
+"""The note lists up to this many members by name, and only counts more of them."""
 
 
 def interval(column: Column, scores: Scores) -> tuple[float, float] | None:
@@ -23,7 +23,7 @@ def interval(column: Column, scores: Scores) -> tuple[float, float] | None:
 
 
 def indistinct(rows: Sequence[ScoredDesign], column: Column) -> list[ScoredDesign]:
-    """The rows whose interval in that column reaches the interval of the next smaller or next larger row."""
+    """The rows whose interval in that column overlaps that of the row with the next smaller or next larger score."""
     ordered = sorted(
         (row for row in rows if interval(column, row.scores) is not None), key=lambda row: row.scores[column.name]
     )
@@ -38,9 +38,9 @@ def indistinct(rows: Sequence[ScoredDesign], column: Column) -> list[ScoredDesig
 
 
 def indistinct_note(front: Sequence[ScoredDesign], columns: Sequence[Column]) -> str:
-    """One sentence on the members of a front that differ by less than their intervals in `columns`; empty if none do.
+    """One sentence on the members of a front whose intervals in `columns` overlap; empty if there are none.
 
-    All designs are measured on the same samples, so their order on these is certain; on others it could be another.
+    All designs are measured on the same samples. On these their order is certain; on others it could differ.
     """
     texts = []
     for column in columns:

@@ -43,7 +43,7 @@ class Constraint:
             raise DesignError(f"a constraint must be NAME<=NUMBER or NAME>=NUMBER, but got {text!r}; correct it.")
         name, relation, number = match.groups()
         if name not in columns:
-            raise unknown_name("column of a constraint", name, columns)
+            raise unknown_name("column", name, columns)
         column = columns[name]
         if not _NUMBER.fullmatch(number) or not math.isfinite(float(number)):
             unit = "a ratio" if column.unit == "1" else "counted" if column.unit == "count" else f"in {column.unit}"

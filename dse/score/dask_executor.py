@@ -25,7 +25,7 @@ ResultT = TypeVar("ResultT")
 CONNECT_SECONDS = 10.0
 """How long the scheduler may take to answer."""
 _LOOK_SECONDS = 1.0
-"""How often new workers are looked for while all known ones are busy."""
+"""Time between two looks for new workers while all known ones are busy."""
 
 
 class Dask(Executor[TaskT, ResultT]):
@@ -41,19 +41,19 @@ class Dask(Executor[TaskT, ResultT]):
         self._function = function
         self._address = address
         self._client = _connect(address)
-        # It logs a lost connection, which is our error to report, in one line.
+        # The client logs a lost connection at length; we report it in one line.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._waiting = waiting
 
     def start(self) -> None:
-        """Nothing: the workers are there, or will come."""
+        """Does nothing: the workers are there, or will come."""
 
     def close(self) -> None:
         """Drops what is in flight and leaves the scheduler and its workers running."""
         self._client.close()
 
     def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
-        """As every executor does; ExecutorLostError where the scheduler goes away."""
+        """Yields outcomes as `Executor.stream` describes; ExecutorLostError where the scheduler goes away."""
         source = enumerate(tasks)
         flying: dict[Any, int] = {}
         exhausted = warned = False
@@ -79,18 +79,18 @@ class Dask(Executor[TaskT, ResultT]):
                 self._client.cancel(list(flying))
 
     def _capacity(self) -> int:
-        """Threads of all workers that the scheduler knows now."""
+        """Number of threads of all workers that the scheduler knows now."""
         with self._connection():
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         return sum(worker["nthreads"] for worker in workers.values())
 
     def _submit(self, task: TaskT) -> Any:
-        # A future of its own for every task: a result is never taken from an earlier one.
+        # pure=False: Dask would give equal tasks one future, and the result of an earlier run.
         with self._connection():
             return self._client.submit(call, self._function, task, pure=False)
 
     def _wait(self, futures: list[Any]) -> list[Any]:
-        """The futures that are done, perhaps none after a second."""
+        """The futures that are done; none of them may be after a second."""
         try:
             with self._connection(), self._client.as_current():
                 return list(_library().wait(futures, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
@@ -113,7 +113,7 @@ class Dask(Executor[TaskT, ResultT]):
 
     @contextmanager
     def _connection(self) -> Iterator[None]:
-        """Turns what the client raises without its scheduler into ExecutorLostError."""
+        """Turns what the client raises when it has lost its scheduler into ExecutorLostError."""
         try:
             yield
         except TimeoutError:
@@ -128,7 +128,7 @@ class Dask(Executor[TaskT, ResultT]):
 
 
 def _lost() -> tuple[type[BaseException], ...]:
-    """What the client raises without a scheduler: cancelled futures, a closed connection, or the end of the client."""
+    """What the client raises when it has lost its scheduler: cancelled futures, a closed connection or client."""
     return (CancelledError, FutureCancelledError, OSError, RuntimeError)
 
 

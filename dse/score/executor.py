@@ -1,6 +1,6 @@
 """Runs one function over many tasks, in this process, in processes here or on the workers of a Dask scheduler.
 
-A dying worker costs the time of the task that it held, nothing else: the task is given to another one.
+A worker that dies costs the time of the task that it held and nothing else: the task is given to another worker.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ __all__ = ["Executor", "ExecutorLostError", "Processes", "TaskOutcome", "availab
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 ATTEMPTS = 2
-"""How often a task is given to a worker that then dies, before it is reported."""
+"""How many workers may die on one task before the task counts as failed."""
 _WATCH_SECONDS = 1.0
-"""How often a worker looks whether its parent is still there."""
+"""Time between two checks of a worker that its parent is alive."""
 _PR_SET_PDEATHSIG = 1
 """From linux/prctl.h: the signal that the kernel sends when the parent dies."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class ExecutorLostError(OSError):
-    """What runs the tasks is gone altogether; outcomes so far hold. The message says what was lost and what to do."""
+    """Whatever runs the tasks is gone; outcomes so far are valid. The message says what was lost and what to do."""
 
 
 @dataclass(frozen=True)
 class TaskOutcome(Generic[ResultT]):
-    """What became of a task: its `result`, or the `error` in one line (`result` is None then)."""
+    """The `result` of a task, or its `error` in one line (`result` is then None)."""
 
     result: ResultT | None
     error: str | None = None
@@ -60,18 +60,18 @@ class Executor(ABC, Generic[TaskT, ResultT]):
 
     @abstractmethod
     def start(self) -> None:
-        """Starts or meets the workers, without waiting for them."""
+        """Starts or connects to the workers without waiting for them."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends what was started here."""
+        """Ends the workers that this executor started."""
 
     @abstractmethod
     def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
-        """(position in `tasks`, outcome) as each task ends, in any order.
+        """Yields (index in `tasks`, outcome) as each task ends, in any order.
 
-        A task is taken from `tasks` only when a worker is free for it, and after the outcomes so far were consumed. An
-        exception in the function becomes an error at once; a worker's death becomes one after `ATTEMPTS` of them.
+        Takes a task from `tasks` only when a worker is free for it, and after the caller has consumed the outcomes so
+        far. An exception in the function is an error at once; the death of a worker is one after `ATTEMPTS` deaths.
         """
 
     def run(
@@ -107,13 +107,13 @@ class Processes(Executor[TaskT, ResultT]):
     def close(self) -> None:
         """Ends the processes."""
         for worker in self._pool:
-            worker.connection.close()  # First all, so that they end side by side.
+            worker.connection.close()  # All of them first, so that they end at the same time.
         for worker in self._pool:
             worker.end()
         self._pool = []
 
     def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
-        """As every executor does."""
+        """Yields outcomes as `Executor.stream` describes."""
         if self._workers == 1:
             yield from ((index, call(self._function, task)) for index, task in enumerate(tasks))
             return
@@ -164,15 +164,15 @@ class _Worker:
         )
         with _one_thread(), _interrupts_blocked():
             self.process.start()
-        # Only the child may hold its end, or its death would never show here.
+        # If this process held the child's end too, the child's death would never close the pipe.
         theirs.close()
 
     def send(self, task: Any) -> None:
-        with suppress(OSError):  # If it died, the pipe's end tells so on reading.
+        with suppress(OSError):  # If the worker has died, reading from the pipe will say so.
             self.connection.send(task)
 
     def end(self) -> str:
-        """Ends the process at once; returns how it had ended."""
+        """Ends the process at once; returns how it ended, e.g. "signal 9"."""
         self.connection.close()
         self.process.join(0.2)
         code = self.process.exitcode
@@ -193,16 +193,17 @@ def _serve(function: Callable[[Any], Any], connection: Connection, parent: int, 
 
 
 def _end_with(parent: int, *, by_signal: bool) -> None:
-    """Sees to it that this process ends within seconds of its parent, in the middle of a task even.
+    """Makes this process end within seconds of its parent's end, even in the middle of a task.
 
-    A thread looks who the parent is; a kernel that keeps the interpreter lock stops it, so Linux is asked for a signal
-    as well. Linux takes the thread that started this process for its parent: no `by_signal` unless that one lasts.
+    A thread watches the parent. A compiled kernel that holds the interpreter lock stops that thread, so Linux is asked
+    for a signal as well. Linux takes the thread that started this process for its parent, so the signal is only used
+    (`by_signal`) where that thread lives as long as the process.
     """
     if by_signal and sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)  # It died before either was in place.
+        os._exit(1)  # The parent died before either was in place.
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 

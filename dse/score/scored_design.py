@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from circuits.cost.cells45 import library_component
 from circuits.cost.circuit import split
-from circuits.designs.design_record import NAMED, Design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import NAMED
 from dse.score.scorers.cost_scorer import TECHNOLOGY
 from dse.score.scorers.scorer import Column, Scores
 from dse.space.per_layer import Candidate, designs_of

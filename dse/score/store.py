@@ -29,7 +29,8 @@ __all__ = ["Member", "RunRecord", "Store", "run_identifier"]
 class Member:
     """A design of a finished run, in the order of scoring; `role` is "space" or "reference".
 
-    `skipped`: what was not measured of it and why, as "accuracy, transfer: energy<=2000 (it has 2345)"; else empty.
+    `skipped`: why constraints rule it out and what was therefore not measured, as "energy<=2000 (it has 2,345); not
+    measured: accuracy"; else empty.
     """
 
     design: Candidate
@@ -39,7 +40,10 @@ class Member:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run in the store: what it computes, what it ran on, when (UTC, ISO 8601); `finished` is None until it ends."""
+    """A run in the store: its configuration, what it ran on, and when (UTC, ISO 8601).
+
+    `finished` is None until the run ends.
+    """
 
     run: str
     configuration: dict[str, Any]
@@ -78,11 +82,11 @@ class Store:
         self._connection.close()
 
     def get(self, digest: str, scorer: Scorer, settings_hash: str) -> Scores | None:
-        """The stored scores, or None."""
+        """The stored scores of a scorer of this program, or None."""
         return self.find(digest, scorer.name, scorer.version, settings_hash)
 
     def find(self, digest: str, scorer: str, version: int, settings_hash: str) -> Scores | None:
-        """The stored scores of any scorer and version, or None."""
+        """The stored scores of any scorer in any version, or None."""
         row = self._one(
             "SELECT scores, checksum FROM scores WHERE digest = ? AND scorer = ? AND version = ? AND settings = ?",
             (digest, scorer, version, settings_hash),
@@ -99,7 +103,7 @@ class Store:
     def put(
         self, design: Candidate, measured: Mapping[str, Scores], scorers: Iterable[Scorer], settings: ScoreSettings
     ) -> None:
-        """Stores the scores of one design, scorer by scorer, in one transaction. What is there already stays."""
+        """Stores the scores of one design, scorer by scorer, in one transaction. Scores that are there already stay."""
         scores = []
         used_settings = []
         for scorer in scorers:
@@ -129,7 +133,7 @@ class Store:
     ) -> str:
         """Records a run by its configuration, if it is new; returns its identifier, a digest of the configuration.
 
-        `when` it starts and `provenance` (JSON-ready) are kept of the first time.
+        `when` it starts and its `provenance` (JSON-ready) are those of the first time.
         """
         text = json.dumps(configuration, sort_keys=True)
         run = run_identifier(configuration)
@@ -138,7 +142,7 @@ class Store:
         return run
 
     def runs(self) -> list[RunRecord]:
-        """All runs, by the time of their start, then by identifier."""
+        """All runs, sorted by start time, then by identifier."""
         rows = self._all("SELECT run, configuration, provenance, started, finished FROM runs ORDER BY started, run", ())
         records = []
         for run, configuration, provenance, started, finished in rows:
@@ -152,17 +156,19 @@ class Store:
         return records
 
     def run(self, run: str) -> RunRecord:
-        """The run of that identifier or of a beginning of it; DesignError unless there is just one."""
+        """The run whose identifier begins with `run`; DesignError unless there is exactly one."""
         every = self.runs()
         matches = [record for record in every if record.run.startswith(run)] if run else []
-        if len(matches) != 1:
-            names = ", ".join(record.run[:10] for record in matches or every) or "none"
-            what = f"{len(matches)} runs match" if matches else "the store has no such run"
+        if len(matches) == 1:
+            return matches[0]
+        names = ", ".join(record.run[:10] for record in matches or every) or "none"
+        if matches:
             raise DesignError(
-                f"a run must be named by the beginning of its identifier, but got {run!r} and {what} ({names}); see "
-                "`python -m dse.results list`."
+                f"{len(matches)} runs in {self.path} begin with {run!r} ({names}); give more of the identifier."
             )
-        return matches[0]
+        raise DesignError(
+            f"no run in {self.path} begins with {run!r} (runs: {names}); see `python -m dse.results list`."
+        )
 
     def finish(self, run: str, members: Sequence[Member], when: str) -> None:
         """Records that `run` is finished and which designs it scored, in one transaction."""
@@ -176,7 +182,7 @@ class Store:
         )
 
     def members(self, run: str) -> list[Member] | None:
-        """The designs of a finished run, in the order of scoring; None when it is not finished."""
+        """The designs of a finished run, in the order of scoring; None when the run is not finished."""
         row = self._one("SELECT finished, checksum FROM runs WHERE run = ?", (run,))
         if row is None or row[0] is None:
             return None

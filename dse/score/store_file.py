@@ -185,7 +185,7 @@ def _check_header(path: Path) -> None:
 
 def damaged(path: Path, reason: str) -> StoreError:
     return StoreError(
-        f"{path} must be a whole store, but is truncated or damaged ({reason}); restore it from a copy, or give "
+        f"the store {path} is truncated or damaged ({reason}); restore it from a copy, or give "
         "--fresh to start over (the damaged file is kept as store.sqlite.old)."
     )
 
@@ -218,13 +218,12 @@ def _check_content(path: Path, connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
         raise StoreError(
-            f"{path} must be a store of this program, but its application_id is {application:#x}; give another --out."
+            f"{path} is not a store of this program (its application_id is {application:#x}); give another --out."
         )
     if version != SCHEMA_VERSION:
         raise StoreError(
-            f"{path} must have schema version {SCHEMA_VERSION}, but was written by another version of this "
-            f"program with schema {version}; give another --out, or --fresh to start over (the old file is kept "
-            "as store.sqlite.old)."
+            f"the store {path} has schema version {version}, but this version of the program reads {SCHEMA_VERSION}; "
+            "give another --out, or --fresh to start over (the old file is kept as store.sqlite.old)."
         )
     # A view in a table's place could compute for ever.
     other = connection.execute("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchone()

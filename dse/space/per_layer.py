@@ -1,4 +1,4 @@
-"""A design for each layer of a network: what a search over layers scores in place of one design for all."""
+"""A design for each layer of a network, which a search over layers scores in place of one design for all layers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = [
 class LayerDesigns:
     """Layers of a network, each with a multiplier of its own; layers that are not named stay exact.
 
-    `layers`: (layer name, products an image, design), in the network's order. The products weigh what is a mean over
-    products (`dse.score.scorers.layer_scores`). Like a Design it is hashable data with digests and TOML.
+    `layers`: (layer name, products an image, design), in the network's order. The products are the weights of means
+    over layers (`dse.score.scorers.layer_scores`). Like a Design, this is hashable data with digests and TOML.
 
     Raises DesignError when no layer is named, a name repeats, or the products are not positive integers.
     """
@@ -48,7 +48,7 @@ class LayerDesigns:
 
     @property
     def digest(self) -> str:
-        """Hex digest of the behaviour: of layers, their products and their designs' digests."""
+        """Hex digest of the behaviour: layers, their products and the digests of their designs."""
         return self._digest("digest")
 
     @property
@@ -62,7 +62,7 @@ class LayerDesigns:
 
     @property
     def label(self) -> str:
-        """A short digest, as of unnamed designs."""
+        """The first ten digits of the digest, as for unnamed designs."""
         return self.digest[:10]
 
     def describe(self) -> dict[str, str]:
@@ -73,14 +73,14 @@ class LayerDesigns:
         return described
 
     def to_toml(self) -> str:
-        """[layers.NAME] with products and the design's own TOML."""
-        parts = []
+        """TOML with a table [layers.NAME] for each layer: its products and the design's own TOML."""
+        tables = []
         for name, products, design in self.layers:
             text = design.to_toml()
-            # Imported circuits hold literal strings themselves.
+            # The TOML of an imported circuit holds literal strings itself.
             quoted = toml_string(text) if "'''" in text else f"'''\n{text}'''"
-            parts.append(f"[layers.{toml_string(name)}]\nproducts = {products}\ndesign = {quoted}\n")
-        return "\n".join(parts)
+            tables.append(f"[layers.{toml_string(name)}]\nproducts = {products}\ndesign = {quoted}\n")
+        return "\n".join(tables)
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "the TOML text") -> LayerDesigns:
@@ -104,17 +104,17 @@ Candidate = Design | LayerDesigns
 
 
 def read_candidate(text: str, *, where: str = "the TOML text") -> Candidate:
-    """What the `to_toml` of a Design or of LayerDesigns wrote."""
+    """Reads what the `to_toml` of a Design or of LayerDesigns wrote."""
     if text.startswith("[layers."):
         return LayerDesigns.from_toml(text, where=where)
     return Design.from_toml(text, where=where)
 
 
 def designs_of(candidate: Candidate) -> dict[str, Design]:
-    """Layer -> design; a design for all layers stands under the empty name."""
+    """Layer -> design; a design for all layers has the empty name."""
     return candidate.designs if isinstance(candidate, LayerDesigns) else {"": candidate}
 
 
 def for_network(candidate: Candidate) -> Design | dict[str, Design]:
-    """As `cnn_eval.layers.approximation.approximate` takes it."""
+    """The candidate in the form that `cnn_eval.layers.approximation.approximate` takes."""
     return candidate.designs if isinstance(candidate, LayerDesigns) else candidate

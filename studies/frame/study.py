@@ -49,7 +49,7 @@ class Row:
     remark: str = ""
 
     def __post_init__(self) -> None:
-        # A sample too small for an interval has NaN for its ends (`circuits.accuracy.measurement.Estimate`).
+        # A sample too small for an interval has NaN for its ends (`circuits.accuracy.error_types.Estimate`).
         if self.interval is not None and any(math.isnan(end) for end in self.interval):
             object.__setattr__(self, "interval", None)
 

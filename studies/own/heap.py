@@ -30,7 +30,8 @@ from itertools import product
 from typing import Any
 
 from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
-from circuits.accuracy.measurement import CHUNK, ErrorMetrics, Estimate
+from circuits.accuracy.error_types import ErrorMetrics, Estimate
+from circuits.accuracy.sampling import CHUNK
 from circuits.cost import GLITCHES, conditions
 from circuits.multipliers import TOPOLOGIES
 from dse.explore.search_progress import Reporter

@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from circuits import cost_report, design, error_metrics
-from circuits.accuracy.measurement import ErrorSurface, Estimate, error_surface, uniform01
+from circuits.accuracy.error_types import ErrorSurface, Estimate
+from circuits.accuracy.sampling import uniform01
+from circuits.accuracy.surfaces import error_surface
 from circuits.cost import conditions
 from circuits.drawing.figure_files import render
 from circuits.support.statistics import wilson

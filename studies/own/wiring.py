@@ -25,7 +25,8 @@ import seaborn
 from matplotlib.figure import Figure
 
 from circuits import Design, design, error_metrics, multipliers
-from circuits.accuracy.measurement import CHUNK, ErrorMetrics, uniform01
+from circuits.accuracy.error_types import ErrorMetrics
+from circuits.accuracy.sampling import CHUNK, uniform01
 from circuits.drawing.figure_files import render
 from circuits.multipliers import PORTS
 from dse.explore.search_progress import Reporter

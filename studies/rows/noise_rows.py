@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from circuits import Design
-from circuits.accuracy.measurement import CHUNK, uniform01
+from circuits.accuracy.sampling import CHUNK, uniform01
 from circuits.support.statistics import normal_quantile, rank_correlation, rank_correlation_interval, wilson
 from studies.frame.study import Row
 

@@ -285,7 +285,7 @@ def test_malformed_cells(fields: dict[str, object], message: str) -> None:
 def test_unknown_cells_name_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         cell("ama6")
-    assert str(caught.value) == "the cell must be a known name, but got 'ama6'; nearest: ama5, ama4, ama3."
+    assert str(caught.value) == "unknown cell 'ama6'; nearest: ama5, ama4, ama3."
     mine = AdderCell("mine", "00110011", "00001111")
     assert cell("mine", {"mine": mine}) is mine
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from circuits import CELLS, NAMED, Design, cost_report, design, error_metrics
-from circuits.accuracy.measurement import Estimate
+from circuits.accuracy.error_types import Estimate
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate, format_rate
 from circuits.designs.trace import trace_product
@@ -348,7 +348,7 @@ def test_integer_and_signed_traces(capsys: pytest.CaptureFixture[str], tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", "axfpn"), "error: the design must be a known name, but got 'axfpn'; nearest: axfpm"),
+        (("show", "axfpn"), "error: unknown design 'axfpn'; nearest: axfpm"),
         (
             ("show", "no.toml"),
             "error: no.toml must be a readable file, but: No such file or directory; check the path.",

@@ -47,7 +47,7 @@ from circuits.cost import (
 )
 from circuits.cost.circuit import INPUT_SLEW, OUTPUT_LOAD, TYPICAL_SLEW, transition_energies
 from circuits.cost.cost_model import BASELINES, EXACT, MEASURES, OWN_TOPOLOGY, VIEWS, CostView
-from circuits.designs import design_record
+from circuits.designs import digests
 from circuits.drawing.array_drawing import array_svg
 from circuits.engine.bit_planes import pack
 from circuits.multipliers import TOPOLOGIES
@@ -313,7 +313,7 @@ def test_corners_are_ordered() -> None:
     )
     assert fast < typical < slow
     assert set(CORNERS) == {"nom", "ss", "ff"}
-    with pytest.raises(DesignError, match="the corner must be a known name, but got 'tt'"):
+    with pytest.raises(DesignError, match="unknown corner 'tt'"):
         technology("tt")
 
 
@@ -455,7 +455,7 @@ def test_ratios_refer_to_both_baselines_in_the_same_view() -> None:
             assert ratio == value / getattr(getattr(own, view), measure)
             assert exact.ratio(measure, baseline="exact cells, same topology", view=view) == 1
             assert exact.ratio(measure, view=view) == 1
-    with pytest.raises(UnknownNameError, match="the baseline must be a known name, but got 'own topology'"):
+    with pytest.raises(UnknownNameError, match="unknown baseline 'own topology'"):
         exact.ratio("energy", baseline="own topology")
 
 
@@ -524,7 +524,7 @@ def test_a_library_cell_that_is_not_characterised_yet_costs_what_a_users_cell_do
     """D2: a new line in the library must not break costs before somebody has run ngspice."""
     new = AdderCell.from_expressions("newcell", "A ^ B ^ C", "B", source="this test")
     own = replace(new, name="owncell")
-    for module in (adder_cells, cells45, design_record, circuits.commands.cells):
+    for module in (adder_cells, cells45, digests, circuits.commands.cells):
         monkeypatch.setattr(module, "CELLS", {**CELLS, "newcell": new})
     placed = {"columns": ["newcell"] * 5 + ["exact"] * 3}
     library = Design(format=None, width=4, topology="carry_save_array", placement=placed, half_adders="exact")
@@ -606,7 +606,7 @@ def test_a_design_without_cells_costs_nothing(
         ({"samples": 1}, "2 <= samples <= 1048576 must hold, but got 1; choose an integer in that range."),
         ({"samples": 2.0}, "2 <= samples <= 1048576 must hold, but got 2.0; choose an integer in that range."),
         ({"seed": -1}, "0 <= seed <= 18446744073709551615 must hold, but got -1; choose an integer in that range."),
-        ({"glitches": "some"}, "the activity model must be a known name, but got 'some'; nearest: none."),
+        ({"glitches": "some"}, "unknown activity model 'some'; nearest: none."),
     ],
 )
 def test_wrong_arguments(options: dict[str, int], message: str) -> None:

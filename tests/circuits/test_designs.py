@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Placement, UnknownNameError, design
 from circuits.commands import main as cli
-from circuits.designs.design_record import find_design, told_apart
+from circuits.designs.headings import told_apart
+from circuits.designs.named_designs import find_design
 from circuits.multipliers import PORTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -210,15 +211,15 @@ def test_describe_names_what_computes() -> None:
     [
         (
             {"topology": "ripple"},
-            "the topology must be a known name, but got 'ripple'; nearest: ripple_array.",
+            "unknown topology 'ripple'; nearest: ripple_array.",
         ),
-        ({"ports": "abc"}, "the ports must be a known name, but got 'abc'; known: cps, csp, pcs, psc, scp, spc."),
+        ({"ports": "abc"}, "unknown ports 'abc'; available: cps, csp, pcs, psc, scp, spc."),
         (
             {"half_adders": "none"},
-            "the half_adders must be a known name, but got 'none'; known: cell, exact.",
+            "unknown half_adders 'none'; available: cell, exact.",
         ),
-        ({"rounding": "up"}, "the rounding must be a known name, but got 'up'; known: nearest_even, truncate."),
-        ({"placement": "ama9"}, "the cell must be a known name, but got 'ama9'; nearest: ama5, ama4, ama3."),
+        ({"rounding": "up"}, "unknown rounding 'up'; available: nearest_even, truncate."),
+        ({"placement": "ama9"}, "unknown cell 'ama9'; nearest: ama5, ama4, ama3."),
         (
             {"width": 16},
             "width must be 24 for format float32 (hidden one included), but got 16; leave width out or change the "
@@ -307,19 +308,19 @@ def test_unknown_formats(fmt: object) -> None:
         ("[desing]\n", "the TOML text must hold [design] and, for cells of its own, [cells.NAME]"),
         (
             '[design]\ntopolgy = "x"\n',
-            "[design] in the TOML text: the field must be a known name, but got 'topolgy'; nearest: topology.",
+            "[design] in the TOML text: unknown field 'topolgy'; nearest: topology.",
         ),
         (
             '[design]\nplacement = "mine"\n',
-            "[design] in the TOML text: the cell must be a known name, but got 'mine'; ",
+            "[design] in the TOML text: unknown cell 'mine'; ",
         ),
         (
             '[design]\nplacement = "exact"\n[cells.exact]\nsum = "A"\ncarry = "B"\n',
             "[design] in the TOML text: [cells.exact] in the TOML text must not reuse the reserved name of a library",
         ),
         ("[design]\nwidth = [24, 24, 24]\n", "[design] in the TOML text: width must be an integer or a pair (w, v),"),
-        ("[design]\nformat = 5\n", "[design] in the TOML text: the format must be a known name, but got '5'; known: "),
-        ("[design]\ntopology = [1]\n", "[design] in the TOML text: the topology must be a known name, but got '[1]'; "),
+        ("[design]\nformat = 5\n", "[design] in the TOML text: unknown format '5'; available: "),
+        ("[design]\ntopology = [1]\n", "[design] in the TOML text: unknown topology '[1]'; "),
         ("[design]\nplacement = 7\n", "[design] in the TOML text: placement must be a cell, its name or one of"),
     ],
 )
@@ -347,7 +348,7 @@ def test_find_design(tmp_path: Path) -> None:
     assert find_design(str(path), {"mine": MINE}) == Design(placement=MINE)
     with pytest.raises(UnknownNameError) as caught:
         find_design("axfpn")
-    assert str(caught.value).startswith("the design must be a known name, but got 'axfpn'; nearest: axfpm")
+    assert str(caught.value).startswith("unknown design 'axfpn'; nearest: axfpm")
     with pytest.raises(UnknownNameError) as caught:
         find_design("mine", {"mine": MINE})
     assert str(caught.value) == (
@@ -442,7 +443,7 @@ def test_the_circuit_is_a_field_and_netlist_a_method() -> None:
     for name in ("circuit", "netlist"):
         with pytest.raises(DesignError, match="netlist must be a Netlist or None, but got 5; see netlist_from_verilog"):
             Design(**{name: 5})
-    with pytest.raises(DesignError, match="the field must be a known name, but got 'circuit'"):
+    with pytest.raises(DesignError, match="unknown field 'circuit'"):
         Design.from_toml('[design]\ncircuit = "x"\n')
 
 

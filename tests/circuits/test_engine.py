@@ -202,7 +202,7 @@ def test_automatic_backends() -> None:
 def test_unknown_backend_is_named() -> None:
     with pytest.raises(UnknownNameError) as error:
         simulate(design("exact").program(), np.zeros((48, 1), dtype=np.uint64), "compild")
-    assert str(error.value) == "the backend must be a known name, but got 'compild'; nearest: compiled."
+    assert str(error.value) == "unknown backend 'compild'; nearest: compiled."
 
 
 @pytest.fixture

@@ -11,15 +11,9 @@ import pytest
 
 from circuits import Design, design
 from circuits.__main__ import main
-from circuits.accuracy.measurement import (
-    LEAST_PAIRS,
-    LEAST_PAIRS_OF_VARIANCE,
-    PAIRS_PER_SKEWNESS,
-    ErrorMetrics,
-    Estimate,
-    error_metrics,
-    squared_skewness,
-)
+from circuits.accuracy.error_types import ErrorMetrics, Estimate
+from circuits.accuracy.interval_rules import LEAST_PAIRS, LEAST_PAIRS_OF_VARIANCE, PAIRS_PER_SKEWNESS, squared_skewness
+from circuits.accuracy.measurement import error_metrics
 from circuits.commands.error_table import format_estimate
 from circuits.support.statistics import LEAST_RANKED, rank_correlation, rank_correlation_interval, ratio_interval
 from studies.frame.study import Row

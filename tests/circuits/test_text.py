@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from markupsafe import escape as html_escape
 
 from circuits import AdderCell, Design, DesignError
-from circuits.accuracy.measurement import error_surface
+from circuits.accuracy.surfaces import error_surface
 from circuits.cells.adder_cells import load_cells
 from circuits.commands import main as circuits_main
 from circuits.drawing.array_drawing import array_svg

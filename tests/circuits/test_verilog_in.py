@@ -301,7 +301,7 @@ WRONG = [
     ),
     (
         body("assign o = {a, b};\nAND2X7Y g(a[0], b[0], z);"),
-        "a.v line 3: instance 'g': the module must be a known name, but got 'AND2X7Y'; nearest: AND2X1, "
+        "a.v line 3: instance 'g': unknown module 'AND2X7Y'; nearest: AND2X1, "
         "NAND2X1, NAND3X1; give the file that defines it before this one.",
     ),
     (
@@ -310,7 +310,7 @@ WRONG = [
     ),
     (
         body("assign o = {a, b};\nAND2X1 g(.A(a[0]), .B(b[0]), .Z(z));"),
-        "a.v line 3: instance 'g' of 'AND2X1': the port must be a known name, but got 'Z'; known: A, B, Y.",
+        "a.v line 3: instance 'g' of 'AND2X1': unknown port 'Z'; available: A, B, Y.",
     ),
     (
         body("assign o = {a, b[2:1]};"),
@@ -318,7 +318,7 @@ WRONG = [
     ),
     (
         body("assign o = {a, c};"),
-        "a.v line 2: module 'm': the signal must be a known name, but got 'c'; known: a, b, o.",
+        "a.v line 2: module 'm': unknown signal 'c'; available: a, b, o.",
     ),
     (
         body("reg q;\nalways @(posedge a[0]) q <= b[0];\nassign o = {a, b};"),
@@ -399,7 +399,7 @@ WRONG = [
     ),
     (
         "`default_nettype none\n" + body("assign o = {a, b[0], z};\nand (z, a[0], b[0]);"),
-        "a.v line 3: module 'm': the signal must be a known name, but got 'z'; known: a, b, o.",
+        "a.v line 3: module 'm': unknown signal 'z'; available: a, b, o.",
     ),
     (
         body("wire [4096:0] n;"),
@@ -456,7 +456,7 @@ def test_mistakes(text: str, message: str) -> None:
 def test_an_unknown_top_module() -> None:
     with pytest.raises(DesignError) as caught:
         read(EVOAPPROX_ASSIGNS, "mul2u_a")
-    assert str(caught.value) == "a.v: the top module must be a known name, but got 'mul2u_a'; nearest: mul2u_A."
+    assert str(caught.value) == "a.v: unknown top module 'mul2u_a'; nearest: mul2u_A."
 
 
 def test_mistakes_in_submodules_name_the_instance() -> None:
@@ -599,7 +599,7 @@ def test_toml_embeds_cells_and_gates_of_ones_own() -> None:
         ),
         (
             "x 2\ny 2\nand9 2 3\n",
-            "line 3 of [netlist] text: the cell must be a known name, but got 'and9'; known: afa, ama1, "
+            "line 3 of [netlist] text: unknown cell 'and9'; available: afa, ama1, "
             "ama2, ama3, ama4, "
             "ama5, axa1, axa2, axa3, exact, inxa1, inxa2, inxa3, loa, sesa1, sesa2, sesa3, tsaa.",
         ),

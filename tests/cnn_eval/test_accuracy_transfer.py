@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from circuits import Design, design
-from cnn_eval.__main__ import main
+from cnn_eval.commands import main
 from cnn_eval.commands.network_subjects import identity, subjects
 from cnn_eval.data.loading import load
 from cnn_eval.examples.stored_examples import load_examples
@@ -176,12 +176,12 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["accuracy", "axfpn"], "the design must be a known name, but got 'axfpn'; nearest: axfpm, axfpm_tiled."),
+        (["accuracy", "axfpn"], "unknown design 'axfpn'; nearest: axfpm, axfpm_tiled."),
         (
             ["accuracy", "axfpm", "--model", "lenet"],
-            "the model must be a known name, but got 'lenet'; nearest: lenet5, alexnet, resnet8.",
+            "unknown model 'lenet'; nearest: lenet5, alexnet.",
         ),
-        (["accuracy", "conv9=axfpm"], "the layer must be a known name, but got 'conv9'; nearest: conv2, conv1."),
+        (["accuracy", "conv9=axfpm"], "unknown layer 'conv9'; nearest: conv2, conv1."),
         (
             ["accuracy", "conv1=axfpm,conv1=heap"],
             "designs by layer must be LAYER=DESIGN,LAYER=DESIGN, each layer once, but got 'conv1=axfpm,conv1=heap'; "
@@ -193,7 +193,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["accuracy", "axfpm", "--data", "none"],
-            "the source must be a known name, but got 'none'; known: embedded, full.",
+            "unknown source 'none'; available: embedded, full.",
         ),
         (
             ["accuracy", "axfpm", "--data", "a.safetensors", "--dataset", "mnist"],
@@ -221,7 +221,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ["transfer", "axfpm", "--model", "a:b"],
-            f"the model must be a known name, but got 'a:b'; known: {', '.join(sorted(MODELS))}.",
+            f"unknown model 'a:b'; available: {', '.join(sorted(MODELS))}.",
         ),
     ],
 )

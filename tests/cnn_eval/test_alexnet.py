@@ -75,7 +75,7 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads(capsys.readouterr().out)
     assert [row["images"] for row in result["results"]] == [20, 20]
     assert result["results"][0]["accuracy"] >= 0.6
-    assert main(["accuracy", "axfpm", "--model", "dorefa_weight", "--samples", "10", "--mode", "lowered"]) == 0
+    assert main(["accuracy", "axfpm", "--model", "dorefa_weight", "--samples", "10", "--compute", "lowered"]) == 0
     assert "dorefa_weight" in capsys.readouterr().out
     assert main(["transfer", "axfpm", "--model", "alexnet", "--samples", "20", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["results"]

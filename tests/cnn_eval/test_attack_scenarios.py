@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import design
-from cnn_eval.__main__ import main
 from cnn_eval.attacks import FGSM, PGD, Attack, DeepFool, distances
+from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
 from cnn_eval.examples.image_grid import save_grid
@@ -472,7 +472,7 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--attacks", "fgms"], "the attack must be a known name, but got 'fgms'; nearest: fgsm."),
+        (["--attacks", "fgms"], "unknown attack 'fgms'; nearest: fgsm."),
         (
             ["--attacks", "jsma", "--mode", "budget"],
             "--mode budget must have --epsilon in the norm l0, for which there is no default; give one.",

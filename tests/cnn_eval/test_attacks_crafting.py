@@ -209,7 +209,7 @@ def test_distances() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'fgms'; nearest: fgsm\.$"):
+    with pytest.raises(ValueError, match=r"^unknown attack 'fgms'; nearest: fgsm\.$"):
         attack("fgms")
     message = r"^the hyperparameter of pgd must be a known name, but got 'step'; pgd works in linf and takes steps \("
     with pytest.raises(ValueError, match=message):
@@ -219,7 +219,7 @@ def test_unknown_names() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mode": "max"}, "the attack mode must be a known name, but got 'max'; known: budget, minimum."),
+        ({"mode": "max"}, "unknown attack mode 'max'; available: budget, minimum."),
         ({"mode": "minimum"}, "epsilon must be left out in mode 'minimum', but got 0.1; or use mode 'budget'."),
         ({"epsilon": None}, "epsilon must be a number of at least 0 in mode 'budget', but got None; give one."),
         ({"epsilon": -1}, "epsilon must be a number of at least 0 in mode 'budget', but got -1; give one."),
@@ -353,12 +353,10 @@ def test_crafting_again_gives_the_stored_examples(
 
 
 def test_unknown_examples() -> None:
-    message = r"^the example set must be a known name, but got 'fgsm'; known: fgsm_smallest, pgd\.$"
+    message = r"^unknown example set 'fgsm'; available: fgsm_smallest, pgd\.$"
     with pytest.raises(ValueError, match=message):
         load_examples("fgsm")
-    with pytest.raises(
-        ValueError, match=r"^the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^unknown model 'lenet4'; nearest: lenet5, alexnet\.$"):
         load_examples("pgd", "lenet4")
 
 

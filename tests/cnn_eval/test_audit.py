@@ -309,7 +309,7 @@ def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork
     assert a.grad is not None
     assert b.grad is not None
     assert torch.equal(a.grad, b.grad)
-    with pytest.raises(ValueError, match=r"^the backward mode must be a known name, but got 'stee'; nearest: ste\.$"):
+    with pytest.raises(ValueError, match=r"^unknown backward mode 'stee'; nearest: ste\.$"):
         recomputed(made, backward="stee")
 
 
@@ -492,7 +492,7 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
         ),
         (
             {"subject": design("axfpm"), "mode": "fast"},
-            "the mode must be a known name, but got 'fast'; nearest: gate, auto.",
+            "unknown mode 'fast'; nearest: gate, auto.",
         ),
     ],
 )
@@ -509,7 +509,7 @@ def test_wrong_arguments(change: dict[str, object], message: str, normal: SmallN
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"norm": "l1"}, "the norm must be a known name, but got 'l1'; nearest: l2."),
+        ({"norm": "l1"}, "unknown norm 'l1'; nearest: l2."),
         ({"epsilon": 0.0}, "epsilon must be a number above 0, but got 0.0; 0.1 is usual for linf."),
         ({"steps": 0}, "steps must be at least 1, but got 0; give more."),
         ({"seed": -1}, "seed must be an integer from 0 to 4294967295, but got -1; choose another."),
@@ -534,8 +534,8 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             ["axfpm", "--samples", "5000"],
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
-        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, compute='lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8."),
+        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, mode 'lowered': lowering needs a"),
+        (["axfpm", "--model", "lenet4"], "unknown model 'lenet4'; nearest: lenet5, alexnet."),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ def test_feature_maps_of_the_last_convolution() -> None:
         assert feature_maps(network, images, layer="conv1").shape == (5, 6, 24, 24)
     with pytest.raises(UnknownNameError) as unknown:
         feature_maps(model, images, layer="conv9")
-    assert str(unknown.value) == "the layer must be a known name, but got 'conv9'; nearest: conv2, conv1."
+    assert str(unknown.value) == "unknown layer 'conv9'; nearest: conv2, conv1."
     model.spare = nn.Conv2d(1, 1, 1)
     with pytest.raises(DesignError) as error:
         feature_maps(model, images)

@@ -220,12 +220,12 @@ def test_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # ---- arguments
 
 
-def test_load_refuses_unknown_names_and_a_folder_of_embedded_images() -> None:
-    with pytest.raises(ValueError, match=r"^the data set must be a known name, but got 'minst'; nearest: mnist\.$"):
+def test_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match=r"^unknown data set 'minst'; nearest: mnist\.$"):
         load("minst")
-    with pytest.raises(ValueError, match=r"^the split must be a known name, but got 'tests'; nearest: test\.$"):
+    with pytest.raises(ValueError, match=r"^unknown split 'tests'; nearest: test\.$"):
         load("mnist", "tests")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^the source must be a known name, but got 'web'; known: embedded, full\.$"):
+    with pytest.raises(ValueError, match=r"^unknown source 'web'; available: embedded, full\.$"):
         load("mnist", source="web")  # type: ignore[arg-type]
     message = (
         "folder must be given only with source='full', but got source='embedded' and folder='here'; "
@@ -452,7 +452,7 @@ def test_command_lines_tell_a_mistake_in_one_line(capsys: pytest.CaptureFixture[
     assert cnn_eval_main(["data", "fetch", "minst"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == ("error: the data set must be a known name, but got 'minst'; nearest: mnist.\n")
+    assert captured.err == ("error: unknown data set 'minst'; nearest: mnist.\n")
     assert cnn_eval_main(["data", "list", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("not fetched") == 4
     with pytest.raises(SystemExit, match="2"):

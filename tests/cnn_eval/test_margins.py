@@ -147,7 +147,7 @@ def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
 def test_mistakes(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = problem
     source = Linear(-MARGIN)
-    with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'boundary'; known: "):
+    with pytest.raises(ValueError, match=r"^unknown attack 'boundary'; available: "):
         measure_margins(source, {}, images, labels, attacks=["boundary"])
     message = (
         "every network must classify some of the 6 images rightly, but victim does none; check its weights and the "

@@ -92,7 +92,7 @@ def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["haep"], "error: the design must be a known name, but got 'haep'; nearest: heap.\n"),
+        (["haep"], "error: unknown design 'haep'; nearest: heap.\n"),
         (
             ["none.toml"],
             "error: none.toml must be a readable file, but: No such file or directory; check the path.\n",

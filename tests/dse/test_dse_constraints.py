@@ -75,7 +75,7 @@ def test_a_bad_constraint_is_refused(text: str, message: str) -> None:
 
 
 def test_an_unknown_column_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"but got 'delai'; nearest: delay\."):
+    with pytest.raises(UnknownNameError, match=r"unknown column 'delai'; nearest: delay\."):
         constraints(["delai<=3"])
 
 

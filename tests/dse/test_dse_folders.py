@@ -397,7 +397,7 @@ def test_a_report_is_written_again_from_the_store(
     assert results.main(["report", record[:8], "--store", str(finished), "-o", "new/page.html"]) == 0
     assert (tmp_path / "new" / "page.html").exists()
     assert results.main(["report", "nosuch", "--store", str(finished)]) == 2
-    assert only_error(capsys.readouterr().err).startswith("error: a run must be named by the beginning of its ")
+    assert only_error(capsys.readouterr().err).startswith("error: no run in ")
     assert plot.main(["last", "--store", str(finished), "--out", "plots"]) == 0
 
 

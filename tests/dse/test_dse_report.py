@@ -198,8 +198,8 @@ def test_plot_draws_a_stored_run_again(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show", "zz"], "error: a run must be named by the beginning of its identifier, but got 'zz' and the store "),
-        (["show", "last", "--store", "{folder}/none"], "error: a store must be there, but '{folder}/none' is not; "),
+        (["show", "zz"], "error: no run in {folder}/store.sqlite begins with 'zz' (runs: "),
+        (["show", "last", "--store", "{folder}/none"], "error: there is no store at '{folder}/none'; "),
     ],
 )
 def test_bad_input_is_one_line(
@@ -220,7 +220,7 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path, capsys: pytest.Capt
         run = store.begin(options.to_data(), provenance={"command": "python -m dse.search --seed 0"})
     assert results.main(["show", run[:9], "--store", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"error: run {run[:10]} must be finished, but is not; continue it with `python -m dse.search --seed 0`.\n"
+        f"error: run {run[:10]} is not finished; continue it with `python -m dse.search --seed 0`.\n"
     )
     assert results.main(["show", "last", "--store", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("error: a finished run must be in ")
+    assert capsys.readouterr().err.startswith("error: there is no finished run in ")

@@ -239,10 +239,10 @@ def toml(text: str) -> Callable[[Path], list[str]]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--objectives", "enrgy"], "error: the objective must be a known name, but got 'enrgy'; nearest: energy."),
+        (["--objectives", "enrgy"], "error: unknown objective 'enrgy'; nearest: energy."),
         (
             ["--objectives", "accurcy"],
-            "error: the objective must be a known name, but got 'accurcy'; nearest: accuracy",
+            "error: unknown objective 'accurcy'; nearest: accuracy",
         ),
         (
             ["--objectives", "delay,energy,delay"],
@@ -254,7 +254,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
             "accuracy_loss, transfer_rate, transfer_pgd, transfer_fgsm_smallest, margin_rate, margin_pgd, "
             "margin_fgsm_smallest, adaptive_robustness, but got none; choose some.",
         ),
-        (["--constraint", "enrgy<=3"], "error: the column of a constraint must be a known name, but got 'enrgy'; "),
+        (["--constraint", "enrgy<=3"], "error: unknown column 'enrgy'; "),
         (
             ["--constraint", "energy<=3fJ"],
             "error: the bound of a constraint must be a finite number without a unit (energy is in fJ), but got '3fJ' "
@@ -264,7 +264,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
             ["--workers", "2", "--dask", "tcp://127.0.0.1:1"],
             "error: --workers and --dask must not be given both: a Dask scheduler has its own workers; drop one.",
         ),
-        (["--space", "aray"], "error: the space must be a known name, but got 'aray'; nearest: arrays."),
+        (["--space", "aray"], "error: unknown space 'aray'; nearest: arrays."),
         (
             ["--budget", "0"],
             "error: argument --budget: it must be an integer from 1 to 10000000, but got '0'; "
@@ -307,7 +307,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         ),
         (
             ["--space", "{folder}/topology.toml"],
-            "error: [space] in {folder}/topology.toml: the topology must be a known name, but got 'tree'; ",
+            "error: [space] in {folder}/topology.toml: unknown topology 'tree'; ",
         ),
     ],
 )
@@ -370,7 +370,7 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     options += ["--out", str(tmp_path)]
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must have schema version 2, but was written by another version of this program with schema 99; "
+        f"error: the store {path} has schema version 99, but this version of the program reads 2; "
         "give another --out, or --fresh to start over (the old file is kept as store.sqlite.old).\n"
     )
     assert path.read_bytes() == content
@@ -382,7 +382,7 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     capsys.readouterr()
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must be a whole store, but is truncated or damaged (its 5000 bytes end within a page); restore "
+        f"error: the store {path} is truncated or damaged (its 5000 bytes end within a page); restore "
         "it from a copy, or give --fresh to start over (the damaged file is kept as store.sqlite.old).\n"
     )
 

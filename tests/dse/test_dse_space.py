@@ -232,11 +232,11 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
     [
         (
             '[space]\ntopologies = ["ripple_aray"]\n',
-            "[space] in {path}: the topology must be a known name, but got 'ripple_aray'; nearest: ripple_array",
+            "[space] in {path}: unknown topology 'ripple_aray'; nearest: ripple_array",
         ),
         (
             '[space]\ncells = ["ama6"]\n',
-            "[space] in {path}: the cell must be a known name, but got 'ama6'; nearest: ama5, ama4, ama3.",
+            "[space] in {path}: unknown cell 'ama6'; nearest: ama5, ama4, ama3.",
         ),
         (
             "[space]\nbands = [0, 48]\n",
@@ -271,7 +271,7 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
         ),
         (
             '[space]\ngranularity = "row"\n',
-            "[space] in {path}: the granularity must be a known name, but got 'row'; nearest: rows.",
+            "[space] in {path}: unknown granularity 'row'; nearest: rows.",
         ),
         (
             '[space]\nformats = ["float32", "bfloat16"]\nbands = [0, 16]\n',
@@ -294,7 +294,7 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
         ),
         (
             "[space]\nband = [0]\n",
-            "[space] in {path}: the field must be a known name, but got 'band'; nearest: bands.",
+            "[space] in {path}: unknown field 'band'; nearest: bands.",
         ),
         (
             "[design]\n",
@@ -333,4 +333,4 @@ def test_what_does_not_fit_a_space_is_refused(make: Callable[[], object], messag
 def test_an_unknown_space_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         find_space("array")
-    assert str(caught.value) == "the space must be a known name, but got 'array'; nearest: arrays."
+    assert str(caught.value) == "unknown space 'array'; nearest: arrays."

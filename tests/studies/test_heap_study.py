@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
-from circuits.accuracy.measurement import Estimate
+from circuits.accuracy.error_types import Estimate
 from dse.score.fast_screen import Screen
 from dse.space.search_space import Genome, Space
 from studies.frame.study import StudyOptions

@@ -30,9 +30,7 @@ def test_list_names_every_study(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_study_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "troughput"]) == 2
-    assert (
-        capsys.readouterr().err == "error: the study must be a known name, but got 'troughput'; nearest: throughput.\n"
-    )
+    assert capsys.readouterr().err == "error: unknown study 'troughput'; nearest: throughput.\n"
 
 
 def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

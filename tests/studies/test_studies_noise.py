@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from circuits import design, error_metrics
-from circuits.accuracy.measurement import CHUNK, uniform01
+from circuits.accuracy.sampling import CHUNK, uniform01
 from circuits.support.statistics import normal_quantile, rank_correlation, rank_correlation_interval
 from cnn_eval.scenarios import CONTROL
 from dse.score.fast_screen import Screen

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from circuits.designs.design_record import design
+from circuits.designs.named_designs import design
 from circuits.support.statistics import paired_difference_interval
 from dse.score.scorers.evaluation_data import network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text, plain_text
