@@ -1,4 +1,4 @@
-"""`python -m circuits`."""
+"""The program `python -m circuits`."""
 
 from circuits.commands import main
 

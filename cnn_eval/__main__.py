@@ -1,4 +1,4 @@
-"""`python -m cnn_eval`."""
+"""The program `python -m cnn_eval`."""
 
 from cnn_eval.commands import main
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from circuits.cells.adder_cells import CELLS, AdderCell
-from circuits.commands.common import add_cells, user_cells
+from circuits.commands.design_options import user_cells
 from circuits.cost import technology
-from circuits.support.cli import add_format, console, print_csv, print_json, table
-
-if TYPE_CHECKING:
-    from circuits.commands.common import Commands
-
+from circuits.support.cli import Commands, console, print_csv, print_json, table
+from circuits.support.options import add_cells, add_format
 
 _LOAD = 5.0
 """fF, the load at which delays and energies are shown: a mirror adder's input."""
@@ -25,7 +22,7 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "cells",
         help="list the adder cells",
-        description="Adder cells: truth tables and errors for rows A B Cin = 000 001 ... 111, transistors, source.",
+        description="Lists the adder cells: truth tables and errors for rows A B Cin = 000 001 ... 111, cost, source.",
     )
     add_cells(parser)
     add_format(parser)
@@ -43,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_csv(list(rows[0]), flat)
         return 0
     numbers = ("T", "um^2", "ps", "fJ")
-    shown = table("cell", "sum", "carry", "error per row", "wrong", *numbers, right=numbers)
+    listing = table("cell", "sum", "carry", "error per row", "wrong", *numbers, right=numbers)
     sources = table("cell", "source")
     for row in rows:
         errors = " ".join(f"{error:+d}" if error else " 0" for error in row["errors"])
@@ -51,16 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
         wrong = f"{row['wrong_sum']}/{row['wrong_carry']}"
         mark = "~" if row["estimated"] else ""
         costs = (f"{mark}{row[key]:.3g}" for key in ("area_um2", "delay_ps", "energy_fj"))
-        shown.add_row(row["name"], row["sum"], row["carry"], errors, wrong, count, *costs)
+        listing.add_row(row["name"], row["sum"], row["carry"], errors, wrong, count, *costs)
         sources.add_row(row["name"], row["source"] or "none given")
     out = console()
-    made = technology()
-    out.print(shown)
+    cost_data = technology()
+    out.print(listing)
     out.print("\nRows A B Cin = 000 001 ... 111; error = 2 Co + S - (A + B + Cin); wrong: rows with wrong S/Co.")
     out.print(
-        f"T: transistors; ps: slowest arc; fJ: inside, an output transition; both at {made.slews[0]:g} ps and "
-        f"{_LOAD:g} fF, {made.note}. ~: estimated. Counts are as published; where that is a pass-transistor circuit or "
-        f"lacks output inverters, um^2, ps and fJ are those of static CMOS with restored outputs.\n"
+        f"T: transistors; ps: slowest arc; fJ: inside, an output transition; both at {cost_data.slews[0]:g} ps and "
+        f"{_LOAD:g} fF, {cost_data.note}. ~: estimated. Counts are as published; where that is a pass-transistor "
+        f"circuit or lacks output inverters, um^2, ps and fJ are those of static CMOS with restored outputs.\n"
     )
     out.print(sources)
     return 0
@@ -68,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _row(cell: AdderCell) -> dict[str, Any]:
     exact = CELLS["exact"]
-    made = technology()
-    cost = made.cost_of(cell)
-    at = int(np.argmin(np.abs(made.loads - _LOAD)))
+    cost_data = technology()
+    cost = cost_data.cost_of(cell)
+    at = int(np.argmin(np.abs(cost_data.loads - _LOAD)))
     delays = cost.delay[..., 0, at]
     changes = (~np.isnan(delays)).sum(axis=2)
     # A cell of constants has no arcs.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
+from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.designs.named_designs import find_design
-from circuits.support.cli import say
-
-if TYPE_CHECKING:
-    from circuits.commands.common import Commands
+from circuits.support.cli import Commands, say
+from circuits.support.options import add_cells, add_out
 
 
 def register(commands: Commands) -> None:
@@ -19,11 +15,11 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "draw",
         help="draw the array with its cells coloured",
-        description="Draws which cell stands where: a row a bit of the first operand, a column a product column, the "
-        "most significant on the left.",
+        description="Draws which cell stands where: one row for each bit of the first operand, one column for each "
+        "product column, the most significant on the left.",
     )
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True, help="a .png or .svg file")
+    add_out(parser, help="picture to write, .png or .svg", required=True)
     add_cells(parser)
     parser.set_defaults(run=run)
 
@@ -33,6 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     from circuits.drawing.array_drawing import save_drawing
 
     design = find_design(arguments.design, user_cells(arguments))
-    save_drawing(design, arguments.output)
-    say(f"{arguments.output}: {design.label}")
+    save_drawing(design, arguments.out)
+    say(f"{arguments.out}: {design.label}")
     return 0

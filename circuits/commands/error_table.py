@@ -1,4 +1,4 @@
-"""Error metrics as a table for people, designs side by side, and as one row a quantity."""
+"""Error metrics as a table with designs side by side, and as one row for each quantity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from circuits.accuracy.closed_forms import ClosedForm
 
-_SHOWN_QUANTILES = (0.5, 0.95, 0.999)
+SIDE_BY_SIDE = 4
+"""Designs in one table."""
+_QUANTILES = (0.5, 0.95, 0.999)
 _MEANS = (
     ("MED", "med"),
     ("NMED", "nmed"),
@@ -27,15 +29,15 @@ _MEANS = (
 
 
 def tidy_errors(errors: ErrorMetrics) -> Iterator[dict[str, Any]]:
-    """quantity and value of all metrics, with low and high where they are estimates."""
+    """Rows with "quantity" and "value" for all metrics, and "low" and "high" where they are estimates."""
     for name, value in errors.to_dict().items():
         if name in ("design", "digest"):
             continue
         if isinstance(value, dict) and "low" in value:
             yield {"quantity": name, **value}
         elif isinstance(value, dict):
-            for probability, entry in value.items():
-                yield {"quantity": f"{name} {probability}", "value": entry}
+            for probability, quantile in value.items():
+                yield {"quantity": f"{name} {probability}", "value": quantile}
         else:
             yield {"quantity": name, "value": " ".join(map(str, value)) if isinstance(value, list) else value}
 
@@ -43,7 +45,7 @@ def tidy_errors(errors: ErrorMetrics) -> Iterator[dict[str, Any]]:
 def print_errors(
     out: Console, labels: Sequence[str], metrics: Sequence[ErrorMetrics], closed: Sequence[ClosedForm | None] = ()
 ) -> None:
-    """The table of error metrics, designs side by side, under each mean its closed form where there is one."""
+    """Prints error metrics, designs side by side, and below each mean its closed form where there is one."""
     rows = table("error metrics", *labels)
     rows.add_row("operands", *(_operands(m) for m in metrics))
     rows.add_row("P_max of NMED", *(plain_number(m.p_max) for m in metrics))
@@ -55,13 +57,13 @@ def print_errors(
     rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
     rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
     rows.add_row("|error|, worst", *(f"{plain_number(m.worst_case)} at {_pair(m.worst_case_at)}" for m in metrics))
-    for q in _SHOWN_QUANTILES:
+    for q in _QUANTILES:
         rows.add_row(f"|error|, {100 * q:g} % quantile", *(significant(m.quantiles[q]) for m in metrics))
     rows.add_row(
         "|relative|, worst",
         *(f"{plain_number(m.worst_relative)} at {_pair(m.worst_relative_at)}" for m in metrics),
     )
-    for q in _SHOWN_QUANTILES:
+    for q in _QUANTILES:
         rows.add_row(f"|relative|, {100 * q:g} % quantile", *(significant(m.relative_quantiles[q]) for m in metrics))
     if any(m.not_finite for m in metrics):
         rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
@@ -74,7 +76,7 @@ def print_errors(
 
 
 def _without_interval(errors: ErrorMetrics) -> Iterator[str]:
-    """Says of every mean that is shown without an interval how many operand pairs one needs."""
+    """Notes on the means printed without an interval: how many operand pairs an interval needs."""
     titles: dict[int | None, list[str]] = {}
     for title, name in _MEANS:
         estimate: Estimate = getattr(errors, name)
@@ -95,13 +97,15 @@ def _pair(at: tuple[float, float]) -> str:
 
 
 def plain_number(value: float) -> str:
-    """A number that no sampling error blurs: an exhaustive mean, a closed form, an extreme, a cost."""
+    """Six significant digits, for numbers without sampling error: exhaustive means, closed forms, extremes, costs."""
     return significant(value, 6, padded=False)
 
 
 def format_estimate(estimate: Estimate) -> str:
-    """ "0.38630 ±0.00055": the interval to two digits, the value as far as it carries but to three digits at least;
-    "0.386 ±-" where the sample gives no interval."""
+    """An estimate with the half width of its interval, as "0.38630 ±0.00055", or "0.386 ±-" without an interval.
+
+    The half width has two digits; the value ends at the same decimal, but has at least three digits.
+    """
     value, half = estimate.value, estimate.half_width
     if not math.isfinite(value):
         return str(value)

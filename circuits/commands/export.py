@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
+from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.designs.named_designs import find_design
 from circuits.hdl import to_blif, to_verilog
 from circuits.hdl.names import exported_netlist
+from circuits.support.cli import Commands
 from circuits.support.files import write_atomically
-
-if TYPE_CHECKING:
-    from circuits.commands.common import Commands
+from circuits.support.options import add_cells, add_format, add_out
 
 _WRITERS = {"verilog": to_verilog, "blif": to_blif}
 
@@ -24,30 +21,30 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a design as Verilog or BLIF",
-        description="Writes the multiplier of a design as drawn: structural Verilog-2001, or flat BLIF. Of a float "
-        "design the mantissa multiplier is written, unless --whole asks for the whole one.",
+        description="Writes a design's multiplier as drawn (unoptimised), as structural Verilog-2001 or flat BLIF. For "
+        "a float design this is the mantissa multiplier, or with --whole the complete float multiplier.",
     )
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
-    parser.add_argument("--format", choices=tuple(_WRITERS), default="verilog", help="what to write")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to (default: standard output)")
+    add_format(parser, tuple(_WRITERS))
+    add_out(parser, help="file to write (default: standard output)")
     parser.add_argument("--name", help="name of the module (default: the design's)")
     parser.add_argument(
         "--whole",
         action="store_true",
-        help="the whole float multiplier, for normal numbers: sign, exponent, normalisation and rounding too",
+        help="write the complete float multiplier for normal numbers: sign, exponent, normalisation and rounding too",
     )
     add_cells(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the file."""
+    """Writes the file, or prints it."""
     design = find_design(arguments.design, user_cells(arguments))
     text = _WRITERS[arguments.format](design, name=arguments.name, whole=arguments.whole)
-    if arguments.output is None:
+    if arguments.out is None:
         sys.stdout.write(text)
     else:
-        write_atomically(arguments.output, text.encode())
+        write_atomically(arguments.out, text.encode())
         instances = exported_netlist(design, whole=arguments.whole).instances
-        print(f"{arguments.output}: {design.label}, {len(instances)} cells and gates")
+        print(f"{arguments.out}: {design.label}, {len(instances)} cells and gates")
     return 0

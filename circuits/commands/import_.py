@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
@@ -19,11 +18,9 @@ from circuits.netlists.imported import as_multiplier, declared_signed, exchange_
 from circuits.netlists.netlist import Netlist
 from circuits.netlists.recognition import FAR, Fit, Recognition, recognise
 from circuits.netlists.simplification import simplify
-from circuits.support.cli import add_format, console, print_csv, print_json, table
+from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.files import read_bytes, write_atomically
-
-if TYPE_CHECKING:
-    from circuits.commands.common import Commands
+from circuits.support.options import add_format, add_out
 
 
 def register(commands: Commands) -> None:
@@ -32,16 +29,22 @@ def register(commands: Commands) -> None:
         "import",
         help="read your own multiplier from Verilog or BLIF",
         description="Reads a multiplier from combinational Verilog (as ArithsGen, EvoApproxLib and yosys write it) or "
-        "BLIF, says what it found and writes it as a design that every other command takes. The first input bus is the "
+        "BLIF, reports what it found and writes a design that every other command takes. The first input bus is the "
         "first operand; ports declared signed make a signed design.",
     )
     parser.add_argument(
-        "files", type=Path, metavar="FILE", nargs="+", help="Verilog or BLIF, the libraries that it needs among them"
+        "files",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        help="Verilog or BLIF files, including the cell libraries they need",
     )
-    parser.add_argument("--top", metavar="NAME", help="the multiplier's module (default: the one that no other uses)")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="TOML", help="the design's file (default: none is written)"
+        "--top",
+        metavar="NAME",
+        help="name of the multiplier's module (default: the module that no other one instantiates)",
     )
+    add_out(parser, help="design to write, .toml (default: no file is written)")
     signedness = parser.add_mutually_exclusive_group()
     signedness.add_argument(
         "--signed", action="store_true", default=None, help="operands are two's complement (default: as declared)"
@@ -49,14 +52,14 @@ def register(commands: Commands) -> None:
     signedness.add_argument(
         "--unsigned", action="store_false", dest="signed", help="operands are unsigned (default: as declared)"
     )
-    parser.add_argument("--exchange", action="store_true", help="the second input bus is the first operand")
+    parser.add_argument("--exchange", action="store_true", help="take the second input bus as the first operand")
     parser.add_argument(
         "--synthesise", action="store_true", help="let yosys turn behavioural Verilog into gates first (needs yosys)"
     )
     parser.add_argument(
         "--float",
         metavar="FORMAT",
-        help="make it the mantissa multiplier of this float format, float32 for instance (default: an integer design)",
+        help="use it as the mantissa multiplier of this float format, such as float32 (default: an integer design)",
     )
     parser.add_argument("--name", help="the design's name (default: the module's)")
     add_format(parser)
@@ -65,7 +68,7 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads, reports, writes."""
-    output = arguments.output
+    output = arguments.out
     if output is not None and output.suffix != ".toml":
         raise DesignError(f"the design's file must end in .toml, but got {str(output)!r}; rename it.")
     circuit = _read(arguments)
@@ -78,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     notes = [*circuit.notes, *_notes(circuit, netlist, design, recognition)]
     if output is not None:
         write_atomically(output, design.to_toml().encode())
-    _print(arguments, _found(netlist, design, recognition, output), notes)
+    _print(arguments, _facts(netlist, design, recognition, output), notes)
     return 0
 
 
@@ -124,10 +127,10 @@ def _text(path: Path) -> str:
     return read_bytes(path, limit=MAXIMUM_BYTES, what="a Verilog or BLIF file").decode("utf-8", errors="replace")
 
 
-# What is said.
+# What is reported.
 
 
-def _found(netlist: Netlist, design: Design, recognition: Recognition, output: Path | None) -> dict[str, str]:
+def _facts(netlist: Netlist, design: Design, recognition: Recognition, output: Path | None) -> dict[str, str]:
     (x, y), (product,) = netlist.inputs, netlist.outputs
     bits = len(netlist.outputs[product])
     return {
@@ -208,15 +211,15 @@ def _width_notes(netlist: Netlist, design: Design, fit: Fit) -> list[str]:
     return [note]
 
 
-def _print(arguments: argparse.Namespace, found: Mapping[str, str], notes: list[str]) -> None:
+def _print(arguments: argparse.Namespace, facts: Mapping[str, str], notes: list[str]) -> None:
     if arguments.format == "json":
-        print_json({**found, "notes": notes})
+        print_json({**facts, "notes": notes})
     elif arguments.format == "csv":
-        print_csv([*found, "notes"], [{**found, "notes": "; ".join(notes)}])
+        print_csv([*facts, "notes"], [{**facts, "notes": "; ".join(notes)}])
     else:
-        shown = table("found", _names(arguments))
-        for key, value in found.items():
-            shown.add_row(key, value)
-        console().print(shown)
+        summary = table("found", _names(arguments))
+        for key, value in facts.items():
+            summary.add_row(key, value)
+        console().print(summary)
         for note in notes:
             console().print(f"note: {note}.", soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +13,15 @@ from circuits.accuracy.error_types import ErrorMetrics, ErrorSurface
 from circuits.accuracy.measurement import error_metrics
 from circuits.accuracy.sampling import DISTRIBUTIONS, MAXIMUM_SAMPLES, METHODS
 from circuits.accuracy.surfaces import MAXIMUM_BINS, error_surface
-from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.commands.error_table import print_errors, tidy_errors
+from circuits.commands.design_options import DESIGN_HELP, user_cells
+from circuits.commands.error_table import SIDE_BY_SIDE, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.designs.design_record import Design
 from circuits.designs.named_designs import find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
-from circuits.support.cli import add_format, console, integer, print_csv, print_json, say
-
-if TYPE_CHECKING:
-    from circuits.commands.common import Commands
-
-_SIDE_BY_SIDE = 4
+from circuits.support.cli import Commands, console, integer, print_csv, print_json, say
+from circuits.support.options import add_cells, add_format, add_out, add_seed
 
 
 def register(commands: Commands) -> None:
@@ -38,29 +34,39 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("designs", nargs="+", metavar="DESIGN", help=DESIGN_HELP)
     add_cells(parser)
-    parser.add_argument("--samples", type=integer(2, MAXIMUM_SAMPLES), default=1_000_000, help="operand pairs")
-    parser.add_argument("--seed", type=integer(0), default=0, help="seed of the operands")
+    parser.add_argument("--samples", type=integer(2, MAXIMUM_SAMPLES), default=1_000_000, help="sampled operand pairs")
+    add_seed(parser, help="seed of the operands")
     parser.add_argument(
         "--distribution",
         choices=DISTRIBUTIONS,
         default="uniform01",
-        help="operands: uniform in [0, 1], or mantissas uniform in [1, 2); integer designs: all, or leading bit set",
+        help="of operands: uniform in [0, 1], or mantissas uniform in [1, 2); for integers: any, or leading bit set",
     )
     parser.add_argument(
-        "--operands", type=Path, metavar="FILE", help="a .npz file with arrays x and w (first operand x): all its pairs"
+        "--operands",
+        type=Path,
+        metavar="FILE",
+        help="use all operand pairs of this .npz file, arrays x (first operand) and w (default: random pairs)",
     )
     parser.add_argument(
-        "--method", choices=METHODS, default="auto", help="auto: exhaustive for integer designs of up to 20 bits"
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="how operand pairs are chosen; auto: all pairs of integer designs up to 20 bits, else a sample",
     )
     parser.add_argument(
-        "--backend", choices=("auto", *BACKENDS), default="auto", help="what simulates the circuit; never the numbers"
+        "--backend",
+        choices=("auto", *BACKENDS),
+        default="auto",
+        help="what simulates the circuit; never changes a number",
     )
     parser.add_argument(
-        "--surface", type=integer(1, MAXIMUM_BINS), metavar="BINS", help="errors over a BINS x BINS grid of operands"
+        "--surface",
+        type=integer(1, MAXIMUM_BINS),
+        metavar="BINS",
+        help="compute the error surface over a BINS x BINS grid of operands (default: error metrics)",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="with --surface: draw the surfaces, .png or .svg"
-    )
+    add_out(parser, help="with --surface: picture of the surfaces to write, .png or .svg (default: none)")
     add_format(parser)
     parser.set_defaults(run=run)
 
@@ -75,24 +81,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.operands is not None:
         options["operands"] = read_operands(arguments.operands)
     if arguments.surface is not None:
-        return _surfaces(arguments, [error_surface(entry, bins=arguments.surface, **options) for entry in designs])
-    if arguments.output is not None:
+        return _surfaces(arguments, [error_surface(design, bins=arguments.surface, **options) for design in designs])
+    if arguments.out is not None:
         raise DesignError("-o draws error surfaces and needs --surface BINS, but got none; give --surface 32, say.")
-    found = [(entry, error_metrics(entry, **options), _closed(entry, arguments)) for entry in designs]
+    results = [(design, error_metrics(design, **options), _closed(design, arguments)) for design in designs]
     if arguments.format == "json":
-        print_json({"designs": [_record(*item) for item in found]})
+        print_json({"designs": [_record(*result) for result in results]})
     elif arguments.format == "csv":
-        rows = [row for item in found for row in _tidy(*item)]
+        rows = [row for result in results for row in _tidy(*result)]
         print_csv(["design", "group", "quantity", "value", "low", "high"], rows)
     else:
-        for start in range(0, len(found), _SIDE_BY_SIDE):
-            part = found[start : start + _SIDE_BY_SIDE]
+        for start in range(0, len(results), SIDE_BY_SIDE):
+            group = results[start : start + SIDE_BY_SIDE]
             out = console()
-            print_errors(out, [d.label for d, _, _ in part], [m for _, m, _ in part], [c for _, _, c in part])
-            for design, _, closed in part:
+            print_errors(out, [d.label for d, _, _ in group], [m for _, m, _ in group], [c for _, _, c in group])
+            for design, _, closed in group:
                 if closed is not None:
                     out.print(f"{design.label}: {closed.form}; its error has rank {closed.error_rank}.")
-            if any(design.format is not None and closed is not None for design, _, closed in part):
+            if any(design.format is not None and closed is not None for design, _, closed in group):
                 out.print("Closed forms leave out the rounding of operands and results.")
     return 0
 
@@ -119,16 +125,16 @@ def _tidy(design: Design, errors: ErrorMetrics, closed: ClosedForm | None) -> li
     return rows
 
 
-def _surfaces(arguments: argparse.Namespace, found: list[ErrorSurface]) -> int:
-    if arguments.output is not None:
+def _surfaces(arguments: argparse.Namespace, surfaces: list[ErrorSurface]) -> int:
+    if arguments.out is not None:
         from circuits.drawing.heatmap import save_surfaces
 
-        save_surfaces(found, arguments.output)
-        say(f"{arguments.output}: {', '.join(surface.design for surface in found)}")
+        save_surfaces(surfaces, arguments.out)
+        say(f"{arguments.out}: {', '.join(surface.design for surface in surfaces)}")
     elif arguments.format == "json":
-        print_json({"surfaces": [surface.to_dict() for surface in found]})
+        print_json({"surfaces": [surface.to_dict() for surface in surfaces]})
     else:
-        rows = [row for surface in found for row in _bins(surface)]
+        rows = [row for surface in surfaces for row in _bins(surface)]
         if arguments.format == "csv":
             print_csv(list(rows[0]), rows)
         else:
@@ -140,7 +146,7 @@ def _surfaces(arguments: argparse.Namespace, found: list[ErrorSurface]) -> int:
 
 
 def _bins(surface: ErrorSurface) -> list[dict[str, Any]]:
-    """One row a bin; empty fields where no pair was."""
+    """One row for each bin; the means of a bin without operand pairs are None."""
     rows = []
     for i, j in np.ndindex(surface.count.shape):
         means = {name: float(getattr(surface, name)[i, j]) for name in ("bias", "med", "mred")}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from circuits.accuracy.bilinear import BilinearForm, design_form
 from circuits.accuracy.error_types import ErrorMetrics
 from circuits.accuracy.measurement import error_metrics
 from circuits.accuracy.sampling import DISTRIBUTIONS, METHODS
 from circuits.accuracy.sampling import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
-from circuits.commands.common import DESIGN_HELP, add_cells, user_cells
-from circuits.commands.error_table import plain_number, print_errors, tidy_errors
+from circuits.commands.design_options import DESIGN_HELP, user_cells
+from circuits.commands.error_table import SIDE_BY_SIDE, plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.cost import GLITCHES
 from circuits.cost.cost_model import (
@@ -27,13 +27,9 @@ from circuits.cost.cost_model import (
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
 from circuits.designs.named_designs import find_designs
-from circuits.support.cli import add_format, console, integer, print_csv, print_json, table
+from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
 from circuits.support.numbers import significant
-
-if TYPE_CHECKING:
-    from circuits.commands.common import Commands
-
-_SIDE_BY_SIDE = 4
+from circuits.support.options import add_cells, add_format, add_seed
 
 
 def register(commands: Commands) -> None:
@@ -41,22 +37,28 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "show",
         help="definition, error metrics and cost, side by side",
-        description="The exact definition of designs, then their error metrics and cost, side by side.",
+        description="Prints the exact definition of designs, their error metrics and their cost, side by side.",
     )
     parser.add_argument("designs", nargs="+", metavar="DESIGN", help=DESIGN_HELP)
     add_cells(parser)
     parser.add_argument(
-        "--samples", type=integer(2, MAXIMUM_PAIRS), default=1_000_000, help="operand pairs for the error metrics"
+        "--samples",
+        type=integer(2, MAXIMUM_PAIRS),
+        default=1_000_000,
+        help="sampled operand pairs for the error metrics",
     )
-    parser.add_argument("--seed", type=integer(0), default=0, help="seed of the operands")
+    add_seed(parser, help="seed of the operands")
     parser.add_argument(
         "--distribution",
         choices=DISTRIBUTIONS,
         default="uniform01",
-        help="operands: uniform in [0, 1], or mantissas uniform in [1, 2); integer designs: all, or leading bit set",
+        help="of operands: uniform in [0, 1], or mantissas uniform in [1, 2); for integers: any, or leading bit set",
     )
     parser.add_argument(
-        "--method", choices=METHODS, default="auto", help="auto: exhaustive for integer designs of up to 20 bits"
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="how operand pairs are chosen; auto: all pairs of integer designs up to 20 bits, else a sample",
     )
     parser.add_argument(
         "--cost-samples",
@@ -68,15 +70,20 @@ def register(commands: Commands) -> None:
         "--glitches",
         choices=GLITCHES,
         default="none",
-        help="activity model: zero delay, or every arc its delay, glitches included (slower)",
+        help="switching activity: zero-delay simulation, or event-driven with the delay of every arc, which includes "
+        "glitches (slower)",
     )
     parser.add_argument(
         "--cost-operands",
         type=Path,
         metavar="FILE",
-        help="a .npz file with arrays x and w: energy over these consecutive operand pairs, a trace (default: random)",
+        help="compute energy over the consecutive operand pairs of this .npz file, arrays x and w (default: random)",
     )
-    parser.add_argument("--whole", action="store_true", help="cost of the whole float multiplier, exponents included")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="cost of the complete float multiplier, exponents included (default: mantissa multiplier)",
+    )
     add_format(parser)
     parser.set_defaults(run=run)
 
@@ -86,36 +93,42 @@ def run(arguments: argparse.Namespace) -> int:
     cells = user_cells(arguments)
     designs = find_designs(arguments.designs, cells)
     trace = None if arguments.cost_operands is None else read_operands(arguments.cost_operands)
-    found = []
-    for entry in designs:
+    results = []
+    for design in designs:
         errors = error_metrics(
-            entry,
+            design,
             samples=arguments.samples,
             seed=arguments.seed,
             distribution=arguments.distribution,
             method=arguments.method,
         )
         cost = cost_report(
-            entry,
+            design,
             samples=arguments.cost_samples,
             seed=arguments.seed,
             glitches=arguments.glitches,
             whole=arguments.whole,
             operands=trace,
         )
-        found.append((entry, design_form(entry), errors, cost))
+        results.append(Result(design, design_form(design), errors, cost))
     if arguments.format == "json":
-        print_json({"designs": [_record(*item) for item in found]})
+        print_json({"designs": [_record(*result) for result in results]})
     elif arguments.format == "csv":
-        rows = [row for item in found for row in _tidy(*item)]
+        rows = [row for result in results for row in _tidy(*result)]
         print_csv(["design", "group", "quantity", "value", "low", "high", "unit", "note"], rows)
     else:
-        for start in range(0, len(found), _SIDE_BY_SIDE):
-            _print_tables(found[start : start + _SIDE_BY_SIDE])
+        for start in range(0, len(results), SIDE_BY_SIDE):
+            _print_tables(results[start : start + SIDE_BY_SIDE])
     return 0
 
 
-Found = tuple[Design, BilinearForm | None, ErrorMetrics, CostReport]
+class Result(NamedTuple):
+    """What is printed about one design."""
+
+    design: Design
+    form: BilinearForm | None
+    errors: ErrorMetrics
+    cost: CostReport
 
 
 def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport) -> dict[str, Any]:
@@ -129,7 +142,7 @@ def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cos
 
 
 def _tidy(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport) -> list[dict[str, Any]]:
-    """One row a quantity."""
+    """One row for each quantity."""
     rows: list[dict[str, Any]] = []
 
     def add(group: str, quantity: str, value: Any, unit: str = "", note: str = "", **interval: Any) -> None:
@@ -155,35 +168,35 @@ def _form(form: BilinearForm | None) -> str:
     return "none proved" if form is None else form.describe()
 
 
-def _print_tables(found: list[Found]) -> None:
+def _print_tables(results: list[Result]) -> None:
     out = console()
-    labels = [design.label for design, *_ in found]
+    labels = [result.design.label for result in results]
 
     definition = table("definition", *labels)
-    for name, texts in side_by_side([design.describe() for design, *_ in found]).items():
+    for name, texts in side_by_side([result.design.describe() for result in results]).items():
         definition.add_row(name, *texts)
-    definition.add_row("bilinear", *(_form(form) for _, form, _, _ in found))
-    definition.add_row("digest", *(design.digest[:16] for design, *_ in found))
+    definition.add_row("bilinear", *(_form(result.form) for result in results))
+    definition.add_row("digest", *(result.design.digest[:16] for result in results))
     out.print(definition)
     out.print()
 
-    print_errors(out, labels, [errors for _, _, errors, _ in found])
+    print_errors(out, labels, [result.errors for result in results])
 
-    costs = [cost for *_, cost in found]
+    costs = [result.cost for result in results]
     units = costs[0].units
-    shown = table(
+    costs_table = table(
         "cost at 45 nm", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))
     )
     for view, title in (("drawn", "as drawn"), ("simplified", "simplified")):
-        shown.add_row(title)
+        costs_table.add_row(title)
         for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
             heading = f"  {name}" if name in ("cells", "transistors") else f"  {name}, {units[name]}"
-            shown.add_row(heading, *(plain_number(c.value(view, name)) for c in costs))
+            costs_table.add_row(heading, *(plain_number(c.value(view, name)) for c in costs))
         for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
             for name in ("transistors", "area", "energy", "delay"):
                 ratios = (c.ratio(name, baseline=baseline, view=view) for c in costs)
-                shown.add_row(f"  {name} / {short}", *("undefined" if r != r else significant(r) for r in ratios))
-    out.print(shown)
+                costs_table.add_row(f"  {name} / {short}", *("undefined" if r != r else significant(r) for r in ratios))
+    out.print(costs_table)
     first = costs[0]
     scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"
     out.print(

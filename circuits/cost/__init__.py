@@ -2,7 +2,7 @@
 
 A `Technology` gives the cost of one component; `netlist_area`, `netlist_energy` and `netlist_timing` are functions of a
 netlist and a technology. `technology()` is the characterised one (`cells45`), from transistor-level simulations of
-every library cell and gate (`python -m circuits.cost.characterize.characterization`). Cells that users define are
+every library cell and gate (`python -m circuits characterize`). Cells that users define are
 estimated (`estimates`). `cost_model` puts the numbers of a design together.
 """
 

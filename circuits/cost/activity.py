@@ -8,13 +8,12 @@ transform of the table over GF(2):
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine.bit_planes import Planes
 from circuits.netlists.netlist import Netlist
+from circuits.netlists.truth_table import normal_form
 
 
 def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
@@ -34,7 +33,7 @@ def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
         for table, net in zip(instance.component.tables, instance.outputs, strict=True):
             target = rows[net]
             first = True
-            for term in _normal_form(table):
+            for term in normal_form(table):
                 plane = rows[1] if term == 0 else _product(term, operands, products, spare)
                 if first:
                     target[:] = plane
@@ -54,20 +53,6 @@ def toggles(values: Planes, count: int) -> NDArray[np.int64]:
     if lanes:
         total += np.bitwise_count(changed[:, full_words] & np.uint64((1 << lanes) - 1))
     return total
-
-
-@cache
-def _normal_form(table: int) -> tuple[int, ...]:
-    """The products whose XOR is `table`, each a set of inputs: bit 2 the first, bit 1 the second, bit 0 the third.
-
-    The empty product, 0, is the constant 1.
-    """
-    coefficients = [table >> r & 1 for r in range(8)]
-    for bit in (1, 2, 4):
-        for r in range(8):
-            if r & bit:
-                coefficients[r] ^= coefficients[r ^ bit]
-    return tuple(r for r in range(8) if coefficients[r])
 
 
 def _product(term: int, operands: list[Planes], products: dict[int, Planes], spare: list[Planes]) -> Planes:

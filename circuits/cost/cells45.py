@@ -1,6 +1,6 @@
 """The characterised 45 nm table `cells45.json`, as a `Technology`; read on first use.
 
-`python -m circuits.cost.characterize.characterization` makes it with ngspice. Its `conditions` hold tool, date,
+`python -m circuits characterize` makes it with ngspice. Its `conditions` hold tool, date,
 voltage, temperature, slews, loads and the checksums of the transistor models. Numbers are integers: delays and slews in
 0.1 ps, energies in aJ, capacitances in aF, leakage in pW.
 """
@@ -79,9 +79,7 @@ def characterised(name: str, corner: str, component: Component | None = None) ->
     """The table's data for a name; `component` may declare another transistor count, which then counts."""
     cells = _document()["corners"][corner]
     if name not in cells:
-        raise DesignError(
-            f"{TABLE.name} must hold {name!r}, but does not; run python -m circuits.cost.characterize.characterization."
-        )
+        raise DesignError(f"{TABLE.name} must hold {name!r}, but does not; run python -m circuits characterize.")
     record, area = cells[name], _document()["area"][name]
     declared = None if component is None else component.transistors
     return from_record(name, record, area["um2"], area["transistors"] if declared is None else declared)

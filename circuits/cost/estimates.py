@@ -24,6 +24,7 @@ from circuits.cells.adder_cells import AdderCell
 from circuits.cost.cell_table import CellData, Technology
 from circuits.cost.characterize.gate_networks import INPUTS, Tree, gates, networks, parse
 from circuits.netlists.netlist import Component
+from circuits.netlists.truth_table import project
 
 GateData = Callable[[str], CellData]
 """Gives the data of a characterised gate by its name."""
@@ -43,7 +44,7 @@ class _Network:
         self._known: dict[Tree, int] = {**{name: k for k, name in enumerate(INPUTS)}, "0": 3, "1": 4}
         self.outputs: list[int] = []
         for table in tables:
-            node = self._add(parse(networks()[_widen(table, inputs)]))
+            node = self._add(parse(networks()[project(table, range(inputs))]))
             if node < 3 or node in self.outputs:
                 self.nodes.append(("buffer", (node,)))
                 node = 4 + len(self.nodes)
@@ -57,12 +58,6 @@ class _Network:
             self.nodes.append((tree[0], operands))
             self._known[tree] = 4 + len(self.nodes)
         return self._known[tree]
-
-
-def _widen(table: int, inputs: int) -> int:
-    """The table over three inputs of a component that has fewer: it does not depend on the missing ones."""
-    step = 3 - inputs
-    return sum((table >> (row >> step << step) & 1) << row for row in range(8))
 
 
 def estimate(component: Component, technology: Technology, gate: GateData) -> CellData:

@@ -1,4 +1,8 @@
-"""What the command lines share: options, one-line errors with exit status 2, and output as table, JSON or CSV."""
+"""What the command lines share: parsers, one-line errors with exit status 2, and output as table, JSON or CSV.
+
+A command is a module with `register(commands)`, which adds its parser and sets the default `run`, and with
+`run(arguments)`, which returns the exit status. `register` imports nothing heavy: `--help` must answer at once.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
 from circuits.support.text import csv_field, json_safe, printable, shorten
 
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from circuits.support.tables import StackedTable
 
 FORMATS = ("table", "json", "csv")
+_DISTRIBUTION = "approximate-dse"
 _LONGEST = 2000
 """Characters of an error message."""
 
@@ -42,10 +48,107 @@ class Parser(argparse.ArgumentParser):
         arguments.setdefault("allow_abbrev", False)
         arguments.setdefault("formatter_class", _HelpFormatter)
         super().__init__(**arguments)
+        self.renamed_options: dict[str, tuple[str, ...]] = {}
 
     def error(self, message: str) -> NoReturn:
         """Ends with status 2 after one line."""
         self.exit(2, f"error: {_one_line(message)}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses as argparse does, after renamed options have been replaced by their current names."""
+        words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(self._with_current_names(words), namespace)
+
+    def _with_current_names(self, words: Sequence[str]) -> list[str]:
+        current: list[str] = []
+        for k, word in enumerate(words):
+            if word == "--":
+                return [*current, *words[k:]]
+            name, equals, value = word.partition("=")
+            if name not in self.renamed_options:
+                current.append(word)
+                continue
+            *first, last = self.renamed_options[name]
+            current += [*first, f"{last}{equals}{value}"]
+            say(
+                f"note: {name} is now {' '.join(self.renamed_options[name])}; the next version drops the old name",
+                file=sys.stderr,
+            )
+        return current
+
+
+def deprecated_option(parser: Parser, old: str, *current: str) -> None:
+    """Accepts `old` for one version in place of the words `current`, with a note; the help does not show it."""
+    parser.renamed_options[old] = current
+
+
+class Commands(Protocol):
+    """Where a command adds its parser: the subparsers of a program, or a stand-in for a command that runs alone."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> Parser:
+        """A new parser for the command `name`; `help` is its line in the program's list of commands."""
+
+
+class Command(Protocol):
+    """A module that implements a command."""
+
+    def register(self, commands: Commands) -> None:
+        """Adds the command's parser, whose default `run` carries it out."""
+
+
+def run_program(
+    argv: Sequence[str] | None, *, package: str, script: str, description: str, commands: Iterable[Command]
+) -> int:
+    """Runs one command of `python -m PACKAGE`; returns its status, or 2 after one line about a user's mistake.
+
+    `script`: the console script that does the same. `arguments.argv` are the words after the command's name.
+    """
+    called_by_script = Path(sys.argv[0]).stem == script
+    parser = Parser(prog=script if called_by_script else f"python -m {package}", description=description)
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
+    subparsers = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    for command in commands:
+        command.register(subparsers)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_args(words)
+    arguments.argv = words[words.index(arguments.command) + 1 :]
+    return guarded(lambda: int(arguments.run(arguments)))
+
+
+def run_alone(argv: Sequence[str] | None, register: Callable[[Commands], None], *, prog: str) -> int:
+    """Runs a command that is also a program of its own, `prog`; returns as `run_program` does.
+
+    `register`: the command's function of that name.
+    """
+    alone = _Alone(prog)
+    register(alone)
+    arguments = alone.parser.parse_args(argv)
+    arguments.argv = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: int(arguments.run(arguments)))
+
+
+class _Alone:
+    """Takes the one parser of a command that runs alone."""
+
+    def __init__(self, prog: str) -> None:
+        self.prog = prog
+        self.parser = Parser(prog=prog)
+
+    def add_parser(self, name: str, *, help: str, description: str) -> Parser:
+        self.parser = Parser(prog=self.prog, description=description)
+        return self.parser
+
+
+class _PrintVersion(argparse.Action):
+    """Prints the installed version; looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from circuits.support.provenance import versions
+
+        print(f"{_DISTRIBUTION} {versions([_DISTRIBUTION])[_DISTRIBUTION]}")
+        parser.exit()
 
 
 def guarded(action: Callable[[], int]) -> int:

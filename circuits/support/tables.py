@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len, chop_cells
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -55,7 +56,12 @@ class StackedTable(Table):
         self.title = title
         aligned = set(right)
         for k, column in enumerate(columns):
-            self.add_column(column, justify="right" if column in aligned else "left", no_wrap=k < keys)
+            justify: JustifyMethod = "right" if column in aligned else "left"
+            self.add_column(printable(column), justify=justify, no_wrap=k < keys)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Adds a row of texts; control characters in them are shown as escapes, and measured as they are shown."""
+        super().add_row(*(printable(str(cell)) for cell in cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The title, then the blocks with an empty line between two."""

@@ -62,7 +62,4 @@ def hyperparameter_kinds(name: str) -> dict[str, type]:
 def check_hyperparameter(name: str, key: str) -> None:
     """Raises UnknownNameError unless the attack `name` has the hyperparameter `key`."""
     if key not in hyperparameter_kinds(name):
-        raise UnknownNameError(
-            f"unknown hyperparameter {key!r} of {name}; "
-            f"{list_hyperparameters(attack_class(name))}."
-        )
+        raise UnknownNameError(f"unknown hyperparameter {key!r} of {name}; {list_hyperparameters(attack_class(name))}.")

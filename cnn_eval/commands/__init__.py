@@ -1,32 +1,24 @@
-"""The command line `python -m cnn_eval`: one module a command, each with `SUMMARY`, `add_arguments(parser)` and
-`run(arguments)`, which returns the exit status."""
+"""The command line `python -m cnn_eval`: one module for each command (see `circuits.support.cli`).
+
+A command imports torch only when it runs, so that every `--help` answers at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from circuits.support.cli import Parser, guarded
-from cnn_eval.commands import accuracy, attack, audit, data, margins, transfer
+from circuits.support.cli import Command, run_program
+from cnn_eval.commands import accuracy, attack, audit, data, examples, margins, train, transfer
 
-COMMANDS = {
-    "accuracy": accuracy,
-    "transfer": transfer,
-    "attack": attack,
-    "audit": audit,
-    "margins": margins,
-    "data": data,
-}
+COMMANDS: tuple[Command, ...] = (accuracy, transfer, attack, audit, margins, data, train, examples)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; 0, or 2 after one line about a user's mistake."""
-    parser = Parser(
-        prog="python -m cnn_eval", description="Accuracy and robustness of networks computed through designs."
+    """Runs one command; returns its status, or 2 after one line about a user's mistake."""
+    return run_program(
+        argv,
+        package="cnn_eval",
+        script="approx-cnn",
+        description="Accuracy and robustness of networks computed through designs.",
+        commands=COMMANDS,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        added = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
-        module.add_arguments(added)
-        added.set_defaults(run=module.run)
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: int(arguments.run(arguments)))

@@ -1,59 +1,57 @@
-"""`accuracy`: share of test images classified rightly, by design."""
+"""`accuracy`: share of test images classified correctly, by design."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from circuits import design
-from circuits.support.cli import table
-from cnn_eval.commands.common import (
-    Subject,
-    add_common,
-    identity,
-    note_unreplaced,
-    print_results,
-    print_titled,
-    span,
-    subjects,
+from circuits.support.cli import Commands, table
+from cnn_eval.commands.network_options import (
+    add_compute_options,
+    add_data_options,
+    add_designs,
+    add_network_options,
+    add_samples,
 )
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import (
-    AccuracyResult,
-    base_network,
-    difference,
-    evaluate,
-    load_test_images,
-    sample_count,
-)
-from cnn_eval.models.registry import MODELS
-from cnn_eval.models.user_model import check_model
-
-SUMMARY = "share of test images classified rightly, by design"
+from cnn_eval.commands.output import PRODUCTS, print_results, print_titled, span
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own")
-    parser.add_argument("--weights", type=Path, help="safetensors, or .pt with weights only (default: the model's)")
-    parser.add_argument(
-        "--data",
-        default="embedded",
-        metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images (finite pixels) and labels",
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "accuracy",
+        help="share of test images classified correctly, by design",
+        description="Measures the share of test images that a network classifies correctly through each design, beside "
+        "the exact network, with 95 % intervals.",
     )
-    parser.add_argument("--dataset", help="data set of embedded or full (default: the model's, else mnist)")
-    parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
+    add_designs(parser)
+    add_network_options(parser)
+    add_data_options(parser)
+    add_samples(parser)
+    add_compute_options(parser)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a row a design, beside the exact network."""
+    """Prints one row for each design, beside the exact network."""
+    from circuits.designs.named_designs import design
+    from cnn_eval.commands.network_subjects import Subject, identity, note_unreplaced, subjects
+    from cnn_eval.layers.approximation import approximate
+    from cnn_eval.measure.network_accuracy import (
+        AccuracyResult,
+        base_network,
+        difference,
+        evaluate,
+        load_test_images,
+        sample_count,
+    )
+    from cnn_eval.models.user_model import check_model
+
     chosen = subjects(arguments)
-    # All designs are tried before the first image is computed.
+    # Every design is tried before the first image is computed.
     base = base_network(arguments.model, arguments.weights)
     for subject in chosen:
-        approximate(base, subject, layers=arguments.layers, compute=arguments.mode)
+        approximate(base, subject, layers=arguments.layers, compute=arguments.compute)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
     )
@@ -69,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             samples=arguments.samples,
             layers=arguments.layers,
             folder=arguments.folder,
-            compute=arguments.mode,
+            compute=arguments.compute,
             weights=arguments.weights,
             dataset=arguments.dataset,
         )
@@ -90,18 +88,22 @@ def run(arguments: argparse.Namespace) -> int:
                 "difference_interval": interval,
             }
         )
-    if arguments.json:
+    if arguments.format != "table":
         own = {key: str(value) for key in ("weights", "dataset") if (value := getattr(arguments, key)) is not None}
         return print_results(arguments, rows, {"data": arguments.data, **own, "unreplaced": left})
+    return _print(arguments, rows, baseline.correct.size)
+
+
+def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], images: int) -> int:
     title = (
-        f"{arguments.model}, {arguments.layers} layers through the design, {arguments.mode} mode, "
-        f"{baseline.correct.size} {arguments.data} test images;\n"
+        f"{arguments.model}, {arguments.layers} layers through the design, {PRODUCTS[arguments.compute]} products, "
+        f"{images} {arguments.data} test images;\n"
         "differences in percentage points"
     )
     columns = ("correct", "accuracy %", "95 % (Wilson)", "less exact", "95 % (paired)")
-    printed = table("design", *columns, right=columns)
+    accuracies = table("design", *columns, right=columns)
     for row in rows:
-        printed.add_row(
+        accuracies.add_row(
             row["design"].replace(", ", "\n"),
             str(row["correct"]),
             f"{100 * row['accuracy']:.2f}",
@@ -109,4 +111,4 @@ def run(arguments: argparse.Namespace) -> int:
             f"{100 * row['difference_to_exact']:+.2f}",
             span(row["difference_interval"], sign="+"),
         )
-    return print_titled(title, printed)
+    return print_titled(title, accuracies)

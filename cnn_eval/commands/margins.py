@@ -4,42 +4,68 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from circuits.support.cli import say, table
+from circuits.support.cli import Commands, say, table
 from circuits.support.files import require_writable, write_atomically
-from cnn_eval.attacks.attack_registry import attack
-from cnn_eval.commands.common import add_common, identity, note_unreplaced, print_results, print_titled, span, subjects
-from cnn_eval.examples.example_cache import default_cache
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, measure_margins
-from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
-from cnn_eval.models.registry import MODELS
-from cnn_eval.models.user_model import check_model
-from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
+from cnn_eval.choices import MARGIN_ATTACKS
+from cnn_eval.commands.network_options import (
+    add_cache,
+    add_compute_options,
+    add_data_options,
+    add_designs,
+    add_network_options,
+    add_samples,
+)
+from cnn_eval.commands.output import print_results, print_titled, span
 
-SUMMARY = "transfer rate from the exact network against confidence, overshoot and budget factor"
+if TYPE_CHECKING:
+    from cnn_eval.measure.margin_curves import MarginPoint
+
 SAMPLES = 100
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    add_common(parser, f"network: {', '.join(MODELS)}, or package.module:factory of your own", samples=SAMPLES)
-    parser.add_argument("--attacks", nargs="+", choices=CURVES, default=list(CURVES), metavar="NAME", help="curves")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves into FILE.png or FILE.svg")
-    parser.add_argument("--weights", type=Path, help="safetensors, or .pt with weights only (default: the model's)")
-    parser.add_argument(
-        "--data",
-        default="embedded",
-        metavar="embedded|full|FILE",
-        help="test images: embedded subset, full set, or a .safetensors file with images in [0, 1] and labels",
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "margins",
+        help="transfer rate against confidence, overshoot and budget factor",
+        description="Measures the transfer rate from the exact network against C&W's confidence, DeepFool's overshoot "
+        "and a factor on the smallest budget of FGSM and PGD.",
     )
-    parser.add_argument("--folder", type=Path, help="where the full data set lies (default: the user's cache)")
-    parser.add_argument("--cache", type=Path, help="folder of crafted examples (default: in the user's cache folder)")
+    add_designs(parser)
+    add_network_options(parser)
+    parser.add_argument(
+        "--attacks",
+        nargs="+",
+        choices=MARGIN_ATTACKS,
+        default=list(MARGIN_ATTACKS),
+        metavar="NAME",
+        help=f"any of {', '.join(MARGIN_ATTACKS)}",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the curves into this .png or .svg file (default: none)"
+    )
+    add_data_options(parser, unit=True)
+    add_cache(parser)
+    add_samples(parser, default=SAMPLES)
+    add_compute_options(parser)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a row an attack, value and design."""
+    """Prints one row for each attack, value and design."""
+    from cnn_eval.attacks.attack_registry import attack
+    from cnn_eval.commands.network_subjects import identity, note_unreplaced, subjects
+    from cnn_eval.examples.example_cache import default_cache
+    from cnn_eval.layers.approximation import approximate
+    from cnn_eval.measure.margin_curves import PUBLISHED, measure_margins
+    from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+    from cnn_eval.models.user_model import check_model
+    from cnn_eval.scenarios.control import CONTROL, power_of_two_control
+
     if arguments.plot is not None:
         if arguments.plot.suffix not in (".png", ".svg"):
             raise ValueError(f"--plot must end in .png or .svg, but is {arguments.plot}; rename it.")
@@ -50,11 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     base = base_network(arguments.model, arguments.weights)
     identities = {row["design"]: row for row in map(identity, chosen)}
     victims = {
-        identity(subject)["design"]: approximate(base, subject, layers=arguments.layers, compute=arguments.mode)
+        identity(subject)["design"]: approximate(base, subject, layers=arguments.layers, compute=arguments.compute)
         for subject in chosen
     }
     victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
-    images, labels = load_test_images(model=arguments.model, data=arguments.data, folder=arguments.folder, unit=True)
+    images, labels = load_test_images(
+        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
+    )
     count = sample_count(arguments.samples, len(images), "test images")
     check_model(base, images, labels)
     left = note_unreplaced(base, arguments.layers, images)
@@ -76,37 +104,50 @@ def run(arguments: argparse.Namespace) -> int:
         files = margins_plot(points, control=CONTROL, published=published, title=title)
         write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
         say(f"note: curves in {arguments.plot}", file=sys.stderr)
-    if arguments.json:
-        rows = [
-            {
-                **identities.get(point.victim, {"design": point.victim, "digest": None}),
-                "attack": point.attack,
-                "knob": CURVES[point.attack].parameter or "factor",
-                "value": point.value,
-                "fooled": point.fooled,
-                "eligible": point.eligible,
-                "rate": point.rate,
-                "interval": point.interval,
-                "median_l2": point.median_l2,
-            }
-            for point in points
-        ]
+    if arguments.format != "table":
         return print_results(
             arguments,
-            rows,
+            [_row(point, identities) for point in points],
             {
                 "data": arguments.data,
                 "published_percent": {name: dict(rates) for name, rates in published.items()},
                 "unreplaced": left,
             },
         )
+    return _print(arguments, points, published, count)
+
+
+def _row(point: MarginPoint, identities: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    from cnn_eval.measure.margin_curves import CURVES
+
+    return {
+        **identities.get(point.victim, {"design": point.victim, "digest": None}),
+        "attack": point.attack,
+        "knob": CURVES[point.attack].parameter or "factor",
+        "value": point.value,
+        "fooled": point.fooled,
+        "eligible": point.eligible,
+        "rate": point.rate,
+        "interval": point.interval,
+        "median_l2": point.median_l2,
+    }
+
+
+def _print(
+    arguments: argparse.Namespace,
+    points: Sequence[MarginPoint],
+    published: Mapping[str, Mapping[str, float]],
+    count: int,
+) -> int:
+    from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE
+
     right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
-    printed = table("attack", right[0], "design", *right[1:], keys=3, right=right)
+    rates_table = table("attack", right[0], "design", *right[1:], keys=3, right=right)
     last: tuple[str, float] | None = None
     for point in points:
         head = ("", "") if (point.attack, point.value) == last else (point.attack, f"{point.value:g}")
         last = point.attack, point.value
-        printed.add_row(
+        rates_table.add_row(
             *head,
             point.victim if point.victim == CONTROL else point.victim.replace(", ", "\n"),
             "" if point.median_l2 is None else f"{point.median_l2:.2f}",
@@ -123,4 +164,4 @@ def run(arguments: argparse.Namespace) -> int:
         + CONTROL_NOTE
         + (f"\npublished (DA tables 2 and 10), margins not stated: {paper}" if paper else "")
     )
-    return print_titled(title, printed)
+    return print_titled(title, rates_table)

@@ -5,22 +5,35 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from circuits.support.cli import table
-from cnn_eval.commands.common import add_common, identity, print_results, print_titled, span, subjects
-from cnn_eval.models.registry import MODELS
-from cnn_eval.scenarios.transfer import EXAMPLES, measure_transfer
-
-SUMMARY = "share of stored adversarial examples that fool each design"
+from circuits.support.cli import Commands, table
+from cnn_eval.choices import EXAMPLE_SETS
+from cnn_eval.commands.network_options import add_compute_options, add_designs, add_network_options, add_samples
+from cnn_eval.commands.output import print_results, print_titled, span
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    add_common(parser, f"network: {', '.join(MODELS)}")
-    parser.add_argument("--examples", nargs="+", choices=EXAMPLES, default=list(EXAMPLES), help="example sets")
+def register(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "transfer",
+        help="share of stored adversarial examples that fool each design",
+        description="Measures how many stored adversarial examples, crafted on the exact network, also fool the "
+        "network through each design.",
+    )
+    add_designs(parser)
+    add_network_options(parser, own=False)
+    parser.add_argument(
+        "--examples", nargs="+", choices=EXAMPLE_SETS, default=list(EXAMPLE_SETS), help="stored sets of examples"
+    )
+    add_samples(parser)
+    add_compute_options(parser)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a row a design and example set."""
+    """Prints one row for each design and set of examples."""
+    from cnn_eval.commands.network_subjects import identity, subjects
+    from cnn_eval.scenarios.transfer import measure_transfer
+
     rows: list[dict[str, Any]] = []
     for subject in subjects(arguments):
         results = measure_transfer(
@@ -29,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             model=arguments.model,
             layers=arguments.layers,
             samples=arguments.samples,
-            compute=arguments.mode,
+            compute=arguments.compute,
         )
         for name, result in results.items():
             rows.append(
@@ -42,16 +55,16 @@ def run(arguments: argparse.Namespace) -> int:
                     "interval": result.interval,
                 }
             )
-    if arguments.json:
+    if arguments.format != "table":
         return print_results(arguments, rows, {})
     columns = ("fooled / eligible", "transfer %", "95 % (Wilson)")
-    printed = table("design", "examples", *columns, keys=2, right=columns)
+    rates = table("design", "examples", *columns, keys=2, right=columns)
     for row in rows:
         rate = "none eligible" if row["rate"] is None else f"{100 * row['rate']:.1f}"
         interval = span(row["interval"], digits=1)
-        printed.add_row(
+        rates.add_row(
             row["design"].replace(", ", "\n"), row["examples"], f"{row['fooled']} / {row['eligible']}", rate, interval
         )
     return print_titled(
-        f"{arguments.model}: stored examples, crafted on the exact network, that fool the design's network", printed
+        f"{arguments.model}: stored examples, crafted on the exact network, that fool the design's network", rates
     )

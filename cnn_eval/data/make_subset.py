@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from circuits.support.cli import Parser, guarded
 from circuits.support.files import require_writable
 from cnn_eval.data.canonical_files import read_canonical_file
 from cnn_eval.data.dataset_record import UInt8
-from cnn_eval.data.dataset_registry import DATASETS, dataset
+from cnn_eval.data.dataset_registry import dataset
 from cnn_eval.data.folders import EMBEDDED_FOLDER, default_folder
 from cnn_eval.support.verified_files import sha256, write_atomically, write_record
 
@@ -64,7 +63,7 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
     record = {
         "dataset": name,
         "origin": data.origin,
-        "script": f"python -m cnn_eval.data.make_subset {name}",
+        "script": f"python -m cnn_eval data embed {name}",
         "rule": {split: RULE.format(count=count) for split, count in data.embedded.items()},
         "cut_from": {file.name: file.sha256 for files in data.files.values() for file in files},
         "splits": splits,
@@ -81,23 +80,3 @@ def pack(content: bytes) -> bytes:
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as stream:
         stream.write(content)
     return buffer.getvalue()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line."""
-    parser = Parser(prog="python -m cnn_eval.data.make_subset", description="Cuts the subset that the package carries.")
-    parser.add_argument("name", help="data set: " + ", ".join(DATASETS))
-    parser.add_argument("--folder", type=Path, help="where the full files lie (default: the user's cache folder)")
-    parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
-    arguments = parser.parse_args(argv)
-
-    def run() -> int:
-        for path in embed(arguments.name, arguments.folder, arguments.out):
-            print(f"{path.stat().st_size:9} bytes  {path}")
-        return 0
-
-    return guarded(run)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

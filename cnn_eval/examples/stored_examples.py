@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from circuits.errors import unknown_name
-from circuits.support.cli import Parser, guarded, integer
 from circuits.support.files import require_writable
 from circuits.support.progress import progress_bars
 from cnn_eval.attacks.attack_modes import Mode
@@ -29,8 +28,7 @@ from cnn_eval.attacks.primitives import distances, fooled, logit_margin
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
 from cnn_eval.models.inference import logits, predict
-from cnn_eval.models.registry import MODELS, load_model, model_entry, weights_record
-from cnn_eval.support.seeds import MAX_SEED
+from cnn_eval.models.registry import load_model, model_entry, weights_record
 from cnn_eval.support.verified_files import (
     DataError,
     read_tensors_with_record,
@@ -94,10 +92,7 @@ def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBE
     crafted on other weights or images than the present ones.
     """
     _check_names(name, model)
-    advice = (
-        "restore it from the project's repository or craft again with "
-        f"`python -m cnn_eval.examples.stored_examples {model}`"
-    )
+    advice = f"restore it from the project's repository or craft again with `python -m cnn_eval examples {model}`"
     path = Path(folder) / f"{model}_{name}.json"
     record, tensors = read_tensors_with_record(path.with_suffix(".safetensors"), advice=advice)
     weights = weights_record(model)["sha256"]
@@ -162,7 +157,7 @@ def craft_example_set(
     record = {
         "examples": name,
         "model": model,
-        "script": f"python -m cnn_eval.examples.stored_examples {model} --seed {seed}",
+        "script": f"python -m cnn_eval examples {model} --seed {seed}",
         "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {count} rightly classified "
         "that the attack fools",
         "settings": recipe.attack.settings(mode=recipe.mode, epsilon=epsilon),
@@ -188,35 +183,3 @@ def _spread(values: torch.Tensor) -> dict[str, float]:
     return {
         key: float(value) for key, value in (("min", values.min()), ("median", values.median()), ("max", values.max()))
     }
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line."""
-    parser = Parser(
-        prog="python -m cnn_eval.examples.stored_examples",
-        description="Crafts the stored adversarial examples on the committed weights of a network.",
-    )
-    parser.add_argument("model", nargs="?", default="lenet5", help="network: " + ", ".join(MODELS))
-    parser.add_argument(
-        "--set", dest="names", action="append", help=f"one of {', '.join(EXAMPLE_SETS)}; repeatable; all if not given"
-    )
-    parser.add_argument("--seed", type=integer(0, MAX_SEED), default=0, help="seed of the shuffle")
-    parser.add_argument("--out", type=Path, default=EMBEDDED_FOLDER, help="folder to write")
-    arguments = parser.parse_args(argv)
-
-    def run() -> int:
-        for name in arguments.names or EXAMPLE_SETS:
-            record = craft_example_set(name, arguments.model, out=arguments.out, seed=arguments.seed)
-            success, distance = record["success"], record["distance"]
-            stored = min(success["fooled"], COUNTS[model_entry(arguments.model).dataset])
-            print(
-                f"{name}: {success['fooled']} of {success['attacked']} fooled, {stored} kept; median Linf "
-                f"{distance['linf']['median']:.4f}, L2 {distance['l2']['median']:.3f}; {record['bytes']} bytes"
-            )
-        return 0
-
-    return guarded(run)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,15 +1,19 @@
 """Attack it: minimum-norm examples of the exact network on axfpm, by margin, beside the control without noise."""
 
 from circuits import design
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.margin_curves import measure_margins
-from cnn_eval.measure.network_accuracy import load_test_images
-from cnn_eval.measure.robustness import AdaptiveAttack, adaptive_robustness
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.control import CONTROL, power_of_two_control
+from cnn_eval import (
+    CONTROL,
+    AdaptiveAttack,
+    adaptive_robustness,
+    approximate,
+    load_images,
+    load_model,
+    measure_margins,
+    power_of_two_control,
+)
 
 exact = load_model("lenet5")
-images, labels = load_test_images(model="lenet5")
+images, labels = load_images("mnist")
 victims = {
     "axfpm": approximate(exact, design("axfpm")),
     "heap (reconstructed)": approximate(exact, design("heap")),
@@ -22,7 +26,5 @@ for point in measure_margins(exact, victims, images[:40], labels[:40], attacks=[
 
 print("accuracy under PGD on the network itself, Linf 0.1, 20 images")
 for name in ("exact", "axfpm"):
-    found = adaptive_robustness(design(name), AdaptiveAttack(steps=10), samples=20)
-    print(
-        f"{name:8} {100 * found.accuracy:5.1f} % (clean {100 * found.clean.mean():.1f} %), gradients {found.gradients}"
-    )
+    result = adaptive_robustness(design(name), AdaptiveAttack(steps=10), samples=20)
+    print(f"{name:8} {100 * result.accuracy:5.1f} % (clean {100 * result.clean.mean():.1f} %)", *result.gradients)

@@ -1,7 +1,7 @@
 """Scale out: the same function over many designs in this process and in two others, with the same results."""
 
 from circuits import CELLS, Design, error_metrics
-from dse.score.executor import Processes
+from dse import Processes
 
 TOPOLOGIES = ("ripple_array", "carry_save_array", "wallace", "dadda")
 

@@ -1,12 +1,7 @@
 """Search: a small space with a cell of your own, scored in full; scores stay in runs/example_search."""
 
-from pathlib import Path
-
 from circuits import CELLS, AdderCell
-from dse.explore.exploration import SearchOptions, search
-from dse.score.scorers import Settings, objectives
-from dse.score.store import Store
-from dse.space.search_space import Space
+from dse import ScoreSettings, SearchOptions, Space, run_search
 
 lopsided = AdderCell.from_expressions("lopsided", sum="A & ~B | Cin", carry="A | B & Cin")
 space = Space(
@@ -19,16 +14,11 @@ space = Space(
     final_adders=("exact",),
 )
 print(space.describe())
-options = SearchOptions(
-    space=space, objectives=objectives(["energy", "nmed"]), settings=Settings(images=50, attack_images=1)
-)
-folder = Path("runs/example_search")
-folder.mkdir(parents=True, exist_ok=True)
-with Store(folder / "store.sqlite") as store:
-    result = search(options, store)
+options = SearchOptions(space=space, objectives=["energy", "nmed"], settings=ScoreSettings(images=50, attack_images=1))
+result = run_search(options, store="runs/example_search/store.sqlite")
 print(f"{len(result.rows)} designs; the front:")
 print("     fJ     NMED  loss, pp  FGSM fools, %  with a margin")
 for row in result.front:
-    shown = ("energy", "8.0f"), ("nmed", "8.1e"), ("accuracy_loss", "9.1f")
-    shown += ("transfer_fgsm_smallest", "14.0f"), ("margin_fgsm_smallest", "14.0f")
-    print(*(format(row.scores[name], spec) for name, spec in shown), row.name)
+    columns = ("energy", "8.0f"), ("nmed", "8.1e"), ("accuracy_loss", "9.1f")
+    columns += ("transfer_fgsm_smallest", "14.0f"), ("margin_fgsm_smallest", "14.0f")
+    print(*(format(row.scores[name], spec) for name, spec in columns), row.name)

@@ -1,12 +1,23 @@
 """NSGA-II over the integer genomes of a space, through pymoo's ask-and-tell interface.
 
 Deb, Pratap, Agarwal, Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE Transactions on
-Evolutionary Computation 6(2), 2002, with its constrained domination (section VI). Genes are categories without an
-order, so two-point crossover (neighbouring places stay together) and resampling replace that paper's real-valued
-operators.
+Evolutionary Computation 6(2), 2002. A generation goes through these operators:
 
-`evolve` evaluates every generation whole before the next one is made: with the same seed the same genomes come in the
-same order, whatever evaluates them. `evolve_asynchronously` breeds a new design whenever a worker is free.
+- Ranking: constrained domination (section VI). A design that meets all constraints beats one that does not; of two
+  that do not, the smaller total violation wins; of two that do, Pareto dominance decides, then the crowding distance,
+  so that the front stays spread out.
+- Parents: binary tournaments by that ranking.
+- Crossover: two-point. Genes are categories without an order, so the paper's simulated binary crossover means nothing
+  here; two cuts exchange a run of neighbouring places, and neighbouring places of an array matter together.
+- Mutation: each gene takes, with probability 1 / genes, another of its values, all equally likely. The paper's
+  polynomial mutation prefers near values, and categories have none.
+- Duplicates: an offspring whose design was evaluated before is dropped and bred again, so the budget counts designs.
+- Survival: parents and offspring together, the best ranks first (elitism).
+
+What determinism rests on: pymoo draws from one generator seeded with `seed`, our first population from
+[seed, 1], and `evolve` judges a whole generation before it breeds the next. Hence the same seed gives the same genomes
+in the same order, whatever evaluates them and however long that takes. `evolve_asynchronously` breeds a new design
+whenever a worker is free: its order of judgements, and with it all that follows, depends on the workers' speed.
 """
 
 from __future__ import annotations
@@ -33,9 +44,9 @@ from dse.space.search_space import Genome, Space
 Config.warnings["not_compiled"] = False
 
 _TRIES = 100
-"""Random genomes drawn for each place in the first population before a space counts as used up."""
+"""Random genomes drawn for each member of the first population before a space counts as used up."""
 _HOPELESS = 1e9
-"""The violation of a design without objective values that breaks no constraint: it breeds last."""
+"""Constraint violation given to designs that could not be scored, so they rank last."""
 
 
 Evaluate = Callable[[Sequence[Genome]], Sequence[Judgement]]
@@ -43,10 +54,11 @@ Evaluate = Callable[[Sequence[Genome]], Sequence[Judgement]]
 
 @dataclass(frozen=True, kw_only=True)
 class Evolution:
-    """What both ways of evolving share.
+    """An evolution of designs in `space`, up to `budget` distinct ones.
 
-    Up to `budget` distinct designs of `space` are evaluated; `key` identifies the design of a genome, and no two
-    genomes of one key are evaluated. The first population holds uniform arrays of every cell and random genomes.
+    `key` identifies the design of a genome; no two genomes with equal keys are evaluated. `objectives` and
+    `constraints` say how many values and violations a judgement has. The first population holds the uniform arrays of
+    every cell, which span the space's extremes, and random genomes.
     """
 
     space: Space
@@ -58,7 +70,7 @@ class Evolution:
     key: Callable[[Genome], str]
 
     def evolve(self, evaluate: Evaluate) -> None:
-        """Generation by generation; `evaluate` judges each genome of one."""
+        """Evolves generation by generation; `evaluate` judges the genomes of one generation, in order."""
         seen: set[str] = set()
         algorithm = self._algorithm(seen, self.population)
         while (remaining := self.budget - len(seen)) > 0:
@@ -71,9 +83,9 @@ class Evolution:
             self._tell(algorithm, offspring, evaluate(genomes))
 
     def evolve_asynchronously(self, stream: Callable[[Iterator[Genome]], Iterator[tuple[Genome, Judgement]]]) -> None:
-        """One design at a time, whenever `stream`, which judges genomes as they end, takes one.
+        """Evolves design by design: breeds one whenever `stream` takes one, and learns from each that it yields.
 
-        While the first population is not complete, random designs keep the other workers busy.
+        Until the first population is judged there is nothing to breed from: random designs keep free workers busy.
         """
         seen: set[str] = set()
         algorithm = self._algorithm(seen, 1)
@@ -83,7 +95,7 @@ class Evolution:
 
         def genomes() -> Iterator[Genome]:
             waiting = [_genome(row) for row in first.get("X")]
-            fresh = self._random(_TRIES * self.budget)
+            random_genomes = self._random(_TRIES * self.budget)
             while len(seen) < self.budget:
                 if waiting:
                     following: Genome | None = waiting.pop(0)
@@ -91,7 +103,7 @@ class Evolution:
                     bred = algorithm.ask()
                     following = _genome(bred.get("X")[0]) if bred is not None and len(bred) else None
                 else:
-                    following = next((genome for genome in fresh if self.key(genome) not in seen), None)
+                    following = next((genome for genome in random_genomes if self.key(genome) not in seen), None)
                 if following is None:
                     return
                 seen.add(self.key(following))
@@ -101,8 +113,8 @@ class Evolution:
             known.append((genome, judgement))
             if begun or len(known) >= len(first):
                 begun = True
-                rows = Population.new(X=np.array([entry for entry, _ in known]))
-                self._tell(algorithm, rows, [entry for _, entry in known])
+                rows = Population.new(X=np.array([genome for genome, _ in known]))
+                self._tell(algorithm, rows, [judgement for _, judgement in known])
                 known.clear()
 
     def _algorithm(self, seen: set[str], offsprings: int) -> Any:
@@ -129,35 +141,39 @@ class Evolution:
         return algorithm
 
     def _tell(self, algorithm: Any, offspring: Any, judged: Sequence[Judgement]) -> None:
+        # Ranked by its violation alone, so its values do not matter.
         unknown = [0.0] * self.objectives
         known = StaticProblem(
             algorithm.problem,
-            F=np.array([unknown if entry.values is None else entry.values for entry in judged], dtype=float),
-            G=np.array([self._excess(entry) for entry in judged], dtype=float),
+            F=np.array(
+                [unknown if judgement.values is None else judgement.values for judgement in judged], dtype=float
+            ),
+            G=np.array([self._excess(judgement) for judgement in judged], dtype=float),
         )
         Evaluator().eval(known, offspring)
         algorithm.tell(infills=offspring)
 
-    def _excess(self, entry: Judgement) -> list[float]:
-        """A column a constraint and one for "has no values"; positive where it is broken, as pymoo wants it."""
-        assert len(entry.violations) == self.constraints
-        excess = [min(value, _HOPELESS) for value in entry.violations]
-        return [*excess, _HOPELESS if entry.values is None and not any(excess) else 0.0]
+    def _excess(self, judgement: Judgement) -> list[float]:
+        """One number for each constraint and one for "has no values"; positive where broken, as pymoo wants it."""
+        assert len(judgement.violations) == self.constraints
+        # An undefined score violates by infinity. pymoo adds violations up, so they are kept finite.
+        excess = [min(value, _HOPELESS) for value in judgement.violations]
+        return [*excess, _HOPELESS if judgement.values is None and not any(excess) else 0.0]
 
     def _first_population(self) -> list[Genome]:
         count = min(self.population, self.budget)
-        chosen: dict[str, Genome] = {}
+        members: dict[str, Genome] = {}
         for genome in self.space.uniform()[:count]:
-            chosen.setdefault(self.key(genome), genome)
+            members.setdefault(self.key(genome), genome)
         for genome in self._random(_TRIES * count):
-            if len(chosen) == count:
+            if len(members) == count:
                 break
-            chosen.setdefault(self.key(genome), genome)
-        return list(chosen.values())
+            members.setdefault(self.key(genome), genome)
+        return list(members.values())
 
     def _random(self, tries: int) -> Iterator[Genome]:
-        stream = np.random.default_rng([self.seed, 1])
-        return (_genome(stream.integers(0, self.space.bounds)) for _ in range(tries))
+        generator = np.random.default_rng([self.seed, 1])  # Space.sample draws from [seed, 2]
+        return (_genome(generator.integers(0, self.space.bounds)) for _ in range(tries))
 
 
 def _genome(row: Any) -> Genome:
@@ -165,7 +181,7 @@ def _genome(row: Any) -> Genome:
 
 
 class _SameDesign(DuplicateElimination):  # type: ignore[misc]  # pymoo has no types
-    """Drops offspring whose design was evaluated before, is in the population or stands earlier in the offspring."""
+    """Drops offspring whose design was evaluated before, is in the population or is that of an earlier offspring."""
 
     def __init__(self, key: Callable[[Genome], str], seen: set[str]) -> None:
         super().__init__()
@@ -173,6 +189,7 @@ class _SameDesign(DuplicateElimination):  # type: ignore[misc]  # pymoo has no t
         self._seen = seen
 
     def _do(self, pop: Any, other: Any, is_duplicate: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        # pymoo asks first about duplicates among the offspring (`other` is None), then about those in a population.
         known = set(self._seen) if other is None else {self._key(_genome(row)) for row in other.get("X")}
         for index, row in enumerate(pop.get("X")):
             key = self._key(_genome(row))
@@ -183,7 +200,11 @@ class _SameDesign(DuplicateElimination):  # type: ignore[misc]  # pymoo has no t
 
 
 class _Resample(Mutation):  # type: ignore[misc]  # pymoo has no types
-    """Gives each gene, with probability 1 / genes, another of its values, all equally likely."""
+    """Gives each gene, with probability 1 / genes, another of its values, all equally likely.
+
+    A shift by 1 to bound - 1 modulo the bound reaches every other value once, and never the same one. Genes with a
+    single value stay (their shift is drawn all the same, so that the draws of other genes do not depend on them).
+    """
 
     def __init__(self, bounds: NDArray[np.int64]) -> None:
         super().__init__()
@@ -192,6 +213,6 @@ class _Resample(Mutation):  # type: ignore[misc]  # pymoo has no types
     def _do(
         self, problem: Any, X: NDArray[np.int64], *args: Any, random_state: Any = None, **kwargs: Any
     ) -> NDArray[np.int64]:
-        chosen = (random_state.random(X.shape) < 1 / X.shape[1]) & (self._bounds > 1)
+        mutates = (random_state.random(X.shape) < 1 / X.shape[1]) & (self._bounds > 1)
         shift = random_state.integers(1, np.maximum(self._bounds, 2), X.shape)
-        return np.where(chosen, (X + shift) % self._bounds, X)
+        return np.where(mutates, (X + shift) % self._bounds, X)

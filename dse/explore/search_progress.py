@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress of a search on standard error: a bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from circuits.support.terminal import screen
 __all__ = ["Reporter"]
 
 LINE_SECONDS = 10.0
-"""Least time between two plain lines."""
+"""Shortest time between two plain lines."""
 _STEPS_TO_JUDGE = 5
-"""Steps done before the time left is estimated."""
+"""Number of steps after which the time left is estimated."""
 
 
 class Reporter:
@@ -57,7 +57,7 @@ class Reporter:
         self._task = self._progress.add_task(name, total=total)
 
     def advance(self) -> None:
-        """One step of the present stage is done."""
+        """Counts one step of the current stage."""
         self._done += 1
         if self._bars and self._task is not None:
             self._progress.advance(self._task)
@@ -67,19 +67,19 @@ class Reporter:
             self._first = now
         if self._done == self._total or now - self._spoken >= LINE_SECONDS:
             self._spoken = now
-            # Counted from the first step: before it lies the start of the worker processes.
+            # Timed from the end of the first step, which also waited for the worker processes to start.
             pace = (now - self._first) / (self._done - 1) if self._done >= _STEPS_TO_JUDGE else None
             left = self._total - self._done
             hint = f", about {pace * left:.0f} s left" if pace is not None and left else ""
             self.say(f"{self._name}: {self._done} of {self._total}{hint}")
 
     def end(self, total: int) -> None:
-        """Ends the present stage, which took `total` steps instead of those announced."""
+        """Ends the current stage, which took `total` steps instead of those announced."""
         if self._task is not None:
             self._progress.update(self._task, total=total, completed=total)
 
     def say(self, text: str) -> None:
-        """A line of its own, above any bar."""
+        """Prints a line of its own, above the bar if there is one."""
         if not self._enabled:
             return
         if self._bars:

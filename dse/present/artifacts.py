@@ -1,4 +1,4 @@
-"""What a search leaves beside its store, and what it prints: front.csv, Pareto plots, report.html, run.json."""
+"""The results that a search prints, and the files it writes: front.csv, Pareto plots, report.html, run.json."""
 
 from __future__ import annotations
 
@@ -13,28 +13,23 @@ from circuits.support.cli import console
 from circuits.support.documents import parse_json
 from circuits.support.files import read_bytes, write_atomically
 from circuits.support.provenance import machine, versions
-from dse.explore.exploration import SearchResult
-from dse.present.intervals import indistinct_note
-from dse.present.score_table import Row, cost_note, estimates_note, front_csv, print_definitions, print_scores
-from dse.score.scorers import Column
+from dse.explore.search_result import SearchResult
+from dse.present.result_notes import front_note, notes, plain_rows, title_of
+from dse.present.score_table import front_csv, print_definitions, print_scores
+from dse.score.scorers.scorer import Column
 from dse.score.store import Store
 from dse.space.search_space import Space
 
 __all__ = [
-    "LOCK_NAME",
     "REPORT_NAME",
-    "STORE_NAME",
-    "notes",
-    "plain_rows",
     "print_result",
     "provenance",
     "require_same_space",
+    "result_files",
     "write_plots",
     "write_results",
 ]
 
-STORE_NAME = "store.sqlite"
-LOCK_NAME = "search.lock"
 _RUN_NAME = "run.json"
 REPORT_NAME = "report.html"
 _MAX_RECORD_BYTES = 1 << 24
@@ -44,28 +39,33 @@ _NOT_MEASURED = 5
 
 
 def provenance(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What a run is made with: the command, the machine, the versions."""
+    """How a run is made: the command, the machine, the versions."""
     command = shlex.join(["python", "-m", module, *arguments])
     return {"command": command, "machine": machine(), "versions": versions(_PACKAGES)}
 
 
-def write_results(folder: Path, result: SearchResult) -> list[str]:
-    """front.csv, the Pareto plots, report.html and run.json in `folder`; returns the names of all but the last.
+def result_files(result: SearchResult) -> list[str]:
+    """The names of the files that `write_results` leaves for people: front.csv, the Pareto plots, report.html."""
+    from dse.present.pareto_plots import file_names
+
+    return ["front.csv", *file_names(result.objectives), REPORT_NAME]
+
+
+def write_results(folder: Path, result: SearchResult) -> None:
+    """Writes `result_files` and run.json in `folder`.
 
     Files of this very run that are already there are kept. Each file is written whole or not at all.
     """
-    from dse.present.pareto_plots import file_names
-
     objectives = result.objectives
-    names = ["front.csv", *file_names(objectives), REPORT_NAME]
+    names = result_files(result)
     record = folder / _RUN_NAME
     if (
         _record_of(record).get("run") == result.record.run
         and all((folder / name).exists() for name in names)
         and not result.failures
     ):
-        return names
-    record.unlink(missing_ok=True)  # Until all files are of this run, none may claim so.
+        return
+    record.unlink(missing_ok=True)  # Written last: it says that all files are of this run.
     write_atomically(folder / "front.csv", front_csv(result.front, objectives, result.columns).encode())
     write_plots(folder, result)
     from dse.present.html_report import report
@@ -78,7 +78,6 @@ def write_results(folder: Path, result: SearchResult) -> list[str]:
             "provenance": result.record.provenance,
         }
         write_atomically(record, (json.dumps(data, indent=2) + "\n").encode())
-    return names
 
 
 def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | None = None) -> list[str]:
@@ -101,25 +100,19 @@ def write_plots(folder: Path, result: SearchResult, columns: Sequence[Column] | 
     return names
 
 
-def title_of(result: SearchResult) -> str:
-    """How many designs of which space, and the seed."""
-    configuration = result.record.configuration
-    return f"{len(result.rows)} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
-
-
 def _record_of(record: Path) -> dict[str, Any]:
-    """What `write_results` left in run.json; empty where it left nothing, or nothing that can be read."""
+    """The content of run.json as `write_results` wrote it; empty where there is none, or it cannot be read."""
     try:
-        found = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
+        data = parse_json(read_bytes(record, limit=_MAX_RECORD_BYTES), str(record))
     except DesignError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def require_same_space(folder: Path, path: Path, space: Space, *, own_store: bool) -> None:
-    """DesignError, naming what differs, unless the files of a search in `folder` are of `space`, or none are there.
+    """Raises DesignError, naming what differs, if `folder` holds the files of a search of another space.
 
-    Of an unfinished search only its store tells, where that is its own (`own_store`) and holds no run of `space`.
+    An unfinished search has no files yet; its store tells the space, if it is the folder's own (`own_store`).
     """
     configuration = _record_of(folder / _RUN_NAME).get("configuration")
     spaces = [configuration["space"]] if isinstance(configuration, dict) and "space" in configuration else []
@@ -137,7 +130,7 @@ def require_same_space(folder: Path, path: Path, space: Space, *, own_store: boo
 
 
 def _space_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """ "bands 0 24 there, 0 12 24 here", or empty: the name alone makes no other space."""
+    """The difference, e.g. "bands 0 24 there, 0 12 24 here"; empty if only the names differ, which does not count."""
     differing = [key for key in {**ours, **theirs} if key != "name" and theirs.get(key) != ours.get(key)]
     texts = []
     for key in differing:
@@ -152,48 +145,11 @@ def _space_value(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def plain_rows(result: SearchResult) -> list[Row]:
-    """The front, then the references."""
-    return [*result.front, *result.references]
-
-
-def notes(result: SearchResult) -> list[str]:
-    """What the columns mean and what they were measured with, a sentence or two each."""
-    settings = result.record.configuration["settings"]
-    estimates = estimates_note(plain_rows(result))
-    return [
-        f"* {cost_note()}.",
-        *([f"{estimates}."] if estimates else []),
-        *([_layers_note(result.layers)] if result.layers else []),
-        f"NMED, MRED: {settings['samples']:,} operand pairs uniform in [0, 1].",
-        f"accuracy: {settings['model']} on {settings['images']:,} {settings['dataset']} test images; loss: percentage "
-        "points against exact products on the same images.",
-        "PGD, FGSM (transfer): transfer rate, the share of stored adversarial examples made on the exact network that "
-        f"also fool this one; x{settings['margin']:g} (margin): with perturbations {settings['margin']:g} times as "
-        "large.",
-        f"robust (adaptive_robustness): accuracy on the first {settings['attack_images']} test images under a "
-        f"white-box attack on this very network (PGD on the logit margin, Linf {settings['attack_epsilon']:g}, "
-        f"{settings['attack_steps']} steps, {settings['attack_restarts']} starts, with every gradient the design has).",
-    ]
-
-
-def _layers_note(layers: int) -> str:
-    return (
-        f"A multiplier for each of {layers} layers: area and transistors are sums over them, delay is the slowest "
-        "one's, energy, NMED and MRED are means weighted by products an image; for reference designs likewise, with "
-        "the same multiplier in every layer."
-    )
-
-
-def front_note(result: SearchResult) -> str:
-    """Which members of the front their samples do not tell apart in what they were judged by; may be empty."""
-    names = [column.name for column in result.objectives]
-    names += [limit.column.name for limit in result.question.constraints]
-    return indistinct_note(result.front, [result.columns[name] for name in dict.fromkeys(names)])
-
-
 def print_result(result: SearchResult, folder: Path | None, names: Sequence[str], seconds: float | None) -> None:
-    """The front and the references as tables, what the columns mean, what was skipped and what was written."""
+    """Prints front and references as tables, what the columns mean, what was skipped and what was written.
+
+    `folder` and `names`: where results were written, and which; `seconds`: how long the search took, if it ran.
+    """
     screen = console()
     objectives = result.objectives
     targets = ", ".join(column.name for column in objectives)
@@ -201,11 +157,11 @@ def print_result(result: SearchResult, folder: Path | None, names: Sequence[str]
     if result.question.constraints:
         title += f", with {', '.join(map(str, result.question.constraints))}"
     asked = [*objectives, *(result.columns[limit.column.name] for limit in result.question.constraints)]
-    print_scores(screen, title, result.front, asked)
+    print_scores(screen, title, result.front, asked, result.columns)
     indistinct = front_note(result)
     if indistinct:
         screen.print(f"{indistinct}\n")
-    print_scores(screen, "Reference designs", result.references, asked)
+    print_scores(screen, "Reference designs", result.references, asked, result.columns)
     print_definitions(screen, plain_rows(result))
     lines = notes(result)
     if result.ruled_out:

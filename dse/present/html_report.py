@@ -1,4 +1,4 @@
-"""report.html: a search's question, fronts, arrays and provenance in one self-contained file."""
+"""report.html: the question of a search, its fronts, arrays and provenance, in one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from markupsafe import Markup
 from circuits.designs.design_record import Design
 from circuits.drawing.array_drawing import array_svg
 from circuits.errors import DesignError
-from dse.explore.exploration import SearchResult
-from dse.present.artifacts import front_note, notes, plain_rows, title_of
-from dse.present.score_table import Row, score_text, structure
+from dse.explore.search_result import SearchResult
+from dse.present.result_notes import front_note, notes, plain_rows, title_of
+from dse.present.score_table import score_text, structure
 from dse.present.svg_scatter import Mark, scatter
-from dse.score.scorers import COLUMNS, Column
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers.scorer import Column
 from dse.space.per_layer import designs_of
 
 __all__ = ["report"]
@@ -53,7 +54,7 @@ def report(result: SearchResult) -> str:
                 "name": row.name,
                 "reference": row.reference,
                 "anchor": "" if row.reference else _anchor(row),
-                "cells": [_Cell(repr(row.scores[name]), score_text(row, c)) for name, c in COLUMNS.items()],
+                "cells": [_Cell(repr(row.scores[name]), score_text(row, c)) for name, c in result.columns.items()],
             }
             for row in plain_rows(result)
         ],
@@ -84,14 +85,14 @@ def report(result: SearchResult) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    # A template of ours, names of the user's in it: everything is escaped unless marked.
+    # The template is ours, the names in it are the user's: everything is escaped unless marked.
     environment = Environment(
         loader=PackageLoader("dse.present", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html")
 
 
-def _anchor(row: Row) -> str:
+def _anchor(row: ScoredDesign) -> str:
     return f"design-{row.design.cost_digest[:16]}"
 
 
@@ -115,10 +116,10 @@ def _plot(result: SearchResult, x: Column, y: Column) -> str:
     return scatter(marks, x, y)
 
 
-def _mark(result: SearchResult, row: Row, kind: str, x: Column, y: Column) -> Mark:
-    shown = [column for column in result.columns.values() if not math.isnan(row.scores.get(column.name, math.nan))]
-    wanted = [*result.objectives, *(c for c in shown if c not in result.objectives)]
-    lines = [row.name, *(f"{c.label}{c.scoped}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in shown)]
+def _mark(result: SearchResult, row: ScoredDesign, kind: str, x: Column, y: Column) -> Mark:
+    defined = [column for column in result.columns.values() if not math.isnan(row.scores.get(column.name, math.nan))]
+    wanted = [*result.objectives, *(c for c in defined if c not in result.objectives)]
+    lines = [row.name, *(f"{c.label}{c.scoped}: {score_text(row, c)}{_unit(c)}" for c in wanted if c in defined)]
     link = _anchor(row) if kind == "front" else ""
     return Mark(row.scores[x.name], row.scores[y.name], kind, row.name, "\n".join(lines), link)
 

@@ -1,4 +1,4 @@
-"""What the 95 % intervals of scores say of a front: which members are not told apart by what was sampled."""
+"""The members of a front that the 95 % intervals of their scores do not tell apart."""
 
 from __future__ import annotations
 
@@ -6,42 +6,24 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from circuits.support.statistics import paired_difference_interval, wilson
-from dse.present.score_table import Row
-from dse.score.scorers import Column, Scores
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers.scorer import Column, Scores
 
 __all__ = ["indistinct", "indistinct_note", "interval"]
 
 _NAMED = 6
-"""Members that the note lists by name; of more it gives the number."""
+"""The note lists up to this many members by name, and only counts more of them."""
 
 
 def interval(column: Column, scores: Scores) -> tuple[float, float] | None:
-    """The 95 % interval of the score in that column, in its unit; None for what is not sampled, or not measured.
-
-    Where the scorer stores none it follows from the scorer's counts: Wilson's for a rate over several example sets,
-    that for paired samples for a loss of accuracy.
-    """
-    name = column.name
-    if math.isnan(scores.get(name, math.nan)):
+    """The 95 % interval of the score in that column, in its unit; None for what is not sampled, or not measured."""
+    if math.isnan(scores.get(column.name, math.nan)):
         return None
-    if f"{name}_low" in scores:
-        return scores[f"{name}_low"], scores[f"{name}_high"]
-    if name == "accuracy_loss" and "images_lost" in scores:
-        lost, gained, images = (int(scores[key]) for key in ("images_lost", "images_gained", "images"))
-        low, high = paired_difference_interval(lost, gained, images)
-        return 100 * low, 100 * high
-    prefix, _, kind = name.rpartition("_")
-    sets = [key.removesuffix("_fooled") for key in scores if key.startswith(prefix) and key.endswith("_fooled")]
-    if kind == "rate" and sets:
-        fooled, eligible = (int(sum(scores[f"{key}_{count}"] for key in sets)) for count in ("fooled", "eligible"))
-        low, high = wilson(fooled, eligible)
-        return 100 * low, 100 * high
-    return None
+    return column.interval(column.name, scores)
 
 
-def indistinct(rows: Sequence[Row], column: Column) -> list[Row]:
-    """The rows whose interval in that column reaches the interval of the next smaller or next larger row."""
+def indistinct(rows: Sequence[ScoredDesign], column: Column) -> list[ScoredDesign]:
+    """The rows whose interval in that column overlaps that of the row with the next smaller or next larger score."""
     ordered = sorted(
         (row for row in rows if interval(column, row.scores) is not None), key=lambda row: row.scores[column.name]
     )
@@ -55,10 +37,10 @@ def indistinct(rows: Sequence[Row], column: Column) -> list[Row]:
     return [ordered[place] for place in sorted(touching)]
 
 
-def indistinct_note(front: Sequence[Row], columns: Sequence[Column]) -> str:
-    """One sentence on the members of a front that differ by less than their intervals in `columns`; empty if none do.
+def indistinct_note(front: Sequence[ScoredDesign], columns: Sequence[Column]) -> str:
+    """One sentence on the members of a front whose intervals in `columns` overlap; empty if there are none.
 
-    All designs are measured on the same samples, so their order on these is certain; on others it could be another.
+    All designs are measured on the same samples. On these their order is certain; on others it could differ.
     """
     texts = []
     for column in columns:

@@ -1,4 +1,4 @@
-"""Pareto plots: every pair of objectives, the evaluated designs, the front and the reference designs by name."""
+"""Pareto plots of every pair of objectives: evaluated designs, the front, and the reference designs by name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from matplotlib.transforms import Bbox
 
 from circuits.drawing.figure_files import KINDS, render
 from dse.explore.front import non_dominated
-from dse.present.score_table import COSTS, Row
-from dse.score.scorers import TECHNOLOGY, Column
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers.cost_scorer import TECHNOLOGY
+from dse.score.scorers.scorer import Column
 
 __all__ = ["file_names", "pareto_plots"]
 
@@ -30,24 +31,23 @@ _SYMLOG_FROM = 4.0
 
 
 def file_names(objectives: Sequence[Column]) -> list[str]:
-    """The files that `pareto_plots` gives: pareto_X_Y.png and .svg for every pair of objectives."""
+    """The files that `pareto_plots` makes: pareto_X_Y.png and .svg for every pair of objectives."""
     return [f"pareto_{x.name}_{y.name}.{kind}" for x, y in combinations(objectives, 2) for kind in KINDS]
 
 
 def pareto_plots(
-    rows: Sequence[Row],
-    front: Sequence[Row],
-    references: Sequence[Row],
+    rows: Sequence[ScoredDesign],
+    front: Sequence[ScoredDesign],
+    references: Sequence[ScoredDesign],
     objectives: Sequence[Column],
     *,
     title: str,
-    ruled_out: Sequence[Row] = (),
+    ruled_out: Sequence[ScoredDesign] = (),
 ) -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of every plot of `file_names`, as `circuits.drawing.figure_files.render` gives them.
+    """Yields (file name, content) for each of `file_names`, made by `circuits.drawing.figure_files.render`.
 
-    `rows`: all evaluated designs; `front`: those that no other dominates in all objectives at once, the line joins
-    those that none dominates in the two objectives of the plot. `ruled_out`: designs that break constraints, drawn as
-    crosses.
+    `rows`: all evaluated designs. `front`: those that no other dominates in all objectives; the line joins those that
+    none dominates in the two objectives of the plot. `ruled_out`: designs that break constraints, drawn as crosses.
     """
     names = iter(file_names(objectives))
     for x, y in combinations(objectives, 2):
@@ -61,10 +61,10 @@ def pareto_plots(
 
 
 def _figure(
-    rows: Sequence[Row],
-    ruled_out: Sequence[Row],
-    front: Sequence[Row],
-    references: Sequence[Row],
+    rows: Sequence[ScoredDesign],
+    ruled_out: Sequence[ScoredDesign],
+    front: Sequence[ScoredDesign],
+    references: Sequence[ScoredDesign],
     x: Column,
     y: Column,
     objectives: int,
@@ -101,7 +101,7 @@ def _figure(
         zorder=3,
     )
     label = "Pareto front" if objectives == 2 else f"Pareto front in all {objectives} objectives"
-    # Above the references, so that one on the front shows both marks.
+    # Drawn above the references, so that a reference on the front shows both marks.
     seaborn.scatterplot(x=best[:, 0], y=best[:, 1], ax=axes, color=blue, s=34, label=label, zorder=4)
     estimated = any(row.estimated for row in rows)
     axes.set_xlabel(_axis(x, estimated))
@@ -117,7 +117,7 @@ def _figure(
 
 
 def _scale(axis: Axis, change: Callable[..., None], column: Column, values: Any) -> None:
-    """A logarithmic axis where the column asks for one and the values allow it."""
+    """Makes the axis logarithmic where the column asks for it and the values allow it."""
     if column.scale == "log" and (values > 0).all():
         change("log")
     elif column.scale == "symlog" and values.max(initial=0) > _SYMLOG_FROM:
@@ -127,7 +127,7 @@ def _scale(axis: Axis, change: Callable[..., None], column: Column, values: Any)
 
 
 def _label(figure: Figure, axes: Axes, names: Sequence[str], places: Any, avoid: Any) -> None:
-    """Writes each name beside its mark, at the first offset where it covers the least of other text and marks."""
+    """Writes each name beside its mark, at the first of the offsets where it covers least of other text and marks."""
     figure.draw_without_rendering()
     taken: list[Bbox] = []
     frame = axes.get_window_extent()
@@ -160,7 +160,7 @@ def _label(figure: Figure, axes: Axes, names: Sequence[str], places: Any, avoid:
         taken.append(best[2])
 
 
-def _points(rows: Sequence[Row], x: Column, y: Column) -> Any:
+def _points(rows: Sequence[ScoredDesign], x: Column, y: Column) -> Any:
     return np.array([[row.scores[x.name], row.scores[y.name]] for row in rows], dtype=float).reshape(-1, 2)
 
 
@@ -170,8 +170,8 @@ def _signs(x: Column, y: Column) -> Any:
 
 def _axis(column: Column, estimated: bool) -> str:
     unit = "" if column.unit == "1" else f" [{column.unit}]"
-    standing = ""
-    if column.name in COSTS:
-        # "45 nm, 1 V, 25 C, nom": the tool and its date stand in the tables.
-        standing = f", {', '.join(TECHNOLOGY.note.split(', ')[:4])}" + (", some cells estimated" if estimated else "")
-    return f"{column.label}{column.scoped}{unit}{standing}"
+    conditions = ""
+    if column.partly_estimated:
+        # "45 nm, 1 V, 25 C, nom"; tables add the tool and the date of the characterisation.
+        conditions = f", {', '.join(TECHNOLOGY.note.split(', ')[:4])}" + (", some cells estimated" if estimated else "")
+    return f"{column.label}{column.scoped}{unit}{conditions}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from dse.explore.front import non_dominated
-from dse.score.scorers import Column
+from dse.score.scorers.scorer import Column
 
 __all__ = ["Mark", "scatter"]
 
@@ -33,14 +33,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class _Axis:
-    """`place`: value -> 0 .. 1 over the axis; `ticks`: where numbers stand."""
+    """`place` maps a value to 0 .. 1 along the axis; `ticks` are the values with a number."""
 
     place: Callable[[float], float]
     ticks: tuple[float, ...]
 
 
 def scatter(marks: Sequence[Mark], x: Column, y: Column) -> str:
-    """The SVG element; all text is escaped. Marks without a finite place are left out."""
+    """The plot as an SVG element; all text is escaped. Marks with an undefined or infinite score are left out."""
     marks = [mark for mark in marks if math.isfinite(mark.x) and math.isfinite(mark.y)]
     across, up = _axis(x, [mark.x for mark in marks]), _axis(y, [mark.y for mark in marks])
 
@@ -77,7 +77,7 @@ def _steps(front: Sequence[Mark], x: Column, y: Column, at: Callable[[Mark], tup
     points = sorted({at(mark) for mark, keep in zip(front, kept, strict=True) if keep})
     if len(points) < 2:
         return ""
-    # Between two of them lies what either dominates: the corner on the worse side.
+    # Between two neighbours the line goes through the corner that both dominate, on the worse side.
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}" + "".join(f"H{a:.1f}V{b:.1f}" for a, b in points[1:])
     if not x.minimise:
         path = f"M{points[0][0]:.1f} {points[0][1]:.1f}" + "".join(f"V{b:.1f}H{a:.1f}" for a, b in points[1:])
@@ -110,7 +110,7 @@ def _number(value: float) -> str:
 
 
 def _names(entries: Sequence[tuple[str, float, float]]) -> list[str]:
-    """Names beside their marks, each moved down or up until it covers no other."""
+    """Names beside their marks, each moved down or up until it covers no other name."""
     taken: list[tuple[float, float, float]] = []
     parts = []
     for name, x, y in sorted(entries, key=lambda entry: entry[2]):
@@ -158,6 +158,6 @@ def _symlog(value: float) -> float:
 
 
 def _step(wanted: float) -> float:
-    """The next of 1, 2, 5 times a power of ten."""
+    """The smallest of 1, 2, 5 times a power of ten that is at least `wanted`."""
     power = 10.0 ** math.floor(math.log10(wanted))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""Constraints on scores, as "accuracy_loss<=0.5": parsed, checked, and used to leave dear measurements out.
+"""Constraints on scores, as "accuracy_loss<=0.5": parsed, checked, and used to skip expensive measurements.
 
 Cheap scores come first: a design that breaks a constraint on what is measured so far is not measured any further.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from circuits.errors import DesignError, unknown_name
-from dse.score.scorers import COLUMNS, Column, Scores
+from dse.score.scorers import COLUMNS
+from dse.score.scorers.scorer import Column, Scores
 
 __all__ = ["Constraint", "broken", "constraints", "violations"]
 
@@ -32,18 +33,18 @@ class Constraint:
         assert self.relation in _RELATIONS
 
     @classmethod
-    def parse(cls, text: str) -> Constraint:
-        """From "NAME<=NUMBER" or "NAME>=NUMBER"; spaces are allowed.
+    def parse(cls, text: str, columns: Mapping[str, Column] = COLUMNS) -> Constraint:
+        """From "NAME<=NUMBER" or "NAME>=NUMBER" for a name in `columns`; spaces are allowed.
 
         Raises UnknownNameError for a name that is no column, DesignError for anything else.
         """
-        found = _FORM.fullmatch(text)
-        if found is None or found[2] not in _RELATIONS or not found[1]:
+        match = _FORM.fullmatch(text)
+        if match is None or match[2] not in _RELATIONS or not match[1]:
             raise DesignError(f"a constraint must be NAME<=NUMBER or NAME>=NUMBER, but got {text!r}; correct it.")
-        name, relation, number = found.groups()
-        if name not in COLUMNS:
-            raise unknown_name("column of a constraint", name, COLUMNS)
-        column = COLUMNS[name]
+        name, relation, number = match.groups()
+        if name not in columns:
+            raise unknown_name("column", name, columns)
+        column = columns[name]
         if not _NUMBER.fullmatch(number) or not math.isfinite(float(number)):
             unit = "a ratio" if column.unit == "1" else "counted" if column.unit == "count" else f"in {column.unit}"
             raise DesignError(
@@ -66,22 +67,23 @@ class Constraint:
         return max(0.0, excess) / max(1e-3, abs(self.bound))
 
 
-def constraints(texts: Iterable[str]) -> tuple[Constraint, ...]:
-    """The constraints of those texts, sorted, each once.
+def constraints(texts: Iterable[Constraint | str], columns: Mapping[str, Column] = COLUMNS) -> tuple[Constraint, ...]:
+    """The constraints of those texts (or constraints themselves) on `columns`, sorted, each once.
 
     Raises as `Constraint.parse` does, and DesignError where two of them leave a column no value.
     """
-    chosen = {str(entry): entry for entry in map(Constraint.parse, texts)}
-    found = tuple(chosen[key] for key in sorted(chosen))
-    for name in {entry.column.name for entry in found}:
-        upper = min((c.bound for c in found if c.column.name == name and c.relation == "<="), default=math.inf)
-        lower = max((c.bound for c in found if c.column.name == name and c.relation == ">="), default=-math.inf)
+    parsed = (Constraint.parse(text, columns) if isinstance(text, str) else text for text in texts)
+    distinct = {str(limit): limit for limit in parsed}
+    limits = tuple(distinct[key] for key in sorted(distinct))
+    for name in {limit.column.name for limit in limits}:
+        upper = min((c.bound for c in limits if c.column.name == name and c.relation == "<="), default=math.inf)
+        lower = max((c.bound for c in limits if c.column.name == name and c.relation == ">="), default=-math.inf)
         if lower > upper:
             raise DesignError(
                 f"constraints on {name} must leave it a value, but got {name}>={lower:g} and {name}<={upper:g}; "
                 "drop one."
             )
-    return found
+    return limits
 
 
 def violations(limits: Sequence[Constraint], scores: Scores) -> list[float]:

@@ -16,19 +16,19 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from circuits.errors import DesignError, missing_package
-from dse.score.executor import Executor, ExecutorLostError, Outcome, call
+from dse.score.executor import Executor, ExecutorLostError, TaskOutcome, call
 
 __all__ = ["Dask"]
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
 CONNECT_SECONDS = 10.0
 """How long the scheduler may take to answer."""
 _LOOK_SECONDS = 1.0
-"""How often new workers are looked for while all known ones are busy."""
+"""Time between two looks for new workers while all known ones are busy."""
 
 
-class Dask(Executor[Task, Result]):
+class Dask(Executor[TaskT, ResultT]):
     """The workers of the scheduler at `address`; as many tasks are in flight as they have threads, two at least.
 
     Raises DesignError where the address has no valid form or `distributed` is not installed, OSError where nothing
@@ -36,24 +36,24 @@ class Dask(Executor[Task, Result]):
     """
 
     def __init__(
-        self, function: Callable[[Task], Result], address: str, *, waiting: Callable[[], None] = lambda: None
+        self, function: Callable[[TaskT], ResultT], address: str, *, waiting: Callable[[], None] = lambda: None
     ) -> None:
         self._function = function
         self._address = address
         self._client = _connect(address)
-        # It logs a lost connection, which is our error to report, in one line.
+        # The client logs a lost connection at length; we report it in one line.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._waiting = waiting
 
     def start(self) -> None:
-        """Nothing: the workers are there, or will come."""
+        """Does nothing: the workers are there, or will come."""
 
     def close(self) -> None:
         """Drops what is in flight and leaves the scheduler and its workers running."""
         self._client.close()
 
-    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
-        """As every executor does; ExecutorLostError where the scheduler goes away."""
+    def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
+        """Yields outcomes as `Executor.stream` describes; ExecutorLostError where the scheduler goes away."""
         source = enumerate(tasks)
         flying: dict[Any, int] = {}
         exhausted = warned = False
@@ -79,41 +79,41 @@ class Dask(Executor[Task, Result]):
                 self._client.cancel(list(flying))
 
     def _capacity(self) -> int:
-        """Threads of all workers that the scheduler knows now."""
+        """Number of threads of all workers that the scheduler knows now."""
         with self._connection():
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         return sum(worker["nthreads"] for worker in workers.values())
 
-    def _submit(self, task: Task) -> Any:
-        # A future of its own for every task: a result is never taken from an earlier one.
+    def _submit(self, task: TaskT) -> Any:
+        # pure=False: Dask would give equal tasks one future, and the result of an earlier run.
         with self._connection():
             return self._client.submit(call, self._function, task, pure=False)
 
     def _wait(self, futures: list[Any]) -> list[Any]:
-        """The futures that are done, perhaps none after a second."""
+        """The futures that are done; none of them may be after a second."""
         try:
             with self._connection(), self._client.as_current():
                 return list(_library().wait(futures, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
         except TimeoutError:
             return []
 
-    def _outcome(self, future: Any) -> Outcome[Any]:
+    def _outcome(self, future: Any) -> TaskOutcome[Any]:
         with self._connection():
             if future.status == "finished":
                 outcome = future.result()
-                assert isinstance(outcome, Outcome)
+                assert isinstance(outcome, TaskOutcome)
                 return outcome
             error = future.exception() if future.status == "error" else None
         if isinstance(error, _library().KilledWorker):
             # How many is the scheduler's own setting, distributed.scheduler.allowed-failures.
-            return Outcome(None, f"{error.allowed_failures + 1} Dask workers died with it")
+            return TaskOutcome(None, f"{error.allowed_failures + 1} Dask workers died with it")
         if error is None:
             raise self._is_lost(f"a task is {future.status}")
-        return Outcome(None, f"Dask could not run it ({' '.join(f'{type(error).__name__}: {error}'.split())})")
+        return TaskOutcome(None, f"Dask could not run it ({' '.join(f'{type(error).__name__}: {error}'.split())})")
 
     @contextmanager
     def _connection(self) -> Iterator[None]:
-        """Turns what the client raises without its scheduler into ExecutorLostError."""
+        """Turns what the client raises when it has lost its scheduler into ExecutorLostError."""
         try:
             yield
         except TimeoutError:
@@ -128,7 +128,7 @@ class Dask(Executor[Task, Result]):
 
 
 def _lost() -> tuple[type[BaseException], ...]:
-    """What the client raises without a scheduler: cancelled futures, a closed connection, or the end of the client."""
+    """What the client raises when it has lost its scheduler: cancelled futures, a closed connection or client."""
     return (CancelledError, FutureCancelledError, OSError, RuntimeError)
 
 

@@ -1,6 +1,6 @@
 """Runs one function over many tasks, in this process, in processes here or on the workers of a Dask scheduler.
 
-A dying worker costs the time of the task that it held, nothing else: the task is given to another one.
+A worker that dies costs the time of the task that it held and nothing else: the task is given to another worker.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Executor", "ExecutorLostError", "Outcome", "Processes", "available_cpus", "call"]
+__all__ = ["Executor", "ExecutorLostError", "Processes", "TaskOutcome", "available_cpus", "call"]
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
 ATTEMPTS = 2
-"""How often a task is given to a worker that then dies, before it is reported."""
+"""How many workers may die on one task before the task counts as failed."""
 _WATCH_SECONDS = 1.0
-"""How often a worker looks whether its parent is still there."""
+"""Time between two checks of a worker that its parent is alive."""
 _PR_SET_PDEATHSIG = 1
 """From linux/prctl.h: the signal that the kernel sends when the parent dies."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class ExecutorLostError(OSError):
-    """What runs the tasks is gone altogether; outcomes so far hold. The message says what was lost and what to do."""
+    """Whatever runs the tasks is gone; outcomes so far are valid. The message says what was lost and what to do."""
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Result]):
-    """What became of a task: its `result`, or the `error` in one line (`result` is None then)."""
+class TaskOutcome(Generic[ResultT]):
+    """The `result` of a task, or its `error` in one line (`result` is then None)."""
 
-    result: Result | None
+    result: ResultT | None
     error: str | None = None
 
 
-class Executor(ABC, Generic[Task, Result]):
+class Executor(ABC, Generic[TaskT, ResultT]):
     """Calls one function on many tasks; a context manager. Function, tasks and results must be picklable."""
 
-    def __enter__(self) -> Executor[Task, Result]:
+    def __enter__(self) -> Executor[TaskT, ResultT]:
         return self
 
     def __exit__(
@@ -60,25 +60,25 @@ class Executor(ABC, Generic[Task, Result]):
 
     @abstractmethod
     def start(self) -> None:
-        """Starts or meets the workers, without waiting for them."""
+        """Starts or connects to the workers without waiting for them."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends what was started here."""
+        """Ends the workers that this executor started."""
 
     @abstractmethod
-    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
-        """(position in `tasks`, outcome) as each task ends, in any order.
+    def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
+        """Yields (index in `tasks`, outcome) as each task ends, in any order.
 
-        A task is taken from `tasks` only when a worker is free for it, and after the outcomes so far were consumed. An
-        exception in the function becomes an error at once; a worker's death becomes one after `ATTEMPTS` of them.
+        Takes a task from `tasks` only when a worker is free for it, and after the caller has consumed the outcomes so
+        far. An exception in the function is an error at once; the death of a worker is one after `ATTEMPTS` deaths.
         """
 
     def run(
-        self, tasks: Iterable[Task], done: Callable[[int, Outcome[Result]], None] | None = None
-    ) -> list[Outcome[Result]]:
+        self, tasks: Iterable[TaskT], done: Callable[[int, TaskOutcome[ResultT]], None] | None = None
+    ) -> list[TaskOutcome[ResultT]]:
         """The outcome of every task, in the order of `tasks`; `done(index, outcome)` is called as each one ends."""
-        outcomes: dict[int, Outcome[Result]] = {}
+        outcomes: dict[int, TaskOutcome[ResultT]] = {}
         for index, outcome in self.stream(tasks):
             outcomes[index] = outcome
             if done is not None:
@@ -86,14 +86,14 @@ class Executor(ABC, Generic[Task, Result]):
         return [outcomes[index] for index in sorted(outcomes)]
 
 
-class Processes(Executor[Task, Result]):
+class Processes(Executor[TaskT, ResultT]):
     """`workers` processes on this machine; with one worker everything runs in this process.
 
     `function`, tasks and results must be importable and picklable. Processes are spawned once, at the first task, with
     one thread each, and live until `close`. They end within seconds when this process dies.
     """
 
-    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
+    def __init__(self, function: Callable[[TaskT], ResultT], workers: int) -> None:
         assert workers >= 1
         self._function = function
         self._workers = workers
@@ -107,21 +107,21 @@ class Processes(Executor[Task, Result]):
     def close(self) -> None:
         """Ends the processes."""
         for worker in self._pool:
-            worker.connection.close()  # First all, so that they end side by side.
+            worker.connection.close()  # All of them first, so that they end at the same time.
         for worker in self._pool:
             worker.end()
         self._pool = []
 
-    def stream(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome[Result]]]:
-        """As every executor does."""
+    def stream(self, tasks: Iterable[TaskT]) -> Iterator[tuple[int, TaskOutcome[ResultT]]]:
+        """Yields outcomes as `Executor.stream` describes."""
         if self._workers == 1:
             yield from ((index, call(self._function, task)) for index, task in enumerate(tasks))
             return
         self.start()
         source = enumerate(tasks)
-        again: list[tuple[int, Task]] = []
+        again: list[tuple[int, TaskT]] = []
         attempts: dict[int, int] = {}
-        busy: dict[Connection, tuple[_Worker, int, Task]] = {}
+        busy: dict[Connection, tuple[_Worker, int, TaskT]] = {}
         idle = list(self._pool)
         while True:
             while idle and (following := again.pop() if again else next(source, None)) is not None:
@@ -136,7 +136,7 @@ class Processes(Executor[Task, Result]):
                 assert isinstance(ready, Connection)
                 worker, index, task = busy.pop(ready)
                 try:
-                    outcome: Outcome[Result] | None = ready.recv()
+                    outcome: TaskOutcome[ResultT] | None = ready.recv()
                 except (EOFError, OSError):
                     outcome = None
                 if outcome is None:
@@ -150,7 +150,7 @@ class Processes(Executor[Task, Result]):
                 elif attempts[index] < ATTEMPTS:
                     again.append((index, task))
                 else:
-                    yield index, Outcome(None, f"its worker process died {ATTEMPTS} times ({how})")
+                    yield index, TaskOutcome(None, f"its worker process died {ATTEMPTS} times ({how})")
 
 
 class _Worker:
@@ -164,15 +164,15 @@ class _Worker:
         )
         with _one_thread(), _interrupts_blocked():
             self.process.start()
-        # Only the child may hold its end, or its death would never show here.
+        # If this process held the child's end too, the child's death would never close the pipe.
         theirs.close()
 
     def send(self, task: Any) -> None:
-        with suppress(OSError):  # If it died, the pipe's end tells so on reading.
+        with suppress(OSError):  # If the worker has died, reading from the pipe will say so.
             self.connection.send(task)
 
     def end(self) -> str:
-        """Ends the process at once; returns how it had ended."""
+        """Ends the process at once; returns how it ended, e.g. "signal 9"."""
         self.connection.close()
         self.process.join(0.2)
         code = self.process.exitcode
@@ -193,16 +193,17 @@ def _serve(function: Callable[[Any], Any], connection: Connection, parent: int, 
 
 
 def _end_with(parent: int, *, by_signal: bool) -> None:
-    """Sees to it that this process ends within seconds of its parent, in the middle of a task even.
+    """Makes this process end within seconds of its parent's end, even in the middle of a task.
 
-    A thread looks who the parent is; a kernel that keeps the interpreter lock stops it, so Linux is asked for a signal
-    as well. Linux takes the thread that started this process for its parent: no `by_signal` unless that one lasts.
+    A thread watches the parent. A compiled kernel that holds the interpreter lock stops that thread, so Linux is asked
+    for a signal as well. Linux takes the thread that started this process for its parent, so the signal is only used
+    (`by_signal`) where that thread lives as long as the process.
     """
     if by_signal and sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)  # It died before either was in place.
+        os._exit(1)  # The parent died before either was in place.
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
@@ -216,14 +217,14 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def call(function: Callable[[Any], Any], task: Any) -> Outcome[Any]:
+def call(function: Callable[[Any], Any], task: Any) -> TaskOutcome[Any]:
     """`function(task)`, or its exception in one line."""
     try:
-        return Outcome(function(task))
+        return TaskOutcome(function(task))
     except (ValueError, OSError) as error:
-        return Outcome(None, _line(str(error)))
+        return TaskOutcome(None, _line(str(error)))
     except Exception as error:  # A bug on one task must not end the run of all others.
-        return Outcome(None, _line(f"{type(error).__name__}: {error}"))
+        return TaskOutcome(None, _line(f"{type(error).__name__}: {error}"))
 
 
 def _line(text: str) -> str:

@@ -1,7 +1,11 @@
-"""A fast error screen: designs that differ only in which cell stands where share one program, whose tables are swapped.
+"""A fast error screen for designs that differ only in which cell is where.
 
-Lowering a netlist takes longer than simulating a few thousand products, so an exhaustive search would spend its time
-there. The products are those of `Design.multiply`, bit for bit, and the operands those of `error_metrics`.
+Turning a netlist into a LUT program takes longer than simulating a few thousand products, so an exhaustive search would
+spend its time there. Designs of one structure have the same nets; only the truth tables of their adders differ. So one
+program is built with placeholder cells, and for each design their tables are swapped: table k of the program becomes
+the sum or carry table of the cell at the position of adder k. Nothing is simplified, since a simplification could
+depend on the tables. The products are those of `Design.multiply`, bit for bit, and the operands those of
+`error_metrics`.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ _PLACEHOLDER = AdderCell("placeholder", "00000000", "00000000")
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """`nmed`: mean |e| over P_max = 1; `larger`: share of results larger than the exact product; of `samples` pairs."""
+    """Errors over `samples` pairs: `nmed`, mean |e| over P_max = 1; `larger`, the share of results above the exact."""
 
     nmed: float
     larger: float
@@ -40,9 +44,9 @@ class Fingerprint:
 
 
 class Screen:
-    """Fingerprints of designs that agree with `structure` in all but placement and name.
+    """Computes fingerprints of designs that agree with `structure` in all but placement and name.
 
-    The first `samples` pairs, at most 65,536, that `error_metrics` draws from `seed` for "uniform01", with one thread.
+    Uses the first `samples` pairs, at most 65,536, that `error_metrics` draws from `seed` for "uniform01"; one thread.
     Raises DesignError unless the structure is a generated float32 design that truncates and flushes subnormals.
     """
 
@@ -64,7 +68,10 @@ class Screen:
         self._result = np.empty(samples, dtype=np.float32)
 
     def products(self, design: Design) -> NDArray[np.float32]:
-        """float32 [samples], in an array that the next call reuses; DesignError for another structure."""
+        """The design's products, float32 [samples], in an array that the next call reuses.
+
+        Raises DesignError for another structure.
+        """
         if _structure(design) != self._fields:
             raise DesignError(f"a screened design must have the screen's structure, but got {design.label}.")
         program = self._template.program(design)
@@ -75,23 +82,28 @@ class Screen:
         return self._result
 
     def fingerprint(self, design: Design) -> Fingerprint:
-        """Of one design; DesignError for another structure."""
+        """The errors of one design; DesignError for another structure."""
         e = self.products(design) - self._exact
         return Fingerprint(float(np.abs(e).mean()), float((e > 0).mean()), e.size)
 
 
 def _structure(design: Design) -> list[Any]:
-    """All fields but placement and name."""
+    """The values of all fields but placement and name."""
     return [getattr(design, item.name) for item in fields(design) if item.name not in ("placement", "name", "netlist")]
 
 
 class _Template:
-    """A netlist, one operation an output and nothing simplified, with the operations of placeholders to be filled."""
+    """The program of a netlist with placeholder cells, one operation for each output of an instance.
+
+    `_operations`, `_places`, `_outputs`: of each placeholder output, the index of its operation, the position (i, j) of
+    its adder, and which output it is. `_entries`: for each kind of placement, the index into `all_cells` that belongs
+    to each of them.
+    """
 
     def __init__(self, netlist: Netlist) -> None:
         node = {net: place for place, net in enumerate(netlist.input_nets)}
         inputs = len(node)
-        # The constants come first, as tables that ignore their operands.
+        # The constants come first, as truth tables that ignore their operands.
         node[ZERO], node[ONE] = inputs, inputs + 1
         tables, operands = [0x00, 0xFF], [(0, 0, 0), (0, 0, 0)]
         self._places: list[tuple[int, int]] = []
@@ -120,7 +132,7 @@ class _Template:
         )
 
     def program(self, design: Design) -> Program:
-        """With the cells of `design`."""
+        """The program with the tables of the cells of `design`."""
         placement = design.placement
         if placement.kind not in self._entries:
             numbered = replace(placement, cells=_numbered(placement))
@@ -133,7 +145,7 @@ class _Template:
 
 
 def _numbered(placement: Placement) -> Any:
-    """The placement's entries, numbered in the order of `all_cells`."""
+    """Numbers in place of the cells, in the order of `all_cells`: `at` then gives the index of a position's cell."""
     count = itertools.count()
     return tuple(tuple(next(count) for _ in row) for row in placement.cells)
 

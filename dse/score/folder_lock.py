@@ -1,7 +1,7 @@
 """Locks that keep two searches out of one folder, and a store from being set aside under a search that writes it.
 
-They are the operating system's (flock), so a lock ends with its process, however that ends: a lock file that a killed
-search left behind is simply taken over. What the file says of its owner is for the message alone.
+These are locks of the operating system (flock): a lock ends with its process, however that ends, and a lock file that a
+killed search left behind is simply taken over. The file names its owner only for the message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAXIMUM_OWNER_BYTES = 4096
 
 
 class LockedError(ValueError):
-    """Somebody else holds the lock; the message says who, since when and what to do."""
+    """Another process holds the lock; the message says which, for how long and what to do."""
 
 
 class Lock:
@@ -61,13 +61,13 @@ class Lock:
                 if error.errno in _HELD:
                     raise LockedError(f"{self._what}, but {owner}; {self._advice}.") from None
                 print(
-                    f"note: {self._path} cannot be locked ({error.strerror}); see to it that no other search uses it",
+                    f"note: {self._path} cannot be locked ({error.strerror}); make sure that no other search uses it",
                     file=sys.stderr,
                 )
                 return self
             if _is_at(descriptor, self._path):
                 break
-            os.close(descriptor)  # Its owner removed it between our two calls.
+            os.close(descriptor)  # The owner removed the file between opening and locking it.
         self._descriptor = descriptor
         _write_owner(descriptor)
         return self
@@ -78,21 +78,21 @@ class Lock:
         if self._descriptor is None or fcntl is None:
             return
         with suppress(OSError):
-            # Removed only by the last owner, and while it is locked, so that nobody locks a file without a name.
+            # Only the last owner removes the file, and while it is locked: nobody can lock a file without a name.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
         self._descriptor = None
 
     def share(self) -> None:
-        """From now on others may share the lock."""
+        """Lets other processes share the lock from now on."""
         if self._descriptor is not None and fcntl is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
 
 @contextmanager
 def folder_locked(folder: Path) -> Iterator[None]:
-    """Waits until no other process is in such a block with this folder, where the file system has locks."""
+    """Lets one process at a time into such a block for this folder, where the file system has locks."""
     if fcntl is None:
         yield
         return

@@ -1,9 +1,13 @@
 """Search spaces: heterogeneous arrays as plain data, and the integer genomes that name their designs.
 
-A genome is a tuple of integers, one a gene, each below the gene's bound: topology, ports, half-adder policy,
-final-adder policy, then one cell for each place (band of product columns or of rows, tile, or single place of the
-array), then, where the space has several, the format; where it has layers, all that for one layer after the other. Two
-genomes that give the same `cost_digest` are the same design (a ripple array has no final adder, say).
+A genome is a tuple of integers, one for each gene, each below the gene's bound:
+
+    topology | ports | half adders | final adder | cell of place 0 ... cell of place P - 1 | format
+
+The format is a gene only where the space has several. A place is a band of product columns or of rows, a tile, or a
+single position of the array. Where the space has layers, the genes of all layers follow one another. Different genomes
+can name the same design (a ripple array has no final adder, say): designs are told apart by `cost_digest`, not by
+genome.
 """
 
 from __future__ import annotations
@@ -20,23 +24,22 @@ import numpy as np
 
 from circuits.cells.adder_cells import CELLS, AdderCell, cell, cells_from_table
 from circuits.designs.design_record import Design
-from circuits.designs.placement import KINDS, Placement
+from circuits.designs.placement import Placement
 from circuits.errors import DesignError, unknown_name
 from circuits.floats.arithmetic import float_format
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.support.documents import read_toml
 from circuits.support.text import check_name
-from dse.space.per_layer import LayerDesigns, Subject
+from dse.space.granularity import GRANULARITIES, Granularity
+from dse.space.per_layer import Candidate, LayerDesigns
 
-__all__ = ["GRANULARITIES", "SPACES", "Genome", "Space", "find_space"]
+__all__ = ["SPACES", "Genome", "Space", "find_space"]
 
 Genome = tuple[int, ...]
-GRANULARITIES = ("columns", "rows", "tiles", "cells")
-"""What shares a cell: a band of product columns, a band of rows, a tile of both operands, or nothing."""
 _HALF_ADDERS = ("cell", "exact")
 _FINAL_ADDERS = ("exact", "cell")
 _LEADING = 4
-"""Genes before the places."""
+"""Number of genes before those of the places."""
 _LISTS = ("topologies", "ports", "bands", "cells", "half_adders", "final_adders", "formats")
 _STRINGS = ("name", "granularity")
 _NUMBERS = ("tile",)
@@ -45,19 +48,19 @@ _TABLES = ("layers",)
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Arrays of full-adder cells, chosen place by place.
+    """A set of arrays of full-adder cells, chosen place by place.
 
     - `topologies`, `ports`, `half_adders`, `final_adders`: the allowed values of those fields of a Design.
     - `granularity`: what a place is. "columns": a band of product columns. "rows": a band of rows of the array, by bit
       of the first operand, the final adder's row w included. "tiles": a tile (needs `tile`). "cells": every single
-      place of the array, rows 1 to w (row w is the final adder).
-    - `bands`: for columns and rows, the lowest one of each band, ascending from 0; the last band ends at the highest.
+      position of the array, rows 1 to w (row w is the final adder).
+    - `bands`: for columns and rows, the lowest of each band, ascending from 0; the last band reaches to the highest.
     - `cells`: the cells that a place may hold, with distinct names.
     - `tile`: the designs' tile size in bits; None for untiled ones.
     - `formats`: the float formats, which give the widths (24 x 24 and 48 product columns for float32); bands and tiles
       must fit the narrowest, cells one width only. Every design of the space truncates.
     - `layers`: (layer name, products an image) of the network's layers that get a design each; none for one design for
-      all. The products weigh errors and energies (`dse.space.per_layer.combined`).
+      all. The products weigh errors and energies (`dse.score.scorers.layer_scores`).
 
     Raises DesignError (UnknownNameError for an unknown name) when a field is empty, repeats itself or is malformed.
     """
@@ -101,7 +104,7 @@ class Space:
                         f"{layer} = {products!r}; correct it."
                     )
         widths = {float_format(name).width for name in self.formats}
-        if self.granularity in ("tiles", "cells") and len(widths) > 1:
+        if self._granularity.one_width and len(widths) > 1:
             raise DesignError(
                 f"formats of space {self.name!r} must have one width where places are {self.granularity}, but got "
                 f"{', '.join(self.formats)}; make a space of each."
@@ -110,26 +113,7 @@ class Space:
             raise DesignError(
                 f"1 <= tile <= {self.width} must hold in space {self.name!r}, but got {self.tile!r}; correct it."
             )
-        if self.granularity == "tiles" and self.tile is None:
-            raise DesignError(f"space {self.name!r} places by tiles and needs a tile size, but has none; add tile = 8.")
-        if self.granularity in ("tiles", "cells"):
-            if self.bands != (0,):
-                raise DesignError(
-                    f"space {self.name!r} places by {self.granularity}, which have no bands, but got "
-                    f"{list(self.bands)}; leave bands out."
-                )
-            return
-        highest = self._lines - 1
-        if (
-            not all(isinstance(band, int) and 0 <= band <= highest for band in self.bands)
-            or list(self.bands) != sorted(set(self.bands))
-            or self.bands[:1] != (0,)
-        ):
-            what = "product columns" if self.granularity == "columns" else "rows"
-            raise DesignError(
-                f"bands of space {self.name!r} must be ascending {what} from 0 to at most {highest}, "
-                f"the first one 0, but got {list(self.bands)}; correct the list."
-            )
+        self._granularity.check(self.name, self.width, self.tile, self.bands)
 
     def _distinct(self, what: str, values: Sequence[str]) -> None:
         if not values or len(set(values)) != len(values):
@@ -142,23 +126,22 @@ class Space:
 
     @property
     def width(self) -> int:
-        """The mantissa's bits, hidden one included, in the narrowest format."""
+        """Number of mantissa bits, the hidden one included, of the narrowest format."""
         return min(float_format(name).width for name in self.formats)
 
     @property
-    def _lines(self) -> int:
-        """Product columns, or rows with the final adder's, of the narrowest format."""
-        return _lines(self.granularity, self.width)
+    def places(self) -> int:
+        """Number of places, each of which holds one of `cells`."""
+        return self._kind.count_choices((self.width, self.width), self.tile, self.bands)
 
     @property
-    def places(self) -> int:
-        """How many cells a design chooses."""
-        return self._kind.count_choices((self.width, self.width), self.tile, self.bands)
+    def _granularity(self) -> Granularity:
+        return GRANULARITIES[self.granularity]
 
     @property
     def _kind(self) -> type[Placement]:
         """The kind of placement that the designs have."""
-        return KINDS["grid" if self.granularity == "cells" else self.granularity]
+        return self._granularity.kind
 
     @property
     def bounds(self) -> Genome:
@@ -167,33 +150,28 @@ class Space:
 
     @property
     def _own_bounds(self) -> Genome:
-        """Of one layer's genes."""
+        """`bounds` of the genes of one layer."""
         leading = (self.topologies, self.ports, self.half_adders, self.final_adders)
         formats = (len(self.formats),) if len(self.formats) > 1 else ()
         return (*map(len, leading), *[len(self.cells)] * self.places, *formats)
 
     @property
     def size(self) -> int:
-        """Number of genomes: an upper bound of the number of distinct designs."""
+        """Number of genomes, an upper bound on the number of distinct designs."""
         return math.prod(self.bounds)
 
     @property
     def size_text(self) -> str:
-        """`size` in words: in full below ten million."""
-        # A float ends at 1.8e308, a space of single places does not.
+        """`size` as text: in full below ten million."""
+        # A space of single positions can be larger than the largest float, 1.8e308.
         size = self.size
         return f"{size:,}" if size < 10**7 else f"{size if size < 10**300 else Decimal(size):.3g}"
 
     def describe(self) -> str:
-        """One line: what the space is made of and how large it is."""
+        """What the space is made of and how large it is, in one line."""
         policies = f"{len(self.half_adders)} half-adder x {len(self.final_adders)} final-adder policies"
-        where = {
-            "columns": f"bands of {self._lines} columns",
-            "rows": f"bands of {self._lines} rows",
-            "tiles": f"tiles of {self.tile} x {self.tile}",
-            "cells": f"places of {self.width} x {self.width}",
-        }[self.granularity]
-        tiled = f", tiles of {self.tile} bits" if self.tile is not None and self.granularity != "tiles" else ""
+        where = self._granularity.describe(self.width, self.tile)
+        tiled = f", tiles of {self.tile} bits" if self.tile is not None and not self._granularity.needs_tile else ""
         formats = f" x {len(self.formats)} formats" if len(self.formats) > 1 else ""
         layers = f", for each of layers {', '.join(name for name, _ in self.layers)}" if self.layers else ""
         return (
@@ -203,7 +181,7 @@ class Space:
         )
 
     def genomes(self) -> Iterator[Genome]:
-        """Every genome, the last gene fastest."""
+        """Yields every genome; the last gene changes fastest."""
         for number in range(self.size):
             digits = []
             for bound in reversed(self.bounds):
@@ -212,13 +190,16 @@ class Space:
             yield tuple(reversed(digits))
 
     def sample(self, seed: int, count: int) -> Iterator[Genome]:
-        """`count` genomes drawn from `seed`, all equally likely, repetitions included."""
-        stream = np.random.default_rng([seed, 2])  # nsga2 draws its own from [seed, 1]
+        """Yields `count` genomes drawn from `seed`, all equally likely; some may be equal."""
+        generator = np.random.default_rng([seed, 2])  # nsga2 draws its own from [seed, 1]
         for _ in range(count):
-            yield tuple(map(int, stream.integers(0, self.bounds)))
+            yield tuple(map(int, generator.integers(0, self.bounds)))
 
     def uniform(self) -> list[Genome]:
-        """One array of each cell and topology, cells last in `cells` (the user's own) first, otherwise first values."""
+        """One uniform array for each cell and topology, with the first value of every other gene.
+
+        The cells last in `cells`, which are the user's own, come first.
+        """
         formats = (0,) if len(self.formats) > 1 else ()
         return [
             (topology, 0, 0, 0, *[number] * self.places, *formats) * max(1, len(self.layers))
@@ -226,8 +207,8 @@ class Space:
             for topology in range(len(self.topologies))
         ]
 
-    def decode(self, genome: Sequence[int]) -> Subject:
-        """The design that a genome names; with `layers`, the design of each."""
+    def decode(self, genome: Sequence[int]) -> Candidate:
+        """The design that a genome names; with `layers`, the designs of all layers."""
         assert len(genome) == len(self.bounds)
         if not self.layers:
             return self.array(genome)
@@ -260,20 +241,20 @@ class Space:
             return chosen[0]
         return self._kind.from_choices(chosen, (width, width), self.tile, self.bands)
 
-    def encode(self, subject: Subject) -> Genome:
-        """A genome of `subject`; DesignError when the space does not hold it. Names of designs are ignored."""
-        found = subject.layers if isinstance(subject, LayerDesigns) else (("", 0, subject),)
-        genome = [gene for _, _, design in found for gene in self._genes(design)]
+    def encode(self, candidate: Candidate) -> Genome:
+        """A genome that names the design; DesignError when the space does not hold it. Names of designs are ignored."""
+        layers = candidate.layers if isinstance(candidate, LayerDesigns) else (("", 0, candidate),)
+        genome = [gene for _, _, design in layers for gene in self._genes(design)]
         inside = len(genome) == len(self.bounds)
-        if not inside or self.decode(genome).cost_digest != subject.cost_digest:
+        if not inside or self.decode(genome).cost_digest != candidate.cost_digest:
             raise DesignError(
-                f"a design must lie in space {self.name!r} to have a genome, but got {subject.label}; "
+                f"a design must lie in space {self.name!r} to have a genome, but got {candidate.label}; "
                 "choose another space."
             )
         return tuple(genome)
 
     def _genes(self, design: Design) -> Genome:
-        """The genes that name the fields of `design`, as far as the space has them; else none."""
+        """The genes that name the fields of `design`; none where the space does not have its values."""
         placed = design.placement
         try:
             width = design.shape[0]
@@ -294,14 +275,14 @@ class Space:
     # Data in and out.
 
     def with_cells(self, extra: Mapping[str, AdderCell]) -> Space:
-        """The space with user cells allowed as well, in every place; DesignError when another cell has the name."""
+        """The space with the cells `extra` allowed as well, in every place; DesignError for a name that is taken."""
         return replace(self, cells=(*self.cells, *(entry for entry in extra.values() if entry not in self.cells)))
 
     def to_data(self) -> dict[str, Any]:
         """The space as nested lists, strings and numbers; cells with their tables and costs.
 
-        It identifies runs in stores, so fields that runs of earlier versions did not have stand in it only where they
-        differ from what those runs meant.
+        It identifies runs in stores. Fields that earlier versions did not have are therefore left out where they have
+        the value that those versions implied.
         """
         data: dict[str, Any] = {
             "name": self.name,
@@ -323,7 +304,7 @@ class Space:
 
     @classmethod
     def load(cls, path: str | Path) -> Space:
-        """A space from a TOML file: [space] with the fields, cells by name, and [cells.NAME] for cells of its own.
+        """Reads a TOML file: [space] with the fields, its cells by name, and [cells.NAME] for cells of its own.
 
         Raises DesignError naming the file and what to correct.
         """
@@ -358,10 +339,6 @@ class Space:
             raise type(error)(f"[space] in {path}: {error}") from None
 
 
-def _lines(granularity: str, width: int) -> int:
-    return 2 * width if granularity == "columns" else width + 1
-
-
 SPACES: Mapping[str, Space] = MappingProxyType(
     {
         "arrays": Space(
@@ -376,7 +353,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
 
 
 def find_space(text: str) -> Space:
-    """What a command line means: a named space, or the path of a TOML file (it ends in .toml)."""
+    """The space that a command line names: a named space, or a TOML file (the text ends in .toml)."""
     if text.endswith(".toml"):
         return Space.load(text)
     if text not in SPACES:

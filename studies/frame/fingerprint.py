@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from circuits.support.lazy import defining_module
+
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("circuits", "cnn_eval", "dse", "studies")
 _NOT_INPUTS = (".py", ".pyc", ".pyi", ".md", ".html")
@@ -61,13 +63,25 @@ def _path(name: str) -> Path | None:
 
 @lru_cache(maxsize=1024)
 def _imports(path: Path) -> tuple[str, ...]:
-    """Names that may be modules: of `from a.b import c` both a.b and a.b.c, and every package above them."""
+    """Names that may be modules: of `from a.b import c` both a.b and a.b.c, and every package above them.
+
+    A name that a package imports on first use stands for the module that defines it, not for all that the package has.
+    Imports for type checkers decide no number.
+    """
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            if node.module in PACKAGES:
+                names |= {defining_module(node.module, alias.name) or node.module for alias in node.names}
     above = {".".join(name.split(".")[:k]) for name in names for k in range(1, name.count(".") + 1)}
     return tuple(sorted(names | above))
 

@@ -20,7 +20,8 @@ from dse.explore.front import Judgement, non_dominated
 from dse.explore.nsga2 import Evolution
 from dse.score.evaluation import Evaluator, Failure, measure
 from dse.score.executor import Processes, available_cpus
-from dse.score.scorers import SCORERS, Settings
+from dse.score.scorers import SCORERS
+from dse.score.scorers.scorer import ScoreSettings
 from dse.score.store import Store
 from dse.space.search_space import Genome, Space
 from studies.frame.study import Row, StudyOptions, StudyResult
@@ -39,7 +40,7 @@ SPACE = Space(
     final_adders=("exact",),
     cells=tuple(CELLS[name] for name in ("exact", "ama2", "ama3", "ama4", "ama5")),
 )
-SETTINGS = Settings(samples=20_000, cost_samples=1024)
+SETTINGS = ScoreSettings(samples=20_000, cost_samples=1024)
 POPULATION = 20
 SEEDS = 5
 WANTED = 0.97

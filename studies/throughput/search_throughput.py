@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from dse.score.scorers import SCORERS, Settings
-from dse.space.per_layer import Subject
+from dse.score.scorers import SCORERS
+from dse.score.scorers.scorer import ScoreSettings
+from dse.space.per_layer import Candidate
 from dse.space.search_space import SPACES
 from studies.frame.study import Row
 
@@ -21,7 +22,7 @@ _STEPS = (
 
 def rows(count: int = 6) -> list[Row]:
     """Designs a second of thread CPU time; `count` random designs of the default space, each new to the process."""
-    settings = Settings(images=500)
+    settings = ScoreSettings(images=500)
     space = SPACES["arrays"]
     designs = [space.decode(genome) for genome in space.sample(1, count + 1)]
     threads = torch.get_num_threads()
@@ -38,7 +39,7 @@ def rows(count: int = 6) -> list[Row]:
     return made
 
 
-def _seconds(designs: Sequence[Subject], settings: Settings) -> dict[str, float]:
+def _seconds(designs: Sequence[Candidate], settings: ScoreSettings) -> dict[str, float]:
     """Thread CPU time of each scorer over all designs."""
     found = dict.fromkeys(_STEPS[-1][1], 0.0)
     for design in designs:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from circuits import CELLS, DesignError, load_cells
+from circuits.commands import main
 from circuits.cost import conditions
 from circuits.cost.cells45 import CORNERS
-from circuits.cost.characterize.characterization import LOADS, SLEWS, check_tables, main
+from circuits.cost.characterize.characterization import LOADS, SLEWS, check_tables
 from circuits.cost.characterize.spice_measurements import walk
 from circuits.cost.characterize.subcircuit import read_subcircuit
 from circuits.cost.characterize.transistors import All, Any, Network, Schematic, components, devices, schematic
@@ -155,7 +156,7 @@ def test_other_netlists_are_refused(tmp_path: Path, change: tuple[str, str], mes
 
 
 def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(arguments) == 2
+    assert main(["characterize", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
@@ -183,7 +184,7 @@ def test_missing_models_are_one_line(
 def test_a_subcircuit_becomes_a_cell(tmp_path: Path) -> None:
     out = tmp_path / "mine.toml"
     assert MODELS is not None
-    assert main(["--models", MODELS, "--cell", str(written(tmp_path, BUFFERS)), "-o", str(out)]) == 0
+    assert main(["characterize", "--models", MODELS, "--cell", str(written(tmp_path, BUFFERS)), "-o", str(out)]) == 0
     (cell,) = load_cells(out).values()
     assert cell.behaviour == CELLS["ama5"].behaviour
     assert (cell.name, cell.transistors) == ("mine", 8)

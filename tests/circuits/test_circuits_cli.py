@@ -19,7 +19,7 @@ from circuits import CELLS, NAMED, Design, cost_report, design, error_metrics
 from circuits.accuracy.error_types import Estimate
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate, format_rate
-from circuits.commands.multiply import trace_product
+from circuits.designs.trace import trace_product
 from circuits.floats.arithmetic import FloatFormat, bit_pattern, float_format
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,7 +1,6 @@
 """Formats: exact cells against NumPy and ml_dtypes, any circuit against a scalar model in rational numbers.
 
-ml_dtypes computes in float32 and rounds once. `python -m circuits.commands.verify_formats` compares all 2^32 pairs of
-the 16-bit formats.
+ml_dtypes computes in float32 and rounds once. `python -m circuits verify` compares all 2^32 pairs of the 16-bit formats.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ import pytest
 from test_multipliers import LOPSIDED
 
 from circuits import AdderCell, Design, DesignError, UnknownNameError, design
-from circuits.commands import verify_formats
+from circuits.accuracy import format_reference
+from circuits.commands import main
 from circuits.floats import arithmetic
 from circuits.multipliers import TOPOLOGIES
 
@@ -27,7 +27,7 @@ def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def corner_values(name: str) -> np.ndarray:
     """Zeros, ones, the smallest and largest of subnormal and normal numbers and their neighbours, infinities, NaN."""
-    values = verify_formats.every_value(name)
+    values = format_reference.every_value(name)
     fmt = arithmetic.float_format(name)
     ulp = 1 << fmt.fraction_bits
     half = len(values) // 2
@@ -44,7 +44,7 @@ def corner_values(name: str) -> np.ndarray:
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2"])
 def test_fp8_equals_ml_dtypes_on_all_pairs(name: str, topology: str) -> None:
-    result = verify_formats.compare(Design(format=name, topology=topology, rounding="nearest_even"))
+    result = format_reference.compare(Design(format=name, topology=topology, rounding="nearest_even"))
     assert (result.pairs, result.mismatches, result.first) == (65_536, 0, None)
 
 
@@ -55,7 +55,7 @@ def test_16_bit_formats_equal_the_reference_on_a_sample(name: str, subnormals: s
     multiplier = Design(format=name, topology="booth", rounding="nearest_even", subnormals=subnormals)
     corners = corner_values(name)
     x, w = np.broadcast_arrays(corners[:, None], corners[None, :])
-    wanted = verify_formats.expected(name, x, w, subnormals)
+    wanted = format_reference.expected(name, x, w, subnormals)
     agree = same(multiplier.multiply(x, w), wanted)
     if name == "bfloat16" and subnormals == "ieee":
         # ml_dtypes rounds twice where float32 itself is subnormal; there, a product may be one step off.
@@ -64,7 +64,7 @@ def test_16_bit_formats_equal_the_reference_on_a_sample(name: str, subnormals: s
         assert agree[~tiny].all()
         return
     assert agree.all()
-    result = verify_formats.compare(multiplier, rows=20, threads=2)
+    result = format_reference.compare(multiplier, rows=20, threads=2)
     assert (result.pairs, result.mismatches) == (20 * 65_536, 0)
 
 
@@ -91,7 +91,7 @@ def test_user_formats_equal_ml_dtypes_on_all_pairs(name: str, dtype: type) -> No
 def test_conversion_equals_a_cast(name: str, dtype: type) -> None:
     bits = np.random.default_rng(5).integers(0, 2**32, 400_000, dtype=np.uint32)
     values = np.concatenate([bits.view(np.float32), np.random.default_rng(6).normal(size=100_000).astype(np.float32)])
-    edges = np.abs(verify_formats.every_value("fp8_e5m2" if name == "e3m4" else name)[:2048])
+    edges = np.abs(format_reference.every_value("fp8_e5m2" if name == "e3m4" else name)[:2048])
     with np.errstate(all="ignore"):
         values = np.concatenate([values, edges, np.nextafter(edges, np.float32(9e9)), edges * np.float32(1 + 2.0**-9)])
         wanted = values.astype(dtype).astype(np.float32)
@@ -283,35 +283,37 @@ def test_operands_of_other_types_are_converted_or_refused() -> None:
     assert str(error.value) == "w must hold real numbers, but has dtype complex128; convert it to float32."
 
 
-# The script.
+# The command `verify`.
 
 
-def test_the_script_prints_a_line_a_format(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_prints_one_line_for_each_format(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["fp8_e4m3", "bfloat16", "--pairs", "70000", "--topology", "booth", "--threads", "2"]
-    assert verify_formats.main(arguments) == 0
+    assert main(["verify", *arguments]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("fp8_e4m3: 65,536 of 65,536 pairs, 0 mismatches with float8_e4m3fn, ")
     assert second.startswith("bfloat16: 131,072 of 4,294,967,296 pairs, 0 mismatches with bfloat16, ")
 
 
-def test_the_script_reports_a_mismatch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_formats, "expected", lambda name, x, w, subnormals: np.ones((len(x), w.shape[1]), "f4"))
-    assert verify_formats.main(["fp8_e5m2"]) == 1
+def test_verify_reports_a_mismatch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        format_reference, "expected", lambda name, x, w, subnormals: np.ones((len(x), w.shape[1]), "f4")
+    )
+    assert main(["verify", "fp8_e5m2"]) == 1
     line, first = capsys.readouterr().out.splitlines()
     assert "fp8_e5m2: 65,536 of 65,536 pairs, 65," in line
     assert first == "  first: 0.0 * 0.0 gave 0.0 instead of 1.0"
 
 
-def test_the_script_sees_a_wrong_design() -> None:
-    result = verify_formats.compare(Design(format="fp8_e4m3", placement=LOPSIDED, rounding="nearest_even"))
+def test_verify_notices_a_wrong_design() -> None:
+    result = format_reference.compare(Design(format="fp8_e4m3", placement=LOPSIDED, rounding="nearest_even"))
     assert result.pairs == 65_536
     assert result.mismatches > 10_000
-    truncating = verify_formats.compare(Design(format="bfloat16", topology="booth"), rows=4)
+    truncating = format_reference.compare(Design(format="bfloat16", topology="booth"), rows=4)
     assert truncating.mismatches > 10_000
 
 
-def test_the_script_names_what_it_cannot_compare(capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify_formats.main(["tf32"]) == 2
+def test_verify_names_the_formats_that_it_can_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "tf32"]) == 2
     assert capsys.readouterr().err == (
         "error: unknown format 'tf32'; available: bfloat16, float16, fp8_e4m3, fp8_e5m2.\n"
     )

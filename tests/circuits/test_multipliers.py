@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from multiplier_models import Model, bit_plane, every_pair, numbers
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, multipliers, simulate
-from circuits.commands import multiply
-from circuits.designs import design_record
+from circuits.designs import design_record, trace
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.lut_program import lower
@@ -380,7 +379,7 @@ def test_a_topology_under_another_name_is_described_by_what_it_is(
 ) -> None:
     """D5: a ripple array under a name of its own had a final adder."""
     other = f"{topology}_2"  # circuits are cached by name
-    for module in (multipliers, design_record, multiply):
+    for module in (multipliers, design_record, trace):
         monkeypatch.setattr(module, "TOPOLOGIES", {**TOPOLOGIES, other: TOPOLOGIES[topology]})
     for fields in ({}, {"tile": 2, "truncate_columns": 3}, {"final_adder": "cell", "placement": LOPSIDED}):
         named, second = (integer_design(name, 5, 5, **fields) for name in (topology, other))
@@ -390,8 +389,8 @@ def test_a_topology_under_another_name_is_described_by_what_it_is(
         assert second.digest == named.digest
         assert second.has_final_adder == named.has_final_adder == (topology in WITH_FINAL_ADDER)
         assert score_table.structure(second).replace(other, topology) == score_table.structure(named)
-        assert multiply.trace_product(second, 21, 19).rows == multiply.trace_product(named, 21, 19).rows
-        assert bool(multiply.trace_product(second, 21, 19).rows) == (topology != "booth")
+        assert trace.trace_product(second, 21, 19).rows == trace.trace_product(named, 21, 19).rows
+        assert bool(trace.trace_product(second, 21, 19).rows) == (topology != "booth")
 
 
 def test_no_topology_is_asked_for_by_name() -> None:

@@ -37,13 +37,12 @@ from circuits.support.documents import (
 )
 from circuits.support.files import read_bytes, read_text
 from cnn_eval.commands import main as cnn_main
-from cnn_eval.models.training import main as training_main
 from cnn_eval.support.verified_files import DataError, read_record
 from dse.plot import main as plot_main
 from dse.present.artifacts import _record_of
 from dse.results import main as results_main
 from dse.search import main as search_main
-from studies.__main__ import main as studies_main
+from studies.commands import main as studies_main
 
 Content = Callable[[Path], None]
 Command = Callable[[Path], int]
@@ -554,7 +553,7 @@ def test_a_checkpoint_that_is_no_file_is_refused(tmp_path: Path, capsys: pytest.
     names = [path.name for path in tmp_path.iterdir()]
     checkpoint = tmp_path / "lenet5.checkpoint.safetensors"
     os.mkfifo(checkpoint)
-    assert training_main(options) == 2
+    assert cnn_main(["train", *options]) == 2
     printed = capsys.readouterr().err.splitlines()[-1]  # below the progress bar
     assert printed == f"error: {checkpoint} must be a readable file, but is a FIFO; delete it or train with --fresh."
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, checkpoint.name])
@@ -607,5 +606,5 @@ def test_hostile_images_and_weights_are_those_that_would_load(
     save_file(
         {"images": torch.rand(2, 1, 4, 4), "labels": torch.zeros(2, dtype=torch.int64)}, tmp_path / "i.safetensors"
     )
-    assert _user(["--weights", f"{tmp_path}/a.pt", "--data", f"{tmp_path}/i.safetensors", "--json"]) == 0
+    assert _user(["--weights", f"{tmp_path}/a.pt", "--data", f"{tmp_path}/i.safetensors", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["results"]

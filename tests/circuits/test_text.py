@@ -28,15 +28,18 @@ from circuits.hdl import to_verilog
 from circuits.support.cli import console, guarded, print_csv, print_json, table
 from circuits.support.documents import parse_json, parse_toml, toml_comment, toml_key, toml_string, toml_value
 from circuits.support.text import csv_field, has_controls, json_safe, printable
-from dse.explore.exploration import SearchOptions, search
+from dse.explore.search_loop import search
+from dse.explore.search_options import SearchOptions
 from dse.present.artifacts import write_results
-from dse.present.score_table import Row, front_csv, row_data
+from dse.present.score_table import front_csv, row_data
 from dse.results import main as results_main
 from dse.score import evaluation
-from dse.score.scorers import COLUMNS, SCORERS, Scorer, Settings
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers import COLUMNS, SCORERS
+from dse.score.scorers.scorer import Scorer, ScoreSettings
 from dse.score.store import Member, Store
 from dse.search import main as search_main
-from dse.space.per_layer import LayerDesigns, read_subject
+from dse.space.per_layer import LayerDesigns, read_candidate
 from dse.space.search_space import Space
 from studies.frame.study import Row as StudyRow
 from studies.frame.study import StudyResult
@@ -157,13 +160,13 @@ def survives(design: Design) -> None:
     assert text == printable(text)
 
     layered = LayerDesigns(((design.name or "", 3, design),))
-    back = read_subject(layered.to_toml())
+    back = read_candidate(layered.to_toml())
     assert isinstance(back, LayerDesigns)
     assert back == layered
     assert [name for name, _, _ in back.layers] == [design.name]
     assert Design.from_toml(text).to_toml() == text
 
-    row = Row(design, dict.fromkeys(COLUMNS, -1.5))
+    row = ScoredDesign(design, dict.fromkeys(COLUMNS, -1.5))
     (read,) = csv.DictReader(io.StringIO(front_csv([row], ()), newline=""))
     assert read["name"].removeprefix("'") == (design.name or "").removeprefix("'")
     assert read["design"] == text
@@ -358,7 +361,7 @@ def test_no_csv_begins_a_field_like_a_formula(tmp_path: Path, capsys: pytest.Cap
     result = StudyResult(
         "table2", "", "", [StudyRow(name, "-q", -1.5, -2.0, (-3.0, -1.0), "@u", "+r")], "measured", "because."
     )
-    texts = [front_csv([Row(design, dict.fromkeys(COLUMNS, -1.0))], ()), result.to_csv()]
+    texts = [front_csv([ScoredDesign(design, dict.fromkeys(COLUMNS, -1.0))], ()), result.to_csv()]
     for command in (["show", str(path), "--cost-samples", "64"], ["metrics", str(path)], ["designs"], ["cells"]):
         assert circuits_main([*command, "--format", "csv"]) == 0
         texts.append(capsys.readouterr().out)
@@ -390,7 +393,7 @@ source = "a\\u007fb \\U0001f600 \\u202e =1"
 
 
 def _invented(scorer: Scorer) -> Scorer:
-    def run(design: Design, settings: Settings) -> dict[str, float]:
+    def run(design: Design, settings: ScoreSettings) -> dict[str, float]:
         return {column.name: float(int(design.digest[:6], 16) % 97) for column in scorer.columns}
 
     return scorer if scorer.cost == "cheap" else replace(scorer, measure=run)
@@ -408,7 +411,7 @@ def test_a_search_with_a_tricky_source_is_written_and_read_again(
         space=space,
         objectives=tuple(COLUMNS[name] for name in ("energy", "nmed")),
         budget=3,
-        settings=Settings(samples=1000, cost_samples=64),
+        settings=ScoreSettings(samples=1000, cost_samples=64),
     )
     results = []
     for _ in range(2):  # the second time from the store

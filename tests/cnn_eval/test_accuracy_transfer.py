@@ -18,7 +18,7 @@ from torch import nn
 
 from circuits import Design, design
 from cnn_eval.commands import main
-from cnn_eval.commands.common import identity, subjects
+from cnn_eval.commands.network_subjects import identity, subjects
 from cnn_eval.data.loading import load
 from cnn_eval.data.user_images import load_user_images
 from cnn_eval.examples.stored_examples import load_examples
@@ -134,12 +134,14 @@ def test_accuracy_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch
     per_layer = "conv1=heap,conv2=axfpm"
     printed = run(capsys, "accuracy", "axfpm", "exact", per_layer, "--samples", "30")
     assert printed.status == 0
-    assert "lenet5, conv layers through the design, gate mode, 30 embedded test images" in printed.out
+    assert "lenet5, conv layers through the design, bit-accurate products, 30 embedded test images" in printed.out
     lines = printed.out.splitlines()
     assert max(map(len, lines)) <= 110
     assert "conv1=heap (reconstructed)" in printed.out
 
-    document = json.loads(run(capsys, "accuracy", "axfpm", "exact", per_layer, "--samples", "30", "--json").out)
+    document = json.loads(
+        run(capsys, "accuracy", "axfpm", "exact", per_layer, "--samples", "30", "--format", "json").out
+    )
     assert (document["command"], document["samples"], document["unreplaced"]) == ("accuracy", 30, {})
     first, exact, layered = document["results"]
     result = evaluate(design("axfpm"), samples=30)
@@ -155,7 +157,7 @@ def test_own_cells_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     path = tmp_path / "cells.toml"
     path.write_text('[cells.like]\nsum = "B"\ncarry = "A"\n[cells.mirror]\nsum = "A"\ncarry = "B"\n', encoding="utf-8")
     designs = ["like_array", "axfpm", "conv1=mirror_array"]
-    arguments = ["accuracy", *designs, "--cells", str(path), "--samples", "20", "--json"]
+    arguments = ["accuracy", *designs, "--cells", str(path), "--samples", "20", "--format", "json"]
     like, axfpm, mirror = json.loads(run(capsys, *arguments).out)["results"]
     assert like["digest"] == axfpm["digest"]
     assert like["correct"] == axfpm["correct"]
@@ -166,7 +168,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     printed = run(capsys, "transfer", "axfpm", "--samples", "10", "--examples", "pgd")
     assert printed.status == 0
     assert printed.out.splitlines()[-1].split()[:2] == ["axfpm", "pgd"]
-    arguments = ("transfer", "axfpm", "--samples", "10", "--json", "--mode", "lowered")
+    arguments = ("transfer", "axfpm", "--samples", "10", "--format", "json", "--compute", "lowered")
     document = json.loads(run(capsys, *arguments).out)
     assert [row["examples"] for row in document["results"]] == ["pgd", "fgsm_smallest"]
     assert document["results"][0]["eligible"] == measure_transfer(design("axfpm"), samples=10)["pgd"].eligible
@@ -204,7 +206,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
             "out or ask for the full set.",
         ),
         (
-            ["accuracy", "heap", "--mode", "lowered"],
+            ["accuracy", "heap", "--compute", "lowered"],
             "layer conv1, compute='lowered': lowering needs a bilinear form in the operand bits, but none is proved for "
             "heap (reconstructed); compute it gate-exact.",
         ),
@@ -234,7 +236,19 @@ def test_bad_input_is_one_line_and_status_2(
 def test_module_runs_without_warnings(tmp_path: Path) -> None:
     """As a process, from a folder with a user's module: no warning of runpy, notes on standard error."""
     (tmp_path / "nets.py").write_text(MODULE)
-    command = [sys.executable, "-W", "error", "-m", "cnn_eval", "accuracy", "axfpm", "--model", "nets:make", "--json"]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "cnn_eval",
+        "accuracy",
+        "axfpm",
+        "--model",
+        "nets:make",
+        "--format",
+        "json",
+    ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     done = subprocess.run(
         [*command, "--samples", "5"], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
@@ -366,7 +380,7 @@ def test_user_images_that_do_not_fit_are_named(nets: Path) -> None:
 def test_designs_from_files_go_through_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry = Design(placement="ama4", ports="scp", topology="carry_save_array", name="mine")
     (tmp_path / "mine.toml").write_text(entry.to_toml())
-    done = run(capsys, "accuracy", str(tmp_path / "mine.toml"), "--samples", "5", "--json")
+    done = run(capsys, "accuracy", str(tmp_path / "mine.toml"), "--samples", "5", "--format", "json")
     assert json.loads(done.out)["results"][0]["digest"] == entry.digest
 
 

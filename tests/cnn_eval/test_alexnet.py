@@ -18,7 +18,7 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.convolution import convolve
 from cnn_eval.models.inference import logits
 from cnn_eval.models.registry import load_model
-from studies.__main__ import main as studies
+from studies.commands import main as studies
 from studies.paper import table6
 from studies.paper.table11 import PUBLISHED
 
@@ -73,13 +73,13 @@ def test_results_do_not_depend_on_the_batch_split() -> None:
 
 @pytest.mark.slow
 def test_commands_run_the_larger_networks_through_designs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["accuracy", "exact", "axfpm", "--model", "alexnet", "--samples", "20", "--json"]) == 0
+    assert main(["accuracy", "exact", "axfpm", "--model", "alexnet", "--samples", "20", "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [row["images"] for row in result["results"]] == [20, 20]
     assert result["results"][0]["accuracy"] >= 0.6
-    assert main(["accuracy", "axfpm", "--model", "dorefa_weight", "--samples", "10", "--mode", "lowered"]) == 0
+    assert main(["accuracy", "axfpm", "--model", "dorefa_weight", "--samples", "10", "--compute", "lowered"]) == 0
     assert "dorefa_weight" in capsys.readouterr().out
-    assert main(["transfer", "axfpm", "--model", "alexnet", "--samples", "20", "--json"]) == 0
+    assert main(["transfer", "axfpm", "--model", "alexnet", "--samples", "20", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["results"]
     assert all(0 <= row["fooled"] <= row["eligible"] <= 20 for row in rows)
     assert rows[0]["eligible"] > 0
@@ -100,7 +100,7 @@ def test_table6_pairs_every_published_number(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.slow
 def test_table11_prints_every_published_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert studies(["run", "table11", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    assert studies(["run", "table11", "--quick", "--format", "json", "--out", str(tmp_path)]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     layers = [row["subject"].split()[1] for row in rows if row["subject"][:2].strip().isdigit()]
     assert [name for name, after in zip(layers, [*layers[1:], ""], strict=True) if name != after] == [

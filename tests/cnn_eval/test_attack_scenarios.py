@@ -409,7 +409,7 @@ def cached(tmp_path: Path) -> list[str]:
 
 
 def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: list[str], tmp_path: Path) -> None:
-    arguments = ["attack", "axfpm", "axfpm_tiled", "--attack", "deepfool", "fgsm", *cached]
+    arguments = ["attack", "axfpm", "axfpm_tiled", "--attacks", "deepfool", "fgsm", *cached]
     done = run(capsys, *arguments, "--grid", str(tmp_path / "grid.png"))
     assert done.status == 0
     assert [line.split()[:2] for line in done.out.splitlines() if "deepfool" in line][:3] == [
@@ -418,7 +418,7 @@ def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: lis
         ["control", "deepfool"],
     ]
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
-    document = json.loads(run(capsys, *arguments, "--json").out)
+    document = json.loads(run(capsys, *arguments, "--format", "json").out)
     assert document["scenario"] == "transfer"
     rows = document["results"]
     assert all(row["reused"] for row in rows)
@@ -440,9 +440,9 @@ def test_attack_command_pairs_networks_on_the_same_examples(
 ) -> None:
     """Counted again from the networks' answers, p from SciPy."""
     names = ("axfpm_tiled", "bfloat16", "ama1_array")
-    arguments = ["attack", *names, "--attack", "fgsm", "pgd", "--mode", "budget", "--epsilon", "0.1"]
+    arguments = ["attack", *names, "--attacks", "fgsm", "pgd", "--mode", "budget", "--epsilon", "0.1"]
     arguments += ["--samples", "20", "--cache", str(tmp_path), "--set", "pgd.steps=5"]
-    document = json.loads(run(capsys, *arguments, "--json").out)
+    document = json.loads(run(capsys, *arguments, "--format", "json").out)
     images, labels = batch
     adversarial = FGSM().run(model, images, labels, mode="budget", epsilon=0.1)
     victims = {name: approximate(model, design(name)) for name in names} | {"control": power_of_two_control(model)}
@@ -470,16 +470,16 @@ def test_attack_command_pairs_networks_on_the_same_examples(
 
 
 def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:
-    white = ["attack", "axfpm_tiled", "--attack", "deepfool", "--scenario", "white-box", "--gradient", "slope"]
-    rows = json.loads(run(capsys, *white, *cached, "--json").out)["results"]
+    white = ["attack", "axfpm_tiled", "--attacks", "deepfool", "--scenario", "white-box", "--backward", "slope"]
+    rows = json.loads(run(capsys, *white, *cached, "--format", "json").out)["results"]
     assert [row["design"] for row in rows] == ["exact (torch)", "axfpm_tiled", "control"]
     assert all(row["fooled"] > 0 for row in rows)
     printed = " ".join(run(capsys, *white, *cached).out.split())
-    assert "Of samples that each network classifies rightly; control: the exact network" in printed
+    assert "Of samples that each network classifies correctly; control: the exact network" in printed
     black = [
         "attack",
         "axfpm_tiled",
-        "--attack",
+        "--attacks",
         "fgsm",
         "--scenario",
         "black-box",
@@ -488,13 +488,13 @@ def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[st
         "--mode",
         "budget",
     ]
-    rows = json.loads(run(capsys, *black, "--epsilon", "0.3", *cached, "--json").out)["results"]
+    rows = json.loads(run(capsys, *black, "--epsilon", "0.3", *cached, "--format", "json").out)["results"]
     assert [row["queries"] for row in rows] == [300, 300, 300]
 
 
 def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:
-    command = ["attack", "axfpm", "--attack", "pgd", "fgsm", "--mode", "budget", "--epsilon", "0.2", *cached, "--json"]
-    options = ["--set", "pgd.steps=3", "--set", "pgd.random_start=false", "--seed", "5"]
+    command = ["attack", "axfpm", "--attacks", "pgd", "fgsm", "--mode", "budget", "--epsilon", "0.2", *cached]
+    options = ["--format", "json", "--set", "pgd.steps=3", "--set", "pgd.random_start=false", "--seed", "5"]
     pgd, fgsm = json.loads(run(capsys, *command, *options).out)["attacks"]
     assert (pgd["steps"], pgd["random_start"], pgd["seed"], pgd["epsilon"]) == (3, False, 5, 0.2)
     assert "seed" not in fgsm
@@ -503,48 +503,48 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--attack", "fgms"], "unknown attack 'fgms'; nearest: fgsm."),
+        (["--attacks", "fgms"], "unknown attack 'fgms'; nearest: fgsm."),
         (
-            ["--attack", "jsma", "--mode", "budget"],
+            ["--attacks", "jsma", "--mode", "budget"],
             "--mode budget must have --epsilon in the norm l0, for which there is no default; give one.",
         ),
         (
-            ["--attack", "fgsm", "--mode", "budget", "--epsilon", "nan"],
+            ["--attacks", "fgsm", "--mode", "budget", "--epsilon", "nan"],
             "--epsilon must be a number of at least 0, but is nan; give another.",
         ),
         (
-            ["--attack", "fgsm", "deepfool", "--mode", "budget"],
+            ["--attacks", "fgsm", "deepfool", "--mode", "budget"],
             "attacks under one budget must have one norm, but have l2, linf; run them apart.",
         ),
         (
-            ["--attack", "fgsm", "--epsilon", "0.1"],
+            ["--attacks", "fgsm", "--epsilon", "0.1"],
             "--epsilon is for --mode budget, but the mode is minimum; leave out 0.1.",
         ),
         (
-            ["--attack", "fgsm", "deepfool", "--mode", "budget", "--epsilon", "0.1"],
+            ["--attacks", "fgsm", "deepfool", "--mode", "budget", "--epsilon", "0.1"],
             "attacks under one budget must have one norm, but have l2, linf; run them apart.",
         ),
         (
-            ["--attack", "fgsm", "--gradient", "ste"],
-            "--gradient is for --scenario white-box, but that is transfer; leave it out.",
+            ["--attacks", "fgsm", "--backward", "ste"],
+            "--backward is for --scenario white-box, but that is transfer; leave it out.",
         ),
         (
-            ["--attack", "fgsm", "--set", "grid"],
+            ["--attacks", "fgsm", "--set", "grid"],
             "--set takes KEY=VALUE or ATTACK.KEY=VALUE, but got 'grid'; correct it.",
         ),
-        (["--attack", "fgsm", "--set", "grid=x"], "fgsm.grid must be an integer, but got 'x'; correct it."),
+        (["--attacks", "fgsm", "--set", "grid=x"], "fgsm.grid must be an integer, but got 'x'; correct it."),
         (
-            ["--attack", "fgsm", "--set", "steps=1"],
+            ["--attacks", "fgsm", "--set", "steps=1"],
             "unknown hyperparameter 'steps' of fgsm; fgsm works in linf and takes grid (an "
             "integer, by default 256), halvings (an integer, by default 4), largest (a number, by default 1.0).",
         ),
-        (["--attack", "fgsm", "--grid", "a.jpg"], "the images' file must end in .png, but is a.jpg; rename it."),
+        (["--attacks", "fgsm", "--grid", "a.jpg"], "the images' file must end in .png, but is a.jpg; rename it."),
         (
-            ["--attack", "fgsm", "--samples", "2001"],
+            ["--attacks", "fgsm", "--samples", "2001"],
             "1 <= samples <= 2000 must hold for the test images, but got 2001; choose fewer.",
         ),
         (
-            ["--attack", "fgsm", "--scenario", "black-box", "--samples", "1900"],
+            ["--attacks", "fgsm", "--scenario", "black-box", "--samples", "1900"],
             "1 <= samples <= 1850 must hold for the test images left to attack, but got 1900; choose fewer.",
         ),
     ],
@@ -561,7 +561,7 @@ def test_no_result_is_no_table(
 ) -> None:
     """An attack that never succeeds, a model that is never right, images out of range."""
     common = ["--samples", "10", "--cache", str(tmp_path / "cache"), "--compute", "lowered"]
-    done = run(capsys, "attack", "axfpm", "--attack", "fgsm", "--mode", "budget", "--epsilon", "0", *common)
+    done = run(capsys, "attack", "axfpm", "--attacks", "fgsm", "--mode", "budget", "--epsilon", "0", *common)
     assert (done.status, done.out) == (2, "")
     assert done.err.splitlines() == [
         "note: fgsm never fooled the network it was crafted on (10 images)",
@@ -571,14 +571,14 @@ def test_no_result_is_no_table(
     (tmp_path / "wrongnets.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "wrongnets", raising=False)
-    done = run(capsys, "attack", "axfpm", "--model", "wrongnets:never_right", "--attack", "fgsm", *common)
+    done = run(capsys, "attack", "axfpm", "--model", "wrongnets:never_right", "--attacks", "fgsm", *common)
     assert (done.status, done.out) == (2, "")
     assert done.err == (
         "error: the attacked network must classify a sample rightly, but the exact network classifies none of 10; "
         "check its weights and the images.\n"
     )
     save_file({"images": 255 * load().images[:10], "labels": load().labels[:10]}, tmp_path / "bytes.safetensors")
-    done = run(capsys, "attack", "axfpm", "--attack", "fgsm", "--data", str(tmp_path / "bytes.safetensors"), *common)
+    done = run(capsys, "attack", "axfpm", "--attacks", "fgsm", "--data", str(tmp_path / "bytes.safetensors"), *common)
     assert (done.status, done.out) == (2, "")
     assert done.err.splitlines()[-1].endswith(
         "pixels must lie in [0, 1], but image 0 reaches from 0 to 255 (and 9 more); scale the images, and let the "
@@ -592,7 +592,7 @@ def test_attacks_that_do_not_start_are_told(
     """Noise that is never classified as anything else than the image."""
     monkeypatch.setattr("cnn_eval.attacks.starting.DIRECTIONS", 0)
     common = ["--samples", "10", "--cache", str(tmp_path), "--compute", "lowered"]
-    done = run(capsys, "attack", "axfpm", "--attack", "boundary", *common)
+    done = run(capsys, "attack", "axfpm", "--attacks", "boundary", *common)
     assert (done.status, done.out) == (2, "")
     assert "note: boundary found no starting point for 10 of 10 images" in done.err.splitlines()
 

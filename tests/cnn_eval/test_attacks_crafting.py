@@ -19,6 +19,7 @@ from cnn_eval.attacks.base import Attack, MissingExtraError
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
 from cnn_eval.attacks.primitives import distances, fooled, uniform_noise
+from cnn_eval.commands import main
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
 from cnn_eval.examples import stored_examples
@@ -270,7 +271,7 @@ def test_a_missing_foolbox_is_named_with_its_remedy(
     assert command in (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         FGSM().run(model, *batch, mode="minimum")
-    assert stored_examples.main(["--out", str(tmp_path)]) == 2
+    assert main(["examples", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"error: {message}"
     assert list(tmp_path.iterdir()) == []
 
@@ -334,10 +335,7 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lenet5_pgd.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "weights_sha256": "00"}))
-    advice = (
-        "restore it from the project's repository or craft again with "
-        "`python -m cnn_eval.examples.stored_examples lenet5`"
-    )
+    advice = "restore it from the project's repository or craft again with `python -m cnn_eval examples lenet5`"
     with pytest.raises(DataError) as refused:
         load_examples("pgd", folder=tmp_path)
     assert str(refused.value) == (

@@ -24,7 +24,7 @@ from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.auditing import run_audit
 from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.commands import main
-from cnn_eval.commands.audit import show
+from cnn_eval.commands.audit_text import print_report
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.models.inference import predict
@@ -451,7 +451,7 @@ def test_networks_that_lose_every_image_or_none(
     assert (report.robust, report.robust_exact) == (left * right, left_exact * right)
     assert report.verdict in VERDICTS
     assert ("tells nothing apart: try a smaller one" in report.sentence) == (report.robust == report.robust_exact == 0)
-    show(report)
+    print_report(report)
 
 
 @pytest.mark.slow

@@ -52,9 +52,9 @@ def test_attack_takes_the_default_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    common = ["attack", "axfpm", "--attack", "fgsm", "--mode", "budget", "--compute", "lowered", "--samples", "10"]
+    common = ["attack", "axfpm", "--attacks", "fgsm", "--mode", "budget", "--compute", "lowered", "--samples", "10"]
     common += ["--cache", str(tmp_path)]
-    assert main([*common, "--json"]) == 0
+    assert main([*common, "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["epsilon"] == document["attacks"][0]["epsilon"] == 0.1
     assert document["epsilon_reason"] == BUDGETS["mnist"]["linf"].reason

@@ -458,6 +458,6 @@ def test_command_lines_tell_a_mistake_in_one_line(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="2"):
         cnn_eval_main(["data", "fetsh"])
     assert capsys.readouterr().err.count("\n") == 1
-    assert make_subset.main(["mnist", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert cnn_eval_main(["data", "embed", "mnist", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -113,7 +113,7 @@ def test_the_control_is_axfpm_and_rates_rise_with_the_margin(tmp_path: Path) -> 
 def test_command_prints_every_value_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plot = tmp_path / "curves.svg"
     arguments = ["margins", "axfpm_tiled", "--samples", "12", "--attacks", "fgsm", "--cache", str(tmp_path / "cache")]
-    assert main([*arguments, "--plot", str(plot), "--json"]) == 0
+    assert main([*arguments, "--plot", str(plot), "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [row["value"] for row in result["results"] if row["design"] == CONTROL] == list(CURVES["fgsm"].values)
     assert result["published_percent"]["Ax-FPM"]["fgsm"] == 12  # DA table 2

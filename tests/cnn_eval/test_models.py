@@ -17,7 +17,7 @@ from cnn_eval.models.lenet5 import LeNet5
 from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, build, has_committed_weights, load_model, weights_record
 from cnn_eval.support.verified_files import DataError
 
-ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval.models.training lenet5`"
+ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval train lenet5`"
 
 
 @pytest.fixture
@@ -112,8 +112,8 @@ def test_networks_without_committed_weights_say_how_to_train_them(name: str) -> 
     with pytest.raises(DataError) as refused:
         load_model(name)
     assert str(refused.value) == (
-        f"no weights of {name} are committed yet; train them with "
-        f"`python -m cnn_eval.models.training {name}` and give the file as weights."
+        f"no weights of {name} are committed yet; train them with `python -m cnn_eval train {name}` and give the file "
+        "as weights."
     )
 
 

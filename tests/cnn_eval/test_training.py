@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnn_eval.commands import main
 from cnn_eval.data.loading import LabelledImages, load
 from cnn_eval.models import training
 from cnn_eval.models.augmentation import augment
@@ -108,22 +109,22 @@ def test_files_can_be_loaded_and_are_not_overwritten(images: LabelledImages, tmp
 @pytest.mark.usefixtures("few")
 def test_command_line_trains_and_tells_mistakes_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["lenet5", "--epochs", "1", "--data", "embedded", "--threads", "1", "--out", str(tmp_path)]
-    assert training.main(arguments) == 0
+    assert main(["train", *arguments]) == 0
     assert re.search(r"accuracy on the embedded test set: \d+\.\d\d % \(\d+/400\)", capsys.readouterr().out)
-    assert training.main(arguments) == 2
+    assert main(["train", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert training.main(["lenet", "--out", str(tmp_path)]) == 2
+    assert main(["train", "lenet", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == ("error: unknown model 'lenet'; nearest: lenet5, alexnet, resnet8.\n")
     blocked = tmp_path / "lenet5.json"
-    assert training.main([*arguments[:-1], str(blocked)]) == 2
+    assert main(["train", *arguments[:-1], str(blocked)]) == 2
     assert capsys.readouterr().err == (
         f"error: the output folder must be writable, but {blocked} is not (File exists); choose another.\n"
     )
     with pytest.raises(SystemExit, match="2"):
-        training.main(["lenet5", "--epochs", "0"])
+        main(["train", "lenet5", "--epochs", "0"])
     assert capsys.readouterr().err == (
         "error: argument --epochs: it must be an integer of at least 1, but got '0'; "
-        "see python -m cnn_eval.models.training --help\n"
+        "see python -m cnn_eval train --help\n"
     )
 
 
@@ -139,10 +140,8 @@ def test_command_line_trains_and_tells_mistakes_in_one_line(tmp_path: Path, caps
             {"precision": "float23"},
             "unknown precision 'float23'; nearest: float32, bfloat16.",
         ),
-        (
-            {"optimizer": "adamw"},
-            "unknown optimizer 'adamw'; nearest: adam.",
-        ),
+        ({"model": "alexnett"}, "unknown model 'alexnett'; nearest: alexnet, lenet5."),
+        ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; nearest: adam."),
     ],
 )
 def test_settings_outside_their_ranges_are_refused(fields: dict[str, object], message: str) -> None:

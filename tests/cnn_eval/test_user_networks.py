@@ -118,7 +118,7 @@ def save(folder: Path, images: torch.Tensor, labels: torch.Tensor) -> str:
 
 COMMANDS = {
     "accuracy": ["accuracy", "axfpm"],
-    "attack": ["attack", "axfpm", "--attack", "fgsm", "--mode", "budget"],
+    "attack": ["attack", "axfpm", "--attacks", "fgsm", "--mode", "budget"],
     "margins": ["margins", "axfpm", "--attacks", "fgsm"],
     "audit": ["audit", "axfpm"],
 }
@@ -196,8 +196,8 @@ def test_networks_of_all_kinds_are_computed_and_attacked(
     images, _ = load_user_images(nets / "mine.safetensors")
     labels = predict(model, images)  # an untrained network is right on what it says
     data = save(nets, images, labels)
-    common = ["--model", f"mynets:{factory}", "--data", data, "--samples", "10", "--json"]
-    attacking = ["attack", "axfpm", "--attack", "deepfool", "--cache", str(nets)]
+    common = ["--model", f"mynets:{factory}", "--data", data, "--samples", "10", "--format", "json"]
+    attacking = ["attack", "axfpm", "--attacks", "deepfool", "--cache", str(nets)]
     for arguments in (["accuracy", "exact"], *([] if factory == "grouped" else [attacking])):  # it is all but constant
         assert main([*arguments, *common]) == 0
         printed = capsys.readouterr()
@@ -543,9 +543,7 @@ def test_hyperparameters_are_listed() -> None:
         (key,) = wrong
         with pytest.raises(DesignError) as error:
             attack(name, **wrong)  # type: ignore[arg-type]
-        assert str(error.value).startswith(
-            f"unknown hyperparameter {key!r} of {name}; {name} works in "
-        )
+        assert str(error.value).startswith(f"unknown hyperparameter {key!r} of {name}; {name} works in ")
         assert str(error.value).count("(") == len(attack(name).__dict__)
     for wrong in ({"steps": "9"}, {"steps": 2.5}, {"steps": True}, {"random_start": 1}, {"relative_step": torch.nan}):
         (key,) = wrong

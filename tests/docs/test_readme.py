@@ -9,7 +9,7 @@ import pytest
 from markdown import ROOT, Block, Reader, blocks, environment, run_python
 
 from circuits import load_cells
-from dse.space.search_space import Space
+from dse import Space
 
 pytest.importorskip("foolbox", reason="needs the extra `attacks`")
 
@@ -23,7 +23,7 @@ SLOW = {
     "cnn_eval margins": "half a minute",
     "cnn_eval audit": "minutes",
     "circuits timing": "a quarter of a minute",
-    "circuits.cost.characterize.characterization": "needs transistor models",
+    "circuits characterize": "needs transistor models",
     "dse.compare": "half a minute",
     "dse.search": "minutes",
     "dse.results": "needs a finished search",

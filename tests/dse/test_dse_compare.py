@@ -14,10 +14,12 @@ from circuits import design
 from circuits.accuracy.measurement import error_metrics
 from circuits.cost.cost_model import cost_report
 from dse import compare
-from dse.present.score_table import Row, score_text
-from dse.score.scorers import COLUMNS, SCORERS, Settings
+from dse.present.score_table import score_text
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers import COLUMNS, SCORERS
+from dse.score.scorers.scorer import ScoreSettings, interval_text
 
-SETTINGS = Settings()
+SETTINGS = ScoreSettings()
 
 
 def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,17 +120,17 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: li
 def test_close_errors_and_small_costs_print_three_digits() -> None:
     scores = {"nmed": 0.000242, "mred": 1.2e-7, "energy": 35.24, "delay": 12345.6, "transistors": 7872.0}
     other = scores | {"nmed": 0.000244, "energy": 35.44}
-    shown = [[score_text(Row(design("exact"), row), COLUMNS[name]) for name in row] for row in (scores, other)]
+    shown = [[score_text(ScoredDesign(design("exact"), row), COLUMNS[name]) for name in row] for row in (scores, other)]
     assert shown[0] == ["0.000242", "1.20e-07", "35.2", "12,346", "7,872"]
     assert shown[1] == ["0.000244", "1.20e-07", "35.4", "12,346", "7,872"]
-    assert score_text(Row(design("exact"), {"accuracy": 98.2}), COLUMNS["accuracy"]) == "98.20"
+    assert score_text(ScoredDesign(design("exact"), {"accuracy": 98.2}), COLUMNS["accuracy"]) == "98.20"
 
 
 def test_scores_of_few_pairs_have_no_interval() -> None:
-    settings = Settings(images=10, samples=100)
+    settings = ScoreSettings(images=10, samples=100)
     few = SCORERS["error"].measure(design("heap"), settings)
     assert few["nmed"] > 0
     assert all(math.isnan(few[name]) for name in ("nmed_low", "nmed_high", "mred_low", "mred_high"))
-    text = compare._interval("nmed", "significant")
+    text = interval_text("nmed", "significant")
     assert text(few) == f"{few['nmed']:.4f}"
     assert text({"nmed": 0.5, "nmed_low": 0.25, "nmed_high": 0.75}) == "0.500 [0.250, 0.750]"

@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 
 from circuits import CELLS, Design, DesignError, UnknownNameError
-from dse.explore.exploration import SearchOptions, search, stored_result
+from dse.explore.search_loop import search
+from dse.explore.search_options import SearchOptions
+from dse.explore.stored_runs import stored_result
 from dse.score import evaluation
 from dse.score.constraints import Constraint, broken, constraints, violations
 from dse.score.evaluation import Evaluator, measure
 from dse.score.executor import Processes
-from dse.score.scorers import COLUMNS, SCORERS, Scorer, Settings
+from dse.score.scorers import COLUMNS, SCORERS
+from dse.score.scorers.scorer import Scorer, ScoreSettings
 from dse.score.store import Store
 from dse.space.search_space import Space
 
-SETTINGS = Settings(images=5, attack_images=2, samples=2000, cost_samples=64)
+SETTINGS = ScoreSettings(images=5, attack_images=2, samples=2000, cost_samples=64)
 SPACE = Space(
     name="small",
     topologies=("ripple_array",),
@@ -72,7 +75,7 @@ def test_a_bad_constraint_is_refused(text: str, message: str) -> None:
 
 
 def test_an_unknown_column_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"but got 'delai'; nearest: delay\."):
+    with pytest.raises(UnknownNameError, match=r"unknown column 'delai'; nearest: delay\."):
         constraints(["delai<=3"])
 
 
@@ -98,7 +101,7 @@ class _Counting:
         self.table = {name: self._wrapped(scorer) for name, scorer in SCORERS.items()}
 
     def _wrapped(self, scorer: Scorer) -> Scorer:
-        def run(design: Design, settings: Settings) -> dict[str, float]:
+        def run(design: Design, settings: ScoreSettings) -> dict[str, float]:
             self.measured.append((scorer.name, design.cost_digest))
             if scorer.cost == "cheap":
                 return scorer.measure(design, settings)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from circuits import DesignError
-from dse.score.executor import Outcome
+from dse.score.executor import TaskOutcome
 
 pytest.importorskip("distributed", reason="needs the extra `dask`")
 
@@ -107,8 +107,8 @@ def test_a_killed_worker_costs_only_the_time_of_its_task(cluster: Cluster, tmp_p
         thread.start()
         outcomes = executor.run([(str(tmp_path), number) for number in range(8)])
         thread.join()
-    expected = [Outcome(number * number) for number in range(8)]
-    expected[5] = Outcome(None, "task must not be 5, but is")
+    expected = [TaskOutcome(number * number) for number in range(8)]
+    expected[5] = TaskOutcome(None, "task must not be 5, but is")
     assert outcomes == expected
     began = [entry.name.split(".") for entry in tmp_path.glob("began.*")]
     assert len({pid for _, _, pid in began}) == 2

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dse.explore.front import non_dominated
-from dse.score.executor import Outcome, Processes
+from dse.score.executor import Processes, TaskOutcome
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -44,13 +44,13 @@ def test_outcomes_come_in_the_order_of_the_tasks(workers: int) -> None:
     with Processes(slow_square, workers) as executor:
         outcomes = executor.run(tasks, lambda index, outcome: done.append(index))
         assert executor.run([]) == []
-        assert executor.run([7]) == [Outcome(49)]
+        assert executor.run([7]) == [TaskOutcome(49)]
     assert outcomes == [
-        Outcome(9),
-        Outcome(0),
-        Outcome(None, "task must be at least 0, but got -5"),
-        Outcome(16),
-        Outcome(1),
+        TaskOutcome(9),
+        TaskOutcome(0),
+        TaskOutcome(None, "task must be at least 0, but got -5"),
+        TaskOutcome(16),
+        TaskOutcome(1),
     ]
     assert sorted(done) == [0, 1, 2, 3, 4]
 
@@ -60,11 +60,11 @@ def test_a_dying_worker_costs_its_own_task_only(tmp_path: Path) -> None:
     with Processes(die, 2) as executor:
         outcomes = executor.run(tasks)
     assert outcomes == [
-        Outcome("task0"),
-        Outcome("task1"),
-        Outcome("task2"),
-        Outcome(None, "its worker process died 2 times (signal 9)"),
-        Outcome("task4"),
+        TaskOutcome("task0"),
+        TaskOutcome("task1"),
+        TaskOutcome("task2"),
+        TaskOutcome(None, "its worker process died 2 times (signal 9)"),
+        TaskOutcome("task4"),
     ]
 
 
@@ -75,13 +75,13 @@ def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
         for process in before:
             assert process is not None
             os.kill(process, signal.SIGINT)
-        assert executor.run([2, 3]) == [Outcome(4), Outcome(9)]
+        assert executor.run([2, 3]) == [TaskOutcome(4), TaskOutcome(9)]
         assert [worker.process.pid for worker in executor._pool] == before
 
 
 PARENT = """
 import sys, threading
-from dse.executor import Processes
+from dse.score.executor import Processes
 from test_dse_executor import busy
 def work():
     with Processes(busy, 2) as executor:

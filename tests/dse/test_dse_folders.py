@@ -20,10 +20,12 @@ import pytest
 
 from circuits import design
 from dse import plot, results, search
-from dse.present.artifacts import LOCK_NAME
+from dse.present.search_folder import LOCK_NAME
 from dse.score.folder_lock import Lock, LockedError
-from dse.score.scorers import SCORERS, Settings
-from dse.score.store import Store, move_aside
+from dse.score.scorers import SCORERS
+from dse.score.scorers.scorer import ScoreSettings
+from dse.score.store import Store
+from dse.score.store_file import move_aside
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 120.0
@@ -40,7 +42,7 @@ OPTIONS = ["--objectives", "energy,nmed", "--budget", "6", "--images", "10", "--
 HOLD = """
 import sys, time
 from pathlib import Path
-from dse.lock import Lock
+from dse.score.folder_lock import Lock
 with Lock(Path(sys.argv[1]), what="it must be free", advice="wait", shared=sys.argv[2] == "shared"):
     print("held", flush=True)
     time.sleep(100)
@@ -307,7 +309,7 @@ def test_logs_of_a_removed_store_are_set_aside(tmp_path: Path) -> None:
     path, twin = tmp_path / "store.sqlite", tmp_path / "twin.sqlite"
     error = SCORERS["error"]
     with Store(path) as store:
-        store.put(design("axfpm"), {"error": {"nmed": 1.0}}, [error], Settings())
+        store.put(design("axfpm"), {"error": {"nmed": 1.0}}, [error], ScoreSettings())
         names = ("-wal", "-shm")
         left = {name: path.with_name(path.name + name).read_bytes() for name in names}
     assert left["-wal"]
@@ -319,7 +321,7 @@ def test_logs_of_a_removed_store_are_set_aside(tmp_path: Path) -> None:
             expected = [f"store.sqlite-wal.old{number}", f"store.sqlite-shm.old{number}"]
             assert [entry.name for entry in store.set_aside] == expected
             assert store.count() == 0
-            assert store.get(design("axfpm").digest, error, error.settings_hash(Settings())) is None
+            assert store.get(design("axfpm").digest, error, error.settings_hash(ScoreSettings())) is None
         path.unlink()
     assert (tmp_path / "store.sqlite-wal.old").read_bytes() == left["-wal"]
     assert (tmp_path / "store.sqlite-wal.old1").read_bytes() == left["-wal"]
@@ -395,7 +397,7 @@ def test_a_report_is_written_again_from_the_store(
     assert results.main(["report", record[:8], "--store", str(finished), "-o", "new/page.html"]) == 0
     assert (tmp_path / "new" / "page.html").exists()
     assert results.main(["report", "nosuch", "--store", str(finished)]) == 2
-    assert only_error(capsys.readouterr().err).startswith("error: a run must be named by the beginning of its ")
+    assert only_error(capsys.readouterr().err).startswith("error: no run in ")
     assert plot.main(["last", "--store", str(finished), "--out", "plots"]) == 0
 
 

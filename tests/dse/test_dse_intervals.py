@@ -9,14 +9,14 @@ import pytest
 from circuits import Design
 from circuits.support.statistics import paired_difference_interval
 from dse.present.intervals import indistinct, indistinct_note, interval
-from dse.present.score_table import Row
+from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import COLUMNS
 
 CELLS = ("ama1", "ama2", "ama3", "ama4", "ama5", "axa1", "axa2", "axa3")
 
 
-def rows(*scores: dict[str, float]) -> list[Row]:
-    return [Row(Design(placement=cell, name=cell), entry) for cell, entry in zip(CELLS, scores, strict=False)]
+def rows(*scores: dict[str, float]) -> list[ScoredDesign]:
+    return [ScoredDesign(Design(placement=cell, name=cell), entry) for cell, entry in zip(CELLS, scores, strict=False)]
 
 
 def nmed(value: float, half: float) -> dict[str, float]:

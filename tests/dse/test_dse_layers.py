@@ -14,10 +14,15 @@ from circuits.cost.cost_model import cost_report
 from cnn_eval.measure.network_accuracy import evaluate
 from cnn_eval.models.registry import load_model
 from dse import results, search
-from dse.present.score_table import Row, structure
-from dse.score.scorers import COLUMNS, SCORERS, Settings, columns_for
-from dse.space.per_layer import LayerDesigns, combined, designs_of, in_each_layer, read_subject
+from dse.present.score_table import structure
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorer_choice import columns_for
+from dse.score.scorers import COLUMNS, SCORERS
+from dse.score.scorers.layer_scores import combined, in_each_layer
+from dse.score.scorers.scorer import ScoreSettings
+from dse.space.per_layer import LayerDesigns, designs_of, read_candidate
 
+CIRCUIT_COLUMNS = tuple(COLUMNS.values())
 LOPSIDED = AdderCell.from_expressions("lopsided", "A", "A & ~B | Cin", transistors=6)
 MIXED = LayerDesigns(
     (
@@ -25,7 +30,7 @@ MIXED = LayerDesigns(
         ("conv2", 153_600, Design(topology="carry_save_array", placement="ama4", ports="scp")),
     )
 )
-FEW = Settings(images=40, samples=5000, cost_samples=50, examples=("fgsm_smallest",))
+FEW = ScoreSettings(images=40, samples=5000, cost_samples=50, examples=("fgsm_smallest",))
 
 
 def test_the_products_an_image_of_lenet5_are_those_of_the_tests() -> None:
@@ -43,12 +48,12 @@ def test_the_products_an_image_of_lenet5_are_those_of_the_tests() -> None:
 
 
 def test_toml_brings_everything_back() -> None:
-    assert read_subject(MIXED.to_toml()) == MIXED
-    assert read_subject(MIXED.to_toml()).cost_digest == MIXED.cost_digest
-    assert read_subject(design("heap").to_toml()) == design("heap")
+    assert read_candidate(MIXED.to_toml()) == MIXED
+    assert read_candidate(MIXED.to_toml()).cost_digest == MIXED.cost_digest
+    assert read_candidate(design("heap").to_toml()) == design("heap")
     circuit = Design(netlist=Design(format=None, width=3, placement="ama3").netlist())
     imported = LayerDesigns((("fc 1.x", 5, circuit),))
-    assert read_subject(imported.to_toml()) == imported
+    assert read_candidate(imported.to_toml()) == imported
 
 
 def test_digests_tell_layers_products_and_designs_apart() -> None:
@@ -76,7 +81,7 @@ def test_circuit_scores_weigh_products_and_take_the_slowest_delay() -> None:
         (1, {"nmed": 0.1, "delay": 5.0, "delay_to_exact": 0.5, "area": 7.0, "area_to_exact": 0.2, "energy": 10.0}),
         (3, {"nmed": 0.5, "delay": 4.0, "delay_to_exact": 0.4, "area": 3.0, "area_to_exact": 0.4, "energy": 30.0}),
     ]
-    assert combined(parts) == pytest.approx(
+    assert combined(parts, CIRCUIT_COLUMNS) == pytest.approx(
         {"nmed": 0.4, "delay": 5.0, "delay_to_exact": 0.5, "area": 10.0, "area_to_exact": 0.3, "energy": 25.0}
     )
 
@@ -92,7 +97,7 @@ def test_scores_of_layers_are_those_of_the_mixed_network() -> None:
     assert cost["delay"] == max(entry["delay"] for entry in single)
     accuracy = SCORERS["accuracy"].measure(MIXED, FEW)["accuracy"]
     assert accuracy == 100 * evaluate(MIXED.designs, samples=40).accuracy
-    row = Row(MIXED, {})
+    row = ScoredDesign(MIXED, {})
     assert row.estimated == ("lopsided",)
     assert structure(MIXED).startswith("conv1: ripple_array, ports psc, half adders cell, columns 0-19 lopsided, 20-47")
     assert "; conv2: carry_save_array, ports scp" in structure(MIXED)
@@ -123,7 +128,7 @@ def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: 
     with (out / "front.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 4
-    cells = {tuple(e.placement.describe() for e in designs_of(read_subject(row["design"])).values()) for row in rows}
+    cells = {tuple(e.placement.describe() for e in designs_of(read_candidate(row["design"])).values()) for row in rows}
     assert cells == {
         (f"{one} everywhere", f"{other} everywhere") for one in ("exact", "ama5") for other in ("exact", "ama5")
     }
@@ -159,10 +164,10 @@ def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: 
 
 def test_a_reference_in_every_layer_costs_what_that_design_in_every_layer_does() -> None:
     scores = {"area": 7.1, "area_to_exact": 0.2, "transistors_simplified": 3.0, "delay": 5.0, "energy": 10.0}
-    combination = combined([(1, scores), (3, scores), (7, scores)])
-    assert in_each_layer(scores, 3) == pytest.approx(combination)
+    combination = combined([(1, scores), (3, scores), (7, scores)], CIRCUIT_COLUMNS)
+    assert in_each_layer(scores, 3, CIRCUIT_COLUMNS) == pytest.approx(combination)
     assert combination["area"] == pytest.approx(21.3)
-    assert in_each_layer(scores, 0) == scores
+    assert in_each_layer(scores, 0, CIRCUIT_COLUMNS) == scores
     single, layered = columns_for(0)["area"].header, columns_for(3)["area"].header
     assert (single, layered) == ("area [um^2]", "area, sum of 3 layers [um^2]")
     assert columns_for(3)["energy"] == COLUMNS["energy"]
@@ -182,7 +187,7 @@ def test_a_reference_in_every_layer_costs_what_that_design_in_every_layer_does()
 )
 def test_bad_toml_is_refused(text: str, message: str) -> None:
     with pytest.raises(DesignError) as caught:
-        read_subject(text, where="x")
+        read_candidate(text, where="x")
     assert str(caught.value).startswith(message)
 
 

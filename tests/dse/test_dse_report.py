@@ -15,12 +15,15 @@ import pytest
 
 from circuits import AdderCell, Design
 from dse import plot, results
-from dse.explore.exploration import SearchOptions, SearchResult, search
+from dse.explore.search_loop import search
+from dse.explore.search_options import SearchOptions
+from dse.explore.search_result import SearchResult
 from dse.present.artifacts import write_results
 from dse.present.svg_scatter import Mark, scatter
 from dse.score import evaluation
 from dse.score.constraints import constraints
-from dse.score.scorers import COLUMNS, SCORERS, Scorer, Settings
+from dse.score.scorers import COLUMNS, SCORERS
+from dse.score.scorers.scorer import Scorer, ScoreSettings
 from dse.score.store import Store
 from dse.space.search_space import Space
 
@@ -33,7 +36,7 @@ def invented(scorer: Scorer) -> Scorer:
     if scorer.cost == "cheap":
         return scorer
 
-    def run(design: Design, settings: Settings) -> dict[str, float]:
+    def run(design: Design, settings: ScoreSettings) -> dict[str, float]:
         return {column.name: float(int(design.digest[:6], 16) % 97) for column in scorer.columns}
 
     return dataclasses.replace(scorer, measure=run)
@@ -56,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
         space=space,
         objectives=tuple(COLUMNS[name] for name in ("delay", "nmed", "adaptive_robustness")),
         constraints=constraints(["energy<=4000"]),
-        settings=Settings(samples=2000, cost_samples=64),
+        settings=ScoreSettings(samples=2000, cost_samples=64),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SCORERS", {name: invented(scorer) for name, scorer in SCORERS.items()})
@@ -195,8 +198,8 @@ def test_plot_draws_a_stored_run_again(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show", "zz"], "error: a run must be named by the beginning of its identifier, but got 'zz' and the store "),
-        (["show", "last", "--store", "{folder}/none"], "error: a store must be there, but '{folder}/none' is not; "),
+        (["show", "zz"], "error: no run in {folder}/store.sqlite begins with 'zz' (runs: "),
+        (["show", "last", "--store", "{folder}/none"], "error: there is no store at '{folder}/none'; "),
     ],
 )
 def test_bad_input_is_one_line(
@@ -217,7 +220,7 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path, capsys: pytest.Capt
         run = store.begin(options.to_data(), provenance={"command": "python -m dse.search --seed 0"})
     assert results.main(["show", run[:9], "--store", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"error: run {run[:10]} must be finished, but is not; continue it with `python -m dse.search --seed 0`.\n"
+        f"error: run {run[:10]} is not finished; continue it with `python -m dse.search --seed 0`.\n"
     )
     assert results.main(["show", "last", "--store", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("error: a finished run must be in ")
+    assert capsys.readouterr().err.startswith("error: there is no finished run in ")

@@ -21,8 +21,9 @@ import pytest
 from circuits import CELLS, Design
 from dse import search
 from dse.present.pareto_plots import file_names, pareto_plots
-from dse.present.score_table import Row
-from dse.score.scorers import COLUMNS, EMBEDDED_IMAGES
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers import COLUMNS
+from dse.score.scorers.evaluation_data import EMBEDDED_IMAGES
 from dse.score.store import Store
 
 SPACE = """
@@ -253,7 +254,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
             "accuracy_loss, transfer_rate, transfer_pgd, transfer_fgsm_smallest, margin_rate, margin_pgd, "
             "margin_fgsm_smallest, adaptive_robustness, but got none; choose some.",
         ),
-        (["--constraint", "enrgy<=3"], "error: unknown column of a constraint 'enrgy'; "),
+        (["--constraint", "enrgy<=3"], "error: unknown column 'enrgy'; "),
         (
             ["--constraint", "energy<=3fJ"],
             "error: the bound of a constraint must be a finite number without a unit (energy is in fJ), but got '3fJ' "
@@ -369,7 +370,7 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     options += ["--out", str(tmp_path)]
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must have schema version 2, but was written by another version of this program with schema 99; "
+        f"error: the store {path} has schema version 99, but this version of the program reads 2; "
         "give another --out, or --fresh to start over (the old file is kept as store.sqlite.old).\n"
     )
     assert path.read_bytes() == content
@@ -381,7 +382,7 @@ def test_a_store_of_another_version_is_refused_and_fresh_sets_it_aside(
     capsys.readouterr()
     assert search.main(options) == 2
     assert capsys.readouterr().err == (
-        f"error: {path} must be a whole store, but is truncated or damaged (its 5000 bytes end within a page); restore "
+        f"error: the store {path} is truncated or damaged (its 5000 bytes end within a page); restore "
         "it from a copy, or give --fresh to start over (the damaged file is kept as store.sqlite.old).\n"
     )
 
@@ -418,10 +419,10 @@ def test_the_embedded_data_has_the_images_that_the_help_promises() -> None:
 
 
 def test_plots_are_reproducible_and_name_the_references(tmp_path: Path) -> None:
-    def row(name: str | None, energy: float, loss: float) -> Row:
+    def row(name: str | None, energy: float, loss: float) -> ScoredDesign:
         cells = [CELLS["ama4"]] * int(energy) + [CELLS["ama5"]] * (48 - int(energy))
         scores = {"energy": energy, "accuracy_loss": loss}
-        return Row(Design(placement={"columns": cells}, name=name), scores, name is not None)
+        return ScoredDesign(Design(placement={"columns": cells}, name=name), scores, name is not None)
 
     rows = [row(None, 1 + n, 20 / (1 + n)) for n in range(10)]
     references = [row("a", 3, 30), row("b", 9, 12)]

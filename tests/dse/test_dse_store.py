@@ -13,10 +13,11 @@ import pytest
 
 from circuits import CELLS, Design, DesignError, design
 from dse.results import main
-from dse.score.scorers import Column, Scorer, Settings
-from dse.score.store import Member, Store, StoreError, move_aside
+from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
+from dse.score.store import Member, Store
+from dse.score.store_file import StoreError, move_aside
 
-SETTINGS = Settings()
+SETTINGS = ScoreSettings()
 
 
 def scorer(*, version: int = 1, key: str = "digest", depends: object = 0) -> Scorer:
@@ -118,16 +119,23 @@ def test_where_and_when_a_run_began_is_kept(tmp_path: Path) -> None:
         assert (store.run(run).started, store.run(run).provenance) == ("2026-01-01", {"command": "first"})
 
 
-@pytest.mark.parametrize(("name", "what"), [("", "the store has no such run"), ("nix", "the store has no such run")])
-def test_an_unknown_run_is_named_with_those_that_are_there(path: Path, name: str, what: str) -> None:
+@pytest.mark.parametrize("name", ["", "nix"])
+def test_an_unknown_run_is_refused_with_the_names_of_those_there(path: Path, name: str) -> None:
     with Store(path) as store:
         (record,) = store.runs()
         with pytest.raises(DesignError) as caught:
             store.run(name)
         assert str(caught.value) == (
-            f"a run must be named by the beginning of its identifier, but got {name!r} and {what} "
-            f"({record.run[:10]}); see `python -m dse.results list`."
+            f"no run in {path} begins with {name!r} (runs: {record.run[:10]}); see `python -m dse.results list`."
         )
+
+
+def test_an_ambiguous_run_is_refused(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        runs = [store.begin({"seed": seed}) for seed in range(20)]
+        first = next(run[0] for run in runs if sum(other[0] == run[0] for other in runs) > 1)
+        with pytest.raises(DesignError, match=rf"^\d+ runs in .* begin with '{first}' \(.*\); give more of the identi"):
+            store.run(first)
 
 
 def set_pragma(name: str, value: int) -> Callable[[Path], None]:
@@ -151,7 +159,7 @@ def test_another_schema_version_is_refused(path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Store(path)
     assert str(caught.value) == (
-        f"{path} must have schema version 2, but was written by another version of this program with schema 7; give "
+        f"the store {path} has schema version 7, but this version of the program reads 2; give "
         "another --out, or --fresh to start over (the old file is kept as store.sqlite.old)."
     )
 
@@ -161,7 +169,7 @@ def test_a_foreign_database_is_refused(path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Store(path)
     assert str(caught.value) == (
-        f"{path} must be a store of this program, but its application_id is 0x1; give another --out."
+        f"{path} is not a store of this program (its application_id is 0x1); give another --out."
     )
 
 
@@ -172,7 +180,7 @@ def test_a_truncated_store_is_refused(path: Path, share: float) -> None:
     with pytest.raises(StoreError) as caught:
         Store(path)
     message = str(caught.value)
-    assert message.startswith(f"{path} must be a whole store, but is truncated or damaged (")
+    assert message.startswith(f"the store {path} is truncated or damaged (")
     assert message.endswith(
         "); restore it from a copy, or give --fresh to start over (the damaged file is kept as store.sqlite.old)."
     )

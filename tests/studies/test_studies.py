@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from studies import STUDIES
-from studies.__main__ import main
+from studies.commands import main
 from studies.frame import fingerprint
 from studies.frame.claims import Claim, below
+from studies.frame.result_folders import COMMITTED
 from studies.frame.results_page import markdown
 from studies.frame.row_figures import _figure, comparison
-from studies.frame.stored_results import COMMITTED, differences, load_best, path_of
+from studies.frame.stored_results import differences, load_best, path_of
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.throughput.metrics_throughput import _score_designs
 
@@ -54,7 +55,7 @@ def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_table8_quick_has_every_published_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "table8", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    assert main(["run", "table8", "--quick", "--format", "json", "--out", str(tmp_path)]) == 0
     result = json.loads(capsys.readouterr().out)
     published = {(row["subject"], row["quantity"]): row["published"] for row in result["rows"]}
     assert published["axfpm", "MRED (ratio of means)"] == 0.33

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from studies import __main__ as command
-from studies.__main__ import main
-from studies.frame.stored_results import COMMITTED
+from studies import STUDIES
+from studies.commands import main, report
+from studies.frame import study_runs
+from studies.frame.result_folders import COMMITTED
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -51,11 +52,11 @@ def test_an_installed_package_is_never_written(installed: Path, tmp_path: Path) 
     out.mkdir()
     shutil.copy(package / "results" / "quick" / "table2.json", out)
     for options, folder, advice in (
-        ([], package, "give --output FILE"),
-        (["--output", str(package / "page.md")], package, "give --output FILE"),
+        ([], package, "give --out FILE"),
+        (["--out", str(package / "page.md")], package, "give --out FILE"),
         (["--results", str(out)], package / "results", "give --store DIR for results of your own"),
         (
-            ["--results", str(out), "--output", "page.md"],
+            ["--results", str(out), "--out", "page.md"],
             package / "results",
             "give --store DIR for results of your own",
         ),
@@ -67,19 +68,19 @@ def test_an_installed_package_is_never_written(installed: Path, tmp_path: Path) 
         )
         assert files(package) == before
     assert not (tmp_path / "page.md").exists()
-    done = studies(installed, tmp_path, "report", "--output", "page.md")
+    done = studies(installed, tmp_path, "report", "--out", "page.md")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "page.md").read_bytes() == (ROOT / "studies" / "RESULTS.md").read_bytes()
     done = studies(installed, tmp_path, "report", "--results", str(out), "--store", str(tmp_path / "own" / "results"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"1 of {len(command.STUDIES)} studies in {tmp_path / 'own' / 'RESULTS.md'}\n"
+    assert done.stdout == f"1 of {len(STUDIES)} studies in {tmp_path / 'own' / 'RESULTS.md'}\n"
     assert files(package) == before
 
 
 def test_a_checkout_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The default page is the checkout's, as the documentation says."""
     written: list[Path] = []
-    monkeypatch.setattr(command, "write_atomically", lambda path, data: written.append(path))
+    monkeypatch.setattr(report, "write_atomically", lambda path, data: written.append(path))
     assert main(["report"]) == 0
     assert written == [COMMITTED.parent / "RESULTS.md"]
 
@@ -102,7 +103,7 @@ def test_ctrl_c_says_where_results_are(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "_measure", interrupted)
+    monkeypatch.setattr(study_runs, "measure", interrupted)
     assert main(["run", "table2", "--quick", "--out", str(tmp_path / "out"), *options]) == 130
     assert capsys.readouterr().err == (
         f"error: interrupted; results of the studies that ended are in {tmp_path / 'out'}{end}\n"

@@ -1,4 +1,4 @@
-"""`python -m circuits.cost.characterize.characterization`: the 45 nm table from transistor models, by ngspice.
+"""The 45 nm table from transistor models, by ngspice (`python -m circuits characterize`).
 
 Every library cell and gate (`transistors`) is simulated through all its single-input transitions at SLEWS x LOADS in
 each corner (`spice_measurements`), after its truth table has been checked. The result is the table that `circuits.cost`
@@ -14,7 +14,6 @@ A component's record in the table, R rows of its truth table, S x L grid points 
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import hashlib
 import json
@@ -23,15 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from circuits.cost.cells45 import CORNERS, TABLE
+from circuits.cost.cells45 import CORNERS
 from circuits.cost.characterize import spice
 from circuits.cost.characterize.spice_measurements import Measured, measure
-from circuits.cost.characterize.subcircuit import to_toml
 from circuits.cost.characterize.transistors import LENGTH, UNIT_N, UNIT_P, Schematic, components, schematic
 from circuits.errors import DesignError
 from circuits.netlists.netlist import Component
-from circuits.support.cli import Parser, guarded
-from circuits.support.files import write_atomically
 
 SLEWS = (20e-12, 80e-12)
 """Input ramps, s."""
@@ -39,42 +35,11 @@ LOADS = (1e-15, 5e-15, 15e-15)
 """Loads of every output, F: an inverter takes 0.7 fF, a mirror adder's input 5 fF."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = Parser(
-        prog="python -m circuits.cost.characterize.characterization",
-        description="Characterises cells and gates at transistor level with ngspice.",
-    )
-    parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="folder of the transistor models")
-    parser.add_argument(
-        "--cell", type=Path, metavar="FILE.sp", help="a SPICE subcircuit to characterise (default: the whole library)"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="where to (default: the package's table; --cell: standard output)",
-    )
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _run(arguments))
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    # Simulator and models are looked for first, so that a mistake shows before minutes of work.
+def require_models(folder: Path) -> None:
+    """DesignError unless ngspice is installed and `folder` has the transistor models of every corner."""
     spice.ngspice()
     for corner in CORNERS:
-        spice.model_files(arguments.models, corner)
-    if arguments.cell is not None:
-        text = to_toml(arguments.cell, spice.model_files(arguments.models, "nom"))
-        if arguments.output is None:
-            print(text, end="")
-        else:
-            write_atomically(arguments.output, text.encode())
-        return 0
-    table = characterise(arguments.models)
-    write_atomically(arguments.output or TABLE, (dumps(table) + "\n").encode())
-    return 0
+        spice.model_files(folder, corner)
 
 
 def characterise(folder: Path, chosen: Sequence[Component] | None = None) -> dict[str, Any]:
@@ -85,7 +50,7 @@ def characterise(folder: Path, chosen: Sequence[Component] | None = None) -> dic
     files = [path for corner in CORNERS for path in spice.model_files(folder, corner)]
     table: dict[str, Any] = {
         "conditions": {
-            "made_by": "python -m circuits.cost.characterize.characterization",
+            "made_by": "python -m circuits characterize",
             "tool": spice.version(),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "models": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
@@ -180,7 +145,3 @@ def dumps(table: dict[str, Any]) -> str:
         )
         corners.append(f'"{corner}": {{\n{rows}\n}}')
     return "\n".join([*lines, ",\n".join(corners), "}", "}"])
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

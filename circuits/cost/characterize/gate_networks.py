@@ -1,6 +1,6 @@
 """The smallest network of characterised gates for each of the 256 three-input functions.
 
-`python -m circuits.cost.characterize.gate_networks` makes the table `gate_networks.json` next to this file from the
+`python -m circuits characterize --networks` makes the table `gate_networks.json` next to this file from the
 areas of `transistors`: trees of gates of least total area, nothing shared within a tree. Inputs and constants need no
 gate; an output that is an input takes a buffer.
 
@@ -14,9 +14,7 @@ is applied to all combinations of functions that are reached, until no area beco
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.cost.characterize.transistors import INPUT_TABLES, schematic
+from circuits.cost.characterize.transistors import schematic
+from circuits.netlists import truth_table
 from circuits.netlists.gates import EXTRA_GATES, GATES, Gate
-from circuits.support.cli import Parser, guarded
-from circuits.support.files import write_atomically
 
 TABLE = Path(__file__).with_name("gate_networks.json")
 INPUTS = "abc"
@@ -69,7 +66,7 @@ def smallest_networks() -> list[str]:
     """The table anew: the network of each function, by relaxation until no area becomes smaller."""
     area = np.full(256, np.inf)
     form = [""] * 256
-    for table, text in ((0x00, "0"), (0xFF, "1"), *zip(INPUT_TABLES, INPUTS, strict=True)):
+    for table, text in zip((*truth_table.CONSTANTS, *truth_table.INPUTS), ("0", "1", *INPUTS), strict=True):
         area[table], form[table] = 0.0, text
     usable = [gates()[name] for name in USABLE]
     sizes = [schematic(gate).area for gate in usable]
@@ -128,25 +125,11 @@ def _parse(text: str) -> tuple[Tree, str]:
     return (name, *operands), rest[1:]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the table; returns the exit status."""
-    parser = Parser(
-        prog="python -m circuits.cost.characterize.gate_networks", description="Makes the table of gate networks."
-    )
-    parser.add_argument("-o", "--output", type=Path, default=TABLE, metavar="FILE", help="where to")
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _write(arguments))
-
-
-def _write(arguments: argparse.Namespace) -> int:
+def table_text() -> str:
+    """The JSON text of the table, with `smallest_networks` for every truth table."""
     record = {
-        "made_by": "python -m circuits.cost.characterize.gate_networks",
+        "made_by": "python -m circuits characterize --networks",
         "rows": "bit r of the key, the last character bit 0, is the value in row r = 4a + 2b + c",
         "networks": {f"{table:08b}": form for table, form in enumerate(smallest_networks())},
     }
-    write_atomically(arguments.output, (json.dumps(record, indent=0) + "\n").encode())
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return json.dumps(record, indent=0) + "\n"

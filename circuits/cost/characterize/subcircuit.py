@@ -173,8 +173,8 @@ def to_toml(path: Path, models: Sequence[Path]) -> str:
     measured = measure(subcircuit.text, "user_cell", INPUTS, OUTPUTS, models, slew=SLEW, load=LOAD)
     cell = as_cell(subcircuit, measured, path)
     lines = [
-        f"{toml_comment(path.name)} by python -m circuits.cost.characterize.characterization --cell, {version()}, nom, "
-        f"input ramp {SLEW * 1e12:g} ps, load {LOAD * 1e15:g} fF",
+        f"{toml_comment(path.name)} by python -m circuits characterize --cell, {version()}, nom, input ramp "
+        f"{SLEW * 1e12:g} ps, load {LOAD * 1e15:g} fF",
         f"[cells.{toml_key(cell.name)}]",
         f'sum = "{cell.sum}"',
         f'carry = "{cell.carry}"',

@@ -30,6 +30,7 @@ from itertools import permutations
 from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.netlists.gates import EXTRA_GATES, GATES
 from circuits.netlists.netlist import Component
+from circuits.netlists.truth_table import CONSTANTS, INPUTS, TRUE
 
 UNIT_N, UNIT_P, LENGTH = 180, 270, 50
 """Widths of the unit inverter and the channel length, nm (FACTS 5)."""
@@ -252,10 +253,6 @@ def schematic(component: Component) -> Schematic:
     return complex_gates(name, component.inputs, component.outputs, component.tables)
 
 
-# Bytes whose bit r is the value of the first, second, third input in row r = 4a + 2b + c.
-INPUT_TABLES = (0b11110000, 0b11001100, 0b10101010)
-
-
 def complex_gates(name: str, inputs: Sequence[str], outputs: Sequence[str], tables: Sequence[int]) -> Schematic:
     """A schematic with the fewest transistors of this form: one complex gate for each output, and inverters.
 
@@ -277,35 +274,35 @@ def _compose(
     name: str, inputs: Sequence[str], outputs: Sequence[str], tables: Sequence[int], inverted: int, order: Sequence[int]
 ) -> Schematic | None:
     """The schematic with the inputs in bit set `inverted` inverted, outputs in `order`; None if a form is too long."""
-    literals = dict(zip(INPUT_TABLES, inputs, strict=False))
+    literals = dict(zip(INPUTS, inputs, strict=False))
     stages = []
     constants = []
     for k, port in enumerate(inputs):
         if inverted >> k & 1:
-            literals[INPUT_TABLES[k] ^ 0xFF] = f"{port}_n"
+            literals[INPUTS[k] ^ TRUE] = f"{port}_n"
             stages.append(stage(f"{port}_n", port))
     for index in order:
         table, output = tables[index], outputs[index]
-        if table in (0x00, 0xFF):
+        if table in CONSTANTS:
             constants.append((output, table & 1))
             continue
         if table in literals:
             # A wire: restored by two inverters, or one from the inverse.
-            source = literals.get(table ^ 0xFF)
+            source = literals.get(table ^ TRUE)
             if source is None:
                 stages.append(stage(f"{output}_n", literals[table]))
                 source = f"{output}_n"
             stages.append(stage(output, source))
             continue
         forms = shortest_forms(tuple(sorted(literals.items())))
-        direct, inverse = forms.get(table ^ 0xFF), forms.get(table)
+        direct, inverse = forms.get(table ^ TRUE), forms.get(table)
         if direct is not None and (inverse is None or literal_count(direct) <= literal_count(inverse) + 1):
             stages.append(stage(output, direct))
         elif inverse is None:
             return None
         else:
             stages += [stage(f"{output}_n", inverse), stage(output, f"{output}_n")]
-            literals.setdefault(table ^ 0xFF, f"{output}_n")
+            literals.setdefault(table ^ TRUE, f"{output}_n")
         literals.setdefault(table, output)
     return Schematic(name, tuple(inputs), tuple(outputs), tuple(stages), tuple(constants))
 
@@ -334,7 +331,7 @@ def shortest_forms(literals: tuple[tuple[int, str], ...]) -> dict[int, Network]:
             for left in by_size.get(smaller, ()):
                 for right in by_size.get(size - smaller, ()):
                     for combine, table in ((_all, left & right), (_any, left | right)):
-                        if table in known or table in (0x00, 0xFF):
+                        if table in known or table in CONSTANTS:
                             continue
                         network = combine(known[left], known[right])
                         if max(_depth(network), _depth(dual(network))) > MAXIMUM_STACK + (size > 6):

@@ -1,30 +1,23 @@
-"""`python -m circuits.commands.verify_formats`: exact cells in a format equal NumPy's or ml_dtypes' products, pair by pair.
+"""Products of a float design against NumPy's or ml_dtypes' products in the same format, pair by pair.
 
-float16 is compared with NumPy, bfloat16 and both fp8 with ml_dtypes, each over all operand pairs (2^32 for the 16-bit
-formats, which takes minutes) or over some first operands with all second ones, bit for bit, any NaN equal to any NaN.
-Rounding is nearest_even; where the format's default flushes subnormals (bfloat16), so does the reference: operands, and
-products that are tiny after rounding with unbounded exponent. ml_dtypes is in the `test` extra.
+float16 is compared with NumPy, bfloat16 and both fp8 formats with ml_dtypes, each over all operand pairs (2^32 for the
+16-bit formats, which takes minutes) or over some first operands with all second ones: bit for bit, any NaN equal to any
+NaN. Where the format flushes subnormals by default (bfloat16), so does the reference: operands, and products that are
+tiny after rounding with unbounded exponent. ml_dtypes is in the `test` extra.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits.designs.design_record import Design
-from circuits.engine.task_threads import default_threads
 from circuits.errors import missing_package, unknown_name
 from circuits.floats import arithmetic
-from circuits.multipliers import TOPOLOGIES
-from circuits.support.cli import Parser, guarded, integer
 
 _DTYPES = {
     "float16": "float16",
@@ -41,7 +34,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outcome over `pairs` operand pairs; `first` is an (x, w, got, expected) that differs, or None."""
+    """Result over `pairs` operand pairs; `first` is the first (x, w, got, expected) that differs, or None."""
 
     pairs: int
     mismatches: int
@@ -88,9 +81,9 @@ def expected(name: str, x: Floats, w: Floats, subnormals: str) -> Floats:
 def compare(
     design: Design, *, rows: int | None = None, threads: int = 1, advance: Callable[[int], None] = lambda pairs: None
 ) -> Comparison:
-    """Products of `design` against the reference: `rows` first operands (all by default) with all second operands.
+    """Compares products of `design` with the reference: `rows` first operands (default: all) with all second ones.
 
-    Some rows are a seeded random choice. `advance` is told the number of pairs of each batch done.
+    A part of the rows is a seeded random choice. Calls `advance` with the number of pairs of each finished batch.
     """
     name = str(design.format)
     values = every_value(name)
@@ -110,9 +103,9 @@ def compare(
     pairs = mismatches = 0
     first = None
     with ThreadPoolExecutor(threads) as pool:
-        for part in _in_order(pool, batch, range(0, len(chosen), size), 2 * threads):
-            pairs, mismatches, first = pairs + part.pairs, mismatches + part.mismatches, first or part.first
-            advance(part.pairs)
+        for done in _in_order(pool, batch, range(0, len(chosen), size), 2 * threads):
+            pairs, mismatches, first = pairs + done.pairs, mismatches + done.mismatches, first or done.first
+            advance(done.pairs)
     return Comparison(pairs, mismatches, first)
 
 
@@ -125,48 +118,3 @@ def _in_order(
         yield pending.pop(0).result()
         if start is not None:
             pending.append(pool.submit(task, start))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """One line a format; 1 on a mismatch, 2 after one line about a user's mistake."""
-    parser = Parser(prog="python -m circuits.commands.verify_formats", description=str(__doc__).split("\n")[0])
-    parser.add_argument("formats", nargs="*", metavar="FORMAT", help=f"of {', '.join(FORMATS)}; all by default")
-    parser.add_argument("--topology", default="dadda", help=f"of the mantissa multiplier: {', '.join(TOPOLOGIES)}")
-    parser.add_argument("--pairs", type=integer(1), help="about so many operand pairs a format; all by default")
-    parser.add_argument("--threads", type=integer(1, 1024), default=default_threads(), help="threads")
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _run(arguments))
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
-    from circuits.support.terminal import screen
-
-    designs = [
-        Design(format=name, topology=arguments.topology, rounding="nearest_even")
-        for name in arguments.formats or FORMATS
-    ]
-    failed = False
-    for design in designs:
-        name = str(design.format)
-        count = len(every_value(name))
-        rows = None if arguments.pairs is None else min(count, -(-arguments.pairs // count))
-        started = time.perf_counter()
-        with Progress(console=screen(error=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-            task = progress.add_task(name, total=(rows or count) * count)
-
-            advance = partial(progress.advance, task)
-            result = compare(design, rows=rows, threads=arguments.threads, advance=advance)
-        rate = result.pairs / (time.perf_counter() - started) / 1e6
-        line = f"{name}: {result.pairs:,} of {count**2:,} pairs, {result.mismatches:,} mismatches"
-        print(f"{line} with {reference_dtype(name)}, {rate:.1f} million pairs/s")
-        if result.first is not None:
-            x, w, got, wanted = result.first
-            print(f"  first: {x!r} * {w!r} gave {got!r} instead of {wanted!r}")
-            failed = True
-    return int(failed)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

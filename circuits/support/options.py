@@ -1,0 +1,52 @@
+"""Options that several command lines share: one name, one meaning, one help text for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from circuits.support.cli import FORMATS, Parser, deprecated_option, integer
+
+MAXIMUM_THREADS = 4096
+MAXIMUM_WORKERS = 1024
+
+
+def add_format(parser: Parser, choices: Sequence[str] = FORMATS, *, default: str | None = None) -> None:
+    """The option --format: how results are printed (default: the first of `choices`)."""
+    parser.add_argument("--format", choices=choices, default=default or choices[0], help="output format")
+
+
+def add_out(
+    parser: Parser, metavar: str = "FILE", *, help: str, default: Path | None = None, required: bool = False
+) -> None:
+    """The option --out, or -o: the file or folder to write."""
+    parser.add_argument("-o", "--out", type=Path, metavar=metavar, default=default, required=required, help=help)
+    deprecated_option(parser, "--output", "--out")
+
+
+def add_cells(parser: Parser) -> None:
+    """The option --cells: a user's own cells, for every design named on the command line."""
+    parser.add_argument(
+        "--cells", type=Path, metavar="FILE", help="TOML file with your own cells, [cells.NAME] (default: none)"
+    )
+
+
+def add_seed(parser: Parser, maximum: int = 2**63, *, help: str) -> None:
+    """The option --seed: what every random choice of the command follows from."""
+    parser.add_argument("--seed", type=integer(0, maximum), default=0, help=help)
+
+
+def add_threads(parser: Parser, *, default: int | None = None) -> None:
+    """The option --threads: how many threads compute; never changes a result."""
+    help_text = "threads to compute with" + ("" if default else " (default: one for each CPU)")
+    parser.add_argument("--threads", type=integer(1, MAXIMUM_THREADS), metavar="N", default=default, help=help_text)
+
+
+def add_workers(parser: Parser) -> None:
+    """The option --workers: how many processes score designs; never changes a result."""
+    parser.add_argument(
+        "--workers",
+        type=integer(1, MAXIMUM_WORKERS),
+        metavar="N",
+        help="processes that score designs; never changes the result (default: one for each CPU)",
+    )

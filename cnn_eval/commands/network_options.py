@@ -1,0 +1,96 @@
+"""Options of the commands that compute networks through designs. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from circuits.support.cli import Parser, deprecated_option, integer
+from circuits.support.options import add_cells, add_format, add_threads
+from cnn_eval.choices import BACKWARD, COMPUTE, DATASETS, LAYERS, NETWORKS
+
+
+def add_designs(parser: Parser) -> None:
+    """The designs to try, and --cells."""
+    parser.add_argument(
+        "designs",
+        nargs="+",
+        metavar="DESIGN",
+        help="a named design, CELL_array for a ripple array of one cell, a .toml file, or one design for each layer: "
+        "LAYER=DESIGN,LAYER=DESIGN (the other layers stay exact)",
+    )
+    add_cells(parser)
+
+
+def add_network_options(parser: Parser, *, own: bool = True) -> None:
+    """The options --model, --weights and --layers. `own` False: committed networks only, without --weights."""
+    names = ", ".join(NETWORKS)
+    of_your_own = ", or package.module:factory for your own" if own else ""
+    parser.add_argument("--model", metavar="NAME", default="lenet5", help=f"network: {names}{of_your_own}")
+    if own:
+        parser.add_argument(
+            "--weights", type=Path, metavar="FILE", help=".safetensors, or .pt with weights only (default: the model's)"
+        )
+    parser.add_argument("--layers", choices=LAYERS, default="conv", help="layers whose products go through the design")
+
+
+def add_data_options(parser: Parser, *, unit: bool = False) -> None:
+    """The options --data, --dataset and --folder. `unit`: pixels of a user's own images must lie in [0, 1]."""
+    pixels = "images with pixels in [0, 1]" if unit else "images"
+    parser.add_argument(
+        "--data",
+        default="embedded",
+        metavar="SOURCE",
+        help=f"test images: embedded (the package's subset), full, or a .safetensors file of {pixels} and labels",
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help=f"data set: {', '.join(DATASETS)} (default: the model's, else mnist)"
+    )
+    add_folder(parser)
+
+
+def add_folder(parser: Parser) -> None:
+    """The option --folder."""
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="folder of the full data set (default: in the user's cache folder)"
+    )
+
+
+def add_samples(parser: Parser, *, default: int | None = None) -> None:
+    """The option --samples."""
+    every = " (default: all)" if default is None else ""
+    parser.add_argument(
+        "--samples", type=integer(1), metavar="N", default=default, help=f"number of images or examples{every}"
+    )
+
+
+def add_compute_options(parser: Parser, *, renamed: bool = True) -> None:
+    """The options --compute, --threads and --format. `renamed`: --compute was called --mode in this command."""
+    parser.add_argument(
+        "--compute",
+        choices=COMPUTE,
+        default=COMPUTE[0],
+        help="how products are computed: gate, bit-accurate; lowered, as a bilinear form; auto, the fastest exact way",
+    )
+    add_threads(parser)
+    add_format(parser)
+    if renamed:
+        deprecated_option(parser, "--mode", "--compute")
+    deprecated_option(parser, "--json", "--format", "json")
+
+
+def add_backward(parser: Parser) -> None:
+    """The option --backward."""
+    parser.add_argument(
+        "--backward",
+        choices=BACKWARD,
+        help="gradient of the approximate layers: ste, as if products were exact; approximate, through the design; "
+        "slope, of the bilinear form (default: ste)",
+    )
+    deprecated_option(parser, "--gradient", "--backward")
+
+
+def add_cache(parser: Parser) -> None:
+    """The option --cache."""
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="folder of crafted examples (default: in the user's cache folder)"
+    )

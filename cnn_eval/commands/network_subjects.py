@@ -1,0 +1,98 @@
+"""What the commands on networks do before they measure: designs, images, budgets, notes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from circuits.cells.adder_cells import AdderCell
+from circuits.commands.design_options import user_cells
+from circuits.designs.design_record import Design
+from circuits.designs.headings import told_apart
+from circuits.designs.named_designs import find_design
+from circuits.errors import DesignError
+from circuits.support.cli import say
+from cnn_eval.attacks.budgets import default_budget
+from cnn_eval.layers.replaceable_layers import unreplaced
+from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
+from cnn_eval.models.registry import model_entry
+
+Subject = Design | Mapping[str, Design]
+"""A design for all layers, or one for each layer by its name."""
+
+
+def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
+    """(--epsilon, or the default in `norm` for the images [N, C, H, W]; the reason for it)."""
+    if arguments.epsilon is not None:
+        return arguments.epsilon, "as given"
+    dataset = arguments.dataset
+    if dataset is None and not is_user_data(arguments.data):
+        dataset = "mnist" if is_user_model(arguments.model) else model_entry(arguments.model).dataset
+    budget = default_budget(norm, images.shape[1:], dataset)
+    if budget is None:
+        raise ValueError(
+            f"--mode budget must have --epsilon in the norm {norm}, for which there is no default; give one."
+        )
+    return budget.epsilon, budget.reason
+
+
+def note_unreplaced(model: nn.Module, layers: str, images: torch.Tensor) -> dict[str, str]:
+    """`unreplaced`, with a note on standard error where it lists anything."""
+    listed = unreplaced(model, layers, images=images)
+    if listed:
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in listed.items())
+        say(f"note: layers that cannot be replaced stay exact: {reasons}", file=sys.stderr)
+    return listed
+
+
+def subjects(arguments: argparse.Namespace, *, reserved: Sequence[str] = ()) -> list[Subject]:
+    """The designs of the command line, with distinct names; sets the number of threads.
+
+    `reserved`: names of the command's own networks. Raises DesignError for a design of such a name.
+    """
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    cells = user_cells(arguments)
+    chosen = [subject(text, cells) for text in arguments.designs]
+    designs = iter(told_apart([design for each in chosen for design in _designs_of(each)]))
+    chosen = [
+        next(designs) if isinstance(each, Design) else {layer: next(designs) for layer in each} for each in chosen
+    ]
+    for each in chosen:
+        if isinstance(each, Design) and each.label in reserved:
+            raise DesignError(f"a design must not be called {each.label!r}, as another network here is; rename it.")
+    return chosen
+
+
+def _designs_of(subject: Subject) -> list[Design]:
+    return [subject] if isinstance(subject, Design) else [*subject.values()]
+
+
+def subject(text: str, cells: Mapping[str, AdderCell] | None = None) -> Subject:
+    """A design, or one for each layer from "LAYER=DESIGN,LAYER=DESIGN"; `cells` as in `find_design`."""
+    if "=" not in text:
+        return find_design(text, cells)
+    chosen: dict[str, Design] = {}
+    for assignment in text.split(","):
+        layer, _, name = assignment.partition("=")
+        if not layer or not name or layer in chosen:
+            raise DesignError(
+                f"designs by layer must be LAYER=DESIGN,LAYER=DESIGN, each layer once, but got {text!r}; correct it."
+            )
+        chosen[layer] = find_design(name, cells)
+    return chosen
+
+
+def identity(subject: Subject) -> dict[str, Any]:
+    """Name and digest, by layer where there is a design for each."""
+    if isinstance(subject, Design):
+        return {"design": subject.label, "digest": subject.digest}
+    return {
+        "design": ", ".join(f"{layer}={design.label}" for layer, design in subject.items()),
+        "digest": {layer: design.digest for layer, design in subject.items()},
+    }

@@ -1,0 +1,65 @@
+"""Designs scored side by side, by the scorers of the search."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from circuits.designs.design_record import Design
+from circuits.designs.headings import told_apart
+from circuits.designs.named_designs import find_design
+from dse.explore.search_progress import Reporter
+from dse.score.evaluation import Evaluator, Failure, measure
+from dse.score.executor import Processes
+from dse.score.outside_scorer import load_scorer
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorer_choice import all_scorers
+from dse.score.scorers.scorer import Scorer, ScoreSettings
+from dse.score.store import Store
+
+__all__ = ["compare_designs", "comparison_scorers"]
+
+
+def comparison_scorers(scorers: Sequence[Scorer | str] = ()) -> tuple[Scorer, ...]:
+    """All scorers of a comparison: the built-in ones and `scorers` from outside, as in `SearchOptions`."""
+    return all_scorers([load_scorer(entry) if isinstance(entry, str) else entry for entry in scorers])
+
+
+def compare_designs(
+    designs: Sequence[Design | str],
+    *,
+    settings: ScoreSettings | None = None,
+    scorers: Sequence[Scorer | str] = (),
+    workers: int = 1,
+    progress: bool = False,
+) -> list[ScoredDesign]:
+    """The designs with all their scores, in order.
+
+    `designs`: designs, or names and TOML files as on the command line. `settings`: what the scores are measured with
+    (default: `ScoreSettings()`). `scorers`: scorers from outside in addition to the built-in ones, as
+    "package.module:NAME". `workers`: processes that score; they never change the result. `progress`: reports on
+    standard error.
+
+    Raises DesignError for an unknown design or scorer, ValueError when a design cannot be scored.
+    """
+    named = told_apart([find_design(entry) if isinstance(entry, str) else entry for entry in designs])
+    distinct = list({design.cost_digest: design for design in named}.values())
+    chosen = comparison_scorers(scorers)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store(Path(folder) / "store.sqlite") as store,
+        Reporter(enabled=progress) as reporter,
+        Processes(measure, max(1, min(workers, len(distinct)))) as executor,
+    ):
+        reporter.stage("designs scored", len(distinct))
+        evaluator = Evaluator(store, executor, settings or ScoreSettings())
+        scored = evaluator.score(distinct, chosen, reporter.advance)
+    by_digest = {design.cost_digest: scores for design, scores in zip(distinct, scored, strict=True)}
+    rows = []
+    for design in named:
+        scores = by_digest[design.cost_digest]
+        if isinstance(scores, Failure):
+            raise ValueError(f"{design.label} could not be scored: {scores.reason}")
+        rows.append(ScoredDesign(design, scores))
+    return rows

@@ -1,0 +1,26 @@
+"""Method "nsga2": evolution by `dse.explore.nsga2`, generation by generation, or asynchronously."""
+
+from __future__ import annotations
+
+from dse.explore.methods.exploration import Exploration
+
+__all__ = ["explore_by_nsga2"]
+
+
+def explore_by_nsga2(exploration: Exploration) -> None:
+    """Evolves a population until the budget is spent or no new design can be bred."""
+    from dse.explore.nsga2 import Evolution  # loads pymoo
+
+    evolution = Evolution(
+        space=exploration.space,
+        population=exploration.population,
+        budget=exploration.budget,
+        seed=exploration.seed,
+        objectives=exploration.objectives,
+        constraints=exploration.constraints,
+        key=exploration.key,
+    )
+    if exploration.asynchronous:
+        evolution.evolve_asynchronously(exploration.stream)
+    else:
+        evolution.evolve(exploration.evaluate)

@@ -1,0 +1,68 @@
+"""Scorer `margin`: the transfer rate of the stored examples after their perturbations are scaled by a factor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
+from dse.score.scorers.transfer_scorer import NOTE, comparison_of, pooled_interval, transfer_scores, transfer_settings
+from dse.space.per_layer import Candidate, for_network
+
+__all__ = ["MARGIN"]
+
+
+def _settings(settings: ScoreSettings) -> dict[str, Any]:
+    return {**transfer_settings(settings), "factor": settings.margin}
+
+
+def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
+    from cnn_eval.measure.robustness import transfer_at_margin
+
+    results = transfer_at_margin(
+        for_network(candidate), factor=settings.margin, examples=settings.examples, model=settings.model
+    )
+    return transfer_scores("margin", results)
+
+
+MARGIN = Scorer(
+    name="margin",
+    version=1,
+    cost="network",
+    key="digest",
+    columns=(
+        Column(
+            name="margin_rate",
+            unit="%",
+            label="transfer rate at margin, all examples",
+            format=".1f",
+            heading="margin_rate",
+            in_table=False,
+            note=NOTE,
+            interval=pooled_interval,
+        ),
+        Column(
+            name="margin_pgd",
+            unit="%",
+            label="transfer rate at margin, PGD",
+            format=".1f",
+            heading="margin_pgd",
+            in_table=False,
+            note=NOTE,
+        ),
+        Column(
+            name="margin_fgsm_smallest",
+            unit="%",
+            label="transfer rate at margin, smallest FGSM",
+            format=".1f",
+            heading="FGSM\nx1.2 %",
+            note=NOTE,
+        ),
+    ),
+    settings=_settings,
+    measure=_measure,
+    title=lambda settings: (
+        "transfer at margin",
+        f"the same with perturbations {settings.margin:g} times as large",
+    ),
+    comparison=comparison_of("margin"),
+)

@@ -1,0 +1,114 @@
+"""Scorer `transfer`: share of stored adversarial examples, made on the exact network, that also fool the design's.
+
+Details of each example set: its interval, and the counts fooled and eligible (examples that fool the exact network).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from circuits.support.statistics import wilson
+from dse.score.scorers.evaluation_data import network_settings, record_digest
+from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text
+from dse.space.per_layer import Candidate, for_network
+
+if TYPE_CHECKING:
+    from cnn_eval.scenarios.transfer import TransferResult
+
+__all__ = ["NOTE", "TRANSFER", "comparison_of", "pooled_interval", "transfer_scores", "transfer_settings"]
+
+NOTE = (
+    "PGD, FGSM (transfer): transfer rate, the share of stored adversarial examples made on the exact network that also "
+    "fool this one; x{margin:g} (margin): with perturbations {margin:g} times as large."
+)
+"""One note for the rates of this scorer and of scorer `margin`."""
+
+
+def pooled_interval(name: str, scores: Scores) -> tuple[float, float] | None:
+    """Wilson's interval for a rate over several example sets, PREFIX_rate, from the counts of all sets PREFIX_*."""
+    prefix = name.removesuffix("rate")
+    sets = [key.removesuffix("_fooled") for key in scores if key.startswith(prefix) and key.endswith("_fooled")]
+    if not sets:
+        return None
+    fooled, eligible = (int(sum(scores[f"{key}_{count}"] for key in sets)) for count in ("fooled", "eligible"))
+    low, high = wilson(fooled, eligible)
+    return 100 * low, 100 * high
+
+
+def transfer_settings(settings: ScoreSettings) -> dict[str, Any]:
+    """The settings that transfer rates depend on: the network and the stored example sets."""
+    records = {name: record_digest("datasets", f"{settings.model}_{name}") for name in settings.examples}
+    return {**network_settings(settings), "examples": records}
+
+
+def transfer_scores(prefix: str, results: Mapping[str, TransferResult]) -> dict[str, float]:
+    """The rate over all example sets, PREFIX_rate, and the rate, interval and counts of each, PREFIX_SET."""
+    fooled = sum(result.fooled for result in results.values())
+    eligible = sum(result.eligible for result in results.values())
+    scores = {f"{prefix}_rate": _percent(fooled, eligible)}
+    for name, result in results.items():
+        low, high = result.interval
+        scores[f"{prefix}_{name}"] = _percent(result.fooled, result.eligible)
+        scores[f"{prefix}_{name}_low"], scores[f"{prefix}_{name}_high"] = 100 * low, 100 * high
+        scores[f"{prefix}_{name}_fooled"] = float(result.fooled)
+        scores[f"{prefix}_{name}_eligible"] = float(result.eligible)
+    return scores
+
+
+def _percent(count: int, whole: int) -> float:
+    return 100 * count / whole if whole else math.nan
+
+
+def comparison_of(prefix: str) -> Callable[[ScoreSettings], list[ComparisonLine]]:
+    """The lines of a comparison, one for each example set: rate, interval and counts of PREFIX_SET."""
+
+    def rate(key: str) -> Callable[[Scores], str]:
+        percent = interval_text(key, ".1f")
+        return lambda scores: f"{percent(scores)}\n{scores[f'{key}_fooled']:.0f} of {scores[f'{key}_eligible']:.0f}"
+
+    return lambda settings: [ComparisonLine(name, rate(f"{prefix}_{name}")) for name in settings.examples]
+
+
+def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
+    from cnn_eval.scenarios.transfer import measure_transfer
+
+    results = measure_transfer(for_network(candidate), examples=settings.examples, model=settings.model)
+    return transfer_scores("transfer", results)
+
+
+TRANSFER = Scorer(
+    name="transfer",
+    version=1,
+    cost="network",
+    key="digest",
+    columns=(
+        Column(
+            name="transfer_rate",
+            unit="%",
+            label="transfer rate, all examples",
+            format=".1f",
+            heading="transfer_rate",
+            in_table=False,
+            note=NOTE,
+            interval=pooled_interval,
+        ),
+        Column(name="transfer_pgd", unit="%", label="transfer rate, PGD", format=".1f", heading="PGD\n%", note=NOTE),
+        Column(
+            name="transfer_fgsm_smallest",
+            unit="%",
+            label="transfer rate, smallest FGSM",
+            format=".1f",
+            heading="FGSM\n%",
+            note=NOTE,
+        ),
+    ),
+    settings=transfer_settings,
+    measure=_measure,
+    title=lambda settings: (
+        "transfer",
+        "stored examples that fool the exact network and also this one, % (95 % interval)",
+    ),
+    comparison=comparison_of("transfer"),
+)

@@ -1,0 +1,128 @@
+"""A store that an earlier version of the program wrote: read as it was, and its runs are found by the same options.
+
+earlier_store/ holds three runs (NSGA-II with a cell of the user's and a constraint, random rows, two layers), and what
+the program that made them said of them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from circuits import CELLS, AdderCell
+from dse.explore.search_loop import search
+from dse.explore.search_options import SearchOptions
+from dse.explore.stored_runs import load_run, require_result
+from dse.present.score_table import front_csv
+from dse.present.search_folder import run_search
+from dse.score.scorers.scorer import ScoreSettings
+from dse.score.store import Store
+from dse.space.search_space import Space
+
+EARLIER = Path(__file__).parent / "earlier_store"
+EXPECTED: dict[str, Any] = json.loads((EARLIER / "expected.json").read_text())
+SETTINGS = ScoreSettings(images=10, attack_images=2, samples=2000, cost_samples=64)
+CELL_NAMES = tuple(CELLS[name] for name in ("exact", "ama5", "ama2"))
+
+
+def space(name: str, **fields: Any) -> Space:
+    common: dict[str, Any] = {"topologies": ("ripple_array",), "ports": ("psc", "scp"), "half_adders": ("cell",)}
+    return Space(name=name, **{**common, "cells": CELL_NAMES, **fields})
+
+
+OPTIONS = {
+    "nsga2": SearchOptions(
+        space=space("with_own_cell", bands=(0, 24, 36), final_adders=("exact",)).with_cells(
+            {"mine": AdderCell("mine", "01010101", "00110011")}
+        ),
+        objectives=["energy", "nmed", "accuracy_loss"],
+        constraints=["delay<=2500"],
+        population=6,
+        budget=12,
+        seed=5,
+        method="nsga2",
+        settings=SETTINGS,
+    ),
+    "random": SearchOptions(
+        space=space("rows", granularity="rows", bands=(0, 8, 16)),
+        objectives=["energy", "mred"],
+        budget=8,
+        seed=2,
+        method="random",
+        settings=SETTINGS,
+    ),
+    "layers": SearchOptions(
+        space=space(
+            "two_layers",
+            layers=(("conv1", 86_400), ("conv2", 153_600)),
+            ports=("psc",),
+            final_adders=("exact",),
+            cells=CELL_NAMES[:2],
+        ),
+        objectives=["area", "nmed"],
+        budget=4,
+        settings=SETTINGS,
+    ),
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return Path(shutil.copy(EARLIER / "store.sqlite", tmp_path / "store.sqlite"))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_run_of_an_earlier_version_reads_as_it_was(path: Path, name: str) -> None:
+    expected = EXPECTED[name]
+    with Store(path, read_only=True) as store:
+        result = require_result(store, expected["run"])
+    assert [row.design.cost_digest for row in result.front] == expected["front"]
+    assert [[row.design.cost_digest, row.design.digest] for row in result.rows] == expected["rows"]
+    assert [[entry.row.design.cost_digest, entry.reason] for entry in result.ruled_out] == expected["ruled_out"]
+    assert [row.name for row in result.references] == expected["references"]
+    assert front_csv(result.front, result.objectives, result.columns) == expected["csv"]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_same_options_find_the_run_and_compute_nothing(path: Path, name: str) -> None:
+    with Store(path) as store:
+        result = search(OPTIONS[name], store)
+    assert result.record.run == EXPECTED[name]["run"]
+    assert result.computed == 0
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_search_begun_anew_takes_the_same_way(path: Path, name: str) -> None:
+    """With the scores in the store, but no record that the run is finished, the search chooses the same designs."""
+    with Store(path) as store:
+        store._write(("UPDATE runs SET finished = NULL", [()]), ("DELETE FROM run_designs", [()]))
+        result = run_search(OPTIONS[name], store=store)
+    assert result.computed == 0
+    assert [[row.design.cost_digest, row.design.digest] for row in result.rows] == EXPECTED[name]["rows"]
+    assert [row.design.cost_digest for row in result.front] == EXPECTED[name]["front"]
+
+
+def test_a_run_is_a_table_for_pandas_with_units(path: Path) -> None:
+    expected = EXPECTED["nsga2"]
+    frame = load_run(path, expected["run"][:12])
+    designs = frame[~frame["reference"]]
+    assert set(designs["cost_digest"]) == {cost_digest for cost_digest, _ in expected["rows"]} | {
+        cost_digest for cost_digest, _ in expected["ruled_out"]
+    }
+    assert designs[designs["front"]]["cost_digest"].tolist() == expected["front"]
+    assert frame.loc[frame["skipped"] != "", "delay"].gt(2500).all()
+    assert frame[frame["reference"]]["name"].tolist() == expected["references"]
+    assert frame.attrs["run"] == expected["run"]
+    assert (frame.attrs["units"]["energy"], frame.attrs["units"]["accuracy_loss"]) == ("fJ", "pp")
+    assert frame.attrs["objectives"] == ["energy", "nmed", "accuracy_loss"]
+    assert frame.attrs["constraints"] == ["delay<=2500"]
+    # Details follow their column.
+    columns = frame.columns.tolist()
+    assert columns[:6] == ["name", "front", "reference", "skipped", "cost_digest", "nmed"]
+    assert columns[6:8] == ["nmed_high", "nmed_low"]
+    assert frame.index.name == "digest"
+    assert load_run(path.parent, EXPECTED["layers"]["run"]).attrs["scopes"]["area"] == "sum of 2 layers"

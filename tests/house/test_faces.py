@@ -1,0 +1,73 @@
+"""What `from circuits import ...`, `from cnn_eval import ...` and `from dse import ...` give, and what they cost."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+FACES = ("circuits", "cnn_eval", "dse")
+HEAVY = {"torch", "numba", "llvmlite", "numpy", "pandas", "matplotlib", "seaborn", "pymoo", "rich"}
+
+
+def stated_for_type_checkers(package: str) -> dict[str, str]:
+    """Name -> module, of the imports under `if TYPE_CHECKING` in a package's `__init__`."""
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert len(imports) == len(block.body)
+    return {alias.name: str(node.module) for node in imports for alias in node.names if alias.asname == alias.name}
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_type_checkers_and_the_interpreter_see_the_same_names(package: str) -> None:
+    from circuits.support.lazy import defining_module
+
+    stated = stated_for_type_checkers(package)
+    exported = importlib.import_module(package).__all__
+    assert sorted(stated) == sorted(exported)
+    assert stated == {name: defining_module(package, name) for name in exported}
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_every_name_resolves_and_is_listed(package: str) -> None:
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+        assert getattr(module, name) is getattr(importlib.import_module(stated_for_type_checkers(package)[name]), name)
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"^module '{package}' has no attribute 'nosuch'$"):
+        _ = module.nosuch
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_importing_a_face_imports_nothing_heavy(package: str) -> None:
+    code = f"import sys, {package}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_the_promised_names_are_there() -> None:
+    promised = {
+        "circuits": "AdderCell CELLS Design design find_design simulate matmul error_metrics Estimate cost_report "
+        "bilinear_form closed_form_metrics true_timing to_verilog to_blif netlist_from_verilog TOPOLOGIES FORMATS",
+        "cnn_eval": "approximate load_model load_images measure_accuracy measure_transfer run_attack run_audit "
+        "recorded_operands",
+        "dse": "run_search SearchOptions Space Store compare_designs Processes load_run",
+    }
+    for package, names in promised.items():
+        assert set(names.split()) <= set(importlib.import_module(package).__all__), package
+
+
+def test_documentation_and_examples_import_from_the_faces_only() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.py")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        deep = re.findall(r"^(?:from|import) (?:circuits|cnn_eval|dse|studies)\.\S+", text, flags=re.MULTILINE)
+        assert not deep, page
