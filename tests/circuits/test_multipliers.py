@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lopsided import LOPSIDED
 from multiplier_models import Model, bit_plane, every_pair, numbers
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, multipliers, simulate
@@ -20,8 +21,6 @@ from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.lut_program import lower
 from dse.present import score_table
 
-LOPSIDED = AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B")
-"""No two of its inputs can be exchanged, in the sum or in the carry."""
 ALL_CELLS = [*CELLS.values(), LOPSIDED]
 SHAPES = [(w, v) for w in range(2, 9) for v in range(2, 9)]
 POLICIES = [(ports, half, final) for ports in PORTS for half in ("cell", "exact") for final in ("exact", "cell")]

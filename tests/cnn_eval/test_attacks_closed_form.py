@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from test_attacks_crafting import QUICK
+from quick_attacks import QUICK
 from torch import nn
 
 from cnn_eval.attacks import (

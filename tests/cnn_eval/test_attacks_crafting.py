@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from quick_attacks import QUICK
 from torch import nn
 from torch.nn import functional
 
@@ -22,17 +23,6 @@ from cnn_eval.models.registry import MODELS, load_model, predict, weights_record
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
-QUICK: dict[str, dict[str, float]] = {
-    "pgd": {"steps": 10, "bisections": 6},
-    "jsma": {"gamma": 0.02},
-    "cw": {"binary_search_steps": 2, "steps": 10, "initial_const": 1.0},
-    "deepfool": {"steps": 5},
-    "lsa": {"rounds": 4},
-    "boundary": {"steps": 20},
-    "hopskipjump": {"steps": 1, "initial_num_evals": 20},
-    "ddn": {"steps": 10},
-}
-"""Settings that show how an attack behaves, not how strong it is."""
 
 
 @pytest.fixture(scope="module")
