@@ -170,7 +170,8 @@ def _known(names: Sequence[str]) -> list[str]:
 
 def _measure(name: str, options: StudyOptions) -> StudyResult:
     depends = fingerprint.digest(STUDIES[name])  # before it runs: files may change meanwhile
-    result: StudyResult = _module(name).run(options)
+    module = _module(name)
+    result: StudyResult = replace(module.run(options), name=name, title=module.TITLE, source=module.SOURCE)
     if not result.figures:
         drawn = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
         result = replace(result, figures=drawn)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cnn_eval.scenarios import CONTROL
 from studies.frame.study import Row, StudyResult
-from studies.frame.verdicts import DECISIVE, NEARLY_ALL
+from studies.frame.verdict_text import DECISIVE, NEARLY_ALL
 
 CLOSE = 0.05
 """Relative difference up to which a number without an interval is the published one."""

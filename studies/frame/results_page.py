@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from studies.frame.claims import CLOSE, Claim, tested
 from studies.frame.study import Row, StudyResult
-from studies.frame.verdicts import DECISIVE
+from studies.frame.verdict_text import DECISIVE
 
 SHOWN = 60
 """Rows shown of one study; the rest are in its file."""

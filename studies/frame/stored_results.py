@@ -10,7 +10,8 @@ from circuits.support.files import require_writable
 from studies import STUDIES
 from studies.frame.study import LEVELS, Row, StudyResult
 
-COMMITTED = Path(__file__).parent.parent / "results"
+PACKAGE = Path(__file__).parent.parent
+COMMITTED = PACKAGE / "results"
 """A folder for each level, a file for each study."""
 _INSTALLED = ("site-packages", "dist-packages")
 EXACT = 1e-6
@@ -25,7 +26,7 @@ def require_own(folder: Path, *, advice: str) -> None:
 
     In a checkout, which has the project's pyproject.toml beside the package, the package's folder is the user's own.
     """
-    package = Path(__file__).resolve().parent
+    package = PACKAGE.resolve()
     checkout = (package.parent / "pyproject.toml").is_file() and package.parent.name not in _INSTALLED
     if not checkout and folder.resolve().is_relative_to(package):
         raise ValueError(f"{folder} must not be written, since it belongs to the installed package; {advice}.")

@@ -61,9 +61,6 @@ def run(options: StudyOptions) -> StudyResult:
             rows += _rows(report)
             verdicts.append(f"{name} ({norm} {report.settings['epsilon']:g}): {report.verdict}")
     return StudyResult(
-        "audit",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         "; ".join(verdicts) + ".",

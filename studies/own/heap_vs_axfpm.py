@@ -180,9 +180,6 @@ def run(options: StudyOptions) -> StudyResult:
     rows.sort(key=lambda row: subjects.index(row.subject))
     verdict, reason = _verdict(rows)
     return StudyResult(
-        "heap_vs_axfpm",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

@@ -14,7 +14,7 @@ from cnn_eval.measure.margins_plot import margins_plot
 from cnn_eval.models.registry import load_model, weights_record
 from cnn_eval.scenarios import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.frame.verdicts import NEARLY_ALL
+from studies.frame.verdict_text import NEARLY_ALL
 
 TITLE = "transfer rate from exact LeNet-5 against confidence, overshoot and budget factor"
 SOURCE = "own; DA tables 2 and 10"
@@ -55,9 +55,6 @@ def run(options: StudyOptions) -> StudyResult:
     title = f"LeNet-5: transfer from the exact network, {count} images"
     verdict, reason = _verdict(points, labels)
     return StudyResult(
-        "margins",
-        TITLE,
-        SOURCE,
         [row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
         verdict,
         reason,

@@ -193,9 +193,6 @@ def run(options: StudyOptions) -> StudyResult:
         for row in nearest("Ax-FPM", behaviour.name, behaviour, metrics)
     ]
     return StudyResult(
-        "wiring",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         reason(found, measured, rows),

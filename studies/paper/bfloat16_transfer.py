@@ -79,7 +79,7 @@ def run(options: StudyOptions) -> StudyResult:
     rows.sort(key=lambda row: subjects.index(row.subject))
     said, told = _verdict(found, changes)
     figures = render(lambda: _figure(found), salt="bfloat16_transfer", style=seaborn.axes_style("whitegrid"))
-    return StudyResult("bfloat16_transfer", TITLE, SOURCE, rows, said, told, settings, figures)
+    return StudyResult(rows, said, told, settings, figures)
 
 
 def _unchanged(

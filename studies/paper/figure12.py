@@ -65,9 +65,6 @@ def run(options: StudyOptions) -> StudyResult:
     told = ", ".join(f"{share:.1f} % on {name}" for name, share in zip(AXFPM, others, strict=True))
     control = 100 * found[CONTROL].above(THRESHOLD)
     return StudyResult(
-        "figure12",
-        TITLE,
-        SOURCE,
         rows,
         "reproduced in direction" if min(others) > exact and exact < 50 else "not reproduced",
         f"{exact:.1f} % of the images exceed {THRESHOLD} on the exact network (published: under "

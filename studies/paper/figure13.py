@@ -38,9 +38,6 @@ def run(options: StudyOptions) -> StudyResult:
     verdict, reason = judge(rows)
     shown = [found[0], found[1], found[2], found[4]]
     return StudyResult(
-        "figure13",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

@@ -33,9 +33,6 @@ def run(options: StudyOptions) -> StudyResult:
     rows = [row for name, entry in found.items() for row in noise_rows.rows(entry, larger=PUBLISHED[name])]
     verdict, reason = judge(rows)
     return StudyResult(
-        "figure15",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

@@ -54,9 +54,6 @@ def run(options: StudyOptions) -> StudyResult:
         rows += measures(name, _flat(found), exact)
     verdict, reason = judge(rows)
     return StudyResult(
-        "figure16",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

@@ -25,9 +25,6 @@ def run(options: StudyOptions) -> StudyResult:
     rows = [row for entry in found for row in noise_rows.rows(entry, larger=PUBLISHED["larger in magnitude"])]
     verdict, reason = judge(rows)
     return StudyResult(
-        "figure3",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

@@ -53,9 +53,6 @@ def run(options: StudyOptions) -> StudyResult:
     rows = [row for name in names for kind in filters for row in measures(name, kind, *gaps[name, kind])]
     verdict, reason = judge(rows)
     return StudyResult(
-        "figure4",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

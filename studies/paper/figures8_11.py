@@ -58,9 +58,6 @@ def run(options: StudyOptions) -> StudyResult:
     told = ", ".join(f"{name} {key} {moved:+.2f}" for name, key, moved in smaller)
     direction = all(moved > 0 for _, _, moved in smaller)
     return StudyResult(
-        "figures8_11",
-        TITLE,
-        SOURCE,
         rows,
         "reproduced in direction" if direction else "not reproduced",
         f"L2 less exact: {told}; the least is {least[2]:+.2f}. An attack fails to find small perturbations where its "

@@ -19,6 +19,4 @@ def run(options: StudyOptions) -> StudyResult:
     made = setting(options, SAMPLES, ("exact", "heap", "axfpm", "axfpm_released"))
     published = {"exact": dict.fromkeys(AXFPM, 100.0), "heap": HEAP}
     published |= {"axfpm": AXFPM, "axfpm_released": AXFPM}
-    return transfer_rows.result(
-        "table10", TITLE, SOURCE, made, published, " heap is a reconstruction, not the published circuit."
-    )
+    return transfer_rows.result(made, published, " heap is a reconstruction, not the published circuit.")

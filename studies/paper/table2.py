@@ -18,4 +18,4 @@ def run(options: StudyOptions) -> StudyResult:
     """The circuits that Ax-FPM may mean, and the control; quick with shorter searches."""
     made = setting(options, SAMPLES, SUBJECTS)
     published = dict.fromkeys(SUBJECTS, PUBLISHED)
-    return transfer_rows.result("table2", TITLE, SOURCE, made, published)
+    return transfer_rows.result(made, published)

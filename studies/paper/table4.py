@@ -42,9 +42,6 @@ def run(options: StudyOptions) -> StudyResult:
     rows.sort(key=lambda row: list(victims).index(row.subject))
     said, counts_text = verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
     return StudyResult(
-        "table4",
-        TITLE,
-        SOURCE,
         rows,
         said,
         "the published 100 % on the exact network would need examples that transfer from another network; the same "

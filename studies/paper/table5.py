@@ -61,9 +61,6 @@ def run(options: StudyOptions) -> StudyResult:
     said, told = _verdict(claim)
     _, counts = verdict(compared)
     return StudyResult(
-        "table5",
-        TITLE,
-        SOURCE,
         rows + ratios,
         said,
         f"{told} {counts} From AlexNet: {transfer_rows.told(found['alexnet'], PUBLISHED)}From the float twin: "

@@ -85,9 +85,6 @@ def run(options: StudyOptions) -> StudyResult:
     verdict = "reproduced" if not far else "reproduced in direction" if worst <= DIRECTION else "not reproduced"
     listed = "; ".join(f"{label} loses {ours:.2f}, published {theirs:.2f}" for label, ours, theirs in far)
     return StudyResult(
-        "table6",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         (f"more than {CLOSE:g} point from the published loss: {listed}" if far else "every loss is the published one")

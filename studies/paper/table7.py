@@ -31,4 +31,4 @@ def run(options: StudyOptions) -> StudyResult:
     verdict, counts = cost_rows.verdict(rows)
     told = [cost_rows.order(rows, measure, "axfpm", "bfloat16") for measure in ("energy", "delay")]
     reason = f"{counts}. {'; '.join(told)} (published: bfloat16 less energy, axfpm less delay)."
-    return StudyResult("table7", TITLE, SOURCE, rows, verdict, reason, cost_rows.settings(options))
+    return StudyResult(rows, verdict, reason, cost_rows.settings(options))

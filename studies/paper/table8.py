@@ -38,9 +38,6 @@ def run(options: StudyOptions) -> StudyResult:
             rows.append(Row(entry.label, quantity, estimate.value, number, (estimate.low, estimate.high)))
     verdict, reason = _verdict(rows)
     return StudyResult(
-        "table8",
-        TITLE,
-        SOURCE,
         rows,
         verdict,
         reason,

@@ -35,4 +35,4 @@ def run(options: StudyOptions) -> StudyResult:
     verdict, counts = cost_rows.verdict(rows)
     told = [cost_rows.order(rows, measure, "axfpm", "heap") for measure in ("energy", "delay")]
     reason = f"{counts}. {'; '.join(told)} (published: axfpm less of both)."
-    return StudyResult("table9", TITLE, SOURCE, rows, verdict, reason, cost_rows.settings(options))
+    return StudyResult(rows, verdict, reason, cost_rows.settings(options))

@@ -19,7 +19,7 @@ from cnn_eval.measure.network_accuracy import base_network, load_test_images
 from cnn_eval.models.registry import model_entry, predict, weights_record
 from cnn_eval.scenarios import CONTROL, Attacked, Task, power_of_two_control
 from studies.frame.study import Row, StudyOptions
-from studies.frame.verdicts import DECISIVE, NEARLY_ALL
+from studies.frame.verdict_text import DECISIVE, NEARLY_ALL
 
 PUBLISHED_NAMES = {
     "fgsm": "FGSM",

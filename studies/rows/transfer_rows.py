@@ -102,9 +102,9 @@ def told(found: Sequence[Rate], published: Published) -> str:
     )
 
 
-def result(name: str, title: str, source: str, made: Setting, published: Published, more: str = "") -> StudyResult:
-    """The study of one network: every attack in both modes."""
+def result(made: Setting, published: Published, more: str = "") -> StudyResult:
+    """The result of a study that tries every attack in both modes on one network; `more` ends the reason."""
     found = rates(made)
     rows = [rate.row(published) for rate in found]
     said, counts_text = verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
-    return StudyResult(name, title, source, rows, said, told(found, published) + counts_text + more, made.record())
+    return StudyResult(rows, said, told(found, published) + counts_text + more, made.record())
