@@ -1,4 +1,4 @@
-"""Verdicts on published numbers and claims: their names, the limits they rest on, and the texts that give their reasons.
+"""Verdicts on published numbers and claims: their names, the limits they rest on, the texts that give reasons.
 
 A study ends with a conclusion, its verdict and the reason in words. Its function `conclude` decides two things, whether
 the published result is reproduced and whether it is at least reproduced in direction, and leaves the rest to this

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnn_eval.scenarios import CONTROL, NOISE, white_box
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import verdict
 from studies.rows.attack_rows import rate_row, setting
 
 TITLE = "L2, MSE and PSNR of white-box DeepFool and C&W on LeNet-5"
@@ -56,10 +57,10 @@ def run(options: StudyOptions) -> StudyResult:
     rows.sort(key=lambda row: list(victims).index(row.subject))
     least = min(smaller, key=lambda entry: entry[2])
     told = ", ".join(f"{name} {key} {moved:+.2f}" for name, key, moved in smaller)
-    direction = all(moved > 0 for _, _, moved in smaller)
+    larger = all(moved > 0 for _, _, moved in smaller)
     return StudyResult(
         rows,
-        "reproduced in direction" if direction else "not reproduced",
+        verdict(reproduced=False, in_direction=larger),
         f"L2 less exact: {told}; the least is {least[2]:+.2f}. An attack fails to find small perturbations where its "
         "gradient does not fit the network; the weakest victim over gradients and attacks is what counts (see audit).",
         made.record(),

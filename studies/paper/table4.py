@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnn_eval.scenarios import CONTROL, SubstituteSettings, black_box, first_images, reinitialised, train_substitute
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.rows.attack_rows import PUBLISHED_NAMES, rate_row, setting, verdict
+from studies.rows.attack_rows import PUBLISHED_NAMES, rate_row, rates_verdict, setting
 
 TITLE = "black-box attacks on LeNet-5, through a substitute trained on the victim's answers"
 SOURCE = "DA table 4"
@@ -35,16 +35,16 @@ def run(options: StudyOptions) -> StudyResult:
             task = made.task(key, mode)  # type: ignore[arg-type]  # a tuple of modes
             quantity = f"{shown}, smallest" if task.epsilon is None else f"{shown}, linf <= {task.epsilon:g}"
             for name, found in black_box(task, substitutes, victims).items():
-                counts = (found.outcome.fooled, int(found.outcome.eligible.sum()))
-                rows.append(rate_row(name, quantity, counts, PUBLISHED.get(name, {}).get(shown)))
+                fooled = (found.outcome.fooled, int(found.outcome.eligible.sum()))
+                rows.append(rate_row(name, quantity, fooled, PUBLISHED.get(name, {}).get(shown)))
     rows += [Row(name, "queries", each.queries, unit="images") for name, each in substitutes.items()]
     rows += [Row(name, "agreement", 100 * each.agreement, unit="%") for name, each in substitutes.items()]
     rows.sort(key=lambda row: list(victims).index(row.subject))
-    said, counts_text = verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
+    verdict, counts = rates_verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
     return StudyResult(
         rows,
-        said,
+        verdict,
         "the published 100 % on the exact network would need examples that transfer from another network; the same "
-        f"attack on the control stands beside. {counts_text}",
+        f"attack on the control stands beside. {counts}",
         {**made.record(), "substitute": vars(settings), "first": FIRST},
     )

@@ -19,7 +19,7 @@ from cnn_eval.measure.network_accuracy import base_network, load_test_images
 from cnn_eval.models.registry import model_entry, predict, weights_record
 from cnn_eval.scenarios import CONTROL, Attacked, Task, power_of_two_control
 from studies.frame.study import Row, StudyOptions
-from studies.frame.verdict_text import DECISIVE, NEARLY_ALL
+from studies.frame.verdict_text import DECISIVE, NEARLY_ALL, Conclusion, verdict
 
 PUBLISHED_NAMES = {
     "fgsm": "FGSM",
@@ -131,9 +131,7 @@ def setting(
     `slow`: samples by level of the attacks in SLOW, where these get fewer; `more`: victims that are no designs.
     """
     model_entry(model)
-    data = "full" if options.level == "full" else "embedded"
-    folder = options.folder if options.level == "full" else None
-    images, labels = load_test_images(model=model, data=data, folder=folder)
+    images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     count = samples[options.level]
     base = base_network(model)
     victims = {name: _network(base, name, **choices) for name in designs}
@@ -177,7 +175,7 @@ def rate_row(subject: str, quantity: str, counts: tuple[int, int], published: fl
     return Row(subject, quantity, 100 * fooled / eligible, published, interval, "%", note)
 
 
-def verdict(rows: Sequence[Row]) -> tuple[str, str]:
+def rates_verdict(rows: Sequence[Row]) -> Conclusion:
     """The verdict over rows of rates with published numbers, and the counts behind it.
 
     A rate agrees where its interval, at most DECISIVE points wide, holds the published number; it differs where the
@@ -197,9 +195,10 @@ def verdict(rows: Sequence[Row]) -> tuple[str, str]:
         f"higher) and {len(compared) - agree - differ} are known too little to tell; {resist} are below "
         f"{NEARLY_ALL:g} %."
     )
-    if compared and agree == len(compared):
-        return "reproduced", counts
-    return ("reproduced in direction" if differ and resist == len(compared) else "not reproduced"), counts
+    return verdict(
+        reproduced=bool(compared) and agree == len(compared),
+        in_direction=bool(differ) and resist == len(compared),
+    ), counts
 
 
 def _rightly_classified(

@@ -9,6 +9,7 @@ from typing import Any
 from circuits import CostReport, cost_report, design
 from circuits.cost import GLITCHES, conditions, technology
 from studies.frame.study import Row, StudyOptions
+from studies.frame.verdict_text import Conclusion, verdict
 
 SAMPLES = {"quick": 257, "default": 2049, "full": 8193}
 """Consecutive random operand pairs behind each energy."""
@@ -64,7 +65,7 @@ def rows(
     return made
 
 
-def verdict(rows: Sequence[Row]) -> tuple[str, str]:
+def ratios_verdict(rows: Sequence[Row]) -> Conclusion:
     """The verdict over the ratios with a published number, and the counts behind it."""
     compared = [(row.measured, row.published) for row in rows if row.published is not None]
     close = sum(abs(measured - number) <= _TOLERANCE for measured, number in compared)
@@ -74,9 +75,7 @@ def verdict(rows: Sequence[Row]) -> tuple[str, str]:
         f"of {len(compared)} ratios with a published number, {saving} save, {close} are within {_TOLERANCE:g} of it, "
         f"{lower} are lower and {len(compared) - close - lower} higher; the remarks say why"
     )
-    if close == len(compared):
-        return "reproduced", counts
-    return ("reproduced in direction" if saving == len(compared) else "not reproduced"), counts
+    return verdict(reproduced=close == len(compared), in_direction=saving == len(compared)), counts
 
 
 def order(rows: Sequence[Row], measure: str, first: str, second: str) -> str:

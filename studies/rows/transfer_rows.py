@@ -9,7 +9,7 @@ from cnn_eval.attacks import Mode
 from cnn_eval.models.registry import predict
 from cnn_eval.scenarios import CONTROL, transfer_attack
 from studies.frame.study import Row, StudyResult
-from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
+from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, rates_verdict, within_budget
 
 Published = Mapping[str, Mapping[str, float]]
 """Victim -> attack, as DA names it -> percent."""
@@ -78,8 +78,8 @@ def share(found: Iterable[Rate]) -> float | None:
     return 100 * sum(rate.fooled for rate in chosen) / eligible if eligible else None
 
 
-def told(found: Sequence[Rate], published: Published) -> str:
-    """What the rates say of the published victims and of the control, in words."""
+def summary(found: Sequence[Rate], published: Published) -> str:
+    """The rates on the published victims and on the control, in words."""
 
     def percent(chosen: Iterable[Rate]) -> str:
         value = share(chosen)
@@ -106,5 +106,5 @@ def result(made: Setting, published: Published, more: str = "") -> StudyResult:
     """The result of a study that tries every attack in both modes on one network; `more` ends the reason."""
     found = rates(made)
     rows = [rate.row(published) for rate in found]
-    said, counts_text = verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
-    return StudyResult(rows, said, told(found, published) + counts_text + more, made.record())
+    verdict, counts = rates_verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
+    return StudyResult(rows, verdict, summary(found, published) + counts + more, made.record())

@@ -40,9 +40,7 @@ def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixt
         Row("exact", "accuracy", 99.4, published=97.93, interval=(98.9, 99.7), unit="%"),
         Row("exact", "NMED", 5e-9, remark="sampled"),
     ]
-    result = StudyResult(
-        rows, "measured", "because.", {"seed": 0}, name="trial", title="a trial", source="DA table 0"
-    )
+    result = StudyResult(rows, "measured", "because.", {"seed": 0}, name="trial", title="a trial", source="DA table 0")
     result.print()
     shown = capsys.readouterr().out
     for text in ("trial: a trial (DA table 0)", "97.93", "98.9 .. 99.7", "sampled", "measured: because."):

@@ -243,9 +243,9 @@ def test_figure3() -> None:
     assert released.published == 96
     assert abs(released.measured - 95.7) < 0.6  # FACTS 2; four standard errors
     assert value["axfpm_tiled", "larger in magnitude"].measured == 100
-    assert figure3.judge(result.rows)[0] == "reproduced"
+    assert figure3.conclude(result.rows)[0] == "reproduced"
     other = changed(result.rows, "axfpm_released", "larger in magnitude", 90.0)
-    verdict, reason = figure3.judge(other)
+    verdict, reason = figure3.conclude(other)
     assert verdict == "reproduced in direction"
     assert "The published 96 % is that of none" in reason
     # A design without discontinuity, one without growth, one with most results smaller.
@@ -254,7 +254,7 @@ def test_figure3() -> None:
         ("axfpm", "rank correlation of |e| with |p|", -0.1),
         ("axfpm", "larger in magnitude", 49.0),
     ):
-        assert figure3.judge(changed(other, subject, quantity, measured))[0] == "not reproduced"
+        assert figure3.conclude(changed(other, subject, quantity, measured))[0] == "not reproduced"
 
 
 @pytest.mark.usefixtures("small")
@@ -273,12 +273,12 @@ def test_figure15() -> None:
             ]
         rows = changed(rows, own, quantity, 1)
     rows = changed(rows, own, "larger in magnitude", 34.2)
-    assert figure15.judge(rows)[0] == "reproduced"
+    assert figure15.conclude(rows)[0] == "reproduced"
     rows = changed(rows, own, figure15.DEPENDENCE[0], 10)
-    assert figure15.judge(rows)[0] == "reproduced in direction"
-    assert "rank correlation of |e| with |p| 10, below none" in figure15.judge(rows)[1]
-    assert figure15.judge(changed(rows, own, figure15.DEPENDENCE[1], 10))[0] == "not reproduced"
-    assert figure15.judge(changed(rows, own, "mean |e|", 1.0))[0] == "not reproduced"
+    assert figure15.conclude(rows)[0] == "reproduced in direction"
+    assert "rank correlation of |e| with |p| 10, below none" in figure15.conclude(rows)[1]
+    assert figure15.conclude(changed(rows, own, figure15.DEPENDENCE[1], 10))[0] == "not reproduced"
+    assert figure15.conclude(changed(rows, own, "mean |e|", 1.0))[0] == "not reproduced"
 
 
 @pytest.mark.usefixtures("small")
@@ -297,10 +297,10 @@ def test_figure13() -> None:
     for name in ("axfpm", "axfpm_tiled", "axfpm_released"):
         rows = changed(rows, "bfloat16", f"mean |e| of {name} / own", 500.0)
     rows = changed(rows, "bfloat16", "rank correlation of |e| with |p|", -0.05)
-    assert figure13.judge(rows)[0] == "reproduced"
-    assert figure13.judge(changed(rows, "bfloat16", "mean |e| of axfpm / own", 50.0))[0] == "reproduced in direction"
-    assert figure13.judge(changed(rows, "bfloat16", "mean |e| of axfpm / own", 9.0))[0] == "not reproduced"
-    assert figure13.judge(changed(rows, "bfloat16", "negative", 60.0))[0] == "not reproduced"
+    assert figure13.conclude(rows)[0] == "reproduced"
+    assert figure13.conclude(changed(rows, "bfloat16", "mean |e| of axfpm / own", 50.0))[0] == "reproduced in direction"
+    assert figure13.conclude(changed(rows, "bfloat16", "mean |e| of axfpm / own", 9.0))[0] == "not reproduced"
+    assert figure13.conclude(changed(rows, "bfloat16", "negative", 60.0))[0] == "not reproduced"
 
 
 # ---- convolutions
@@ -364,11 +364,11 @@ def test_figure4(monkeypatch: pytest.MonkeyPatch) -> None:
         for kind in ("random", "trained"):
             rows = changed(rows, name, f"{figure4.DISSIMILAR}, {kind}", 80.0)
             rows = changed(rows, name, f"{rising}, {kind}", 0.77)
-    assert figure4.judge(rows)[0] == "reproduced"
+    assert figure4.conclude(rows)[0] == "reproduced"
     lower = changed(rows, "axfpm", f"{figure4.DISSIMILAR}, trained", 50.0)
-    assert figure4.judge(lower)[0] == "reproduced in direction"
-    assert "lower for 50 to 80 %" in figure4.judge(lower)[1]
-    assert figure4.judge(changed(rows, "axfpm_tiled", f"{rising}, random", 0.4))[0] == "not reproduced"
+    assert figure4.conclude(lower)[0] == "reproduced in direction"
+    assert "lower for 50 to 80 %" in figure4.conclude(lower)[1]
+    assert figure4.conclude(changed(rows, "axfpm_tiled", f"{rising}, random", 0.4))[0] == "not reproduced"
 
 
 def test_measures_of_feature_maps_by_hand() -> None:
@@ -406,8 +406,8 @@ def test_figure16(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.verdict == "reproduced"
     own = design("heap").label
     other = changed(result.rows, own, figure16.IMPORTANT_QUANTITY, 1.01)
-    assert figure16.judge(other)[0] == "reproduced in direction"
-    assert figure16.judge(changed(other, "axfpm_tiled", figure16.IMPORTANT_QUANTITY, 0.9))[0] == "not reproduced"
+    assert figure16.conclude(other)[0] == "reproduced in direction"
+    assert figure16.conclude(changed(other, "axfpm_tiled", figure16.IMPORTANT_QUANTITY, 0.9))[0] == "not reproduced"
 
 
 def test_maps_stand_row_by_row() -> None:
