@@ -44,4 +44,4 @@ def test_gates_are_defined_in_one_module_only() -> None:
             value = getattr(statement, "value", None)
             if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Gate":
                 definitions.add(path.relative_to(folder).as_posix())
-    assert definitions == {"gates.py"}
+    assert definitions == {"netlists/gates.py"}

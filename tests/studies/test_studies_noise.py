@@ -227,8 +227,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noise_rows, "BINS", 16)
 
 
-def complete(result: StudyResult, name: str) -> None:
-    assert result.name == name
+def assert_complete(result: StudyResult) -> None:
     assert set(result.figures) == {"png", "svg"}
     assert json.loads(result.to_json())["rows"]
 
@@ -236,7 +235,7 @@ def complete(result: StudyResult, name: str) -> None:
 @pytest.mark.usefixtures("small")
 def test_figure3() -> None:
     result = figure3.run(QUICK)
-    complete(result, "figure3")
+    assert_complete(result)
     assert result.figures == figure3.run(QUICK).figures
     value = {(row.subject, row.quantity): row for row in result.rows}
     released = value["axfpm_released", "larger in magnitude"]
@@ -260,7 +259,7 @@ def test_figure3() -> None:
 @pytest.mark.usefixtures("small")
 def test_figure15() -> None:
     result = figure15.run(QUICK)
-    complete(result, "figure15")
+    assert_complete(result)
     rows = result.rows
     own = design("heap").label
     shares = {row.subject: row.published for row in rows if row.quantity == "larger in magnitude"}
@@ -284,7 +283,7 @@ def test_figure15() -> None:
 @pytest.mark.usefixtures("small")
 def test_figure13() -> None:
     result = figure13.run(QUICK)
-    complete(result, "figure13")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row.measured for row in result.rows}
     assert value["bfloat16", "negative"] == 100  # truncation never enlarges a magnitude
     nearest = figure13.NEAREST.label
@@ -353,7 +352,7 @@ def test_measures_of_gaps_by_hand() -> None:
 def test_figure4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure4, "FILTERS", 12)
     result = figure4.run(QUICK)
-    complete(result, "figure4")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}
     for quantity in ("rank correlation of gap with similarity, trained", "gap at similarity 1, random"):
         # The flat array multiplies by the weight rounded up to a power of two, up to the activation's last bit.
@@ -399,7 +398,7 @@ def test_figure16(monkeypatch: pytest.MonkeyPatch) -> None:
     images = figure16.load_test_images(model="lenet5")[0][:6]
     monkeypatch.setattr(figure16, "load_test_images", lambda **_: (images, torch.zeros(6)))
     result = figure16.run(QUICK)
-    complete(result, "figure16")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}
     for quantity in (figure16.IMPORTANT_QUANTITY, "correlation with exact"):
         assert value["axfpm", quantity].measured == pytest.approx(value[CONTROL, quantity].measured, abs=1e-5)
@@ -507,7 +506,7 @@ def test_only_halved_results_are_not_larger() -> None:
 @pytest.mark.usefixtures("ripple", "small")
 def test_wiring() -> None:
     result = wiring.run(QUICK)
-    complete(result, "wiring")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}
     assert value["wirings for Ax-FPM", "evaluated"].measured == 36
     first, second = (value[f"Ax-FPM, rank {rank}", "distance"].measured for rank in (1, 2))
