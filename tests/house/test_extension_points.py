@@ -1,7 +1,7 @@
 """Every extension point of docs/CONTRIBUTING.md, tried with a toy in a temporary copy of the packages.
 
-Each test states how many files a toy adds and how many lines it changes in existing files; `pytest -s` prints the numbers and
-the difference to the project. A toy from outside leaves the packages as they are.
+Each test states how many files a toy adds and how many lines it changes in existing files; `pytest -s` prints the
+numbers and the difference to the project. A toy from outside leaves the packages as they are.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ NETWORK_OUTSIDE = Toy(
     name="network, from outside",
     outside={"toy.py": "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"},
     uses=(
-        *("-m", "cnn_eval", "accuracy", "exact", "--model", "toy:make", "--data", "mnist"),
+        *("-m", "cnn_eval", "accuracy", "exact", "--model", "toy:make", "--dataset", "mnist"),
         *("--layers", "all", "--samples", "5"),
     ),
     prints="exact",
