@@ -67,6 +67,7 @@ def random_grid(rng: np.random.Generator, w: int, v: int) -> dict[str, list[list
     return {"grid": [[ALL_CELLS[rng.integers(len(ALL_CELLS))] for _ in range(v)] for _ in range(w + 1)]}
 
 
+@pytest.mark.slow
 @topologies
 @signednesses
 def test_every_cell_at_widths_2_to_8_equals_the_model(topology: str, signed: bool) -> None:

@@ -50,6 +50,7 @@ def rows(folder: Path) -> dict[Key, str]:
     return {(digest, scorer, version, settings): scores for digest, scorer, version, settings, scores in entries}
 
 
+@pytest.mark.slow
 def test_a_search_killed_again_and_again_ends_like_one_that_was_not(tmp_path: Path) -> None:
     space = tmp_path / "small.toml"
     space.write_text(SPACE)
