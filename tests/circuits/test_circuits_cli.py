@@ -28,11 +28,6 @@ HEAP = "heap (reconstructed)"
 FEW = ("--samples", "20000", "--cost-samples", "256")
 
 
-@pytest.fixture(autouse=True)
-def _plain_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 0
     captured = capsys.readouterr()
