@@ -18,25 +18,27 @@ FIRST = 150
 
 def run(options: StudyOptions) -> StudyResult:
     """A substitute of the victim's architecture for each victim, from the same random weights."""
-    made = setting(options, SAMPLES, ("axfpm", "axfpm_released"))
-    victims = {"exact": made.base, **made.victims}
-    others, known = made.others
+    attacks = setting(options, SAMPLES, ("axfpm", "axfpm_released"))
+    victims = {"exact": attacks.base, **attacks.victims}
+    others, known = attacks.others
     first = others[first_images(known, FIRST)]
     settings = SubstituteSettings(rounds=ROUNDS[options.level])
-    untrained = reinitialised(made.base, seed=0)
+    untrained = reinitialised(attacks.base, seed=0)
     substitutes = {
         name: train_substitute(victim, untrained, first, settings, title=f"substitute for {name}")
         for name, victim in victims.items()
     }
     rows: list[Row] = []
-    for key, shown in PUBLISHED_NAMES.items():
+    for key, attack_name in PUBLISHED_NAMES.items():
         modes = ("minimum", "budget") if key in ("fgsm", "pgd") else ("minimum",)
         for mode in modes:
-            task = made.task(key, mode)  # type: ignore[arg-type]  # a tuple of modes
-            quantity = f"{shown}, smallest" if task.epsilon is None else f"{shown}, linf <= {task.epsilon:g}"
+            task = attacks.task(key, mode)  # type: ignore[arg-type]  # a tuple of modes
+            quantity = (
+                f"{attack_name}, smallest" if task.epsilon is None else f"{attack_name}, linf <= {task.epsilon:g}"
+            )
             for name, found in black_box(task, substitutes, victims).items():
                 fooled = (found.outcome.fooled, int(found.outcome.eligible.sum()))
-                rows.append(rate_row(name, quantity, fooled, PUBLISHED.get(name, {}).get(shown)))
+                rows.append(rate_row(name, quantity, fooled, PUBLISHED.get(name, {}).get(attack_name)))
     rows += [Row(name, "queries", each.queries, unit="images") for name, each in substitutes.items()]
     rows += [Row(name, "agreement", 100 * each.agreement, unit="%") for name, each in substitutes.items()]
     rows.sort(key=lambda row: list(victims).index(row.subject))
@@ -46,5 +48,5 @@ def run(options: StudyOptions) -> StudyResult:
         verdict,
         "the published 100 % on the exact network would need examples that transfer from another network; the same "
         f"attack on the control stands beside. {counts}",
-        {**made.record(), "substitute": vars(settings), "first": FIRST},
+        {**attacks.record(), "substitute": vars(settings), "first": FIRST},
     )

@@ -84,12 +84,12 @@ class Setting:
 
     def task(self, name: str, mode: Mode) -> Task:
         """The attack `name` at the study's level, in one mode."""
-        made = self._attack(name)
+        chosen_attack = self._attack(name)
         count = self.slow if name in SLOW else len(self.images)
         return Task(
-            attack=made,
+            attack=chosen_attack,
             mode=mode,
-            epsilon=self.budgets[made.norm] if mode == "budget" else None,
+            epsilon=self.budgets[chosen_attack.norm] if mode == "budget" else None,
             images=self.images[:count],
             labels=self.labels[:count],
             cache=default_cache(),
@@ -205,14 +205,18 @@ def _rightly_classified(
     networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor, count: int
 ) -> torch.Tensor:
     """Indices of the first `count` images that all networks classify rightly, or of all such where there are fewer."""
-    found: list[int] = []
-    for part in torch.split(torch.arange(len(images)), count):
+    indices: list[int] = []
+    for candidates in torch.split(torch.arange(len(images)), count):
         for network in networks:
-            part = part[predict(network, images[part]) == labels[part]] if len(part) else part
-        found += part.tolist()
-        if len(found) >= count:
+            candidates = (
+                candidates[predict(network, images[candidates]) == labels[candidates]]
+                if len(candidates)
+                else candidates
+            )
+        indices += candidates.tolist()
+        if len(indices) >= count:
             break
-    return torch.tensor(found[:count], dtype=torch.int64)
+    return torch.tensor(indices[:count], dtype=torch.int64)
 
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:
