@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 RUN     = $(VENV)/bin/python
+WORKERS ?= 2
 
-.PHONY: install search test studies clean
+.PHONY: install search test test-quick studies clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/installed
@@ -11,8 +12,11 @@ install: $(VENV)/installed
 search: install           ## explores the default design space; results in runs/default
 	$(RUN) -m dse.search
 
-test: $(VENV)/installed-test   ## the whole test suite
-	$(RUN) -m pytest
+test: $(VENV)/installed-test   ## the whole test suite, on WORKERS processes
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
+
+test-quick: $(VENV)/installed-test   ## the tests that take less than about two seconds each
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 studies: $(VENV)/installed-attacks   ## every study, quick; compares with what is committed, writes studies/RESULTS.md
 	$(RUN) -m studies run all --quick

@@ -1,1 +1,1 @@
-"""What every study shares: options, rows, verdicts, stored results, the page that shows them."""
+"""What all studies share: options, rows, verdicts, stored results and the page that shows them."""

@@ -1,4 +1,4 @@
-"""What DA claims, each beside the rows of the study that tests it."""
+"""The claims of DA, each with the rows of the study that tests it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 from cnn_eval.scenarios.control import CONTROL
 from studies.frame.study import Row, StudyResult
-from studies.frame.verdicts import DECISIVE, NEARLY_ALL
+from studies.frame.verdict_text import DECISIVE, NEARLY_ALL
 
 CLOSE = 0.05
-"""Relative difference up to which a number without an interval is the published one."""
+"""Relative difference up to which a number without an interval counts as the published one."""
 UNDECIDED = "too few samples to tell"
 Direction = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`text`: what is claimed; the rows of `study` with this `subject` whose quantity matches `quantity` test it.
+    """`text` says what is claimed. The rows of `study` with this `subject` whose quantity matches `quantity` test it.
 
-    `direction`: whether a row shows what is claimed, if at another size; `stated`: what that means, in words.
-    `words`: what DA says where it gives no number; then the direction alone decides. `control`: the subject of rows
-    that show how much of it comes without any noise.
+    `direction` tells whether a row points the claimed way, whatever its size; `stated` says the same in words.
+    `words` are DA's where it gives no number; then the direction alone decides. `control` is the subject of the rows
+    that show how much of the effect there is without any noise.
     """
 
     text: str
@@ -36,11 +36,11 @@ class Claim:
     control: str = ""
 
     def controls(self, result: StudyResult) -> list[Row]:
-        """The same quantities of the control."""
+        """The rows of the control with the same quantities."""
         return [row for row in result.rows if row.subject == self.control and re.fullmatch(self.quantity, row.quantity)]
 
     def rows(self, result: StudyResult) -> list[Row]:
-        """The rows that test it; of those with a published number, where it has one."""
+        """The rows that test the claim: those with a published number, unless the claim is in words."""
         return [
             row
             for row in result.rows
@@ -50,18 +50,19 @@ class Claim:
         ]
 
     def verdict(self, rows: Sequence[Row]) -> str:
-        """Reproduced: every interval (without one, 5 % to either side) reaches what rounds to the published number; in
-        direction: every row points the same way. In words: reproduced if every row points that way."""
+        """Reproduced: every interval (5 % to either side where there is none) reaches what rounds to the published
+        number. In direction: every row points the claimed way. A claim in words is reproduced if every row does.
+        """
         pointing = all(self.direction(row) for row in rows)
         if self.words:
             return "reproduced" if pointing else "not reproduced"
-        held = [_held(row) for row in rows]
-        if False not in held:
-            return UNDECIDED if None in held else "reproduced"
+        agreements = [_agrees(row) for row in rows]
+        if False not in agreements:
+            return UNDECIDED if None in agreements else "reproduced"
         return "reproduced in direction" if pointing else "not reproduced"
 
 
-def _held(row: Row) -> bool | None:
+def _agrees(row: Row) -> bool | None:
     """Whether the published number may be the measured one; None where the interval is too wide to say."""
     assert row.published is not None
     low, high = row.interval or sorted(row.measured * factor for factor in (1 - CLOSE, 1 + CLOSE))
@@ -72,12 +73,12 @@ def _held(row: Row) -> bool | None:
 
 
 def below(limit: float) -> Direction:
-    """Smaller than `limit`."""
+    """Tells whether a row's number is smaller than `limit`."""
     return lambda row: row.measured < limit
 
 
 def above(limit: float) -> Direction:
-    """Larger than `limit`."""
+    """Tells whether a row's number is larger than `limit`."""
     return lambda row: row.measured > limit
 
 
@@ -259,8 +260,8 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def tested(results: Mapping[str, StudyResult]) -> list[tuple[Claim, list[Row]]]:
-    """Each claim whose study has run, with the rows that test it; ValueError if a study has none for its claim."""
-    found = []
+    """Each claim whose study has run, with the rows that test it; ValueError if a study has no row for a claim."""
+    claims_with_rows = []
     for claim in CLAIMS:
         if claim.study in results:
             rows = claim.rows(results[claim.study])
@@ -269,5 +270,5 @@ def tested(results: Mapping[str, StudyResult]) -> list[tuple[Claim, list[Row]]]:
                     f"the stored result of {claim.study} must have a row {claim.subject!r}, {claim.quantity!r}, which "
                     f"tests {claim.text!r}, but has none; run the study again."
                 )
-            found.append((claim, rows))
-    return found
+            claims_with_rows.append((claim, rows))
+    return claims_with_rows

@@ -1,4 +1,4 @@
-"""What a study's numbers depend on: a digest of the code and data files that it reaches.
+"""The fingerprint of a study: a digest of the code and data files that its numbers depend on.
 
 Python files count by their syntax trees without docstrings, so that wording, comments and layout may change without
 asking for a new run; every other file counts by its bytes.
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("circuits", "cnn_eval", "dse", "studies")
 _NOT_INPUTS = (".py", ".pyc", ".pyi", ".md", ".html")
 _FRAME = (ROOT / "studies" / "__init__.py", ROOT / "studies" / "frame" / "study.py")
-"""Register and show results; no number depends on them."""
+"""They register and show results; no number depends on them."""
 _OWN_OUTPUT = ROOT / "studies" / "results"
 
 

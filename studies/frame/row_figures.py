@@ -1,4 +1,4 @@
-"""Rows drawn: measured with its interval, published beside it."""
+"""Draws rows: the measured number with its interval, and the published one."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from circuits.drawing.figure_files import render
 from studies.frame.study import Row
 
 SHOWN = 80
-"""Rows drawn of one study; what has a published number comes first."""
+"""The most rows that are drawn of one study."""
 _LINE, _MARGIN = 0.2, 0.75
-"""Inches of height a row, and around each panel."""
+"""Inches of height for each row, and around each panel."""
 
 
 def comparison(rows: Sequence[Row], *, name: str, title: str) -> dict[str, bytes]:
-    """The rows of a study as files, "png" and "svg": a panel a unit, a line a row.
+    """Draws the rows of a study, one panel for each unit, one line for each row; returns a "png" and an "svg" file.
 
-    Rows without a published number are left out where at least a quarter have one.
+    Where at least a quarter of the rows have a published number, the others are left out.
     """
     compared = [row for row in rows if row.published is not None]
     if 4 * len(compared) < len(rows):
         compared = list(rows)
-    shown = compared[:SHOWN]
-    note = "" if len(shown) == len(compared) else f" (the first {len(shown)} of {len(compared)} rows)"
-    return render(lambda: _figure(shown, title + note), salt=name, style=seaborn.axes_style("whitegrid"))
+    drawn = compared[:SHOWN]
+    note = "" if len(drawn) == len(compared) else f" (the first {len(drawn)} of {len(compared)} rows)"
+    return render(lambda: _figure(drawn, title + note), salt=name, style=seaborn.axes_style("whitegrid"))
 
 
 def _figure(rows: Sequence[Row], title: str) -> Figure:
@@ -53,14 +53,16 @@ def _figure(rows: Sequence[Row], title: str) -> Figure:
 
 
 def dots(axes: Axes, rows: Sequence[Row], names: Sequence[str]) -> None:
-    """A line a row, the first on top: measured as a dot on its 95 % interval, published as a cross."""
+    """Draws one line for each row, the first on top: measured as a dot on its 95 % interval, published as a cross."""
     blue, orange, *_ = seaborn.color_palette("colorblind")
-    said: set[str] = set()
+    labelled: set[str] = set()
 
     def label(text: str) -> str:
-        found = "_nolegend_" if text in said else text
-        said.add(text)
-        return found
+        """The text where it is used first, so that the legend names each kind of mark once."""
+        if text in labelled:
+            return "_nolegend_"
+        labelled.add(text)
+        return text
 
     for height, row in enumerate(reversed(rows)):
         if row.published is not None:

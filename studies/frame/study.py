@@ -1,4 +1,4 @@
-"""What every study shares: options, rows of published and measured numbers, a verdict, and how they are shown."""
+"""What every study takes and gives: options, rows of published and measured numbers, and a result with a verdict."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from circuits.support.cli import console, say, table
 from circuits.support.documents import parse_json
-from circuits.support.files import read_bytes
+from circuits.support.files import read_bytes, write_atomically
 from circuits.support.provenance import machine as machine
 from circuits.support.text import csv_field, shorten
-from cnn_eval.support.verified_files import write_atomically
 from studies import STUDIES
 
 LEVELS = ("quick", "default", "full")
@@ -28,17 +27,34 @@ VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """`level`: quick (<= 90 s on 2 cores, embedded data), default (<= 15 minutes) or full (fetched data, from
-    `folder` or the user's cache). `models`: folder of transistor models, for studies that can simulate again."""
+    """How large a study is run.
+
+    `level`: "quick" (at most 90 s on 2 cores, embedded images), "default" (at most 15 minutes) or "full" (image sets
+    that have been fetched). `folder`: where those lie, by default the user's cache. `models`: a folder of transistor
+    models, for studies that can simulate again.
+    """
 
     level: str = "default"
     folder: Path | None = None
     models: Path | None = None
 
+    @property
+    def data(self) -> Literal["embedded", "full"]:
+        """The images of this level: those embedded in the package, or the full sets."""
+        return "full" if self.level == "full" else "embedded"
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The folder of the full image sets; None for embedded images, which lie in the package."""
+        return self.folder if self.data == "full" else None
+
 
 @dataclass(frozen=True)
 class Row:
-    """One number: `published` (None where the paper has none) beside `measured`, with its 95 % interval if sampled."""
+    """One number: `published` (None where the paper has none) beside `measured`, with its 95 % interval if sampled.
+
+    Subject and quantity identify the row within its study; stored results are compared by them.
+    """
 
     subject: str
     quantity: str
@@ -56,41 +72,50 @@ class Row:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study's rows and verdict. `settings`: all that the numbers depend on; `figures`: suffix -> file, a plot."""
+    """A study's rows, verdict and reason.
 
-    name: str
-    title: str
-    source: str
+    `settings`: all that the numbers depend on; `figures`: suffix -> file, a plot. A study's `run` sets these. The
+    others are set by whoever runs it by name: the name in STUDIES, the TITLE and SOURCE of its module, the level, and
+    `inputs`, the digest of the code and data behind the numbers (`studies.frame.fingerprint`).
+    """
+
     rows: Sequence[Row]
     verdict: str
     reason: str
     settings: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, bytes] = field(default_factory=dict, repr=False)
+    name: str = ""
+    title: str = ""
+    source: str = ""
     level: str = ""
     inputs: str = ""
-    """Set by the command line: the level at which it ran, and the digest of what it depends on (`studies.frame.fingerprint`)."""
 
     def __post_init__(self) -> None:
         assert self.verdict in VERDICTS
 
     def to_json(self) -> str:
-        """The whole result with the machine's description."""
+        """The whole result but its figures, with a description of the machine."""
         record = asdict(self)
         del record["figures"]
-        return json.dumps({**record, "machine": machine()}, indent=2) + "\n"
+        # What the result is comes before its numbers.
+        head = {key: record.pop(key) for key in ("name", "title", "source")}
+        return json.dumps({**head, **record, "machine": machine()}, indent=2) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> StudyResult:
-        """What `save` wrote, without the figures; ValueError naming the file if it is anything else, or another
-        study's: a file is named after its study."""
+        """The result that `save` wrote, without its figures.
+
+        Raises ValueError, naming the file, where it holds anything else or another study's result: a file is named
+        after its study.
+        """
         content = read_bytes(path, limit=MAX_BYTES, error=ValueError)
         try:
             record = parse_json(content, str(path), error=ValueError)
             rows = [_row(row) for row in record["rows"]]
-            kept = {key: record[key] for key in ("name", "title", "source", "verdict", "reason", "level", "inputs")}
-            if not all(isinstance(text, str) for text in kept.values()) or kept["level"] not in LEVELS:
+            texts = {key: record[key] for key in ("name", "title", "source", "verdict", "reason", "level", "inputs")}
+            if not all(isinstance(text, str) for text in texts.values()) or texts["level"] not in LEVELS:
                 raise ValueError
-            result = cls(rows=rows, settings=dict(record["settings"]), **kept)
+            result = cls(rows=rows, settings=dict(record["settings"]), **texts)
         except (ValueError, TypeError, KeyError, AssertionError) as error:
             raise ValueError(
                 f"{path} must be a stored result of a study, but is not; delete it and run again."
@@ -103,7 +128,7 @@ class StudyResult:
         return result
 
     def to_csv(self) -> str:
-        """The rows."""
+        """The rows as CSV, one line each under a line of headings."""
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["subject", "quantity", "published", "measured", "low", "high", "unit", "remark"])
@@ -115,7 +140,7 @@ class StudyResult:
         return text.getvalue()
 
     def save(self, folder: Path) -> None:
-        """NAME.json, NAME.csv and the figures in `folder`."""
+        """Writes NAME.json, NAME.csv and the figures to `folder`, which is made where it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / f"{self.name}.json", self.to_json().encode())
         write_atomically(folder / f"{self.name}.csv", self.to_csv().encode())
@@ -123,16 +148,16 @@ class StudyResult:
             write_atomically(folder / f"{self.name}.{suffix}", data)
 
     def print(self) -> None:
-        """The table, the verdict and its reason."""
-        shown = {name for name in ("published", "interval", "remark") if any(getattr(row, name) for row in self.rows)}
-        columns = {"subject": "", "quantity": "quantity", "published": "published", "measured": "measured"}
-        columns |= {"interval": "95 % interval", "unit": "unit", "remark": "remark"}
-        kept = [name for name in columns if name in shown or name not in ("published", "interval", "remark")]
-        made = table(*(columns[name] for name in kept), right=("published", "measured", "95 % interval"), keys=2)
-        last = None
+        """Prints the table, the verdict and its reason; columns that no row fills are left out."""
+        headings = {"subject": "", "quantity": "quantity", "published": "published", "measured": "measured"}
+        headings |= {"interval": "95 % interval", "unit": "unit", "remark": "remark"}
+        empty = {name for name in ("published", "interval", "remark") if not any(getattr(r, name) for r in self.rows)}
+        columns = [name for name in headings if name not in empty]
+        printed = table(*(headings[name] for name in columns), right=("published", "measured", "95 % interval"), keys=2)
+        last_subject = None
         for row in self.rows:
             cells = {
-                "subject": "" if row.subject == last else row.subject,
+                "subject": "" if row.subject == last_subject else row.subject,
                 "quantity": row.quantity,
                 "published": "" if row.published is None else f"{row.published:.4g}",
                 "measured": f"{row.measured:.4g}",
@@ -140,15 +165,15 @@ class StudyResult:
                 "unit": row.unit,
                 "remark": row.remark,
             }
-            made.add_row(*(cells[name] for name in kept))
-            last = row.subject
+            printed.add_row(*(cells[name] for name in columns))
+            last_subject = row.subject
         say(f"{self.name}: {self.title} ({self.source})")
-        console().print(made)
+        console().print(printed)
         say(f"{self.verdict}: {self.reason}\n")
 
 
 def _row(record: dict[str, Any]) -> Row:
-    """A row as JSON holds it; ValueError or TypeError where a field is of another type."""
+    """The row that a JSON record holds; ValueError or TypeError where a field has another type."""
     row = Row(**{**record, "interval": record["interval"] and tuple(record["interval"])})
     texts, numbers = (row.subject, row.quantity, row.unit, row.remark), [row.measured, *(row.interval or ())]
     numbers += [] if row.published is None else [row.published]

@@ -39,9 +39,7 @@ SETTINGS = {
 
 def run(options: StudyOptions) -> StudyResult:
     """Quick and default on embedded test images, full on MNIST's; quick with fewer steps and queries."""
-    source = "full" if options.level == "full" else "embedded"
-    folder = options.folder if source == "full" else None
-    images = load("mnist", "test", source="full" if source == "full" else "embedded", folder=folder)
+    images = load("mnist", "test", source=options.data, folder=options.data_folder)
     settings = SETTINGS[options.level]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))[: IMAGES[options.level]]
     chosen, labels = images.images[order], images.labels[order]
@@ -64,15 +62,12 @@ def run(options: StudyOptions) -> StudyResult:
             rows += _rows(report)
             verdicts.append(f"{name} ({norm} {report.settings['epsilon']:g}): {report.verdict}")
     return StudyResult(
-        "audit",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         "; ".join(verdicts) + ".",
         {
             "level": options.level,
-            "data": source,
+            "data": options.data,
             "images": len(order),
             "seed": settings.seed,
             "norms": list(NORMS[options.level]),

@@ -151,9 +151,6 @@ def run(options: StudyOptions) -> StudyResult:
         else f"not within {100 * LIMIT:.0f} %: {'; '.join(failed)}."
     )
     return StudyResult(
-        "cost_validation",
-        TITLE,
-        SOURCE,
         [*rows, *unused],
         "measured",
         reason,

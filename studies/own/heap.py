@@ -299,9 +299,6 @@ def run(options: StudyOptions) -> StudyResult:
         )
         rows.append(Row(str(entry.name), "distance", far.value, interval=(far.low, far.high), remark=remark))
     return StudyResult(
-        "heap",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         f"{reason}. Unknown, and not to be recovered from the published text: cell map, ports, policies and topology, "

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from circuits import cost_report, design, error_metrics
-from circuits.accuracy.error_types import ErrorSurface, Estimate
+from circuits.accuracy.error_types import ErrorSurface
 from circuits.accuracy.sampling import uniform01
 from circuits.accuracy.surfaces import error_surface
 from circuits.cost import conditions
@@ -38,10 +38,12 @@ from cnn_eval.scenarios.success import judge
 from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult, measure_transfer
 from studies.frame.row_figures import dots
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, measured, verdict
 from studies.own import heap
 from studies.own import margins as margins_study
 from studies.paper import table8, table9
 from studies.rows import cost_rows
+from studies.rows.sampled_rows import estimate_row
 
 TITLE = "HEAP and Ax-FPM side by side on one page"
 SOURCE = "DA tables 8 to 10, figure 15"
@@ -78,14 +80,15 @@ Section = Callable[[str, StudyOptions], list[Row]]
 
 def error(name: str, options: StudyOptions) -> list[Row]:
     """Over operands uniform in [0, 1]."""
+    label = design(name).label
     found = error_metrics(design(name), samples=SAMPLES[options.level])
     _, ratio, nmed = table8.PUBLISHED[SUBJECTS[name]]
     return [
-        _sampled(name, "NMED", found.nmed, nmed),
-        _sampled(name, "MRED (ratio of means)", found.mred_ratio_of_means, ratio),
-        _sampled(name, "MRED (mean of ratios)", found.mred),
-        _sampled(name, "mean e", found.bias),
-        _sampled(name, "larger than exact", found.larger, LARGER[SUBJECTS[name]], 100.0, "%"),
+        estimate_row(label, "NMED", found.nmed, nmed),
+        estimate_row(label, "MRED (ratio of means)", found.mred_ratio_of_means, ratio),
+        estimate_row(label, "MRED (mean of ratios)", found.mred),
+        estimate_row(label, "mean e", found.bias),
+        estimate_row(label, "larger than exact", found.larger, LARGER[SUBJECTS[name]], 100.0, "%"),
     ]
 
 
@@ -105,7 +108,7 @@ def cost(name: str, options: StudyOptions) -> list[Row]:
 
 def accuracy(name: str, options: StudyOptions) -> list[Row]:
     """LeNet-5 on MNIST, convolutions through the design."""
-    found = evaluate(design(name), data="full" if options.level == "full" else "embedded", folder=options.folder)
+    found = evaluate(design(name), data=options.data, folder=options.folder)
     low, high = found.interval
     published = table8.PUBLISHED[SUBJECTS[name]][0]
     return [Row(design(name).label, "accuracy", 100 * found.accuracy, published, (100 * low, 100 * high), "%")]
@@ -185,19 +188,16 @@ def run(options: StudyOptions) -> StudyResult:
     subjects = [_label(name) for name in (*SUBJECTS, CONTROL)]
     rows = [row for lists in found for part in lists for row in part]
     rows.sort(key=lambda row: subjects.index(row.subject))
-    verdict, reason = _verdict(rows)
+    conclusion, reason = conclude(rows)
     return StudyResult(
-        "heap_vs_axfpm",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
         {
             "pairs": SAMPLES[options.level],
             "cost_samples": cost_rows.SAMPLES[options.level],
             "technology": conditions(),
-            "data": "full" if options.level == "full" else "embedded",
+            "data": options.data,
             "examples": list(EXAMPLES),
             "margin_images": margins_study.IMAGES[options.level],
             "margin_hyperparameters": {
@@ -222,10 +222,7 @@ def _network(name: str) -> nn.Module:
 
 
 def _images(options: StudyOptions) -> tuple[torch.Tensor, torch.Tensor]:
-    full = options.level == "full"
-    return load_test_images(
-        model="lenet5", data="full" if full else "embedded", folder=options.folder if full else None
-    )
+    return load_test_images(model="lenet5", data=options.data, folder=options.data_folder)
 
 
 @lru_cache(maxsize=1)
@@ -256,9 +253,9 @@ def _stored(victim: nn.Module) -> dict[str, TransferResult]:
     return found
 
 
-def _verdict(rows: Sequence[Row]) -> tuple[str, str]:
-    """In direction where every published comparison holds here; the numbers themselves stand in the rows."""
-    value = {(row.subject, row.quantity): row.measured for row in rows}
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """In direction: every published comparison of the two holds here. The numbers themselves stand in the rows."""
+    value = measured(rows)
     one, other = _label("heap"), _label("axfpm")
 
     def less(quantity: str) -> bool:
@@ -271,20 +268,13 @@ def _verdict(rows: Sequence[Row]) -> tuple[str, str]:
         "heap is as accurate or more": not less("accuracy"),
         "fewer attacks transfer to axfpm": not less("transfer, fgsm_smallest") and not less("transfer, pgd"),
     }
-    told = [f"{claim}: {'holds' if holds else 'does not hold'}" for claim, holds in claims.items()]
+    texts = [f"{claim}: {'holds' if holds else 'does not hold'}" for claim, holds in claims.items()]
     audits = [f"{row.subject} {row.remark}" for row in rows if row.quantity.startswith("robust accuracy, l")]
-    said = f" Under adaptive attack: {', '.join(audits)}." if audits else ""
+    attacked = f" Under adaptive attack: {', '.join(audits)}." if audits else ""
     return (
-        "reproduced in direction" if all(claims.values()) else "not reproduced",
-        f"published claims here: {'; '.join(told)}.{said} heap is a reconstruction (study heap).",
+        verdict(reproduced=False, in_direction=all(claims.values())),
+        f"published claims here: {'; '.join(texts)}.{attacked} heap is a reconstruction (study heap).",
     )
-
-
-def _sampled(
-    name: str, quantity: str, estimate: Estimate, published: float | None = None, scale: float = 1.0, unit: str = ""
-) -> Row:
-    interval = (scale * estimate.low, scale * estimate.high)
-    return Row(design(name).label, quantity, scale * estimate.value, published, interval, unit)
 
 
 # ---- the page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuits import design
@@ -14,7 +14,7 @@ from cnn_eval.measure.margins_plot import margins_plot
 from cnn_eval.models.registry import load_model, weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.frame.verdicts import NEARLY_ALL
+from studies.frame.verdict_text import NEARLY_ALL, Conclusion, verdict
 
 TITLE = "transfer rate from exact LeNet-5 against confidence, overshoot and budget factor"
 SOURCE = "own; DA tables 2 and 10"
@@ -35,9 +35,7 @@ _KNOBS = {"confidence": "kappa", "overshoot": "overshoot", None: "factor"}
 
 def run(options: StudyOptions) -> StudyResult:
     """Quick and default on embedded test images, full on MNIST's; examples are kept in the user's cache."""
-    source = "full" if options.level == "full" else "embedded"
-    folder = options.folder if source == "full" else None
-    images = load("mnist", "test", source="full" if source == "full" else "embedded", folder=folder)
+    images = load("mnist", "test", source=options.data, folder=options.data_folder)
     count = IMAGES[options.level]
     exact = load_model("lenet5")
     labels = {design(name).label: published for name, published in SUBJECTS.items()}
@@ -53,17 +51,14 @@ def run(options: StudyOptions) -> StudyResult:
         progress=options.level != "quick",
     )
     title = f"LeNet-5: transfer from the exact network, {count} images"
-    verdict, reason = _verdict(points, labels)
+    conclusion, reason = conclude(points, labels)
     return StudyResult(
-        "margins",
-        TITLE,
-        SOURCE,
         [row(point, labels) for name in victims for point in points if point.victim == name and point.eligible],
-        verdict,
+        conclusion,
         reason,
         {
             "level": options.level,
-            "data": source,
+            "data": options.data,
             "images": count,
             "hyperparameters": {name: dict(values) for name, values in HYPERPARAMETERS[options.level].items()},
             "weights_sha256": weights_record("lenet5")["sha256"],
@@ -93,9 +88,10 @@ def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
     )
 
 
-def _verdict(points: list[MarginPoint], labels: Mapping[str, str]) -> tuple[str, str]:
-    """Reproduced: every published rate lies in our interval at the boundary; in direction: boundary examples transfer
-    less than those of the largest margin, and not nearly all of them."""
+def conclude(points: Sequence[MarginPoint], labels: Mapping[str, str]) -> Conclusion:
+    """Reproduced: every published rate lies in our interval at the boundary. In direction: of the examples at the
+    boundary fewer than NEARLY_ALL percent transfer, on every curve.
+    """
     first = [point for point in points if _published(point, labels) is not None and point.rate is not None]
     inside = [
         100 * point.interval[0] <= (_published(point, labels) or 0.0) <= 100 * point.interval[1] for point in first
@@ -116,7 +112,5 @@ def _verdict(points: list[MarginPoint], labels: Mapping[str, str]) -> tuple[str,
         f"transfer, with the largest margin {end_low} to {end_high} %; axfpm and the control, which has no noise at "
         f"all, differ on {differing} examples over all curves."
     )
-    if all(inside):
-        return "reproduced", reason
-    moved = all(100 * (point.rate or 0.0) < NEARLY_ALL for point in first)
-    return ("reproduced in direction" if moved else "not reproduced"), reason
+    resist = all(100 * (point.rate or 0.0) < NEARLY_ALL for point in first)
+    return verdict(reproduced=all(inside), in_direction=resist), reason

@@ -70,9 +70,6 @@ def run(options: StudyOptions) -> StudyResult:
     median = float(np.median(shares["nsga2"]))
     verdict = "reaches" if median >= WANTED else "does not reach"
     return StudyResult(
-        "search_quality",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         f"with {budget} of {len(points)} evaluations NSGA-II {verdict} {100 * WANTED:g} % of the hypervolume of the "

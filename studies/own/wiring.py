@@ -32,7 +32,8 @@ from circuits.multipliers import PORTS
 from dse.explore.search_progress import Reporter
 from dse.score.fast_screen import Screen
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.rows.noise_rows import PAIRS, Reals, share
+from studies.rows.noise_rows import PAIRS, Reals
+from studies.rows.sampled_rows import estimate_row, share_row
 
 TITLE = "every wiring of arrays of one adder against the published errors of Ax-FPM and HEAP"
 SOURCE = "DA section 4.1, figure 15, table 8"
@@ -194,9 +195,6 @@ def run(options: StudyOptions) -> StudyResult:
         for row in nearest("Ax-FPM", behaviour.name, behaviour, metrics)
     ]
     return StudyResult(
-        "wiring",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         reason(found, measured, rows),
@@ -262,8 +260,7 @@ def overflows() -> list[Row]:
         (HALVED, int(halved.sum()), CHUNK),
         (SMALLER_HALVED, int((halved & smaller).sum()), int(smaller.sum())),
     ):
-        percent, between = share(number, of)
-        made.append(Row("axfpm_released", quantity, percent, interval=between, unit="%"))
+        made.append(share_row("axfpm_released", quantity, number, of))
     return made
 
 
@@ -274,16 +271,9 @@ def nearest(name: str, subject: str, behaviour: Behaviour, metrics: ErrorMetrics
     ratio, nmed, larger = metrics.mred_ratio_of_means, metrics.nmed, metrics.larger
     return [
         Row(subject, "distance", _distance(target, metrics), remark=remark),
-        Row(subject, "MRED (ratio of means)", ratio.value, target.mred, (ratio.low, ratio.high)),
-        Row(subject, "NMED", nmed.value, target.nmed, (nmed.low, nmed.high)),
-        Row(
-            subject,
-            "larger in magnitude",
-            100 * larger.value,
-            target.larger,
-            (100 * larger.low, 100 * larger.high),
-            "%",
-        ),
+        estimate_row(subject, "MRED (ratio of means)", ratio, target.mred),
+        estimate_row(subject, "NMED", nmed, target.nmed),
+        estimate_row(subject, "larger in magnitude", larger, target.larger, 100.0, "%"),
     ]
 
 

@@ -18,6 +18,7 @@ from cnn_eval.models.inference import logits
 from cnn_eval.models.quantization import Bfloat16
 from cnn_eval.scenarios.control import CONTROL
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import NEARLY_ALL, Conclusion, verdict
 from studies.paper.table6 import CLOSE, PUBLISHED
 from studies.rows import transfer_rows
 from studies.rows.attack_rows import setting
@@ -40,8 +41,6 @@ SLOW = {"lenet5": {"default": 60, "full": 200}, "alexnet": {"quick": 5, "default
 """Samples of C&W where they are fewer."""
 IMAGES = {"lenet5": {"quick": 1000, "default": 2000}, "alexnet": {"quick": 200, "default": 1000}}
 """For accuracy and confidence, by level; at full all test images."""
-NO_GAIN = 90.0
-"""Percent that must transfer for "no improvement in the robustness"; as in an audit."""
 UNCHANGED = 0.01
 """Mean change of confidence, which lies in [-1, 1], that counts as none."""
 
@@ -67,8 +66,8 @@ def run(options: StudyOptions) -> StudyResult:
         networks = {"exact": base} | {name: made.victims[name] for name in BFLOAT16}
         images, labels = load_test_images(
             model=model,
-            data="full" if options.level == "full" else "embedded",
-            folder=options.folder if options.level == "full" else None,
+            data=options.data,
+            folder=options.data_folder,
         )
         count = IMAGES[model].get(options.level, len(images))
         more, moved = _unchanged(shown, networks, images[:count], labels[:count], PUBLISHED[model])
@@ -77,9 +76,9 @@ def run(options: StudyOptions) -> StudyResult:
         settings[model] = {**made.record(list(ATTACKS)), "images": count}
     subjects = list(dict.fromkeys(row.subject for row in rows))
     rows.sort(key=lambda row: subjects.index(row.subject))
-    said, told = _verdict(found, changes)
+    conclusion, reason = conclude(found, changes)
     figures = render(lambda: _figure(found), salt="bfloat16_transfer", style=seaborn.axes_style("whitegrid"))
-    return StudyResult("bfloat16_transfer", TITLE, SOURCE, rows, said, told, settings, figures)
+    return StudyResult(rows, conclusion, reason, settings, figures)
 
 
 def _unchanged(
@@ -125,37 +124,34 @@ def _unchanged(
     return rows, moved
 
 
-def _verdict(found: Mapping[str, Sequence[Rate]], changes: Mapping[str, tuple[float, float]]) -> tuple[str, str]:
-    """Reproduced: at least NO_GAIN percent transfer to bfloat16 by every attack, of the smallest examples too, and
-    neither accuracy nor confidence changes; in direction: that holds for examples that spend a budget, and of the
-    smallest ones more transfer to bfloat16 than to the control."""
-    told, more = [], True
+def conclude(found: Mapping[str, Sequence[Rate]], changes: Mapping[str, tuple[float, float]]) -> Conclusion:
+    """Reproduced: by every attack at least NEARLY_ALL percent transfer to bfloat16, of the smallest examples too, and
+    neither accuracy nor confidence changes. In direction: that holds for examples that spend a budget, and of the
+    smallest ones more transfer to bfloat16 than to the control.
+    """
+    texts, more = [], True
     for shown, rates in found.items():
-        texts = []
+        shares = []
         for victims in (BFLOAT16, (CONTROL,)):
             chosen = [rate for rate in rates if rate.victim in victims]
             spent = transfer_rows.share(rate for rate in chosen if rate.spends) or 0.0
             smallest = transfer_rows.share(rate for rate in chosen if rate.mode == "minimum") or 0.0
-            texts.append((spent, smallest))
-        (spent, smallest), (control_spent, control_smallest) = texts
+            shares.append((spent, smallest))
+        (spent, smallest), (control_spent, control_smallest) = shares
         more &= smallest > control_smallest
-        told.append(
+        texts.append(
             f"{shown}: {spent:.0f} % of the examples that spend a budget and {smallest:.0f} % of the smallest transfer "
             f"to bfloat16 ({control_spent:.0f} % and {control_smallest:.0f} % to the control)"
         )
     tried = [rate for rates in found.values() for rate in rates if rate.victim in BFLOAT16]
-    gained = [rate for rate in tried if 100 * rate.fooled < NO_GAIN * rate.eligible or not rate.eligible]
+    gained = [rate for rate in tried if 100 * rate.fooled < NEARLY_ALL * rate.eligible or not rate.eligible]
     points = max(abs(points) for points, _ in changes.values())
     change = max(abs(mean) for _, mean in changes.values())
     same = points <= CLOSE and change <= UNCHANGED
-    said = "not reproduced"
-    if same and not any(rate.mode == "minimum" or rate.spends for rate in gained):
-        said = "reproduced"
-    elif same and more and not any(rate.spends for rate in gained):
-        said = "reproduced in direction"
-    return said, (
-        f"{'; '.join(told)}. Accuracy moves by {points:.2f} points and the mean confidence by {change:.2g} at most."
-    )
+    return verdict(
+        reproduced=same and not any(rate.mode == "minimum" or rate.spends for rate in gained),
+        in_direction=same and more and not any(rate.spends for rate in gained),
+    ), (f"{'; '.join(texts)}. Accuracy moves by {points:.2f} points and the mean confidence by {change:.2g} at most.")
 
 
 def _figure(found: Mapping[str, Sequence[Rate]]) -> Figure:
@@ -173,7 +169,9 @@ def _figure(found: Mapping[str, Sequence[Rate]]) -> Figure:
             axes.hlines(heights, [low for low, _ in ends], [high for _, high in ends], color=colour, linewidth=1.5)
             values = [100 * rate.fooled / rate.eligible for rate in mine]
             axes.plot(values, heights, marker, color=colour, markersize=5, label=victim)
-        axes.axvline(NO_GAIN, color="0.3", linewidth=0.8, linestyle="--", label=f"{NO_GAIN:g} %: no gain from there on")
+        axes.axvline(
+            NEARLY_ALL, color="0.3", linewidth=0.8, linestyle="--", label=f"{NEARLY_ALL:g} %: no gain from there on"
+        )
         axes.set_yticks([-k for k in range(len(quantities))], quantities, fontsize=9)
         axes.set_xlim(-3, 103)
         axes.set_xlabel("transfer rate [%]")

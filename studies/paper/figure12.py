@@ -14,6 +14,7 @@ from cnn_eval.measure.network_accuracy import base_network, load_test_images, ne
 from cnn_eval.models.registry import weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import verdict
 
 TITLE = "classification confidence of the exact and the approximate LeNet-5"
 SOURCE = "DA figure 12, section 6"
@@ -29,10 +30,7 @@ PER_CLASS = {"quick": 20, "default": 100, "full": 100}
 
 def run(options: StudyOptions) -> StudyResult:
     """The first images of every class (the paper: 100 a class, at random); full from the whole test set."""
-    data = "full" if options.level == "full" else "embedded"
-    images, labels = load_test_images(
-        model="lenet5", data=data, folder=options.folder if options.level == "full" else None
-    )
+    images, labels = load_test_images(model="lenet5", data=options.data, folder=options.data_folder)
     chosen = torch.cat([(labels == label).nonzero()[: PER_CLASS[options.level], 0] for label in range(10)])
     images, labels = images[chosen], labels[chosen]
     base = base_network("lenet5")
@@ -65,15 +63,12 @@ def run(options: StudyOptions) -> StudyResult:
     told = ", ".join(f"{share:.1f} % on {name}" for name, share in zip(AXFPM, others, strict=True))
     control = 100 * found[CONTROL].above(THRESHOLD)
     return StudyResult(
-        "figure12",
-        TITLE,
-        SOURCE,
         rows,
-        "reproduced in direction" if min(others) > exact and exact < 50 else "not reproduced",
+        verdict(reproduced=False, in_direction=min(others) > exact and exact < 50),
         f"{exact:.1f} % of the images exceed {THRESHOLD} on the exact network (published: under "
         f"{PUBLISHED['exact']:g}), {told}, {control:.1f} % on the control, which only scales weights up: a softmax's "
         "confidence grows with the logits, whatever the image.",
-        {"data": data, "images": len(labels), "weights_sha256": weights_record("lenet5")["sha256"]},
+        {"data": options.data, "images": len(labels), "weights_sha256": weights_record("lenet5")["sha256"]},
         render(lambda: _figure(found), salt="figure12", style=seaborn.axes_style("whitegrid")),
     )
 

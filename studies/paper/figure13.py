@@ -11,8 +11,10 @@ import seaborn
 from circuits import design
 from circuits.drawing.figure_files import render
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, measured, verdict
 from studies.rows import noise_rows
-from studies.rows.noise_rows import Noise, share
+from studies.rows.noise_rows import Noise
+from studies.rows.sampled_rows import share_row
 
 TITLE = "noise of bfloat16 products: sign, magnitude beside Ax-FPM's, dependence on the product"
 SOURCE = "DA figure 13, section 7.2"
@@ -35,18 +37,15 @@ def run(options: StudyOptions) -> StudyResult:
     subjects += [(design(name), 1.0) for name in ("axfpm", "axfpm_tiled", "axfpm_released")]
     found = [noise_rows.noise(entry, pairs=pairs, signed=False, reach=reach) for entry, reach in subjects]
     rows = [row for entry in found for row in (*_signs(entry, found), *noise_rows.rows(entry))]
-    verdict, reason = judge(rows)
-    shown = [found[0], found[1], found[2], found[4]]
+    conclusion, reason = conclude(rows)
+    drawn = [found[0], found[1], found[2], found[4]]
     return StudyResult(
-        "figure13",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
         noise_rows.settings(options.level, signed=False),
         render(
-            lambda: noise_rows.draw(shown, [entry.design.label for entry in shown], window=(0.45, 0.55)),
+            lambda: noise_rows.draw(drawn, [noise.design.label for noise in drawn], window=(0.45, 0.55)),
             salt="figure13",
             style=seaborn.axes_style("whitegrid"),
         ),
@@ -54,8 +53,7 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _signs(entry: Noise, found: Sequence[Noise]) -> list[Row]:
-    percent, interval = share(entry.negative, entry.pairs)
-    rows = [Row(entry.design.label, "negative", percent, interval=interval, unit="%")]
+    rows = [share_row(entry.design.label, "negative", entry.negative, entry.pairs)]
     if entry.design.format == "bfloat16":
         for other in found:
             if other.design.format != "bfloat16":
@@ -65,14 +63,14 @@ def _signs(entry: Noise, found: Sequence[Noise]) -> list[Row]:
     return rows
 
 
-def judge(rows: Sequence[Row]) -> tuple[str, str]:
-    """Verdict and reason. The claims, for each bfloat16: at least MOSTLY % negative; two orders of magnitude below
-    every Ax-FPM; a rank correlation of |e| with |p| of at most INDEPENDENT in size.
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """The claims, for each rounding of bfloat16: at least MOSTLY % of the errors are negative; the mean |e| lies two
+    orders of magnitude below that of every Ax-FPM; the rank correlation of |e| with |p| is at most INDEPENDENT in size.
 
-    Reproduced: one rounding shows all three; in direction: one is mostly negative and one order of magnitude lower.
+    Reproduced: one rounding shows all three. In direction: one is mostly negative and one order of magnitude lower.
     """
-    value = {(row.subject, row.quantity): row.measured for row in rows}
-    told, held = [], []
+    value = measured(rows)
+    texts, claims = [], []
     for name in (design("bfloat16").label, NEAREST.label):
         negative = value[name, "negative"]
         orders = min(
@@ -82,8 +80,8 @@ def judge(rows: Sequence[Row]) -> tuple[str, str]:
         )
         absolute, relative = (value[name, f"rank correlation of {what} with |p|"] for what in ("|e|", "|e / p|"))
         explained = value[name, f"variance between {noise_rows.CELLS} x {noise_rows.CELLS} operand cells"]
-        held.append((negative >= MOSTLY, orders, abs(absolute) <= INDEPENDENT))
-        told.append(
+        claims.append((negative >= MOSTLY, orders, abs(absolute) <= INDEPENDENT))
+        texts.append(
             f"{name}: {negative:.1f} % negative, {orders:.1f} orders of magnitude below Ax-FPM, rank correlation with "
             f"|p| {absolute:.2f} of |e| and {relative:.2f} of |e / p|, {explained:.1f} % of the variance between cells "
             "of operands"
@@ -91,10 +89,9 @@ def judge(rows: Sequence[Row]) -> tuple[str, str]:
     own = value[design("axfpm").label, "rank correlation of |e / p| with |p|"]
     dependent = value[design("axfpm").label, "rank correlation of |e| with |p|"]
     reason = (
-        f"{'; '.join(told)}. Rounding decides the sign, and the noise of every float product grows with the product: "
+        f"{'; '.join(texts)}. Rounding decides the sign, and the noise of every float product grows with the product: "
         f"axfpm's own correlations are {dependent:.2f} and {own:.2f}."
     )
-    if any(negative and orders >= 2 and independent for negative, orders, independent in held):
-        return "reproduced", reason
-    in_direction = any(negative and orders >= 1 for negative, orders, _ in held)
-    return ("reproduced in direction" if in_direction else "not reproduced"), reason
+    reproduced = any(negative and orders >= 2 and independent for negative, orders, independent in claims)
+    in_direction = any(negative and orders >= 1 for negative, orders, _ in claims)
+    return verdict(reproduced=reproduced, in_direction=in_direction), reason

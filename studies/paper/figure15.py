@@ -9,6 +9,7 @@ import seaborn
 from circuits import design
 from circuits.drawing.figure_files import render
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, listed, measured, subjects, verdict
 from studies.own import heap
 from studies.rows import noise_rows
 
@@ -31,13 +32,10 @@ def run(options: StudyOptions) -> StudyResult:
     pairs = noise_rows.PAIRS[options.level]
     found = {name: noise_rows.noise(design(name), pairs=pairs, signed=False) for name in PUBLISHED}
     rows = [row for name, entry in found.items() for row in noise_rows.rows(entry, larger=PUBLISHED[name])]
-    verdict, reason = judge(rows)
+    conclusion, reason = conclude(rows)
     return StudyResult(
-        "figure15",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
         noise_rows.settings(options.level, signed=False),
         render(
@@ -48,15 +46,15 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
-def judge(rows: Sequence[Row]) -> tuple[str, str]:
-    """Verdict and reason: HEAP against every Ax-FPM.
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """HEAP against every Ax-FPM.
 
-    Reproduced: HEAP's share rounds to the published one, its mean |e| and every measure in DEPENDENCE are below those
-    of all Ax-FPM; in direction: mean |e| is, and most of the comparisons of DEPENDENCE are.
+    Reproduced: HEAP's share of larger results rounds to the published one, and its mean |e| and every measure in
+    DEPENDENCE are below those of all Ax-FPM. In direction: its mean |e| is, and most comparisons of DEPENDENCE are.
     """
-    value = {(row.subject, row.quantity): row.measured for row in rows}
+    value = measured(rows)
     own = design("heap").label
-    others = [name for name in dict.fromkeys(row.subject for row in rows) if name != own]
+    others = [name for name in subjects(rows) if name != own]
     share = value[own, "larger in magnitude"]
     fits = round(share) == round(PUBLISHED["heap"])
     ratios = [value[own, "mean |e|"] / value[name, "mean |e|"] for name in others]
@@ -64,15 +62,16 @@ def judge(rows: Sequence[Row]) -> tuple[str, str]:
     less = {
         quantity: [name for name in others if value[own, quantity] < value[name, quantity]] for quantity in DEPENDENCE
     }
-    told = "; ".join(
-        f"{quantity} {value[own, quantity]:.3g}, below {', '.join(names) or 'none'}" for quantity, names in less.items()
+    dependence = "; ".join(
+        f"{quantity} {value[own, quantity]:.3g}, below {listed(names)}" for quantity, names in less.items()
     )
     reason = (
         f"{own}: {share:.1f} % larger and a mean |e| of {min(ratios):.2f} to {max(ratios):.2f} of Ax-FPM's, both what "
         f"the reconstruction was fitted to (study heap), so no evidence. Less data dependency, which was not fitted: "
-        f"{told}."
+        f"{dependence}."
     )
-    held = sum(map(len, less.values()))
-    if fits and smaller and held == len(others) * len(less):
-        return "reproduced", reason
-    return ("reproduced in direction" if smaller and 2 * held > len(others) * len(less) else "not reproduced"), reason
+    comparisons = len(others) * len(less)
+    lower = sum(map(len, less.values()))
+    return verdict(
+        reproduced=fits and smaller and lower == comparisons, in_direction=smaller and 2 * lower > comparisons
+    ), reason

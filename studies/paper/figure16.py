@@ -16,12 +16,13 @@ from torch import nn
 
 from circuits import design
 from circuits.drawing.figure_files import render
-from circuits.support.statistics import normal_quantile
 from cnn_eval.measure.confidence import feature_maps, last_convolution
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, network
 from cnn_eval.models.registry import weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, by_quantity, surely_above, surely_below, verdict
+from studies.rows.sampled_rows import mean_row
 
 TITLE = "feature maps of the last convolution of LeNet-5 through exact, Ax-FPM and HEAP"
 SOURCE = "DA figure 16, appendix A"
@@ -40,8 +41,7 @@ Reals = NDArray[np.float64]
 
 def run(options: StudyOptions) -> StudyResult:
     """All 2,000 embedded test images; full: the 10,000 of MNIST."""
-    data = "full" if options.level == "full" else "embedded"
-    images, _ = load_test_images(model="lenet5", data=data, folder=options.folder if data == "full" else None)
+    images, _ = load_test_images(model="lenet5", data=options.data, folder=options.data_folder)
     base = base_network("lenet5")
     networks: dict[str, nn.Module] = {design(name).label: network(design(name)) for name in DESIGNS}
     networks[CONTROL] = power_of_two_control(base)
@@ -52,16 +52,13 @@ def run(options: StudyOptions) -> StudyResult:
         found = feature_maps(each, images)
         maps[name] = found[SHOWN].numpy()
         rows += measures(name, _flat(found), exact)
-    verdict, reason = judge(rows)
+    conclusion, reason = conclude(rows)
     return StudyResult(
-        "figure16",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
         {
-            "data": data,
+            "data": options.data,
             "images": len(images),
             "layer": f"{last_convolution(base)}, bias included, before the activation",
             "weights_sha256": weights_record("lenet5")["sha256"],
@@ -86,31 +83,28 @@ def measures(name: str, maps: Reals, exact: Reals) -> list[Row]:
     correlation = products / np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
     slope = products / (centred[1] ** 2).sum(1)
     return [
-        _mean(name, IMPORTANT_QUANTITY, important / exact_important),
-        _mean(name, "mean positive activation / exact", positive[0] / positive[1]),
-        _mean(name, "mean |activation| / exact", size[0] / size[1]),
-        _mean(name, "correlation with exact", correlation),
-        _mean(name, "slope of the regression on exact", slope),
+        mean_row(name, IMPORTANT_QUANTITY, important / exact_important),
+        mean_row(name, "mean positive activation / exact", positive[0] / positive[1]),
+        mean_row(name, "mean |activation| / exact", size[0] / size[1]),
+        mean_row(name, "correlation with exact", correlation),
+        mean_row(name, "slope of the regression on exact", slope),
     ]
 
 
-def _mean(name: str, quantity: str, values: Reals) -> Row:
-    mean = float(values.mean())
-    half = normal_quantile(0.95) * float(values.std(ddof=1)) / math.sqrt(values.size)
-    return Row(name, quantity, mean, interval=(mean - half, mean + half))
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """The scores of important features rise if the interval of their ratio lies above 1, and fall if it lies below.
 
-
-def judge(rows: Sequence[Row]) -> tuple[str, str]:
-    """Verdict and reason. Scores of important features rise or fall if the interval of their ratio lies above or below
-    1. Reproduced: they rise through every Ax-FPM and fall through HEAP; in direction: HEAP's ratio is the lowest."""
-    value = {(row.subject, row.quantity): row for row in rows}
+    Reproduced: they rise through every Ax-FPM and fall through HEAP. In direction: they rise through every Ax-FPM, and
+    HEAP's ratio is the lowest.
+    """
+    value = by_quantity(rows)
     ratio = {subject: row for (subject, quantity), row in value.items() if quantity == IMPORTANT_QUANTITY}
     own = design("heap").label
     others = {name: row for name, row in ratio.items() if name not in (own, CONTROL)}
-    rise = all((row.interval or (0.0,))[0] > 1 for row in others.values())
-    fall = (ratio[own].interval or (1.0, 1.0))[1] < 1
+    rise = all(surely_above(row, 1) for row in others.values())
+    fall = surely_below(ratio[own], 1)
 
-    def told(name: str) -> str:
+    def scores(name: str) -> str:
         return (
             f"{name} x {ratio[name].measured:.2f}, correlation with exact "
             f"{value[name, 'correlation with exact'].measured:.2f}"
@@ -118,13 +112,11 @@ def judge(rows: Sequence[Row]) -> tuple[str, str]:
 
     reason = (
         f"scores of the strongest {100 * IMPORTANT:.0f} % of the exact network's activations: "
-        f"{'; '.join(told(name) for name in ratio)}. The control has other weights and no noise, and is "
+        f"{'; '.join(scores(name) for name in ratio)}. The control has other weights and no noise, and is "
         f"{abs(ratio[CONTROL].measured - ratio['axfpm'].measured):.2g} away from axfpm."
     )
-    if rise and fall:
-        return "reproduced", reason
     lowest = ratio[own].measured < min(row.measured for row in others.values())
-    return ("reproduced in direction" if rise and lowest else "not reproduced"), reason
+    return verdict(reproduced=rise and fall, in_direction=rise and lowest), reason
 
 
 def draw(image: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]]) -> Figure:

@@ -9,6 +9,7 @@ import seaborn
 from circuits import design
 from circuits.drawing.figure_files import render
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, by_quantity, listed, subjects, surely_above, verdict
 from studies.rows import noise_rows
 
 TITLE = "noise of Ax-FPM over random products: discontinuity, share larger, growth with the product"
@@ -23,27 +24,25 @@ def run(options: StudyOptions) -> StudyResult:
     pairs = noise_rows.PAIRS[options.level]
     found = [noise_rows.noise(design(name), pairs=pairs, signed=True) for name in DESIGNS]
     rows = [row for entry in found for row in noise_rows.rows(entry, larger=PUBLISHED["larger in magnitude"])]
-    verdict, reason = judge(rows)
+    conclusion, reason = conclude(rows)
     return StudyResult(
-        "figure3",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
         noise_rows.settings(options.level, signed=True),
         render(lambda: noise_rows.draw(found, DESIGNS), salt="figure3", style=seaborn.axes_style("whitegrid")),
     )
 
 
-def judge(rows: Sequence[Row]) -> tuple[str, str]:
-    """Verdict and reason. A design is discontinuous if its largest jump exceeds its mean |e|, has the published share
-    if that is what ours rounds to, and its noise grows if the interval of the rank correlation lies above 0.
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """A design is discontinuous if its largest jump exceeds its mean |e|. It has the published share of larger results
+    if its own rounds to that. Its noise grows if the interval of the rank correlation lies above 0.
 
-    Reproduced: a design shows all three; in direction: all are discontinuous and grow, and most results are larger.
+    Reproduced: one design shows all three. In direction: all designs are discontinuous, the noise of all grows, and
+    more than half of their results are larger.
     """
-    value = {(row.subject, row.quantity): row for row in rows}
-    names = list(dict.fromkeys(row.subject for row in rows))
+    value = by_quantity(rows)
+    names = subjects(rows)
     share = {name: value[name, "larger in magnitude"].measured for name in names}
     jump = {
         name: [value[name, f"largest jump along the {which} operand"].measured for which in ("first", "second")]
@@ -51,19 +50,17 @@ def judge(rows: Sequence[Row]) -> tuple[str, str]:
     }
     growth = {name: value[name, "rank correlation of |e| with |p|"] for name in names}
     jumping = [name for name in names if max(jump[name]) > value[name, "mean |e|"].measured]
-    growing = [name for name in names if (growth[name].interval or (0.0,))[0] > 0]
+    growing = [name for name in names if surely_above(growth[name], 0)]
     fitting = [name for name in names if round(share[name]) == PUBLISHED["larger in magnitude"]]
     together = [name for name in names if name in jumping and name in growing and name in fitting]
-    told = "; ".join(
+    numbers = "; ".join(
         f"{name}: largest jumps {jump[name][0]:.2g} and {jump[name][1]:.2g} along the operands, {share[name]:.1f} % "
         f"larger, rank correlation {growth[name].measured:.2f}"
         for name in names
     )
     reason = (
-        f"{told}. The published 96 % is that of {', '.join(fitting) or 'none'}; with full normalisation the same tiled "
+        f"{numbers}. The published 96 % is that of {listed(fitting)}; with full normalisation the same tiled "
         f"circuit makes {share['axfpm_tiled']:.1f} % larger (study wiring)."
     )
-    if together:
-        return "reproduced", reason
-    in_direction = set(jumping) & set(growing) == set(names) and all(entry > 50 for entry in share.values())
-    return ("reproduced in direction" if in_direction else "not reproduced"), reason
+    in_direction = set(jumping) & set(growing) == set(names) and all(percent > 50 for percent in share.values())
+    return verdict(reproduced=bool(together), in_direction=in_direction), reason

@@ -15,12 +15,13 @@ from torch import nn
 
 from circuits import design
 from circuits.drawing.figure_files import render
-from circuits.support.statistics import normal_quantile, rank_correlation
+from circuits.support.statistics import rank_correlation
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.registry import load_model, weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.rows.noise_rows import share
+from studies.frame.verdict_text import Conclusion, by_quantity, surely_above, verdict
+from studies.rows.sampled_rows import mean_row, share
 
 TITLE = "exact and approximate convolution of a filter with patches of rising similarity"
 SOURCE = "DA figure 4, section 4.2"
@@ -51,13 +52,10 @@ def run(options: StudyOptions) -> StudyResult:
             gaps[name, kind] = ((results - exact) / unit[:, None], exact / unit[:, None])
     names = list(dict.fromkeys(name for name, _ in gaps))
     rows = [row for name in names for kind in filters for row in measures(name, kind, *gaps[name, kind])]
-    verdict, reason = judge(rows)
+    conclusion, reason = conclude(rows)
     return StudyResult(
-        "figure4",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
         {
             "filters": f"{FILTERS} of {SIZE} x {SIZE} uniform in [-1, 1], seed 0; the first {FILTERS} kernels of the "
@@ -125,51 +123,43 @@ def measures(name: str, kind: str, gap: Reals, exact: Reals) -> list[Row]:
     largest, largest_between = share(int((gap.argmax(1) == gap.shape[1] - 1).sum()), count)
     lower, lower_between = share(int((gap[:, 0] < 0).sum()), count)
     return [
-        _mean(name, f"{RISING} with similarity, {kind}", rising),
-        _mean(name, f"rank correlation of gap / exact, {kind}", relative),
+        mean_row(name, f"{RISING} with similarity, {kind}", rising),
+        mean_row(name, f"rank correlation of gap / exact, {kind}", relative),
         Row(name, f"{LARGEST}, {kind}", largest, interval=largest_between, unit="% of filters"),
         Row(name, f"{DISSIMILAR}, {kind}", lower, interval=lower_between, unit="% of filters"),
-        _mean(name, f"gap at similarity {SIMILARITIES[0]:g}, {kind}", gap[:, 0], "|filter|^2"),
-        _mean(name, f"gap at similarity {SIMILARITIES[-1]:g}, {kind}", gap[:, -1], "|filter|^2"),
+        mean_row(name, f"gap at similarity {SIMILARITIES[0]:g}, {kind}", gap[:, 0], "|filter|^2"),
+        mean_row(name, f"gap at similarity {SIMILARITIES[-1]:g}, {kind}", gap[:, -1], "|filter|^2"),
     ]
 
 
-def _mean(name: str, quantity: str, values: Reals, unit: str = "") -> Row:
-    mean = float(values.mean())
-    half = normal_quantile(0.95) * float(values.std(ddof=1)) / math.sqrt(values.size)
-    return Row(name, quantity, mean, interval=(mean - half, mean + half), unit=unit)
-
-
-def judge(rows: Sequence[Row]) -> tuple[str, str]:
-    """Verdict and reason, from Ax-FPM on both kinds of filters. The gap rises if the mean rank correlation lies above
-    .5 with its interval; results are lower for dissimilar patches if they are for 75 % of the filters.
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """From Ax-FPM on both kinds of filters. The gap rises if the interval of the mean rank correlation lies above .5.
+    Results are lower for dissimilar patches if they are for 75 % of the filters.
 
     Reproduced: both hold throughout; in direction: the gap rises throughout.
     """
-    value = {(row.subject, row.quantity): row for row in rows}
+    value = by_quantity(rows)
 
-    def over(quantity: str, names: Sequence[str]) -> list[Row]:
+    def across_filters(quantity: str, names: Sequence[str]) -> list[Row]:
         return [value[name, f"{quantity}, {kind}"] for name in names for kind in ("random", "trained")]
 
-    def told(quantity: str, names: Sequence[str]) -> str:
-        found = [row.measured for row in over(quantity, names)]
-        return f"{min(found):.2f} to {max(found):.2f}"
+    def span(quantity: str, names: Sequence[str]) -> str:
+        values = [row.measured for row in across_filters(quantity, names)]
+        return f"{min(values):.2f} to {max(values):.2f}"
 
     ours = [design(name).label for name in DESIGNS if name != "heap"]
     other = [design("heap").label]
     rising = f"{RISING} with similarity"
-    rises = all((row.interval or (0.0,))[0] > 0.5 for row in over(rising, ours))
-    lower = [row.measured for row in over(DISSIMILAR, ours)]
+    rises = all(surely_above(row, 0.5) for row in across_filters(rising, ours))
+    lower = [row.measured for row in across_filters(DISSIMILAR, ours)]
     relative = "rank correlation of gap / exact"
     reason = (
-        f"rank correlation of gap with similarity: Ax-FPM {told(rising, ours)}, {other[0]} {told(rising, other)}, the "
-        f"control, exact with other weights, {told(rising, [CONTROL])}; any constant gain above 1 has 1. Of the gap "
-        f"relative to the exact result: Ax-FPM {told(relative, ours)}. At similarity 0 the result is lower for "
+        f"rank correlation of gap with similarity: Ax-FPM {span(rising, ours)}, {other[0]} {span(rising, other)}, the "
+        f"control, exact with other weights, {span(rising, [CONTROL])}; any constant gain above 1 has 1. Of the gap "
+        f"relative to the exact result: Ax-FPM {span(relative, ours)}. At similarity 0 the result is lower for "
         f"{min(lower):.0f} to {max(lower):.0f} % of the filters."
     )
-    if rises and min(lower) >= 75:
-        return "reproduced", reason
-    return ("reproduced in direction" if rises else "not reproduced"), reason
+    return verdict(reproduced=rises and min(lower) >= 75, in_direction=rises), reason
 
 
 def draw(gaps: Mapping[tuple[str, str], tuple[Reals, Reals]]) -> Figure:

@@ -6,6 +6,7 @@ from cnn_eval.scenarios.control import CONTROL
 from cnn_eval.scenarios.scenario_runs import white_box
 from cnn_eval.scenarios.success import NOISE
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import verdict
 from studies.rows.attack_rows import rate_row, setting
 
 TITLE = "L2, MSE and PSNR of white-box DeepFool and C&W on LeNet-5"
@@ -28,18 +29,18 @@ UNITS = {"l2": "", "mse": "", "psnr": "dB"}
 
 def run(options: StudyOptions) -> StudyResult:
     """Each network through its own gradients: straight through, and the slope of bilinear forms."""
-    made = setting(options, SAMPLES, (*SLOPED, "axfpm_released"))
+    attacks = setting(options, SAMPLES, (*SLOPED, "axfpm_released"))
     sloped = setting(options, SAMPLES, SLOPED, backward="slope").victims
-    victims = {"exact": made.base}
-    victims |= {f"{name}, ste": made.victims[name] for name in (*SLOPED, "axfpm_released")}
+    victims = {"exact": attacks.base}
+    victims |= {f"{name}, ste": attacks.victims[name] for name in (*SLOPED, "axfpm_released")}
     victims |= {f"{name}, slope": sloped[name] for name in SLOPED}
-    victims[CONTROL] = made.victims[CONTROL]
+    victims[CONTROL] = attacks.victims[CONTROL]
     rows: list[Row] = []
     smaller = []
     for key in ("deepfool", "cw"):
-        found = white_box(made.task(key, "minimum"), victims)
-        base = {name: found["exact"].outcome.mean_noise(name) for name in NOISE}
-        for name, each in found.items():
+        attacked = white_box(attacks.task(key, "minimum"), victims)
+        base = {name: attacked["exact"].outcome.mean_noise(name) for name in NOISE}
+        for name, each in attacked.items():
             outcome = each.outcome
             rows.append(rate_row(name, f"{key}: fooled", (outcome.fooled, int(outcome.eligible.sum())), None))
             for quantity in UNITS:
@@ -57,15 +58,12 @@ def run(options: StudyOptions) -> StudyResult:
                     smaller.append((name, key, moved))
     rows.sort(key=lambda row: list(victims).index(row.subject))
     least = min(smaller, key=lambda entry: entry[2])
-    told = ", ".join(f"{name} {key} {moved:+.2f}" for name, key, moved in smaller)
-    direction = all(moved > 0 for _, _, moved in smaller)
+    differences = ", ".join(f"{name} {key} {moved:+.2f}" for name, key, moved in smaller)
+    larger = all(moved > 0 for _, _, moved in smaller)
     return StudyResult(
-        "figures8_11",
-        TITLE,
-        SOURCE,
         rows,
-        "reproduced in direction" if direction else "not reproduced",
-        f"L2 less exact: {told}; the least is {least[2]:+.2f}. An attack fails to find small perturbations where its "
-        "gradient does not fit the network; the weakest victim over gradients and attacks is what counts (see audit).",
-        made.record(),
+        verdict(reproduced=False, in_direction=larger),
+        f"L2 less exact: {differences}; the least is {least[2]:+.2f}. An attack fails to find small perturbations where "
+        "its gradient does not fit the network; the weakest victim over gradients and attacks is what counts (see audit).",
+        attacks.record(),
     )

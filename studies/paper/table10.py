@@ -16,9 +16,7 @@ HEAP: dict[str, float] = {"FGSM": 16, "PGD": 30, "JSMA": 42, "C&W": 6, "DF": 18,
 
 def run(options: StudyOptions) -> StudyResult:
     """Samples and attacks of table2; heap is a reconstruction."""
-    made = setting(options, SAMPLES, ("exact", "heap", "axfpm", "axfpm_released"))
+    attacks = setting(options, SAMPLES, ("exact", "heap", "axfpm", "axfpm_released"))
     published = {"exact": dict.fromkeys(AXFPM, 100.0), "heap": HEAP}
     published |= {"axfpm": AXFPM, "axfpm_released": AXFPM}
-    return transfer_rows.result(
-        "table10", TITLE, SOURCE, made, published, " heap is a reconstruction, not the published circuit."
-    )
+    return transfer_rows.result(attacks, published, " heap is a reconstruction, not the published circuit.")

@@ -48,9 +48,6 @@ def run(options: StudyOptions) -> StudyResult:
         accuracy = weights_record(name)["accuracy"]["full"]
         rows.append(Row(f"{name} ({label})", "accuracy, full test set", accuracy["percent"], unit="%"))
     return StudyResult(
-        "table11",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         "DA names the kinds of layers, not their sizes; the widths are ours. The outputs of reluQuant are quantised in "

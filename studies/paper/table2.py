@@ -16,6 +16,6 @@ SAMPLES = {"quick": 16, "default": 100, "full": 1000}
 
 def run(options: StudyOptions) -> StudyResult:
     """The circuits that Ax-FPM may mean, and the control; quick with shorter searches."""
-    made = setting(options, SAMPLES, SUBJECTS)
+    attacks = setting(options, SAMPLES, SUBJECTS)
     published = dict.fromkeys(SUBJECTS, PUBLISHED)
-    return transfer_rows.result("table2", TITLE, SOURCE, made, published)
+    return transfer_rows.result(attacks, published)

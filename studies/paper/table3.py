@@ -27,6 +27,6 @@ SLOW = {"quick": 4, "default": 5}
 
 def run(options: StudyOptions) -> StudyResult:
     """The circuits that Ax-FPM may mean, and the control; quick with shorter searches on fewer samples."""
-    made = setting(options, SAMPLES, SUBJECTS, model="alexnet", slow=SLOW)
+    attacks = setting(options, SAMPLES, SUBJECTS, model="alexnet", slow=SLOW)
     published = dict.fromkeys(SUBJECTS, PUBLISHED)
-    return transfer_rows.result("table3", TITLE, SOURCE, made, published)
+    return transfer_rows.result(attacks, published)

@@ -9,8 +9,9 @@ from circuits.support.statistics import ratio_interval
 from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.control import CONTROL
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, verdict
 from studies.rows import transfer_rows
-from studies.rows.attack_rows import setting, verdict
+from studies.rows.attack_rows import rates_verdict, setting
 from studies.rows.transfer_rows import Rate
 
 TITLE = "transfer on CIFAR-10 to approximate (DA) and quantised (DQ) networks"
@@ -58,16 +59,13 @@ def run(options: StudyOptions) -> StudyResult:
     ]
     compared = [row for row in rows if not row.subject.endswith((" exact", CONTROL))]
     ratios, claim = _claim(found["alexnet"], found["dorefa_float"])
-    said, told = _verdict(claim)
-    _, counts = verdict(compared)
+    conclusion, reason = conclude(claim)
+    _, counts = rates_verdict(compared)
     return StudyResult(
-        "table5",
-        TITLE,
-        SOURCE,
         rows + ratios,
-        said,
-        f"{told} {counts} From AlexNet: {transfer_rows.told(found['alexnet'], PUBLISHED)}From the float twin: "
-        f"{transfer_rows.told(found['dorefa_float'], PUBLISHED)}{_apart(found['dorefa_float'])} DA's source and "
+        conclusion,
+        f"{reason} {counts} From AlexNet: {transfer_rows.summary(found['alexnet'], PUBLISHED)}From the float twin: "
+        f"{transfer_rows.summary(found['dorefa_float'], PUBLISHED)}{_apart(found['dorefa_float'])} DA's source and "
         "victims are AlexNet, DQ's are the networks of table 11, each from its own exact network, as DA does not say "
         "which it took.",
         {name: entry.record(list(ATTACKS)) for name, entry in made.items()},
@@ -113,20 +111,21 @@ def _claim(approximate: Sequence[Rate], quantised: Sequence[Rate]) -> tuple[list
     return rows, intervals
 
 
-def _verdict(intervals: Sequence[tuple[float, float]]) -> tuple[str, str]:
-    """Reproduced: every interval holds CLAIMED and not 1; in direction: none lies below 1, and most lie above."""
+def conclude(intervals: Sequence[tuple[float, float]]) -> Conclusion:
+    """From the intervals of the ratios of DA's failures to DQ's.
+
+    Reproduced: every interval holds CLAIMED and lies above 1. In direction: none lies below 1, and most lie above.
+    """
     above = sum(low > 1 for low, _ in intervals)
     below = sum(high < 1 for _, high in intervals)
     twice = sum(1 < low <= CLAIMED <= high for low, high in intervals)
-    open_ = sum(math.isinf(high) for _, high in intervals)
-    said = "not reproduced"
-    if intervals and twice == len(intervals):
-        said = "reproduced"
-    elif 2 * above > len(intervals) and not below:
-        said = "reproduced in direction"
-    return said, (
+    unlimited = sum(math.isinf(high) for _, high in intervals)
+    return verdict(
+        reproduced=bool(intervals) and twice == len(intervals),
+        in_direction=2 * above > len(intervals) and not below,
+    ), (
         f"Robustness as the share of examples that do not transfer: of {len(intervals)} comparisons of DA with DQ, DA "
         f"is more robust in {above} (about {CLAIMED:g} times in {twice}), less in {below}, undecided in "
-        f"{len(intervals) - above - below}; {open_} ratios have no upper limit, for want of examples that do not "
+        f"{len(intervals) - above - below}; {unlimited} ratios have no upper limit, for want of examples that do not "
         "transfer to DQ."
     )

@@ -11,6 +11,7 @@ from cnn_eval.models.inference import predict
 from cnn_eval.models.quantization import Bfloat16
 from cnn_eval.models.registry import weights_record
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import verdict
 
 TITLE = "accuracy of float32, approximate, quantised and bfloat16 networks"
 SOURCE = "DA table 6"
@@ -66,12 +67,11 @@ def _subjects(model: str) -> list[Subject]:
 
 def run(options: StudyOptions) -> StudyResult:
     """Quick and default on embedded test images (of CIFAR-10 200 and 1,000); full on both full test sets."""
-    data = "full" if options.level == "full" else "embedded"
     rows, losses = [], []
     for model, published in PUBLISHED.items():
         baseline: AccuracyResult | None = None
         for subject in _subjects(model):
-            result = _measure(subject, model, data, options)
+            result = _measure(subject, model, options)
             baseline = baseline or result
             percent = 100 * result.accuracy
             number = published.get(subject.published) if subject.published else None
@@ -83,19 +83,15 @@ def run(options: StudyOptions) -> StudyResult:
                 losses.append((subject.label, -100 * moved, published["Float32"] - number))
     far = [entry for entry in losses if abs(entry[1] - entry[2]) > CLOSE]
     worst = max((abs(ours - theirs) for _, ours, theirs in far), default=0.0)
-    verdict = "reproduced" if not far else "reproduced in direction" if worst <= DIRECTION else "not reproduced"
     listed = "; ".join(f"{label} loses {ours:.2f}, published {theirs:.2f}" for label, ours, theirs in far)
     return StudyResult(
-        "table6",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        verdict(reproduced=not far, in_direction=worst <= DIRECTION),
         (f"more than {CLOSE:g} point from the published loss: {listed}" if far else "every loss is the published one")
         + f" (of {len(losses)} rows; each loss is from the exact network on the same images, so that our networks' own "
         "accuracy does not count). The networks are ours: DA gives no widths. heap is a reconstruction.",
         {
-            "data": data,
+            "data": options.data,
             "images": IMAGES.get(options.level, "all"),
             "weights_sha256": {
                 name: weights_record(name)["sha256"]
@@ -105,10 +101,9 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
-def _measure(subject: Subject, model: str, data: str, options: StudyOptions) -> AccuracyResult:
-    folder = options.folder if data == "full" else None
-    images, labels = load_test_images(model=model, data=data, folder=folder)
-    if data == "embedded":
+def _measure(subject: Subject, model: str, options: StudyOptions) -> AccuracyResult:
+    images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
+    if options.data == "embedded":
         # the embedded images are ordered by file, not by class: the first ones are as good as any
         count = IMAGES[options.level][model]
         images, labels = images[:count], labels[:count]

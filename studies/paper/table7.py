@@ -28,7 +28,7 @@ REASONS |= {("axfpm_released", measure): REASONS["axfpm_tiled", measure] for mea
 def run(options: StudyOptions) -> StudyResult:
     """All levels alike but for the number of operand pairs."""
     rows = cost_rows.rows(PUBLISHED, SUBJECTS, REASONS, options, whole=True)
-    verdict, counts = cost_rows.verdict(rows)
-    told = [cost_rows.order(rows, measure, "axfpm", "bfloat16") for measure in ("energy", "delay")]
-    reason = f"{counts}. {'; '.join(told)} (published: bfloat16 less energy, axfpm less delay)."
-    return StudyResult("table7", TITLE, SOURCE, rows, verdict, reason, cost_rows.settings(options))
+    verdict, counts = cost_rows.ratios_verdict(rows)
+    orders = [cost_rows.order(rows, measure, "axfpm", "bfloat16") for measure in ("energy", "delay")]
+    reason = f"{counts}. {'; '.join(orders)} (published: bfloat16 less energy, axfpm less delay)."
+    return StudyResult(rows, verdict, reason, cost_rows.settings(options))

@@ -8,6 +8,8 @@ from circuits import design, error_metrics
 from cnn_eval.measure.network_accuracy import evaluate
 from cnn_eval.models.registry import weights_record
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.frame.verdict_text import Conclusion, verdict
+from studies.rows.sampled_rows import estimate_row
 
 TITLE = "LeNet-5 accuracy, MRED and NMED of exact, HEAP and Ax-FPM"
 SOURCE = "DA table 8"
@@ -20,12 +22,11 @@ SAMPLES = {"quick": 1_000_000, "default": 10_000_000, "full": 100_000_000}
 
 def run(options: StudyOptions) -> StudyResult:
     """Quick and default on the 2,000 embedded test images; full on the 10,000 of MNIST."""
-    data = "full" if options.level == "full" else "embedded"
     samples = SAMPLES[options.level]
     rows = []
     for name, published_as in SUBJECTS.items():
         entry = design(name)
-        accuracy = evaluate(entry, data="full" if data == "full" else "embedded", folder=options.folder)
+        accuracy = evaluate(entry, data=options.data, folder=options.folder)
         errors = error_metrics(entry, samples=samples)
         published = PUBLISHED[published_as]
         interval = (100 * accuracy.interval[0], 100 * accuracy.interval[1])
@@ -35,22 +36,22 @@ def run(options: StudyOptions) -> StudyResult:
             ("MRED (ratio of means)", published[1], errors.mred_ratio_of_means),
             ("NMED", published[2], errors.nmed),
         ):
-            rows.append(Row(entry.label, quantity, estimate.value, number, (estimate.low, estimate.high)))
-    verdict, reason = _verdict(rows)
+            rows.append(estimate_row(entry.label, quantity, estimate, number))
+    conclusion, reason = conclude(rows)
     return StudyResult(
-        "table8",
-        TITLE,
-        SOURCE,
         rows,
-        verdict,
+        conclusion,
         reason,
-        {"data": data, "samples": samples, "seed": 0, "weights_sha256": weights_record("lenet5")["sha256"]},
+        {"data": options.data, "samples": samples, "seed": 0, "weights_sha256": weights_record("lenet5")["sha256"]},
     )
 
 
-def _verdict(rows: Sequence[Row]) -> tuple[str, str]:
-    """Errors are the published ones where they round to them, a loss of accuracy where it is within CLOSE; in
-    direction: every error is within a factor of two and no accuracy is lost beyond LARGE."""
+def conclude(rows: Sequence[Row]) -> Conclusion:
+    """An error is the published one if it rounds to it, a loss of accuracy if it lies within CLOSE of it.
+
+    Reproduced: all are. In direction: every error is within a factor of two of the published one, and no design loses
+    more accuracy than LARGE.
+    """
     baseline = next(row for row in rows if row.quantity == "accuracy")
     assert baseline.published is not None
     same: list[str] = []
@@ -74,6 +75,4 @@ def _verdict(rows: Sequence[Row]) -> tuple[str, str]:
     counts = f"{len(same)} of {len(same) + len(other)} errors and losses are the published ones"
     reason = f"{counts}; not so: {'; '.join(other)}." if other else f"{counts}."
     reason += " MRED is published as the ratio of means. heap is reconstructed, by a search for its NMED (study heap)."
-    if not other:
-        return "reproduced", reason
-    return ("reproduced in direction" if farthest <= LARGE and max(factors) <= 2 else "not reproduced"), reason
+    return verdict(reproduced=not other, in_direction=farthest <= LARGE and max(factors) <= 2), reason

@@ -1,1 +1,1 @@
-"""Rows that several studies share."""
+"""Functions that make the rows of several studies."""

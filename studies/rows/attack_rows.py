@@ -24,7 +24,7 @@ from cnn_eval.models.registry import model_entry, weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from cnn_eval.scenarios.scenario_runs import Attacked, Task
 from studies.frame.study import Row, StudyOptions
-from studies.frame.verdicts import DECISIVE, NEARLY_ALL
+from studies.frame.verdict_text import DECISIVE, NEARLY_ALL, Conclusion, verdict
 
 PUBLISHED_NAMES = {
     "fgsm": "FGSM",
@@ -89,12 +89,12 @@ class Setting:
 
     def task(self, name: str, mode: Mode) -> Task:
         """The attack `name` at the study's level, in one mode."""
-        made = self._attack(name)
+        chosen_attack = self._attack(name)
         count = self.slow if name in SLOW else len(self.images)
         return Task(
-            attack=made,
+            attack=chosen_attack,
             mode=mode,
-            epsilon=self.budgets[made.norm] if mode == "budget" else None,
+            epsilon=self.budgets[chosen_attack.norm] if mode == "budget" else None,
             images=self.images[:count],
             labels=self.labels[:count],
             cache=default_cache(),
@@ -136,9 +136,7 @@ def setting(
     `slow`: samples by level of the attacks in SLOW, where these get fewer; `more`: victims that are no designs.
     """
     model_entry(model)
-    data = "full" if options.level == "full" else "embedded"
-    folder = options.folder if options.level == "full" else None
-    images, labels = load_test_images(model=model, data=data, folder=folder)
+    images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     count = samples[options.level]
     base = base_network(model)
     victims = {name: _network(base, name, **choices) for name in designs}
@@ -182,7 +180,7 @@ def rate_row(subject: str, quantity: str, counts: tuple[int, int], published: fl
     return Row(subject, quantity, 100 * fooled / eligible, published, interval, "%", note)
 
 
-def verdict(rows: Sequence[Row]) -> tuple[str, str]:
+def rates_verdict(rows: Sequence[Row]) -> Conclusion:
     """The verdict over rows of rates with published numbers, and the counts behind it.
 
     A rate agrees where its interval, at most DECISIVE points wide, holds the published number; it differs where the
@@ -202,23 +200,28 @@ def verdict(rows: Sequence[Row]) -> tuple[str, str]:
         f"higher) and {len(compared) - agree - differ} are known too little to tell; {resist} are below "
         f"{NEARLY_ALL:g} %."
     )
-    if compared and agree == len(compared):
-        return "reproduced", counts
-    return ("reproduced in direction" if differ and resist == len(compared) else "not reproduced"), counts
+    return verdict(
+        reproduced=bool(compared) and agree == len(compared),
+        in_direction=bool(differ) and resist == len(compared),
+    ), counts
 
 
 def _rightly_classified(
     networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor, count: int
 ) -> torch.Tensor:
     """Indices of the first `count` images that all networks classify rightly, or of all such where there are fewer."""
-    found: list[int] = []
-    for part in torch.split(torch.arange(len(images)), count):
+    indices: list[int] = []
+    for candidates in torch.split(torch.arange(len(images)), count):
         for network in networks:
-            part = part[predict(network, images[part]) == labels[part]] if len(part) else part
-        found += part.tolist()
-        if len(found) >= count:
+            candidates = (
+                candidates[predict(network, images[candidates]) == labels[candidates]]
+                if len(candidates)
+                else candidates
+            )
+        indices += candidates.tolist()
+        if len(indices) >= count:
             break
-    return torch.tensor(found[:count], dtype=torch.int64)
+    return torch.tensor(indices[:count], dtype=torch.int64)
 
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:

@@ -9,6 +9,7 @@ from typing import Any
 from circuits import CostReport, cost_report, design
 from circuits.cost import GLITCHES, conditions, technology
 from studies.frame.study import Row, StudyOptions
+from studies.frame.verdict_text import Conclusion, verdict
 
 SAMPLES = {"quick": 257, "default": 2049, "full": 8193}
 """Consecutive random operand pairs behind each energy."""
@@ -33,38 +34,40 @@ def rows(
     differs from the published ratio by more than 0.1.
     """
     samples = SAMPLES[options.level]
-    found = {
+    reports = {
         (name, glitches): _report(name, samples, glitches, whole)
         for name in (BASELINE, *subjects)
         for glitches in GLITCHES
     }
-    exact = found[BASELINE, _HEADLINE]
-    made = [
+    exact = reports[BASELINE, _HEADLINE]
+    ratios_and_costs = [
         Row(exact.design, f"energy as drawn, {_ACTIVITY[_HEADLINE]}", exact.drawn.energy, unit="fJ"),
-        Row(exact.design, "energy as drawn, zero delay", found[BASELINE, "none"].drawn.energy, unit="fJ"),
+        Row(exact.design, "energy as drawn, zero delay", reports[BASELINE, "none"].drawn.energy, unit="fJ"),
         Row(exact.design, "delay as drawn", exact.drawn.delay, unit="ps"),
         Row(exact.design, "area as drawn", exact.drawn.area, unit="um^2"),
     ]
     for name, row in subjects.items():
-        report = found[name, _HEADLINE]
+        report = reports[name, _HEADLINE]
         for measure, number in zip(("energy", "delay"), published[row], strict=True):
             ratio = _ratio(report, exact, measure, "drawn")
             remark = ""
             if abs(ratio - number) > _TOLERANCE:
                 remark = reasons[name, measure]
             detail = f", {_ACTIVITY[_HEADLINE]}" if measure == "energy" else ""
-            made.append(Row(report.design, f"{measure} / exact, as drawn{detail}", ratio, number, remark=remark))
-        settled = _ratio(found[name, "none"], found[BASELINE, "none"], "energy", "drawn")
-        made.append(Row(report.design, "energy / exact, as drawn, zero delay", settled))
+            ratios_and_costs.append(
+                Row(report.design, f"{measure} / exact, as drawn{detail}", ratio, number, remark=remark)
+            )
+        settled = _ratio(reports[name, "none"], reports[BASELINE, "none"], "energy", "drawn")
+        ratios_and_costs.append(Row(report.design, "energy / exact, as drawn, zero delay", settled))
         for measure in ("energy", "delay"):
-            made.append(
+            ratios_and_costs.append(
                 Row(report.design, f"{measure} / exact, both simplified", _ratio(report, exact, measure, "simplified"))
             )
-        made.append(Row(report.design, "area / exact, as drawn", _ratio(report, exact, "area", "drawn")))
-    return made
+        ratios_and_costs.append(Row(report.design, "area / exact, as drawn", _ratio(report, exact, "area", "drawn")))
+    return ratios_and_costs
 
 
-def verdict(rows: Sequence[Row]) -> tuple[str, str]:
+def ratios_verdict(rows: Sequence[Row]) -> Conclusion:
     """The verdict over the ratios with a published number, and the counts behind it."""
     compared = [(row.measured, row.published) for row in rows if row.published is not None]
     close = sum(abs(measured - number) <= _TOLERANCE for measured, number in compared)
@@ -74,20 +77,18 @@ def verdict(rows: Sequence[Row]) -> tuple[str, str]:
         f"of {len(compared)} ratios with a published number, {saving} save, {close} are within {_TOLERANCE:g} of it, "
         f"{lower} are lower and {len(compared) - close - lower} higher; the remarks say why"
     )
-    if close == len(compared):
-        return "reproduced", counts
-    return ("reproduced in direction" if saving == len(compared) else "not reproduced"), counts
+    return verdict(reproduced=close == len(compared), in_direction=saving == len(compared)), counts
 
 
 def order(rows: Sequence[Row], measure: str, first: str, second: str) -> str:
     """Which of two designs has the lower `measure` ("energy" or "delay"), in words; `rows` as `rows` makes them."""
-    found = {
+    ratios = {
         row.subject: row.measured
         for row in rows
         if row.published is not None and row.quantity.startswith(f"{measure} / exact")
     }
     one, other = design(first).label, design(second).label
-    return f"{one if found[one] < found[other] else other} takes less {measure}"
+    return f"{one if ratios[one] < ratios[other] else other} takes less {measure}"
 
 
 @lru_cache(maxsize=64)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from circuits import Design
 from circuits.accuracy.sampling import CHUNK, uniform01
-from circuits.support.statistics import normal_quantile, rank_correlation, rank_correlation_interval, wilson
+from circuits.support.statistics import normal_quantile, rank_correlation, rank_correlation_interval
 from studies.frame.study import Row
+from studies.rows.sampled_rows import share_row
 
 PAIRS = {"quick": 10**6, "default": 10**7, "full": 10**8}
 RANKED = 10**6
@@ -182,19 +183,12 @@ def swept(design: Design, operand: int, values: NDArray[np.float32], fixed: NDAr
     return errors
 
 
-def share(count: int, of: int) -> tuple[float, tuple[float, float]]:
-    """Percent with its 95 % Wilson interval."""
-    low, high = wilson(count, of)
-    return 100 * count / of, (100 * low, 100 * high)
-
-
 def rows(found: Noise, *, larger: float | None = None, subject: str | None = None) -> list[Row]:
     """The numbers of one design; `larger`: the published share of results larger in magnitude, percent."""
     name = subject or found.design.label
-    percent, interval = share(found.larger, found.pairs)
     made = [
         Row(name, "mean |e|", found.mean, interval=(found.mean_low, found.mean_high), remark="largest product 1"),
-        Row(name, "larger in magnitude", percent, larger, interval, "%"),
+        share_row(name, "larger in magnitude", found.larger, found.pairs, published=larger),
     ]
     for quantity, rho in (("|e|", found.absolute), ("|e / p|", found.relative)):
         between = rank_correlation_interval(rho, found.ranked)

@@ -10,7 +10,7 @@ from cnn_eval.models.inference import predict
 from cnn_eval.scenarios.control import CONTROL
 from cnn_eval.scenarios.scenario_runs import transfer_attack
 from studies.frame.study import Row, StudyResult
-from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
+from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, rates_verdict, within_budget
 
 Published = Mapping[str, Mapping[str, float]]
 """Victim -> attack, as DA names it -> percent."""
@@ -45,20 +45,20 @@ class Rate:
         return rate_row(subject or self.victim, self.quantity, (self.fooled, self.eligible), number, self.split)
 
 
-def rates(made: Setting, attacks: Mapping[str, str] | None = None) -> list[Rate]:
+def rates(setting: Setting, attacks: Mapping[str, str] | None = None) -> list[Rate]:
     """`attacks` (our name -> DA's, by default all) in both modes on every victim, victim by victim.
 
     A search for the smallest perturbation is run once, see `within_budget`.
     """
-    found: list[Rate] = []
-    clean = {victim: predict(network, made.images) for victim, network in made.victims.items()}
-    for key, shown in (attacks or PUBLISHED_NAMES).items():
-        task = made.task(key, "minimum")
+    all_rates: list[Rate] = []
+    clean = {victim: predict(network, setting.images) for victim, network in setting.victims.items()}
+    for key, attack_name in (attacks or PUBLISHED_NAMES).items():
+        task = setting.task(key, "minimum")
         known = {victim: classes[: len(task.images)] for victim, classes in clean.items()}
-        smallest = transfer_attack(task, made.base, made.victims, clean=known)
-        budget = made.budgets[task.attack.norm]
+        smallest = transfer_attack(task, setting.base, setting.victims, clean=known)
+        budget = setting.budgets[task.attack.norm]
         if task.attack.norm == "linf":
-            spent = transfer_attack(made.task(key, "budget"), made.base, made.victims, clean=known)
+            spent = transfer_attack(setting.task(key, "budget"), setting.base, setting.victims, clean=known)
             within = {victim: (each.outcome.fooled, int(each.outcome.eligible.sum())) for victim, each in spent.items()}
         else:
             within = {victim: within_budget(task, each, budget) for victim, each in smallest.items()}
@@ -67,20 +67,20 @@ def rates(made: Setting, attacks: Mapping[str, str] | None = None) -> list[Rate]
             outcome = each.outcome
             split = f"{int(outcome.same_wrong.sum())} the same class, {int(outcome.other_wrong.sum())} another"
             eligible = int(outcome.eligible.sum())
-            found.append(Rate(victim, shown, "minimum", limit, outcome.fooled, eligible, split))
-            found.append(Rate(victim, shown, "budget", limit, *within[victim]))
-    return sorted(found, key=lambda rate: list(made.victims).index(rate.victim))
+            all_rates.append(Rate(victim, attack_name, "minimum", limit, outcome.fooled, eligible, split))
+            all_rates.append(Rate(victim, attack_name, "budget", limit, *within[victim]))
+    return sorted(all_rates, key=lambda rate: list(setting.victims).index(rate.victim))
 
 
-def share(found: Iterable[Rate]) -> float | None:
+def share(rates: Iterable[Rate]) -> float | None:
     """Percent of the examples of several rates that transfer; None where none is eligible."""
-    chosen = list(found)
-    eligible = sum(rate.eligible for rate in chosen)
-    return 100 * sum(rate.fooled for rate in chosen) / eligible if eligible else None
+    several = list(rates)
+    eligible = sum(rate.eligible for rate in several)
+    return 100 * sum(rate.fooled for rate in several) / eligible if eligible else None
 
 
-def told(found: Sequence[Rate], published: Published) -> str:
-    """What the rates say of the published victims and of the control, in words."""
+def summary(found: Sequence[Rate], published: Published) -> str:
+    """The rates on the published victims and on the control, in words."""
 
     def percent(chosen: Iterable[Rate]) -> str:
         value = share(chosen)
@@ -103,9 +103,9 @@ def told(found: Sequence[Rate], published: Published) -> str:
     )
 
 
-def result(name: str, title: str, source: str, made: Setting, published: Published, more: str = "") -> StudyResult:
-    """The study of one network: every attack in both modes."""
-    found = rates(made)
-    rows = [rate.row(published) for rate in found]
-    said, counts_text = verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
-    return StudyResult(name, title, source, rows, said, told(found, published) + counts_text + more, made.record())
+def result(setting: Setting, published: Published, more: str = "") -> StudyResult:
+    """The result of a study that tries every attack in both modes on one network; `more` ends the reason."""
+    all_rates = rates(setting)
+    rows = [rate.row(published) for rate in all_rates]
+    verdict, counts = rates_verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
+    return StudyResult(rows, verdict, summary(all_rates, published) + counts + more, setting.record())

@@ -48,9 +48,6 @@ def run(options: StudyOptions) -> StudyResult:
     rows += [*_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
     rows += [*attack_throughput.rows(), *search_throughput.rows()]
     return StudyResult(
-        "throughput",
-        TITLE,
-        SOURCE,
         rows,
         "measured",
         f"on {machine()}, {Target.host().vector_bits}-bit vectors, {default_threads()} cores; "
@@ -274,7 +271,7 @@ def _carlini_wagner(steps: int) -> list[Row]:
 _MEMORY_PROBE = """
 import resource, sys, torch
 from circuits import design
-from cnn_eval.layers import approximate
+from cnn_eval.layers.approximation import approximate
 layer = torch.nn.Conv2d(64, 64, 3, padding=1)
 network = approximate(layer, design("exact"))
 with torch.no_grad():

@@ -28,11 +28,6 @@ HEAP = "heap (reconstructed)"
 FEW = ("--samples", "20000", "--cost-samples", "256")
 
 
-@pytest.fixture(autouse=True)
-def _plain_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 0
     captured = capsys.readouterr()
@@ -135,6 +130,7 @@ def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["name"] for row in rows] == list(CELLS)
 
 
+@pytest.mark.slow
 def test_show_the_whole_multiplier_with_glitches(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--whole", "--glitches", "arc_delay", "--samples", "1000", "--cost-samples", "20")
     out = " ".join(run(capsys, "show", "bfloat16", *options).split())
@@ -144,6 +140,7 @@ def test_show_the_whole_multiplier_with_glitches(capsys: pytest.CaptureFixture[s
     assert refused.startswith("error: argument --glitches: invalid choice: 'some'")
 
 
+@pytest.mark.slow
 def test_timing(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "timing", "axfpm")
     assert max(map(len, out.splitlines())) <= 100

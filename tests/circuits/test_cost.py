@@ -144,6 +144,7 @@ def brute_delay(netlist: Netlist) -> float:
     return max((arrival for net in netlist.output_nets for arrival, _ in arrivals(net).values()), default=0.0)
 
 
+@pytest.mark.slow
 def test_energy_and_timing_equal_brute_force_on_random_netlists() -> None:
     rng = np.random.default_rng(1)
     for seed in range(25):
@@ -294,6 +295,7 @@ def test_wider_never_costs_less_as_drawn(topology: str, name: str) -> None:
         assert narrow.delay <= wide.delay * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_simplification_never_raises_cells_or_area(seed: int) -> None:

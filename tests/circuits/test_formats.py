@@ -11,7 +11,7 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
-from test_multipliers import LOPSIDED
+from lopsided import LOPSIDED
 
 from circuits import AdderCell, Design, DesignError, UnknownNameError, design
 from circuits.accuracy import format_reference

@@ -19,11 +19,6 @@ from circuits.drawing.heatmap import draw_surfaces, save_surfaces
 FEW = ("--samples", "20000")
 
 
-@pytest.fixture(autouse=True)
-def _plain_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["metrics", *arguments]) == 0
     captured = capsys.readouterr()

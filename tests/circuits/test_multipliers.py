@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lopsided import LOPSIDED
 from multiplier_models import Model, bit_plane, every_pair, numbers
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, multipliers, simulate
@@ -19,8 +20,6 @@ from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.lut_program import lower
 from dse.present import score_table
 
-LOPSIDED = AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B")
-"""No two of its inputs can be exchanged, in the sum or in the carry."""
 ALL_CELLS = [*CELLS.values(), LOPSIDED]
 SHAPES = [(w, v) for w in range(2, 9) for v in range(2, 9)]
 POLICIES = [(ports, half, final) for ports in PORTS for half in ("cell", "exact") for final in ("exact", "cell")]
@@ -67,6 +66,7 @@ def random_grid(rng: np.random.Generator, w: int, v: int) -> dict[str, list[list
     return {"grid": [[ALL_CELLS[rng.integers(len(ALL_CELLS))] for _ in range(v)] for _ in range(w + 1)]}
 
 
+@pytest.mark.slow
 @topologies
 @signednesses
 def test_every_cell_at_widths_2_to_8_equals_the_model(topology: str, signed: bool) -> None:

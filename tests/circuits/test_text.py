@@ -359,7 +359,7 @@ def test_no_csv_begins_a_field_like_a_formula(tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "a.toml"
     path.write_text(design.to_toml())
     result = StudyResult(
-        "table2", "", "", [StudyRow(name, "-q", -1.5, -2.0, (-3.0, -1.0), "@u", "+r")], "measured", "because."
+        [StudyRow(name, "-q", -1.5, -2.0, (-3.0, -1.0), "@u", "+r")], "measured", "because.", name="table2"
     )
     texts = [front_csv([ScoredDesign(design, dict.fromkeys(COLUMNS, -1.0))], ()), result.to_csv()]
     for command in (["show", str(path), "--cost-samples", "64"], ["metrics", str(path)], ["designs"], ["cells"]):

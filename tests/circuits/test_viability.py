@@ -120,6 +120,7 @@ def test_small_arrays_equal_the_definition_and_bound_every_transition(topology: 
     follows(proved, netlist)
 
 
+@pytest.mark.slow
 def test_random_netlists_equal_the_definition() -> None:
     """Constants, repeated nets, cells of no library."""
     compared = 0
@@ -163,6 +164,7 @@ def test_a_false_path_is_left_out() -> None:
         assert found.delay < 0.65 * found.structural.delay
 
 
+@pytest.mark.slow
 def test_a_large_design() -> None:
     """24 x 24: the interval holds what is simulated; ama4 (not commutative) and axfpm are decided."""
     netlist = design("ama4_array").netlist()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -264,12 +265,9 @@ def test_module_runs_without_warnings(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def nets(user_module: Callable[[str, str], Path]) -> Path:
     """A folder on the import path with the module `usernets`."""
-    (tmp_path / "usernets.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "usernets", raising=False)
-    return tmp_path
+    return user_module("usernets", MODULE)
 
 
 def test_user_model_with_weights_and_images(nets: Path, capsys: pytest.CaptureFixture[str]) -> None:

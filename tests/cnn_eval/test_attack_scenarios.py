@@ -73,11 +73,6 @@ class Shifted(Planted):
 
 
 @pytest.fixture(scope="module")
-def model() -> nn.Module:
-    return load_model("lenet5")
-
-
-@pytest.fixture(scope="module")
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
     images = load()
     return images.images[:20], images.labels[:20]

@@ -32,19 +32,6 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
 
 
-@pytest.fixture(scope="module")
-def model() -> nn.Module:
-    return load_model("lenet5")
-
-
-@pytest.fixture(scope="module")
-def batch(model: nn.Module) -> Batch:
-    """60 rightly classified images."""
-    images = load()
-    right = (predict(model, images.images[:70]) == images.labels[:70]).nonzero()[:60, 0]
-    return images.images[right], images.labels[right]
-
-
 def gradient_sign(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     images = images.clone().requires_grad_()
     loss = functional.cross_entropy(model(images), labels, reduction="sum")

@@ -10,7 +10,7 @@ import scalar_layers
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_layers import DESIGNS, LOPSIDED, conv, convolutions, same, values
+from layer_cases import DESIGNS, LOPSIDED, conv, convolutions, same, values
 from torch import nn
 
 from circuits import Design, DesignError, design

@@ -11,10 +11,11 @@ import scalar_layers
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_cases import DESIGNS, LOPSIDED, conv, convolutions, same, values
 from torch import nn
 from torch.nn.utils import prune
 
-from circuits import AdderCell, Design, DesignError, UnknownNameError, design, error_metrics
+from circuits import Design, DesignError, UnknownNameError, design, error_metrics
 from circuits.engine.matrix_products import narrow_matmul, wide_matmul
 from cnn_eval.layers import recording
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear, approximate_layer
@@ -22,67 +23,6 @@ from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.layers.operand_recording import recorded_operands
 from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.models.lenet5 import LeNet5
-
-LOPSIDED = Design(
-    placement=AdderCell.from_expressions("lopsided", "A & ~B | Cin", "A ^ Cin & B"), ports="pcs", name="lopsided"
-)
-DESIGNS = (design("axfpm_tiled"), LOPSIDED, design("heap"), design("exact"))
-CORNERS = np.array(
-    [0, 1, 1.5, 1.9999999, 2.0**-126, 2.0**-140, 2.0**-64, 3.4028235e38, 2.0**64, np.inf, np.nan], dtype=np.float32
-)
-CORNERS = np.concatenate([CORNERS, -CORNERS])
-
-
-def same(one: torch.Tensor | np.ndarray, other: torch.Tensor | np.ndarray) -> bool:
-    """Equal bit for bit, any NaN equal to any NaN."""
-    a, b = (np.asarray(t.detach() if isinstance(t, torch.Tensor) else t) for t in (one, other))
-    assert a.dtype == b.dtype == np.float32
-    assert a.shape == b.shape
-    return bool(np.all((a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))))
-
-
-def values(shape: tuple[int, ...], seed: int, *, corners: bool = False) -> torch.Tensor:
-    rng = np.random.default_rng(seed)
-    drawn = (rng.standard_normal(shape) * np.exp(rng.standard_normal(shape))).astype(np.float32)
-    if corners:
-        drawn = np.where(rng.random(shape) < 0.2, rng.choice(CORNERS, shape), drawn)
-    return torch.from_numpy(np.ascontiguousarray(drawn))
-
-
-def conv(seed: int = 0, *, corners: bool = False, **arguments: object) -> nn.Conv2d:
-    options: dict[str, object] = {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "bias": False, **arguments}
-    layer = nn.Conv2d(**options)  # type: ignore[arg-type]
-    layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed, corners=corners))
-    return layer
-
-
-@st.composite
-def convolutions(draw: st.DrawFn) -> tuple[nn.Conv2d, tuple[int, int, int, int]]:
-    """A convolution and the shape of images that it takes."""
-    groups = draw(st.integers(1, 3))
-    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
-    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    padding = draw(st.one_of(st.tuples(st.integers(0, 2), st.integers(0, 2)), st.sampled_from(["same", "valid"])))
-    if padding == "same":
-        stride = (1, 1)
-    mode = draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"]))
-    layer = conv(
-        draw(st.integers(0, 99)),
-        corners=draw(st.booleans()),
-        in_channels=groups * draw(st.integers(1, 2)),
-        out_channels=groups * draw(st.integers(1, 2)),
-        kernel_size=kernel,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        padding_mode=mode,
-    )
-    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    # Images of at least 5 take every padding drawn here ("same" adds at most 2 a side).
-    size = [max(span, 5 if mode != "zeros" else 1) + draw(st.integers(0, 2)) for span in spans]
-    return layer, (draw(st.integers(1, 2)), layer.in_channels, *size)
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
@@ -342,7 +282,7 @@ def test_unknown_choices_and_layers_name_the_nearest_ones() -> None:
         ({"design": {"conv3": LOPSIDED}}, "unknown layer 'conv3'; nearest: conv2, conv1, fc3."),
         ({"layers": "convs"}, "unknown choice of layers 'convs'; nearest: conv."),
         ({"backward": "exact"}, "unknown backward mode 'exact'; available: approximate, slope, ste."),
-        ({"mode": "lower"}, "unknown mode 'lower'; nearest: lowered."),
+        ({"compute": "lower"}, "unknown way of computing 'lower'; nearest: lowered."),
     ]
     for arguments, message in cases:
         with pytest.raises(UnknownNameError) as error:

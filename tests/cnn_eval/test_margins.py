@@ -205,7 +205,7 @@ def points_at(first: dict[str, int], last: int) -> list[MarginPoint]:
 )
 def test_study_verdict_follows_from_the_rates(first: dict[str, int], last: int, verdict: str) -> None:
     points = points_at(first, last)
-    found, reason = margins_study._verdict(points, {"axfpm": "Ax-FPM"})
+    found, reason = margins_study.conclude(points, {"axfpm": "Ax-FPM"})
     assert found == verdict
     assert "largest margin 100 to 100 %" in reason
     assert "differ on 0 examples" in reason

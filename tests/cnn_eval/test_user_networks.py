@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,11 +101,9 @@ def parallel(): return nn.DataParallel(body())
 
 
 @pytest.fixture
-def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def nets(user_module: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on the import path with the module `mynets` and ten images in mine.safetensors."""
-    (tmp_path / "mynets.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "mynets", raising=False)
+    user_module("mynets", MODULE)
     monkeypatch.setenv("COLUMNS", "80")
     save(tmp_path, torch.rand(10, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(10) % 2)
     return tmp_path

@@ -16,7 +16,8 @@ pytest.importorskip("distributed", reason="needs the extra `dask`")
 
 DOCS = ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text(encoding="utf-8")
-PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in ("README.md", "glossary.md"))
+OTHER_PAGES = ("CONTRIBUTING.md", "glossary.md")
+PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in ("README.md", *OTHER_PAGES))
 EXAMPLES = sorted(script.name for script in (DOCS / "examples").glob("*.py"))
 
 
@@ -26,6 +27,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_every_block_of_the_page(name: str, tmp_path: Path, cache: Path) -> None:
     found = blocks((DOCS / name).read_text(encoding="utf-8"))
@@ -35,6 +37,7 @@ def test_every_block_of_the_page(name: str, tmp_path: Path, cache: Path) -> None
             reader.read(block)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name: str, tmp_path: Path, cache: Path) -> None:
     script = DOCS / "examples" / name
@@ -45,13 +48,13 @@ def test_example(name: str, tmp_path: Path, cache: Path) -> None:
 
 
 def test_the_index_names_every_page_and_example_and_nothing_else() -> None:
-    assert set(re.findall(r"\]\((\w+\.md)\)", INDEX)) == {*PAGES, "glossary.md"}
+    assert set(re.findall(r"\]\((\w+\.md)\)", INDEX)) == {*PAGES, *OTHER_PAGES}
     (listed,) = blocks(INDEX)
     assert sorted(line.removeprefix("python docs/examples/") for line in listed.commands) == EXAMPLES
     assert [Path(name).stem for name in PAGES] == [Path(name).stem for name in EXAMPLES]
 
 
-@pytest.mark.parametrize("name", ["README.md", "glossary.md", *PAGES])
+@pytest.mark.parametrize("name", ["README.md", *OTHER_PAGES, *PAGES])
 def test_linked_files_are_there(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (DOCS / name).read_text(encoding="utf-8")):
         assert (DOCS / target).is_file(), target

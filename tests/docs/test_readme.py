@@ -37,6 +37,7 @@ def is_slow(command: str) -> bool:
     return any(command.startswith(f"python -m {beginning}") for beginning in SLOW)
 
 
+@pytest.mark.slow
 def test_python_blocks_run(tmp_path: Path) -> None:
     found = [block.text for block in BLOCKS if block.language == "python"]
     assert len(found) == 3
@@ -60,6 +61,7 @@ def test_the_cell_and_the_space_file_are_read(tmp_path: Path) -> None:
     assert [layer for layer, _ in space.layers] == ["conv1", "conv2"]
 
 
+@pytest.mark.slow
 def test_commands_run_as_printed(tmp_path: Path) -> None:
     """In order, in one folder: what one writes another reads."""
     quick = [command for command in COMMANDS if not is_slow(command)]
@@ -73,6 +75,7 @@ def test_commands_run_as_printed(tmp_path: Path) -> None:
             assert reader.output, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beginning", SLOW)
 def test_slow_commands_explain_themselves(beginning: str, tmp_path: Path) -> None:
     assert any(command.startswith(f"python -m {beginning}") for command in COMMANDS), "not in README.md any more"

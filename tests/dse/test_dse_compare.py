@@ -22,6 +22,7 @@ from dse.score.scorers.scorer import ScoreSettings, interval_text
 SETTINGS = ScoreSettings()
 
 
+@pytest.mark.slow
 def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
     from cnn_eval.measure.network_accuracy import evaluate
     from cnn_eval.scenarios.transfer import measure_transfer
@@ -51,6 +52,7 @@ def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureF
     assert exact["scores"]["transfer_pgd"] == 100
 
 
+@pytest.mark.slow
 def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert compare.main(["heap", "axfpm", "exact", "--images", "20", "--workers", "1"]) == 0
     text = capsys.readouterr().out

@@ -133,6 +133,7 @@ def run(path: Path, texts: Sequence[str], method: str, seed: int = 3) -> SearchO
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["exhaustive", "nsga2", "random"])
 def test_what_a_cheap_score_rules_out_is_not_sent_to_the_network(
     tmp_path: Path, counting: _Counting, method: str

@@ -93,6 +93,7 @@ def slow(task: tuple[str, int]) -> int:
     return number * number
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_only_the_time_of_its_task(cluster: Cluster, tmp_path: Path) -> None:
     first = cluster.worker()
     waited: list[bool] = []
@@ -137,6 +138,7 @@ def run(folder: Path, space: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Path) -> None:
     """One worker, two, and through Dask with a worker killed in between."""
     space = tmp_path / "small.toml"
@@ -158,6 +160,7 @@ def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Pa
     assert len(fronts["1"].splitlines()) > 3
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_ends_the_search_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     """And the same command continues, on another scheduler or none."""
     space = tmp_path / "small.toml"

@@ -219,6 +219,7 @@ def scratch() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_read_where_nothing_may_be_written(
     sealed: Path, space: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -339,6 +340,7 @@ def test_fresh_without_a_store_keeps_the_older_one(tmp_path: Path) -> None:
     assert (tmp_path / "store.sqlite.old").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_search_says_that_it_set_logs_aside(
     space: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -386,6 +388,7 @@ def test_an_output_folder_of_another_space_is_refused(
 # ---- reports of stored runs
 
 
+@pytest.mark.slow
 def test_a_report_is_written_again_from_the_store(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -433,6 +436,7 @@ def test_a_narrow_terminal_drops_no_column(
 # ---- interrupts
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_where_the_scores_are_and_the_same_command_continues(
     space: Path, finished: Path, tmp_path: Path
 ) -> None:

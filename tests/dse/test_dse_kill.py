@@ -1,6 +1,6 @@
 """kill -9 of a real search at random points: nothing is lost but designs in flight, and no row is ever wrong.
 
-DSE_KILLS=50 python -m pytest tests/test_dse_kill.py kills fifty times instead of five.
+DSE_KILLS=50 python -m pytest tests/dse/test_dse_kill.py kills fifty times instead of five.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from dse.score.store import Store
 
@@ -50,6 +52,7 @@ def rows(folder: Path) -> dict[Key, str]:
     return {(digest, scorer, version, settings): scores for digest, scorer, version, settings, scores in entries}
 
 
+@pytest.mark.slow
 def test_a_search_killed_again_and_again_ends_like_one_that_was_not(tmp_path: Path) -> None:
     space = tmp_path / "small.toml"
     space.write_text(SPACE)

@@ -103,6 +103,7 @@ def test_scores_of_layers_are_those_of_the_mixed_network() -> None:
     assert "; conv2: carry_save_array, ports scp" in structure(MIXED)
 
 
+@pytest.mark.slow
 def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = tmp_path / "layered.toml"
     space.write_text(

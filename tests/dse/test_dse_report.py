@@ -87,6 +87,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.slow
 def test_the_report_answers_the_question_in_one_file(made: tuple[Path, SearchResult]) -> None:
     folder, result = made
     text = (folder / "report.html").read_text()
@@ -184,6 +185,7 @@ def test_list_show_and_export(
     assert {design["design"] for design in data["references"]} >= {"exact", "axfpm", "bfloat16"}
 
 
+@pytest.mark.slow
 def test_plot_draws_a_stored_run_again(
     made: tuple[Path, SearchResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

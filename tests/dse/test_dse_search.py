@@ -78,6 +78,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, space: Path) -> tuple[Path, 
     return folder, done
 
 
+@pytest.mark.slow
 def test_a_search_writes_its_front_and_plots(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = whole
     assert sorted(entry.name for entry in folder.iterdir()) == sorted(
@@ -110,6 +111,7 @@ def test_a_search_writes_its_front_and_plots(whole: tuple[Path, subprocess.Compl
     assert f"designs scored: {BUDGET + 5} of {BUDGET + 5}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_run_prints_its_result_from_the_store(
     whole: tuple[Path, subprocess.CompletedProcess[str]], space: Path
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_finished_run_prints_its_result_from_the_store(
     assert {name: (folder / name).stat().st_mtime_ns for name in FILES} == before
 
 
+@pytest.mark.slow
 def test_lost_outputs_are_written_again(
     whole: tuple[Path, subprocess.CompletedProcess[str]], space: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from cnn_eval.scenarios.control import power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.paper import figure12, figures8_11, table2, table3, table4, table10
 from studies.rows import attack_rows, transfer_rows
-from studies.rows.attack_rows import rate_row, verdict
+from studies.rows.attack_rows import rate_row, rates_verdict
 
 QUICK = StudyOptions(level="quick")
 
@@ -95,14 +95,16 @@ def test_verdicts_follow_the_intervals() -> None:
     all_ = rate_row("a", "q", (90, 100), 12)
     none = rate_row("a", "q", (0, 0), 12)
     assert none.remark == "0 of 0: no eligible sample, no rate"
-    assert verdict([low, none])[0] == "reproduced"
-    assert verdict([low, high])[0] == "reproduced in direction"
-    assert verdict([low, all_])[0] == "not reproduced"
-    assert verdict([none])[0] == "not reproduced"
-    assert verdict([low, high])[1].startswith("of 2 rates with a published number, 1 agree with it, 1 differ (1 are")
+    assert rates_verdict([low, none])[0] == "reproduced"
+    assert rates_verdict([low, high])[0] == "reproduced in direction"
+    assert rates_verdict([low, all_])[0] == "not reproduced"
+    assert rates_verdict([none])[0] == "not reproduced"
+    assert rates_verdict([low, high])[1].startswith(
+        "of 2 rates with a published number, 1 agree with it, 1 differ (1 are"
+    )
     few = rate_row("a", "q", (1, 6), 12)  # an interval that holds 12, and much else
-    assert verdict([few])[0] == "not reproduced"
-    assert "1 are known too little to tell" in verdict([few])[1]
+    assert rates_verdict([few])[0] == "not reproduced"
+    assert "1 are known too little to tell" in rates_verdict([few])[1]
 
 
 def test_table3_attacks_alexnet_within_the_budgets_of_photographs() -> None:

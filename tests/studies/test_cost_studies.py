@@ -92,9 +92,9 @@ def test_verdicts_follow_from_the_ratios() -> None:
             for name, measure, value, number in pairs
         ]
 
-    assert cost_rows.verdict(rows(("axfpm", "energy", 0.4, 0.395)))[0] == "reproduced"
-    assert cost_rows.verdict(rows(("axfpm", "energy", 0.2, 0.395)))[0] == "reproduced in direction"
-    verdict, counts = cost_rows.verdict(rows(("axfpm", "energy", 0.4, 0.395), ("heap", "energy", 1.2, 0.49)))
+    assert cost_rows.ratios_verdict(rows(("axfpm", "energy", 0.4, 0.395)))[0] == "reproduced"
+    assert cost_rows.ratios_verdict(rows(("axfpm", "energy", 0.2, 0.395)))[0] == "reproduced in direction"
+    verdict, counts = cost_rows.ratios_verdict(rows(("axfpm", "energy", 0.4, 0.395), ("heap", "energy", 1.2, 0.49)))
     assert (verdict, counts[:70]) == (
         "not reproduced",
         "of 2 ratios with a published number, 1 save, 1 are within 0.1 of it, 0",
@@ -118,4 +118,4 @@ def test_verdict_of_errors_and_accuracy(loss: float, nmed: float, verdict: str) 
         Row("axfpm", "accuracy", 99.0 - loss, 97.67, unit="%"),
         Row("axfpm", "NMED", nmed, 0.08),
     ]
-    assert table8._verdict(rows)[0] == verdict
+    assert table8.conclude(rows)[0] == verdict

@@ -24,7 +24,7 @@ from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions
 from studies.own import heap_vs_axfpm, margins
-from studies.own.heap_vs_axfpm import SUBJECTS, _figure, _verdict
+from studies.own.heap_vs_axfpm import SUBJECTS, _figure, conclude
 
 QUICK = StudyOptions(level="quick")
 
@@ -81,7 +81,7 @@ def test_the_page_has_noise_of_each_design_and_a_panel_for_each_quantity() -> No
 
 def test_a_further_section_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "SECTIONS", (section,))
-    monkeypatch.setattr(heap_vs_axfpm, "_verdict", lambda rows: ("measured", "tested"))
+    monkeypatch.setattr(heap_vs_axfpm, "conclude", lambda rows: ("measured", "tested"))
     monkeypatch.setattr(heap_vs_axfpm, "_figure", lambda found: Figure())
     result = heap_vs_axfpm.run(QUICK)
     assert [(row.subject, row.measured) for row in result.rows] == [
@@ -97,14 +97,14 @@ def test_the_reason_follows_from_the_rows(axfpm: float, holds: bool) -> None:
         for name, value in (("heap", 0.3), ("axfpm", axfpm))
         for quantity in (*quantities, "transfer, fgsm_smallest")
     ]
-    said, reason = _verdict(rows)
+    said, reason = conclude(rows)
     assert said == "not reproduced"
     assert f"heap errs less: {'does not hold' if holds else 'holds'}" in reason
     assert f"axfpm costs less energy and delay: {'holds' if holds else 'does not hold'}" in reason
     assert f"fewer attacks transfer to axfpm: {'holds' if holds else 'does not hold'}" in reason
     rows = [replace(row, measured=1 - row.measured) if row.quantity == "NMED" else row for row in rows]
     robust = Row(design("heap").label, "robust accuracy, linf 0.1", 0.3, remark="brittle transfer only")
-    said, reason = _verdict([*rows, robust])
+    said, reason = conclude([*rows, robust])
     assert said == ("reproduced in direction" if holds else "not reproduced")
     assert "Under adaptive attack: heap (reconstructed) brittle transfer only." in reason
 
@@ -112,7 +112,7 @@ def test_the_reason_follows_from_the_rows(axfpm: float, holds: bool) -> None:
 def test_attacked_sections_have_the_control_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "SECTIONS", (section, attacked))
     monkeypatch.setattr(heap_vs_axfpm, "ATTACKED", (attacked,))
-    monkeypatch.setattr(heap_vs_axfpm, "_verdict", lambda rows: ("measured", "tested"))
+    monkeypatch.setattr(heap_vs_axfpm, "conclude", lambda rows: ("measured", "tested"))
     monkeypatch.setattr(heap_vs_axfpm, "_figure", lambda found: Figure())
     subjects = [row.subject for row in heap_vs_axfpm.run(QUICK).rows]
     assert subjects == [design(name).label for name in SUBJECTS for _ in range(2)] + [CONTROL]

@@ -104,10 +104,10 @@ def test_the_claim_is_the_ratio_of_what_does_not_transfer() -> None:
 )
 def test_table5_verdicts_follow_the_ratio(da: int, dq: int, verdict: str) -> None:
     quantised = [rate("DQ full", dq, 100), rate("DQ weight-only", dq, 100)]
-    said, told = table5._verdict(table5._claim([rate("axfpm", da, 100)], quantised)[1])
+    said, told = table5.conclude(table5._claim([rate("axfpm", da, 100)], quantised)[1])
     assert said == verdict
     assert "of 2 comparisons of DA with DQ, DA is more robust in " in told
-    assert table5._verdict([])[0] == "not reproduced"
+    assert table5.conclude([])[0] == "not reproduced"
 
 
 def test_ratios_of_rates_are_covered_as_often_as_they_should() -> None:
@@ -192,7 +192,7 @@ def test_bfloat16_verdicts_follow_the_rates(
     rates = [rate(name, smallest, 100) for name in bfloat16_transfer.BFLOAT16]
     rates += [rate(name, spent, 100, "budget") for name in bfloat16_transfer.BFLOAT16]
     rates += [rate("control", control, 100), rate("exact", 100, 100)]
-    said, told = bfloat16_transfer._verdict({"a network": rates}, {"one": (points, 0.0), "other": (-0.1, 0.002)})
+    said, told = bfloat16_transfer.conclude({"a network": rates}, {"one": (points, 0.0), "other": (-0.1, 0.002)})
     assert said == verdict
     assert f"{smallest} % of the smallest transfer to bfloat16" in told
     assert f"Accuracy moves by {points:.2f} points" in told

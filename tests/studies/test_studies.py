@@ -39,7 +39,7 @@ def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixt
         Row("exact", "accuracy", 99.4, published=97.93, interval=(98.9, 99.7), unit="%"),
         Row("exact", "NMED", 5e-9, remark="sampled"),
     ]
-    result = StudyResult("trial", "a trial", "DA table 0", rows, "measured", "because.", {"seed": 0})
+    result = StudyResult(rows, "measured", "because.", {"seed": 0}, name="trial", title="a trial", source="DA table 0")
     result.print()
     shown = capsys.readouterr().out
     for text in ("trial: a trial (DA table 0)", "97.93", "98.9 .. 99.7", "sampled", "measured: because."):
@@ -77,7 +77,9 @@ def _stored(measured: float = 50.0, *, verdict: str = "reproduced", **changes: A
         Row("axfpm", "mean L2", 2 * measured),
         Row("axfpm", "time", measured, unit="s"),
     ]
-    return StudyResult("table2", "a trial", "DA table 0", rows, verdict, "because.", {"seed": 0}, **changes)
+    return StudyResult(
+        rows, verdict, "because.", {"seed": 0}, name="table2", title="a trial", source="DA table 0", **changes
+    )
 
 
 def test_a_stored_result_is_read_back(tmp_path: Path) -> None:

@@ -227,8 +227,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noise_rows, "BINS", 16)
 
 
-def complete(result: StudyResult, name: str) -> None:
-    assert result.name == name
+def assert_complete(result: StudyResult) -> None:
     assert set(result.figures) == {"png", "svg"}
     assert json.loads(result.to_json())["rows"]
 
@@ -236,16 +235,16 @@ def complete(result: StudyResult, name: str) -> None:
 @pytest.mark.usefixtures("small")
 def test_figure3() -> None:
     result = figure3.run(QUICK)
-    complete(result, "figure3")
+    assert_complete(result)
     assert result.figures == figure3.run(QUICK).figures
     value = {(row.subject, row.quantity): row for row in result.rows}
     released = value["axfpm_released", "larger in magnitude"]
     assert released.published == 96
     assert abs(released.measured - 95.7) < 0.6  # FACTS 2; four standard errors
     assert value["axfpm_tiled", "larger in magnitude"].measured == 100
-    assert figure3.judge(result.rows)[0] == "reproduced"
+    assert figure3.conclude(result.rows)[0] == "reproduced"
     other = changed(result.rows, "axfpm_released", "larger in magnitude", 90.0)
-    verdict, reason = figure3.judge(other)
+    verdict, reason = figure3.conclude(other)
     assert verdict == "reproduced in direction"
     assert "The published 96 % is that of none" in reason
     # A design without discontinuity, one without growth, one with most results smaller.
@@ -254,13 +253,13 @@ def test_figure3() -> None:
         ("axfpm", "rank correlation of |e| with |p|", -0.1),
         ("axfpm", "larger in magnitude", 49.0),
     ):
-        assert figure3.judge(changed(other, subject, quantity, measured))[0] == "not reproduced"
+        assert figure3.conclude(changed(other, subject, quantity, measured))[0] == "not reproduced"
 
 
 @pytest.mark.usefixtures("small")
 def test_figure15() -> None:
     result = figure15.run(QUICK)
-    complete(result, "figure15")
+    assert_complete(result)
     rows = result.rows
     own = design("heap").label
     shares = {row.subject: row.published for row in rows if row.quantity == "larger in magnitude"}
@@ -273,18 +272,18 @@ def test_figure15() -> None:
             ]
         rows = changed(rows, own, quantity, 1)
     rows = changed(rows, own, "larger in magnitude", 34.2)
-    assert figure15.judge(rows)[0] == "reproduced"
+    assert figure15.conclude(rows)[0] == "reproduced"
     rows = changed(rows, own, figure15.DEPENDENCE[0], 10)
-    assert figure15.judge(rows)[0] == "reproduced in direction"
-    assert "rank correlation of |e| with |p| 10, below none" in figure15.judge(rows)[1]
-    assert figure15.judge(changed(rows, own, figure15.DEPENDENCE[1], 10))[0] == "not reproduced"
-    assert figure15.judge(changed(rows, own, "mean |e|", 1.0))[0] == "not reproduced"
+    assert figure15.conclude(rows)[0] == "reproduced in direction"
+    assert "rank correlation of |e| with |p| 10, below none" in figure15.conclude(rows)[1]
+    assert figure15.conclude(changed(rows, own, figure15.DEPENDENCE[1], 10))[0] == "not reproduced"
+    assert figure15.conclude(changed(rows, own, "mean |e|", 1.0))[0] == "not reproduced"
 
 
 @pytest.mark.usefixtures("small")
 def test_figure13() -> None:
     result = figure13.run(QUICK)
-    complete(result, "figure13")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row.measured for row in result.rows}
     assert value["bfloat16", "negative"] == 100  # truncation never enlarges a magnitude
     nearest = figure13.NEAREST.label
@@ -297,10 +296,10 @@ def test_figure13() -> None:
     for name in ("axfpm", "axfpm_tiled", "axfpm_released"):
         rows = changed(rows, "bfloat16", f"mean |e| of {name} / own", 500.0)
     rows = changed(rows, "bfloat16", "rank correlation of |e| with |p|", -0.05)
-    assert figure13.judge(rows)[0] == "reproduced"
-    assert figure13.judge(changed(rows, "bfloat16", "mean |e| of axfpm / own", 50.0))[0] == "reproduced in direction"
-    assert figure13.judge(changed(rows, "bfloat16", "mean |e| of axfpm / own", 9.0))[0] == "not reproduced"
-    assert figure13.judge(changed(rows, "bfloat16", "negative", 60.0))[0] == "not reproduced"
+    assert figure13.conclude(rows)[0] == "reproduced"
+    assert figure13.conclude(changed(rows, "bfloat16", "mean |e| of axfpm / own", 50.0))[0] == "reproduced in direction"
+    assert figure13.conclude(changed(rows, "bfloat16", "mean |e| of axfpm / own", 9.0))[0] == "not reproduced"
+    assert figure13.conclude(changed(rows, "bfloat16", "negative", 60.0))[0] == "not reproduced"
 
 
 # ---- convolutions
@@ -353,7 +352,7 @@ def test_measures_of_gaps_by_hand() -> None:
 def test_figure4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure4, "FILTERS", 12)
     result = figure4.run(QUICK)
-    complete(result, "figure4")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}
     for quantity in ("rank correlation of gap with similarity, trained", "gap at similarity 1, random"):
         # The flat array multiplies by the weight rounded up to a power of two, up to the activation's last bit.
@@ -364,11 +363,11 @@ def test_figure4(monkeypatch: pytest.MonkeyPatch) -> None:
         for kind in ("random", "trained"):
             rows = changed(rows, name, f"{figure4.DISSIMILAR}, {kind}", 80.0)
             rows = changed(rows, name, f"{rising}, {kind}", 0.77)
-    assert figure4.judge(rows)[0] == "reproduced"
+    assert figure4.conclude(rows)[0] == "reproduced"
     lower = changed(rows, "axfpm", f"{figure4.DISSIMILAR}, trained", 50.0)
-    assert figure4.judge(lower)[0] == "reproduced in direction"
-    assert "lower for 50 to 80 %" in figure4.judge(lower)[1]
-    assert figure4.judge(changed(rows, "axfpm_tiled", f"{rising}, random", 0.4))[0] == "not reproduced"
+    assert figure4.conclude(lower)[0] == "reproduced in direction"
+    assert "lower for 50 to 80 %" in figure4.conclude(lower)[1]
+    assert figure4.conclude(changed(rows, "axfpm_tiled", f"{rising}, random", 0.4))[0] == "not reproduced"
 
 
 def test_measures_of_feature_maps_by_hand() -> None:
@@ -399,15 +398,15 @@ def test_figure16(monkeypatch: pytest.MonkeyPatch) -> None:
     images = figure16.load_test_images(model="lenet5")[0][:6]
     monkeypatch.setattr(figure16, "load_test_images", lambda **_: (images, torch.zeros(6)))
     result = figure16.run(QUICK)
-    complete(result, "figure16")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}
     for quantity in (figure16.IMPORTANT_QUANTITY, "correlation with exact"):
         assert value["axfpm", quantity].measured == pytest.approx(value[CONTROL, quantity].measured, abs=1e-5)
     assert result.verdict == "reproduced"
     own = design("heap").label
     other = changed(result.rows, own, figure16.IMPORTANT_QUANTITY, 1.01)
-    assert figure16.judge(other)[0] == "reproduced in direction"
-    assert figure16.judge(changed(other, "axfpm_tiled", figure16.IMPORTANT_QUANTITY, 0.9))[0] == "not reproduced"
+    assert figure16.conclude(other)[0] == "reproduced in direction"
+    assert figure16.conclude(changed(other, "axfpm_tiled", figure16.IMPORTANT_QUANTITY, 0.9))[0] == "not reproduced"
 
 
 def test_maps_stand_row_by_row() -> None:
@@ -507,7 +506,7 @@ def test_only_halved_results_are_not_larger() -> None:
 @pytest.mark.usefixtures("ripple", "small")
 def test_wiring() -> None:
     result = wiring.run(QUICK)
-    complete(result, "wiring")
+    assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}
     assert value["wirings for Ax-FPM", "evaluated"].measured == 36
     first, second = (value[f"Ax-FPM, rank {rank}", "distance"].measured for rank in (1, 2))

@@ -4,7 +4,7 @@ Not a test: the libraries are no dependency. In an environment of its own, on to
 
     pip install --no-deps adversarial-robustness-toolbox==1.20.1 cleverhans==4.0.0
     pip install scikit-learn six tqdm
-    python tests/support/cross_check_attacks.py            # some minutes; prints and writes cross_check_attacks.json beside it
+    python tests/support/cross_check_attacks.py   # some minutes; prints, and writes cross_check_attacks.json beside it
 
 The same images and network on both sides; medians over the images that both fool. Ratios must lie within 5 %.
 

@@ -265,3 +265,35 @@ def numbers(bits: list[Signal], count: int) -> np.ndarray:
         if plane is not None:
             total |= np.unpackbits(plane.view(np.uint8), bitorder="little")[:count].astype(np.uint64) << np.uint64(k)
     return total
+
+
+def products(
+    topology: str,
+    w: int,
+    v: int,
+    cell_at: Callable[[int, int], AdderCell],
+    *,
+    ports: str = "psc",
+    half_adders: str = "cell",
+    final_adder: str = "exact",
+    tile: int | None = None,
+) -> np.ndarray:
+    """Unsigned products of every pair, uint64, x major; those of tiles are added exactly into w + v + 1 bits."""
+    x, y = every_pair(w, v, signed=False)
+    size = tile or max(w, v)
+    total = np.zeros(len(x), dtype=np.uint64)
+    for i in range(0, w, size):
+        for j in range(0, v, size):
+            rows, columns = min(size, w - i), min(size, v - j)
+            model = Model(
+                x >> i & (2**rows - 1),
+                y >> j & (2**columns - 1),
+                rows,
+                columns,
+                lambda row, column, i=i, j=j: cell_at(i + row, j + column),
+                ports=ports,
+                half_adders=half_adders,
+                final_adder=final_adder,
+            )
+            total += numbers(model.product(topology), len(x)) << np.uint64(i + j)
+    return total % np.uint64(2 ** (w + v + (tile is not None)))

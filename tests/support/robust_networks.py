@@ -1,8 +1,8 @@
 """Two small networks of one architecture for the tests of audits: trained as usual, and adversarially.
 
-`python tests/support/robust_networks.py` trains both on the embedded MNIST images, about a minute on one core, and writes
-tests/support/networks/NAME.safetensors and NAME.json. Adversarial training: Madry et al., "Towards Deep Learning Models
-Resistant to Adversarial Attacks", ICLR 2018, with few steps. Written without the attacks under test.
+`python tests/support/robust_networks.py` trains both on the embedded MNIST images in about a minute on one core and
+writes tests/support/networks/NAME.safetensors and NAME.json. Adversarial training: Madry et al., "Towards Deep
+Learning Models Resistant to Adversarial Attacks", ICLR 2018, with few steps. Written without the attacks under test.
 """
 
 from __future__ import annotations

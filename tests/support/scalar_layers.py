@@ -1,4 +1,4 @@
-"""Layers and their gradients as scalar loops over products, written from DESIGN 3, for the tests of cnn_eval.layers.approximation.
+"""Layers and their gradients as scalar loops over products, written from DESIGN 3, for the tests of approximate layers.
 
 Geometry comes from nested loops over output places; all operand pairs go through `multiply` and each output is summed
 in float32, one product after the other, from +0.

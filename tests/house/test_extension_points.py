@@ -1,0 +1,293 @@
+"""Every extension point of docs/CONTRIBUTING.md, tried with a toy in a temporary copy of the packages.
+
+Each test states how many files a toy adds and how many lines it changes in existing files; `pytest -s` prints the
+numbers and the difference to the project. A toy from outside leaves the packages as they are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from house import PACKAGES, ROOT
+
+BIG = ("weights", "datasets", "results")
+"""Data folders: linked, not copied."""
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Something new, and Python code or a command that uses it.
+
+    `files`: new files by path below the project's root. `lines`: file -> (the line behind which they go, new lines).
+    `outside`: files of the user's own folder, beside the packages.
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    prints: str
+    files: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    outside: dict[str, str] = field(default_factory=dict)
+
+
+CELL_OUTSIDE = Toy(
+    name="cell, from outside",
+    outside={"toy.toml": '[cells.toy]\nsum = "A ^ B ^ Cin"\ncarry = "A & B"\n'},
+    uses=("-m", "circuits", "cells", "--cells", "toy.toml"),
+    prints="toy",
+)
+CELL = Toy(
+    name="cell of the library",
+    lines={
+        "circuits/cells/adder_cells.py": [
+            ("_LIBRARY = (\n", '    _equations("toy", "A ^ B ^ C", "AB", None, "a toy: the carry of A and B alone"),\n')
+        ]
+    },
+    uses=("-m", "circuits", "show", "toy_array", "--samples", "1000", "--cost-samples", "16"),
+    prints="toy",
+)
+TOPOLOGY = Toy(
+    name="topology",
+    files={
+        "circuits/multipliers/toy.py": '''"""A toy: the rows of a ripple-carry array, under another name."""
+
+from circuits.multipliers import ripple_array
+from circuits.multipliers.topology import Topology
+
+TOPOLOGY = Topology(ripple_array.generate, has_final_adder=False)
+'''
+    },
+    lines={
+        "circuits/multipliers/__init__.py": [
+            ("from circuits.multipliers.topology import Topology\n", "from circuits.multipliers import toy\n"),
+            ('        "booth": booth.TOPOLOGY,\n', '        "toy": toy.TOPOLOGY,\n'),
+        ]
+    },
+    uses=(
+        "-c",
+        "from circuits import Design; print(Design(topology='toy', format=None, width=4).multiply_integers(13, 11))",
+    ),
+    prints="143",
+)
+FORMAT = Toy(
+    name="float format",
+    lines={
+        "circuits/floats/arithmetic.py": [
+            ('            FloatFormat("float32", 8, 23),\n', '            FloatFormat("toy", 5, 6),\n')
+        ]
+    },
+    uses=("-c", "from circuits import Design; print(Design(format='toy').multiply(1.5, 2.5))"),
+    prints="3.75",
+)
+BACKEND = Toy(
+    name="engine backend",
+    files={
+        "circuits/engine/backends/toy.py": '''"""A toy: the reference backend, under another name."""
+
+from circuits.engine.backends import reference
+from circuits.engine.backends.backend import Backend
+
+BACKEND = Backend(reference.run)
+'''
+    },
+    lines={
+        "circuits/engine/backends/backend.py": [
+            (
+                '    "compiled": "circuits.engine.backends.compiled",\n',
+                '    "toy": "circuits.engine.backends.toy",\n',
+            )
+        ]
+    },
+    uses=(
+        "-c",
+        "import numpy as np; from circuits import design, simulate; program = design('exact').program();"
+        "planes = np.ones((program.input_count, 1), np.uint64);"
+        "print((simulate(program, planes, 'toy') == simulate(program, planes, 'reference')).all())",
+    ),
+    prints="True",
+)
+ATTACK_FILE = '''"""A toy: every pixel as much brighter as the budget allows; without a budget the negative."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from cnn_eval.attacks.base import Attack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(Attack):
+    name: ClassVar[str] = "toy"
+    norm: ClassVar[str] = "linf"
+    library: ClassVar[str] = ""
+
+    def _budget(
+        self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float
+    ) -> torch.Tensor:
+        return (images + epsilon).clamp(0, 1)
+
+    def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 1 - images
+'''
+ATTACK = Toy(
+    name="attack",
+    files={"cnn_eval/attacks/toy.py": ATTACK_FILE},
+    lines={
+        "cnn_eval/attacks/attack_registry.py": [
+            (
+                '        "pgd": "cnn_eval.attacks.pgd:PGD",\n',
+                '        "toy": "cnn_eval.attacks.toy:Toy",\n',
+            )
+        ]
+    },
+    uses=("-m", "cnn_eval", "attack", "axfpm", "--attack", "toy", "--mode", "minimum", "--samples", "8"),
+    prints="toy",
+)
+if not (ROOT / "cnn_eval/attacks/attack_registry.py").is_file():  # the register before it named classes by text
+    ATTACK = replace(
+        ATTACK,
+        lines={
+            "cnn_eval/attacks/__init__.py": [
+                ("from cnn_eval.attacks.pgd import PGD\n", "from cnn_eval.attacks.toy import Toy\n"),
+                ("    {kind.name: kind for kind in (", "Toy, "),
+            ]
+        },
+    )
+SCORER_OUTSIDE = Toy(
+    name="scorer, from outside",
+    outside={
+        "toy.py": """from dse.score.scorers.scorer import Column
+
+
+class Toy:
+    name, version = "toy", 1
+    columns = (Column(name="toy", unit="cells", label="cells in the array", format=".0f"),)
+
+    def measure(self, design, settings):
+        return {"toy": float(len(design.netlist().instances))}
+"""
+    },
+    uses=("-m", "dse.compare", "exact", "axfpm", "--scorer", "toy:Toy", "--columns", "toy"),
+    prints="toy",
+)
+NETWORK_OUTSIDE = Toy(
+    name="network, from outside",
+    outside={"toy.py": "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"},
+    uses=(
+        *("-m", "cnn_eval", "accuracy", "exact", "--model", "toy:make", "--dataset", "mnist"),
+        *("--layers", "all", "--samples", "5"),
+    ),
+    prints="exact",
+)
+STUDY = Toy(
+    name="study",
+    files={
+        "studies/own/toy.py": '''"""A toy: how wrong AMA5 is."""
+
+from circuits import CELLS
+from studies.frame.study import Row, StudyOptions, StudyResult
+
+TITLE = "wrong rows of AMA5"
+SOURCE = "our own study"
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """The same at every level."""
+    wrong = sum(error != 0 for error in CELLS["ama5"].errors)
+    return StudyResult([Row("ama5", "wrong rows", wrong)], "measured", "counted.")
+'''
+    },
+    lines={"studies/__init__.py": [('        "audit": "studies.own.audit",\n', '        "toy": "studies.own.toy",\n')]},
+    uses=("-m", "studies", "run", "toy", "--quick", "--out", "out"),
+    prints="toy: wrong rows of AMA5 (our own study)",
+)
+
+
+def copy_of_the_packages(folder: Path) -> None:
+    """The packages in `folder`, their large data folders as links."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", *BIG))
+        for name in BIG:
+            if (ROOT / package / name).is_dir():
+                (folder / package / name).symlink_to(ROOT / package / name)
+    for name in ("constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+
+
+def added(folder: Path, toy: Toy) -> tuple[int, str]:
+    """Adds the toy to the packages in `folder`; returns the number of new or changed lines in files that were there,
+    and the difference as text, new files included."""
+    difference: list[str] = []
+    changed = 0
+    for name, text in toy.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        difference += difflib.unified_diff([], text.splitlines(keepends=True), "/dev/null", name)
+    for name, edits in toy.lines.items():
+        before = after = (folder / name).read_text(encoding="utf-8")
+        for anchor, lines in edits:
+            assert after.count(anchor) == 1, f"{name} must hold once: {anchor!r}"
+            after = after.replace(anchor, anchor + lines)
+        (folder / name).write_text(after, encoding="utf-8")
+        lines_before, lines_after = before.splitlines(keepends=True), after.splitlines(keepends=True)
+        changed += sum(line.startswith("+ ") for line in difflib.ndiff(lines_before, lines_after))
+        difference += difflib.unified_diff(lines_before, lines_after, name, name, n=1)
+    for name, text in toy.outside.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return changed, "".join(difference)
+
+
+def used(folder: Path, toy: Toy) -> str:
+    """What the toy's own command prints, in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": f"{folder}/cache"}
+    done = subprocess.run(
+        [sys.executable, *toy.uses], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("toy", "files", "lines"),
+    [
+        (CELL_OUTSIDE, 0, 0),
+        (CELL, 0, 1),
+        (TOPOLOGY, 1, 2),
+        (FORMAT, 0, 1),
+        pytest.param(
+            BACKEND,
+            1,
+            1,
+            marks=pytest.mark.skipif(
+                not (ROOT / "circuits/engine/backends/backend.py").is_file(), reason="backends have no register yet"
+            ),
+        ),
+        (ATTACK, 1, 1 if (ROOT / "cnn_eval/attacks/attack_registry.py").is_file() else 2),
+        pytest.param(
+            SCORER_OUTSIDE,
+            0,
+            0,
+            marks=pytest.mark.skipif(
+                not (ROOT / "dse/score/outside_scorer.py").is_file(), reason="scorers cannot come from outside yet"
+            ),
+        ),
+        (NETWORK_OUTSIDE, 0, 0),
+        (STUDY, 1, 1),
+    ],
+    ids=lambda value: value.name if isinstance(value, Toy) else "",
+)
+def test_something_new_is_one_file_and_its_registration(toy: Toy, files: int, lines: int, tmp_path: Path) -> None:
+    copy_of_the_packages(tmp_path)
+    changed, difference = added(tmp_path, toy)
+    assert (len(toy.files), changed) == (files, lines), difference
+    assert toy.prints in used(tmp_path, toy)
+    print(f"\n{toy.name}: {files} new files, {lines} lines in existing files\n{difference}")
