@@ -367,7 +367,10 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lenet5_pgd.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "weights_sha256": "00"}))
-    advice = "restore it from the project's repository or craft again with `python -m cnn_eval.examples.stored_examples lenet5`"
+    advice = (
+        "restore it from the project's repository or craft again with "
+        "`python -m cnn_eval.examples.stored_examples lenet5`"
+    )
     with pytest.raises(DataError) as refused:
         load_examples("pgd", folder=tmp_path)
     assert str(refused.value) == (

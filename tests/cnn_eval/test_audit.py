@@ -534,8 +534,14 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             ["axfpm", "--samples", "5000"],
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
-        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, compute='lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8."),
+        (
+            ["ama3_array", "--layers", "linear", "--compute", "lowered"],
+            "layer fc1, compute='lowered': lowering needs a",
+        ),
+        (
+            ["axfpm", "--model", "lenet4"],
+            "the model must be a known name, but got 'lenet4'; nearest: lenet5, alexnet, resnet8.",
+        ),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
