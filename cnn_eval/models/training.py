@@ -38,9 +38,7 @@ def train_to_file(
     path = out / entry.weights
     checkpoint = path.with_suffix(".checkpoint.safetensors")
     if path.exists() and not fresh:
-        raise ValueError(
-            f"{path} exists already; train with --fresh to replace it or choose another --out."
-        )
+        raise ValueError(f"{path} exists already; train with --fresh to replace it or choose another --out.")
     require_writable(out)
     full_folder = folder if settings.data == "full" else None
     images = load(entry.dataset, "train", source=settings.data, folder=full_folder)

@@ -180,7 +180,7 @@ def _parametrised(model: nn.Module, factor: float) -> None:
     "change",
     [_hooked, _partly_hooked, _method_exchanged, _class_exchanged, _hidden_buffer, _in_half, _parametrised],
 )
-def test_attributes_and_hooks_attached_at_run_time_change_the_digest(change: Callable[[nn.Module, float], None]) -> None:
+def test_what_is_attached_at_run_time_changes_the_digest(change: Callable[[nn.Module, float], None]) -> None:
     digests = [model_digest(build())]
     for factor in (2.0, 3.0, 3.0):
         model = build()
