@@ -97,7 +97,10 @@ def build(network: str = NETWORK, helpers: str = HELPERS) -> nn.Module:
 def test_the_same_network_has_the_same_digest_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(NETWORK)
     (tmp_path / "mine_helpers.py").write_text(HELPERS)
-    script = "from mine import build; from cnn_eval.examples.network_fingerprint import model_digest; print(model_digest(build()))"
+    script = (
+        "from mine import build; from cnn_eval.examples.network_fingerprint import model_digest; "
+        "print(model_digest(build()))"
+    )
     path = [str(tmp_path), *sys.path]
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {script}"]
     printed = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]

@@ -152,8 +152,8 @@ def test_impossible_problems_and_unknown_attacks_are_refused(problem: tuple[torc
     with pytest.raises(ValueError, match=r"^unknown attack 'boundary'; available: "):
         measure_margins(source, {}, images, labels, attacks=["boundary"])
     message = (
-        "every network must classify some of the 6 images correctly, but victim classifies none; check its weights and the "
-        "images."
+        "every network must classify some of the 6 images correctly, but victim classifies none; check its "
+        "weights and the images."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         measure_margins(source, {"victim": Linear(MARGIN)}, images, labels, attacks=["fgsm"])
