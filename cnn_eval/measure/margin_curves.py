@@ -142,7 +142,7 @@ def measure_margins(
     for name, network in {"the exact network": source, **victims}.items():
         if not bool((predict(network, images) == labels).any()):
             raise ValueError(
-                f"every network must classify some of the {len(images)} images rightly, but {name} does none; check "
+                f"every network must classify some of the {len(images)} images correctly, but {name} classifies none; check "
                 "its weights and the images."
             )
     problem = _Problem(source, victims, images, labels, cache, progress, note)

@@ -67,7 +67,7 @@ def read_record(path: Path, *, advice: str) -> dict[str, Any]:
     except DataError:
         record = None
     if not isinstance(record, dict):
-        raise DataError(f"{path} must hold one JSON object, but does not; {advice}.")
+        raise DataError(f"{path} does not hold a JSON object; {advice}.")
     return record
 
 
@@ -145,5 +145,5 @@ def tensor_bytes(tensor: torch.Tensor) -> bytes:
 
 def _read_bytes(path: Path, limit: int, *, advice: str) -> bytes:
     if not path.exists():
-        raise DataError(f"{path} must exist, but is missing; {advice}.")
+        raise DataError(f"{path} is missing; {advice}.")
     return files.read_bytes(path, limit=limit, error=DataError, advice=advice)

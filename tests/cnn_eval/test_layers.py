@@ -457,11 +457,11 @@ def test_what_cannot_be_replaced_is_listed() -> None:
     }
     with pytest.raises(DesignError) as error:
         approximate(model, {"own": LOPSIDED})
-    assert str(error.value) == ("layer own must be replaceable, but is Scaled, a subclass of Conv2d; leave it out.")
+    assert str(error.value) == ("layer own cannot be replaced (Scaled, a subclass of Conv2d); leave it out.")
     with pytest.raises(DesignError) as error:
         approximate(model, LOPSIDED)
     assert str(error.value) == (
-        "the model must be copyable, but is not (Only Tensors created explicitly by the user (graph leaves) support "
+        "the model cannot be copied (Only Tensors created explicitly by the user (graph leaves) support "
         "the deepcopy protocol at the moment); make pruning or weight normalisation permanent first."
     )
     with pytest.raises(UnknownNameError):
@@ -507,12 +507,12 @@ def test_recording_follows_the_weights_and_bounds_its_memory(monkeypatch: pytest
             recorded_operands(made, "0", **options)
         return str(error.value)
 
-    assert message() == "layer 0 must have met operands, but has met none; run the model first."
+    assert message() == "layer 0 has recorded no operands yet; run the model first."
     assert message(samples=0) == ("1 <= samples <= 100000000 must hold, but got 0; choose a number in between.")
     made(torch.full((3, 4), 7.0))
     with torch.no_grad():
         made[0].weight.fill_(2)
-    assert message() == "layer 0 must keep the weights that it ran with, but they changed since; run the model again."
+    assert message() == "the weights of layer 0 changed after its operands were recorded; run the model again."
     monkeypatch.setattr(recording, "RECORD_BYTES", 20 * 16)
     rows = torch.arange(1000.0)[:, None].repeat(1, 4)
     for part in torch.split(rows, 77):
@@ -527,4 +527,4 @@ def test_recording_follows_the_weights_and_bounds_its_memory(monkeypatch: pytest
     made = approximate(nn.Linear(4, 1), design("axfpm"), layers="linear")
     with pytest.raises(DesignError) as error:
         recorded_operands(made, "")
-    assert str(error.value) == ("layer  must record, but does not; make the model with approximate(record=True).")
+    assert str(error.value) == ("layer  does not record its operands; make the model with approximate(record=True).")

@@ -152,7 +152,7 @@ def test_impossible_problems_and_unknown_attacks_are_refused(problem: tuple[torc
     with pytest.raises(ValueError, match=r"^the attack must be a known name, but got 'boundary'; known: "):
         measure_margins(source, {}, images, labels, attacks=["boundary"])
     message = (
-        "every network must classify some of the 6 images rightly, but victim does none; check its weights and the "
+        "every network must classify some of the 6 images correctly, but victim classifies none; check its weights and the "
         "images."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

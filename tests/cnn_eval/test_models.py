@@ -114,7 +114,7 @@ def test_networks_without_committed_weights_say_how_to_train_them(name: str) -> 
     with pytest.raises(DataError) as refused:
         load_model(name)
     assert str(refused.value) == (
-        f"the weights of {name} must be trained first, but none are committed yet; train them with "
+        f"no weights of {name} are committed yet; train them with "
         f"`python -m cnn_eval.models.training {name}` and give the file as weights."
     )
 
@@ -169,7 +169,7 @@ def test_the_record_of_another_model_is_refused(weights: Path) -> None:
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)
     path = weights.with_suffix(".json")
-    assert str(refused.value) == f"{path} must be the record of lenet5, but is that of alexnet; name the right model."
+    assert str(refused.value) == f"{path} is the record of alexnet, not of lenet5; name the right model."
 
 
 def test_a_missing_record_is_named(weights: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_missing_record_is_named(weights: Path) -> None:
     path.unlink()
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)
-    assert str(refused.value) == f"{path} must exist, but is missing; {ADVICE}."
+    assert str(refused.value) == f"{path} is missing; {ADVICE}."
 
 
 def test_alexnet_has_the_layers_that_the_paper_counts() -> None:
