@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuits.hdl.blif_out import to_blif
+from circuits.hdl.blif.blif_out import to_blif
 from circuits.hdl.verilog import VerilogCircuit, netlist_from_verilog, read_verilog
 from circuits.hdl.verilog_out import to_verilog
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from circuits.errors import DesignError
-from circuits.hdl.blif_in import read_blif
+from circuits.hdl.blif.blif_in import read_blif
 from circuits.hdl.languages import BLIF, VERILOG, advice_for, language_of
 from circuits.hdl.verilog import read_verilog
 from circuits.netlists.netlist import Netlist

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from random_netlists import evaluate_row, random_netlist
 
 from circuits import Design, DesignError, Netlist, design, to_blif
-from circuits.hdl import blif_in
-from circuits.hdl.blif_in import read_blif
+from circuits.hdl.blif import blif_in, blif_syntax
+from circuits.hdl.blif.blif_in import read_blif
 from circuits.multipliers import TOPOLOGIES
 
 NETLISTS = Path(__file__).parent.parent / "support" / "netlists"
@@ -252,7 +252,7 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blif_in, "MAXIMUM_GATES", 3)
     with pytest.raises(DesignError, match="a netlist must have at most 3 tables, but has more; import a part of it"):
         read(to_blif(Design(format=None, width=3)))
-    monkeypatch.setattr(blif_in, "MAXIMUM_BYTES", 10)
+    monkeypatch.setattr(blif_syntax, "MAXIMUM_BYTES", 10)
     with pytest.raises(DesignError, match="must have at most 10 characters, but has"):
         read(HALF_ADDER)
 

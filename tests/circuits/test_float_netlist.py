@@ -17,7 +17,7 @@ from circuits.cost import evaluate
 from circuits.engine.bit_planes import pack, unpack
 from circuits.floats.arithmetic import FloatFormat
 from circuits.floats.float_netlist import float_netlist, random_words, words_of
-from circuits.hdl.blif_in import read_blif
+from circuits.hdl.blif.blif_in import read_blif
 from circuits.netlists.simplification import simplify
 
 

@@ -17,7 +17,7 @@ from functools import cache
 
 from circuits.hdl.cell_gates import STANDARD_CELLS
 from circuits.hdl.verilog.syntax.lexer import tokens
-from circuits.hdl.verilog.syntax.parser import split_modules
+from circuits.hdl.verilog.syntax.raw_modules import split_modules
 from circuits.hdl.verilog.syntax.tree import Module
 
 _WHERE = "the cell library"

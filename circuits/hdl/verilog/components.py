@@ -7,7 +7,8 @@ import re
 from circuits.cells.adder_cells import CELLS, EXACT, AdderCell
 from circuits.errors import DesignError
 from circuits.hdl.cell_gates import KNOWN
-from circuits.hdl.verilog.elaborate import Elaborator, Parameters, Recognised
+from circuits.hdl.verilog.elaborate import Elaborator
+from circuits.hdl.verilog.instances import Parameters, Recognised
 from circuits.hdl.verilog.ordering import build_netlist
 from circuits.hdl.verilog.syntax.tree import PRIMITIVES, Always, Assignment, Module, ModuleInstance
 from circuits.netlists.gates import Gate

@@ -11,7 +11,7 @@ from circuits.hdl.verilog.elaborate import Elaborator
 from circuits.hdl.verilog.ordering import build_netlist
 from circuits.hdl.verilog.ports import top_ports
 from circuits.hdl.verilog.syntax.lexer import Macro, tokens
-from circuits.hdl.verilog.syntax.parser import RawModule, split_modules
+from circuits.hdl.verilog.syntax.raw_modules import RawModule, split_modules
 from circuits.hdl.verilog.syntax.tree import Module, failure
 from circuits.netlists.netlist import Netlist
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from circuits.hdl.verilog import arithmetic
-from circuits.hdl.verilog.constants import declare
-from circuits.hdl.verilog.evaluate import ConstantEvaluator, Evaluator
+from circuits.hdl.verilog.evaluation import arithmetic
+from circuits.hdl.verilog.evaluation.constants import declare
+from circuits.hdl.verilog.evaluation.evaluate import ConstantEvaluator, Evaluator
+from circuits.hdl.verilog.evaluation.references import NotConstantError
+from circuits.hdl.verilog.evaluation.targets import TargetEvaluator
+from circuits.hdl.verilog.evaluation.variables import State
+from circuits.hdl.verilog.evaluation.widths import Size, joined
 from circuits.hdl.verilog.flat import ONE, ZERO, Flat, constant_nets, constant_value, fold_constants
-from circuits.hdl.verilog.references import NotConstantError
-from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal
+from circuits.hdl.verilog.scope import Scope, Signal
 from circuits.hdl.verilog.syntax import tree
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
 from circuits.hdl.verilog.syntax.tree import (
@@ -27,55 +30,11 @@ from circuits.hdl.verilog.syntax.tree import (
     Reference,
     Statement,
 )
-from circuits.hdl.verilog.widths import Size, joined
 
 MAXIMUM_STEPS = 1 << 14
 """Most iterations of all loops, and most calls of functions, of one circuit."""
 _MAXIMUM_TABLE = 12
 _MAXIMUM_CALL_DEPTH = 20
-
-
-class State:
-    """The values of variables at a point of a block: net of the variable -> net of its value.
-
-    A value None: assigned on some path only. `variables`: nets that the block assigns; they must not be read before.
-    `deferred`: those assigned by <=, which read as the net itself. A branch is a state whose `parent` it started from.
-    """
-
-    def __init__(self, variables: set[int], parent: State | None = None) -> None:
-        self.variables = variables
-        self.parent = parent
-        self.values: dict[int, int | None] = {}
-        self.deferred: set[int] = parent.deferred if parent else set()
-        self.loop_variables: set[int] = parent.loop_variables if parent else set()
-
-    def branch(self) -> State:
-        """A state that starts from this one."""
-        return State(self.variables, self)
-
-    def get(self, net: int) -> int | None:
-        """The value of a variable; None where it has none."""
-        state: State | None = self
-        while state is not None:
-            if net in state.values:
-                return state.values[net]
-            state = state.parent
-        return None
-
-    def is_variable(self, net: int) -> bool:
-        """Whether the block, or one that called it, assigns the net."""
-        state: State | None = self
-        while state is not None:
-            if net in state.variables:
-                return True
-            state = state.parent
-        return False
-
-    def read(self, net: int) -> int | None:
-        """What a reader of the net gets; None where it has no value yet."""
-        if net in self.deferred or not self.is_variable(net):
-            return net
-        return self.get(net)
 
 
 class StatementEvaluator(Evaluator):
@@ -385,49 +344,6 @@ class StatementEvaluator(Evaluator):
     def target(self, scope: Scope, value: Expression) -> list[int]:
         """The nets of what an assignment or an output port drives."""
         return TargetEvaluator(self).nets(scope, value)
-
-
-class TargetEvaluator(Evaluator):
-    """Nets to be driven: never their values."""
-
-    def __init__(self, outer: Evaluator) -> None:
-        super().__init__(outer.flat)
-        self.state = outer.state
-        self.outer = outer
-
-    def nets(self, scope: Scope, value: Expression) -> list[int]:
-        """Of a reference or a concatenation of references."""
-        if isinstance(value, Concatenation) and value.count is None:
-            return [net for operand in reversed(value.operands) for net in self.nets(scope, operand)]
-        if not isinstance(value, Reference):
-            raise self.fail(
-                scope,
-                value.line,
-                "only signals and concatenations of them can be driven, but got an expression; drive a wire",
-            )
-        symbol = self.symbol(scope, value)
-        if isinstance(symbol, Constant):
-            raise self.fail(scope, value.line, f"a parameter must not be driven, but {value.name!r} is; drive a wire")
-        if symbol.direction == "input":
-            raise self.fail(
-                scope,
-                value.line,
-                f"an input must not be driven inside its module, but {value.name!r} is; drive a wire or an output",
-            )
-        return self.reference(scope, value)
-
-    def read(self, scope: Scope, value: Reference, nets: list[int]) -> list[int]:
-        return list(nets)
-
-    def constant(self, scope: Scope, value: Expression) -> Constant:
-        return self.outer.constant(scope, value)
-
-    def variable_part(
-        self, scope: Scope, value: Reference, nets: list[int], dimension: Dimension, number: int
-    ) -> list[int]:
-        raise self.fail(
-            scope, value.line, f"what is driven must have a constant index, but {value.name!r} has not; {SYNTHESISE}"
-        )
 
 
 def _assigns(statement: Statement | None) -> Iterator[Assign]:

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from circuits.hdl.verilog import arithmetic
+from circuits.hdl.verilog.evaluation import arithmetic
+from circuits.hdl.verilog.evaluation.references import NotConstantError, ReferenceReader, extend
+from circuits.hdl.verilog.evaluation.widths import (
+    BITWISE,
+    COMPARISONS,
+    LOGICAL,
+    ONE_BIT,
+    REDUCTIONS,
+    SHIFTS,
+    UNSIZED,
+    Size,
+    joined,
+)
 from circuits.hdl.verilog.flat import INVERTED, ONE, UNKNOWN, ZERO, constant_nets, constant_value, fold_constants
-from circuits.hdl.verilog.references import NotConstantError, ReferenceReader, extend
 from circuits.hdl.verilog.scope import Constant, Scope
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
 from circuits.hdl.verilog.syntax.expression_parser import MAXIMUM_BUS
@@ -24,17 +35,6 @@ from circuits.hdl.verilog.syntax.tree import (
     Place,
     Reference,
     Unary,
-)
-from circuits.hdl.verilog.widths import (
-    BITWISE,
-    COMPARISONS,
-    LOGICAL,
-    ONE_BIT,
-    REDUCTIONS,
-    SHIFTS,
-    UNSIZED,
-    Size,
-    joined,
 )
 from circuits.netlists.gates import MUX2
 

@@ -6,16 +6,16 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from circuits.errors import DesignError, unknown_name
-from circuits.hdl.verilog import arithmetic
+from circuits.hdl.verilog.evaluation import arithmetic
+from circuits.hdl.verilog.evaluation.widths import Size
 from circuits.hdl.verilog.flat import ZERO, Flat, constant_nets, fold_constants
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size, position
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
 from circuits.hdl.verilog.syntax.expression_parser import MAXIMUM_BUS
 from circuits.hdl.verilog.syntax.tree import Expression, Part, Place, Reference
-from circuits.hdl.verilog.widths import Size
 
 if TYPE_CHECKING:
-    from circuits.hdl.verilog.statements import State
+    from circuits.hdl.verilog.evaluation.variables import State
 
 _MAXIMUM_LOOKUP = 12
 """Most bits of an index that becomes a tree of multiplexers; a longer one becomes a shifter."""

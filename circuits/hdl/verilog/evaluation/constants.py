@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from circuits.hdl.verilog.evaluate import Evaluator
+from circuits.hdl.verilog.evaluation.evaluate import Evaluator
+from circuits.hdl.verilog.evaluation.widths import UNSIZED, Size
 from circuits.hdl.verilog.flat import WRITTEN_ONE, WRITTEN_ZERO
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size
 from circuits.hdl.verilog.syntax.expression_parser import MAXIMUM_BUS
 from circuits.hdl.verilog.syntax.tree import Declaration, Parameter, Range
-from circuits.hdl.verilog.widths import UNSIZED, Size
 
 _MAXIMUM_ARRAY = 1 << 16
 _MAXIMUM_INDEX = 1 << 20

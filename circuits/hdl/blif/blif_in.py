@@ -7,63 +7,21 @@ Timing and annotations (`.delay`, `.attr`, ...) are skipped. Registers are refus
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.errors import DesignError, unknown_name
+from circuits.hdl.blif.blif_syntax import Call, Model, Table, failure, parse_models
+from circuits.hdl.blif.known_cells import known_cell
 from circuits.hdl.buses import group_buses
-from circuits.hdl.known_cells import known_cell
 from circuits.hdl.table_gates import MAXIMUM_INPUTS, add_cover, cover_table
 from circuits.hdl.verilog.cell_library import is_register, supply_pin
 from circuits.netlists.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
-_COMMENT = re.compile(r"(?:^|(?<=\s))#")  # names of yosys may hold the sign
-MAXIMUM_BYTES = 8 * 1024 * 1024
-"""Longest BLIF text read, in characters."""
 MAXIMUM_GATES = 200_000
 """Most cells and gates of one netlist read from BLIF; also the most instances of models."""
 _MAXIMUM_HIERARCHY = 40
-_COPIES = (".conn", ".short", ".barbuf")
-_REGISTERS = (".latch", ".mlatch", ".start_kiss")
-_SKIPPED = frozenset(
-    """
-    .area .attr .blackbox .clock_event .cname .cycle .default_input_arrival .default_input_drive
-    .default_input_required .default_max_input_load .default_output_load .default_output_required .delay .input_arrival
-    .input_drive .input_required .max_input_load .no_merge .output_load .output_required .param .wire .wire_load_slope
-    """.split()  # noqa: SIM905
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """`.names`: `cover` of `output`, inverted where its rows are the off-set."""
-
-    inputs: tuple[str, ...]
-    output: str
-    line: int
-    cover: list[str] = field(default_factory=list)
-    values: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """`.subckt` or `.gate`."""
-
-    model: str
-    pins: dict[str, str]
-    line: int
-
-
-@dataclass
-class _Model:
-    name: str
-    where: str
-    line: int
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    items: list[_Table | _Call] = field(default_factory=list)
 
 
 def read_blif(sources: Sequence[tuple[str, str]], *, top: str | None = None) -> tuple[Netlist, tuple[str, ...]]:
@@ -76,152 +34,27 @@ def read_blif(sources: Sequence[tuple[str, str]], *, top: str | None = None) -> 
     DesignError names file and line: no BLIF, unknown models, undriven or doubly driven nets, loops, registers, more
     than MAXIMUM_GATES cells and gates.
     """
-    models: dict[str, _Model] = {}
+    models: dict[str, Model] = {}
     for where, text in sources:
-        for model in _parse(text, where):
+        for model in parse_models(text, where):
             if model.name in models:
-                raise _failure(
+                raise failure(
                     where, model.line, f"a model must be defined once, but {model.name!r} is twice; remove one"
                 )
             models[model.name] = model
     return _Flattener(models, _top(models, top, sources[0][0])).netlist()
 
 
-def _top(models: dict[str, _Model], top: str | None, where: str) -> _Model:
+def _top(models: dict[str, Model], top: str | None, where: str) -> Model:
     if not models:
         raise DesignError(f"{where} must hold a BLIF model, but holds none; check the file.")
     if top is not None:
         if top not in models:
             raise DesignError(f"{where}: {unknown_name('top model', top, models)}")
         return models[top]
-    used = {item.model for model in models.values() for item in model.items if isinstance(item, _Call)}
+    used = {item.model for model in models.values() for item in model.items if isinstance(item, Call)}
     free = [model for model in models.values() if model.name not in used]
     return (free or list(models.values()))[0]
-
-
-def _failure(where: str, line: int, message: str) -> DesignError:
-    return DesignError(f"{where} line {line}: {message}.")
-
-
-# From text to models.
-
-
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(number of the first line, words) of each logical line: comments removed, continuations joined."""
-    words: list[str] = []
-    first = None
-    for number, line in enumerate(text.splitlines(), 1):
-        code = _COMMENT.split(line, maxsplit=1)[0] if "#" in line else line
-        code = code.rstrip()
-        if code.endswith("\\"):
-            words += code[:-1].split()
-            first = first or number
-        elif words:
-            yield first or number, words + code.split()
-            words, first = [], None
-        elif code:
-            yield number, code.split()
-    if words:
-        yield first or 1, words
-
-
-def _parse(text: str, where: str) -> list[_Model]:
-    if len(text) > MAXIMUM_BYTES:
-        raise DesignError(f"{where} must have at most {MAXIMUM_BYTES} characters, but has {len(text)}; split it.")
-    models: list[_Model] = []
-    model: _Model | None = None
-    skipping = False  # a network of don't-cares, which follows .exdc
-    for line, words in _lines(text):
-        keyword = words[0]
-        if keyword == ".model":
-            if len(words) != 2:
-                raise _failure(where, line, f"a model must have a name, but got {' '.join(words)!r}; correct it")
-            model = _Model(words[1], where, line)
-            models.append(model)
-            skipping = False
-        elif keyword == ".end":
-            model, skipping = None, False
-        elif keyword == ".exdc":
-            skipping = True
-        elif not skipping:
-            if model is None:
-                model = _Model("top", where, line)  # the standard lets a file begin without .model
-                models.append(model)
-            _statement(model, line, words)
-    return models
-
-
-def _statement(model: _Model, line: int, words: list[str]) -> None:
-    keyword, rest = words[0], words[1:]
-    if not keyword.startswith("."):
-        _row(model, line, words)
-    elif keyword in (".inputs", ".input", ".clock"):
-        model.inputs += rest
-    elif keyword in (".outputs", ".output"):
-        model.outputs += rest
-    elif keyword == ".names":
-        if not rest:
-            raise _failure(model.where, line, "a table must name its output, but '.names' stands alone; complete it")
-        model.items.append(_Table(tuple(rest[:-1]), rest[-1], line))
-    elif keyword in _COPIES:
-        if len(rest) != 2:
-            raise _failure(model.where, line, f"{keyword} must join two nets, but got {' '.join(words)!r}; correct it")
-        model.items.append(_Table((rest[0],), rest[1], line, ["1"], {"1"}))
-    elif keyword in (".subckt", ".gate"):
-        model.items.append(_call(model, line, words))
-    elif keyword in _REGISTERS:
-        net = rest[1] if len(rest) > 1 else keyword
-        raise _failure(
-            model.where,
-            line,
-            f"a multiplier must be combinational, but {keyword} makes {net!r} a register; import the circuit between "
-            "the registers",
-        )
-    elif keyword == ".search":
-        raise _failure(
-            model.where, line, f"'.search {' '.join(rest)}' is not followed; give that file on the command line too"
-        )
-    elif keyword not in _SKIPPED:
-        known = [".model", ".inputs", ".outputs", ".names", ".subckt", ".gate", ".end", *_COPIES]
-        raise _failure(model.where, line, str(unknown_name("BLIF keyword", keyword, known)).removesuffix("."))
-
-
-def _row(model: _Model, line: int, words: list[str]) -> None:
-    table = model.items[-1] if model.items else None
-    if not isinstance(table, _Table):
-        raise _failure(
-            model.where, line, f"BLIF must hold statements and rows of .names, but got {words[0]!r}; check the file"
-        )
-    cube = words[0] if len(words) == 2 else ""
-    value = words[-1]
-    correct = len(words) <= 2 and len(cube) == len(table.inputs) and not cube.strip("01-") and value in ("0", "1")
-    if not correct or (table.values and value not in table.values):
-        raise _failure(
-            model.where,
-            line,
-            f"a row of {table.output!r} must be {len(table.inputs)} of 0, 1 and -, then one value for all rows, but "
-            f"got {' '.join(words)!r}; correct it",
-        )
-    table.cover.append(cube)
-    table.values.add(value)
-
-
-def _call(model: _Model, line: int, words: list[str]) -> _Call:
-    pins = {}
-    for pin in words[2:]:
-        # Names may hold "=" themselves, but that of a port seldom does.
-        port, equals, net = pin.partition("=")
-        if not (port and equals and net) or port in pins:
-            raise _failure(
-                model.where, line, f"each pin of {words[1]!r} must be PORT=NET, once, but got {pin!r}; correct it"
-            )
-        pins[port] = net
-    if len(words) < 3:
-        raise _failure(model.where, line, f"{words[0]} must name a model and its pins, but has none; complete it")
-    return _Call(words[1], pins, line)
-
-
-# From models to a netlist.
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +63,7 @@ class _Node:
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    function: _Table | AdderCell | Netlist
+    function: Table | AdderCell | Netlist
     where: str
     line: int
 
@@ -239,7 +72,7 @@ class _Flattener:
     """Nets are numbers in the order in which they are met; `names` has them as the file does, with the instances above
     them in front."""
 
-    def __init__(self, models: dict[str, _Model], top: _Model) -> None:
+    def __init__(self, models: dict[str, Model], top: Model) -> None:
         self.models = models
         self.top = top
         self.names: list[str] = []
@@ -255,7 +88,7 @@ class _Flattener:
         self.flatten(self.top, nets, "")
         outputs = list(dict.fromkeys(self.top.outputs))
         if not outputs:
-            raise _failure(
+            raise failure(
                 self.top.where, self.top.line, f"model {self.top.name!r} must have an output, but has none; add it"
             )
         builder = NetlistBuilder(self.top.name)
@@ -263,7 +96,7 @@ class _Flattener:
         for net in number:
             if net in self.driver:
                 node = self.driver[net]
-                raise _failure(
+                raise failure(
                     node.where, node.line, f"an input must not be driven, but {self.names[net]!r} is; correct it"
                 )
         self.emit(builder, number)
@@ -271,20 +104,20 @@ class _Flattener:
             builder.output(name, [self.read(number, nets.get(name), name, self.top)])
         return group_buses(builder.build())
 
-    def read(self, number: dict[int, int], net: int | None, name: str, model: _Model) -> int:
+    def read(self, number: dict[int, int], net: int | None, name: str, model: Model) -> int:
         """The number in the netlist of an output's net."""
         if net is None or net not in number:
-            raise _failure(model.where, model.line, f"output {name!r} must be driven, but nothing drives it; drive it")
+            raise failure(model.where, model.line, f"output {name!r} must be driven, but nothing drives it; drive it")
         return number[net]
 
     def new(self, name: str) -> int:
         self.names.append(name)
         return len(self.names) - 1
 
-    def flatten(self, model: _Model, nets: dict[str, int], prefix: str) -> None:
+    def flatten(self, model: Model, nets: dict[str, int], prefix: str) -> None:
         """Adds the model's nodes; `nets` holds its ports and gets its other nets."""
         if model.name in self.path or len(self.path) > _MAXIMUM_HIERARCHY:
-            raise _failure(
+            raise failure(
                 model.where,
                 model.line,
                 f"models must be nested at most {_MAXIMUM_HIERARCHY} deep and never in themselves, but {model.name!r} "
@@ -297,9 +130,9 @@ class _Flattener:
                 nets[name] = self.new(prefix + name)
             return nets[name]
 
-        previous: _Table | None = None
+        previous: Table | None = None
         for item in model.items:
-            if isinstance(item, _Call):
+            if isinstance(item, Call):
                 self.call(model, item, {port: net(name) for port, name in item.pins.items()}, prefix)
                 previous = None
                 continue
@@ -320,7 +153,7 @@ class _Flattener:
 
     def node(self, node: _Node) -> None:
         if len(self.nodes) >= MAXIMUM_GATES:
-            raise _failure(
+            raise failure(
                 node.where,
                 node.line,
                 f"a netlist must have at most {MAXIMUM_GATES} tables, but has more; import a part of it",
@@ -328,7 +161,7 @@ class _Flattener:
         self.nodes.append(node)
         for net in node.outputs:
             if net in self.driver:
-                raise _failure(
+                raise failure(
                     node.where,
                     node.line,
                     f"net {self.names[net]!r} must have one driver, but line {self.driver[net].line} drives it too; "
@@ -336,11 +169,11 @@ class _Flattener:
                 )
             self.driver[net] = node
 
-    def call(self, model: _Model, call: _Call, pins: dict[str, int], prefix: str) -> None:
+    def call(self, model: Model, call: Call, pins: dict[str, int], prefix: str) -> None:
         """Adds the nodes of a `.subckt` or `.gate`."""
         self.calls += 1
         if self.calls > MAXIMUM_GATES:
-            raise _failure(
+            raise failure(
                 model.where,
                 call.line,
                 f"a design must have at most {MAXIMUM_GATES} instances, but has more; import a part of it",
@@ -350,26 +183,26 @@ class _Flattener:
         for port in pins:
             if port not in ports and not (isinstance(inner, Netlist) and supply_pin(port)):
                 error = str(unknown_name("port", port, ports)).removesuffix(".")
-                raise _failure(model.where, call.line, f"instance of {call.model!r}: {error}")
+                raise failure(model.where, call.line, f"instance of {call.model!r}: {error}")
         missing = [port for port in inner.inputs if port not in pins]
         if missing:
-            raise _failure(
+            raise failure(
                 model.where,
                 call.line,
                 f"every input must be connected, but {missing[0]!r} of {call.model!r} is not; connect it",
             )
         prefix = f"{prefix}{call.model}_{self.calls}."
-        if isinstance(inner, _Model):
+        if isinstance(inner, Model):
             self.flatten(inner, pins, prefix)
             return
         inputs = tuple(pins[port] for port in inner.inputs)
         outputs = tuple(pins[port] if port in pins else self.new(prefix + port) for port in inner.outputs)
         self.node(_Node(inputs, outputs, inner, model.where, call.line))
 
-    def cell(self, model: _Model, call: _Call) -> Netlist:
+    def cell(self, model: Model, call: Call) -> Netlist:
         """The cell of a known library that a call names."""
         if is_register(call.model):
-            raise _failure(
+            raise failure(
                 model.where,
                 call.line,
                 f"a multiplier must be combinational, but {call.model!r} is a register; import the circuit between the "
@@ -378,7 +211,7 @@ class _Flattener:
         cell = known_cell(call.model)
         if cell is None:
             error = str(unknown_name("model", call.model, self.models)).removesuffix(".")
-            raise _failure(model.where, call.line, f"{error}; or give its library as a further file")
+            raise failure(model.where, call.line, f"{error}; or give its library as a further file")
         return cell
 
     # In topological order, as near to the file's order as that allows.
@@ -402,14 +235,14 @@ class _Flattener:
                 for net in unknown:
                     source = self.driver.get(net)
                     if source is None:
-                        raise _failure(
+                        raise failure(
                             last.where,
                             last.line,
                             f"net {self.names[net]!r} must have a driver, but a table reads it and nothing drives it; "
                             "drive it or remove the reader",
                         )
                     if id(source) in waiting:
-                        raise _failure(
+                        raise failure(
                             source.where,
                             source.line,
                             f"a combinational circuit must have no loop, but net {self.names[net]!r} depends on "
@@ -439,7 +272,7 @@ def _copy(builder: NetlistBuilder, cell: Netlist, inputs: Sequence[int]) -> tupl
     return tuple(number[net] for net in cell.output_nets)
 
 
-def _library_cell(first: _Table, second: _Table) -> tuple[AdderCell, bool] | None:
+def _library_cell(first: Table, second: Table) -> tuple[AdderCell, bool] | None:
     """The library cell whose sum and carry two tables are, and whether the carry comes first."""
     if len(first.inputs) != 3 or first.inputs != second.inputs or len(set(first.inputs)) != 3:
         return None
@@ -450,7 +283,7 @@ def _library_cell(first: _Table, second: _Table) -> tuple[AdderCell, bool] | Non
     return None
 
 
-def _byte(table: _Table) -> int:
+def _byte(table: Table) -> int:
     assert len(table.inputs) <= MAXIMUM_INPUTS
     covered = cover_table(tuple(table.cover), len(table.inputs))
     return covered ^ 0xFF if "0" in table.values else covered

@@ -1,0 +1,1 @@
+"""BLIF, the Berkeley logic interchange format: out, and in as yosys and ABC write it."""

@@ -1,0 +1,1 @@
+"""What expressions and statements are worth: widths and signs, constants, nets."""
