@@ -106,12 +106,13 @@ def busy(task: tuple[str, str]) -> None:
 @pytest.mark.parametrize("thread", ["main", "another"])
 def test_workers_end_when_their_parent_is_killed(thread: str, tmp_path: Path) -> None:
     """Those of the main thread by a signal of Linux, too; that would come at the end of another thread."""
-    places = os.pathsep.join(str(place) for place in (ROOT, ROOT / "tests"))
+    places = os.pathsep.join(str(place) for place in (ROOT, Path(__file__).parent))
     command = [sys.executable, "-c", PARENT, str(tmp_path), thread]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": places}) as parent:
         deadline = time.monotonic() + 120
         while len(list(tmp_path.iterdir())) < 2:
             assert time.monotonic() < deadline
+            assert parent.poll() is None, "the parent ended by itself"
             time.sleep(0.05)
         workers = [int(entry.name.split(".")[1]) for entry in tmp_path.iterdir()]
         assert all(is_running(worker) for worker in workers)
