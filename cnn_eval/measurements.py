@@ -26,7 +26,8 @@ from cnn_eval.measure.network_accuracy import (
     sample_count,
 )
 from cnn_eval.models.inference import predict
-from cnn_eval.models.user_model import check_model, load_user_images
+from cnn_eval.models.user_model import check_model
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.scenarios import EXAMPLES, Attacked, Task, TransferResult, transfer, transfer_attack, white_box
 
 __all__ = [

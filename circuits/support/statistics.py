@@ -26,6 +26,11 @@ def normal_quantile(confidence: float) -> float:
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """(low, high) of Wilson's score interval for a rate of `successes` in `trials` independent trials.
 
+    The interval holds the rates q that a normal test does not reject, |p - q| <= z sqrt(q (1 - q) / n), with the
+    observed rate p and n trials. Squared, this is a quadratic inequality in q, whose roots are
+
+        ( p + z^2 / (2 n)  -+  z sqrt( p (1 - p) / n + z^2 / (4 n^2) ) ) / (1 + z^2 / n)
+
     (0, 1) without trials. It covers about 95 % from 100 trials on, and at least 83 % of rates so near 0 or 1 that fewer
     than 0.2 events are expected. Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", JASA 22, 1927. Raises ValueError unless 0 <= successes <= trials.
@@ -66,9 +71,14 @@ def paired_difference_interval(gained: int, lost: int, pairs: int, confidence: f
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided p of McNemar's exact test: of gained + lost pairs that differ, each is equally likely to go either way.
+    """Two-sided p of McNemar's exact test for two rates on the same samples.
 
-    1 where none differs. Source: Q. McNemar, Psychometrika 12, 1947; exact form: the binomial test with rate 1/2.
+    Only the d = gained + lost pairs that differ tell the rates apart. If the rates are equal, each such pair goes
+    either way with probability 1/2, so the smaller count m has a binomial distribution, and
+
+        p = min(1, 2 * sum over k = 0 .. m of binomial(d, k) / 2^d)
+
+    1 if no pair differs. Source: Q. McNemar, Psychometrika 12, 1947; exact form: the binomial test with rate 1/2.
     Raises ValueError for negative counts.
     """
     if gained < 0 or lost < 0:

@@ -29,11 +29,11 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Crafts, writes and prints one line for each set."""
     from cnn_eval.data.folders import EMBEDDED_FOLDER
-    from cnn_eval.examples.stored_examples import COUNTS, craft
+    from cnn_eval.examples.stored_examples import COUNTS, craft_example_set
     from cnn_eval.models.registry import model_entry
 
     for name in arguments.examples:
-        record = craft(name, arguments.model, out=arguments.out or EMBEDDED_FOLDER, seed=arguments.seed)
+        record = craft_example_set(name, arguments.model, out=arguments.out or EMBEDDED_FOLDER, seed=arguments.seed)
         success, distance = record["success"], record["distance"]
         stored = min(success["fooled"], COUNTS[model_entry(arguments.model).dataset])
         print(

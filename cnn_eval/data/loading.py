@@ -24,7 +24,7 @@ __all__ = ["LabelledImages", "load"]
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """`images` float32 [N, C, H, W] in [0, 1] and `labels` int64 [N], with the data set, split and source they are from."""
+    """`images` float32 [N, C, H, W] in [0, 1] and `labels` int64 [N], from a split of the data set `name`."""
 
     images: torch.Tensor
     labels: torch.Tensor

@@ -1,7 +1,7 @@
 """Cuts the balanced subsets that the package carries from the canonical files of a data set.
 
-Rule: in each split the first n images of every class in file order, kept in file order. The files are gzip with no time
-stamp and no name; `datasets/NAME.json` records provenance and SHA-256, packed and unpacked.
+Rule: in each split, the first n images of every class in file order, kept in file order. The files are gzip without
+time stamp and name; `datasets/NAME.json` records provenance and SHA-256, packed and unpacked.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ RULE = "the first {count} images of each class in file order, kept in file order
 
 
 def select(labels: UInt8, per_class: int, classes: int) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """Ascending indices of the first `per_class` images of each class; ValueError where a class has fewer."""
-    chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(classes)]
-    for label, indices in enumerate(chosen):
+    """Ascending indices of the first `per_class` images of each class. Raises ValueError if a class has fewer."""
+    by_class = [np.flatnonzero(labels == label)[:per_class] for label in range(classes)]
+    for label, indices in enumerate(by_class):
         if len(indices) < per_class:
             raise ValueError(
                 f"every class must have {per_class} images, but class {label} has {len(indices)}; take fewer."
             )
-    return np.sort(np.concatenate(chosen))
+    return np.sort(np.concatenate(by_class))
 
 
 def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) -> list[Path]:
     """Writes the subset of data set `name`, read from its full files in `folder`, into `out`; returns the paths."""
-    entry = dataset(name)
+    data = dataset(name)
     where = default_folder(name) if folder is None else folder
     contents = {
-        split: tuple(read_canonical_file(name, file, where) for file in files) for split, files in entry.files.items()
+        split: tuple(read_canonical_file(name, file, where) for file in files) for split, files in data.files.items()
     }
     require_writable(out)
     splits: dict[str, list[dict[str, Any]]] = {}
     packed: dict[str, bytes] = {}
     for split, content_of_files in contents.items():
-        images, labels = entry.decode(content_of_files)
-        chosen = select(labels, entry.embedded[split], len(entry.classes))
+        images, labels = data.decode(content_of_files)
+        indices = select(labels, data.embedded[split], len(data.classes))
         splits[split] = []
-        for ending, content in entry.encode(images[chosen], labels[chosen]).items():
+        for ending, content in data.encode(images[indices], labels[indices]).items():
             file_name = f"{name}-{split}-{ending}.gz"
             packed[file_name] = pack(content)
             splits[split].append(
@@ -62,10 +62,10 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
             )
     record = {
         "dataset": name,
-        "origin": entry.origin,
+        "origin": data.origin,
         "script": f"python -m cnn_eval data embed {name}",
-        "rule": {split: RULE.format(count=count) for split, count in entry.embedded.items()},
-        "cut_from": {file.name: file.sha256 for files in entry.files.values() for file in files},
+        "rule": {split: RULE.format(count=count) for split, count in data.embedded.items()},
+        "cut_from": {file.name: file.sha256 for files in data.files.values() for file in files},
         "splits": splits,
     }
     for file_name, content in packed.items():
@@ -75,7 +75,7 @@ def embed(name: str, folder: Path | None = None, out: Path = EMBEDDED_FOLDER) ->
 
 
 def pack(content: bytes) -> bytes:
-    """gzip without time stamp or name: the same content and the same zlib give the same bytes."""
+    """Compresses with gzip, without time stamp and name, so that the same zlib gives the same bytes."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as stream:
         stream.write(content)

@@ -1,1 +1,1 @@
-"""Adversarial examples that are kept: committed ones, the user's cache, and pictures of them."""
+"""Adversarial examples: the committed ones, the cache of crafted ones, and pictures of them."""

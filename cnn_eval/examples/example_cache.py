@@ -1,5 +1,10 @@
-"""Crafted examples on disk, by content: what was once crafted is one forward pass away for every other multiplier, and
-two of the network it was crafted on, whose classes must be those stored."""
+"""Disk cache of adversarial examples, so that testing another multiplier costs one forward pass.
+
+A result is stored under a digest of everything that determines it: the network's fingerprint, the attack's settings,
+images, labels and library versions. A network can still compute something else without a trace in its fingerprint. So a
+stored result is used only after two forward passes of the network on which it was crafted, whose classes for the clean
+and for the adversarial images must equal the stored ones.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +34,19 @@ from cnn_eval.support.verified_files import (
 
 __all__ = ["Crafted", "cache_size", "craft", "default_cache"]
 
-CHUNK = 50
-"""Images attacked side by side, and a step of the progress bar."""
+IMAGES_PER_BATCH = 50
+"""Images attacked in one batch, and a step of the progress bar."""
 _ADVICE = "the entry is not used"
 
 
 @dataclass(frozen=True)
 class Crafted:
-    """Adversarial images and what their source says of them.
+    """Adversarial images and the classes that their source network gives them.
 
-    `adversarial`: float32 [N, C, H, W], the clean image where the attack found nothing; `clean_class`, `class_`: the
-    source's classes of the clean and of the adversarial images, int64 [N]; `unstarted`: images that the attack found no
-    starting point for. `path`: the entry, None where nothing is kept; `reused`: whether it was there; `damage`: why an
-    entry that was there was not used.
+    `adversarial`: float32 [N, C, H, W], the clean image where the attack failed. `clean_class`, `class_`: the source's
+    classes of the clean and of the adversarial images, int64 [N]. `unstarted`: number of images for which the attack
+    has no starting point. `path`: the file in the cache, None without a cache; `reused`: whether it existed; `damage`:
+    why an existing file was not used.
     """
 
     adversarial: torch.Tensor
@@ -60,7 +65,7 @@ def default_cache() -> Path:
 
 
 def cache_size(folder: Path) -> tuple[int, int]:
-    """(entries, bytes) in a folder of crafted examples."""
+    """(number of stored results, bytes) in a folder of crafted examples."""
     files = [path for path in folder.glob("*") if path.suffix in (".json", ".safetensors")] if folder.is_dir() else []
     return sum(path.suffix == ".safetensors" for path in files), sum(path.stat().st_size for path in files)
 
@@ -76,13 +81,11 @@ def craft(
     cache: Path | None = None,
     title: str | None = None,
 ) -> Crafted:
-    """`attack.run` on `source`, or its result from the folder `cache`, where it is kept.
+    """The result of `attack.run` on `source`, from the folder `cache` if it is stored there.
 
-    The entry's name is a digest of all that decides the result: `model_digest(source)`, the attack's settings, images,
-    labels and library versions. An entry that is cut or altered, or whose classes `source` does not give, is named in
-    `damage` and crafted again. `title`: of the
-    progress bar on standard error; None shows none. Raises as `attack.run` does; ValueError where the cache cannot be
-    written, before anything is crafted.
+    A new result is stored. A file that is truncated or altered, or whose classes differ from those of `source`, is
+    reported in `damage` and crafted again. `title` is the title of a progress bar on standard error; None shows none.
+    Raises as `attack.run` does; ValueError, before anything is crafted, if the cache cannot be written.
     """
     identity = {
         "model": model_digest(source),
@@ -97,31 +100,32 @@ def craft(
         path = cache / f"{attack.name}_{mode}_{sha256(json.dumps(identity, sort_keys=True).encode())[:32]}.safetensors"
         try:
             if path.exists() or path.with_suffix(".json").exists():
-                return _stored(path, identity, source, images)
+                return _read_entry(path, identity, source, images)
         except DataError as error:
             damage = str(error)
-    chunks: list[torch.Tensor] = []
+    batches: list[torch.Tensor] = []
     with progress_bars(enabled=title is not None) as bars:
         task = bars.add_task(title or "", total=len(images))
-        for some, theirs in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
-            chunks.append(attack.run(source, some, theirs, mode=mode, epsilon=epsilon))
-            bars.advance(task, len(some))
-    adversarial = torch.cat(chunks) if chunks else images.clone()
+        for batch, batch_labels in zip(
+            torch.split(images, IMAGES_PER_BATCH), torch.split(labels, IMAGES_PER_BATCH), strict=True
+        ):
+            batches.append(attack.run(source, batch, batch_labels, mode=mode, epsilon=epsilon))
+            bars.advance(task, len(batch))
+    adversarial = torch.cat(batches) if batches else images.clone()
     tensors = {
         "adversarial": adversarial,
         "clean_class": predict(source, images),
         "class": predict(source, adversarial),
     }
-    right = tensors["clean_class"] == labels
-    record = {**identity, "unstarted": int(attack.unstarted(source, images[right], labels[right]).sum())}
+    correct = tensors["clean_class"] == labels
+    record = {**identity, "unstarted": int(attack.unstarted(source, images[correct], labels[correct]).sum())}
     if path is not None:
         record = write_tensors_with_record(path, tensors, record)
-    return _made(tensors, record, path, False, damage)
+    return _crafted(tensors, record, path, reused=False, damage=damage)
 
 
-def _stored(path: Path, identity: Mapping[str, Any], source: nn.Module, images: torch.Tensor) -> Crafted:
-    """The entry in `path`. DataError where it is damaged, or where `source` gives other classes than the entry says:
-    a network can compute something else without any trace in its digest."""
+def _read_entry(path: Path, identity: Mapping[str, Any], source: nn.Module, images: torch.Tensor) -> Crafted:
+    """The result stored in `path`. Raises DataError if it is damaged or its classes differ from those of `source`."""
     record, tensors = read_tensors_with_record(path, advice=_ADVICE)
     if any(record.get(key) != value for key, value in identity.items()):
         raise DataError(f"{path.with_suffix('.json')} must be the record of its entry, but is another's; {_ADVICE}.")
@@ -129,26 +133,31 @@ def _stored(path: Path, identity: Mapping[str, Any], source: nn.Module, images: 
     count = (len(images),)
     if shapes != {"adversarial": tuple(images.shape), "clean_class": count, "class": count}:
         raise DataError(f"{path} must hold {len(images)} examples and their classes, but does not; {_ADVICE}.")
-    for name, seen in (("clean_class", images), ("class", tensors["adversarial"])):
-        others = int((predict(source, seen) != tensors[name]).sum())
-        if others:
+    for name, classified in (("clean_class", images), ("class", tensors["adversarial"])):
+        differing = int((predict(source, classified) != tensors[name]).sum())
+        if differing:
             raise DataError(
-                f"{path} must hold the classes that the attacked network gives, but {others} of {len(images)} under "
+                f"{path} must hold the classes that the attacked network gives, but {differing} of {len(images)} under "
                 f"{name!r} are others; {_ADVICE}."
             )
-    return _made(tensors, record, path, True, None)
+    return _crafted(tensors, record, path, reused=True, damage=None)
 
 
-def _made(
-    tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any], path: Path | None, reused: bool, damage: str | None
+def _crafted(
+    tensors: Mapping[str, torch.Tensor],
+    record: Mapping[str, Any],
+    path: Path | None,
+    *,
+    reused: bool,
+    damage: str | None,
 ) -> Crafted:
     return Crafted(
-        tensors["adversarial"],
-        tensors["clean_class"],
-        tensors["class"],
-        int(record["unstarted"]),
-        record,
-        path,
-        reused,
-        damage,
+        adversarial=tensors["adversarial"],
+        clean_class=tensors["clean_class"],
+        class_=tensors["class"],
+        unstarted=int(record["unstarted"]),
+        record=record,
+        path=path,
+        reused=reused,
+        damage=damage,
     )

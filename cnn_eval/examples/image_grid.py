@@ -1,4 +1,4 @@
-"""Adversarial images drawn beside the clean ones and their difference."""
+"""Draws adversarial images with the clean ones and their difference."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["require_png", "save_grid"]
 
-SHOWN = 6
-"""Examples drawn of each attack."""
+EXAMPLES_PER_ATTACK = 6
 
 
 def require_png(path: Path) -> None:
@@ -30,10 +29,11 @@ Examples = Mapping[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Te
 
 
 def save_grid(path: Path, examples: Examples) -> None:
-    """Draws, for each title, the first of its examples as a block of three rows: clean, adversarial, difference.
+    """Draws the first examples of each title as a block of three rows: clean, adversarial, difference.
 
-    `examples`: title -> clean and adversarial images, float32 [N, C, H, W] in [0, 1] with 1 or 3 channels, true and
-    found classes, int64 [N]; N >= 1. Differences are (adversarial - clean + 1) / 2: grey is no change.
+    `examples`: title -> (clean images, adversarial images, true classes, classes of the adversarial images); images are
+    float32 [N, C, H, W] in [0, 1] with 1 or 3 channels, classes int64 [N], N >= 1. A difference is drawn as
+    (adversarial - clean + 1) / 2, so grey means no change.
     """
     from circuits.drawing.figure_files import save
 
@@ -43,7 +43,7 @@ def save_grid(path: Path, examples: Examples) -> None:
 def _figure(examples: Examples) -> Figure:
     from matplotlib.figure import Figure
 
-    columns = min(SHOWN, max(len(labels) for _, _, labels, _ in examples.values()))
+    columns = min(EXAMPLES_PER_ATTACK, max(len(labels) for _, _, labels, _ in examples.values()))
     rows = 3 * len(examples)
     figure = Figure(figsize=(1.3 * columns + 1.0, 1.35 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -55,7 +55,7 @@ def _figure(examples: Examples) -> Figure:
             captions = (f"{int(labels[k])}", f"{int(labels[k])} -> {int(classes[k])}", "difference")
             for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
                 axis = axes[3 * block + row][k]
-                shown = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
-                axis.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                pixels = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
+                axis.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
                 axis.set_title(f"{title}: {caption}" if row == 0 and k == 0 else caption, fontsize=8, parse_math=False)
     return figure

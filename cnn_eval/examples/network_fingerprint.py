@@ -1,16 +1,17 @@
-"""SHA-256 of what decides the function that a network computes, the same in every process.
+"""SHA-256 of everything that determines the function that a network computes, the same in every process.
 
 The network is an object graph: modules, their attributes, hooks, parameters and buffers, the classes they are made of,
-and the code and global names of the functions that these call. The graph is walked breadth first. Every object gets a
-number when it is first met, and its description names the objects it refers to by their numbers, so that shared objects
-and cycles need no special care and no address enters the digest:
+and the code and global names of the functions that these call. The graph is traversed breadth first. An object gets the
+next number when it is first referred to, and its description refers to other objects by their numbers. Hence shared
+objects and cycles need no special care, no address enters the digest, and two networks have the same digest exactly if
+their descriptions are equal line by line:
 
     #0  instance of #1, attribute "mean" float 0.5, module "conv" #2 ...
     #1  class mine.Net, "forward" #3 ...
     #3  function with bytecode ..., constants ..., global "scale" #4 ...
 
-Code is compared as bytecode and constants, not as source text: a comment changes nothing, a method that was exchanged
-at run time does.
+Code enters as bytecode and constants, not as source text: a comment changes nothing, while a method replaced at run
+time does.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ _ATOMS = (
     *(torch.dtype, torch.device, torch.Size, np.generic, np.dtype),
 )
 _NAMED_ONLY = frozenset({"torch", "numpy", "scipy", "numba", "circuits"}) | sys.stdlib_module_names
-"""Packages whose classes and functions are told by their names: what they compute follows from their versions."""
-_OF_A_LAYER = frozenset({"products", "gradients", "recording"})
-"""Attributes of an approximate layer that follow from its design, mode and backward mode, or record what it met."""
-_NO_PART_OF_A_CLASS = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"})
+"""Packages whose classes and functions are identified by name: their versions determine what they compute."""
+_DERIVED_ATTRIBUTES = frozenset({"products", "gradients", "recording"})
+"""Attributes of an approximate layer that follow from its design, `compute` and `backward`, or record operands."""
+_IGNORED_CLASS_ATTRIBUTES = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"}
+)
 _BUILT_IN = (
     types.BuiltinFunctionType,
     types.MethodDescriptorType,
@@ -55,16 +58,16 @@ _BUILT_IN = (
     types.MemberDescriptorType,
 )
 _WRAPPED = ("__wrapped__", "__func__", "py_func")
-"""Where objects that stand for a function keep it: cached functions, static and class methods, compiled functions."""
+"""Where objects that wrap a function keep it: cached functions, static and class methods, compiled functions."""
 
 
 def model_digest(model: nn.Module) -> str:
-    """SHA-256, hexadecimal, of what `model` computes, as far as that can be seen from outside: parameters and buffers,
-    attributes, hooks, the designs of approximate layers with their modes, and the code of its modules' classes with
-    their bases and with the functions and constants that they name, wherever these are defined outside torch, NumPy and
-    the standard library.
+    """SHA-256, hexadecimal, of what `model` computes, as far as that is visible from outside.
 
-    What cannot be seen: state inside extension modules, files and names that are looked up by a string at run time.
+    Included are parameters and buffers, attributes, hooks, the designs of approximate layers and how they are computed,
+    and the code of the modules' classes with their bases and with the functions and constants that they name, wherever
+    these are defined outside torch, NumPy and the standard library. Not visible are state inside extension modules,
+    files, and names that are looked up by a string at run time.
     """
     walk = _Walk()
     walk.reference(model)
@@ -77,7 +80,7 @@ def model_digest(model: nn.Module) -> str:
 
 
 class _Namespace:
-    """A Python module, of which a function's code names some attributes."""
+    """A Python module together with those of its attributes that a function's code names."""
 
     def __init__(self, module: types.ModuleType, names: tuple[str, ...]) -> None:
         self.module = module
@@ -85,22 +88,22 @@ class _Namespace:
 
 
 class _Walk:
-    """Numbers the objects met and describes each of them once."""
+    """Numbers the objects that are referred to and describes each of them once."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
-        self._objects: list[Any] = []  # all of them by number: alive, for an id is one object's only while that lives
+        self._objects: list[Any] = []  # by number; kept alive, because an id identifies an object only while it lives
         self._namespaces: dict[tuple[str, tuple[str, ...]], _Namespace] = {}
 
     def descriptions(self) -> Iterator[list[str]]:
-        """Of every object that can be reached from those referred to so far."""
+        """The description of every object reachable from those referred to so far, in the order of their numbers."""
         described = 0
         while described < len(self._objects):
             yield self._describe(self._objects[described])
             described += 1
 
     def reference(self, value: Any) -> str:
-        """A short value itself, or the number of an object, which is then going to be described."""
+        """The text of a simple value, or the number of an object, which is then described in its turn."""
         if isinstance(value, _ATOMS) and not isinstance(value, enum.Enum):
             return f"{type(value).__name__} {value!r}"
         if isinstance(value, torch.Tensor):
@@ -137,7 +140,10 @@ class _Walk:
         if isinstance(value, (Sequence, deque, np.ndarray)):
             return ["sequence", self.reference(type(value)), *map(self.reference, value)]
         if isinstance(value, Set):
-            return ["set", *sorted(map(self.reference, value))]  # strings have another order in every process
+            return [
+                "set",
+                *sorted(map(self.reference, value)),
+            ]  # the order of strings in a set differs between processes
         return self._instance(value)
 
     def _instance(self, value: Any) -> list[str]:
@@ -152,14 +158,14 @@ class _Walk:
                 return [*described, self.reference(getattr(value, name))]
         attributes = _attributes(value)
         if attributes is None:
-            shown = repr(value)
-            return described if " at 0x" in shown else [*described, shown]
+            text = repr(value)
+            return described if " at 0x" in text else [*described, text]
         return [*described, *self._pairs(attributes)]
 
     def _class(self, kind: type) -> list[str]:
         described = ["class", f"{kind.__module__}.{kind.__qualname__}", *map(self.reference, kind.__bases__)]
         for name, value in vars(kind).items():
-            if name not in _NO_PART_OF_A_CLASS and (callable(value) or not _is_dunder(name)):
+            if name not in _IGNORED_CLASS_ATTRIBUTES and (callable(value) or not _is_dunder(name)):
                 described += [name, self.reference(value)]
         return described
 
@@ -180,9 +186,9 @@ class _Walk:
         return described
 
     def _named(self, names: tuple[str, ...], known: Mapping[str, Any]) -> list[str]:
-        """What names in a function's code stand for: global values, and of Python modules the attributes named.
+        """The values of the names in a function's code: global values, and the named attributes of Python modules.
 
-        A name that is no global one may be that of a module which the function imports.
+        A name that is not global may be that of a module which the function imports.
         """
         described: list[str] = []
         for name in names:
@@ -200,7 +206,7 @@ class _Walk:
 
 
 def _is_named_only(value: object) -> bool:
-    """Whether a class or function is known by its name."""
+    """Whether a class or function is identified by its name."""
     if isinstance(value, type) and issubclass(value, (ApproximateConv2d, ApproximateLinear)):
         return value.__module__ == ApproximateConv2d.__module__
     if not isinstance(value, (type, types.FunctionType)):
@@ -213,7 +219,7 @@ def _is_library(module: str | None) -> bool:
 
 
 def _attributes(value: object) -> Mapping[str, Any] | None:
-    """The attributes that may matter; None for objects of libraries, whose own state is not looked into."""
+    """The attributes that may matter; None for objects of libraries, whose internal state is ignored."""
     if isinstance(value, nn.Module):
         return _module_attributes(value)
     if _is_library(type(value).__module__) and not type(value).__module__.startswith("torch."):
@@ -228,9 +234,9 @@ def _module_attributes(module: nn.Module) -> dict[str, Any]:
     own = isinstance(module, (ApproximateConv2d, ApproximateLinear))
     attributes: dict[str, Any] = {}
     for name, value in vars(module).items():
-        if "state_dict" in name or (own and name in _OF_A_LAYER):
+        if "state_dict" in name or (own and name in _DERIVED_ATTRIBUTES):
             continue
-        # The keys of hooks are counted up in each process.
+        # The keys of hooks are a running count of the process.
         attributes[name] = list(value.values()) if "_hooks" in name and isinstance(value, Mapping) else value
     return attributes
 
@@ -242,7 +248,7 @@ def _slots(kind: type) -> Sequence[str]:
 
 
 def _names(code: types.CodeType) -> list[str]:
-    """The names that code uses, that of inner functions included, each once."""
+    """The names that code uses, including its inner functions, each once."""
     inner = [name for each in code.co_consts if isinstance(each, types.CodeType) for name in _names(each)]
     return list(dict.fromkeys([*code.co_names, *inner]))
 
@@ -250,7 +256,7 @@ def _names(code: types.CodeType) -> list[str]:
 def _content(cell: types.CellType) -> object:
     try:
         return cell.cell_contents
-    except ValueError:  # not filled yet
+    except ValueError:  # not assigned yet
         return None
 
 

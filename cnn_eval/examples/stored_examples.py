@@ -1,7 +1,7 @@
-"""Stored adversarial examples: crafted once on the exact network, so that every design is tried with the same images.
+"""Stored adversarial examples: crafted once on the exact network, so that every design is tested on the same images.
 
-Rule: the embedded test images are taken in the order of a seeded shuffle; the first `COUNTS` of the data set that the
-network classifies rightly and that the attack fools are kept.
+Rule: the embedded test images are taken in the order of a seeded shuffle. Stored are the first `COUNTS` images of the
+data set that the network classifies correctly and on which the attack succeeds.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from cnn_eval.support.verified_files import (
     write_tensors_with_record,
 )
 
-__all__ = ["RECIPES", "AdversarialExamples", "Recipe", "craft", "load_examples"]
+__all__ = ["EXAMPLE_SETS", "AdversarialExamples", "ExampleSet", "craft_example_set", "load_examples"]
 
 COUNTS: Mapping[str, int] = MappingProxyType({"mnist": 200, "cifar10": 100})
-"""Examples a set, by data set: as many as a megabyte holds."""
+"""Examples per set, by data set: as many as fit into about a megabyte."""
 BATCH_SIZE = 100
-"""Images attacked side by side while crafting."""
+"""Images attacked in one batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a set is crafted: the attack, its mode and, in mode "budget", its budget by data set."""
+class ExampleSet:
+    """How a set is crafted: the attack, its mode and, in mode "budget", the budget by data set."""
 
     attack: Attack
     mode: Mode
@@ -51,22 +51,22 @@ class Recipe:
 
 
 # Budgets: FACTS 3 for MNIST; 8/255 is the usual one for CIFAR-10 (Madry et al., ICLR 2018).
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
+EXAMPLE_SETS: Mapping[str, ExampleSet] = MappingProxyType(
     {
-        "pgd": Recipe(
+        "pgd": ExampleSet(
             attack=PGD(steps=40), mode="budget", epsilon=MappingProxyType({"mnist": 0.2, "cifar10": 8 / 255})
         ),
-        "fgsm_smallest": Recipe(attack=FGSM(), mode="minimum"),
+        "fgsm_smallest": ExampleSet(attack=FGSM(), mode="minimum"),
     }
 )
 
 
 @dataclass(frozen=True)
 class AdversarialExamples:
-    """Adversarial images and what they were made from.
+    """Adversarial images and the images from which they were crafted.
 
-    `clean`, `adversarial`: float32 [N, C, H, W] in [0, 1]; `labels`: true classes, int64 [N]; `indices`: positions of
-    the clean images in the embedded test set, int64 [N]; `settings`: attack, norm, mode, budget, hyperparameters.
+    `clean`, `adversarial`: float32 [N, C, H, W] in [0, 1]. `labels`: true classes, int64 [N]. `indices`: positions of
+    the clean images in the embedded test set, int64 [N]. `settings`: attack, norm, mode, budget, hyperparameters.
     """
 
     clean: torch.Tensor
@@ -82,13 +82,16 @@ class AdversarialExamples:
 
 
 def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBEDDED_FOLDER) -> AdversarialExamples:
-    """The stored examples `name` (of `RECIPES`) against the committed weights of `model`.
+    """The stored examples `name` (see `EXAMPLE_SETS`) against the committed weights of `model`.
 
-    Raises UnknownNameError for an unknown name or model; DataError when the file is missing, truncated or altered, or
-    was crafted on other weights or images than the present ones.
+    Raises UnknownNameError for an unknown name or model; DataError if the file is missing, truncated or altered, or was
+    crafted on other weights or images than the present ones.
     """
     _check_names(name, model)
-    advice = f"restore it from the project's repository or craft again with `python -m cnn_eval examples {model}`"
+    advice = (
+        "restore it from the project's repository or craft again with "
+        f"`python -m cnn_eval examples {model}`"
+    )
     path = Path(folder) / f"{model}_{name}.json"
     record, tensors = read_tensors_with_record(path.with_suffix(".safetensors"), advice=advice)
     weights = weights_record(model)["sha256"]
@@ -112,42 +115,42 @@ def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBE
     )
 
 
-def craft(
+def craft_example_set(
     name: str, model: str = "lenet5", *, out: Path = EMBEDDED_FOLDER, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
     """Crafts the examples `name` on the committed weights, writes MODEL_NAME.safetensors and .json; returns the record.
 
-    Raises ValueError where too few images qualify, MissingExtraError where the attack's library is missing.
+    Raises ValueError if too few images qualify, MissingExtraError if the attack's library is not installed.
     """
     _check_names(name, model)
     require_writable(out)
-    recipe = RECIPES[name]
+    recipe = EXAMPLE_SETS[name]
     network = load_model(model)
     dataset = model_entry(model).dataset
     epsilon, count = recipe.epsilon.get(dataset), COUNTS[dataset]
     images = load(dataset, "test")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    right = order[predict(network, images.images[order]) == images.labels[order]]
-    kept: list[torch.Tensor] = []
+    correct = order[predict(network, images.images[order]) == images.labels[order]]
+    fooled_indices: list[torch.Tensor] = []
     adversarial: list[torch.Tensor] = []
     attacked = 0
     with progress_bars(enabled=progress) as bars:
         task = bars.add_task(f"{model}: {name}", total=count)
-        for chosen in torch.split(right, BATCH_SIZE):
+        for batch in torch.split(correct, BATCH_SIZE):
             candidates = recipe.attack.run(
-                network, images.images[chosen], images.labels[chosen], mode=recipe.mode, epsilon=epsilon
+                network, images.images[batch], images.labels[batch], mode=recipe.mode, epsilon=epsilon
             )
-            success = fooled(network, candidates, images.labels[chosen])
-            kept.append(chosen[success])
+            success = fooled(network, candidates, images.labels[batch])
+            fooled_indices.append(batch[success])
             adversarial.append(candidates[success])
-            attacked += len(chosen)
+            attacked += len(batch)
             bars.advance(task, int(success.sum()))
-            if sum(map(len, kept)) >= count:
+            if sum(map(len, fooled_indices)) >= count:
                 break
-    found = sum(map(len, kept))
-    if found < count:
-        raise ValueError(f"{name} must fool {model} on {count} images, but did on {found}; use a stronger attack.")
-    indices = torch.cat(kept)[:count]
+    successes = sum(map(len, fooled_indices))
+    if successes < count:
+        raise ValueError(f"{name} must fool {model} on {count} images, but did on {successes}; use a stronger attack.")
+    indices = torch.cat(fooled_indices)[:count]
     tensors = {"adversarial": torch.cat(adversarial)[:count], "indices": indices}
     clean, labels = images.images[indices], images.labels[indices]
     record = {
@@ -160,7 +163,7 @@ def craft(
         "seed": seed,
         "weights_sha256": weights_record(model)["sha256"],
         "images_sha256": tensor_digest(images.images, images.labels),
-        "success": {"fooled": found, "attacked": attacked},
+        "success": {"fooled": successes, "attacked": attacked},
         "distance": {norm: _spread(distances(clean, tensors["adversarial"], norm)) for norm in ("linf", "l2")},
         "logit_margin": _spread(_margin(logits(network, tensors["adversarial"]), labels)),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -170,13 +173,13 @@ def craft(
 
 
 def _check_names(name: str, model: str) -> None:
-    if name not in RECIPES:
-        raise unknown_name("example set", name, RECIPES)
+    if name not in EXAMPLE_SETS:
+        raise unknown_name("example set", name, EXAMPLE_SETS)
     model_entry(model)
 
 
 def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """By how much the best wrong logit exceeds the true class's, float32 [N]."""
+    """Best wrong logit minus the logit of the true class, float32 [N]; positive where the network is fooled."""
     true = values.gather(1, labels[:, None])
     return values.scatter(1, labels[:, None], -torch.inf).amax(1) - true[:, 0]
 

@@ -1,1 +1,1 @@
-"""Network layers that multiply through a design."""
+"""Network layers that multiply through a design; one way of computing products a file."""

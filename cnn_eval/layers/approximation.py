@@ -113,7 +113,7 @@ def _chosen_designs(
     if isinstance(design, Mapping):
         for name in design:
             if name in obstacles:
-                raise DesignError(f"layer {name} must be replaceable, but is {obstacles[name]}; leave it out.")
+                raise DesignError(f"layer {name} cannot be replaced ({obstacles[name]}); leave it out.")
             if name not in replaceable:
                 raise unknown_name("layer", name, replaceable)
         designs = dict(design)
@@ -153,6 +153,6 @@ def _copy(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model)
     except RuntimeError as error:
         raise DesignError(
-            f"the model must be copyable, but is not ({str(error).split('.')[0]}); make pruning or weight "
+            f"the model cannot be copied ({str(error).split('.')[0]}); make pruning or weight "
             "normalisation permanent first."
         ) from None

@@ -1,7 +1,20 @@
-"""Gate-exact convolution and its gradients on arrays: the geometry around `circuits.engine`'s gathered products.
+"""Bit-accurate convolution and its gradients on arrays, as products of gathered matrices.
 
-Every output is a float32 sum of gate-exact products from +0, in an order that the function states, whatever the batch
-split and the number of threads. Padding contributes products with +0.
+`circuits.engine`'s `gathered_matmul` multiplies the rows of a matrix by a second one whose elements it gathers from an
+array: element k of position m is array.flat[position[m] + step[k]]. A convolution has this form without any copy
+(im2col) of the image, because the place of an input separates into a part that depends on the output position and a
+part that depends on the kernel place. In the flattened padded image [B, C, H, W],
+
+    offset of x[b, g C' + c, i S + r D, j S + s D]  =  position(b, i, j) + step(c, r, s)
+
+    position(b, i, j) = ((b C + g C') H + i S) W + j S        output pixel (i, j) of image b, group g
+    step(c, r, s)     = (c H + r D) W + s D                   channel c of the group's C', kernel place (r, s)
+
+with stride S and dilation D (each with a vertical and a horizontal value). `Places` holds both arrays.
+
+Every output is a float32 sum that starts at +0 and adds the bit-accurate products in the order that the function
+states. The order depends neither on how the batch is split nor on the number of threads. Padding contributes products
+with +0, as in hardware that multiplies the padding.
 """
 
 from __future__ import annotations
@@ -20,17 +33,18 @@ from circuits.engine.float_operations import Places, gathered_matmul
 Array = NDArray[np.float32]
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
-_POSITIONS_A_CALL = 1 << 17
-"""Output positions whose offsets are held at a time: 2 MB."""
-_KEPT_POSITIONS = 256
-"""Output positions up to which offsets are kept for the next call."""
+_POSITIONS_PER_CALL = 1 << 17
+"""Output positions whose offsets are held in memory at a time: 2 MB."""
+_CACHED_POSITIONS = 256
+"""Largest number of output positions whose offsets are cached for the next call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """How a convolution visits its images: (vertical, horizontal) pairs; `padding`: zeros at top, bottom, left, right.
+    """How a convolution moves over its images: pairs are (vertical, horizontal).
 
-    The shapes that go with it must fit; torch's modules have checked them.
+    `padding` is the number of zeros at the top, bottom, left and right. Shapes used with a geometry must fit; torch's
+    modules have checked them.
     """
 
     stride: Pair = (1, 1)
@@ -50,9 +64,9 @@ class Geometry:
 
 
 def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, threads: int | None = None) -> Array:
-    """float32 [B, N, OH, OW] from x [B, C, H, W] (activations) and weight [N, C / groups, KH, KW], without bias.
+    """The output float32 [B, N, OH, OW] for x [B, C, H, W] and weight [N, C / groups, KH, KW], without bias.
 
-    Products: x times weight. Order: ascending (input channel of the group, kernel row, kernel column).
+    Products: x * weight. Order: ascending (input channel of the group, kernel row, kernel column).
     """
     groups, filters = geometry.groups, len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
@@ -62,17 +76,17 @@ def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, thr
         return out
 
     rows = np.ascontiguousarray(weight.reshape(groups, filters // groups, -1), dtype=np.float32)
-    for part, result in _parts(x, out, out_height * out_width):
-        places = _kept_places if len(part) * out_height * out_width <= _KEPT_POSITIONS else _places
-        for group, of_group in enumerate(places(part.shape, result.shape, weight.shape, geometry)):
-            gathered_matmul(design, part, rows[group], result, of_group, threads=threads)
+    for images, results in _chunks(x, out, out_height * out_width):
+        places = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
+        for group, group_places in enumerate(places(images.shape, results.shape, weight.shape, geometry)):
+            gathered_matmul(design, images, rows[group], results, group_places, threads=threads)
     return out
 
 
 def _places(
     image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry
 ) -> Iterator[Places]:
-    """Where each group of a convolution finds its elements, from the shapes of padded images, outputs and weights."""
+    """Offsets of the inputs and outputs of each group, from the shapes of padded images, outputs and weights."""
     batch, channels, height, width = image
     _, filters, out_height, out_width = out
     inputs, outputs = weight[1], filters // geometry.groups
@@ -87,18 +101,23 @@ def _places(
 
 
 @lru_cache(maxsize=64)
-def _kept_places(*shapes: Any) -> tuple[Places, ...]:
-    """The same, kept: few products take less time than their places."""
+def _cached_places(*shapes: Any) -> tuple[Places, ...]:
+    """`_places` with a cache, since computing the offsets takes longer than a small number of products."""
     return tuple(_places(*shapes))
 
 
 def input_gradient(
     design: Design, gradient: Array, weight: Array, image: Pair, geometry: Geometry, *, threads: int | None = None
 ) -> Array:
-    """float32 [B, C, H, W], `image` = (H, W): the loss's gradient by x from that by the output, [B, N, OH, OW].
+    """The loss's gradient with respect to x, float32 [B, C, H, W] with `image` = (H, W).
 
-    Products: gradient times weight. Order: ascending (filter of the group, kernel row, kernel column) over the kernel
-    places that meet the position; where they fall outside the output, a product with +0.
+    `gradient` is that with respect to the output, [B, N, OH, OW]. Products: gradient * weight. Order: ascending (filter
+    of the group, kernel row, kernel column) over the kernel places that can meet the position; where they would meet it
+    from outside the output, the product is with +0.
+
+    Vertically (and likewise horizontally), output row i and kernel row r meet input row p if i S + r D = p + top. For
+    a fixed p these are the r with (p + top - r D) divisible by S, the same for all p with the same residue modulo S.
+    So each pair of residues is one product of matrices, with the kernel rows and columns that it meets.
     """
     filters, inputs, kernel_height, kernel_width = weight.shape
     groups, outputs = geometry.groups, filters // geometry.groups
@@ -108,7 +127,6 @@ def input_gradient(
     if not out.size or not gradient.size:
         return out
 
-    # Positions of equal residue modulo the stride meet the same kernel places: one product of matrices a residue.
     vertical = _residues(image[0], top, kernel_height, geometry.stride[0], geometry.dilation[0])
     horizontal = _residues(image[1], left, kernel_width, geometry.stride[1], geometry.dilation[1])
     above, below = _margins(vertical, gradient.shape[2])
@@ -117,12 +135,12 @@ def input_gradient(
     height, width = gradient.shape[2:]
     kernels = weight.reshape(groups, outputs, inputs, kernel_height, kernel_width).swapaxes(1, 2)
     channel = np.arange(outputs) * height * width
-    for part, result in _parts(gradient, out, image[0] * image[1]):
-        b = np.arange(len(part))
+    for gradients, results in _chunks(gradient, out, image[0] * image[1]):
+        b = np.arange(len(gradients))
         for rows in vertical:
             for columns in horizontal:
                 step = _grid(channel, (np.array(rows.sources) + above) * width, np.array(columns.sources) + before)
-                taken = kernels[..., rows.taps, :][..., columns.taps]
+                sub_kernels = kernels[..., rows.taps, :][..., columns.taps]
                 corner = _grid(np.arange(rows.count) * width, np.arange(columns.count))
                 pixels = _grid(
                     (np.arange(rows.count) * geometry.stride[0] + rows.first) * image[1],
@@ -135,17 +153,19 @@ def input_gradient(
                         _grid((b * channels + group * inputs) * image[0] * image[1], pixels),
                         image[0] * image[1],
                     )
-                    rows_of_group = np.ascontiguousarray(taken[group].reshape(inputs, -1), dtype=np.float32)
-                    gathered_matmul(design, part, rows_of_group, result, places, threads=threads)
+                    matrix = np.ascontiguousarray(sub_kernels[group].reshape(inputs, -1), dtype=np.float32)
+                    gathered_matmul(design, gradients, matrix, results, places, threads=threads)
     return out
 
 
 def weight_gradient(
     design: Design, x: Array, gradient: Array, kernel: Pair, geometry: Geometry, *, threads: int | None = None
 ) -> Array:
-    """float32 [N, C / groups, KH, KW], `kernel` = (KH, KW): the loss's gradient by the weight from that by the output.
+    """The loss's gradient with respect to the weight, float32 [N, C / groups, KH, KW] with `kernel` = (KH, KW).
 
-    Products: x times gradient. Order: ascending (image, output row, output column).
+    `gradient` is that with respect to the output, [B, N, OH, OW]. Products: x * gradient. Order: ascending (image,
+    output row, output column). Positions and steps of the forward convolution change their roles here: the sum runs
+    over output positions, and there is one result for each kernel place.
     """
     groups = geometry.groups
     filters, (out_height, out_width) = gradient.shape[1], gradient.shape[2:]
@@ -171,8 +191,10 @@ def weight_gradient(
 
 @dataclass(frozen=True)
 class _Residue:
-    """Image positions first, first + stride, ... (`count` of them) along one axis, which meet the kernel places `taps`;
-    the first meets taps[k] at output place sources[k], the next one at sources[k] + 1, and so on."""
+    """The `count` image positions first, first + stride, ... along one axis, which all meet the kernel places `taps`.
+
+    The first position meets taps[k] from output position sources[k], the next one from sources[k] + 1, and so on.
+    """
 
     first: int
     count: int
@@ -181,19 +203,19 @@ class _Residue:
 
 
 def _residues(size: int, padding: int, kernel: int, stride: int, dilation: int) -> list[_Residue]:
-    found = []
+    residues = []
     for first in range(min(stride, size)):
         taps = [tap for tap in range(kernel) if (first + padding - tap * dilation) % stride == 0]
         if taps:
             sources = [(first + padding - tap * dilation) // stride for tap in taps]
-            found.append(_Residue(first, len(range(first, size, stride)), taps, sources))
-    return found
+            residues.append(_Residue(first, len(range(first, size, stride)), taps, sources))
+    return residues
 
 
 def _margins(residues: list[_Residue], size: int) -> Pair:
-    """Places before and after an axis of `size` that the residues reach."""
-    before = max((-min(entry.sources) for entry in residues), default=0)
-    after = max((max(entry.sources) + entry.count - size for entry in residues), default=0)
+    """How far the residues reach beyond an axis of `size`: (positions before it, positions after it)."""
+    before = max((-min(residue.sources) for residue in residues), default=0)
+    after = max((max(residue.sources) + residue.count - size for residue in residues), default=0)
     return max(before, 0), max(after, 0)
 
 
@@ -207,14 +229,14 @@ def _padded(x: Array, padding: tuple[int, int, int, int]) -> Array:
     return padded
 
 
-def _parts(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:
-    """Runs of images of x and out."""
-    images = max(1, _POSITIONS_A_CALL // positions)
+def _chunks(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:
+    """Consecutive images of x and out, with at most _POSITIONS_PER_CALL positions unless one image has more."""
+    images = max(1, _POSITIONS_PER_CALL // positions)
     return [(x[first : first + images], out[first : first + images]) for first in range(0, len(x), images)]
 
 
 def _taps(inputs: int, image: Pair, kernel: Pair, dilation: Pair) -> Offsets:
-    """Offsets of (channel, kernel row, kernel column) from a corner of the padded image."""
+    """Offsets of (channel, kernel row, kernel column) from the kernel's corner in the flattened padded image."""
     height, width = image
     return _grid(
         np.arange(inputs) * height * width,
@@ -224,7 +246,7 @@ def _taps(inputs: int, image: Pair, kernel: Pair, dilation: Pair) -> Offsets:
 
 
 def _grid(first: Offsets, *others: Offsets) -> Offsets:
-    """All sums of one entry of each array, flat, the last varying fastest."""
+    """All sums of one element from each array, flat, with the last array varying fastest."""
     total = first
     for array in others:
         total = (total[:, None] + array).ravel()

@@ -4,7 +4,7 @@ Let the mantissa circuit compute (`circuits.accuracy.bilinear`)
 
     P(X, Y) = sum over factors of c (X & x_mask) (Y & y_mask)
 
-for the 24-bit mantissas X, Y of x and w. Sign and exponent are handled exactly, so that before its rounding a product is
+for the 24-bit mantissas X, Y of x and w. Sign and exponent are handled exactly, so before its rounding a product is
 
     m(x, w) = sum over factors of c x' w'        x' = x with its mantissa masked, w' likewise
 
@@ -35,7 +35,7 @@ from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 
 __all__ = ["FRACTION_MASK", "LoweredProducts", "MaskedFactor", "masked", "masked_factors", "masked_weight"]
 
-# A float32 is sign (1 bit), exponent (8 bits), fraction (23 bits); its mantissa is the fraction with a hidden one above.
+# A float32 is sign (1 bit), exponent (8 bits), fraction (23 bits); a hidden one above the fraction gives the mantissa.
 _FRACTION_BITS = 23
 FRACTION_MASK = (1 << _FRACTION_BITS) - 1
 _HIDDEN = 1 << _FRACTION_BITS

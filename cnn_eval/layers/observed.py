@@ -1,4 +1,4 @@
-"""What a network multiplies while it runs, seen from outside: functional products, and which of its modules run."""
+"""Observes a network while it runs: which functions sum products outside its layers, and which of its modules run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PRODUCTS = frozenset(
         *("mkldnn_rnn_layer", "_native_multi_head_attention", "_transformer_encoder_layer_fwd"),
     }
 )
-"""Kernels that sum products, by their names in torch's dispatcher, besides the fused kernels of attention."""
+"""Names in torch's dispatcher of the kernels that sum products, except the fused kernels of attention."""
 _FUSED_ATTENTION = "_scaled_dot_product"
 
 
 @dataclass(frozen=True)
 class Observation:
-    """`functions`: module name -> the functions by which its own forward sums products, as the network's code calls
-    them; "" is the network itself. `called`: names of the modules that ran."""
+    """`functions`: module name -> functions, as the network's code calls them, by which the module's own forward sums
+    products; the network itself has the name "". `called`: names of the modules that ran."""
 
     functions: Mapping[str, Collection[str]]
     called: Collection[str]
@@ -40,7 +40,7 @@ class Observation:
 def observe(model: nn.Module, images: torch.Tensor) -> Observation:
     """Runs `model` on the first of `images` in evaluation mode and without gradients.
 
-    Elementwise products are not looked at, whatever is done with them, nor products outside of torch.
+    Elementwise products are ignored, even if they are then summed, and so are products outside torch.
     """
     log = _Log()
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def observe(model: nn.Module, images: torch.Tensor) -> Observation:
 
 
 class _Log:
-    """Whose forward runs, by which function, and what was seen."""
+    """The stacks of running modules and functions, and the observations so far."""
 
     def __init__(self) -> None:
         self.functions: dict[str, dict[str, None]] = {}  # as ordered sets
@@ -86,7 +86,7 @@ class _Log:
 
 
 class _Functions(TorchFunctionMode):
-    """Keeps the outermost function of torch that runs."""
+    """Tracks the outermost function of torch that is running."""
 
     def __init__(self, log: _Log) -> None:
         super().__init__()
@@ -98,11 +98,11 @@ class _Functions(TorchFunctionMode):
 
 
 class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every kernel, however it was reached."""
+    """Intercepts every kernel, however it was reached."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Else torch loads torch.compile's machinery, for seconds, only to keep it away from this mode.
+        # Otherwise torch spends seconds on loading torch.compile, only to keep it away from this mode.
         return False
 
     def __init__(self, log: _Log) -> None:
@@ -117,6 +117,6 @@ class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _name(function: Any) -> str:
-    """As the network's code writes it."""
+    """The function's name as network code writes it."""
     name = resolve_name(function) or str(getattr(function, "__name__", function))
     return name.replace("torch.nn.functional.", "functional.").replace("torch.functional.", "torch.")

@@ -34,12 +34,12 @@ def recorded_operands(model: nn.Module, layer: str, *, samples: int = 1 << 20, s
     recorded = approximate_layer(model, layer)
     recording, weight = recorded.recording, recorded.weight.detach()
     if recording is None:
-        raise DesignError(f"layer {layer} must record, but does not; make the model with approximate(record=True).")
+        raise DesignError(f"layer {layer} does not record its operands; make the model with approximate(record=True).")
     if not recording.images:
-        raise DesignError(f"layer {layer} must have met operands, but has met none; run the model first.")
+        raise DesignError(f"layer {layer} has recorded no operands yet; run the model first.")
     if recorded.weight._version != recording.weight_version:
         raise DesignError(
-            f"layer {layer} must keep the weights that it ran with, but they changed since; run the model again."
+            f"the weights of layer {layer} changed after its operands were recorded; run the model again."
         )
     generator = np.random.default_rng(seed)
     if recorded.geometry is None:

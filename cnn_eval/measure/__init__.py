@@ -1,1 +1,1 @@
-"""What is measured of a network: accuracy, confidence, margins, noise."""
+"""Measurements of networks: accuracy, confidence, margin curves, robustness."""

@@ -1,4 +1,4 @@
-"""Classification confidence and feature maps: what DA section 6 looks at to explain approximate networks."""
+"""Classification confidence and feature maps, with which DA section 6 explains approximate networks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ __all__ = ["ConfidenceDistribution", "confidence", "confidence_distribution", "f
 
 
 def confidence(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Softmax score of the true class less that of the best other class, float64 [N] in [-1, 1].
+    """Softmax score of the true class minus that of the best other class, float64 [N] in [-1, 1].
 
-    `values`: logits [N, classes], two classes at least; `labels`: int64 [N]. Negative where the network errs; DA
-    section 6 (C = output[l] - max over j != l of output[j]) speaks of 0 to 1, the range where it is right.
+    `values` are logits [N, classes] with at least two classes, `labels` int64 [N]. DA section 6 defines
+
+        C = output[l] - max over j != l of output[j]        l the true class
+
+    and states the range 0 to 1, that of correct classifications; C is negative where the network errs.
     """
     if values.dim() != 2 or values.shape[1] < 2 or labels.shape != values.shape[:1]:
         raise DesignError(
@@ -47,18 +50,18 @@ class ConfidenceDistribution:
         return float(self.values.size - np.searchsorted(self.values, threshold, side="right")) / self.values.size
 
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(confidence, share of images with at most that), one step an image, for plotting as in DA Figure 12."""
+        """(confidence, share of images with at most that confidence), one step per image, as in DA Figure 12."""
         return self.values, np.arange(1, self.values.size + 1) / self.values.size
 
 
 def confidence_distribution(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor, *, batch_size: int = BATCH_SIZE
 ) -> ConfidenceDistribution:
-    """Of `model` on images [N, C, H, W] with true classes `labels` [N]; N >= 1."""
+    """The distribution of `model`'s confidence on images [N, C, H, W] with true classes `labels` [N]; N >= 1."""
     if not len(images):
         raise DesignError("images must hold at least one image, but hold none; give more.")
-    found = confidence(logits(model, images, batch_size=batch_size), labels)
-    return ConfidenceDistribution(np.sort(found.numpy()))
+    confidences = confidence(logits(model, images, batch_size=batch_size), labels)
+    return ConfidenceDistribution(np.sort(confidences.numpy()))
 
 
 def last_convolution(model: nn.Module) -> str:
@@ -72,30 +75,30 @@ def last_convolution(model: nn.Module) -> str:
 def feature_maps(
     model: nn.Module, images: torch.Tensor, *, layer: str | None = None, batch_size: int = BATCH_SIZE
 ) -> torch.Tensor:
-    """Output of `layer` (default: `last_convolution`) for images [N, C, H, W]: float32 [N, filters, H', W'], bias
-    included, before any activation. A layer that is called more than once an image gives its last output.
+    """The output of `layer` (default: `last_convolution`) for images [N, C, H, W]: float32 [N, filters, H', W'].
 
-    Raises DesignError for an unknown layer and where the layer is not called.
+    The bias is included, activations are not. For a layer that is called more than once per image, the last output is
+    returned. Raises DesignError for an unknown layer and for a layer that is not called.
     """
     name = last_convolution(model) if layer is None else layer
     modules = dict(model.named_modules(remove_duplicate=False))
     if name not in modules:
         raise unknown_name("layer", name, modules)
-    last: list[torch.Tensor] = []
+    last_output: list[torch.Tensor] = []
 
-    def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        last[:] = [output.detach()]
+    def store_output(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        last_output[:] = [output.detach()]
 
     maps = []
-    handle = modules[name].register_forward_hook(keep)
+    handle = modules[name].register_forward_hook(store_output)
     try:
         with torch.no_grad():
             for batch in torch.split(images, batch_size):
-                last.clear()
+                last_output.clear()
                 model(batch)
-                if not last:
+                if not last_output:
                     raise DesignError(f"layer {name} must be called by the model, but is not; name another layer.")
-                maps += last
+                maps += last_output
     finally:
         handle.remove()
     return torch.cat(maps)

@@ -1,14 +1,19 @@
-"""Margins: how many adversarial examples transfer, by how far past the decision boundary they were crafted.
+"""Margin curves: the transfer rate of adversarial examples over how far past the decision boundary they lie.
 
-Every attack is run on the exact network in mode "minimum", which ends just past its boundary. What carries an example
-further is C&W's confidence kappa, DeepFool's overshoot, or a factor on the perturbation that FGSM or PGD found.
+Every attack runs on the exact network in mode "minimum" and stops just past its decision boundary. Another network's
+boundary lies a little further or nearer, so such an example transfers by chance. Three parameters push an example
+further past the boundary: the confidence kappa of C&W, which demands
+
+    best wrong logit - logit of the true class >= kappa,
+
+the overshoot eta of DeepFool, which takes (1 + eta) times the step to the boundary, and for FGSM and PGD a factor on
+the smallest perturbation that succeeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,11 +34,13 @@ __all__ = ["CURVES", "PUBLISHED", "Curve", "MarginPoint", "measure_margins"]
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """What is varied: `parameter` of the attack, or the perturbation's length where that is None; ascending `values`,
-    the first of them what the attack does by itself."""
+    """What is varied for one attack: `parameter` of the attack, or a factor on the perturbation where that is None.
+
+    `values` are ascending; the first is the attack's own default. `axis_label` names what is varied, for plots.
+    """
 
     title: str
-    knob: str
+    axis_label: str
     parameter: str | None
     values: tuple[float, ...]
 
@@ -42,13 +49,18 @@ _FACTORS = (1.0, 1.05, 1.1, 1.2, 1.5, 2.0)
 CURVES: Mapping[str, Curve] = MappingProxyType(
     {
         "cw": Curve(
-            title="C&W L2", knob="confidence κ, logits", parameter="confidence", values=(0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+            title="C&W L2",
+            axis_label="confidence κ, logits",
+            parameter="confidence",
+            values=(0.0, 0.5, 1.0, 2.0, 5.0, 10.0),
         ),
         "deepfool": Curve(
-            title="DeepFool", knob="overshoot", parameter="overshoot", values=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+            title="DeepFool", axis_label="overshoot", parameter="overshoot", values=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
         ),
-        "fgsm": Curve(title="FGSM, smallest budget", knob="factor on the budget", parameter=None, values=_FACTORS),
-        "pgd": Curve(title="PGD, smallest budget", knob="factor on the budget", parameter=None, values=_FACTORS),
+        "fgsm": Curve(
+            title="FGSM, smallest budget", axis_label="factor on the budget", parameter=None, values=_FACTORS
+        ),
+        "pgd": Curve(title="PGD, smallest budget", axis_label="factor on the budget", parameter=None, values=_FACTORS),
     }
 )
 PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -57,31 +69,47 @@ PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "HEAP": {"fgsm": 16, "pgd": 30, "cw": 6, "deepfool": 18},
     }
 )
-"""Multiplier -> attack -> transfer rate in percent, LeNet-5 on MNIST: DA tables 2 and 10. They do not say how far past
-the boundary their examples lie; with the attacks' default settings it would be the first value of each curve."""
+"""Multiplier -> attack -> published transfer rate in percent, LeNet-5 on MNIST: DA tables 2 and 10. DA does not say how
+far past the boundary its examples lie; with the attacks' default settings it is the first value of each curve."""
 
 
 @dataclass(frozen=True)
 class MarginPoint:
-    """`fooled` of `eligible` examples, those whose clean image both networks classify rightly and that fool the exact
-    network, crafted with `value` of the curve `attack`, fool `subject`; `median_l2`: of the eligible perturbations."""
+    """Transfer of the examples that `attack` crafted with `value` of its curve, to the network named `victim`.
+
+    `fooled` of `eligible` examples fool the victim. Eligible are those whose clean image both networks classify
+    correctly and that fool the exact network; `median_l2` is the median L2 norm of their perturbations.
+    """
 
     attack: str
     value: float
-    subject: str
+    victim: str
     fooled: int
     eligible: int
     median_l2: float | None
 
     @property
     def rate(self) -> float | None:
-        """Transfer rate; None where none is eligible."""
+        """Transfer rate; None if no example is eligible."""
         return self.fooled / self.eligible if self.eligible else None
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % Wilson interval of `rate`."""
         return wilson(self.fooled, self.eligible)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What all curves share: the networks, the images, and where crafted examples are kept."""
+
+    source: nn.Module
+    victims: Mapping[str, nn.Module]
+    images: torch.Tensor
+    labels: torch.Tensor
+    cache: Path | None
+    progress: bool
+    note: Callable[[str], None]
 
 
 def measure_margins(
@@ -97,13 +125,13 @@ def measure_margins(
     progress: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[MarginPoint]:
-    """For every attack, value and victim the transfer rate of examples crafted on `source`.
+    """The transfer rate of examples crafted on `source`, for every attack, value and victim.
 
-    `images`: float32 [N, C, H, W] in [0, 1] with true `labels`, int64 [N]. `values`: attack -> the values to measure,
-    by default those of its curve; `hyperparameters`: attack -> what differs from the attack's defaults. `cache`: folder
-    of crafted examples (see `craft`); `note` hears of damaged entries. Raises UnknownNameError for an unknown attack;
-    ValueError where the source or a victim classifies no image rightly and where nothing that was crafted fools the
-    source.
+    `images`: float32 [N, C, H, W] in [0, 1] with true `labels`, int64 [N]. `victims`: name -> network under attack.
+    `values`: attack -> values to measure, by default those of its curve. `hyperparameters`: attack -> deviations from
+    the attack's defaults. `cache`: folder of crafted examples (see `craft`); `note` receives a message about each
+    damaged file in it. Raises UnknownNameError for an unknown attack; ValueError if the source or a victim classifies
+    no image correctly, or if no crafted example fools the source.
     """
     for name in attacks:
         if name not in CURVES:
@@ -113,70 +141,58 @@ def measure_margins(
     for name, network in {"the exact network": source, **victims}.items():
         if not bool((predict(network, images) == labels).any()):
             raise ValueError(
-                f"every network must classify some of the {len(images)} images rightly, but {name} does none; check "
+                f"every network must classify some of the {len(images)} images correctly, but {name} classifies none; check "
                 "its weights and the images."
             )
-    return list(
-        chain.from_iterable(
-            _curve(
-                name,
-                values.get(name, CURVES[name].values),
-                source,
-                victims,
-                images,
-                labels,
-                hyperparameters.get(name, {}),
-                cache,
-                progress,
-                note,
-            )
-            for name in dict.fromkeys(attacks)
-        )
-    )
-
-
-def _curve(
-    name: str,
-    values: Sequence[float],
-    source: nn.Module,
-    victims: Mapping[str, nn.Module],
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    hyperparameters: Mapping[str, Any],
-    cache: Path | None,
-    progress: bool,
-    note: Callable[[str], None],
-) -> list[MarginPoint]:
-    curve = CURVES[name]
-    clean = predict(source, images)
-
-    def crafted(**more: float) -> torch.Tensor:
-        made = attack(name, **{**hyperparameters, **more})
-        what = "".join(f", {key} {value:g}" for key, value in more.items())
-        found = craft(
-            source, made, images, labels, mode="minimum", cache=cache, title=f"{name}{what}" if progress else None
-        )
-        if found.damage:
-            note(f"{found.damage} It was crafted again.")
-        return found.adversarial
-
+    problem = _Problem(source, victims, images, labels, cache, progress, note)
     points = []
-    smallest = crafted() if curve.parameter is None else images
+    for name in dict.fromkeys(attacks):
+        curve_values = values.get(name, CURVES[name].values)
+        points += _curve_points(problem, name, curve_values, hyperparameters.get(name, {}))
+    return points
+
+
+def _curve_points(
+    problem: _Problem, name: str, values: Sequence[float], hyperparameters: Mapping[str, Any]
+) -> list[MarginPoint]:
+    """The points of the attack `name`, by value and victim."""
+    images, labels = problem.images, problem.labels
+    parameter = CURVES[name].parameter
+    clean = predict(problem.source, images)
+    smallest = _craft(problem, name, hyperparameters) if parameter is None else images
+    points = []
     for value in values:
-        if curve.parameter is None:
+        if parameter is None:
             adversarial = (images + value * (smallest - images)).clamp(0, 1)
         else:
-            adversarial = crafted(**{curve.parameter: value})
-        classes = predict(source, adversarial)
+            adversarial = _craft(problem, name, hyperparameters, **{parameter: value})
+        classes = predict(problem.source, adversarial)
         if not bool(((clean == labels) & (classes != labels)).any()):
             raise ValueError(
                 f"{name} must fool the exact network at least once, but does on none of {len(images)} images; give "
                 "other images or a stronger setting."
             )
-        for subject, victim in victims.items():
+        for victim_name, victim in problem.victims.items():
             outcome = judge(victim, images, adversarial, labels, source_clean=clean, source_adversarial=classes)
-            sizes = outcome.noise["l2"][outcome.eligible]
+            norms = outcome.noise["l2"][outcome.eligible]
             count = int(outcome.eligible.sum())
-            median = float(sizes.median()) if count else None
-            points.append(MarginPoint(name, value, subject, outcome.fooled, count, median))
+            median = float(norms.median()) if count else None
+            points.append(MarginPoint(name, value, victim_name, outcome.fooled, count, median))
     return points
+
+
+def _craft(problem: _Problem, name: str, hyperparameters: Mapping[str, Any], **varied: float) -> torch.Tensor:
+    """Minimum-norm adversarial images from the attack `name`, with the `varied` parameter, perhaps from the cache."""
+    setting = "".join(f", {key} {value:g}" for key, value in varied.items())
+    crafted = craft(
+        problem.source,
+        attack(name, **{**hyperparameters, **varied}),
+        problem.images,
+        problem.labels,
+        mode="minimum",
+        cache=problem.cache,
+        title=f"{name}{setting}" if problem.progress else None,
+    )
+    if crafted.damage:
+        problem.note(f"{crafted.damage} It was crafted again.")
+    return crafted.adversarial

@@ -1,4 +1,4 @@
-"""The plot of margins: a panel an attack, a line a network, the published rates as stars."""
+"""Plot of margin curves: one panel per attack, one line per network, published rates as stars."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def margins_plot(
     published: Mapping[str, Mapping[str, float]],
     title: str,
 ) -> dict[str, bytes]:
-    """The plot as files, "png" and "svg" (`circuits.drawing.figure_files.render`).
+    """Draws the plot; returns the contents of the files, "png" and "svg" (`circuits.drawing.figure_files.render`).
 
-    `control`: the subject drawn dashed in black; `published`: name -> attack -> rate in percent, drawn at the first
+    `control`: the victim drawn dashed in black. `published`: name -> attack -> rate in percent, drawn at the first
     value of the attack's curve.
     """
     return render(
@@ -71,24 +71,24 @@ def _panel(
 ) -> None:
     curve = CURVES[name]
     values = [value for value in curve.values if any(point.value == value for point in points)]
-    # Evenly spaced: the first steps past the boundary are what matters.
-    places = {value: float(k) for k, value in enumerate(values)}
-    subjects = list(dict.fromkeys(point.subject for point in points))
+    # Evenly spaced, because the first steps past the boundary matter most.
+    positions = {value: float(k) for k, value in enumerate(values)}
+    victims = list(dict.fromkeys(point.victim for point in points))
     colours = iter(zip(seaborn.color_palette("colorblind", 9), _MARKERS, strict=True))
     spread = 0.05
-    for k, subject in enumerate(subjects):
-        mine = [point for point in points if point.subject == subject and point.rate is not None]
+    for k, victim in enumerate(victims):
+        of_victim = [point for point in points if point.victim == victim and point.rate is not None]
         style: dict[str, Any] = dict(_CONTROL)
-        if subject != control:
+        if victim != control:
             colour, marker = next(colours)
             style = {"color": colour, "linestyle": "-", "marker": marker}
-        x = [places[point.value] + spread * (k - (len(subjects) - 1) / 2) for point in mine]
-        y = [100 * (point.rate or 0.0) for point in mine]
+        x = [positions[point.value] + spread * (k - (len(victims) - 1) / 2) for point in of_victim]
+        y = [100 * (point.rate or 0.0) for point in of_victim]
         errors = [
-            [max(0.0, rate - 100 * point.interval[0]) for rate, point in zip(y, mine, strict=True)],
-            [max(0.0, 100 * point.interval[1] - rate) for rate, point in zip(y, mine, strict=True)],
+            [max(0.0, rate - 100 * point.interval[0]) for rate, point in zip(y, of_victim, strict=True)],
+            [max(0.0, 100 * point.interval[1] - rate) for rate, point in zip(y, of_victim, strict=True)],
         ]
-        axes.errorbar(x, y, errors, label=subject, markersize=5, linewidth=1.3, elinewidth=0.8, capsize=2, **style)
+        axes.errorbar(x, y, errors, label=victim, markersize=5, linewidth=1.3, elinewidth=0.8, capsize=2, **style)
     for k, (source, rates) in enumerate(published.items()):
         if name in rates:
             axes.plot(
@@ -101,11 +101,11 @@ def _panel(
                 label=f"{source}, published",
                 clip_on=False,
             )
-    axes.set_xticks(list(places.values()), [f"{value:g}" for value in values])
+    axes.set_xticks(list(positions.values()), [f"{value:g}" for value in values])
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.set_ylim(-3, 103)
-    axes.set_xlabel(curve.knob)
-    place = axes.get_subplotspec()
-    if place is None or place.is_first_col():
+    axes.set_xlabel(curve.axis_label)
+    subplot = axes.get_subplotspec()
+    if subplot is None or subplot.is_first_col():
         axes.set_ylabel("transfer rate [%]")
     axes.set_title(curve.title, fontsize=10)

@@ -16,11 +16,12 @@ from circuits import Design
 from circuits.support.statistics import paired_difference_interval, wilson
 from cnn_eval.data.dataset_record import Source
 from cnn_eval.data.loading import load
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.product_kinds import compute_argument
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model, model_entry
-from cnn_eval.models.user_model import check_model, load_user_images, load_user_model
+from cnn_eval.models.user_model import check_model, load_user_model
 from cnn_eval.support.verified_files import DataError
 
 __all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"]
@@ -28,13 +29,13 @@ __all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"
 
 @dataclass(frozen=True)
 class AccuracyResult:
-    """Which images a network classified rightly: bool [images], in data-set order."""
+    """Which images a network classified correctly: bool [images], in the order of the data set."""
 
     correct: NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
-        """Share of images classified rightly."""
+        """Share of images classified correctly."""
         return float(self.correct.mean())
 
     @property
@@ -56,13 +57,13 @@ def evaluate(
     dataset: str | None = None,
     mode: str | None = None,
 ) -> AccuracyResult:
-    """`model` with its `layers` through `design` on the first `samples` test images (all by default).
+    """The accuracy of `model` with its `layers` through `design`, on the first `samples` test images (default: all).
 
-    `design`, `layers`, `compute` and the deprecated `mode`: as in `approximate`. `model`: a name in MODELS, or package.module:factory (see
-    `load_user_model`); `weights`: a file instead of the committed weights or of the factory's. `data`: "embedded" or
-    "full", the test images of `dataset` (by default the named model's; "mnist" for a user's), or the path of a
-    safetensors file (see `load_user_images`), whose pixels must be finite but need not lie in [0, 1]. Raises DataError
-    or DesignError for what is missing or does not fit.
+    `design`, `layers`, `compute` and the deprecated `mode`: as in `approximate`. `model`: a name in
+    MODELS, or package.module:factory (see `load_user_model`). `weights`: a file that replaces the committed or the
+    factory's weights. `data`: "embedded" or "full", the test images of `dataset` (by default that of a named model,
+    "mnist" for a user's), or the path of a safetensors file (see `load_user_images`), whose pixels must be finite but
+    need not lie in [0, 1]. Raises DataError or DesignError for anything that is missing or does not fit.
     """
     compute = compute_argument(compute, mode)
     images, labels = load_test_images(model=model, data=data, folder=folder, dataset=dataset)
@@ -82,8 +83,10 @@ def load_test_images(
     dataset: str | None = None,
     unit: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` takes with these arguments; `unit`: a user's must
-    lie in [0, 1], as attacks need."""
+    """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` uses with these arguments.
+
+    With `unit`, the pixels of a user's images must lie in [0, 1], as attacks need.
+    """
     if is_user_data(data):
         if dataset is not None or folder is not None:
             raise ValueError(
@@ -111,7 +114,7 @@ def is_user_data(data: str) -> bool:
 
 
 def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple[float, float]]:
-    """Accuracy of `one` less that of `other` on the same images, with its 95 % interval for paired samples."""
+    """Accuracy of `one` minus that of `other` on the same images, with its 95 % interval for paired samples."""
     if one.correct.shape != other.correct.shape:
         raise ValueError(
             f"both results must be of the same images, but have {one.correct.size} and {other.correct.size}; "
@@ -124,7 +127,7 @@ def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple
 
 
 def base_network(model: str = "lenet5", weights: Path | str | None = None) -> nn.Module:
-    """The trained `model`, named or a user's, in evaluation mode, computed by torch."""
+    """The trained `model`, named or a user's, in evaluation mode, with exact products by torch."""
     return load_user_model(model, weights) if is_user_model(model) else load_model(model, weights)
 
 
@@ -141,7 +144,7 @@ def network(
 
 
 def sample_count(samples: int | None, available: int, what: str) -> int:
-    """`samples`, or all `available` when None; ValueError where there are not that many."""
+    """`samples`, or all `available` if None. Raises ValueError unless there are that many."""
     if samples is None:
         return available
     if not 1 <= samples <= available:

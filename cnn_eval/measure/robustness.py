@@ -1,7 +1,7 @@
 """Two short measurements of robustness for searches: transfer with a margin, and accuracy under an adaptive attack.
 
-Both are small enough to run on every candidate; success is always what the gate-exact network says. The long versions,
-with more attacks and controls, are for the few designs that a search leaves.
+Both are cheap enough to run on every candidate, and the bit-accurate network always decides whether an attack succeeds.
+The long versions, with more attacks and controls, are meant for the few designs that a search yields.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from circuits import Design, DesignError, design
+from circuits import Design, DesignError
+from circuits import design as named_design
 from circuits.support.statistics import wilson
 from cnn_eval.examples.stored_examples import AdversarialExamples, load_examples
 from cnn_eval.layers.approximation import approximate
@@ -28,7 +29,7 @@ __all__ = [
     "AdaptiveAttack",
     "AdaptiveResult",
     "adaptive_robustness",
-    "gradients",
+    "available_gradients",
     "scaled_examples",
     "transfer_at_margin",
 ]
@@ -37,9 +38,9 @@ __all__ = [
 
 
 def scaled_examples(name: str, factor: float, *, model: str = "lenet5") -> AdversarialExamples:
-    """The stored examples `name` with each perturbation times `factor`, clipped to [0, 1].
+    """The stored examples `name` with each perturbation multiplied by `factor`, clipped to [0, 1].
 
-    Raises ValueError for a factor that is no positive number; as `load_examples` does otherwise.
+    Raises ValueError unless the factor is a positive number, and as `load_examples` does.
     """
     if not 0 < factor < np.inf:
         raise ValueError(f"the factor of perturbations must be a positive number, but got {factor}; choose another.")
@@ -49,32 +50,33 @@ def scaled_examples(name: str, factor: float, *, model: str = "lenet5") -> Adver
 
 
 def transfer_at_margin(
-    victim: Design | Mapping[str, Design],
+    design: Design | Mapping[str, Design],
     *,
     factor: float = 1.2,
     examples: Sequence[str] = EXAMPLES,
     model: str = "lenet5",
     layers: str = "conv",
 ) -> dict[str, TransferResult]:
-    """By example set: how many of its examples, their perturbations times `factor`, fool `model` through `victim`.
+    """Example set -> how many of its examples, with perturbations scaled by `factor`, fool `model` through `design`.
 
-    Eligible are those whose clean image both networks classify rightly and whose scaled image fools the source, the
-    network through `exact`. FACTS: examples just past the decision boundary transfer badly, a small margin mends that.
+    Eligible are examples whose clean image both networks classify correctly and whose scaled image fools the source,
+    the network through the design `exact`. Examples just past the decision boundary transfer badly; a small margin
+    beyond it suffices to change that.
     """
     model_entry(model)
-    attacked = network(victim, model=model, layers=layers)
+    victim = network(design, model=model, layers=layers)
     results = {}
     for name in examples:
         scaled = scaled_examples(name, factor, model=model)
-        eligible = _fools_source(name, factor, model, layers) & (predict(attacked, scaled.clean) == scaled.labels)
-        fooled = eligible & (predict(attacked, scaled.adversarial) != scaled.labels)
+        eligible = _fools_source(name, factor, model, layers) & (predict(victim, scaled.clean) == scaled.labels)
+        fooled = eligible & (predict(victim, scaled.adversarial) != scaled.labels)
         results[name] = TransferResult(int(fooled.sum()), int(eligible.sum()))
     return results
 
 
 @lru_cache(maxsize=16)
 def _fools_source(name: str, factor: float, model: str, layers: str) -> torch.Tensor:
-    source = network(design("exact"), model=model, layers=layers)
+    source = network(named_design("exact"), model=model, layers=layers)
     scaled = scaled_examples(name, factor, model=model)
     return (predict(source, scaled.clean) == scaled.labels) & (predict(source, scaled.adversarial) != scaled.labels)
 
@@ -84,11 +86,12 @@ def _fools_source(name: str, factor: float, model: str, layers: str) -> torch.Te
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveAttack:
-    """PGD in the Linf ball of `epsilon`, `steps` steps of 2.5 epsilon / steps, from `restarts` random starts.
+    """PGD in the Linf ball of radius `epsilon`, `steps` steps of 2.5 epsilon / steps, from `restarts` random starts.
 
-    It ascends the logit margin (best wrong class less the true one; Carlini, Wagner, "Towards Evaluating the Robustness
-    of Neural Networks", 2017, f6): unlike cross-entropy it does not saturate where a multiplier scales the logits. Each
-    start is run with every gradient that the design has; an image counts as fooled as soon as any iterate is.
+    It ascends the logit margin, best wrong class minus true class (Carlini, Wagner, "Towards Evaluating the Robustness
+    of Neural Networks", 2017, f6). Unlike cross-entropy, the margin does not saturate when a multiplier scales the
+    logits. Each start is run with every gradient that the design has, and an image is fooled as soon as any iterate is
+    misclassified.
     """
 
     epsilon: float = 0.1
@@ -106,9 +109,9 @@ class AdaptiveAttack:
 
 @dataclass(frozen=True)
 class AdaptiveResult:
-    """`clean`: which images are classified rightly, `robust`: which of them still are under attack; bool [images].
+    """`clean`: which images are classified correctly, `robust`: which of them still are under attack; bool [images].
 
-    `gradients`: what the attack went by, in the order of use.
+    `gradients` are the backward modes that the attack used, in order.
     """
 
     clean: NDArray[np.bool_]
@@ -117,7 +120,7 @@ class AdaptiveResult:
 
     @property
     def accuracy(self) -> float:
-        """Share of all images that are classified rightly under attack."""
+        """Share of all images that are classified correctly under attack."""
         return float(self.robust.mean())
 
     @property
@@ -126,78 +129,86 @@ class AdaptiveResult:
         return wilson(int(self.robust.sum()), self.robust.size)
 
 
-def gradients(subject: Design | Mapping[str, Design]) -> tuple[str, ...]:
-    """The `backward` modes that a white-box attacker of `subject` has: "ste", and "slope" for bilinear forms only."""
+def available_gradients(design: Design | Mapping[str, Design]) -> tuple[str, ...]:
+    """The `backward` modes open to a white-box attacker: "ste", and "slope" if all designs are bilinear forms."""
     try:
-        for design in subject.values() if isinstance(subject, Mapping) else [subject]:
-            approximate(nn.Conv2d(1, 1, 1), design, backward="slope")
+        for layer_design in design.values() if isinstance(design, Mapping) else [design]:
+            approximate(nn.Conv2d(1, 1, 1), layer_design, backward="slope")
     except DesignError:
         return ("ste",)
     return "ste", "slope"
 
 
 def adaptive_robustness(
-    subject: Design | Mapping[str, Design],
+    design: Design | Mapping[str, Design],
     attack: AdaptiveAttack | None = None,
     *,
     model: str = "lenet5",
     samples: int = 100,
     layers: str = "conv",
 ) -> AdaptiveResult:
-    """`model` through `subject` under a white-box attack on the first `samples` embedded test images.
+    """The accuracy of `model` through `design` under a white-box attack, on the first `samples` embedded test images.
 
-    Every forward pass is gate-exact. An image's result depends on nothing but itself.
+    Every forward pass is bit-accurate. The result of an image does not depend on the other images.
     """
     attack = attack or AdaptiveAttack()
     images, labels = load_test_images(model=model)
     count = sample_count(samples, len(images), "test images")
     images, labels = images[:count], labels[:count]
     base = load_model(model).requires_grad_(False)
-    modes = gradients(subject)
-    networks = [approximate(base, subject, layers=layers, backward=mode) for mode in modes]
+    gradients = available_gradients(design)
+    networks = [approximate(base, design, layers=layers, backward=backward) for backward in gradients]
     clean = predict(networks[0], images) == labels
     robust = clean.clone()
     for restart in range(attack.restarts):
-        start = _starts(images, attack, restart)
-        for attacked in networks:
-            chosen = robust.nonzero()[:, 0]
-            robust[chosen] = ~_descend(attacked, images[chosen], labels[chosen], start[chosen], attack)
-    return AdaptiveResult(clean.numpy(), robust.numpy(), modes)
+        start = _random_starts(images, attack, restart)
+        for victim in networks:
+            indices = robust.nonzero()[:, 0]
+            robust[indices] = ~_attack_by_pgd(victim, images[indices], labels[indices], start[indices], attack)
+    return AdaptiveResult(clean.numpy(), robust.numpy(), gradients)
 
 
-def _starts(images: torch.Tensor, attack: AdaptiveAttack, restart: int) -> torch.Tensor:
-    """Uniform in the ball, drawn for each image by its place, so that more images leave the first ones alone."""
+def _random_starts(images: torch.Tensor, attack: AdaptiveAttack, restart: int) -> torch.Tensor:
+    """Starting points, uniform in the ball around each image.
+
+    Each image has a random stream of its own, by its index, so that the number of images does not change them.
+    """
     noise = []
-    for place, image in enumerate(images):
-        stream = np.random.default_rng([attack.seed, restart, place])
+    for index, image in enumerate(images):
+        stream = np.random.default_rng([attack.seed, restart, index])
         noise.append(torch.from_numpy(stream.uniform(-1, 1, tuple(image.shape)).astype(np.float32)))
     return (images + attack.epsilon * torch.stack(noise)).clamp(0, 1)
 
 
-def _descend(
-    attacked: nn.Module, images: torch.Tensor, labels: torch.Tensor, start: torch.Tensor, attack: AdaptiveAttack
+def _attack_by_pgd(
+    victim: nn.Module, images: torch.Tensor, labels: torch.Tensor, start: torch.Tensor, attack: AdaptiveAttack
 ) -> torch.Tensor:
-    """Which images some iterate fools, bool [N]. Fooled images drop out."""
+    """Which images some iterate fools, bool [N]. Projected gradient ascent on the logit margin g:
+
+        x(t + 1) = clip to ball and [0, 1] of  x(t) + 2.5 epsilon / steps * sign(grad g(x(t)))
+
+    Invariant: `active` holds the indices of the images that no iterate has fooled yet, `iterates` their x(t).
+    """
     fooled = torch.zeros(len(images), dtype=torch.bool)
     active = torch.arange(len(images))
     low, high = (images - attack.epsilon).clamp(min=0), (images + attack.epsilon).clamp(max=1)
-    present = start
+    iterates = start
     for step in range(attack.steps + 1):
         if not len(active):
             break
-        present = present.detach().requires_grad_(step < attack.steps)
-        with torch.set_grad_enabled(step < attack.steps):
-            values = attacked(present)
-            # As `predict` decides: the lowest class wins a tie.
-            hit = values.argmax(1) != labels[active]
+        is_last = step == attack.steps
+        iterates = iterates.detach().requires_grad_(not is_last)
+        with torch.set_grad_enabled(not is_last):
+            values = victim(iterates)
+            # As in `predict`, the lowest class wins a tie.
+            is_hit = values.argmax(1) != labels[active]
             true = values.gather(1, labels[active, None])[:, 0]
             margin = values.scatter(1, labels[active, None], -torch.inf).amax(1) - true
-        fooled[active[hit]] = True
-        if step == attack.steps:
+        fooled[active[is_hit]] = True
+        if is_last:
             break
-        (slope,) = torch.autograd.grad(margin.sum(), present)
-        kept = ~hit
-        moved = present.detach() + 2.5 * attack.epsilon / attack.steps * slope.sign()
-        active = active[kept]
-        present = torch.minimum(torch.maximum(moved[kept], low[active]), high[active])
+        (gradient,) = torch.autograd.grad(margin.sum(), iterates)
+        moved = iterates.detach() + 2.5 * attack.epsilon / attack.steps * gradient.sign()
+        active = active[~is_hit]
+        iterates = torch.minimum(torch.maximum(moved[~is_hit], low[active]), high[active])
     return fooled

@@ -1,1 +1,1 @@
-"""The networks, one file each, their weights, training and quantisation, and a user's own network."""
+"""Networks, one file each with its training recipe, their weights and training, quantisation, and a user's network."""

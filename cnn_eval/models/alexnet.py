@@ -14,7 +14,7 @@ from cnn_eval.models.training_settings import CIFAR10_ADAM
 CHANNELS = (48, 96, 160, 128, 96)
 KERNELS = (5, 3, 3, 3, 3)
 POOLED = (1, 2, 5)
-"""The convolutions that are followed by max-pooling over 2x2."""
+"""Numbers of the convolutions that are followed by max-pooling over 2x2."""
 
 
 class AlexNet(nn.Module):
@@ -23,9 +23,9 @@ class AlexNet(nn.Module):
     float32 images [N, 3, 32, 32] in [0, 1] -> conv1 5x5, 48 channels, 32x32 -> pool 16x16 -> conv2 96 -> pool 8x8 ->
     conv3 160 -> conv4 128 -> conv5 96 (3x3, same size each) -> pool 4x4 -> fc1 256 -> fc2 128 -> fc3: float32 logits
     [N, 10]. The order of layers of Krizhevsky, Sutskever, Hinton (NeurIPS 2012), with kernels and widths for 32x32
-    images; DA gives no sizes. There is no batch normalisation, in training neither: folded into the weights it leaves
-    biases as large as the sums, and a multiplier that makes every product larger then shifts the balance between them.
-    Weights start as He et al. (ICCV 2015) say for ReLU.
+    images; DA gives no sizes. There is no batch normalisation, not even in training: folded into the weights, it leaves
+    biases as large as the sums, and a multiplier that enlarges every product then shifts the balance between them.
+    Weights are initialised for ReLU as in He et al. (ICCV 2015).
     """
 
     def __init__(self) -> None:

@@ -65,9 +65,9 @@ def restore_checkpoint(
     except DataError:
         raise
     except (SafetensorError, KeyError, ValueError):
-        raise DataError(f"{path} must be a complete checkpoint, but is truncated or altered; {advice}.") from None
+        raise DataError(f"{path} is not a complete checkpoint: it is truncated or altered; {advice}.") from None
     if metadata.get("digest") != _digest(tensors, epochs_done):
-        raise DataError(f"{path} must be a complete checkpoint, but is truncated or altered; {advice}.")
+        raise DataError(f"{path} is not a complete checkpoint: it is truncated or altered; {advice}.")
     if stored != asdict(settings):
         changed = [f"{key}={stored.get(key)}" for key, value in asdict(settings).items() if stored.get(key) != value]
         raise ValueError(

@@ -36,8 +36,8 @@ class MobileNetCifar(nn.Module):
     """A 3x3 convolution, eight depthwise separable blocks, the mean over all pixels and one linear layer.
 
     float32 images [N, 3, 32, 32] in [0, 1] -> float32 logits [N, 10]. The building block of MobileNet (Howard et al.,
-    arXiv 1704.04861) with fewer and narrower blocks, and strides for 32x32 images. The first batch normalisation stands
-    in for a normalisation of the images.
+    arXiv 1704.04861) with fewer and narrower blocks, and strides for 32x32 images. The first batch normalisation
+    replaces a normalisation of the images.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,18 @@
-"""DoReFa quantisation: weights and activations of few bits, trained with straight-through gradients.
+"""DoReFa quantisation: weights and activations of a few bits, trained with straight-through gradients.
+
+With n = 2^k - 1, a value r in [0, 1] is quantised to k bits by (equation 5)
+
+    quantize_k(r) = round(n r) / n              its gradient is taken to be 1 (straight-through estimator)
+
+weights of k > 1 bits by (equation 9)
+
+    w_q = 2 quantize_k( tanh(w) / (2 max |tanh(w)|) + 1/2 ) - 1        in {-1, -1 + 2/n, ..., 1}
+
+weights of 1 bit by w_q = sign(w) E(|w|), with the mean over the layer (section 2.2), and activations by
+quantize_k(clip(a, 0, 1)) (equation 10 and section 2.3). Gradients are not quantised.
 
 Source: Zhou, Wu, Ni, Zhou, Wen, Zou, "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low
-Bitwidth Gradients", arXiv 1606.06160, equations 5, 9 and 10. Gradients are not quantised.
+Bitwidth Gradients", arXiv 1606.06160.
 """
 
 from __future__ import annotations
@@ -15,11 +26,11 @@ from torch.nn import functional
 __all__ = ["Bfloat16", "QuantConv2d", "QuantLinear", "QuantReLU", "freeze_weights", "quantize_unit", "quantize_weight"]
 
 MAX_BITS = 16
-"""Beyond, a float32 cannot tell the levels of a weight apart."""
+"""With more bits, float32 could not distinguish neighbouring levels of a weight."""
 
 
 class _Round(torch.autograd.Function):
-    """Rounding to the nearest integer, half to even; its gradient is passed straight through (equation 5)."""
+    """Rounds to the nearest integer, half to even; passes the gradient straight through."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, values: torch.Tensor) -> torch.Tensor:
@@ -31,27 +42,28 @@ class _Round(torch.autograd.Function):
 
 
 def quantize_unit(values: torch.Tensor, bits: int) -> torch.Tensor:
-    """`quantize_k` of the paper: values in [0, 1] to the nearest of 2**bits evenly spaced levels from 0 to 1."""
+    """The paper's `quantize_k`: rounds values in [0, 1] to the nearest of 2**bits evenly spaced levels from 0 to 1."""
     levels = (1 << bits) - 1
     rounded: torch.Tensor = _Round.apply(values * levels)  # type: ignore[no-untyped-call]
     return rounded / levels
 
 
 def quantize_weight(weight: torch.Tensor, bits: int) -> torch.Tensor:
-    """Weights to 2**bits evenly spaced levels from -1 to 1 (equation 9), through tanh; 0 is not among them.
+    """Quantises weights to 2**bits evenly spaced levels from -1 to 1, which do not include 0.
 
-    With one bit, the sign times the mean magnitude (section 2.2).
+    With one bit, the levels are plus and minus the mean magnitude.
     """
     if bits == 1:
         scale = weight.detach().abs().mean()
+        # Forward: sign(w) * scale. Backward: the gradient of clip(w, -1, 1), straight through inside [-1, 1].
         clipped = weight.clamp(-1, 1)
         return clipped + (torch.where(weight >= 0, scale, -scale) - clipped).detach()
-    squeezed = weight.tanh()
-    return 2 * quantize_unit(squeezed / (2 * squeezed.detach().abs().max()) + 0.5, bits) - 1
+    bounded = weight.tanh()
+    return 2 * quantize_unit(bounded / (2 * bounded.detach().abs().max()) + 0.5, bits) - 1
 
 
 class QuantConv2d(nn.Conv2d):
-    """A convolution whose weights are quantised to `bits` on every use; the bias is not."""
+    """A convolution whose weights, but not its bias, are quantised to `bits` on every use."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0, bits: int) -> None:
         _check(bits)
@@ -65,7 +77,7 @@ class QuantConv2d(nn.Conv2d):
 
 
 class QuantLinear(nn.Linear):
-    """A fully connected layer whose weights are quantised to `bits` on every use; the bias is not."""
+    """A fully connected layer whose weights, but not its bias, are quantised to `bits` on every use."""
 
     def __init__(self, in_features: int, out_features: int, *, bits: int) -> None:
         _check(bits)
@@ -91,10 +103,11 @@ class QuantReLU(nn.Module):
 
 
 class Bfloat16(nn.Module):
-    """`model` computed in torch's bfloat16 throughout, as DA section 7.2 does; images and logits are float32.
+    """Computes `model` in torch's bfloat16 throughout, as DA section 7.2 does; images and logits are float32.
 
-    Every operand and result of every layer is rounded to bfloat16, sums are as torch makes them. The design "bfloat16"
-    in `approximate` is the multiplier alone: products of bfloat16 operands, gate by gate, added in float32.
+    Every operand and result of every layer is rounded to bfloat16, and torch chooses how it sums. In contrast, the
+    design "bfloat16" in `approximate` is the multiplier alone: bit-accurate products of bfloat16 operands, added in
+    float32.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -102,13 +115,13 @@ class Bfloat16(nn.Module):
         self.model = copy.deepcopy(model).to(torch.bfloat16)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits, float32."""
+        """float32 logits."""
         output: torch.Tensor = self.model(images.to(torch.bfloat16)).float()
         return output
 
 
 def freeze_weights(model: nn.Module) -> nn.Module:
-    """A copy as it is deployed: plain Conv2d and Linear layers that hold the quantised weights. The same function."""
+    """A copy in its deployed form, with plain Conv2d and Linear layers that hold the quantised weights."""
     frozen = copy.deepcopy(model)
     for layer in frozen.modules():
         if isinstance(layer, (QuantConv2d, QuantLinear)):

@@ -93,7 +93,7 @@ def weights_record(name: str, weights: Path | str | None = None) -> dict[str, An
     path = _weights_path(name, weights).with_suffix(".json")
     if weights is None and not path.exists() and not has_committed_weights(name):
         raise DataError(
-            f"the weights of {name} must be trained first, but none are committed yet; train them with "
+            f"no weights of {name} are committed yet; train them with "
             f"`python -m cnn_eval train {name}` and give the file as weights."
         )
     advice = _advice(name)
@@ -101,7 +101,7 @@ def weights_record(name: str, weights: Path | str | None = None) -> dict[str, An
     for key, kind in (("model", str), ("bytes", int), ("sha256", str)):
         record_field(record, key, kind, path, advice=advice)
     if record["model"] != name:
-        raise DataError(f"{path} must be the record of {name}, but is that of {record['model']}; name the right model.")
+        raise DataError(f"{path} is the record of {record['model']}, not of {name}; name the right model.")
     return record
 
 

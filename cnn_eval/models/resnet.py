@@ -18,7 +18,7 @@ CHANNELS = (16, 32, 64)
 
 
 class PaddedShortcut(nn.Module):
-    """Shortcut without parameters: every `stride`-th pixel, new channels zero (option A of He et al.)."""
+    """A shortcut without parameters: every `stride`-th pixel, new channels are zero (option A of He et al.)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class PaddedShortcut(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation beside a shortcut: relu(bn2(conv2(relu(bn1(conv1 x)))) + s x)."""
+    """Two 3x3 convolutions with batch normalisation and a shortcut s: relu(bn2(conv2(relu(bn1(conv1 x)))) + s x)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, projection: bool) -> None:
         super().__init__()
@@ -56,12 +56,12 @@ class ResNet(nn.Module):
     """A 3x3 convolution, three stages of `blocks` residual blocks each, the mean over all pixels and one linear layer.
 
     float32 images [N, 3, 32, 32] in [0, 1] -> float32 logits [N, 10]. The first block of the second and third stage
-    halves the image and doubles the channels. The first batch normalisation stands in for a normalisation of the
-    images. Convolutions start as He et al. (ICCV 2015) say for ReLU.
+    halves the image and doubles the channels. The first batch normalisation replaces a normalisation of the images.
+    Convolutions are initialised for ReLU as in He et al. (ICCV 2015).
 
-    Three blocks a stage and `projection` False: ResNet-20 (He, Zhang, Ren, Sun, CVPR 2016, section 4.2). One block a
-    stage and `projection` True, 1x1 convolutions as shortcuts: the ResNet-8 of MLPerf Tiny (Banbury et al., NeurIPS
-    2021 datasets track).
+    With three blocks per stage and `projection` False this is ResNet-20 (He, Zhang, Ren, Sun, CVPR 2016, section 4.2).
+    With one block per stage and `projection` True (1x1 convolutions as shortcuts) it is the ResNet-8 of MLPerf Tiny
+    (Banbury et al., NeurIPS 2021 datasets track).
     """
 
     def __init__(self, *, blocks: int, projection: bool, channels: Sequence[int] = CHANNELS) -> None:

@@ -1,4 +1,4 @@
-"""The networks of DA table 11: 4-bit weights and activations, 4-bit weights alone, and their float twin."""
+"""The networks of DA table 11: with 4-bit weights and activations, with 4-bit weights only, and in float32."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Table11(nn.Module):
     float32 images [N, 3, 32, 32] in [0, 1] -> float32 logits [N, 10], in the order of DA table 11: the first and every
     later odd convolution are followed by batch normalisation and ReLU, the second ("ConvolutionreluQuant") by ReLU,
     pooling, batch normalisation and ReLU, the fourth and sixth by pooling, batch normalisation and ReLU. All weights
-    but the last layer's have `weight_bits`, the outputs of all ReLUs `activation_bits`, by DoReFa; None leaves them
-    float32, and both None is the float twin. Trained with quantised weights, deployed (`freeze_weights`) with plain
-    layers that hold them. DA gives no widths: 32, 32, 64, 64, 128, 128 channels, 128 and 128 features.
+    except the last layer's have `weight_bits`, and the outputs of all ReLUs `activation_bits`, by DoReFa; None leaves
+    them float32. The network is trained with quantised weights and deployed (`freeze_weights`) with plain layers that
+    hold them. DA gives no widths; we use 32, 32, 64, 64, 128, 128 channels and 128, 128 features.
     """
 
     def __init__(self, *, weight_bits: int | None, activation_bits: int | None) -> None:

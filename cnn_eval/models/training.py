@@ -35,7 +35,7 @@ def train_to_file(
     checkpoint = path.with_suffix(".checkpoint.safetensors")
     if path.exists() and not fresh:
         raise ValueError(
-            f"{path} must not exist yet, but does; train with --fresh to replace it or choose another --out."
+            f"{path} exists already; train with --fresh to replace it or choose another --out."
         )
     require_writable(out)
     full_folder = folder if settings.data == "full" else None

@@ -1,1 +1,1 @@
-"""Files that are verified before use, and progress displays."""
+"""Files that are verified before use, a user's tensor files, and the range of seeds."""

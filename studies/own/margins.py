@@ -58,7 +58,7 @@ def run(options: StudyOptions) -> StudyResult:
         "margins",
         TITLE,
         SOURCE,
-        [row(point, labels) for name in victims for point in points if point.subject == name and point.eligible],
+        [row(point, labels) for name in victims for point in points if point.victim == name and point.eligible],
         verdict,
         reason,
         {
@@ -74,9 +74,9 @@ def run(options: StudyOptions) -> StudyResult:
 
 def _published(point: MarginPoint, labels: Mapping[str, str]) -> float | None:
     """DA's rate, beside the first value of a curve: the attack as it is."""
-    if point.subject not in labels or point.value != CURVES[point.attack].values[0]:
+    if point.victim not in labels or point.value != CURVES[point.attack].values[0]:
         return None
-    return PUBLISHED[labels[point.subject]][point.attack]
+    return PUBLISHED[labels[point.victim]][point.attack]
 
 
 def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
@@ -84,7 +84,7 @@ def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
     assert point.rate is not None
     low, high = point.interval
     return Row(
-        point.subject,
+        point.victim,
         f"{point.attack}, {_KNOBS[CURVES[point.attack].parameter]} {point.value:g}",
         100 * point.rate,
         _published(point, labels),
@@ -103,15 +103,15 @@ def _verdict(points: list[MarginPoint], labels: Mapping[str, str]) -> tuple[str,
     last = [
         point
         for point in points
-        if point.subject in labels and point.value == CURVES[point.attack].values[-1] and point.rate is not None
+        if point.victim in labels and point.value == CURVES[point.attack].values[-1] and point.rate is not None
     ]
     low, high = (f"{100 * f(point.rate or 0.0 for point in first):.0f}" for f in (min, max))
     end_low, end_high = (f"{100 * f(point.rate or 0.0 for point in last):.0f}" for f in (min, max))
-    same = {(point.attack, point.value): point.fooled for point in points if point.subject == CONTROL}
+    same = {(point.attack, point.value): point.fooled for point in points if point.victim == CONTROL}
     differing = sum(
         abs(point.fooled - same[point.attack, point.value])
         for point in points
-        if point.subject == design("axfpm").label
+        if point.victim == design("axfpm").label
     )
     reason = (
         f"{sum(inside)} of {len(inside)} published rates lie in our intervals; at the boundary {low} to {high} % "

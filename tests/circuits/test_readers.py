@@ -297,7 +297,7 @@ def test_hostile_json(content: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert told == (
         f"error: {tmp_path / 'table2.json'} must be a stored result of a study, but is not; delete it and run again.\n"
     )
-    with pytest.raises(DataError, match="must hold one JSON object, but does not; fetch it"):
+    with pytest.raises(DataError, match="does not hold a JSON object; fetch it"):
         read_record(tmp_path / "table2.json", advice="fetch it")
     assert _record_of(tmp_path / "table2.json") == {}
 

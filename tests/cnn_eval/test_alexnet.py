@@ -55,6 +55,7 @@ def test_alexnet_multiplies_through_the_design() -> None:
             assert output[image, channel, y, x].item() == np.float32(total + bias[channel])
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_batch_split() -> None:
     images = load("cifar10").images[:5]
     network = approximate(load_model("alexnet"), MIXED, layers="conv", filter=lambda name, _: name == "conv5")
@@ -70,7 +71,8 @@ def test_results_do_not_depend_on_the_batch_split() -> None:
     assert together.tobytes() == apart.tobytes()
 
 
-def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_commands_run_the_larger_networks_through_designs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["accuracy", "exact", "axfpm", "--model", "alexnet", "--samples", "20", "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [row["images"] for row in result["results"]] == [20, 20]
@@ -83,6 +85,7 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows[0]["eligible"] > 0
 
 
+@pytest.mark.slow
 def test_table6_pairs_every_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table6, "IMAGES", {"quick": {"lenet5": 40, "alexnet": 10}})
     result = table6.run(table6.StudyOptions(level="quick"))
@@ -95,6 +98,7 @@ def test_table6_pairs_every_published_number(monkeypatch: pytest.MonkeyPatch) ->
         assert row.interval[0] <= row.measured <= row.interval[1]
 
 
+@pytest.mark.slow
 def test_table11_prints_every_published_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert studies(["run", "table11", "--quick", "--format", "json", "--out", str(tmp_path)]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

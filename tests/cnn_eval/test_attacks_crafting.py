@@ -19,7 +19,7 @@ from cnn_eval.commands import main
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
 from cnn_eval.examples import stored_examples
-from cnn_eval.examples.stored_examples import RECIPES, craft, load_examples
+from cnn_eval.examples.stored_examples import EXAMPLE_SETS, craft_example_set, load_examples
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import MODELS, load_model, weights_record
 from cnn_eval.support.verified_files import DataError
@@ -310,7 +310,7 @@ def test_missing_foolbox(
 # ---- the stored examples
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(EXAMPLE_SETS))
 @pytest.mark.parametrize(("network", "count"), [("lenet5", 200), ("alexnet", 100)])
 def test_stored_examples_fool_and_their_clean_images_do_not(network: str, count: int, name: str) -> None:
     model, stored = load_model(network), load_examples(name, network)
@@ -325,7 +325,7 @@ def test_stored_examples_fool_and_their_clean_images_do_not(network: str, count:
     assert bool(fooled(model, stored.adversarial, stored.labels).all())
     assert float(stored.adversarial.min()) >= 0
     assert float(stored.adversarial.max()) <= 1
-    recipe = RECIPES[name]
+    recipe = EXAMPLE_SETS[name]
     assert stored.settings == recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon.get(dataset))
 
 
@@ -339,12 +339,12 @@ def test_stored_pgd_examples_keep_their_budget() -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(EXAMPLE_SETS))
 def test_crafting_again_gives_the_stored_examples(
     name: str, model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_examples, "COUNTS", {"mnist": 20})
-    record = craft(name, out=tmp_path, progress=False)
+    record = craft_example_set(name, out=tmp_path, progress=False)
     again, stored = load_examples(name, folder=tmp_path), load_examples(name)
     assert record["weights_sha256"] == weights_record("lenet5")["sha256"]
     assert torch.equal(again.indices, stored.indices[:20])
@@ -381,9 +381,9 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_too_few_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weak = stored_examples.Recipe(attack=FGSM(), mode="budget", epsilon={"mnist": 0.0})
-    monkeypatch.setattr(stored_examples, "RECIPES", {"pgd": weak})
+    weak = stored_examples.ExampleSet(attack=FGSM(), mode="budget", epsilon={"mnist": 0.0})
+    monkeypatch.setattr(stored_examples, "EXAMPLE_SETS", {"pgd": weak})
     message = "pgd must fool lenet5 on 200 images, but did on 0; use a stronger attack."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        craft("pgd", out=tmp_path, progress=False)
+        craft_example_set("pgd", out=tmp_path, progress=False)
     assert list(tmp_path.iterdir()) == []

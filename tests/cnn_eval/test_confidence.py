@@ -36,7 +36,7 @@ class Table(nn.Module):
         return torch.stack([torch.log((1 + level) / 2), torch.log((1 - level) / 2)], dim=1)
 
 
-def test_distribution() -> None:
+def test_distribution_counts_images_at_most_and_above_a_threshold() -> None:
     levels = torch.tensor([0.8, -0.5, 0.2, 0.9])  # the confidence itself, for class 0
     found = confidence_distribution(
         Table(), levels[:, None, None, None], torch.zeros(4, dtype=torch.int64), batch_size=3

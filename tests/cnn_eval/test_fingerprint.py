@@ -93,6 +93,7 @@ def build(network: str = NETWORK, helpers: str = HELPERS) -> nn.Module:
     return result
 
 
+@pytest.mark.slow
 def test_the_same_network_has_the_same_digest_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(NETWORK)
     (tmp_path / "mine_helpers.py").write_text(HELPERS)
@@ -176,7 +177,7 @@ def _parametrised(model: nn.Module, factor: float) -> None:
     "change",
     [_hooked, _partly_hooked, _method_exchanged, _class_exchanged, _hidden_buffer, _in_half, _parametrised],
 )
-def test_what_is_attached_at_run_time_counts(change: Callable[[nn.Module, float], None]) -> None:
+def test_attributes_and_hooks_attached_at_run_time_change_the_digest(change: Callable[[nn.Module, float], None]) -> None:
     digests = [model_digest(build())]
     for factor in (2.0, 3.0, 3.0):
         model = build()
@@ -186,7 +187,7 @@ def test_what_is_attached_at_run_time_counts(change: Callable[[nn.Module, float]
     assert digests[2] == digests[3]
 
 
-def test_hooks_of_all_modules_count() -> None:
+def test_global_hooks_change_the_digest() -> None:
     model = build()
     before = model_digest(model)
     handle = nn.modules.module.register_module_forward_hook(_hook(2.0))
@@ -210,7 +211,7 @@ def test_cycles_and_traced_networks_have_a_digest() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
-def test_the_bytes_of_every_tensor() -> None:
+def test_tensor_bytes_cover_every_dtype_and_layout() -> None:
     plain = torch.tensor([[1.0, 0.0], [2.0, 3.0]])
     assert tensor_bytes(plain.T) == plain.T.contiguous().numpy().tobytes()
     assert tensor_digest(plain) == sha256(plain.numpy().tobytes())

@@ -102,11 +102,11 @@ def test_approximate_gradients_do_not_depend_on_the_split_of_the_batch(monkeypat
     layer, x, upstream = conv(stride=2, padding=1), values((6, 2, 7, 7), 1), values((6, 3, 4, 4), 2)
     made = approximate(layer, LOPSIDED, backward="approximate")
     whole = gradients(made, x, upstream)
-    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_A_CALL", 100)
+    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 100)
     assert all(map(same, gradients(made, x, upstream), whole))
 
 
-def test_gradients_only_where_they_are_wanted() -> None:
+def test_only_the_gradients_that_are_needed_are_computed() -> None:
     made, x = approximate(conv(), TILED, backward="approximate"), values((1, 2, 5, 5), 1)
     made.weight.requires_grad_(False)
     x.requires_grad_()
@@ -252,7 +252,7 @@ def test_lowered_layers_of_usual_sizes_stay_within_the_bound(entry: Design) -> N
         assert torch.all((made(x).double() - gate).abs() <= bound(layer, x, entry))
 
 
-def test_lowered_batches_in_parts_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lowered_products_in_chunks_equal_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = conv(bias=True, padding=1), values((9, 2, 6, 6), 1)
     expected = approximate(layer, TILED, compute="lowered")(x)
     monkeypatch.setattr(lowered, "_CHUNK_BYTES", 4 * 200 // torch.get_num_threads())
@@ -281,7 +281,7 @@ def test_lowered_results_are_not_finite_where_an_operand_is_not() -> None:
         assert made(torch.ones(1, 3)).isfinite().all()
 
 
-def test_masking() -> None:
+def test_masking_keeps_sign_and_exponent_and_the_bits_of_the_mask() -> None:
     x = torch.tensor([1.9999999, -3.75, 0.0, 2.0**-130])
     assert masked(x, 0xFFFFFF) is not None
     assert torch.equal(masked(x, 0xFFFFFF), x)

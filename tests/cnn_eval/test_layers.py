@@ -123,7 +123,7 @@ def test_the_designs_tell_the_operands_apart() -> None:
 
 
 @pytest.mark.parametrize(("batch", "corners", "mode"), [(1, False, "narrow"), (9, False, "normal"), (9, True, "full")])
-def test_every_kernel_mode_is_met_and_exact(
+def test_every_kernel_of_the_engine_is_used_and_equals_a_scalar_loop(
     batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = []
@@ -168,7 +168,7 @@ def test_threads_share_the_columns_of_one_large_row() -> None:
 
 
 @pytest.mark.parametrize("kind", ["linear", "conv"])
-def test_what_is_kept_for_the_next_call_follows_the_weights(kind: str) -> None:
+def test_weights_prepared_for_the_next_call_follow_changes_of_the_weights(kind: str) -> None:
     def expected(layer: nn.Module) -> np.ndarray:
         if isinstance(layer, nn.Linear):
             bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED.multiply)
@@ -223,7 +223,7 @@ def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
 def test_large_batches_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = conv(padding=1, groups=1), values((7, 2, 4, 4), 5)
     expected = approximate(layer, LOPSIDED)(x)
-    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_A_CALL", 32)
+    monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 32)
     assert same(approximate(layer, LOPSIDED)(x), expected)
 
 
@@ -239,7 +239,7 @@ def test_bias_is_added_after_the_products() -> None:
 
 
 @pytest.mark.parametrize("compute", ["gate", "lowered"])
-def test_batches_of_none_and_one_unbatched_and_strided_inputs(compute: str) -> None:
+def test_empty_single_unbatched_and_strided_inputs_equal_the_whole_batch(compute: str) -> None:
     layer, entry = conv(bias=True), design("axfpm_tiled")
     made = approximate(layer, entry, compute=compute)
     x = values((4, 2, 6, 6), 8)
@@ -264,7 +264,7 @@ def test_batches_of_none_and_one_unbatched_and_strided_inputs(compute: str) -> N
     assert equal(linear(rows.transpose(0, 1)), whole.transpose(0, 1))
 
 
-def test_double_use_of_one_module() -> None:
+def test_a_module_that_stands_in_two_places_is_replaced_in_both() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -293,7 +293,7 @@ def test_double_use_of_one_module() -> None:
     )
 
 
-def test_the_original_is_left_alone_and_state_dicts_fit() -> None:
+def test_the_original_stays_unchanged_and_state_dicts_are_interchangeable() -> None:
     model = LeNet5().train()
     before = copy.deepcopy(model.state_dict())
     made = approximate(model, LOPSIDED, layers="all")
@@ -314,7 +314,7 @@ def test_the_original_is_left_alone_and_state_dicts_fit() -> None:
     assert clone.conv1.design == LOPSIDED
 
 
-def test_no_grad_and_hooks() -> None:
+def test_layers_run_without_gradients_and_keep_their_hooks() -> None:
     model = nn.Sequential(conv())
     seen = []
     model[0].register_forward_hook(lambda *_: seen.append(1))
@@ -325,7 +325,7 @@ def test_no_grad_and_hooks() -> None:
     assert len(seen) == 2
 
 
-def test_a_design_per_layer() -> None:
+def test_a_mapping_gives_each_named_layer_its_own_design() -> None:
     model, x = LeNet5().eval(), torch.rand(2, 1, 28, 28)
     made = approximate(model, {"conv1": LOPSIDED, "fc1": design("heap")})
     assert isinstance(made.conv1, ApproximateConv2d)
@@ -337,7 +337,7 @@ def test_a_design_per_layer() -> None:
     assert [name for name, module in only.named_modules() if hasattr(module, "design")] == ["conv2", "fc3"]
 
 
-def test_unknown_names() -> None:
+def test_unknown_choices_and_layers_name_the_nearest_ones() -> None:
     cases = [
         ({"design": {"conv3": LOPSIDED}}, "unknown layer 'conv3'; nearest: conv2, conv1, fc3."),
         ({"layers": "convs"}, "unknown choice of layers 'convs'; nearest: conv."),
@@ -457,18 +457,19 @@ def test_what_cannot_be_replaced_is_listed() -> None:
     }
     with pytest.raises(DesignError) as error:
         approximate(model, {"own": LOPSIDED})
-    assert str(error.value) == ("layer own must be replaceable, but is Scaled, a subclass of Conv2d; leave it out.")
+    assert str(error.value) == ("layer own cannot be replaced (Scaled, a subclass of Conv2d); leave it out.")
     with pytest.raises(DesignError) as error:
         approximate(model, LOPSIDED)
     assert str(error.value) == (
-        "the model must be copyable, but is not (Only Tensors created explicitly by the user (graph leaves) support "
+        "the model cannot be copied (Only Tensors created explicitly by the user (graph leaves) support "
         "the deepcopy protocol at the moment); make pruning or weight normalisation permanent first."
     )
     with pytest.raises(UnknownNameError):
         unreplaced(model, "convs")
 
 
-def test_recorded_operands_are_those_that_the_multiplier_met() -> None:
+@pytest.mark.slow
+def test_recorded_operands_are_those_that_the_multiplier_received() -> None:
     model = nn.Sequential(conv(in_channels=4, groups=2, out_channels=2, padding=1, stride=2), nn.Flatten())
     model.append(nn.Linear(2 * 9, 3))
     made = approximate(model, LOPSIDED, layers="all", record=True)
@@ -506,12 +507,12 @@ def test_recording_follows_the_weights_and_bounds_its_memory(monkeypatch: pytest
             recorded_operands(made, "0", **options)
         return str(error.value)
 
-    assert message() == "layer 0 must have met operands, but has met none; run the model first."
+    assert message() == "layer 0 has recorded no operands yet; run the model first."
     assert message(samples=0) == ("1 <= samples <= 100000000 must hold, but got 0; choose a number in between.")
     made(torch.full((3, 4), 7.0))
     with torch.no_grad():
         made[0].weight.fill_(2)
-    assert message() == "layer 0 must keep the weights that it ran with, but they changed since; run the model again."
+    assert message() == "the weights of layer 0 changed after its operands were recorded; run the model again."
     monkeypatch.setattr(recording, "RECORD_BYTES", 20 * 16)
     rows = torch.arange(1000.0)[:, None].repeat(1, 4)
     for part in torch.split(rows, 77):
@@ -526,4 +527,4 @@ def test_recording_follows_the_weights_and_bounds_its_memory(monkeypatch: pytest
     made = approximate(nn.Linear(4, 1), design("axfpm"), layers="linear")
     with pytest.raises(DesignError) as error:
         recorded_operands(made, "")
-    assert str(error.value) == ("layer  must record, but does not; make the model with approximate(record=True).")
+    assert str(error.value) == ("layer  does not record its operands; make the model with approximate(record=True).")

@@ -71,10 +71,11 @@ def test_a_further_boundary_is_reached_by_the_factor_that_it_is_further_by(
         assert point.median_l2 == pytest.approx(stretch * MARGIN / SIDE, rel=0.04)  # PGD: 1/1024 of 1/32
 
 
+@pytest.mark.slow
 def test_a_boundary_further_by_logits_is_reached_by_that_confidence(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     victims = {"victim": Linear(-MARGIN - 1.5), "same": Linear(-MARGIN)}
     points = measure_margins(Linear(-MARGIN), victims, *problem, attacks=["cw"], hyperparameters=QUICK_CW)
-    found = {(point.subject, point.value): point.rate for point in points}
+    found = {(point.victim, point.value): point.rate for point in points}
     for kappa in CURVES["cw"].values:
         assert found["same", kappa] == 1
         assert found["victim", kappa] == (1 if kappa >= 1.5 else 0)
@@ -89,10 +90,10 @@ def test_the_control_is_axfpm_and_rates_rise_with_the_margin(tmp_path: Path) -> 
         exact, victims, images.images[:25], images.labels[:25], attacks=["fgsm", "fgsm"], cache=tmp_path
     )
     assert len(points) == 3 * len(CURVES["fgsm"].values)
-    by_subject = {name: [point for point in points if point.subject == name] for name in victims}
-    for one, control in zip(by_subject["axfpm"], by_subject["control"], strict=True):
+    by_victim = {name: [point for point in points if point.victim == name] for name in victims}
+    for one, control in zip(by_victim["axfpm"], by_victim["control"], strict=True):
         assert abs(one.fooled - control.fooled) <= 1  # FACTS 3: the same network, but for roundings
-    for found in by_subject.values():
+    for found in by_victim.values():
         assert (found[0].rate or 0) < 0.8
         assert (found[-1].rate or 0) > 0.8
         assert found[0].interval[0] <= (found[0].rate or 0) <= found[0].interval[1]
@@ -123,18 +124,19 @@ def test_command_prints_every_value_and_draws(tmp_path: Path, capsys: pytest.Cap
         assert text in shown
 
 
-def test_published_rates() -> None:
+def test_published_rates_are_those_of_the_paper() -> None:
     """DA tables 2 and 10."""
     assert PUBLISHED["Ax-FPM"] == {"fgsm": 12, "pgd": 28, "cw": 1, "deepfool": 17}
     assert PUBLISHED["HEAP"] == {"fgsm": 16, "pgd": 30, "cw": 6, "deepfool": 18}
 
 
+@pytest.mark.slow
 def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
     points = [
-        MarginPoint(attack, value, subject, fooled, eligible, 1.0)
+        MarginPoint(attack, value, victim, fooled, eligible, 1.0)
         for attack in ("cw", "pgd", "fgsm")
         for value in CURVES[attack].values
-        for subject, fooled, eligible in (("one", 3, 10), ("two", 0, 0), ("control", 10, 10))
+        for victim, fooled, eligible in (("one", 3, 10), ("two", 0, 0), ("control", 10, 10))
     ]
     made = [margins_plot(points, control="control", published=PUBLISHED, title="trial") for _ in range(2)]
     assert made[0] == made[1]
@@ -144,13 +146,13 @@ def test_plot_is_reproducible_and_leaves_out_what_is_not_eligible() -> None:
     assert other != made[0]
 
 
-def test_mistakes(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_impossible_problems_and_unknown_attacks_are_refused(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = problem
     source = Linear(-MARGIN)
     with pytest.raises(ValueError, match=r"^unknown attack 'boundary'; available: "):
         measure_margins(source, {}, images, labels, attacks=["boundary"])
     message = (
-        "every network must classify some of the 6 images rightly, but victim does none; check its weights and the "
+        "every network must classify some of the 6 images correctly, but victim classifies none; check its weights and the "
         "images."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -186,9 +188,9 @@ def points_at(first: dict[str, int], last: int) -> list[MarginPoint]:
     made = []
     for attack, count in first.items():
         values = CURVES[attack].values
-        for subject in ("axfpm", CONTROL):
-            made += [MarginPoint(attack, value, subject, count, 100, 1.0) for value in values[:-1]]
-            made.append(MarginPoint(attack, values[-1], subject, last, 100, 1.0))
+        for victim in ("axfpm", CONTROL):
+            made += [MarginPoint(attack, value, victim, count, 100, 1.0) for value in values[:-1]]
+            made.append(MarginPoint(attack, values[-1], victim, last, 100, 1.0))
     return made
 
 

@@ -62,6 +62,7 @@ def test_lenet5_computes_what_its_layers_say() -> None:
     torch.testing.assert_close(logits(model, images), x.float(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "at_least"),
     [("lenet5", 9850), ("alexnet", 8100), ("dorefa_full", 8000), ("dorefa_weight", 8000), ("dorefa_float", 8000)],
@@ -101,8 +102,10 @@ def test_every_model_names_a_data_set_that_exists() -> None:
         assert len(load(entry.dataset)) > 0
 
 
-def test_unknown_model() -> None:
-    with pytest.raises(ValueError, match=r"^unknown model 'lenet6'; nearest: lenet5, alexnet\.$"):
+def test_an_unknown_model_names_the_nearest_ones() -> None:
+    with pytest.raises(
+        ValueError, match=r"^unknown model 'lenet6'; nearest: lenet5, alexnet, resnet8\.$"
+    ):
         load_model("lenet6")
 
 
@@ -111,7 +114,7 @@ def test_networks_without_committed_weights_say_how_to_train_them(name: str) -> 
     with pytest.raises(DataError) as refused:
         load_model(name)
     assert str(refused.value) == (
-        f"the weights of {name} must be trained first, but none are committed yet; train them with "
+        f"no weights of {name} are committed yet; train them with "
         f"`python -m cnn_eval train {name}` and give the file as weights."
     )
 
@@ -161,20 +164,20 @@ def test_weights_that_fit_their_record_but_not_the_model(weights: Path) -> None:
     assert str(refused.value).startswith(str(weights))
 
 
-def test_record_of_another_model(weights: Path) -> None:
+def test_the_record_of_another_model_is_refused(weights: Path) -> None:
     rewrite(weights, weights.read_bytes(), model="alexnet")
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)
     path = weights.with_suffix(".json")
-    assert str(refused.value) == f"{path} must be the record of lenet5, but is that of alexnet; name the right model."
+    assert str(refused.value) == f"{path} is the record of alexnet, not of lenet5; name the right model."
 
 
-def test_missing_record(weights: Path) -> None:
+def test_a_missing_record_is_named(weights: Path) -> None:
     path = weights.with_suffix(".json")
     path.unlink()
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)
-    assert str(refused.value) == f"{path} must exist, but is missing; {ADVICE}."
+    assert str(refused.value) == f"{path} is missing; {ADVICE}."
 
 
 def test_alexnet_has_the_layers_that_the_paper_counts() -> None:

@@ -35,7 +35,7 @@ def by_equation_9(weights: list[float], bits: int) -> list[float]:
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_against_the_equations(bits: int) -> None:
+def test_quantised_weights_and_activations_follow_the_equations_of_dorefa(bits: int) -> None:
     weights = torch.randn(200, generator=torch.Generator().manual_seed(bits)) * 0.7
     expected = torch.tensor(by_equation_9(weights.double().tolist(), bits))
     torch.testing.assert_close(quantize_weight(weights, bits), expected, rtol=0, atol=1e-5)
@@ -88,14 +88,14 @@ def test_layers_use_quantised_weights_and_keep_their_own() -> None:
 
 
 @pytest.mark.parametrize("bits", [0, 17])
-def test_wrong_bits(bits: int) -> None:
+def test_numbers_of_bits_outside_the_range_are_refused(bits: int) -> None:
     message = rf"^1 <= bits <= 16 must hold, but got {bits}; choose a number of bits in that range\.$"
     for make in (lambda: QuantReLU(bits=bits), lambda: QuantLinear(1, 1, bits=bits)):
         with pytest.raises(ValueError, match=message):
             make()
 
 
-def test_table_11() -> None:
+def test_table_11_networks_have_the_layers_of_the_paper_in_its_order() -> None:
     """The rows of DA table 11, transcribed: full | weight quantised."""
     block = ["Conv", "BN", "ReLU"]
     published = [

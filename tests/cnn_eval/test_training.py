@@ -35,7 +35,8 @@ def few(images: LabelledImages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "load", lambda *_, **__: images)
 
 
-def test_training_learns(images: LabelledImages) -> None:
+@pytest.mark.slow
+def test_training_lowers_the_loss_and_classifies_most_training_images(images: LabelledImages) -> None:
     epochs: list[EpochReport] = []
     done: list[int] = []
     settings = replace(TINY, epochs=12, batch_size=32, rotation=0, shift=0, scale=0)
@@ -83,7 +84,7 @@ def test_damaged_checkpoint_is_refused(damage: str, images: LabelledImages, tmp_
     train(replace(TINY, epochs=1), images, checkpoint=path)
     content = path.read_bytes()
     path.write_bytes({"truncated": content[:-1], "altered": content[:-1] + b"\x55", "empty": b""}[damage])
-    message = f"{path} must be a complete checkpoint, but is truncated or altered; delete it or train with --fresh."
+    message = f"{path} is not a complete checkpoint: it is truncated or altered; delete it or train with --fresh."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         train(replace(TINY, epochs=1), images, checkpoint=path)
 
@@ -98,7 +99,7 @@ def test_files_can_be_loaded_and_are_not_overwritten(images: LabelledImages, tmp
     )
     assert record["accuracy"] == {"embedded": {"correct": correct, "images": 400, "percent": round(correct / 4, 2)}}
     message = (
-        f"{tmp_path / 'lenet5.safetensors'} must not exist yet, but does; "
+        f"{tmp_path / 'lenet5.safetensors'} exists already; "
         "train with --fresh to replace it or choose another --out."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

@@ -21,12 +21,13 @@ from cnn_eval.attacks import FGSM, DeepFool, HopSkipJump, attack
 from cnn_eval.audit import AuditSettings, audit
 from cnn_eval.commands import main
 from cnn_eval.data.image_checks import check_images, check_labels
+from cnn_eval.data.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate
 from cnn_eval.models.inference import predict
-from cnn_eval.models.user_model import load_user_images, load_user_model
+from cnn_eval.models.user_model import load_user_model
 from cnn_eval.scenarios import CONTROL, Task, noise
 from cnn_eval.support.verified_files import DataError
 
@@ -279,7 +280,7 @@ def test_networks_without_a_gradient_are_refused_by_attacks_that_need_one(
 # ---- checkpoints
 
 
-def test_checkpoints_as_they_are_found(nets: Path) -> None:
+def test_usual_forms_of_checkpoints_are_read(nets: Path) -> None:
     model = load_user_model("mynets:plain")
     with torch.no_grad():
         for parameter in model.parameters():
@@ -398,7 +399,7 @@ def test_accuracy_needs_finite_pixels_and_no_range(nets: Path) -> None:
         load_user_images(save(nets, images, labels), unit=True)
 
 
-def test_psnr_and_checks_alone() -> None:
+def test_psnr_and_image_checks_refuse_wrong_ranges_and_shapes() -> None:
     images, labels = broken("range")
     with pytest.raises(ValueError, match="image 6 reaches"):
         noise(images, images)
@@ -512,6 +513,7 @@ def test_multihead_attention_is_listed_once() -> None:
 # ---- torch.compile
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_networks_compute_the_same() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3))
@@ -545,6 +547,7 @@ def test_hyperparameters_are_listed() -> None:
             attack("pgd", **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_neither_layers_nor_looking_at_them_load_the_compiler() -> None:
     """It takes seconds; a forward pass does not."""
     script = (

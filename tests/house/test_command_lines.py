@@ -294,7 +294,7 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     from cnn_eval.audit.adaptive_attacks import BallNorm
     from cnn_eval.data.dataset_record import Source
     from cnn_eval.data.dataset_registry import DATASETS
-    from cnn_eval.examples.stored_examples import RECIPES
+    from cnn_eval.examples.stored_examples import EXAMPLE_SETS
     from cnn_eval.layers.product_kinds import BACKWARD, COMPUTE
     from cnn_eval.layers.replaceable_layers import LAYERS
     from cnn_eval.measure.margin_curves import CURVES
@@ -314,7 +314,7 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     assert tuple(CURVES) == choices.MARGIN_ATTACKS
     assert SCENARIOS == choices.SCENARIOS
     assert get_args(BallNorm) == choices.BALL_NORMS
-    assert EXAMPLES == tuple(RECIPES) == choices.EXAMPLE_SETS
+    assert EXAMPLES == tuple(EXAMPLE_SETS) == choices.EXAMPLE_SETS
     assert get_args(Precision) == choices.PRECISIONS
     assert get_args(Optimizer) == choices.OPTIMIZERS
     assert SubstituteSettings().rounds == choices.SUBSTITUTE_ROUNDS
