@@ -180,7 +180,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["accuracy", "axfpn"], "unknown design 'axfpn'; nearest: axfpm, axfpm_tiled."),
         (
             ["accuracy", "axfpm", "--model", "lenet"],
-            "unknown model 'lenet'; nearest: lenet5, alexnet.",
+            "unknown model 'lenet'; nearest: lenet5, alexnet, resnet8.",
         ),
         (["accuracy", "conv9=axfpm"], "unknown layer 'conv9'; nearest: conv2, conv1."),
         (

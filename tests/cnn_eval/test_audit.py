@@ -535,7 +535,7 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
         (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, mode 'lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "unknown model 'lenet4'; nearest: lenet5, alexnet."),
+        (["axfpm", "--model", "lenet4"], "unknown model 'lenet4'; nearest: lenet5, alexnet, resnet8."),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
