@@ -10,8 +10,8 @@ from pathlib import Path
 
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
-from circuits.hdl.languages import BLIF, VERILOG, language_of
-from circuits.hdl.reading import MAXIMUM_BYTES, Circuit, read_circuit
+from circuits.hdl.languages import BLIF
+from circuits.hdl.reading import MAXIMUM_BYTES, Circuit, known_language, read_circuit
 from circuits.hdl.synthesis import by_hand, is_installed, synthesise
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
 from circuits.netlists.imported import as_multiplier, declared_signed, exchange_operands, signedness_notes
@@ -73,6 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise DesignError(f"the design's file must end in .toml, but got {str(output)!r}; rename it.")
     circuit = _read(arguments)
     netlist = exchange_operands(circuit.netlist) if arguments.exchange else circuit.netlist
+    try:
+        design = _design(netlist, arguments)
+    except DesignError as error:
+        raise type(error)(f"{_names(arguments)}: {error}") from None
+    recognition = recognise(netlist)
+    notes = [*circuit.notes, *_notes(circuit, netlist, design, recognition)]
+    if output is not None:
+        write_atomically(output, design.to_toml().encode())
+    _print(arguments, _facts(netlist, design, recognition, output), notes)
+    return 0
+
+
+def _design(netlist: Netlist, arguments: argparse.Namespace) -> Design:
     as_multiplier(netlist, signed=False)  # the error about ports, before the one about their signedness
     signed = declared_signed(netlist) if arguments.signed is None else arguments.signed
     if signed and arguments.float is not None:
@@ -80,13 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
             "a mantissa multiplier must be unsigned, but the circuit's operands are signed; leave out --float, or give "
             "--unsigned."
         )
-    design = Design(circuit=netlist, format=arguments.float, signed=signed, name=arguments.name)
-    recognition = recognise(netlist)
-    notes = [*circuit.notes, *_notes(circuit, netlist, design, recognition)]
-    if output is not None:
-        write_atomically(output, design.to_toml().encode())
-    _print(arguments, _facts(netlist, design, recognition, output), notes)
-    return 0
+    return Design(circuit=netlist, format=arguments.float, signed=signed, name=arguments.name)
+
+
+def _names(arguments: argparse.Namespace) -> str:
+    return ", ".join(map(str, arguments.files))
 
 
 def _read(arguments: argparse.Namespace) -> Circuit:
@@ -96,10 +107,10 @@ def _read(arguments: argparse.Namespace) -> Circuit:
         except DesignError as error:
             raise DesignError(str(error).replace(SYNTHESISE, _advice(arguments))) from None
     for path in arguments.files:
-        if (language := language_of(_text(path))) != VERILOG:
-            raise DesignError(f"--synthesise takes Verilog, but {path} is {language}; leave the option out.")
+        if known_language(str(path), _text(path)) == BLIF:
+            raise DesignError(f"--synthesise takes Verilog, but {path} is BLIF; leave the option out.")
     synthesised = synthesise(arguments.files, top=arguments.top)
-    where = f"{', '.join(map(str, arguments.files))} as synthesised by yosys"
+    where = f"{_names(arguments)} as synthesised by yosys"
     circuit = read_circuit([(where, synthesised.text)])
     netlist = replace(circuit.netlist, signed=synthesised.signed_ports)
     return replace(circuit, netlist=netlist, notes=(f"synthesised by: {synthesised.command}", *circuit.notes))
@@ -206,7 +217,7 @@ def _print(arguments: argparse.Namespace, facts: Mapping[str, str], notes: list[
     elif arguments.format == "csv":
         print_csv([*facts, "notes"], [{**facts, "notes": "; ".join(notes)}])
     else:
-        summary = table("found", ", ".join(map(str, arguments.files)))
+        summary = table("found", _names(arguments))
         for key, value in facts.items():
             summary.add_row(key, value)
         console().print(summary)

@@ -31,10 +31,8 @@ def read_circuit(sources: Sequence[tuple[str, str]], *, top: str | None = None) 
     `top`: the module or model, by default the one that no other uses. DesignError names the file: a language that is
     not read here, several languages, or what `read_verilog` and `read_blif` refuse.
     """
-    languages = [language_of(text) for _, text in sources]
-    for (where, text), language in zip(sources, languages, strict=True):
-        if language not in (VERILOG, BLIF):
-            raise DesignError(f"{where} must be Verilog or BLIF, but is {language}; {advice_for(text)}.")
+    languages = [known_language(where, text) for where, text in sources]
+    for (where, _), language in zip(sources, languages, strict=True):
         if language != languages[0]:
             raise DesignError(
                 f"all files must be in one language, but {sources[0][0]} is {languages[0]} and {where} is {language}; "
@@ -47,6 +45,14 @@ def read_circuit(sources: Sequence[tuple[str, str]], *, top: str | None = None) 
         netlist, notes = verilog.netlist, verilog.notes
     netlist, notes = _without_unread_inputs(netlist, notes)
     return Circuit(netlist, languages[0], notes)
+
+
+def known_language(where: str, text: str) -> str:
+    """VERILOG or BLIF; DesignError names any other language that the text is written in."""
+    language = language_of(text)
+    if language not in (VERILOG, BLIF):
+        raise DesignError(f"{where} must be Verilog or BLIF, but is {language}; {advice_for(text)}.")
+    return language
 
 
 def _without_unread_inputs(netlist: Netlist, notes: tuple[str, ...]) -> tuple[Netlist, tuple[str, ...]]:

@@ -1,34 +1,37 @@
-"""The common face of all attacks: validation, batches, bounds and norms here; an attack implements only how it crafts.
+"""The base class of all attacks: validation, batches, bounds and modes are here; an attack implements only its search.
 
 Two modes. *budget*: the attack spends a perturbation of at most `epsilon` in its norm. *minimum*: it looks, image by
-image, for the smallest perturbation that fools. Either way success is what the model says about the result, never
+image, for the smallest perturbation that fools. In both, success is what the model says about the result, never
 assumed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import nn
 
 from circuits.errors import missing_package, unknown_name
+from cnn_eval.attacks.attack_modes import Mode, Norm
+from cnn_eval.attacks.hyperparameters import check_hyperparameters
+from cnn_eval.attacks.primitives import distances, fooled, select
 from cnn_eval.data.image_checks import check_images, check_labels
-from cnn_eval.models.inference import check_logits, evaluation_mode, predict
+from cnn_eval.models.inference import check_logits, evaluation_mode
 
-Mode = Literal["budget", "minimum"]
-Norm = Literal["l0", "l2", "linf"]
+__all__ = ["BATCH_SIZE", "Attack", "MinimumNormAttack", "MissingExtraError", "foolbox_model"]
+
 Search = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 _DECISION_BASED = ("lsa", "boundary", "hopskipjump")
+"""Attacks that the error for a model without gradients suggests."""
 BATCH_SIZE = 200
-"""Images attacked side by side where the caller does not say."""
+"""Number of images attacked together where the caller does not say."""
 
 
 class MissingExtraError(ImportError):
@@ -37,19 +40,25 @@ class MissingExtraError(ImportError):
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(ABC):
-    """An untargeted attack with its hyperparameters as fields.
+    """An untargeted attack with its hyperparameters as keyword-only fields (see `hyperparameter`).
 
-    A subclass sets `name`, `norm` and `library` and implements `_budget` and `_minimum`; both get one batch, a model in
-    evaluation mode whose parameters need no gradient, and may not look at other images of the batch. An attack that is
-    written here sets `library` to "" and raises `version` whenever its results change; one that only asks for logits or
-    decisions sets `follows_gradient` to False.
+    A subclass sets `name` and `norm` and implements `_budget` and `_minimum`. Both get one batch and a model in
+    evaluation mode whose parameters need no gradient, and must treat each image independently of the others.
+
+    `library`: the package that the attack runs, "" where it is written here. `port`: package and version that a port
+    reproduces bit for bit, such as "foolbox 3.3.4"; a record then names that one. An attack of our own raises `version`
+    whenever its results change. `follows_gradient`: False for attacks that only ask for logits or decisions.
     """
 
     name: ClassVar[str]
     norm: ClassVar[Norm]
     library: ClassVar[str] = "foolbox"
+    port: ClassVar[str] = ""
     version: ClassVar[int] = 1
     follows_gradient: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def run(
         self,
@@ -73,7 +82,7 @@ class Attack(ABC):
         self._check(images, labels, mode, epsilon, batch_size)
         if not len(images):
             return images.clone()
-        with evaluation_mode(model):  # Foolbox would pile up gradients of parameters in `.grad`
+        with evaluation_mode(model):  # Foolbox would accumulate gradients of the parameters in `.grad`
             self._check_model(model, images[:1], labels)
             results = [
                 self._minimum(model, *batch) if epsilon is None else self._budget(model, *batch, epsilon)
@@ -89,33 +98,36 @@ class Attack(ABC):
         return adversarial
 
     def settings(self, *, mode: Mode, epsilon: float | None = None) -> dict[str, Any]:
-        """All that decides a run beside model and images, ready for JSON: name, norm, mode, budget, hyperparameters."""
+        """Everything but model and images that decides a run, ready for JSON: name, norm, mode, hyperparameters."""
+        installed = f"{self.library} {metadata.version(self.library)}" if self.library else f"own {self.version}"
         return {
             "attack": self.name,
             "norm": self.norm,
             "mode": mode,
             "epsilon": epsilon,
             **asdict(self),
-            "library": f"{self.library} {metadata.version(self.library)}" if self.library else f"own {self.version}",
+            "library": self.port or installed,
         }
 
     def unstarted(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Which images the attack finds no starting point for, bool [N]; they come back unchanged. Without `run`'s
-        checks; only attacks that start from another image can fail so."""
+        """Which images the attack finds no starting point for, bool [N]; `run` returns them unchanged.
+
+        Only attacks that start from another image can fail so. The arguments are not checked again.
+        """
         return torch.zeros(len(images), dtype=torch.bool)
 
     def require_library(self) -> None:
-        """Raises MissingExtraError unless the attack's library is installed; `run` does too, once it comes to it."""
+        """Raises MissingExtraError unless the attack's library is installed; `run` does too, but only on its way."""
         if self.library == "foolbox":
             foolbox_model(nn.Identity().eval(), torch.zeros(0))
 
     @abstractmethod
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
-        """One batch in mode "budget"."""
+        """Attacks one batch in mode "budget"."""
 
     @abstractmethod
     def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """One batch in mode "minimum"."""
+        """Attacks one batch in mode "minimum"."""
 
     def _check_model(self, model: nn.Module, first: torch.Tensor, labels: torch.Tensor) -> None:
         """ValueError where the model lacks a label's class, or a gradient that the attack needs; `first`: one image."""
@@ -151,64 +163,29 @@ class Attack(ABC):
 class MinimumNormAttack(Attack):
     """An attack that looks for the smallest perturbation; a subclass implements `_search`.
 
-    Mode "budget": the same search, and where its perturbation is larger than the budget the image comes back unchanged:
-    it has not fooled within the budget.
+    Mode "budget" runs the same search. Where its perturbation is larger than the budget, the image comes back
+    unchanged: the attack has not fooled the model within the budget.
     """
 
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
-        found = self._minimum(model, images, labels)
-        return select(distances(images, found, self.norm) <= epsilon, found, images)
+        adversarial = self._minimum(model, images, labels)
+        return select(distances(images, adversarial, self.norm) <= epsilon, adversarial, images)
 
     def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self._successes(model, images, labels, self._search)
 
     def _successes(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, search: Search) -> torch.Tensor:
-        """What `search` finds for the images that are classified rightly; unchanged where that does not fool."""
+        """Runs `search` on the rightly classified images; an image comes back unchanged where the result fails."""
         right = ~fooled(model, images, labels)
         result = images.clone()
         if bool(right.any()):
-            found = search(model, images[right], labels[right]).detach()
-            result[right] = select(fooled(model, found, labels[right]), found, images[right])
+            candidates = search(model, images[right], labels[right]).detach()
+            result[right] = select(fooled(model, candidates, labels[right]), candidates, images[right])
         return result
 
     @abstractmethod
     def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Candidates for one batch of rightly classified images, in [0, 1]; those that do not fool are dropped."""
-
-
-def select(chosen: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Image by image [N, C, H, W]: of `one` where `chosen`, bool [N], else of `other`."""
-    return torch.where(chosen[:, None, None, None], one, other)
-
-
-def generators(images: torch.Tensor, seed: int) -> list[torch.Generator]:
-    """A random generator an image, from `seed` and the image's own content: no image depends on its neighbours."""
-    made = []
-    for image in images.detach().cpu():
-        digest = hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=7, salt=seed.to_bytes(16, "big"))
-        made.append(torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big")))
-    return made
-
-
-def check_seed(seed: int) -> None:
-    """Raises ValueError for what `generators` does not take."""
-    if not 0 <= seed < 1 << 64:
-        raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, but got {seed}; choose another.")
-
-
-def distances(clean: torch.Tensor, adversarial: torch.Tensor, norm: Norm) -> torch.Tensor:
-    """The size of each image's perturbation, float32 [N]: largest change, Euclidean length, or changed values (l0)."""
-    difference = (adversarial - clean).flatten(1)
-    if norm == "linf":
-        return difference.abs().amax(1)
-    if norm == "l2":
-        return difference.square().sum(1).sqrt()
-    return (difference != 0).sum(1).to(torch.float32)
-
-
-def fooled(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Which images the model takes for something else than their label, bool [N]."""
-    return predict(model, images) != labels
+        """Candidates in [0, 1] for one batch of rightly classified images; those that do not fool are dropped."""
 
 
 def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:

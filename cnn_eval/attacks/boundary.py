@@ -1,25 +1,38 @@
 """The Boundary attack: a random walk along the decision boundary that asks for decisions only.
 
 Brendel, Rauber, Bethge, "Decision-Based Adversarial Attacks: Reliable Attacks Against Black-Box Machine Learning
-Models", ICLR 2018, section 2.
+Models", ICLR 2018, section 2 and algorithm 1.
+
+The walk and the adaptation of its steps are ported from Foolbox 3.3.4, foolbox/attacks/boundary_attack.py (MIT licence,
+copyright 2020 Jonas Rauber et al.), with two changes. Every image has directions of its own, drawn from `seed` and the
+image, where Foolbox shares one over the batch; and an image for which no starting point is found comes back unchanged,
+where Foolbox gives up the batch.
 """
 
 from __future__ import annotations
 
-import types
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm, check_seed, foolbox_model, generators
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack
+from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.primitives import broadcast, fooled, image_generators, select
 from cnn_eval.attacks.starting import starting_points
 
 _DRAWN = 50
-"""Directions drawn at a time for each image."""
+"""Number of directions drawn at a time for each image."""
+_SPHERICAL_WINDOW, _SOURCE_WINDOW = 100, 30
+"""Number of latest decisions that the success rates of the two kinds of step are estimated from."""
+_SPHERICAL_RATES = (0.2, 0.5)
+"""Success rates of the spherical step below which both steps shrink and above which both grow: Foolbox's values for
+what section 2.3 asks for."""
+_SOURCE_RATES = (0.1, 0.25)
+"""The same for the whole step, which adapts the step towards the image alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,36 +41,22 @@ class Boundary(MinimumNormAttack):
 
     Both sizes are relative to the distance and are multiplied or divided by `step_adaptation`, every
     `update_stats_every_k` steps, as the success rates ask; an image is done when its `source_step` falls below
-    `source_step_convergence`. Foolbox's attack with one change: every image has directions of its own, drawn from
-    `seed` and the image, where Foolbox shares one over the batch. An image for which no starting point is found comes
-    back unchanged, where Foolbox gives up the batch.
+    `source_step_convergence`.
     """
 
     name: ClassVar[str] = "boundary"
     norm: ClassVar[Norm] = "l2"
+    library: ClassVar[str] = ""
+    port: ClassVar[str] = "foolbox 3.3.4"
     follows_gradient: ClassVar[bool] = False
 
-    steps: int = 25000
-    spherical_step: float = 0.01
-    source_step: float = 0.01
-    source_step_convergence: float = 1e-7
-    step_adaptation: float = 1.5
-    update_stats_every_k: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        sizes = (self.spherical_step, self.source_step, self.source_step_convergence)
-        if (
-            self.steps < 1
-            or self.update_stats_every_k < 1
-            or not self.step_adaptation > 1
-            or not all(size > 0 for size in sizes)
-        ):
-            raise ValueError(
-                "steps >= 1, update_stats_every_k >= 1, step_adaptation > 1 and step sizes > 0 must hold, but got "
-                f"{self.steps}, {self.update_stats_every_k}, {self.step_adaptation} and {sizes}; correct them."
-            )
-        check_seed(self.seed)
+    steps: int = hyperparameter(25000, "largest number of steps", at_least=1)
+    spherical_step: float = hyperparameter(0.01, "first step along the sphere, relative to the distance", above=0)
+    source_step: float = hyperparameter(0.01, "first step towards the image, relative to the distance", above=0)
+    source_step_convergence: float = hyperparameter(1e-7, "source_step at which an image is done", above=0)
+    step_adaptation: float = hyperparameter(1.5, "factor by which step sizes change", above=1)
+    update_stats_every_k: int = hyperparameter(10, "steps between two looks at the success rates", at_least=1)
+    seed: int = seed_hyperparameter()
 
     def unstarted(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Images for which no noise fools."""
@@ -70,69 +69,114 @@ class Boundary(MinimumNormAttack):
         return result
 
     def _walk(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-        """Foolbox's attack on images [N, C, H, W] from `starts`, which fool."""
-        attackable = foolbox_model(model, images)
-        from eagerpy.astensor import astensor
-        from foolbox.attacks import boundary_attack
+        """The nearest point to each image [N, C, H, W] that the walk from `starts`, which fool, comes by.
 
-        noise = _directions(images, self.seed)
+        Invariant: `nearest` fools, and its distance to the image never grows.
+        """
+        nearest = starts
+        sizes = _StepSizes(self, len(images))
+        directions = _directions(images, self.seed)
+        for step in range(1, self.steps + 1):
+            converged = sizes.source < self.source_step_convergence
+            if bool(converged.all()):
+                break
+            on_sphere, candidates = _propose(images, nearest, next(directions), sizes.spherical, sizes.source)
+            fools = fooled(model, candidates, labels)
+            # A candidate is nearer by construction, but for rounding.
+            nearer = _lengths(images - candidates) < _lengths(images - nearest)
+            nearest = select(~converged & fools & nearer, candidates, nearest)
+            if step % self.update_stats_every_k == 0:
+                sizes.adapt(spherical_fools=fooled(model, on_sphere, labels), candidate_fools=fools)
+        return nearest
 
-        def draw_proposals(_: Any, originals: Any, present: Any, *directions_and_norms: Any) -> tuple[Any, Any]:
-            *_, spherical_step, source_step = (each.raw for each in directions_and_norms)
-            spherical, candidate = _propose(originals.raw, present.raw, next(noise), spherical_step, source_step)
-            return astensor(candidate), astensor(spherical)
 
-        attack = boundary_attack.BoundaryAttack(
-            steps=self.steps,
-            spherical_step=self.spherical_step,
-            source_step=self.source_step,
-            source_step_convergance=self.source_step_convergence,
-            step_adaptation=self.step_adaptation,
-            update_stats_every_k=self.update_stats_every_k,
-        )
-        # Foolbox's own loop with these proposals for its own: the module, which others may use, is left alone.
-        original = boundary_attack.BoundaryAttack.run
-        run = types.FunctionType(original.__code__, {**vars(boundary_attack), "draw_proposals": draw_proposals})
-        run.__kwdefaults__ = original.__kwdefaults__
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)  # images without statistics yet
-            found: torch.Tensor = run(attack, attackable, images, labels, starting_points=starts)
-        return found
+class _StepSizes:
+    """The two relative step sizes of every image, float32 [N] each, adapted to how often steps keep fooling.
+
+    Near a flat piece of the boundary half of all spherical steps fool. More successes mean that the steps are small
+    beside the boundary's curvature and can grow; fewer mean that they must shrink.
+    """
+
+    def __init__(self, attack: Boundary, count: int) -> None:
+        self.spherical = torch.ones(count) * attack.spherical_step
+        self.source = torch.ones(count) * attack.source_step
+        self._factor = attack.step_adaptation
+        self._spherical_rate = _SuccessRate(_SPHERICAL_WINDOW, count)
+        self._source_rate = _SuccessRate(_SOURCE_WINDOW, count)
+
+    def adapt(self, *, spherical_fools: torch.Tensor, candidate_fools: torch.Tensor) -> None:
+        """Takes note of one decision an image, bool [N] each; changes the sizes where a window is full."""
+        self._spherical_rate.append(spherical_fools)
+        self._source_rate.append(candidate_fools)
+        grow, shrink = self._spherical_rate.take_beyond(*_SPHERICAL_RATES)
+        self.spherical = self._changed(self.spherical, grow, shrink)
+        self.source = self._changed(self.source, grow, shrink)
+        grow, shrink = self._source_rate.take_beyond(*_SOURCE_RATES)
+        self.source = self._changed(self.source, grow, shrink)
+
+    def _changed(self, sizes: torch.Tensor, grow: torch.Tensor, shrink: torch.Tensor) -> torch.Tensor:
+        sizes = torch.where(grow, sizes * self._factor, sizes)
+        return torch.where(shrink, sizes / self._factor, sizes)
+
+
+class _SuccessRate:
+    """The share of successes among each image's latest `length` decisions."""
+
+    def __init__(self, length: int, count: int) -> None:
+        self._decisions = torch.full((length, count), torch.nan, dtype=torch.float64)  # NaN: none yet
+        self._next = 0
+
+    def append(self, successes: torch.Tensor) -> None:
+        """Adds one decision an image, bool [N], in place of the oldest."""
+        self._decisions[self._next] = successes.double()
+        self._next = (self._next + 1) % len(self._decisions)
+
+    def take_beyond(self, low: float, high: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """(rate > high, rate < low), bool [N] each, of images whose window is full; these then start a new window."""
+        full = ~self._decisions.isnan().any(0)
+        rate = self._decisions.mean(0)
+        above, below = full & (rate > high), full & (rate < low)
+        self._decisions[:, above | below] = torch.nan
+        return above, below
 
 
 def _directions(images: torch.Tensor, seed: int) -> Iterator[torch.Tensor]:
     """Gaussian directions [N, C, H, W], step after step, each image's from its own generator."""
-    drawing = generators(images, seed)
+    generators = image_generators(images, seed)
     while True:
-        drawn = [torch.randn((_DRAWN, *images.shape[1:]), generator=generator) for generator in drawing]
+        drawn = [torch.randn((_DRAWN, *images.shape[1:]), generator=generator) for generator in generators]
         yield from torch.stack(drawn, dim=1)
 
 
 def _propose(
-    originals: torch.Tensor,
-    present: torch.Tensor,
+    images: torch.Tensor,
+    nearest: torch.Tensor,
     noise: torch.Tensor,
     spherical_step: torch.Tensor,
     source_step: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A step along the sphere, and from there one towards the original, both clipped to [0, 1]."""
-    towards = originals - present
-    distance = _length(towards)
-    unit = towards / _wide(distance)
-    tangent = noise - _wide((noise * unit).flatten(1).sum(1)) * unit
-    tangent = tangent * _wide(spherical_step * distance / _length(tangent))
-    spherical = originals + (tangent - towards) / _wide((spherical_step.square() + 1).sqrt())
-    spherical = spherical.clamp(0, 1)
-    back = originals - spherical
-    length = _length(back)
-    # corrected for what clipping and rounding moved off the sphere
-    wanted = (source_step * distance + length - distance).clamp(min=0)
-    return spherical, (spherical + _wide(wanted / length) * back).clamp(0, 1)
+    """A step along the sphere around each image, and from there one towards the image, both clipped to [0, 1].
+
+    With r = x - p, the vector from the present point to the image, d = |r|, and noise eta:
+
+        eta'      = eta - <eta, r/d> r/d                 tangential to the sphere
+        eta''     = s d eta' / |eta'|                    s: spherical_step
+        sphere    = x + (eta'' - r) / sqrt(1 + s^2)      |eta'' - r| = d sqrt(1 + s^2) by Pythagoras
+        candidate = sphere + e d (x - sphere) / |x - sphere|      e: source_step
+    """
+    towards = images - nearest
+    distance = _lengths(towards)
+    unit = towards / broadcast(distance)
+    tangent = noise - broadcast((noise * unit).flatten(1).sum(1)) * unit
+    tangent = tangent * broadcast(spherical_step * distance / _lengths(tangent))
+    on_sphere = images + (tangent - towards) / broadcast((spherical_step.square() + 1).sqrt())
+    on_sphere = on_sphere.clamp(0, 1)
+    back = images - on_sphere
+    length = _lengths(back)
+    # The step also makes up for what clipping and rounding have moved off the sphere.
+    step = (source_step * distance + length - distance).clamp(min=0)
+    return on_sphere, (on_sphere + broadcast(step / length) * back).clamp(0, 1)
 
 
-def _length(images: torch.Tensor) -> torch.Tensor:
+def _lengths(images: torch.Tensor) -> torch.Tensor:
     return images.flatten(1).square().sum(1).sqrt()
-
-
-def _wide(values: torch.Tensor) -> torch.Tensor:
-    return values[:, None, None, None]

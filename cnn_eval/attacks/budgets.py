@@ -1,4 +1,4 @@
-"""Budgets of attacks where the user gives none: the convention of the data set."""
+"""Default budgets of attacks: the convention for the data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BUDGETS", "Budget", "default_budget"]
 
 @dataclass(frozen=True)
 class Budget:
-    """`epsilon`, in the norm asked for, on pixels in [0, 1], and in words why it is the default."""
+    """`epsilon` on pixels in [0, 1], in the norm that was asked for; `reason`: why it is the default, in words."""
 
     epsilon: float
     reason: str
@@ -43,8 +43,8 @@ BUDGETS: Mapping[str, Mapping[str, Budget]] = MappingProxyType(
 def default_budget(norm: str, image: Sequence[int], dataset: str | None = None) -> Budget | None:
     """The budget in `norm` for images of shape `image`, [C, H, W], of `dataset`; None where there is no convention.
 
-    `dataset` None means a user's own images: they are taken as the data set of their shape (MNIST's, CIFAR-10's,
-    ImageNet's from 3 x 64 x 64 on), and as CIFAR-10 where there is no such data set.
+    `dataset` None means a user's own images. They get the budget of the data set with images of their shape (MNIST,
+    CIFAR-10, ImageNet from 3 x 64 x 64 on), or that of CIFAR-10 where there is none.
     """
     like = dataset or _alike(tuple(image))
     budget = BUDGETS.get(like or "cifar10", {}).get(norm)

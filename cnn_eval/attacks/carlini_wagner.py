@@ -11,40 +11,32 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm, foolbox_model
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack, foolbox_model
+from cnn_eval.attacks.hyperparameters import hyperparameter
+from cnn_eval.attacks.primitives import select
 
 
 @dataclass(frozen=True, kw_only=True)
 class CarliniWagner(MinimumNormAttack):
-    """`binary_search_steps` values of the weight c, from `initial_const`, each with `steps` Adam steps of `stepsize`.
+    """Minimises |x' - x|^2 + c * f(x') with x' = (tanh(w) + 1) / 2, which keeps x' in [0, 1] (section V A and B), where
 
-    `confidence` is the paper's kappa: the best wrong logit must exceed the true one by it. An image for which that is
-    not reached comes back unchanged. Steps and c are those of the paper's experiments with 9 x 1000 iterations; all of
-    them are done, as Foolbox's early abort looks at the loss of the whole batch.
+        f(x') = max(Z_y - max_{i != y} Z_i, -kappa)      (f6, untargeted; Z: logits, y: the true class)
+
+    A binary search over c (section V C) tries `binary_search_steps` values from `initial_const` on, each with `steps`
+    Adam steps of `stepsize`. `confidence` is kappa: the best wrong logit must exceed the true one by it. An image for
+    which that is not reached comes back unchanged. Steps and c are those of the paper's experiments with 9 x 1000
+    iterations. All of them are done: Foolbox's early abort looks at the loss of the whole batch.
     """
 
     name: ClassVar[str] = "cw"
     norm: ClassVar[Norm] = "l2"
 
-    confidence: float = 0.0
-    binary_search_steps: int = 9
-    steps: int = 1000
-    stepsize: float = 0.01
-    initial_const: float = 0.001
-
-    def __post_init__(self) -> None:
-        if (
-            not self.confidence >= 0
-            or self.binary_search_steps < 1
-            or self.steps < 1
-            or not self.stepsize > 0
-            or not self.initial_const > 0
-        ):
-            raise ValueError(
-                "confidence >= 0, binary_search_steps >= 1, steps >= 1, stepsize > 0 and initial_const > 0 must hold, "
-                f"but got {self.confidence}, {self.binary_search_steps}, {self.steps}, {self.stepsize} and "
-                f"{self.initial_const}; correct them."
-            )
+    confidence: float = hyperparameter(0.0, "kappa: logit margin that an example must reach", at_least=0)
+    binary_search_steps: int = hyperparameter(9, "values of c that are tried", at_least=1)
+    steps: int = hyperparameter(1000, "Adam steps for each c", at_least=1)
+    stepsize: float = hyperparameter(0.01, "step size of Adam", above=0)
+    initial_const: float = hyperparameter(0.001, "first value of c", above=0)
 
     def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         attackable = foolbox_model(model, images)
@@ -58,7 +50,7 @@ class CarliniWagner(MinimumNormAttack):
             initial_const=self.initial_const,
             abort_early=False,
         )
-        found: torch.Tensor = attack.run(attackable, images, labels)
-        # Foolbox gives an all-zero image where it has found nothing, and that may fool by chance.
-        nothing = (found == 0).flatten(1).all(1)
-        return torch.where(nothing[:, None, None, None], images, found)
+        adversarial: torch.Tensor = attack.run(attackable, images, labels)
+        # Foolbox returns an all-zero image where the search has failed, and that may fool by chance.
+        failed = (adversarial == 0).flatten(1).all(1)
+        return select(failed, images, adversarial)

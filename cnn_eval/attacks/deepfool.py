@@ -12,28 +12,28 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm, foolbox_model
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack, foolbox_model
+from cnn_eval.attacks.hyperparameters import hyperparameter
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeepFool(MinimumNormAttack):
-    """At most `steps` steps, each to the nearest boundary with one of the `candidates` most likely classes (the
-    original among them), the sum of steps stretched by 1 + `overshoot`. Defaults of the paper and of its authors' code.
+    """At most `steps` steps, each onto the nearest linearised boundary with one of the `candidates` likeliest classes.
+
+    With f_k = Z_k - Z_y, the step onto the boundary of class k is r_k = |f_k| / |grad f_k|^2 * grad f_k; the step taken
+    is the shortest of them (algorithm 2, lines 7 to 9). The sum of steps is stretched by 1 + `overshoot` to cross the
+    boundary. Defaults of the paper and of its authors' code.
     """
 
     name: ClassVar[str] = "deepfool"
     norm: ClassVar[Norm] = "l2"
 
-    steps: int = 50
-    candidates: int = 10
-    overshoot: float = 0.02
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.candidates < 2 or not self.overshoot >= 0:
-            raise ValueError(
-                "steps >= 1, candidates >= 2 and overshoot >= 0 must hold, but got "
-                f"{self.steps}, {self.candidates} and {self.overshoot}; correct them."
-            )
+    steps: int = hyperparameter(50, "largest number of steps", at_least=1)
+    candidates: int = hyperparameter(
+        10, "likeliest classes whose boundaries are tried, the original among them", at_least=2
+    )
+    overshoot: float = hyperparameter(0.02, "relative stretch of the sum of steps", at_least=0)
 
     def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         attackable = foolbox_model(model, images)

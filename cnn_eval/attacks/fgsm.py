@@ -11,33 +11,29 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import Attack, Norm, foolbox_model, fooled
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import Attack, foolbox_model
+from cnn_eval.attacks.hyperparameters import hyperparameter
+from cnn_eval.attacks.primitives import fooled, shift
 
 
 @dataclass(frozen=True, kw_only=True)
 class FGSM(Attack):
-    """x + eps * sign(gradient of the cross-entropy at x), clipped to [0, 1].
+    """x' = x + eps * sign(grad_x J(x, y)) with J the cross-entropy, clipped to [0, 1].
 
     Mode "minimum" finds each image's smallest eps along that one direction: the first eps = k * largest / grid, k = 1,
     2, ... that fools, then `halvings` bisection steps between it and the grid point below. The result fools, and its
     eps exceeds the smallest one by at most largest / grid / 2**halvings, 1/4096 by default, unless an interval
-    narrower than a grid step fools below. The resolution is fine beside the eps that MNIST needs (about 0.1) and
-    coarse beside the rounding of logits, so that an example does not stand or fall with the order of a summation.
+    narrower than a grid step fools below. The resolution is fine compared with the eps that MNIST needs (about 0.1)
+    and coarse compared with the rounding of logits, so that success does not depend on the order of a summation.
     """
 
     name: ClassVar[str] = "fgsm"
     norm: ClassVar[Norm] = "linf"
 
-    grid: int = 256
-    halvings: int = 4
-    largest: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.grid < 1 or self.halvings < 0 or not 0 < self.largest <= 1:
-            raise ValueError(
-                "grid >= 1, halvings >= 0 and 0 < largest <= 1 must hold, "
-                f"but got {self.grid}, {self.halvings} and {self.largest}; correct them."
-            )
+    grid: int = hyperparameter(256, "steps of the search for the smallest eps", at_least=1)
+    halvings: int = hyperparameter(4, "bisection steps that refine it", at_least=0)
+    largest: float = hyperparameter(1.0, "largest eps that is tried", above=0, at_most=1)
 
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
         attackable = foolbox_model(model, images)
@@ -47,7 +43,7 @@ class FGSM(Attack):
         direction = self._direction(model, images, labels)
 
         def at(epsilon: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-            return (images[chosen] + epsilon[:, None, None, None] * direction[chosen]).clamp(0, 1)
+            return shift(images[chosen], direction[chosen], epsilon)
 
         step = self.largest / self.grid
         high = torch.zeros(len(images), device=images.device)
@@ -59,17 +55,18 @@ class FGSM(Attack):
             done = fooled(model, at(epsilon, waiting), labels[waiting])
             high[waiting[done]] = k * step
             waiting = waiting[~done]
-        found = high.nonzero()[:, 0]
+        bracketed = high.nonzero()[:, 0]
+        # Invariant of the bisection: `high` fools, `low` does not (or is 0).
         low = high - step
-        for _ in range(self.halvings if len(found) else 0):
+        for _ in range(self.halvings if len(bracketed) else 0):
             middle = (low + high) / 2
-            done = fooled(model, at(middle[found], found), labels[found])
-            high[found[done]] = middle[found[done]]
-            low[found[~done]] = middle[found[~done]]
+            done = fooled(model, at(middle[bracketed], bracketed), labels[bracketed])
+            high[bracketed[done]] = middle[bracketed[done]]
+            low[bracketed[~done]] = middle[bracketed[~done]]
         return at(high, torch.arange(len(images), device=images.device))
 
     def _direction(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The sign of the gradient, as Foolbox's FGSM takes it."""
+        """The sign of the gradient, as Foolbox's FGSM computes it."""
         attackable = foolbox_model(model, images)
         from eagerpy.astensor import astensor
 

@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm, check_seed, foolbox_model, fooled, generators
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack, foolbox_model
+from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.primitives import broadcast, fooled, image_generators
 from cnn_eval.attacks.starting import starting_points
 
 
@@ -29,19 +32,11 @@ class HopSkipJump(MinimumNormAttack):
     norm: ClassVar[Norm] = "l2"
     follows_gradient: ClassVar[bool] = False
 
-    steps: int = 64
-    initial_num_evals: int = 100
-    max_num_evals: int = 10000
-    gamma: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.initial_num_evals < 1 or self.max_num_evals < 1 or not self.gamma > 0:
-            raise ValueError(
-                "steps >= 1, initial_num_evals >= 1, max_num_evals >= 1 and gamma > 0 must hold, but got "
-                f"{self.steps}, {self.initial_num_evals}, {self.max_num_evals} and {self.gamma}; correct them."
-            )
-        check_seed(self.seed)
+    steps: int = hyperparameter(64, "iterations", at_least=1)
+    initial_num_evals: int = hyperparameter(100, "decisions for the first gradient", at_least=1)
+    max_num_evals: int = hyperparameter(10000, "largest number of decisions for a gradient", at_least=1)
+    gamma: float = hyperparameter(1.0, "scale of the precision of the search for the boundary", above=0)
+    seed: int = seed_hyperparameter()
 
     def unstarted(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Images for which no noise fools."""
@@ -51,7 +46,7 @@ class HopSkipJump(MinimumNormAttack):
         return torch.cat([self._walk(model, images[k : k + 1], labels[k : k + 1]) for k in range(len(images))])
 
     def _walk(self, model: nn.Module, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """One image, [1, C, H, W]."""
+        """Attacks one image, [1, C, H, W]."""
         attackable = foolbox_model(model, image)
         start, started = starting_points(model, image, label, self.seed)
         if not bool(started):
@@ -59,21 +54,27 @@ class HopSkipJump(MinimumNormAttack):
         from eagerpy.astensor import astensor
         from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
 
-        (drawing,) = generators(image, self.seed)
+        (generator,) = image_generators(image, self.seed)
 
         class Seeded(HopSkipJumpAttack):
-            """Asks for the decisions around a point together, and draws from the image's own generator."""
+            """Estimates the gradient at a boundary point x_t from B decisions phi = +-1 (equations 9 and 16):
+
+                grad = 1/(B-1) * sum_b (phi(x_t + delta u_b) - mean phi) u_b,      u_b uniform on the unit sphere
+
+            The factor before the sum is lost in the normalisation. All decisions around a point are asked for together,
+            and the directions are drawn from the image's own generator.
+            """
 
             def approximate_gradients(self, _: Any, x_advs: Any, steps: int, delta: Any) -> Any:
                 x, size = x_advs.raw, delta.raw
-                directions = torch.randn((steps, *x.shape[1:]), generator=drawing)
-                directions /= directions.flatten(1).norm(dim=1)[:, None, None, None] + 1e-12
+                directions = torch.randn((steps, *x.shape[1:]), generator=generator)
+                directions /= broadcast(directions.flatten(1).norm(dim=1)) + 1e-12
                 moved = (x + size * directions).clamp(0, 1)
                 directions = (moved - x) / (size + 1e-8)
                 signs = fooled(model, moved, label.expand(steps)).float() * 2 - 1
                 mean = signs.mean()
                 weights = signs if abs(float(mean)) == 1 else signs - mean
-                gradient = (weights[:, None, None, None] * directions).mean(0, keepdim=True)
+                gradient = (broadcast(weights) * directions).mean(0, keepdim=True)
                 return astensor(gradient / (gradient.norm() + 1e-12))
 
         attack = Seeded(

@@ -14,39 +14,37 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack
+from cnn_eval.attacks.hyperparameters import hyperparameter
 from cnn_eval.models.inference import logits as logits_of
 
 _ROWS = 200
-"""Images and targets worked on side by side."""
+"""Number of pairs of an image and a target that share a backward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JSMA(MinimumNormAttack):
-    """Adds `theta` to the pair of values that most raises a target's logit and lowers the sum of the others.
+    """Adds `theta` to the pair of values (p, q) with the largest saliency, step after step, until the image fools:
 
-    The published attack has a target; here, untargeted, every image is attacked towards each of its `targets` most
-    likely other classes side by side, a pair a step, and the first image that is misclassified, whatever as, is the
-    result. So no target of those would have needed fewer values. By default all other classes of a data set of ten are
-    tried. A value at its bound is left alone; a channel of a pixel counts as a value. In mode "minimum" at most the
-    share `gamma` of the values changes; in mode "budget" at most `epsilon` values, whatever `gamma`. Defaults of the
-    paper: theta 1 and gamma 14.5 %.
+        S(p, q) = -alpha * beta    where alpha = sum over p, q of dZ_t / dx > 0  and
+                                         beta  = sum over p, q of sum_{i != t} dZ_i / dx < 0       (algorithm 3)
+
+    for a target class t. The published attack is given a target. Here, untargeted, every image is attacked towards each
+    of its `targets` likeliest wrong classes in parallel, one pair a step, and the first result that is misclassified,
+    as whatever class, is taken; none of those targets would have needed fewer values. By default all wrong classes of a
+    data set of ten are tried. A value at its bound is left alone; each channel of a pixel counts as a value. In mode
+    "minimum" at most the share `gamma` of the values changes; in mode "budget" at most `epsilon` values, whatever
+    `gamma`. Theta 1 and gamma 14.5 % are the paper's.
     """
 
     name: ClassVar[str] = "jsma"
     norm: ClassVar[Norm] = "l0"
     library: ClassVar[str] = ""
 
-    theta: float = 1.0
-    gamma: float = 0.145
-    targets: int = 9
-
-    def __post_init__(self) -> None:
-        if not 0 < abs(self.theta) <= 1 or not 0 < self.gamma <= 1 or self.targets < 1:
-            raise ValueError(
-                "0 < |theta| <= 1, 0 < gamma <= 1 and targets >= 1 must hold, but got "
-                f"{self.theta}, {self.gamma} and {self.targets}; correct them."
-            )
+    theta: float = hyperparameter(1.0, "what is added to a value", at_least=-1, at_most=1, nonzero=True)
+    gamma: float = hyperparameter(0.145, "largest share of values to change in mode minimum", above=0, at_most=1)
+    targets: int = hyperparameter(9, "likeliest wrong classes that are aimed at", at_least=1)
 
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
         pairs = int(min(epsilon, images[0].numel()) // 2)
@@ -56,6 +54,7 @@ class JSMA(MinimumNormAttack):
         return self._descend(model, images, labels, int(self.gamma * images[0].numel() // 2))
 
     def _descend(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, pairs: int) -> torch.Tensor:
+        """Changes up to `pairs` pairs; row k of `x` is the image `owner[k]` on its way to the class `target[k]`."""
         result = images.clone()
         scores = logits_of(model, images)
         targets = scores.scatter(1, labels[:, None], -torch.inf).topk(min(self.targets, scores.shape[1] - 1)).indices
@@ -65,35 +64,36 @@ class JSMA(MinimumNormAttack):
         for _ in range(pairs):
             if not len(owner):
                 break
-            first, second, found = (torch.cat(part) for part in zip(*self._pairs(model, x, target), strict=True))
-            owner, target, x = owner[found], target[found], x[found]
+            first, second, has_pair = (torch.cat(chunk) for chunk in zip(*self._pairs(model, x, target), strict=True))
+            owner, target, x = owner[has_pair], target[has_pair], x[has_pair]
             flat = x.flatten(1)
             rows = torch.arange(len(x))
-            for chosen in (first[found], second[found]):
+            for chosen in (first[has_pair], second[has_pair]):
                 flat[rows, chosen] = (flat[rows, chosen] + self.theta).clamp(0, 1)
             x = flat.reshape(x.shape)
             if not len(x):
                 break
             success = logits_of(model, x).argmax(1) != labels[owner]
             done = torch.zeros(len(images), dtype=torch.bool)
-            # From the last to the first, so that the most likely target wins where several succeed at once.
+            # From the last to the first, so that the likeliest target wins where several succeed in the same step.
             for row in success.nonzero()[:, 0].flip(0).tolist():
                 result[owner[row]] = x[row]
                 done[owner[row]] = True
-            left = ~done[owner]
-            owner, target, x = owner[left], target[left], x[left]
+            unfinished = ~done[owner]
+            owner, target, x = owner[unfinished], target[unfinished], x[unfinished]
         return result
 
     def _pairs(
         self, model: nn.Module, images: torch.Tensor, targets: torch.Tensor
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """(first value, second value, whether there is a pair) for each row, in chunks."""
+        """(index of the first value, of the second, whether there is a pair) for each row, in chunks."""
         for x, target in zip(torch.split(images, _ROWS), torch.split(targets, _ROWS), strict=True):
             leaf = x.clone().requires_grad_()
             out = model(leaf)
             (towards,) = torch.autograd.grad(out.gather(1, target[:, None]).sum(), leaf, retain_graph=True)
-            (all_,) = torch.autograd.grad(out.sum(), leaf)
-            gains, losses = towards.flatten(1), (towards - all_).flatten(1)
+            (of_all,) = torch.autograd.grad(out.sum(), leaf)
+            # sum_{i != t} dZ_i = d(sum_i Z_i) - dZ_t, so two backward passes are enough for any number of classes.
+            gains, losses = towards.flatten(1), (towards - of_all).flatten(1)
             bound = 1.0 if self.theta > 0 else 0.0
             free = x.flatten(1) != bound
             direction = 1.0 if self.theta > 0 else -1.0
@@ -108,26 +108,27 @@ def most_salient(
     `gains`, `losses`: float32 [N, D], what a step in the attack's direction adds to the target's logit and takes off
     the sum of the others; `free`: bool [N, D]. Returns p, q, int64 [N], and whether there is such a pair, bool [N].
 
-    A value that two others beat or equal in both numbers can be left out: whatever its partner, one of the two is
-    another value, and does not lower the product. What is left is a few values an image, so that no D x D matrix of
-    pairs is needed.
+    A value that two others equal or beat in both numbers can be left out: at least one of the two differs from its
+    partner, and putting that one in its place lowers neither sum. A few values an image remain, so that no D x D matrix
+    of pairs is needed. Sorted by gain, a value remains if its loss exceeds the second largest loss before it.
     """
     gains = gains.masked_fill(~free, -torch.inf)
     losses = losses.masked_fill(~free, -torch.inf)
     order = gains.argsort(dim=1, descending=True, stable=True)
     sorted_losses = losses.gather(1, order)
+    # Running largest loss, and running second largest: the smaller of a loss and the largest before it.
     largest = sorted_losses.cummax(1).values
     before = torch.full_like(largest[:, :1], -torch.inf)
     previous = torch.cat([before, largest[:, :-1]], 1)
     second = torch.minimum(sorted_losses, previous).cummax(1).values
-    kept = sorted_losses > torch.cat([before, second[:, :-1]], 1)
-    count = max(2, int(kept.sum(1).max()))
-    # the kept ones first, in their order
-    place = kept.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
-    candidate = order.gather(1, place)
-    kept = kept.gather(1, place)
-    gain = gains.gather(1, candidate).masked_fill(~kept, -torch.inf)
-    loss = losses.gather(1, candidate).masked_fill(~kept, -torch.inf)
+    undominated = sorted_losses > torch.cat([before, second[:, :-1]], 1)
+    count = max(2, int(undominated.sum(1).max()))
+    # A stable sort by the flag moves the undominated values to the front and keeps their order.
+    rank = undominated.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
+    candidate = order.gather(1, rank)
+    undominated = undominated.gather(1, rank)
+    gain = gains.gather(1, candidate).masked_fill(~undominated, -torch.inf)
+    loss = losses.gather(1, candidate).masked_fill(~undominated, -torch.inf)
     gain, loss = gain[:, :, None] + gain[:, None], loss[:, :, None] + loss[:, None]
     above = torch.ones(count, count, dtype=torch.bool).triu(1)
     allowed = (gain > 0) & (loss > 0) & above

@@ -1,4 +1,4 @@
-"""LSA, the local search attack: a few pixels a round, chosen by what disturbing them does to the true class's score.
+"""LSA, the local search attack: changes a few pixels a round, those whose change lowers the true class's score most.
 
 Narodytska, Kasiviswanathan, "Simple Black-Box Adversarial Perturbations for Deep Networks", arXiv 1612.06299, 2016,
 algorithm LocSearchAdv.
@@ -13,37 +13,45 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks.base import MinimumNormAttack, Norm, check_seed, generators
+from cnn_eval.attacks.attack_modes import Norm
+from cnn_eval.attacks.base import MinimumNormAttack
+from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.primitives import image_generators
 from cnn_eval.models.inference import logits
 
 _SHARE = 10
-"""One pixel of so many is looked at in the first round."""
+"""One pixel in this many is a candidate in the first round."""
 _LOW, _HIGH = 0.3, 0.9
-"""Mean scores below and above which p is adapted."""
+"""Mean scores below which p is lowered and above which it is raised."""
 _ROWS = 500
-"""Disturbed images a forward pass."""
+"""Number of trial images in a forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearch(MinimumNormAttack):
-    """Up to `rounds` rounds (the paper's R), pixels being centred to [-1/2, 1/2].
+    """Algorithm LocSearchAdv, up to `rounds` rounds; pixel values x are centred to [-1/2, 1/2]. Each round
 
-    Each round sets every candidate pixel on trial to +p or -p in all channels, in the direction in which it would be
-    changed; takes the `t` pixels of the lowest score of the true class; multiplies those by `r`, wrapped around into
-    the range; and takes as the next candidates the squares of half side `d` around them, less the pixels changed in the
-    latest `rest` rounds. The first candidates are a tenth of all pixels, drawn from `seed` and the image. It ends once
-    the true class is not among the `k` most likely.
+    1. tries every candidate pixel alone: all its channels are set to +p or -p, and the true class's score is noted;
+    2. chooses the `t` pixels with the lowest scores and changes them for good: x <- cyclic(r x), where cyclic adds or
+       subtracts 1 to come back into the range;
+    3. takes as candidates the squares of half side `d` around them, less the pixels changed in the last `rest` rounds.
 
-    The paper disturbs a pixel to p times the sign of its value. That is the direction of its change unless r times the
-    value wraps around; where it does, as for every black or white pixel, the paper's trial asks for the opposite of
-    what is then done. With the direction of the change the attack does on MNIST what the paper reports (it fools
-    nearly always, by 2 % of the pixels); with the sign of the value it fools half of the images, by 15 % of them.
+    The first candidates are a tenth of all pixels, drawn from `seed` and the image. The search ends once the true class
+    is not among the `k` likeliest.
 
-    rounds, r, t, d, k and rest are those of the paper's experiments. It takes "pixels whose perturbation lead to a
-    larger decrease" of the score, as here, though its pseudocode sorts the other way; of the two implementations that
-    were public, one does that. The paper raises p by an unstated amount where the mean score of the pixels taken is
-    close to one and lowers it where below 0.3; here p is multiplied by `adaptation` above 0.9 and divided by it below
-    0.3. Where the pixels at rest leave no candidate, all others are. A channel of a pixel counts as a value.
+    Where this departs from the paper's text or its pseudocode:
+
+    - The paper's trial sets a pixel to p times the sign of its value. That is the direction in which step 2 changes it,
+      unless r x wraps around; where it does, as for every black or white pixel, the trial asks for the opposite of what
+      is then done. Here the sign is that of the change. The attack then does on MNIST what the paper reports (it fools
+      nearly always, by 2 % of the pixels); with the sign of the value it fools half of the images, by 15 % of them.
+    - The text chooses "pixels whose perturbation lead to a larger decrease" of the score, as here; the pseudocode sorts
+      the other way, and so does one of the two implementations that were public.
+    - The paper raises p by an unstated amount where the mean score of the chosen pixels is close to 1 and lowers it
+      below 0.3; here p is multiplied by `adaptation` above 0.9 and divided by it below 0.3.
+    - Where resting pixels leave no candidate, all pixels not at rest are candidates.
+
+    rounds, r, t, d, k and rest are those of the paper's experiments. Each channel of a pixel counts as a value.
     """
 
     name: ClassVar[str] = "lsa"
@@ -51,25 +59,15 @@ class LocalSearch(MinimumNormAttack):
     follows_gradient: ClassVar[bool] = False
     library: ClassVar[str] = ""
 
-    rounds: int = 150
-    p: float = 10.0
-    r: float = 1.5
-    t: int = 5
-    d: int = 5
-    k: int = 1
-    rest: int = 30
-    adaptation: float = 1.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.r <= 2 or not self.p > 0 or min(self.rounds, self.t, self.k) < 1 or min(self.d, self.rest) < 0:
-            raise ValueError(
-                "rounds, t and k >= 1, d and rest >= 0, p > 0 and 0 <= r <= 2 must hold, but got "
-                f"{self.rounds}, {self.t}, {self.k}, {self.d}, {self.rest}, {self.p} and {self.r}; correct them."
-            )
-        if not self.adaptation >= 1:
-            raise ValueError(f"adaptation >= 1 must hold, but got {self.adaptation}; 1 keeps p.")
-        check_seed(self.seed)
+    rounds: int = hyperparameter(150, "largest number of rounds (the paper's R)", at_least=1)
+    p: float = hyperparameter(10.0, "value of a disturbed pixel on trial", above=0)
+    r: float = hyperparameter(1.5, "factor on a pixel that is changed", at_least=0, at_most=2)
+    t: int = hyperparameter(5, "pixels changed in a round", at_least=1)
+    d: int = hyperparameter(5, "half side of the neighbourhood of a changed pixel", at_least=0)
+    k: int = hyperparameter(1, "the true class must leave the k likeliest", at_least=1)
+    rest: int = hyperparameter(30, "rounds in which a changed pixel is no candidate", at_least=0)
+    adaptation: float = hyperparameter(1.5, "factor by which p is adapted; 1 keeps p", at_least=1)
+    seed: int = seed_hyperparameter()
 
     def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         x = images - 0.5
@@ -87,27 +85,28 @@ class LocalSearch(MinimumNormAttack):
             chosen = chosen.reshape(len(active), *x.shape[2:])
             x[active] = torch.where(chosen[:, None], self._cycled(x[active]), x[active])
             changed[active] = torch.where(chosen, number, changed[active])
-            taken = lowest < torch.inf
-            mean = (lowest.exp() * taken).nan_to_num().sum(1) / taken.sum(1).clamp(min=1)
+            # An image with fewer than t candidates has scores of infinity among the lowest; they are not chosen.
+            valid = lowest < torch.inf
+            mean = (lowest.exp() * valid).nan_to_num().sum(1) / valid.sum(1).clamp(min=1)
             strength[active] *= torch.where(mean > _HIGH, self.adaptation, 1.0)
             strength[active] /= torch.where(mean < _LOW, self.adaptation, 1.0)
             near = functional.max_pool2d(chosen[:, None].float(), 2 * self.d + 1, stride=1, padding=self.d)[:, 0].bool()
             free = changed[active] < number + 1 - self.rest
             near &= free
-            none = ~near.flatten(1).any(1)
-            candidates[active] = torch.where(none[:, None, None], free, near)
+            none_near = ~near.flatten(1).any(1)
+            candidates[active] = torch.where(none_near[:, None, None], free, near)
             ranks = logits(model, (x[active] + 0.5).clamp(0, 1)).topk(self.k).indices
             active = active[(ranks == labels[active][:, None]).any(1)]
-        # x + 1/2 - 1/2 need not be x: pixels that were not touched keep their value.
+        # x - 1/2 + 1/2 rounds, so pixels that were not changed take their value from the image.
         return torch.where(x == images - 0.5, images, (x + 0.5).clamp(0, 1))
 
     def _first(self, images: torch.Tensor) -> torch.Tensor:
         """A tenth of the pixels, at least one, of each image: bool [N, H, W]."""
         pixels = images.shape[2] * images.shape[3]
-        made = torch.zeros(len(images), pixels, dtype=torch.bool)
-        for row, generator in zip(made, generators(images, self.seed), strict=True):
+        candidates = torch.zeros(len(images), pixels, dtype=torch.bool)
+        for row, generator in zip(candidates, image_generators(images, self.seed), strict=True):
             row[torch.randperm(pixels, generator=generator)[: max(1, pixels // _SHARE)]] = True
-        return made.reshape(len(images), *images.shape[2:])
+        return candidates.reshape(len(images), *images.shape[2:])
 
     def _scores(
         self,
@@ -117,7 +116,7 @@ class LocalSearch(MinimumNormAttack):
         candidates: torch.Tensor,
         strength: torch.Tensor,
     ) -> torch.Tensor:
-        """The true class's log-probability with each candidate pixel disturbed, infinity elsewhere: [N, H * W]."""
+        """The true class's log-probability with one candidate pixel set, float32 [N, H * W]; elsewhere infinity."""
         scores = torch.full((len(x), candidates[0].numel()), torch.inf)
         for rows in torch.split(candidates.flatten(1).nonzero(), _ROWS):
             image, pixel = rows[:, 0], rows[:, 1]

@@ -12,13 +12,17 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import Attack, Mode, Norm, check_seed, distances, foolbox_model, fooled, generators
+from cnn_eval.attacks.attack_modes import Mode, Norm
+from cnn_eval.attacks.base import Attack, foolbox_model
+from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.primitives import broadcast, distances, fooled, uniform_noise
 
 
 @dataclass(frozen=True, kw_only=True)
 class PGD(Attack):
-    """`steps` steps of `relative_step` * eps from a random point of the eps-ball (`random_start`); the last iterate.
+    """x_{t+1} = clip_{x, eps}(x_t + alpha * sign(grad_x J(x_t, y))) from a random point of the eps-ball.
 
+    `steps` steps of alpha = `relative_step` * eps; the result is the last iterate. Without `random_start` x_0 is x.
     The default step, 2.5 / steps, reaches the boundary of the ball from any start and can move along it (Madry et
     al.); it is given to Foolbox as `abs_stepsize`, whose own default is weaker. The start is drawn from `seed` and the
     image's own content, so that it depends neither on the batch nor on the order of the images. Mode "minimum" bisects
@@ -30,23 +34,15 @@ class PGD(Attack):
     name: ClassVar[str] = "pgd"
     norm: ClassVar[Norm] = "linf"
 
-    steps: int = 40
-    relative_step: float = 0.0625
-    random_start: bool = True
-    seed: int = 0
-    bisections: int = 10
-    largest: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or not 0 < self.relative_step <= 2 or self.bisections < 1 or not 0 < self.largest <= 1:
-            raise ValueError(
-                "steps >= 1, 0 < relative_step <= 2, bisections >= 1 and 0 < largest <= 1 must hold, but got "
-                f"{self.steps}, {self.relative_step}, {self.bisections} and {self.largest}; correct them."
-            )
-        check_seed(self.seed)
+    steps: int = hyperparameter(40, "gradient steps", at_least=1)
+    relative_step: float = hyperparameter(0.0625, "step size over eps", above=0, at_most=2)
+    random_start: bool = hyperparameter(True, "start at a random point of the ball instead of the image")
+    seed: int = seed_hyperparameter()
+    bisections: int = hyperparameter(10, "bisections in the search for the smallest eps", at_least=1)
+    largest: float = hyperparameter(1.0, "largest eps that is tried", above=0, at_most=1)
 
     def settings(self, *, mode: Mode, epsilon: float | None = None) -> dict[str, Any]:
-        """As for every attack, with the step in absolute size, `abs_stepsize`, where the budget decides it."""
+        """As for every attack; adds the absolute step size, `abs_stepsize`, where a budget fixes it."""
         size = None if epsilon is None else self.relative_step * epsilon
         return {**super().settings(mode=mode, epsilon=epsilon), "abs_stepsize": size}
 
@@ -54,6 +50,7 @@ class PGD(Attack):
         return self._descend(model, images, labels, torch.full((len(images),), epsilon, device=images.device))
 
     def _minimum(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        # Invariant of the bisection: PGD fools at `high` (or has not been tried there), and does not at `low`.
         best = images.clone()
         size = torch.full((len(images),), torch.inf, device=images.device)
         chosen = (~fooled(model, images, labels)).nonzero()[:, 0]
@@ -73,13 +70,13 @@ class PGD(Attack):
     def _descend(
         self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: torch.Tensor
     ) -> torch.Tensor:
-        """Foolbox's PGD with a budget an image: `epsilon` [N]."""
+        """Runs Foolbox's PGD with one budget for each image: `epsilon` [N]."""
         attackable = foolbox_model(model, images)
         from eagerpy.astensor import astensor
         from foolbox.attacks.projected_gradient_descent import LinfProjectedGradientDescentAttack
 
-        radius = epsilon[:, None, None, None]
-        noise = radius * _noise(images, self.seed)
+        radius = broadcast(epsilon)
+        noise = radius * uniform_noise(images, self.seed)
 
         class SeededPGD(LinfProjectedGradientDescentAttack):
             """Foolbox draws the start from torch's global generator, and for the batch as a whole."""
@@ -93,9 +90,3 @@ class PGD(Attack):
             random_start=self.random_start,
         )
         return attack.run(attackable, images, labels, epsilon=radius)  # type: ignore[arg-type]  # only a clipping bound
-
-
-def _noise(images: torch.Tensor, seed: int) -> torch.Tensor:
-    """Uniform in [-1, 1), shaped like `images`, drawn for each image from `seed` and the image itself."""
-    noise = [torch.rand(images.shape[1:], generator=generator) * 2 - 1 for generator in generators(images, seed)]
-    return torch.stack(noise).to(images.device)

@@ -1,21 +1,16 @@
 """Audit: does a network resist attacks better than the exact one, and can that be believed?
 
-`audit(design("axfpm"), exact, images, labels).sentence`. Every check says what it found and what hangs on it; success
-is the worst case over all attacks, image by image. After Carlini et al., "On Evaluating Adversarial Robustness", arXiv
-1902.06705.
+    run_audit(design("axfpm"), exact, images, labels).sentence
+
+Every check says what was measured and why the answer matters. Success is the worst case over all attacks, image by
+image. After Carlini et al., "On Evaluating Adversarial Robustness", arXiv 1902.06705. The terms, used throughout:
+
+    subject    what is audited: a design, a design for each layer, or a network
+    exact      the same network with exact products, audited beside the subject; `Reference` keeps its results
+    victim     a network under attack, the subject's or the exact one, with the ways to differentiate it (`Victim`)
+    judge      the victim's gate-exact network: only what fools the judge counts
+    native     the gradient that autograd gives through the victim as it is
+    surrogate  another gradient for the same logits: another backward mode, or the exact network's
+    eligible   the images that subject and exact network both classify rightly; rates are shares of them
+    fooled     an eligible image for which an adversarial image within the budget changes the judge's class
 """
-
-from cnn_eval.audit.audit_report import VERDICTS, AttackResult, AuditReport, Check, TransferPair
-from cnn_eval.audit.audit_settings import AuditSettings
-from cnn_eval.audit.auditing import Reference, audit
-
-__all__ = [
-    "VERDICTS",
-    "AttackResult",
-    "AuditReport",
-    "AuditSettings",
-    "Check",
-    "Reference",
-    "TransferPair",
-    "audit",
-]

@@ -8,29 +8,19 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
-from circuits.support.terminal import screen
+from circuits.support.progress import progress_bars
 
 
 class Meter:
-    """A bar in units of one call of a network with all images; a context manager. Silent where it is
-    not `enabled` or no terminal reads."""
+    """A progress bar whose unit is one call of a network with all images; a context manager.
+
+    Silent where it is not `enabled` or standard error is no terminal.
+    """
 
     def __init__(self, *, enabled: bool) -> None:
-        console = screen(error=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not (enabled and console.is_terminal),
-        )
+        self._bar = progress_bars("percent", enabled=enabled)
         self._task = self._bar.add_task("audit", total=0)
         self._total = self._before = self._stage = self._done = 0.0
 
@@ -50,7 +40,7 @@ class Meter:
 
     @contextmanager
     def stage(self, name: str, calls: float) -> Iterator[None]:
-        """A part of the work that was announced as `calls`; however long it took, it is done then."""
+        """A part of the work announced as `calls`; at its end the bar moves by that many, however many there were."""
         self._stage, self._done = calls, 0.0
         self._bar.update(self._task, description=name)
         yield
@@ -60,7 +50,7 @@ class Meter:
 
     @contextmanager
     def watch(self, networks: list[nn.Module], images: int) -> Iterator[None]:
-        """Moves the bar at every call of the networks, `images` being all."""
+        """Moves the bar at every call of the networks; `images`: the number of images that makes a whole call."""
 
         def called(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
             self._done = min(self._stage, self._done + len(output) / max(1, images))

@@ -1,4 +1,4 @@
-"""What an audit finds, and the rules that make a verdict of it."""
+"""The results of an audit: checks, attacks, transfer, and the verdict in one sentence."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from circuits.support.statistics import mcnemar, wilson
-
-VERDICTS = ("gradient masking", "robust", "brittle transfer only", "not more robust")
-"""In the order in which they are tried."""
-MASKING_POINTS = 10.0
-"""Percentage points by which native gradients must fall behind."""
-TRANSFERS = 0.90
-"""Transfer rate below which minimum-norm examples count as brittle, and which margin examples must reach."""
-SIGNIFICANT = 0.05
+from cnn_eval.audit.verdict_rules import SIGNIFICANT, VERDICTS, is_brittle, verdict_of
 
 Kind = Literal["control", "native gradient", "surrogate gradient", "gradient-free", "minimum norm", "transfer"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question of an audit. `passed` is None where there is no threshold; `why`: what hangs on it."""
+    """The result of one check. `found`: what was measured, in words; `values`: the same as numbers.
+
+    `passed` is None where there is no threshold; `why`: why the answer matters.
+    """
 
     name: str
     passed: bool | None
@@ -58,8 +54,11 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class TransferPair:
-    """Examples crafted on the exact network, just past its decision boundary (`minimum`) and further (`margin`), and
-    how many of each fool the subject; `crafted`: examples that fool the exact network, of eligible images."""
+    """How many examples crafted on the exact network fool the subject.
+
+    `minimum`: of `minimum_crafted` examples just past the exact network's decision boundary; `margin`: of
+    `margin_crafted` examples further past it. Crafted are examples of eligible images that fool the exact network.
+    """
 
     name: str
     minimum: int
@@ -71,29 +70,28 @@ class TransferPair:
 
     @property
     def minimum_rate(self) -> float | None:
-        """None where nothing was crafted."""
+        """Share of the minimum-norm examples that fool the subject; None where none was crafted."""
         return self.minimum / self.minimum_crafted if self.minimum_crafted else None
 
     @property
     def margin_rate(self) -> float | None:
-        """None where nothing was crafted."""
+        """Share of the examples with a margin that fool the subject; None where none was crafted."""
         return self.margin / self.margin_crafted if self.margin_crafted else None
 
     @property
     def brittle(self) -> bool:
         """Whether a small margin makes examples transfer that otherwise do not."""
-        low, high = self.minimum_rate, self.margin_rate
-        return low is not None and high is not None and low < TRANSFERS <= high
+        return is_brittle(self.minimum_rate, self.margin_rate)
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """An audit of one network against one budget.
+    """An audit of one network against one budget; all counts are numbers of images.
 
-    `images` were looked at, `right` and `right_exact` of them classified rightly, `eligible` by both. `robust` and
-    `robust_exact`: images classified rightly that no attack fooled; `gained` are robust here and not in the exact
-    network, `lost` the reverse. `native`, `surrogate`, `gradient_free`: eligible images fooled by the gradient attacks
-    through native gradients, by the same attacks through the best surrogate, and by Square.
+    Of `images`, the subject classifies `right` rightly, the exact network `right_exact`, both `eligible`. `robust` and
+    `robust_exact`: rightly classified images that no attack fooled; `gained` of them are robust in the subject alone,
+    `lost` in the exact network alone. `native`, `surrogate`, `gradient_free`: eligible images fooled by the iterative
+    attacks through native gradients, by the same attacks through the best surrogate, and by Square.
     """
 
     subject: str
@@ -117,21 +115,23 @@ class AuditReport:
 
     @property
     def p_value(self) -> float:
-        """Of McNemar's exact test between the two networks' robust images."""
+        """p of McNemar's exact test between the two networks' robust images."""
         return mcnemar(self.gained, self.lost)
 
     @property
     def verdict(self) -> str:
-        """One of VERDICTS, by the first rule that holds."""
-        if 100 * self._hidden / self.eligible >= MASKING_POINTS:
-            return VERDICTS[0]
-        if self.robust > self.robust_exact and self.p_value < SIGNIFICANT:
-            return VERDICTS[1]
-        return VERDICTS[2] if any(pair.brittle for pair in self.transfers) else VERDICTS[3]
+        """One of VERDICTS, by the rules of `verdict_rules`."""
+        return verdict_of(
+            hidden_points=100 * self._hidden / self.eligible,
+            robust=self.robust,
+            robust_exact=self.robust_exact,
+            p_value=self.p_value,
+            brittle=any(pair.brittle for pair in self.transfers),
+        )
 
     @property
     def sentence(self) -> str:
-        """The verdict and what it rests on."""
+        """The verdict and the numbers that it rests on."""
         norm, epsilon = self.settings["norm"], self.settings["epsilon"]
         accuracy = (
             f"{_percent(self.robust, self.images)} of images stay right under attack ({norm} {epsilon:g}), "
@@ -141,7 +141,8 @@ class AuditReport:
             accuracy += "; it is less robust"
         if not self.robust and not self.robust_exact:
             accuracy += "; a budget that leaves neither network an image tells nothing apart: try a smaller one"
-        if self.verdict == VERDICTS[0]:
+        masking, robust, brittle, _ = VERDICTS
+        if self.verdict == masking:
             stronger = max(
                 (self.surrogate, "the same attacks through a surrogate gradient"), (self.gradient_free, "Square")
             )
@@ -150,9 +151,9 @@ class AuditReport:
                 f"{_percent(self.native, self.eligible)}, {stronger[1]} {_percent(stronger[0], self.eligible)}; "
                 f"what the own gradients show is no robustness ({accuracy})."
             )
-        if self.verdict == VERDICTS[1]:
+        if self.verdict == robust:
             return f"robust: under all attacks, worst case for each image, {accuracy}."
-        if self.verdict == VERDICTS[2]:
+        if self.verdict == brittle:
             pair = next(pair for pair in self.transfers if pair.brittle)
             return (
                 "brittle transfer only: of examples just past the exact network's boundary "
@@ -164,16 +165,16 @@ class AuditReport:
 
     @property
     def _hidden(self) -> int:
-        """Eligible images by which the native gradient falls behind the strongest other way."""
+        """Number of eligible images by which the native gradient falls behind the strongest other attack."""
         return max(self.surrogate, self.gradient_free) - self.native
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The whole report, ready for JSON."""
         record = asdict(self)
-        for found, attack in zip(record["attacks"], self.attacks, strict=True):
-            found |= {"rate": attack.rate, "interval": list(attack.interval)}
-        for found, pair in zip(record["transfers"], self.transfers, strict=True):
-            found |= {"minimum_rate": pair.minimum_rate, "margin_rate": pair.margin_rate, "brittle": pair.brittle}
+        for item, attack in zip(record["attacks"], self.attacks, strict=True):
+            item |= {"rate": attack.rate, "interval": list(attack.interval)}
+        for item, pair in zip(record["transfers"], self.transfers, strict=True):
+            item |= {"minimum_rate": pair.minimum_rate, "margin_rate": pair.margin_rate, "brittle": pair.brittle}
         shares = {
             "robust_accuracy": self.robust / self.images,
             "robust_accuracy_exact": self.robust_exact / self.images,

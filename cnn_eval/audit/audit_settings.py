@@ -1,4 +1,4 @@
-"""What an audit does, and with which budgets."""
+"""Settings of an audit: the budget, and how much effort each attack spends."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from circuits.errors import unknown_name
+from cnn_eval.attacks.attack_modes import BallNorm
 from cnn_eval.attacks.budgets import default_budget
-from cnn_eval.audit.adaptive_attacks import BallNorm
 from cnn_eval.support.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSettings:
-    """What an audit does; the defaults are what its verdict should rest on.
+    """Budget and effort of an audit; a verdict should rest on the default effort or more.
 
-    `epsilon`: budget in `norm` on [0, 1] pixels, by default that of `default_budget` for the images. `steps`: of PGD;
-    `apgd_steps`, of APGD-CE and of APGD-T for each class aimed at; `queries`: of Square; `minimum_steps`: of DDN,
-    `deepfool_steps`; `noise_draws`: random perturbations an image; `decision_images`: how many HopSkipJump is tried on,
-    with `decision_steps`.
+    `epsilon`: the budget in `norm` on [0, 1] pixels, by default that of `default_budget` for the images. `steps`: steps
+    of PGD. `apgd_steps`: steps of APGD-CE, and of APGD-T for each target class. `queries`: queries of Square for an
+    image. `minimum_steps`: steps of DDN; `deepfool_steps`: of DeepFool. `noise_draws`: random perturbations for each
+    image. `decision_images`: number of images that HopSkipJump attacks, in `decision_steps` iterations each.
     """
 
     norm: BallNorm = "linf"
@@ -51,7 +51,7 @@ class AuditSettings:
 
     @property
     def budget(self) -> float:
-        """`epsilon`, of settings made for images."""
+        """`epsilon`, for settings that `with_budget` has completed."""
         assert self.epsilon is not None
         return self.epsilon
 

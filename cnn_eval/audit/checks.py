@@ -1,353 +1,312 @@
-"""The questions of an audit: each gives a check with what was found, its threshold and why it matters.
+"""The checks of an audit, one record each: name, threshold, why the answer matters, and how it is measured.
 
-Thresholds: AutoAttack's own checks (Croce, Hein, ICML 2020), Pintor et al., "Indicators of Attack Failure", NeurIPS
-2022, and Carlini et al., "On Evaluating Adversarial Robustness", arXiv 1902.06705.
+The records stand in three lists at the end of this file; a new check is a function and a record. Thresholds:
+AutoAttack's own checks (Croce, Hein, ICML 2020), Pintor et al., "Indicators of Attack Failure", NeurIPS 2022, and
+Carlini et al., "On Evaluating Adversarial Robustness", arXiv 1902.06705.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import nn
 from torch.nn import functional
 
-from cnn_eval.audit import adaptive_attacks
-from cnn_eval.audit.audit_progress import Meter
+from cnn_eval.audit.attack_battery import MINIMUM_NORM
+from cnn_eval.audit.attack_log import TRANSFERRED
 from cnn_eval.audit.audit_report import Check
-from cnn_eval.audit.target import MINIMUM_NORM, TRANSFERRED, Target
-from cnn_eval.audit.wrapped_networks import Attached, input_gradient
+from cnn_eval.audit.check_evidence import SCALE, Evidence, GradientSample, is_same_scale, percentage, tolerated
 from cnn_eval.models.inference import logits
 
 REPEATS = 5
 SAME_LOGITS = 1e-4
 """Largest distance of two forwards' logits, divided by their length (AutoAttack's check for randomised networks)."""
-SCALE = 2.0
-"""Ratio of the logit scales, or its inverse, from which on the logits are attacked divided by it."""
-TOLERANCE = 0.02
-"""Share of images by which sampled success rates may differ where the theory says none; one image at least."""
 DEEPFOOL_FACTOR = 1.5
 """DeepFool's median perturbation over DDN's from which on DeepFool itself fails; 1.1 is usual (1.44 / 1.31 on a probe
 LeNet, FACTS 7)."""
 HOPSKIPJUMP_FACTOR = 1.05
 """An image counts as nearer by HopSkipJump where the gradient attacks' norm is larger by more than this."""
 FEW = 50
-"""Eligible images below which rates say little."""
+"""Number of eligible images below which rates say little."""
 BUDGET_FACTORS = (0.25, 0.5, 1.0, 2.0)
 
+Source = TypeVar("Source", Evidence, GradientSample)
 
-class Questions:
-    """Asks about `target`, attacked, beside the exact network `exact`; `checks` are the answers so far."""
 
-    def __init__(self, target: Target, exact: Target, meter: Meter) -> None:
-        self.target = target
-        self.exact = exact
-        self.meter = meter
-        self.settings = target.settings
-        self.eligible = target.right & exact.right
-        self.checks: list[Check] = []
+@dataclass(frozen=True)
+class Measured:
+    """One answer: `found` in words and `values` in numbers; `passed`: None where there is no threshold.
 
-    def count(self, *keys: str) -> int:
-        """Eligible images that any of the subject's attacks `keys` fooled."""
-        masks = [self.target.fooled[key] for key in keys if key in self.target.fooled]
-        return int((torch.stack(masks).any(0) & self.eligible).sum())
+    `about`: which attack or gradient the answer is about, where a check gives several; `threshold`: where it depends on
+    the number of images.
+    """
 
-    # ---- before the attacks
+    found: str
+    passed: bool | None = None
+    about: str = ""
+    threshold: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
-    def outputs(self) -> None:
-        """Determinism, logits, and how many images there are."""
-        contestant, images = self.target.contestant, self.target.images
-        runs = [logits(contestant.judge, images) for _ in range(REPEATS)]
-        length = runs[0].norm(dim=1).clamp_min(1e-10)
-        worst = max(float(((run - runs[0]).norm(dim=1) / length).max()) for run in runs)
-        self._check(
-            "repeated forwards",
-            worst < SAME_LOGITS,
-            f"logits of {REPEATS} forwards differ by {worst:.1g} of their length",
-            f"< {SAME_LOGITS:g}",
-            "a random network needs attacks that average over its randomness; these do not",
-            difference=worst,
-        )
-        self._check(
-            "logits",
-            not contestant.probabilities,
-            "outputs are probabilities; their logarithm was attacked" if contestant.probabilities else "no softmax",
-            "logits",
-            "a softmax in float32 saturates, and with it the gradient",
-        )
-        count = int(self.eligible.sum())
-        self._check(
-            "images",
-            count >= FEW,
-            f"both networks are right on {count} of {len(images)}; the subject on {int(self.target.right.sum())}, the "
-            f"exact network on {int(self.exact.right.sum())}",
-            f">= {FEW} to attack",
-            "rates over few images say little; only images that both classify rightly are compared",
-            eligible=count,
-        )
 
-    def scale(self) -> float:
-        """The temperature to attack with."""
-        mine, theirs = (
-            float(logits(net, self.target.images[self.eligible]).std(1).median())
-            for net in (self.target.contestant.judge, self.exact.contestant.judge)
-        )
-        ratio = mine / theirs if theirs > 0 and mine > 0 and math.isfinite(mine / theirs) else 1.0
-        same = 1 / SCALE <= ratio <= SCALE
-        self._check(
-            "logit scale",
-            same,
-            f"{ratio:.3g} times the exact network's"
-            + ("" if same else f"; surrogate attacks divide the logits by {ratio:.3g}"),
-            f"{1 / SCALE:g} .. {SCALE:g} times",
-            "large logits saturate the cross-entropy, small ones flatten it: either weakens attacks, not the network",
-            ratio=ratio,
-        )
-        return 1.0 if same else ratio
+@dataclass(frozen=True)
+class AuditCheck(Generic[Source]):
+    """`why`: why the answer matters; `evaluate` gives no answer where the check does not apply."""
 
-    def gradients(self, networks: Mapping[str, nn.Module]) -> None:
-        """Vanishing gradients and agreement with the exact network's, for each gradient by name."""
-        images, labels = self.target.images[self.eligible], self.target.labels[self.eligible]
-        exact = _gradients(Attached(self.exact.contestant.judge), images, labels, "margin")
-        native = self.target.contestant.native
-        for key, network in networks.items():
-            margins = _gradients(network, images, labels, "margin")
-            lost = int(_vanishing(margins).sum())
-            saturated = int(_vanishing(_gradients(network, images, labels, "ce")).sum())
-            title = f"{key}, native" if key == native != "native" else key
-            self._check(
-                f"zero gradients, {title}",
-                lost + saturated == 0,
-                f"{_share(lost, len(images))} of images by the logit margin, {_share(saturated, len(images))} by the "
-                "cross-entropy",
-                "none",
-                "where the gradient vanishes, gradient attacks stand still, which looks like robustness",
-                margin=lost / len(images),
-                cross_entropy=saturated / len(images),
+    name: str
+    threshold: str
+    why: str
+    evaluate: Callable[[Source], Iterator[Measured]]
+
+    def results(self, source: Source) -> list[Check]:
+        """The check's answers for the report."""
+        return [
+            Check(
+                f"{self.name}, {answer.about}" if answer.about else self.name,
+                answer.passed,
+                answer.found,
+                answer.threshold or self.threshold,
+                self.why,
+                answer.values,
             )
-            cosine = functional.cosine_similarity(margins.flatten(1), exact.flatten(1))
-            self._check(
-                f"gradient agreement, {title}",
-                None,
-                f"cosine with the exact network's {float(cosine.median()):.2f} (median), {float(cosine.min()):.2f} .. "
-                f"{float(cosine.max()):.2f}",
-                "",
-                "near 1: the exact network's attacker is the subject's; far below: look at the surrogates' success",
-                median=float(cosine.median()),
-            )
+            for answer in self.evaluate(source)
+        ]
 
-    # ---- about the attacks
 
-    def single_against_iterative(self, labels: tuple[str, str]) -> None:
-        """FGSM beside PGD."""
-        single = "FGSM" if self.settings.norm == "linf" else "single step"
-        for label in dict.fromkeys(labels):
-            one, many = self.count(f"{single}, {label}"), self.count(f"PGD, {label}")
-            self._check(
-                f"single step and iterative, {label}",
-                many >= one,
-                f"{self._of(one)} and {self._of(many)}",
-                "iterative at least as strong",
-                "an iterative attack that loses to one step is misled by its gradients",
-                single=one,
-                iterative=many,
-            )
+def evaluate_checks(evidence: Evidence) -> tuple[Check, ...]:
+    """The results of all checks, in the order of the report."""
+    results = [result for check in NETWORK_CHECKS for result in check.results(evidence)]
+    results += [r for sample in evidence.gradients for check in GRADIENT_CHECKS for r in check.results(sample)]
+    results += [result for check in ATTACK_CHECKS for result in check.results(evidence)]
+    return tuple(results)
 
-    def monotone(self, label: str, network: nn.Module) -> None:
-        """PGD at smaller and larger budgets."""
-        rates = [int(self._at(network, factor * self.settings.budget).sum()) for factor in BUDGET_FACTORS]
-        falls = max((a - b for a, b in pairwise(rates)), default=0)
-        allowed = self._tolerance()
-        shown = ", ".join(
-            f"{factor * self.settings.budget:.3g}: {self._of(count)}"
-            for factor, count in zip(BUDGET_FACTORS, rates, strict=True)
-        )
-        self._check(
-            f"success by budget, {label}",
-            falls <= allowed,
-            shown,
-            f"no fall by more than {_images(allowed)}",
-            "a larger budget holds every smaller one",
-            fooled=rates,
-        )
 
-    def unbounded(self, native_label: str, native: nn.Module, best_label: str, best: nn.Module) -> None:
-        """PGD with a budget that reaches every image."""
-        whole = 1.0 if self.settings.norm == "linf" else math.sqrt(self.target.images[0].numel())
-        for label, network in {native_label: native, best_label: best}.items():
-            count = int(self._at(network, whole).sum())
-            self._check(
-                f"unbounded budget, {label}",
-                count == int(self.eligible.sum()),
-                f"{self._of(count)} at {self.settings.norm} {whole:g}",
-                "all",
-                "any image can become any other: an attack that then fails is broken",
-                fooled=count,
-            )
+# ---- of the networks
 
-    def best_iterate(self, labels: tuple[str, str]) -> None:
-        """PGD's last iterate beside the best one."""
-        for label in dict.fromkeys(labels):
-            last = int((self.target.last[label] & self.eligible).sum())
-            kept = self.count(f"PGD, {label}")
-            self._check(
-                f"best iterate, {label}",
-                kept >= last,
-                f"last iterate {self._of(last)}, best {self._of(kept)}",
-                "the best counts",
-                "an attack that returns its last iterate forgets what it has found",
-                last=last,
-                best=kept,
-            )
 
-    def doubling(self, doubled: torch.Tensor, left: int) -> None:
-        """What more steps and restarts add, bool [N], to the attacks that `left` so many images unfooled."""
-        more, allowed = int((doubled & self.eligible).sum()), self._tolerance()
-        self._check(
-            "steps and restarts doubled",
-            more <= allowed,
-            f"{_images(more)} more (they count as fooled)" if left else "no image was left to try them on",
-            f"at most {allowed}",
-            "an attack that still gains has not converged, and neither has the robust accuracy",
-            more=more,
-        )
+def _repeated_forwards(evidence: Evidence) -> Iterator[Measured]:
+    """Largest |Z_k - Z_0| / |Z_0| over images and forwards k."""
+    runs = [logits(evidence.subject.victim.judge, evidence.subject.images) for _ in range(REPEATS)]
+    length = runs[0].norm(dim=1).clamp_min(1e-10)
+    worst = max(float(((run - runs[0]).norm(dim=1) / length).max()) for run in runs)
+    yield Measured(
+        f"logits of {REPEATS} forwards differ by {worst:.1g} of their length",
+        worst < SAME_LOGITS,
+        values={"difference": worst},
+    )
 
-    def image_by_image(self, by_gradient: torch.Tensor) -> None:
-        """What fools images that gradients (bool [N]) do not."""
-        target = self.target
-        groups = {
-            "Square": ["Square"],
-            "HopSkipJump": ["HopSkipJump"],
-            "transfer": [key for key in target.fooled if key.startswith(TRANSFERRED)],
-            "random noise": ["random noise"],
-        }
-        found = {}
-        for group, keys in groups.items():
-            masks = [target.fooled[key] for key in keys if key in target.fooled]
-            if masks:
-                found[group] = int((torch.stack(masks).any(0) & ~by_gradient & self.eligible).sum())
-        missed, allowed = max(found.values()), self._tolerance()
-        self._check(
-            "white-box strongest, image by image",
-            missed <= allowed,
-            "fooled by others only: " + ", ".join(f"{group} {count}" for group, count in found.items()),
-            f"at most {allowed} each",
-            "who knows the network cannot do worse than who does not; the worst case counts them all",
-            **found,
+
+def _no_probabilities(evidence: Evidence) -> Iterator[Measured]:
+    probabilities = evidence.subject.victim.probabilities
+    yield Measured(
+        "outputs are probabilities; their logarithm was attacked" if probabilities else "no softmax", not probabilities
+    )
+
+
+def _enough_images(evidence: Evidence) -> Iterator[Measured]:
+    count = int(evidence.eligible.sum())
+    yield Measured(
+        f"both networks are right on {count} of {len(evidence.eligible)}; the subject on "
+        f"{int(evidence.subject.right.sum())}, the exact network on {int(evidence.exact.right.sum())}",
+        count >= FEW,
+        values={"eligible": count},
+    )
+
+
+def _logit_scale(evidence: Evidence) -> Iterator[Measured]:
+    ratio = evidence.logit_ratio
+    same = is_same_scale(ratio)
+    remedy = "" if same else f"; surrogate attacks divide the logits by {ratio:.3g}"
+    yield Measured(f"{ratio:.3g} times the exact network's{remedy}", same, values={"ratio": ratio})
+
+
+# ---- of one gradient
+
+
+def _zero_gradients(sample: GradientSample) -> Iterator[Measured]:
+    """Images with a gradient of exactly zero, by either loss."""
+    vanishing, saturated = (
+        int((gradient == 0).flatten(1).all(1).sum()) for gradient in (sample.margin, sample.cross_entropy)
+    )
+    count = len(sample.margin)
+    yield Measured(
+        f"{percentage(vanishing, count)} of images by the logit margin, {percentage(saturated, count)} by the "
+        "cross-entropy",
+        vanishing + saturated == 0,
+        about=sample.label,
+        values={"margin": vanishing / count, "cross_entropy": saturated / count},
+    )
+
+
+def _gradient_agreement(sample: GradientSample) -> Iterator[Measured]:
+    """Cosine of the angle to the exact network's gradient, image by image."""
+    cosine = functional.cosine_similarity(sample.margin.flatten(1), sample.exact.flatten(1))
+    median = float(cosine.median())
+    yield Measured(
+        f"cosine with the exact network's {median:.2f} (median), {float(cosine.min()):.2f} .. "
+        f"{float(cosine.max()):.2f}",
+        about=sample.label,
+        values={"median": median},
+    )
+
+
+# ---- of the attacks
+
+
+def _single_and_iterative(evidence: Evidence) -> Iterator[Measured]:
+    """FGSM beside PGD."""
+    name = "FGSM" if evidence.settings.norm == "linf" else "single step"
+    for label in evidence.attackers:
+        single, iterative = evidence.count(f"{name}, {label}"), evidence.count(f"PGD, {label}")
+        yield Measured(
+            f"{evidence.share(single)} and {evidence.share(iterative)}",
+            iterative >= single,
+            about=label,
+            values={"single": single, "iterative": iterative},
         )
 
-    def noise(self) -> None:
-        """Random noise."""
-        mine, theirs = (
-            int((target.fooled["random noise"] & self.eligible).sum()) for target in (self.target, self.exact)
-        )
-        self._check(
-            "random noise",
-            None,
-            f"{self._of(mine)} in {self.settings.noise_draws} draws, exact network {self._of(theirs)}",
-            "",
-            "what noise alone breaks is no adversarial strength",
-            subject=mine,
-            exact=theirs,
-        )
 
-    def minimum_norm(self) -> None:
-        """DDN and DeepFool beside the exact network's, and beside each other."""
-        medians = {}
-        for name, found in self.target.sizes.items():
-            mine, theirs = (float(size[self.eligible].median()) for size in (found, self.exact.sizes[name]))
-            medians[name] = mine
-            self._check(
-                f"minimum L2 by {MINIMUM_NORM[name]}",
-                None,
-                f"median {_length(mine)}, exact network {_length(theirs)}",
-                "",
-                "how far the nearest adversarial image lies",
-                subject=mine if math.isfinite(mine) else None,
-                exact=theirs if math.isfinite(theirs) else None,
-            )
-        if math.isfinite(medians["ddn"]):
-            ratio = medians["deepfool"] / medians["ddn"]
-            self._check(
-                "DeepFool against DDN",
-                ratio <= DEEPFOOL_FACTOR,
-                f"DeepFool's median is {ratio:.2f} times DDN's" if math.isfinite(ratio) else "DeepFool fails on half",
-                f"<= {DEEPFOOL_FACTOR:g} times",
-                "where DeepFool alone needs more noise, DeepFool fails, and the network resists nothing",
-                ratio=ratio if math.isfinite(ratio) else None,
-            )
+def _success_by_budget(evidence: Evidence) -> Iterator[Measured]:
+    """PGD through the strongest gradient at smaller and larger budgets."""
+    label, network = evidence.strongest
+    budgets = [factor * evidence.settings.budget for factor in BUDGET_FACTORS]
+    counts = [evidence.pgd_successes(network, epsilon) for epsilon in budgets]
+    largest_fall = max((before - after for before, after in pairwise(counts)), default=0)
+    yield Measured(
+        ", ".join(f"{eps:.3g}: {evidence.share(count)}" for eps, count in zip(budgets, counts, strict=True)),
+        largest_fall <= evidence.tolerance,
+        about=label,
+        threshold=f"no fall by more than {_images(evidence.tolerance)}",
+        values={"fooled": counts},
+    )
 
-    def decision_based(self, asked: torch.Tensor, found: torch.Tensor) -> None:
-        """HopSkipJump's norms `found` on the images `asked` beside the gradient attacks'."""
-        nearest = torch.stack(list(self.target.sizes.values())).amin(0)[asked]
-        smaller = int((found * HOPSKIPJUMP_FACTOR < nearest).sum())
-        allowed = max(1, math.ceil(TOLERANCE * len(asked)))
-        self._check(
-            "HopSkipJump against DDN and DeepFool",
-            smaller <= allowed,
-            f"median {_length(float(found.median()))} and {_length(float(nearest.median()))} on {len(asked)} images; "
-            f"HopSkipJump nearer on {smaller}",
-            f"nearer on at most {allowed}",
-            "decisions alone cannot show the nearest adversarial image better than gradients do",
-            hopskipjump=[float(size) if math.isfinite(size) else None for size in found.tolist()],
-            gradient=[float(size) if math.isfinite(size) else None for size in nearest.tolist()],
+
+def _unbounded_budget(evidence: Evidence) -> Iterator[Measured]:
+    """PGD with a budget that reaches every image."""
+    norm = evidence.settings.norm
+    whole = 1.0 if norm == "linf" else math.sqrt(evidence.subject.images[0].numel())
+    for label, network in evidence.attackers.items():
+        count = evidence.pgd_successes(network, whole)
+        yield Measured(
+            f"{evidence.share(count)} at {norm} {whole:g}",
+            count == int(evidence.eligible.sum()),
+            about=label,
+            values={"fooled": count},
         )
 
-    def confirmed(self) -> None:
-        """What the gate-exact network did not confirm."""
-        target = self.target
-        if target.contestant.mode == "lowered":
-            self._check(
-                "gate-exact confirmation",
-                None,
-                f"{target.unconfirmed} adversarial images of all attacks fooled the lowered network only and do not "
-                "count",
-                "",
-                "attacks ran on lowered products; success is what the gate-exact network says",
-                unconfirmed=target.unconfirmed,
-            )
 
-    # ---- what these share
-
-    def _at(self, network: nn.Module, epsilon: float) -> torch.Tensor:
-        """Which eligible images PGD fools with another budget, bool [N]."""
-        target, settings = self.target, self.settings
-        chosen = target.chosen
-        with self.meter.stage(f"{target.contestant.name}: PGD at {epsilon:.3g}", settings.steps):
-            found = adaptive_attacks.pgd(
-                network,
-                target.images[chosen],
-                target.labels[chosen],
-                norm=settings.norm,
-                epsilon=epsilon,
-                steps=settings.steps,
-                seed=settings.seed,
-            )
-        return target.judged(chosen, found.best, epsilon) & self.eligible
-
-    def _check(self, name: str, passed: bool | None, found: str, threshold: str, why: str, **values: Any) -> None:
-        self.checks.append(Check(name, passed, found, threshold, why, values))
-
-    def _tolerance(self) -> int:
-        return max(1, math.ceil(TOLERANCE * int(self.eligible.sum())))
-
-    def _of(self, count: int) -> str:
-        return _share(count, int(self.eligible.sum()))
+def _best_iterate(evidence: Evidence) -> Iterator[Measured]:
+    """PGD's last iterate beside the best one."""
+    for label in evidence.attackers:
+        last = int((evidence.subject.last[label] & evidence.eligible).sum())
+        best = evidence.count(f"PGD, {label}")
+        yield Measured(
+            f"last iterate {evidence.share(last)}, best {evidence.share(best)}",
+            best >= last,
+            about=label,
+            values={"last": last, "best": best},
+        )
 
 
-def _gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: str) -> torch.Tensor:
-    return torch.cat([input_gradient(network, x, y, loss=loss) for x, y in adaptive_attacks.batches(images, labels)])
+def _doubled_effort(evidence: Evidence) -> Iterator[Measured]:
+    more = int((evidence.doubled & evidence.eligible).sum())
+    tried = f"{_images(more)} more (they count as fooled)"
+    yield Measured(
+        tried if evidence.unfooled else "no image was left to try them on",
+        more <= evidence.tolerance,
+        threshold=f"at most {evidence.tolerance}",
+        values={"more": more},
+    )
 
 
-def _vanishing(gradients: torch.Tensor) -> torch.Tensor:
-    return (gradients == 0).flatten(1).all(1)
+def _white_box_strongest(evidence: Evidence) -> Iterator[Measured]:
+    """Images that something else fools and gradient attacks do not."""
+    log = evidence.subject
+    groups = {
+        "Square": ["Square"],
+        "HopSkipJump": ["HopSkipJump"],
+        "transfer": [key for key in log.fooled if key.startswith(TRANSFERRED)],
+        "random noise": ["random noise"],
+    }
+    missed = {}
+    for group, keys in groups.items():
+        masks = [log.fooled[key] for key in keys if key in log.fooled]
+        if masks:
+            missed[group] = int((torch.stack(masks).any(0) & ~evidence.by_gradient & evidence.eligible).sum())
+    yield Measured(
+        "fooled by others only: " + ", ".join(f"{group} {count}" for group, count in missed.items()),
+        max(missed.values()) <= evidence.tolerance,
+        threshold=f"at most {evidence.tolerance} each",
+        values=missed,
+    )
 
 
-def _share(count: int, of: int) -> str:
-    return f"{100 * count / of:.0f} %"
+def _random_noise(evidence: Evidence) -> Iterator[Measured]:
+    subject, exact = (
+        int((log.fooled["random noise"] & evidence.eligible).sum()) for log in (evidence.subject, evidence.exact)
+    )
+    yield Measured(
+        f"{evidence.share(subject)} in {evidence.settings.noise_draws} draws, exact network {evidence.share(exact)}",
+        values={"subject": subject, "exact": exact},
+    )
+
+
+def _minimum_norm(evidence: Evidence, *, attack: str) -> Iterator[Measured]:
+    """The median L2 norm of the smallest perturbations that `attack` finds, beside the exact network's."""
+    subject, exact = (_median_size(log.sizes[attack], evidence) for log in (evidence.subject, evidence.exact))
+    yield Measured(
+        f"median {_length(subject)}, exact network {_length(exact)}",
+        values={"subject": _finite(subject), "exact": _finite(exact)},
+    )
+
+
+def _deepfool_against_ddn(evidence: Evidence) -> Iterator[Measured]:
+    deepfool, ddn = (_median_size(evidence.subject.sizes[name], evidence) for name in ("deepfool", "ddn"))
+    if math.isfinite(ddn):
+        ratio = deepfool / ddn
+        yield Measured(
+            f"DeepFool's median is {ratio:.2f} times DDN's" if math.isfinite(ratio) else "DeepFool fails on half",
+            ratio <= DEEPFOOL_FACTOR,
+            values={"ratio": _finite(ratio)},
+        )
+
+
+def _decision_based(evidence: Evidence) -> Iterator[Measured]:
+    """HopSkipJump's norms beside the smallest that a gradient attack found for the same image."""
+    asked, decision_norms = evidence.decision_images, evidence.decision_norms
+    if not len(asked):
+        return
+    gradient_norms = torch.stack(list(evidence.subject.sizes.values())).amin(0)[asked]
+    nearer = int((decision_norms * HOPSKIPJUMP_FACTOR < gradient_norms).sum())
+    allowed = tolerated(len(asked))
+    medians = (_length(float(norms.median())) for norms in (decision_norms, gradient_norms))
+    yield Measured(
+        f"median {' and '.join(medians)} on {len(asked)} images; HopSkipJump nearer on {nearer}",
+        nearer <= allowed,
+        threshold=f"nearer on at most {allowed}",
+        values={
+            "hopskipjump": [_finite(norm) for norm in decision_norms.tolist()],
+            "gradient": [_finite(norm) for norm in gradient_norms.tolist()],
+        },
+    )
+
+
+def _gate_exact_confirmation(evidence: Evidence) -> Iterator[Measured]:
+    """Adversarial images that the gate-exact network did not confirm."""
+    log = evidence.subject
+    if log.victim.compute == "lowered":
+        yield Measured(
+            f"{log.unconfirmed} adversarial images of all attacks fooled the lowered network only and do not count",
+            values={"unconfirmed": log.unconfirmed},
+        )
+
+
+def _median_size(sizes: torch.Tensor, evidence: Evidence) -> float:
+    return float(sizes[evidence.eligible].median())
 
 
 def _images(count: int) -> str:
@@ -356,3 +315,112 @@ def _images(count: int) -> str:
 
 def _length(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "out of reach"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# ---- the lists
+
+NETWORK_CHECKS: tuple[AuditCheck[Evidence], ...] = (
+    AuditCheck(
+        "repeated forwards",
+        f"< {SAME_LOGITS:g}",
+        "a random network needs attacks that average over its randomness; these do not",
+        _repeated_forwards,
+    ),
+    AuditCheck("logits", "logits", "a softmax in float32 saturates, and with it the gradient", _no_probabilities),
+    AuditCheck(
+        "images",
+        f">= {FEW} to attack",
+        "rates over few images say little; only images that both classify rightly are compared",
+        _enough_images,
+    ),
+    AuditCheck(
+        "logit scale",
+        f"{1 / SCALE:g} .. {SCALE:g} times",
+        "large logits saturate the cross-entropy, small ones flatten it: either weakens attacks, not the network",
+        _logit_scale,
+    ),
+)
+"""About the networks as they are."""
+
+GRADIENT_CHECKS: tuple[AuditCheck[GradientSample], ...] = (
+    AuditCheck(
+        "zero gradients",
+        "none",
+        "where the gradient vanishes, gradient attacks stand still, which looks like robustness",
+        _zero_gradients,
+    ),
+    AuditCheck(
+        "gradient agreement",
+        "",
+        "near 1: the exact network's attacker is the subject's; far below: look at the surrogates' success",
+        _gradient_agreement,
+    ),
+)
+"""About each gradient of the subject."""
+
+ATTACK_CHECKS: tuple[AuditCheck[Evidence], ...] = (
+    AuditCheck(
+        "single step and iterative",
+        "iterative at least as strong",
+        "an iterative attack that loses to one step is misled by its gradients",
+        _single_and_iterative,
+    ),
+    AuditCheck("success by budget", "", "a larger budget holds every smaller one", _success_by_budget),
+    AuditCheck(
+        "unbounded budget",
+        "all",
+        "any image can become any other: an attack that then fails is broken",
+        _unbounded_budget,
+    ),
+    AuditCheck(
+        "best iterate",
+        "the best counts",
+        "an attack that returns its last iterate forgets what it has found",
+        _best_iterate,
+    ),
+    AuditCheck(
+        "steps and restarts doubled",
+        "",
+        "an attack that still gains has not converged, and neither has the robust accuracy",
+        _doubled_effort,
+    ),
+    AuditCheck(
+        "white-box strongest, image by image",
+        "",
+        "who knows the network cannot do worse than who does not; the worst case counts them all",
+        _white_box_strongest,
+    ),
+    AuditCheck("random noise", "", "what noise alone breaks is no adversarial strength", _random_noise),
+    *(
+        AuditCheck(
+            f"minimum L2 by {shown_name}",
+            "",
+            "how far the nearest adversarial image lies",
+            partial(_minimum_norm, attack=name),
+        )
+        for name, shown_name in MINIMUM_NORM.items()
+    ),
+    AuditCheck(
+        "DeepFool against DDN",
+        f"<= {DEEPFOOL_FACTOR:g} times",
+        "where DeepFool alone needs more noise, DeepFool fails, and the network resists nothing",
+        _deepfool_against_ddn,
+    ),
+    AuditCheck(
+        "HopSkipJump against DDN and DeepFool",
+        "",
+        "decisions alone cannot show the nearest adversarial image better than gradients do",
+        _decision_based,
+    ),
+    AuditCheck(
+        "gate-exact confirmation",
+        "",
+        "attacks ran on lowered products; success is what the gate-exact network says",
+        _gate_exact_confirmation,
+    ),
+)
+"""About the attacks, after they have run. Those that attack again come before the count of unconfirmed images."""

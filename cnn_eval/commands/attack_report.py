@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 import torch
 
 from circuits.support.cli import say, table
-from cnn_eval.attacks import Attack
+from cnn_eval.attacks.base import Attack
 from cnn_eval.choices import BACKWARD
 from cnn_eval.commands.output import print_titled, span
 from cnn_eval.examples.image_grid import save_grid
-from cnn_eval.scenarios import CONTROL_NOTE, NOISE, Attacked, Substitute, paired
+from cnn_eval.scenarios.control import CONTROL_NOTE
+from cnn_eval.scenarios.scenario_runs import Attacked
+from cnn_eval.scenarios.substitute import Substitute
+from cnn_eval.scenarios.success import NOISE, paired
 
 
 class AttackResult(NamedTuple):

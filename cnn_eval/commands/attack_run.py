@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from circuits.errors import unknown_name
-from cnn_eval.attacks import Attack, attack, check_hyperparameter, hyperparameter_kinds
+from cnn_eval.attacks.attack_registry import attack, check_hyperparameter, hyperparameter_kinds
+from cnn_eval.attacks.base import Attack
 from cnn_eval.choices import BACKWARD
 from cnn_eval.commands.attack_report import (
     AttackResult,
@@ -36,19 +37,9 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model
-from cnn_eval.scenarios import (
-    CONTROL,
-    Substitute,
-    SubstituteSettings,
-    Task,
-    black_box,
-    first_images,
-    power_of_two_control,
-    reinitialised,
-    train_substitute,
-    transfer_attack,
-    white_box,
-)
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
+from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
+from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
 
 EXACT = "exact (torch)"
 QUERY_SEEDS = 150

@@ -47,10 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one report for each design: attacks, checks, verdict."""
     import torch
 
-    from cnn_eval.audit import AuditSettings, Reference, audit
     from cnn_eval.audit.adaptive_attacks import require_libraries
-    from cnn_eval.audit.auditing import check_eligible
-    from cnn_eval.audit.wrapped_networks import design_contestant
+    from cnn_eval.audit.audit_reference import Reference
+    from cnn_eval.audit.audit_settings import AuditSettings
+    from cnn_eval.audit.auditing import check_eligible, run_audit
+    from cnn_eval.audit.victim import design_victim
     from cnn_eval.commands.audit_text import print_report
     from cnn_eval.commands.network_subjects import chosen_budget, identity, note_unreplaced, subjects
     from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
@@ -61,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = subjects(arguments)
     require_libraries()
     base = base_network(arguments.model, arguments.weights)
-    how = {"layers": arguments.layers, "backward": backward, "mode": arguments.compute}
+    how = {"layers": arguments.layers, "backward": backward, "compute": arguments.compute}
     for subject in chosen:  # all are tried before the first attack
-        design_contestant(base, subject, **how)
+        design_victim(base, subject, **how)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
     )
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows: list[dict[str, Any]] = []
     for k, subject in enumerate(chosen):
-        report = audit(
+        report = run_audit(
             subject, base, images[order], labels[order], settings=settings, reference=reference, progress=True, **how
         )
         if arguments.format != "table":

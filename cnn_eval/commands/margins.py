@@ -57,14 +57,14 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each attack, value and design."""
-    from cnn_eval.attacks import attack
+    from cnn_eval.attacks.attack_registry import attack
     from cnn_eval.commands.network_subjects import identity, note_unreplaced, subjects
     from cnn_eval.examples.example_cache import default_cache
     from cnn_eval.layers.approximation import approximate
     from cnn_eval.measure.margin_curves import PUBLISHED, measure_margins
     from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
     from cnn_eval.models.user_model import check_model
-    from cnn_eval.scenarios import CONTROL, power_of_two_control
+    from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 
     if arguments.plot is not None:
         if arguments.plot.suffix not in (".png", ".svg"):
@@ -139,7 +139,7 @@ def _print(
     published: Mapping[str, Mapping[str, float]],
     count: int,
 ) -> int:
-    from cnn_eval.scenarios import CONTROL, CONTROL_NOTE
+    from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE
 
     right = ("value", "median L2", "fooled / eligible", "transfer %", "95 % (Wilson)")
     rates_table = table("attack", right[0], "design", *right[1:], keys=3, right=right)

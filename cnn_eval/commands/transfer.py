@@ -32,11 +32,11 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design and set of examples."""
     from cnn_eval.commands.network_subjects import identity, subjects
-    from cnn_eval.scenarios.transfer import transfer
+    from cnn_eval.scenarios.transfer import measure_transfer
 
     rows: list[dict[str, Any]] = []
     for subject in subjects(arguments):
-        results = transfer(
+        results = measure_transfer(
             subject,
             examples=arguments.examples,
             model=arguments.model,

@@ -20,7 +20,11 @@ import torch
 from circuits.errors import unknown_name
 from circuits.support.files import require_writable
 from circuits.support.progress import progress_bars
-from cnn_eval.attacks import FGSM, PGD, Attack, Mode, distances, fooled
+from cnn_eval.attacks.attack_modes import Mode
+from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances, fooled, logit_margin
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
 from cnn_eval.models.inference import logits, predict
@@ -165,7 +169,7 @@ def craft_example_set(
         "images_sha256": tensor_digest(images.images, images.labels),
         "success": {"fooled": successes, "attacked": attacked},
         "distance": {norm: _spread(distances(clean, tensors["adversarial"], norm)) for norm in ("linf", "l2")},
-        "logit_margin": _spread(_margin(logits(network, tensors["adversarial"]), labels)),
+        "logit_margin": _spread(logit_margin(logits(network, tensors["adversarial"]), labels)),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -176,12 +180,6 @@ def _check_names(name: str, model: str) -> None:
     if name not in EXAMPLE_SETS:
         raise unknown_name("example set", name, EXAMPLE_SETS)
     model_entry(model)
-
-
-def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Best wrong logit minus the logit of the true class, float32 [N]; positive where the network is fooled."""
-    true = values.gather(1, labels[:, None])
-    return values.scatter(1, labels[:, None], -torch.inf).amax(1) - true[:, 0]
 
 
 def _spread(values: torch.Tensor) -> dict[str, float]:

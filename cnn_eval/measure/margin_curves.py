@@ -23,7 +23,8 @@ from torch import nn
 
 from circuits.errors import unknown_name
 from circuits.support.statistics import wilson
-from cnn_eval.attacks import attack
+from cnn_eval.attacks.attack_registry import attack
+from cnn_eval.attacks.primitives import scale_perturbation
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import craft
 from cnn_eval.models.inference import predict
@@ -163,7 +164,7 @@ def _curve_points(
     points = []
     for value in values:
         if parameter is None:
-            adversarial = (images + value * (smallest - images)).clamp(0, 1)
+            adversarial = scale_perturbation(images, smallest, value)
         else:
             adversarial = _craft(problem, name, hyperparameters, **{parameter: value})
         classes = predict(problem.source, adversarial)

@@ -18,12 +18,13 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits import design as named_design
 from circuits.support.statistics import wilson
+from cnn_eval.attacks.primitives import logit_margin, scale_perturbation
 from cnn_eval.examples.stored_examples import AdversarialExamples, load_examples
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import load_test_images, network, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model, model_entry
-from cnn_eval.scenarios import EXAMPLES, TransferResult
+from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult
 
 __all__ = [
     "AdaptiveAttack",
@@ -45,7 +46,7 @@ def scaled_examples(name: str, factor: float, *, model: str = "lenet5") -> Adver
     if not 0 < factor < np.inf:
         raise ValueError(f"the factor of perturbations must be a positive number, but got {factor}; choose another.")
     stored = load_examples(name, model)
-    scaled = (stored.clean + factor * (stored.adversarial - stored.clean)).clamp(0, 1)
+    scaled = scale_perturbation(stored.clean, stored.adversarial, factor)
     return replace(stored, adversarial=scaled, settings={**stored.settings, "factor": factor})
 
 
@@ -202,8 +203,7 @@ def _attack_by_pgd(
             values = victim(iterates)
             # As in `predict`, the lowest class wins a tie.
             is_hit = values.argmax(1) != labels[active]
-            true = values.gather(1, labels[active, None])[:, 0]
-            margin = values.scatter(1, labels[active, None], -torch.inf).amax(1) - true
+            margin = logit_margin(values, labels[active])
         fooled[active[is_hit]] = True
         if is_last:
             break

@@ -1,32 +1,9 @@
-"""Attack scenarios: transfer, black-box and white-box attacks on networks through designs, and how they are counted."""
+"""Attack scenarios: who attacks which network with what knowledge, and how success is counted.
 
-from cnn_eval.scenarios.control import CONTROL, CONTROL_NOTE, power_of_two_control
-from cnn_eval.scenarios.scenario_runs import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box
-from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
-from cnn_eval.scenarios.success import NOISE, Outcome, Paired, noise, paired
-from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult, transfer
+    transfer    crafted on the source, the exact network; tried on every victim
+    black-box   crafted on a substitute, trained on the victim's answers; tried on the victim
+    white-box   crafted on the victim itself, through its own gradients
 
-__all__ = [
-    "CONTROL",
-    "CONTROL_NOTE",
-    "EXAMPLES",
-    "NOISE",
-    "SCENARIOS",
-    "Attacked",
-    "Outcome",
-    "Paired",
-    "Substitute",
-    "SubstituteSettings",
-    "Task",
-    "TransferResult",
-    "black_box",
-    "first_images",
-    "noise",
-    "paired",
-    "power_of_two_control",
-    "reinitialised",
-    "train_substitute",
-    "transfer",
-    "transfer_attack",
-    "white_box",
-]
+The *source* is the network that examples are crafted on, a *victim* a network that they are tried on. *Eligible* are
+the samples that count: those that both classify rightly and that fool the source.
+"""

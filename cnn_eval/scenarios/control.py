@@ -1,4 +1,4 @@
-"""The control of every robustness study: what a network does that has no noise in it at all, only other weights."""
+"""The control of every robustness study: an exact network with other weights, which has no noise in it at all."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["CONTROL", "CONTROL_NOTE", "power_of_two_control"]
 CONTROL = "control"
 """What tables, plots and records call the network of `power_of_two_control`."""
 CONTROL_NOTE = f"{CONTROL}: the exact network with the layers' weights rounded up to powers of two"
-"""The name's explanation, for headings."""
+"""The explanation of the name, for headings."""
 
 
 def power_of_two_control(model: nn.Module, *, layers: str = "conv") -> nn.Module:
     """A copy of `model`, computed exactly, in which each weight w of its `layers` is sign(w) * 2**(floor(log2|w|) + 1).
 
-    That is the weight that the flat `axfpm` array multiplies by: its mantissa product is twice the activation's
-    mantissa, whatever the weight's. What a defence by `axfpm` does, this network does too, without any dependence on
-    the input. Biases stay; zeros and subnormal weights become zero. `layers`: "conv", "linear" or "all".
+    The flat `axfpm` array multiplies by just that weight: its mantissa product is twice the activation's mantissa,
+    whatever the weight's. So this network does what a defence by `axfpm` does, without any noise that depends on the
+    input; a defence that does no better than the control owes nothing to noise. Biases stay; zeros and subnormal
+    weights become zero. `layers`: "conv", "linear" or "all". Raises DesignError where no layer would change.
     """
     if layers not in LAYERS:
         raise unknown_name("choice of layers", layers, LAYERS)

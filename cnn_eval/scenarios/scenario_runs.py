@@ -1,4 +1,4 @@
-"""The three scenarios over one set of samples: what is attacked, what the examples are tried on."""
+"""The three scenarios on one set of samples: which network examples are crafted on, and which they are tried on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from circuits import DesignError
-from cnn_eval.attacks import Attack, Mode
+from cnn_eval.attacks.attack_modes import Mode
+from cnn_eval.attacks.base import Attack
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import Crafted, craft
 from cnn_eval.models.inference import predict
@@ -24,8 +25,10 @@ SCENARIOS = ("transfer", "black-box", "white-box")
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """An attack in one mode on samples: `images` float32 [N, C, H, W] in [0, 1], `labels` int64 [N]; `cache`: folder of
-    crafted examples, None to keep none; `progress`: bars on standard error."""
+    """An attack in one mode on N samples: `images` float32 [N, C, H, W] in [0, 1], true `labels` int64 [N].
+
+    `cache`: folder of crafted examples, None to keep none; `progress`: whether to show bars on standard error.
+    """
 
     attack: Attack
     mode: Mode
@@ -40,7 +43,7 @@ class Task:
         check_labels(self.labels, len(self.images))
 
     def craft(self, source: nn.Module, name: str) -> Crafted:
-        """The examples against `source`, called `name` in the progress bar and in errors.
+        """Crafts the examples on `source`, which is called `name` in the progress bar and in errors.
 
         Raises DesignError where the source classifies no sample rightly: there is nothing to attack.
         """
@@ -63,7 +66,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Attacked:
-    """The outcome on one victim, and the examples it was tried with."""
+    """The outcome on one victim, and the examples that were tried on it."""
 
     outcome: Outcome
     crafted: Crafted
@@ -76,13 +79,14 @@ def transfer_attack(
     *,
     clean: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, Attacked]:
-    """Crafted on `source` once; tried on every victim, one forward pass each.
+    """Crafts examples on `source` once and tries them on every victim, one forward pass each.
 
-    `clean`: the victims' classes of the clean images, where they are known: they are the same for every attack.
+    `clean`: the victims' classes of the clean images, int64 [N] each, where they are known; they are the same for every
+    attack.
     """
     crafted = task.craft(source, "the exact network")
     return {
-        name: Attacked(_judged(task, victim, crafted, (clean or {}).get(name)), crafted)
+        name: Attacked(_tried_on(task, victim, crafted, (clean or {}).get(name)), crafted)
         for name, victim in victims.items()
     }
 
@@ -90,16 +94,16 @@ def transfer_attack(
 def black_box(
     task: Task, substitutes: Mapping[str, Substitute], victims: Mapping[str, nn.Module]
 ) -> dict[str, Attacked]:
-    """Crafted on each victim's own substitute (see `train_substitute`), tried on the victim."""
+    """Crafts examples on each victim's own substitute (see `train_substitute`) and tries them on the victim."""
     result = {}
     for name, victim in victims.items():
         crafted = task.craft(substitutes[name].network, f"the substitute for {name}")
-        result[name] = Attacked(_judged(task, victim, crafted), crafted)
+        result[name] = Attacked(_tried_on(task, victim, crafted), crafted)
     return result
 
 
 def white_box(task: Task, victims: Mapping[str, nn.Module]) -> dict[str, Attacked]:
-    """Crafted on each victim through its own gradients; eligible are all samples that it classifies rightly."""
+    """Crafts examples on each victim through its own gradients; eligible are all samples that it classifies rightly."""
     result = {}
     for name, victim in victims.items():
         crafted = task.craft(victim, name)
@@ -110,7 +114,7 @@ def white_box(task: Task, victims: Mapping[str, nn.Module]) -> dict[str, Attacke
     return result
 
 
-def _judged(task: Task, victim: nn.Module, crafted: Crafted, clean: torch.Tensor | None = None) -> Outcome:
+def _tried_on(task: Task, victim: nn.Module, crafted: Crafted, clean: torch.Tensor | None = None) -> Outcome:
     return judge(
         victim,
         task.images,

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from circuits import DesignError
 from circuits.support.progress import progress_bars
+from cnn_eval.attacks.primitives import shift
 from cnn_eval.data.image_checks import check_images
 from cnn_eval.models.inference import predict
 from cnn_eval.support.seeds import MAX_SEED
@@ -25,8 +26,10 @@ __all__ = ["Substitute", "SubstituteSettings", "first_images", "reinitialised", 
 
 @dataclass(frozen=True, kw_only=True)
 class SubstituteSettings:
-    """`rounds`: how often the training set is doubled (the paper's rho); `step`: its lambda; `epochs`: of training,
-    each time from the present weights. Step, epochs, learning rate and momentum are the paper's.
+    """Settings of `train_substitute`; step, epochs, learning rate and momentum are the paper's.
+
+    `rounds`: how often the training set is doubled (the paper's rho). `step`: length of the augmentation (the paper's
+    lambda). `epochs`: epochs of training after each doubling, from the present weights.
     """
 
     rounds: int = 5
@@ -52,8 +55,10 @@ class SubstituteSettings:
 
 @dataclass(frozen=True)
 class Substitute:
-    """A trained `network`; `queries` that the victim answered; `agreement`: share of the queried images that the
-    substitute classifies as the victim did."""
+    """A trained `network`, and the number of `queries` that the victim answered.
+
+    `agreement`: share of the queried images that the substitute classifies as the victim did.
+    """
 
     network: nn.Module
     queries: int
@@ -61,8 +66,10 @@ class Substitute:
 
 
 def first_images(labels: torch.Tensor, count: int) -> torch.Tensor:
-    """Indices, ascending, of `count` images to start a substitute from: as many of each class as there are, the last
-    ones. An attacker who misses classes, as in a stretch of a file, trains a poor substitute and looks harmless."""
+    """Indices, ascending, of `count` images to start a substitute from: equally many of each class, the last ones.
+
+    An attacker whose images lack some classes, as a stretch of a file may, trains a poor substitute and looks harmless.
+    """
     rank = torch.empty_like(labels)
     for label in sorted(set(labels.tolist())):
         places = (labels == label).nonzero()[:, 0].flip(0)
@@ -71,7 +78,7 @@ def first_images(labels: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def reinitialised(model: nn.Module, *, seed: int) -> nn.Module:
-    """A copy of `model` with new random weights, drawn from `seed`: what an attacker knows who knows its architecture.
+    """A copy of `model` with new random weights drawn from `seed`: all that an attacker has who knows the architecture.
 
     Raises DesignError where a module has weights but no `reset_parameters`.
     """
@@ -98,12 +105,14 @@ def train_substitute(
     *,
     title: str | None = None,
 ) -> Substitute:
-    """Trains a copy of `untrained` on the classes that `victim` gives for `first`, float32 [N, C, H, W] in [0, 1], and
-    for images grown from them: queries = N * 2**rounds.
+    """Trains a copy of `untrained` on the victim's classes of `first`, float32 [N, C, H, W] in [0, 1], and new images.
 
-    Each round adds x + step * sign(gradient of the substitute's logit of the class that the victim said) for every
-    image x that there is, clipped to [0, 1], and asks the victim about the new ones. The paper's reservoir sampling,
-    which saves queries, is not used. `title`: of the progress bar on standard error; None shows none.
+    Jacobian-based augmentation (algorithm 1, line 6): each round adds, for every image x that there is,
+
+        x + step * sign(dF_c / dx), clipped to [0, 1],      c: the victim's class of x, F: the substitute's logits
+
+    and asks the victim about the new images, so queries = N * 2**rounds. The paper's reservoir sampling, which saves
+    queries, is not used. `title`: of the progress bar on standard error; None shows none.
     """
     check_images(first)
     if not len(first):
@@ -112,7 +121,7 @@ def train_substitute(
     generator = torch.Generator().manual_seed(settings.seed)
     images, answers = first, predict(victim, first)
     with progress_bars(enabled=title is not None) as bars, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # of dropout
+        torch.manual_seed(settings.seed)  # for dropout
         total = sum(len(first) << k for k in range(settings.rounds + 1)) * settings.epochs
         task = bars.add_task(title or "", total=total)
         for number in range(settings.rounds + 1):
@@ -127,15 +136,15 @@ def train_substitute(
 def _augmented(
     network: nn.Module, victim: nn.Module, images: torch.Tensor, answers: torch.Tensor, step: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The images with as many new ones, and the victim's answers."""
+    """The images with as many new ones, and the victim's answers to all."""
     network.eval()
-    grown = []
+    augmented = []
     for x, y in zip(torch.split(images, 500), torch.split(answers, 500), strict=True):
         leaf = x.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(network(leaf).gather(1, y[:, None]).sum(), leaf)
-        grown.append((x + step * gradient.sign()).clamp(0, 1))
+        augmented.append(shift(x, gradient.sign(), step))
     network.train()
-    new = torch.cat(grown)
+    new = torch.cat(augmented)
     return torch.cat([images, new]), torch.cat([answers, predict(victim, new)])
 
 

@@ -1,4 +1,4 @@
-"""What came of an attack: who counts, who was fooled and as what, and how much noise it took."""
+"""The outcome of an attack: which samples count, which were fooled and as what, and how much noise it took."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from circuits.support.statistics import mcnemar, wilson
-from cnn_eval.attacks import distances
+from cnn_eval.attacks.primitives import distances
 from cnn_eval.data.image_checks import check_images
 from cnn_eval.models.inference import predict
 
@@ -21,8 +21,10 @@ NOISE = ("l0", "l2", "linf", "mse", "psnr")
 
 @dataclass(frozen=True)
 class Outcome:
-    """`eligible`: the samples that count, bool [N]; `same_wrong`, `other_wrong`: those of them that the victim takes
-    for the source's wrong class, or for another wrong one, bool [N] each; `noise`: see `noise`.
+    """The outcome on one victim, sample by sample.
+
+    `eligible`: the samples that count, bool [N]. `same_wrong`, `other_wrong`: those of them that the victim classifies
+    as the source's wrong class, or as another wrong one, bool [N] each. `noise`: see the function `noise`.
     """
 
     eligible: torch.Tensor
@@ -37,7 +39,7 @@ class Outcome:
 
     @property
     def fooled(self) -> int:
-        """How many eligible samples fool the victim."""
+        """Number of eligible samples that fool the victim."""
         return int(self.success.sum())
 
     @property
@@ -52,19 +54,24 @@ class Outcome:
         return wilson(self.fooled, int(self.eligible.sum()))
 
     def median_noise(self, name: str) -> float | None:
-        """Median over the successful samples; None where there is none."""
+        """Median of the noise `name` over the successful samples; None where there is none."""
         values = self.noise[name][self.success]
         return float(values.median()) if len(values) else None
 
     def mean_noise(self, name: str) -> float | None:
-        """Mean over the successful samples; None where there is none."""
+        """Mean of the noise `name` over the successful samples; None where there is none."""
         values = self.noise[name][self.success]
         return float(values.double().mean()) if len(values) else None
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Two networks on the `samples` that are eligible for both: how many fool `only_one`, and how many `only_other`."""
+    """Two networks on the `samples` that are eligible for both: how many fool only the one, how many only the other.
+
+    Both networks see the same samples, so their rates are not independent; the test is McNemar's. Samples that fool
+    both or neither say nothing about a difference. Of the n = only_one + only_other that are left, only_one is
+    binomial (n, 1/2) if the networks are equally easy to fool.
+    """
 
     samples: int
     only_one: int
@@ -72,12 +79,12 @@ class Paired:
 
     @property
     def p_value(self) -> float:
-        """Of McNemar's exact test: two-sided, each network equally likely to be fooled where they differ."""
+        """p of McNemar's exact test, two-sided."""
         return mcnemar(self.only_one, self.only_other)
 
 
 def paired(one: Outcome, other: Outcome) -> Paired:
-    """The same attack on two networks, sample by sample; both outcomes are of the same samples in the same order."""
+    """Compares the same attack on two networks; both outcomes must be of the same samples in the same order."""
     both = one.eligible & other.eligible
     return Paired(
         int(both.sum()),
@@ -87,9 +94,12 @@ def paired(one: Outcome, other: Outcome) -> Paired:
 
 
 def noise(clean: torch.Tensor, adversarial: torch.Tensor) -> dict[str, torch.Tensor]:
-    """By name in NOISE, float32 [N]: changed values, Euclidean length, largest change, mean squared error, peak signal
-    to noise ratio in dB, 20 log10(1 / sqrt(MSE)); infinite where nothing changed. Raises ValueError where pixels leave
-    [0, 1], to which PSNR refers."""
+    """The noise of each sample by its name in NOISE, float32 [N] each.
+
+    l0: number of changed values. l2: Euclidean length. linf: largest change. mse: mean squared error. psnr: peak signal
+    to noise ratio in dB, 20 log10(1 / sqrt(MSE)) = -10 log10(MSE), infinite where nothing changed. Raises ValueError
+    where pixels leave [0, 1], the range that PSNR refers to.
+    """
     check_images(clean)
     check_images(adversarial)
     mse = (adversarial - clean).flatten(1).square().mean(1)
@@ -112,14 +122,15 @@ def judge(
     source_adversarial: torch.Tensor,
     victim_clean: torch.Tensor | None = None,
 ) -> Outcome:
-    """Of samples that both networks classify rightly and that fool the source: which fool the victim, and how.
+    """Which samples fool the victim, of those that both networks classify rightly and that fool the source.
 
-    `source_clean`, `source_adversarial`: the classes that the source says, int64 [N]; `victim_clean`: those of the
-    victim, where they are known already.
+    `source_clean`, `source_adversarial`: the source's classes of the clean and the adversarial images, int64 [N];
+    `victim_clean`: the victim's classes of the clean images, where they are known already.
     """
-    own = predict(victim, clean) if victim_clean is None else victim_clean
-    eligible = (source_clean == labels) & (own == labels) & (source_adversarial != labels)
-    found = predict(victim, adversarial)
-    wrong = eligible & (found != labels)
-    same = wrong & (found == source_adversarial)
+    if victim_clean is None:
+        victim_clean = predict(victim, clean)
+    eligible = (source_clean == labels) & (victim_clean == labels) & (source_adversarial != labels)
+    victim_adversarial = predict(victim, adversarial)
+    wrong = eligible & (victim_adversarial != labels)
+    same = wrong & (victim_adversarial == source_adversarial)
     return Outcome(eligible, same, wrong & ~same, noise(clean, adversarial))

@@ -1,4 +1,4 @@
-"""Transfer of the committed example sets: how many of them fool a network through a design."""
+"""Transfer of the committed example sets: how many of their examples fool a network through a design."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from cnn_eval.measure.network_accuracy import network, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import model_entry
 
-__all__ = ["EXAMPLES", "TransferResult", "transfer"]
+__all__ = ["EXAMPLES", "TransferResult", "measure_transfer"]
 
 EXAMPLES = ("pgd", "fgsm_smallest")
-"""The stored example sets that transfer is measured on (DESIGN 8): fixed budget, and minimum norm."""
+"""The stored example sets that transfer is measured on: a fixed budget, and minimum norm (DESIGN 8)."""
 
 
 @dataclass(frozen=True)
 class TransferResult:
-    """`fooled` of `eligible` examples: eligible are those whose clean image both networks classify rightly and whose
-    adversarial image fools the source, the same network computed through the design `exact`."""
+    """`fooled` of `eligible` examples fool the approximate network.
+
+    Eligible are examples whose clean image both networks classify rightly and whose adversarial image fools the source,
+    the same network through the design `exact`.
+    """
 
     fooled: int
     eligible: int
@@ -41,7 +44,7 @@ class TransferResult:
         return wilson(self.fooled, self.eligible)
 
 
-def transfer(
+def measure_transfer(
     victim: Design | Mapping[str, Design],
     *,
     examples: Sequence[str] = EXAMPLES,
@@ -51,9 +54,10 @@ def transfer(
     compute: str = "auto",
     mode: str | None = None,
 ) -> dict[str, TransferResult]:
-    """By example set: how many of its first `samples` examples fool `model` with its `layers` through `victim`.
+    """For each example set, how many of its first `samples` examples fool `model` with its `layers` through `victim`.
 
-    `victim`, `layers`, `compute` and the deprecated `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
+    `victim`, the design or designs, `layers`, `compute` and the deprecated `mode`: as in `approximate`; `model`: a name
+    in MODELS. Raises as `load_examples` does.
     """
     compute = compute_argument(compute, mode)
     model_entry(model)

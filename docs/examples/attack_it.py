@@ -22,7 +22,7 @@ victims = {
 print("share of FGSM examples that also fool, by factor on the smallest perturbation that fools the exact network")
 for point in measure_margins(exact, victims, images[:40], labels[:40], attacks=["fgsm"]):
     low, high = (100 * end for end in point.interval)
-    print(f"x{point.value:<5g} {point.subject:22} {100 * point.rate:5.1f} % ({low:.0f} .. {high:.0f})")
+    print(f"x{point.value:<5g} {point.victim:22} {100 * point.rate:5.1f} % ({low:.0f} .. {high:.0f})")
 
 print("accuracy under PGD on the network itself, Linf 0.1, 20 images")
 for name in ("exact", "axfpm"):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cnn_eval.scenarios import CONTROL
+from cnn_eval.scenarios.control import CONTROL
 from studies.frame.study import Row, StudyResult
 from studies.frame.verdicts import DECISIVE, NEARLY_ALL
 

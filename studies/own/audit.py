@@ -8,11 +8,14 @@ import torch
 
 from circuits import design
 from circuits.support.statistics import wilson
-from cnn_eval.audit import AuditReport, AuditSettings, Reference, audit
-from cnn_eval.audit.adaptive_attacks import BallNorm
+from cnn_eval.attacks.attack_modes import BallNorm
+from cnn_eval.audit.audit_reference import Reference
+from cnn_eval.audit.audit_report import AuditReport
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import run_audit
 from cnn_eval.data.loading import load
 from cnn_eval.models.registry import load_model, weights_record
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 
 TITLE = "adaptive attacks on LeNet-5 through designs: robust accuracy, gradients, transfer, verdict"
@@ -48,7 +51,7 @@ def run(options: StudyOptions) -> StudyResult:
     for norm in NORMS[options.level]:
         reference = Reference(exact, chosen, labels, replace(settings, norm=norm))
         for name in (*SUBJECTS[options.level], CONTROL):
-            report = audit(
+            report = run_audit(
                 power_of_two_control(exact) if name == CONTROL else design(name),
                 exact,
                 chosen,

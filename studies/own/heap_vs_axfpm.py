@@ -22,7 +22,10 @@ from circuits.accuracy.surfaces import error_surface
 from circuits.cost import conditions
 from circuits.drawing.figure_files import render
 from circuits.support.statistics import wilson
-from cnn_eval.audit import VERDICTS, AuditSettings, Reference, audit
+from cnn_eval.audit.audit_reference import Reference
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import run_audit
+from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.examples.example_cache import default_cache
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.layers.approximation import approximate
@@ -30,8 +33,9 @@ from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate, load_test_images
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model, weights_record
-from cnn_eval.scenarios import CONTROL, EXAMPLES, TransferResult, power_of_two_control, transfer
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from cnn_eval.scenarios.success import judge
+from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult, measure_transfer
 from studies.frame.row_figures import dots
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.own import heap
@@ -109,7 +113,7 @@ def accuracy(name: str, options: StudyOptions) -> list[Row]:
 
 def transfers(name: str, options: StudyOptions) -> list[Row]:
     """Stored examples that fool the exact network and also this one."""
-    found = _stored(_network(name)) if name == CONTROL else transfer(design(name))
+    found = _stored(_network(name)) if name == CONTROL else measure_transfer(design(name))
     rows = []
     for examples, result in found.items():
         low, high = result.interval
@@ -143,7 +147,7 @@ def margins(name: str, options: StudyOptions) -> list[Row]:
 def audited(name: str, options: StudyOptions) -> list[Row]:
     """What an adaptive attacker gets, worst case image by image, beside the exact network; the verdict as a remark."""
     reference = _reference(options)
-    report = audit(
+    report = run_audit(
         _network(name) if name == CONTROL else design(name),
         reference.exact,
         reference.images,

@@ -12,7 +12,7 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, MarginPoint, measure_margins
 from cnn_eval.measure.margins_plot import margins_plot
 from cnn_eval.models.registry import load_model, weights_record
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.frame.verdicts import NEARLY_ALL
 
@@ -109,9 +109,7 @@ def _verdict(points: list[MarginPoint], labels: Mapping[str, str]) -> tuple[str,
     end_low, end_high = (f"{100 * f(point.rate or 0.0 for point in last):.0f}" for f in (min, max))
     same = {(point.attack, point.value): point.fooled for point in points if point.victim == CONTROL}
     differing = sum(
-        abs(point.fooled - same[point.attack, point.value])
-        for point in points
-        if point.victim == design("axfpm").label
+        abs(point.fooled - same[point.attack, point.value]) for point in points if point.victim == design("axfpm").label
     )
     reason = (
         f"{sum(inside)} of {len(inside)} published rates lie in our intervals; at the boundary {low} to {high} % "

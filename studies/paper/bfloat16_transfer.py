@@ -16,7 +16,7 @@ from cnn_eval.measure.confidence import confidence
 from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, difference, load_test_images
 from cnn_eval.models.inference import logits
 from cnn_eval.models.quantization import Bfloat16
-from cnn_eval.scenarios import CONTROL
+from cnn_eval.scenarios.control import CONTROL
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.paper.table6 import CLOSE, PUBLISHED
 from studies.rows import transfer_rows

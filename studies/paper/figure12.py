@@ -12,7 +12,7 @@ from circuits.support.statistics import wilson
 from cnn_eval.measure.confidence import ConfidenceDistribution, confidence_distribution
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, network
 from cnn_eval.models.registry import weights_record
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 
 TITLE = "classification confidence of the exact and the approximate LeNet-5"

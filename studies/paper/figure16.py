@@ -20,7 +20,7 @@ from circuits.support.statistics import normal_quantile
 from cnn_eval.measure.confidence import feature_maps, last_convolution
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, network
 from cnn_eval.models.registry import weights_record
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 
 TITLE = "feature maps of the last convolution of LeNet-5 through exact, Ax-FPM and HEAP"

@@ -18,7 +18,7 @@ from circuits.drawing.figure_files import render
 from circuits.support.statistics import normal_quantile, rank_correlation
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.registry import load_model, weights_record
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.rows.noise_rows import share
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cnn_eval.scenarios import CONTROL, NOISE, white_box
+from cnn_eval.scenarios.control import CONTROL
+from cnn_eval.scenarios.scenario_runs import white_box
+from cnn_eval.scenarios.success import NOISE
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.rows.attack_rows import rate_row, setting
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cnn_eval.scenarios import CONTROL, SubstituteSettings, black_box, first_images, reinitialised, train_substitute
+from cnn_eval.scenarios.control import CONTROL
+from cnn_eval.scenarios.scenario_runs import black_box
+from cnn_eval.scenarios.substitute import SubstituteSettings, first_images, reinitialised, train_substitute
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.rows.attack_rows import PUBLISHED_NAMES, rate_row, setting, verdict
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from circuits.support.statistics import ratio_interval
 from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios import CONTROL
+from cnn_eval.scenarios.control import CONTROL
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.rows import transfer_rows
 from studies.rows.attack_rows import setting, verdict

@@ -12,13 +12,17 @@ from torch import nn
 
 from circuits import DesignError, design
 from circuits.support.statistics import wilson
-from cnn_eval.attacks import Attack, Mode, Norm, attack, distances
+from cnn_eval.attacks.attack_modes import Mode, Norm
+from cnn_eval.attacks.attack_registry import attack
+from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.primitives import distances
 from cnn_eval.examples.example_cache import default_cache
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import model_entry, weights_record
-from cnn_eval.scenarios import CONTROL, Attacked, Task, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
+from cnn_eval.scenarios.scenario_runs import Attacked, Task
 from studies.frame.study import Row, StudyOptions
 from studies.frame.verdicts import DECISIVE, NEARLY_ALL
 

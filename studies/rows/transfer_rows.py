@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cnn_eval.attacks import Mode
+from cnn_eval.attacks.attack_modes import Mode
 from cnn_eval.models.inference import predict
-from cnn_eval.scenarios import CONTROL, transfer_attack
+from cnn_eval.scenarios.control import CONTROL
+from cnn_eval.scenarios.scenario_runs import transfer_attack
 from studies.frame.study import Row, StudyResult
 from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, verdict, within_budget
 

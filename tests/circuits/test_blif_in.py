@@ -67,6 +67,53 @@ def test_files_of_yosys_and_abc(name: str) -> None:
     np.testing.assert_array_equal(all_products(entry), x[:, None] * y[None])
 
 
+LIBRARY = """.model inv1
+.inputs a
+.outputs O
+.names a O
+0 1
+.end
+.model nand2
+.inputs a b
+.outputs O
+.names a b O
+11 0
+.end
+"""
+
+
+@pytest.mark.parametrize("name", ["unsigned_abc_mapped.blif", "signed_abc_mapped.blif"])
+def test_a_mapped_circuit_with_its_library_beside_it(name: str) -> None:
+    """ABC's `map` writes .gate of the cells of its genlib; models of them are a further file."""
+    text = (NETLISTS / name).read_text()
+    with pytest.raises(DesignError, match=r"the model must be a known name, but got 'nand2'.*as a further file"):
+        read(text)
+    netlist, _ = read_blif([("cells.blif", LIBRARY), (name, text)])
+    assert set(netlist.count()) == {"nand2", "not"}
+    entry = Design(netlist=netlist, signed=name.startswith("signed"))
+    x, y = (np.arange(1 << n) - (entry.signed << n - 1) for n in (3, 4))
+    np.testing.assert_array_equal(all_products(entry), x[:, None] * y[None])
+
+
+def test_cells_of_known_libraries() -> None:
+    """Nangate45, sky130 with supply pins, OSU, yosys; a cell of four inputs; a full adder is the exact cell."""
+    body = """.gate AND2_X1 A1=a[0] A2=b[0] ZN=p[0]
+.gate NAND2_X2 A1=a[1] A2=b[0] ZN=n1
+.subckt sky130_fd_sc_hd__nand2_1 A=a[0] B=b[1] Y=n2 VPWR=v VGND=g
+.gate XOR2_X1 A=n1 B=n2 Z=p[1]
+.gate $_AND_ A=a[1] B=b[1] Y=n3
+.gate AOI22_X1 A1=n3 A2=n3 B1=n3 B2=n3 ZN=n4
+.gate INVX1 A=n4 Y=n5
+.gate NOR2_X1 A1=n1 A2=n2 ZN=c
+.gate FA_X1 A=n5 B=c CI=zero S=p[2] CO=p[3]
+.names zero"""
+    entry = Design(netlist=read(model(body, outputs="p[0] p[1] p[2] p[3]")))
+    np.testing.assert_array_equal(all_products(entry), np.arange(4)[:, None] * np.arange(4))
+    assert entry.netlist().count()["exact"] == 1
+    with pytest.raises(DesignError, match="'DFF_X1' is a register; import the circuit between the registers"):
+        read(model(".gate DFF_X1 D=a[0] CK=a[1] Q=o[0]"))
+
+
 def test_comments_continuations_off_sets_and_constants() -> None:
     text = """# a comment
 .model m   # another

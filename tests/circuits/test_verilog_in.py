@@ -358,6 +358,21 @@ WRONG = [
         "import FILE --synthesise).",
     ),
     (
+        body("assign o = 4'(a + 1);"),
+        "a.v line 2: a cast is read only as $signed or $unsigned, but got one with an apostrophe; let yosys turn the "
+        "file into gates (circuits import FILE --synthesise).",
+    ),
+    (
+        "primitive u(o, a); output o; input a; table 0 : 1; 1 : 0; endtable endprimitive\n" + body("u g(o[0], a[0]);"),
+        "a.v line 1: a primitive defined by a table is not read, but 'u' is; let yosys turn the file into gates "
+        "(circuits import FILE --synthesise).",
+    ),
+    (
+        body("integer k;\nalways @* while (a) k = 1;"),
+        "a.v line 3: a statement must be an assignment, if, case or for, but got 'while'; let yosys turn the file into "
+        "gates (circuits import FILE --synthesise).",
+    ),
+    (
         body("defparam u.W = 3;"),
         "a.v line 2: a parameter must be set where the module is instantiated, #(.W(8)), but got 'defparam'; move it.",
     ),

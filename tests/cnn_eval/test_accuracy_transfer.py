@@ -26,7 +26,7 @@ from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evalua
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import MODELS, load_model
 from cnn_eval.models.user_model import check_model, load_user_model
-from cnn_eval.scenarios import transfer
+from cnn_eval.scenarios.transfer import measure_transfer
 from cnn_eval.support.verified_files import DataError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,7 +102,7 @@ def test_paired_difference_against_a_known_value() -> None:
 
 def test_transfer_counts_what_fools_both() -> None:
     victim = design("axfpm_tiled")
-    found = transfer(victim, samples=40)
+    found = measure_transfer(victim, samples=40)
     assert list(found) == ["pgd", "fgsm_smallest"]
     source, attacked = load_model("lenet5"), network(victim)
     for name, result in found.items():
@@ -114,7 +114,7 @@ def test_transfer_counts_what_fools_both() -> None:
         assert result.interval[0] <= result.rate <= result.interval[1]
     # FACTS 3: PGD at eps .2 transfers almost always, the smallest FGSM far less.
     assert found["pgd"].rate > 0.9 > found["fgsm_smallest"].rate
-    assert transfer(design("exact"), samples=10)["pgd"].rate == 1
+    assert measure_transfer(design("exact"), samples=10)["pgd"].rate == 1
 
 
 # ---- the command line
@@ -171,7 +171,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("transfer", "axfpm", "--samples", "10", "--format", "json", "--compute", "lowered")
     document = json.loads(run(capsys, *arguments).out)
     assert [row["examples"] for row in document["results"]] == ["pgd", "fgsm_smallest"]
-    assert document["results"][0]["eligible"] == transfer(design("axfpm"), samples=10)["pgd"].eligible
+    assert document["results"][0]["eligible"] == measure_transfer(design("axfpm"), samples=10)["pgd"].eligible
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import design
-from cnn_eval.attacks import FGSM, PGD, Attack, DeepFool, distances
+from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.deepfool import DeepFool
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
@@ -25,19 +29,11 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.inference import predict
 from cnn_eval.models.lenet5 import LeNet5
 from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios import (
-    SubstituteSettings,
-    Task,
-    black_box,
-    first_images,
-    noise,
-    power_of_two_control,
-    reinitialised,
-    train_substitute,
-    transfer_attack,
-    white_box,
-)
-from cnn_eval.scenarios.success import Outcome, judge, paired
+from cnn_eval.scenarios.attacking import QUERY_IMAGES, run_attack
+from cnn_eval.scenarios.control import power_of_two_control
+from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
+from cnn_eval.scenarios.substitute import SubstituteSettings, first_images, reinitialised, train_substitute
+from cnn_eval.scenarios.success import Outcome, judge, noise, paired
 from cnn_eval.support.verified_files import DataError
 
 MODULE = """
@@ -273,6 +269,41 @@ def test_a_network_that_is_always_wrong_is_refused(batch: tuple[torch.Tensor, to
     task = Task(attack=FGSM(), mode="minimum", epsilon=None, images=batch[0], labels=batch[1] + 10)
     with pytest.raises(ValueError, match="must classify a sample rightly, but the exact network classifies none of 20"):
         transfer_attack(task, load_model("lenet5"), {})
+
+
+@pytest.mark.parametrize("scenario", ["transfer", "white-box"])
+def test_run_attack_is_the_scenario_by_names(scenario: str, model: nn.Module) -> None:
+    record = run_attack(design("axfpm"), "fgsm", samples=10, scenario=scenario, mode="budget", compute="lowered")
+    images, labels = load().images[:10], load().labels[:10]
+    task = Task(attack=FGSM(), mode="budget", epsilon=0.1, images=images, labels=labels)
+    victims = {"axfpm": approximate(model, design("axfpm"), compute="lowered")}
+    expected = (white_box(task, victims) if scenario == "white-box" else transfer_attack(task, model, victims))["axfpm"]
+    assert torch.equal(record.adversarial, expected.crafted.adversarial)
+    assert torch.equal(record.outcome.success, expected.outcome.success)
+    assert (record.design, record.scenario, record.rate) == ("axfpm", scenario, expected.outcome.rate)
+    assert record.settings == FGSM().settings(mode="budget", epsilon=0.1)  # MNIST's convention
+    assert record.interval[0] <= (record.rate or 0) <= record.interval[1]
+    assert torch.equal(record.labels, labels)
+
+
+def test_run_attack_trains_a_substitute_on_images_that_it_does_not_attack() -> None:
+    settings = SubstituteSettings(rounds=0, epochs=1)
+    record = run_attack(
+        design("axfpm"), FGSM(), samples=4, scenario="black-box", mode="budget", epsilon=0.3, substitute=settings,
+        compute="lowered",
+    )  # fmt: skip
+    assert record.substitute is not None
+    assert record.substitute.queries == QUERY_IMAGES
+    assert record.adversarial.shape == (4, 1, 28, 28)
+
+
+def test_run_attack_names_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"^unknown scenario 'transfr'; nearest: transfer"):
+        run_attack(design("axfpm"), "fgsm", scenario="transfr")
+    with pytest.raises(ValueError, match=r"^mode 'budget' needs an epsilon: there is no default in the norm l0; give"):
+        run_attack(design("axfpm"), "jsma", mode="budget")
+    with pytest.raises(ValueError, match=r"^epsilon must be left out in mode 'minimum', but got 0\.1"):
+        run_attack(design("axfpm"), "fgsm", epsilon=0.1, samples=2)
 
 
 # ---- the cache

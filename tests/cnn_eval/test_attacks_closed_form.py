@@ -7,57 +7,22 @@ import math
 
 import pytest
 import torch
-from test_attacks_crafting import QUICK
+from linear_models import Rowwise, linear
+from quick_attacks import QUICK
 from torch import nn
 
-from cnn_eval.attacks import (
-    ATTACKS,
-    DDN,
-    FGSM,
-    JSMA,
-    PGD,
-    Boundary,
-    CarliniWagner,
-    DeepFool,
-    HopSkipJump,
-    LocalSearch,
-    attack,
-    distances,
-    fooled,
-)
-from cnn_eval.attacks.jsma import most_salient
+from cnn_eval.attacks.attack_registry import ATTACKS, attack
+from cnn_eval.attacks.boundary import Boundary
+from cnn_eval.attacks.carlini_wagner import CarliniWagner
+from cnn_eval.attacks.ddn import DDN
+from cnn_eval.attacks.deepfool import DeepFool
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.hopskipjump import HopSkipJump
+from cnn_eval.attacks.jsma import JSMA, most_salient
+from cnn_eval.attacks.lsa import LocalSearch
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances, fooled
 from cnn_eval.attacks.starting import starting_points
-
-
-class Rowwise(nn.Module):
-    """logits = f(x) W + b, each row computed for itself, so that no result may depend on the batch by rounding."""
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, *, bent: bool = False) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight.double())
-        self.bias = nn.Parameter(bias.double())
-        self.bent = bent
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = images.flatten(1).double()
-        if self.bent:
-            x = torch.sin(2 * x)
-        return ((x[:, None] * self.weight).sum(-1) + self.bias).float()
-
-
-def linear(
-    classes: int, seed: int = 0, *, bent: bool = False, contrast: float = 0.2
-) -> tuple[Rowwise, torch.Tensor, torch.Tensor]:
-    """A model of 16 values, 5 images with its own classes at some distance of every boundary."""
-    generator = torch.Generator().manual_seed(seed)
-    model = Rowwise(
-        torch.randn(classes, 16, generator=generator), 0.1 * torch.randn(classes, generator=generator), bent=bent
-    )
-    images = 0.5 + contrast * (torch.rand(200, 1, 4, 4, generator=generator) - 0.5)
-    top = model(images).topk(2).values.detach()
-    images = images[(top[:, 0] - top[:, 1] > 0.5)][:5]
-    assert len(images) == 5
-    return model, images, model(images).argmax(1)
 
 
 def boundary_distances(model: Rowwise, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -105,7 +70,7 @@ def test_deepfool_on_a_linear_model_is_one_exact_step(overshoot: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "tolerance"),
+    ("method", "tolerance"),
     [
         (CarliniWagner(binary_search_steps=5, steps=150, initial_const=1.0), 0.02),
         (DDN(steps=200), 0.03),
@@ -114,9 +79,9 @@ def test_deepfool_on_a_linear_model_is_one_exact_step(overshoot: float) -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_l2_attacks_come_near_the_closed_form(made: CarliniWagner | DDN, tolerance: float) -> None:
+def test_l2_attacks_come_near_the_closed_form(method: CarliniWagner | DDN, tolerance: float) -> None:
     model, images, labels = (linear(3)[0], *(part[:3] for part in linear(3)[1:]))
-    result = made.run(model, images, labels, mode="minimum")
+    result = method.run(model, images, labels, mode="minimum")
     assert bool(fooled(model, result, labels).all())
     ratio = distances(images, result, "l2") / boundary_distances(model, images, labels)
     assert float(ratio.min()) > 0.999  # nothing nearer than the boundary fools
@@ -125,8 +90,8 @@ def test_l2_attacks_come_near_the_closed_form(made: CarliniWagner | DDN, toleran
 
 def test_confidence_is_a_margin_of_logits() -> None:
     model, images, labels = linear(3)
-    made = CarliniWagner(binary_search_steps=4, steps=100, initial_const=1.0, confidence=0.5)
-    result = made.run(model, images, labels, mode="minimum")
+    method = CarliniWagner(binary_search_steps=4, steps=100, initial_const=1.0, confidence=0.5)
+    result = method.run(model, images, labels, mode="minimum")
     assert bool(fooled(model, result, labels).all())
     out = model(result).detach()
     true = out.gather(1, labels[:, None])[:, 0]
@@ -209,39 +174,39 @@ def test_more_targets_never_need_more_values(convolutional: tuple[nn.Module, tor
 
 
 def scalar_local_search(
-    made: LocalSearch, model: nn.Module, image: torch.Tensor, label: int, first: set[tuple[int, int]]
+    method: LocalSearch, model: nn.Module, image: torch.Tensor, label: int, first: set[tuple[int, int]]
 ) -> torch.Tensor:
     """LocSearchAdv for one image, pixel by pixel, in the words of the paper; p is not adapted."""
     x, candidates = image - 0.5, set(first)
     last: dict[tuple[int, int], int] = {}
 
     def cyclic(value: float) -> float:
-        scaled = made.r * value
+        scaled = method.r * value
         if scaled < -0.5:
             return scaled + 1
         return scaled - 1 if scaled > 0.5 else scaled
 
-    for number in range(made.rounds):
+    for number in range(method.rounds):
         scores = {}
         for i, j in candidates:
             trial = x.clone()
             for channel in range(3):
                 value = float(x[channel, i, j])
-                trial[channel, i, j] = made.p * float(torch.tensor(cyclic(value) - value).sign())
+                trial[channel, i, j] = method.p * float(torch.tensor(cyclic(value) - value).sign())
             scores[i, j] = float(model(trial[None] + 0.5).softmax(1)[0, label])
-        chosen = sorted(scores, key=lambda place: (scores[place], place))[: made.t]
+        chosen = sorted(scores, key=lambda place: (scores[place], place))[: method.t]
         for i, j in chosen:
             last[i, j] = number
             for channel in range(3):
                 x[channel, i, j] = cyclic(float(x[channel, i, j]))
         if int(model(x[None] + 0.5).argmax()) != label:
             return (x + 0.5).clamp(0, 1)
-        resting = {place for place, when in last.items() if when > number - made.rest}
+        resting = {place for place, when in last.items() if when > number - method.rest}
         candidates = {
             (i, j)
             for a, b in chosen
-            for i in range(max(0, a - made.d), min(6, a + made.d + 1))
-            for j in range(max(0, b - made.d), min(6, b + made.d + 1))
+            for i in range(max(0, a - method.d), min(6, a + method.d + 1))
+            for j in range(max(0, b - method.d), min(6, b + method.d + 1))
         } - resting
     return image
 
@@ -250,16 +215,16 @@ def test_local_search_is_that_of_a_scalar_program(
     convolutional: tuple[nn.Module, torch.Tensor, torch.Tensor],
 ) -> None:
     model, images, labels = convolutional
-    made = LocalSearch(rounds=5, t=2, d=2, rest=3, adaptation=1.0, p=2.0)
-    result = made.run(model, images, labels, mode="minimum")
+    method = LocalSearch(rounds=5, t=2, d=2, rest=3, adaptation=1.0, p=2.0)
+    result = method.run(model, images, labels, mode="minimum")
     with torch.no_grad():
-        for image, label, start, found in zip(images, labels.tolist(), made._first(images), result, strict=True):
+        for image, label, start, found in zip(images, labels.tolist(), method._first(images), result, strict=True):
             first = {(int(i), int(j)) for i, j in start.nonzero()}
             assert len(first) == 3  # a tenth of 36 pixels
-            expected = scalar_local_search(made, model, image, label, first)
+            expected = scalar_local_search(method, model, image, label, first)
             assert torch.allclose(found, expected, atol=1e-5)
     assert int(fooled(model, result, labels).sum()) >= 2
-    assert float(distances(images, result, "l0").max()) <= 3 * made.t * made.rounds
+    assert float(distances(images, result, "l0").max()) <= 3 * method.t * method.rounds
     within = LocalSearch(rounds=5, t=2).run(model, images, labels, mode="budget", epsilon=6)
     assert float(distances(images, within, "l0").max()) <= 6
 
@@ -280,23 +245,23 @@ ROBUST = {
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_no_result_depends_on_the_batch(name: str, mode: str) -> None:
     model, images, labels = linear(4, bent=True, contrast=1.0)
-    made = attack(name, **ROBUST.get(name, {}))
-    epsilon = None if mode == "minimum" else {"l0": 6.0, "l2": 0.9, "linf": 0.1}[made.norm]
-    whole = made.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
+    method = attack(name, **ROBUST.get(name, {}))
+    epsilon = None if mode == "minimum" else {"l0": 6.0, "l2": 0.9, "linf": 0.1}[method.norm]
+    whole = method.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
     torch.manual_seed(1)  # the global generator must not matter
-    alone = made.run(model, images, labels, mode=mode, epsilon=epsilon, batch_size=1)  # type: ignore[arg-type]
-    back = made.run(model, images.flip(0), labels.flip(0), mode=mode, epsilon=epsilon).flip(0)  # type: ignore[arg-type]
+    alone = method.run(model, images, labels, mode=mode, epsilon=epsilon, batch_size=1)  # type: ignore[arg-type]
+    back = method.run(model, images.flip(0), labels.flip(0), mode=mode, epsilon=epsilon).flip(0)  # type: ignore[arg-type]
     assert int((whole != images).flatten(1).any(1).sum()) >= 2
     assert torch.equal(whole, alone)
     assert torch.equal(whole, back)
     assert float(whole.min()) >= 0
     assert float(whole.max()) <= 1
     if epsilon is not None:
-        assert float(distances(images, whole, made.norm).max()) <= epsilon * (1 + 1e-5)
+        assert float(distances(images, whole, method.norm).max()) <= epsilon * (1 + 1e-5)
 
 
 @pytest.mark.parametrize("name", ["boundary", "hopskipjump", "lsa", "pgd"])
-def test_seed_matters_to_what_draws(name: str) -> None:
+def test_the_seed_decides_what_attacks_that_draw_find(name: str) -> None:
     model, images, labels = linear(4, bent=True, contrast=1.0)
     one, other = (
         attack(name, **{**ROBUST[name], "seed": seed}).run(model, images, labels, mode="minimum") for seed in (0, 1)
@@ -337,10 +302,10 @@ class Constant(nn.Module):
 def test_an_attack_that_cannot_succeed_leaves_the_image(name: str) -> None:
     images, labels = linear(3)[1][:2], torch.zeros(2, dtype=torch.int64)
     settings = {**QUICK.get(name, {}), **({"grid": 4} if name == "fgsm" else {})}
-    made = attack(name, **settings)
-    assert torch.equal(made.run(Constant(), images, labels, mode="minimum"), images)
+    method = attack(name, **settings)
+    assert torch.equal(method.run(Constant(), images, labels, mode="minimum"), images)
     starts = name not in ("boundary", "hopskipjump")
-    assert made.unstarted(Constant(), images, labels).tolist() == [not starts] * 2
+    assert method.unstarted(Constant(), images, labels).tolist() == [not starts] * 2
 
 
 def test_starting_points_fool_and_lie_between_the_image_and_noise() -> None:
@@ -351,22 +316,3 @@ def test_starting_points_fool_and_lie_between_the_image_and_noise() -> None:
     assert torch.equal(start[1:3], starting_points(model, images[1:3], labels[1:3], 0)[0])
     # one blending step nearer does not fool: the points lie on k / 50 of the way
     assert float(distances(images, start, "l2").max()) < 4
-
-
-@pytest.mark.parametrize(
-    ("kind", "field", "message"),
-    [
-        (CarliniWagner, {"confidence": -1.0}, "confidence >= 0"),
-        (DeepFool, {"candidates": 1}, "candidates >= 2"),
-        (DDN, {"gamma": 1.0}, "0 < gamma < 1"),
-        (JSMA, {"theta": 0.0}, r"0 < \|theta\| <= 1"),
-        (LocalSearch, {"r": 2.5}, "0 <= r <= 2"),
-        (LocalSearch, {"adaptation": 0.5}, "adaptation >= 1"),
-        (Boundary, {"step_adaptation": 1.0}, "step_adaptation > 1"),
-        (HopSkipJump, {"steps": 0}, "steps >= 1"),
-        (HopSkipJump, {"seed": -1}, "seed must be an integer"),
-    ],
-)
-def test_wrong_hyperparameters(kind: type, field: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        kind(**field)

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from quick_attacks import QUICK
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks import ATTACKS, FGSM, PGD, Attack, MissingExtraError, attack, distances, fooled
-from cnn_eval.attacks.pgd import _noise
+from cnn_eval.attacks.attack_registry import ATTACKS, attack
+from cnn_eval.attacks.base import Attack, MissingExtraError
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.pgd import PGD
+from cnn_eval.attacks.primitives import distances, fooled, uniform_noise
 from cnn_eval.commands import main
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
@@ -26,17 +30,6 @@ from cnn_eval.support.verified_files import DataError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
-QUICK: dict[str, dict[str, float]] = {
-    "pgd": {"steps": 10, "bisections": 6},
-    "jsma": {"gamma": 0.02},
-    "cw": {"binary_search_steps": 2, "steps": 10, "initial_const": 1.0},
-    "deepfool": {"steps": 5},
-    "lsa": {"rounds": 4},
-    "boundary": {"steps": 20},
-    "hopskipjump": {"steps": 1, "initial_num_evals": 20},
-    "ddn": {"steps": 10},
-}
-"""Settings that show how an attack behaves, not how strong it is."""
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +67,10 @@ def test_fgsm_is_one_signed_step(model: nn.Module, batch: Batch) -> None:
     assert rates[0] < rates[1] < rates[2]
 
 
+@pytest.mark.slow
 def test_pgd_is_many_projected_steps_and_stronger_than_fgsm(model: nn.Module, batch: Batch) -> None:
     epsilon = 0.1
-    x = (batch[0] + epsilon * _noise(batch[0], 0)).clamp(0, 1)
+    x = (batch[0] + epsilon * uniform_noise(batch[0], 0)).clamp(0, 1)
     for _ in range(4):
         x = x + 0.0625 * epsilon * gradient_sign(model, x, batch[1])
         x = (batch[0] + (x - batch[0]).clamp(-epsilon, epsilon)).clamp(0, 1)
@@ -88,13 +82,13 @@ def test_pgd_is_many_projected_steps_and_stronger_than_fgsm(model: nn.Module, ba
 
 
 def test_random_start_is_uniform_and_follows_seed_and_image(batch: Batch) -> None:
-    noise = _noise(batch[0], 0)
+    noise = uniform_noise(batch[0], 0)
     assert noise.shape == batch[0].shape
     assert float(noise.abs().max()) <= 1
     assert abs(float(noise.mean())) < 0.01
     assert float(noise.var()) == pytest.approx(1 / 3, rel=0.02)
-    assert torch.equal(noise.flip(0), _noise(batch[0].flip(0), 0))
-    assert not torch.equal(noise, _noise(batch[0], 1))
+    assert torch.equal(noise.flip(0), uniform_noise(batch[0].flip(0), 0))
+    assert not torch.equal(noise, uniform_noise(batch[0], 1))
     assert not torch.equal(noise[0], noise[1])
 
 
@@ -113,6 +107,7 @@ def test_smallest_fgsm_step_fools_and_a_smaller_one_does_not(model: nn.Module, b
     assert float(fooled(model, below, labels).float().mean()) < 0.05
 
 
+@pytest.mark.slow
 def test_smallest_pgd_perturbation_is_smaller_than_fgsm(model: nn.Module, batch: Batch) -> None:
     few = (batch[0][:20], batch[1][:20])
     result = PGD(steps=20, relative_step=0.125).run(model, *few, mode="minimum")
@@ -136,18 +131,20 @@ def test_linf_attacks_spend_their_budget(name: str, model: nn.Module, batch: Bat
 
 
 @pytest.mark.parametrize("mode", ["budget", "minimum"])
-@pytest.mark.parametrize("made", [FGSM(), PGD(steps=10, bisections=6)], ids=lambda made: made.name)
+@pytest.mark.parametrize(
+    "method", [FGSM(), pytest.param(PGD(steps=10, bisections=6), marks=pytest.mark.slow)], ids=["fgsm", "pgd"]
+)
 def test_result_is_deterministic_and_independent_of_the_batch(
-    made: Attack, mode: str, model: nn.Module, batch: Batch
+    method: Attack, mode: str, model: nn.Module, batch: Batch
 ) -> None:
     images, labels = batch[0][:30], batch[1][:30]
     epsilon = 0.1 if mode == "budget" else None
-    one = made.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
+    one = method.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
     torch.manual_seed(1)  # the global generator must not matter
-    again = made.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
+    again = method.run(model, images, labels, mode=mode, epsilon=epsilon)  # type: ignore[arg-type]
     assert torch.equal(one, again)
-    split = made.run(model, images, labels, mode=mode, epsilon=epsilon, batch_size=7)  # type: ignore[arg-type]
-    back = made.run(model, images.flip(0), labels.flip(0), mode=mode, epsilon=epsilon).flip(0)  # type: ignore[arg-type]
+    split = method.run(model, images, labels, mode=mode, epsilon=epsilon, batch_size=7)  # type: ignore[arg-type]
+    back = method.run(model, images.flip(0), labels.flip(0), mode=mode, epsilon=epsilon).flip(0)  # type: ignore[arg-type]
     for other in (split, back):
         # other batch shapes may round otherwise, which can turn the sign of a vanishing gradient
         assert float(((one - other).abs() <= RESOLUTION + 1e-6).float().mean()) > 0.99
@@ -171,13 +168,13 @@ def test_model_is_left_as_it_was(name: str, batch: Batch) -> None:
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_misclassified_images_and_empty_batches_come_back_unchanged(name: str, model: nn.Module, batch: Batch) -> None:
     wrong = (batch[1] + 1) % 10
-    made = attack(name, **QUICK.get(name, {}))
-    assert torch.equal(made.run(model, batch[0], wrong, mode="minimum"), batch[0])
-    empty = made.run(model, batch[0][:0], batch[1][:0], mode="budget", epsilon=0.1)
+    method = attack(name, **QUICK.get(name, {}))
+    assert torch.equal(method.run(model, batch[0], wrong, mode="minimum"), batch[0])
+    empty = method.run(model, batch[0][:0], batch[1][:0], mode="budget", epsilon=0.1)
     assert empty.shape == (0, 1, 28, 28)
 
 
-def test_settings_record_everything() -> None:
+def test_settings_hold_all_that_decides_a_run() -> None:
     settings = PGD(steps=7, seed=3).settings(mode="budget", epsilon=0.2)
     assert settings == {
         "attack": "pgd",
@@ -197,18 +194,10 @@ def test_settings_record_everything() -> None:
     json.dumps(settings)
 
 
-def test_distances() -> None:
-    clean, other = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
-    other[1, 0] = torch.tensor([[0.3, 0.0], [-0.4, 0.0]])
-    assert distances(clean, other, "l0").tolist() == [0, 2]
-    assert distances(clean, other, "l2").tolist() == pytest.approx([0, 0.5])
-    assert distances(clean, other, "linf").tolist() == pytest.approx([0, 0.4])
-
-
 # ---- mistakes
 
 
-def test_unknown_names() -> None:
+def test_unknown_attacks_and_hyperparameters_are_named() -> None:
     with pytest.raises(ValueError, match=r"^unknown attack 'fgms'; nearest: fgsm\.$"):
         attack("fgms")
     message = r"^the hyperparameter of pgd must be a known name, but got 'step'; pgd works in linf and takes steps \("
@@ -251,7 +240,9 @@ def test_unknown_names() -> None:
         ),
     ],
 )
-def test_wrong_arguments(change: dict[str, object], message: str, model: nn.Module) -> None:
+def test_arguments_that_break_the_contract_are_refused(
+    change: dict[str, object], message: str, model: nn.Module
+) -> None:
     arguments: dict[str, object] = {
         "images": torch.zeros(2, 1, 28, 28),
         "labels": torch.zeros(2, dtype=torch.int64),
@@ -262,29 +253,7 @@ def test_wrong_arguments(change: dict[str, object], message: str, model: nn.Modu
         FGSM().run(model, **{**arguments, **change})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("kind", "fields", "message"),
-    [
-        (
-            FGSM,
-            {"grid": 0},
-            "grid >= 1, halvings >= 0 and 0 < largest <= 1 must hold, but got 0, 4 and 1.0; correct them.",
-        ),
-        (
-            PGD,
-            {"steps": 0},
-            "steps >= 1, 0 < relative_step <= 2, bisections >= 1 and 0 < largest <= 1 must hold, but got "
-            "0, 0.0625, 10 and 1.0; correct them.",
-        ),
-        (PGD, {"seed": -1}, "seed must be an integer from 0 to 2**64 - 1, but got -1; choose another."),
-    ],
-)
-def test_wrong_hyperparameters(kind: type[Attack], fields: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        kind(**fields)
-
-
-def test_missing_foolbox(
+def test_a_missing_foolbox_is_named_with_its_remedy(
     model: nn.Module,
     batch: Batch,
     tmp_path: Path,
@@ -352,11 +321,11 @@ def test_crafting_again_gives_the_stored_examples(
     assert float(same.float().mean()) > 0.95  # other CPUs round otherwise, see above
 
 
-def test_unknown_examples() -> None:
+def test_unknown_example_sets_are_named() -> None:
     message = r"^unknown example set 'fgsm'; available: fgsm_smallest, pgd\.$"
     with pytest.raises(ValueError, match=message):
         load_examples("fgsm")
-    with pytest.raises(ValueError, match=r"^unknown model 'lenet4'; nearest: lenet5, alexnet\.$"):
+    with pytest.raises(ValueError, match=r"^unknown model 'lenet4'; nearest: lenet5, alexnet, resnet8\.$"):
         load_examples("pgd", "lenet4")
 
 
@@ -366,7 +335,10 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lenet5_pgd.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "weights_sha256": "00"}))
-    advice = "restore it from the project's repository or craft again with `python -m cnn_eval examples lenet5`"
+    advice = (
+        "restore it from the project's repository or craft again with "
+        "`python -m cnn_eval examples lenet5`"
+    )
     with pytest.raises(DataError) as refused:
         load_examples("pgd", folder=tmp_path)
     assert str(refused.value) == (
@@ -380,7 +352,7 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
     assert str(refused.value) == f"{tensors} must have {record['bytes']} bytes, but has 1000; {advice}."
 
 
-def test_too_few_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_examples_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weak = stored_examples.ExampleSet(attack=FGSM(), mode="budget", epsilon={"mnist": 0.0})
     monkeypatch.setattr(stored_examples, "EXAMPLE_SETS", {"pgd": weak})
     message = "pgd must fool lenet5 on 200 images, but did on 0; use a stronger attack."

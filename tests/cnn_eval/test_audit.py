@@ -17,8 +17,12 @@ from torch.nn import functional
 
 from circuits import design
 from circuits.support.statistics import mcnemar
-from cnn_eval.audit import VERDICTS, AuditReport, AuditSettings, Reference, TransferPair, audit
 from cnn_eval.audit import adaptive_attacks as attacking
+from cnn_eval.audit.audit_reference import Reference
+from cnn_eval.audit.audit_report import AuditReport, TransferPair
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import run_audit
+from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.commands import main
 from cnn_eval.commands.audit_text import print_report
 from cnn_eval.data.loading import load
@@ -53,7 +57,7 @@ def reference(normal: SmallNetwork, images: torch.Tensor, labels: torch.Tensor) 
 @pytest.fixture(scope="module")
 def judged(reference: Reference) -> Callable[..., AuditReport]:
     def run(subject: object, **options: object) -> AuditReport:
-        return audit(  # type: ignore[call-overload,no-any-return]
+        return run_audit(  # type: ignore[call-overload,no-any-return]
             subject, reference.exact, reference.images, reference.labels, settings=QUICK, reference=reference, **options
         )
 
@@ -91,7 +95,7 @@ class Multiplied(nn.Module):
         return self.model(images) * self.factor  # type: ignore[no-any-return]
 
 
-def found(report: AuditReport, name: str) -> object:
+def passed(report: AuditReport, name: str) -> object:
     (check,) = (check for check in report.checks if check.name == name)
     return check.passed
 
@@ -109,6 +113,7 @@ def fooled(report: AuditReport, name: str, gradient: str = "", kind: str | None 
 # ---- verdicts
 
 
+@pytest.mark.slow
 def test_the_exact_network_is_not_more_robust(judged: Callable[..., AuditReport], normal: SmallNetwork) -> None:
     report = judged(normal, name="itself")
     assert report.verdict == "not more robust"
@@ -119,38 +124,41 @@ def test_the_exact_network_is_not_more_robust(judged: Callable[..., AuditReport]
     for pair in report.transfers:
         assert pair.minimum_rate == pair.margin_rate == 1
         assert pair.destinations["same class"] == pair.minimum_crafted
-    assert found(report, "zero gradients, native") is True
-    assert found(report, "logit scale") is True
+    assert passed(report, "zero gradients, native") is True
+    assert passed(report, "logit scale") is True
     assert report.sentence.startswith("not more robust: ")
 
 
+@pytest.mark.slow
 def test_masked_gradients_are_found_through_the_surrogate_and_square(
     judged: Callable[..., AuditReport], normal: SmallNetwork
 ) -> None:
     report = judged(Masked(normal))
     assert report.verdict == "gradient masking"
-    assert found(report, "zero gradients, native") is False
-    assert found(report, "zero gradients, straight-through") is True
+    assert passed(report, "zero gradients, native") is False
+    assert passed(report, "zero gradients, straight-through") is True
     assert fooled(report, "PGD", "native") < 0.1 * report.eligible
     assert fooled(report, "PGD", "straight-through") > 0.3 * report.eligible
     assert fooled(report, "Square") > fooled(report, "PGD", "native") + 0.1 * report.eligible
-    assert found(report, "unbounded budget, native") is False
-    assert found(report, "unbounded budget, straight-through") is True
+    assert passed(report, "unbounded budget, native") is False
+    assert passed(report, "unbounded budget, straight-through") is True
     # masking is no robustness: the worst case over all attacks is the exact network's, or near it
     assert report.robust - report.robust_exact < 0.1 * report.images
     assert report.settings["best_gradient"] == "straight-through"
     assert "fool 0 %" in report.sentence or "own gradients fool" in report.sentence
 
 
+@pytest.mark.slow
 def test_an_adversarially_trained_network_is_robust(judged: Callable[..., AuditReport]) -> None:
     report = judged(network("adversarial"))
     assert report.verdict == "robust"
     assert report.robust > report.robust_exact + 0.3 * report.images
     assert report.p_value < 0.001
-    assert found(report, "zero gradients, native") is True
-    assert found(report, "white-box strongest, image by image") is True
+    assert passed(report, "zero gradients, native") is True
+    assert passed(report, "white-box strongest, image by image") is True
 
 
+@pytest.mark.slow
 def test_slightly_moved_weights_are_brittle_transfer_only(
     judged: Callable[..., AuditReport], normal: SmallNetwork
 ) -> None:
@@ -165,9 +173,10 @@ def test_slightly_moved_weights_are_brittle_transfer_only(
     assert "attacked itself it is not more robust" in report.sentence
 
 
+@pytest.mark.slow
 def test_large_logits_are_attacked_with_a_temperature(judged: Callable[..., AuditReport], normal: SmallNetwork) -> None:
     report = judged(Multiplied(normal, 1000))
-    assert found(report, "logit scale") is False
+    assert passed(report, "logit scale") is False
     assert report.settings["temperature"] == pytest.approx(1000, rel=0.01)
     # the cross-entropy saturates in float32, which looks like robustness until the logits are divided
     plain, divided = (fooled(report, "PGD", f"native{more}") for more in ("", ", logits / 1e+03"))
@@ -176,6 +185,7 @@ def test_large_logits_are_attacked_with_a_temperature(judged: Callable[..., Audi
     assert report.robust == pytest.approx(report.robust_exact, abs=1)
 
 
+@pytest.mark.slow
 def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
     normal: SmallNetwork, images: torch.Tensor, labels: torch.Tensor
 ) -> None:
@@ -186,7 +196,7 @@ def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
     few, theirs = images[:15], labels[:15]
     reference = Reference(normal, few, theirs, settings)
     reports = {
-        mode: audit(
+        compute: run_audit(
             design("axfpm_tiled"),
             normal,
             few,
@@ -194,9 +204,9 @@ def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
             settings=settings,
             reference=reference,
             backward="slope",
-            mode=mode,
+            compute=compute,
         )
-        for mode in ("auto", "gate")
+        for compute in ("auto", "gate")
     }
     report = reports["auto"]
     assert (report.mode, reports["gate"].mode) == ("lowered", "gate")
@@ -213,6 +223,7 @@ def test_designs_are_judged_gate_exact_and_all_gradients_are_tried(
 # ---- what a report rests on
 
 
+@pytest.mark.slow
 def test_an_audit_is_deterministic_and_leaves_the_networks_as_they_were(
     reference: Reference, normal: SmallNetwork, images: torch.Tensor, labels: torch.Tensor
 ) -> None:
@@ -231,7 +242,7 @@ def test_an_audit_is_deterministic_and_leaves_the_networks_as_they_were(
     subject = Masked(normal).train()
     before = {key: value.clone() for key, value in subject.state_dict().items()}
     state = torch.get_rng_state()
-    one, two = (audit(subject, normal, few, theirs, settings=settings).to_dict() for _ in range(2))
+    one, two = (run_audit(subject, normal, few, theirs, settings=settings).to_dict() for _ in range(2))
     one.pop("seconds"), two.pop("seconds")
     assert one == two
     assert torch.equal(state, torch.get_rng_state())
@@ -241,6 +252,7 @@ def test_an_audit_is_deterministic_and_leaves_the_networks_as_they_were(
     assert not subject._forward_hooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_attacks_keep_the_ball_and_depend_on_nothing_but_the_image(
     norm: attacking.BallNorm, normal: SmallNetwork, images: torch.Tensor, labels: torch.Tensor
@@ -249,7 +261,7 @@ def test_attacks_keep_the_ball_and_depend_on_nothing_but_the_image(
     ball = {"norm": norm, "epsilon": epsilon}
     right = predict(normal, images) == labels
     x, y = images[right][:16], labels[right][:16]
-    made: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    attacks: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
         "pgd": lambda x, y: attacking.pgd(normal, x, y, **ball, steps=10).best,  # type: ignore[arg-type]
         "single": lambda x, y: attacking.single_step(normal, x, y, **ball),  # type: ignore[arg-type]
         "ce": lambda x, y: attacking.apgd(normal, x, y, targeted=False, classes=10, **ball, steps=10),  # type: ignore[arg-type]
@@ -257,7 +269,7 @@ def test_attacks_keep_the_ball_and_depend_on_nothing_but_the_image(
         "square": lambda x, y: attacking.square(normal, x, y, **ball, queries=60),  # type: ignore[arg-type]
         "noise": lambda x, y: attacking.random_noise(x, **ball, seed=0),  # type: ignore[arg-type]
     }
-    for name, attack in made.items():
+    for name, attack in attacks.items():
         together = attack(x, y)
         change = (together - x).flatten(1)
         size = change.abs().amax(1) if norm == "linf" else change.norm(dim=1)
@@ -286,20 +298,20 @@ def test_pgd_keeps_its_best_iterate(normal: SmallNetwork, images: torch.Tensor, 
 
 
 def test_a_perturbation_beyond_the_budget_does_not_count(reference: Reference, images: torch.Tensor) -> None:
-    chosen = reference.target.chosen
+    chosen = reference.log.chosen
     inverted = 1 - images[chosen]
     assert bool((predict(reference.exact, inverted) != reference.labels[chosen]).float().mean() > 0.5)
-    assert not bool(reference.target.judged(chosen, inverted).any())
-    assert bool(reference.target.judged(chosen, inverted, epsilon=1.0).any())
-    assert not bool(reference.target.judged(chosen, inverted + 1, epsilon=2.0).any())  # leaves [0, 1]
+    assert not bool(reference.log.judged(chosen, inverted).any())
+    assert bool(reference.log.judged(chosen, inverted, epsilon=1.0).any())
+    assert not bool(reference.log.judged(chosen, inverted + 1, epsilon=2.0).any())  # leaves [0, 1]
 
 
 def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork, images: torch.Tensor) -> None:
     """axfpm_tiled: not commutative."""
-    made = approximate(normal, design("axfpm_tiled"))
-    again = recomputed(made, compute="lowered", backward="slope")
+    gate_exact = approximate(normal, design("axfpm_tiled"))
+    again = recomputed(gate_exact, compute="lowered", backward="slope")
     expected = approximate(normal, design("axfpm_tiled"), compute="lowered", backward="slope")
-    for one, other in ((again, expected), (recomputed(again, compute="gate"), made)):
+    for one, other in ((again, expected), (recomputed(again, compute="gate"), gate_exact)):
         x, z = (images[:4].clone().requires_grad_() for _ in range(2))
         first, second = one(x), other(z)
         assert torch.equal(first, second)
@@ -310,7 +322,7 @@ def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork
     assert b.grad is not None
     assert torch.equal(a.grad, b.grad)
     with pytest.raises(ValueError, match=r"^unknown backward mode 'stee'; nearest: ste\.$"):
-        recomputed(made, backward="stee")
+        recomputed(gate_exact, backward="stee")
 
 
 # ---- rules
@@ -350,7 +362,7 @@ ROBUST = {"robust": 40, "robust_exact": 20, "gained": 20, "lost": 0}
         ({"transfers": (replace(BRITTLE, minimum_crafted=0, minimum=0),)}, "not more robust"),
     ],
 )
-def test_rules_in_their_order(changes: dict[str, object], verdict: str) -> None:
+def test_the_first_rule_that_holds_decides(changes: dict[str, object], verdict: str) -> None:
     """DESIGN 8."""
     report = report_of(**changes)
     assert report.verdict == verdict
@@ -398,11 +410,11 @@ def test_a_network_that_is_always_wrong_is_named(normal: SmallNetwork) -> None:
         "exact network on 5, on none together; give other images or a trained network."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        audit(Constant(3), normal, test.images[ones], test.labels[ones], settings=QUICK)
+        run_audit(Constant(3), normal, test.images[ones], test.labels[ones], settings=QUICK)
 
 
 @pytest.mark.parametrize("epsilon", [0.9, 1e-4])
-@pytest.mark.parametrize("chosen", ["one", "one class", "mixed"])
+@pytest.mark.parametrize("chosen", ["one", *(pytest.param(n, marks=pytest.mark.slow) for n in ("one class", "mixed"))])
 @pytest.mark.parametrize(
     ("subject", "exact", "left", "left_exact"),
     [
@@ -431,7 +443,7 @@ def test_networks_that_lose_every_image_or_none(
         decision_images=1,
         decision_steps=1,
     )
-    report = audit(networks[subject], networks[exact], images, labels, settings=few)  # type: ignore[arg-type]
+    report = run_audit(networks[subject], networks[exact], images, labels, settings=few)  # type: ignore[arg-type]
     right = int((labels == 1).sum())
     if epsilon < 0.1:
         assert report.robust_exact == (right if exact == "constant" else len(labels))
@@ -442,30 +454,35 @@ def test_networks_that_lose_every_image_or_none(
     print_report(report)
 
 
+@pytest.mark.slow
 def test_a_constant_network_is_never_robust(judged: Callable[..., AuditReport]) -> None:
     """Nothing fools it on the few images that it is right on, and it has no gradient at all."""
     report = judged(Constant(1))
     assert report.verdict != "robust"
-    assert found(report, "zero gradients, native") is False
-    assert found(report, "images") is False
+    assert passed(report, "zero gradients, native") is False
+    assert passed(report, "images") is False
 
 
+@pytest.mark.slow
 def test_probabilities_are_attacked_by_their_logarithm(
     judged: Callable[..., AuditReport], normal: SmallNetwork
 ) -> None:
     report = judged(nn.Sequential(normal, nn.Softmax(1)))
-    assert found(report, "logits") is False
+    assert passed(report, "logits") is False
     assert report.verdict == "not more robust"
     assert fooled(report, "PGD", "native") > 0.3 * report.eligible
 
 
-def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: SmallNetwork) -> None:
+@pytest.mark.slow
+def test_a_random_network_fails_the_check_of_repeated_forwards(
+    judged: Callable[..., AuditReport], normal: SmallNetwork
+) -> None:
     class Random(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             scores: torch.Tensor = normal(images)
             return scores + 0.01 * torch.randn(scores.shape)
 
-    assert found(judged(Random()), "repeated forwards") is False
+    assert passed(judged(Random()), "repeated forwards") is False
 
 
 @pytest.mark.parametrize(
@@ -487,23 +504,23 @@ def test_random_networks_are_told(judged: Callable[..., AuditReport], normal: Sm
         ({"surrogates": {"native": nn.Identity()}}, "surrogates must not be named 'native', but one is; rename it."),
         ({"subject": design("axfpm"), "surrogates": {"x": nn.Identity()}}, "surrogates must be left out for a design"),
         (
-            {"subject": design("ama3_array"), "mode": "lowered"},
+            {"subject": design("ama3_array"), "compute": "lowered"},
             "layer conv1, compute='lowered': lowering needs a bilinear",
         ),
         (
-            {"subject": design("axfpm"), "mode": "fast"},
-            "unknown mode 'fast'; nearest: gate, auto.",
+            {"subject": design("axfpm"), "compute": "fast"},
+            "unknown way of computing 'fast'; nearest: gate, auto.",
         ),
     ],
 )
-def test_wrong_arguments(change: dict[str, object], message: str, normal: SmallNetwork) -> None:
+def test_arguments_that_do_not_fit_are_refused(change: dict[str, object], message: str, normal: SmallNetwork) -> None:
     arguments: dict[str, object] = {
         "subject": normal,
         "images": torch.zeros(2, 1, 28, 28),
         "labels": torch.zeros(2, dtype=torch.int64),
     }
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        audit(exact=normal, **{**arguments, **change})  # type: ignore[arg-type]
+        run_audit(exact=normal, **{**arguments, **change})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -515,7 +532,7 @@ def test_wrong_arguments(change: dict[str, object], message: str, normal: SmallN
         ({"seed": -1}, "seed must be an integer from 0 to 4294967295, but got -1; choose another."),
     ],
 )
-def test_wrong_settings(changes: dict[str, object], message: str) -> None:
+def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         AuditSettings(**changes)  # type: ignore[arg-type]
 
@@ -523,7 +540,7 @@ def test_wrong_settings(changes: dict[str, object], message: str) -> None:
 def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork, images: torch.Tensor) -> None:
     message = "a reference must be made with the same images and settings, but is not; make another."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        audit(normal, normal, images, reference.labels, settings=AuditSettings(), reference=reference)
+        run_audit(normal, normal, images, reference.labels, settings=AuditSettings(), reference=reference)
 
 
 @pytest.mark.parametrize(
@@ -534,8 +551,14 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
             ["axfpm", "--samples", "5000"],
             "1 <= samples <= 2000 must hold for the test images, but got 5000; choose fewer.",
         ),
-        (["ama3_array", "--layers", "linear", "--compute", "lowered"], "layer fc1, mode 'lowered': lowering needs a"),
-        (["axfpm", "--model", "lenet4"], "unknown model 'lenet4'; nearest: lenet5, alexnet, resnet8."),
+        (
+            ["ama3_array", "--layers", "linear", "--compute", "lowered"],
+            "layer fc1, compute='lowered': lowering needs a",
+        ),
+        (
+            ["axfpm", "--model", "lenet4"],
+            "unknown model 'lenet4'; nearest: lenet5, alexnet, resnet8.",
+        ),
     ],
 )
 def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -549,6 +572,7 @@ def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsy
 # ---- the study
 
 
+@pytest.mark.slow
 def test_study_rows_come_from_the_report(judged: Callable[..., AuditReport], normal: SmallNetwork) -> None:
     report = judged(normal, name="itself")
     rows = {row.quantity: row for row in audit_study._rows(report)}

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks import FGSM
+from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.data.loading import load
 from cnn_eval.examples import example_cache
 from cnn_eval.examples.example_cache import craft
@@ -177,7 +177,9 @@ def _parametrised(model: nn.Module, factor: float) -> None:
     "change",
     [_hooked, _partly_hooked, _method_exchanged, _class_exchanged, _hidden_buffer, _in_half, _parametrised],
 )
-def test_attributes_and_hooks_attached_at_run_time_change_the_digest(change: Callable[[nn.Module, float], None]) -> None:
+def test_attributes_and_hooks_attached_at_run_time_change_the_digest(
+    change: Callable[[nn.Module, float], None],
+) -> None:
     digests = [model_digest(build())]
     for factor in (2.0, 3.0, 3.0):
         model = build()

@@ -17,7 +17,7 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, MarginPoint, measure_margins
 from cnn_eval.measure.margins_plot import margins_plot
 from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.own import margins as margins_study
 
 SIDE = 8

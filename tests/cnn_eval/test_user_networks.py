@@ -17,8 +17,12 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import DesignError, design
-from cnn_eval.attacks import FGSM, DeepFool, HopSkipJump, attack
-from cnn_eval.audit import AuditSettings, audit
+from cnn_eval.attacks.attack_registry import attack
+from cnn_eval.attacks.deepfool import DeepFool
+from cnn_eval.attacks.fgsm import FGSM
+from cnn_eval.attacks.hopskipjump import HopSkipJump
+from cnn_eval.audit.audit_settings import AuditSettings
+from cnn_eval.audit.auditing import run_audit
 from cnn_eval.commands import main
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.data.user_images import load_user_images
@@ -28,7 +32,9 @@ from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate
 from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import load_user_model
-from cnn_eval.scenarios import CONTROL, Task, noise
+from cnn_eval.scenarios.control import CONTROL
+from cnn_eval.scenarios.scenario_runs import Task
+from cnn_eval.scenarios.success import noise
 from cnn_eval.support.verified_files import DataError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -377,7 +383,7 @@ def test_wrong_images_and_labels_are_refused_in_python(how: str, nets: Path) -> 
     model = load_user_model("mynets:plain")
     calls = [
         lambda: FGSM().run(model, images, labels, mode="budget", epsilon=0.1),
-        lambda: audit(design("axfpm"), model, images, labels, settings=AuditSettings(steps=1)),
+        lambda: run_audit(design("axfpm"), model, images, labels, settings=AuditSettings(steps=1)),
     ]
     if how != "large":
         calls += [
@@ -569,7 +575,7 @@ def test_an_audit_without_a_right_answer_is_refused_before_any_attack(
 ) -> None:
     images, _ = load_user_images(nets / "mine.safetensors")
     labels = (predict(load_user_model("mynets:plain"), images) + 1) % 10
-    monkeypatch.setattr("cnn_eval.audit.auditing.Battery", None)  # nothing is attacked
+    monkeypatch.setattr("cnn_eval.audit.audit_run.Battery", None)  # nothing is attacked
     status = main(
         ["audit", "exact", "--model", "mynets:plain", "--data", save(nets, images, labels), "--samples", "10"]
     )

@@ -24,7 +24,7 @@ SETTINGS = ScoreSettings()
 
 def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
     from cnn_eval.measure.network_accuracy import evaluate
-    from cnn_eval.scenarios import transfer
+    from cnn_eval.scenarios.transfer import measure_transfer
 
     assert compare.main(["heap", "exact", "--images", "100", "--workers", "2", "--format", "json"]) == 0
     heap, exact = json.loads(capsys.readouterr().out)
@@ -45,7 +45,7 @@ def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureF
     found, best = (evaluate(entry, samples=100) for entry in (subject, design("exact")))
     assert scores["accuracy"] == 100 * found.accuracy
     assert scores["accuracy_loss"] == pytest.approx(100 * (best.accuracy - found.accuracy))
-    transferred = transfer(subject)["fgsm_smallest"]
+    transferred = measure_transfer(subject)["fgsm_smallest"]
     assert scores["transfer_fgsm_smallest"] == pytest.approx(100 * transferred.rate)
     assert exact["scores"]["accuracy_loss"] == 0
     assert exact["scores"]["transfer_pgd"] == 100

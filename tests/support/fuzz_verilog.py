@@ -135,7 +135,9 @@ class Generator:
                 f"{name}[{low} +: {count}]" if self.random.random() < 0.5 else f"{name}[{low + count - 1} -: {count}]"
             )
         if kind < 0.81:  # an index that never leaves its range
-            return self.random.choice(["c[b]", "v[d[2:0]]", "c[{a, b[0]}]", "b[a]", "v[{b, a}]"])
+            return self.random.choice(
+                ["c[b]", "v[d[2:0]]", "b[a]", "v[{b, a}]", "d[b +: 3]", "v[{1'b1, b} -: 4]", "u[a + 1]"]
+            )
         return self.number()
 
     def number(self) -> str:

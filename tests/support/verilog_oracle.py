@@ -30,7 +30,7 @@ def shape(text: str) -> tuple[str, int, int]:
     product = re.search(r"output\b(?: (?:wire|reg|logic|signed))* (?:\[(.*?):0\]) p\b", text)
     top = {"`W-1": 1, "2*`W-1": 3, "W-1": 3, "2*W-1": 7}
     bits = 1 + int(top.get(product[1], 0) or product[1]) if product else 4
-    wide = re.search(r"input\b(?: (?:wire|signed))* \[(3|W-1):0\] a\b", text)
+    wide = re.search(r"input\b(?: (?:wire|signed))* \[(3:0|W-1:0|0:W-1)\] a\b", text)
     return module, 4 if wide else 2, bits
 
 

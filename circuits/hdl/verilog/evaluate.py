@@ -7,12 +7,11 @@ for its low `bits` (what an assignment keeps), so that extension beyond them dra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from circuits.errors import DesignError, unknown_name
 from circuits.hdl.verilog import arithmetic
-from circuits.hdl.verilog.flat import INVERTED, ONE, UNKNOWN, ZERO, Flat, constant_nets, constant_value, fold_constants
-from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size, position
+from circuits.hdl.verilog.flat import INVERTED, ONE, UNKNOWN, ZERO, constant_nets, constant_value, fold_constants
+from circuits.hdl.verilog.references import NotConstantError, ReferenceReader, extend
+from circuits.hdl.verilog.scope import Constant, Scope
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
 from circuits.hdl.verilog.syntax.expression_parser import MAXIMUM_BUS
 from circuits.hdl.verilog.syntax.tree import (
@@ -22,7 +21,6 @@ from circuits.hdl.verilog.syntax.tree import (
     Expression,
     Literal,
     Operation,
-    Part,
     Place,
     Reference,
     Unary,
@@ -40,26 +38,11 @@ from circuits.hdl.verilog.widths import (
 )
 from circuits.netlists.gates import MUX2
 
-if TYPE_CHECKING:
-    from circuits.hdl.verilog.statements import State
-
-_MAXIMUM_LOOKUP = 12
 _SIGN_CASTS = {"$signed": True, "$unsigned": False}
 
 
-class NotConstantError(DesignError):
-    """An expression that must be constant reads a signal."""
-
-
-class Evaluator:
-    """Draws expressions into a flat circuit.
-
-    `state`: while an always block or function is read, the values that its variables have at this point.
-    """
-
-    def __init__(self, flat: Flat) -> None:
-        self.flat = flat
-        self.state: State | None = None
+class Evaluator(ReferenceReader):
+    """Draws expressions into a flat circuit."""
 
     # Widths.
 
@@ -103,28 +86,6 @@ class Evaluator:
             )
         return count
 
-    def reference_size(self, scope: Scope, value: Reference) -> Size:
-        symbol = self.symbol(scope, value)
-        if isinstance(symbol, Constant):
-            dimensions: tuple[Dimension, ...] = ((symbol.width - 1, 0),)
-            arrays = 0
-        else:
-            dimensions, arrays = symbol.dimensions, symbol.arrays
-        width = 1
-        for part in value.parts:
-            if part.kind == "":
-                dimensions, arrays = dimensions[1:], arrays - 1
-            elif part.kind == ":":
-                width *= self.part_range(scope, value, dimensions[0], part)[1]
-                dimensions, arrays = dimensions[1:], -1
-            else:
-                width *= self.part_width(scope, value, part)
-                dimensions, arrays = dimensions[1:], -1
-        for dimension in dimensions:
-            width *= dimension_size(dimension)
-        whole = not value.parts or arrays == 0
-        return Size(width, whole and symbol.signed)
-
     def call_size(self, scope: Scope, value: Call) -> Size:
         if value.name in _SIGN_CASTS and len(value.arguments) == 1:
             return Size(self.size(scope, value.arguments[0]).width, _SIGN_CASTS[value.name])
@@ -142,11 +103,11 @@ class Evaluator:
         """The low `bits` nets of `value` in a context of `size`, bits <= size.width."""
         match value:
             case Literal():
-                return _extend(self.literal(scope, value, size), size, bits)
+                return extend(self.literal(scope, value, size), size, bits)
             case Reference():
-                return _extend(self.reference(scope, value), size, bits)
+                return extend(self.reference(scope, value), size, bits)
             case Concatenation():
-                return _extend(self.concatenation(scope, value), size, bits)
+                return extend(self.concatenation(scope, value), size, bits)
             case Unary():
                 return self.unary(scope, value, size, bits)
             case Operation():
@@ -154,7 +115,7 @@ class Evaluator:
             case Choice():
                 return self.choice(scope, value, size, bits)
             case Call():
-                return _extend(self.call(scope, value), size, bits)
+                return extend(self.call(scope, value), size, bits)
 
     def self_determined(self, scope: Scope, value: Expression) -> list[int]:
         """The value in its own width and sign."""
@@ -215,13 +176,13 @@ class Evaluator:
                 net = self.flat.fold(value.operator[-1], nets, place)
                 if value.operator[0] == "~":
                     net = self.flat.invert(net, place)
-        return _extend([net], Size(size.width, False), bits)
+        return extend([net], Size(size.width, False), bits)
 
     def inverted_pair(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
         """~(a & b) and its like: gates with an inverted output. && and || see whether their operands are not 0."""
         operator = value.operators[0]
         if operator in LOGICAL:
-            rows = [_extend([self.condition(scope, part)], Size(size.width, False), bits) for part in value.operands]
+            rows = [extend([self.condition(scope, part)], Size(size.width, False), bits) for part in value.operands]
         else:
             rows = [self.evaluate(scope, part, size, bits) for part in value.operands]
         gate = INVERTED[operator[0]]
@@ -245,7 +206,7 @@ class Evaluator:
             net = self.flat.fold(operator[0], conditions, place)
         else:
             net = self.comparison(scope, value)
-        return _extend([net], Size(size.width, False), bits)
+        return extend([net], Size(size.width, False), bits)
 
     def bitwise(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
         """A gate a bit for every operator, from left to right; inversions (of ~^) come last."""
@@ -290,7 +251,7 @@ class Evaluator:
         for operator, operand in zip(value.operators, value.operands[1:], strict=True):
             right = self.evaluate(scope, operand, size, bits)
             if operator == "*":
-                if self.wide_signals(scope, value.operands) > 1:
+                if all(constant_value(row) is None and sum(net != ZERO for net in row) > 1 for row in (nets, right)):
                     self.flat.note(
                         f"{place.where} line {place.line}: '*' is drawn as an array of exact adders, a row a bit"
                     )
@@ -298,10 +259,6 @@ class Evaluator:
             else:
                 nets = self.quotient(scope, operator, nets, right, size, place)
         return nets
-
-    def wide_signals(self, scope: Scope, operands: Sequence[Expression]) -> int:
-        """How many operands have more than one bit and are no number."""
-        return sum(self.size(scope, part).width > 1 and not isinstance(part, Literal) for part in operands)
 
     def quotient(
         self, scope: Scope, operator: str, left: Sequence[int], right: Sequence[int], size: Size, place: Place
@@ -397,173 +354,11 @@ class Evaluator:
             raise self.fail(scope, value.line, "a constant must be known, but reads x; correct it")
         return Constant(number, size.width, size.signed)
 
-    # References.
-
-    def symbol(self, scope: Scope, value: Reference) -> Signal | Constant:
-        """What a name stands for; DesignError where it is unknown."""
-        inner: Scope | None = scope
-        for name, index in value.path:
-            blocks = inner.block(name) if inner is not None else None
-            key = None if index is None else self.constant(scope, index).number
-            inner = blocks.get(key) if blocks is not None else None
-            if inner is None:
-                raise self.fail(
-                    scope,
-                    value.line,
-                    f"a name behind '.' must lie in a generate block, but got {name}.{value.name}; name a signal here",
-                )
-        symbol = inner.find(value.name) if inner is not None else None
-        if symbol is None:
-            error = unknown_name("signal", value.name, scope.names())
-            raise self.fail(scope, value.line, f"module {scope.module.name!r}: {str(error).removesuffix('.')}")
-        return symbol
-
-    def reference(self, scope: Scope, value: Reference) -> list[int]:
-        """The nets of a name with its brackets."""
-        symbol = self.symbol(scope, value)
-        if isinstance(symbol, Constant):
-            nets = [symbol.value >> k & 1 for k in range(symbol.width)]
-            return self.selected(scope, value, nets, ((symbol.width - 1, 0),)) if value.parts else nets
-        if symbol.arrays and len(value.parts) < symbol.arrays:
-            raise self.fail(
-                scope,
-                value.line,
-                f"an array must be read an element at a time, but {value.name!r} has no index; add it",
-            )
-        if not value.parts:
-            return self.read(scope, value, symbol.nets)
-        return self.selected(scope, value, symbol.nets, symbol.dimensions)
-
-    def read(self, scope: Scope, value: Reference, nets: list[int]) -> list[int]:
-        """The nets whose values a signal has here: its own ones, but inside an always block those of its variables."""
-        state = self.state
-        if state is None:
-            return list(nets)
-        values = [state.read(net) for net in nets]
-        if None in values:
-            raise self.fail(
-                scope,
-                value.line,
-                f"an always block must assign a variable on every path before it reads it, but {value.name!r} has no "
-                "value here; assign it first",
-            )
-        return [net for net in values if net is not None]
-
-    def selected(self, scope: Scope, value: Reference, nets: list[int], dimensions: tuple[Dimension, ...]) -> list[int]:
-        """The nets that brackets leave; an index that is no constant is a multiplexer."""
-        for number, part in enumerate(value.parts):
-            if not dimensions:
-                raise self.fail(
-                    scope, value.line, f"a single bit must have no index, but {value.name!r} gets one; remove it"
-                )
-            last = number == len(value.parts) - 1
-            if part.kind and not last:
-                raise self.fail(scope, value.line, f"nothing may follow the range of {value.name!r}; correct it")
-            chunk = len(nets) // dimension_size(dimensions[0])
-            start = self.start(scope, value, dimensions[0], part)
-            if start is None:
-                return self.variable_part(scope, value, nets, dimensions[0], number)
-            count = self.part_width(scope, value, part) if part.kind else 1
-            nets = nets[start * chunk : (start + count) * chunk]
-            dimensions = dimensions[1:]
-        return self.read(scope, value, nets)
-
-    def start(self, scope: Scope, value: Reference, dimension: Dimension, part: Part) -> int | None:
-        """The position of the lowest selected index; None where it is no constant."""
-        if part.kind == ":":
-            return self.part_range(scope, value, dimension, part)[0]
-        try:
-            index = self.constant(scope, part.high).number
-        except NotConstantError:
-            if isinstance(self, ConstantEvaluator):
-                raise
-            return None
-        count = self.part_width(scope, value, part) if part.kind else 1
-        ends = (index, index + count - 1) if part.kind == "+:" else (index, index - count + 1)
-        return self.range_position(scope, value, dimension, ends)[0]
-
-    def part_width(self, scope: Scope, value: Reference, part: Part) -> int:
-        """How many indices a range in brackets selects."""
-        assert part.low is not None
-        if part.kind == ":":
-            high, low = (self.constant(scope, end).number for end in (part.high, part.low))
-            return abs(high - low) + 1
-        width = self.constant(scope, part.low).number
-        if not 1 <= width <= MAXIMUM_BUS:
-            raise self.fail(
-                scope, value.line, f"a part of {value.name!r} must have 1 to {MAXIMUM_BUS} bits, but got {width}"
-            )
-        return width
-
-    def part_range(self, scope: Scope, value: Reference, dimension: Dimension, part: Part) -> tuple[int, int]:
-        """(lowest position, number of indices) of [high:low]."""
-        assert part.low is not None
-        high, low = (self.constant(scope, end).number for end in (part.high, part.low))
-        start, end = self.range_position(scope, value, dimension, (high, low), ordered=True)
-        return start, end - start + 1
-
-    def range_position(
-        self, scope: Scope, value: Reference, dimension: Dimension, ends: tuple[int, int], *, ordered: bool = False
-    ) -> tuple[int, int]:
-        """Positions of both ends, the lower first."""
-        first, second = (position(dimension, index) for index in ends)
-        if first is None or second is None or (ordered and first < second):
-            selected = ":".join(map(str, dict.fromkeys(ends)))
-            raise self.fail(
-                scope,
-                value.line,
-                f"a selection must lie in [{dimension[0]}:{dimension[1]}] of {value.name!r}, in that order, but got "
-                f"[{selected}]; correct it",
-            )
-        return min(first, second), max(first, second)
-
-    def variable_part(
-        self, scope: Scope, value: Reference, nets: list[int], dimension: Dimension, number: int
-    ) -> list[int]:
-        """Brackets from an index that is no constant on: what lies outside the range reads as 0."""
-        part = value.parts[number]
-        if number < len(value.parts) - 1:
-            raise self.fail(scope, value.line, f"only the last index of {value.name!r} may be a signal; {SYNTHESISE}")
-        place = scope.place(value.line)
-        count = dimension_size(dimension)
-        chunk = len(nets) // count
-        width = self.part_width(scope, value, part) if part.kind else 1
-        offset = self.offset(scope, part, dimension, width, place)
-        nets = self.read(scope, value, nets)
-        if len(offset) > _MAXIMUM_LOOKUP or width > 1:
-            shifted = [
-                arithmetic.shift_right(self.flat, nets[k::chunk], offset, ZERO, place)[:width] for k in range(chunk)
-            ]
-            return [column[k] if k < len(column) else ZERO for k in range(width) for column in shifted]
-        rows = 1 << len(offset)
-        leaves = [[*nets[k::chunk], *[ZERO] * rows][:rows] for k in range(chunk)]
-        return [arithmetic.select(self.flat, fold_constants(leaf), offset, place) for leaf in leaves]
-
-    def offset(self, scope: Scope, part: Part, dimension: Dimension, width: int, place: Place) -> list[int]:
-        """The position of the lowest selected bit: index - lsb, or lsb - index where a range counts upwards."""
-        own = self.size(scope, part.high)
-        msb, lsb = dimension
-        rising = msb < lsb
-        low = -lsb if not rising else lsb
-        if part.kind == ("-:" if not rising else "+:"):
-            low -= width - 1
-        index = fold_constants(self.self_determined(scope, part.high))
-        if low == 0 and not rising and not own.signed:
-            return index
-        bits = max(own.width, abs(low).bit_length()) + 2
-        index = _extend(index, Size(bits, own.signed), bits)
-        constant = constant_nets(low, bits)
-        if rising:
-            return arithmetic.subtract(self.flat, constant, index, place)
-        return arithmetic.add(self.flat, index, constant, ZERO, place)
-
-    def fail(self, scope: Scope, line: int, message: str) -> DesignError:
-        """The error at a line of the module."""
-        return self.flat.fail(scope.place(line), message)
-
 
 class ConstantEvaluator(Evaluator):
     """Folds constant expressions; draws nothing and refuses signals, but for variables with a constant value."""
+
+    draws = False
 
     def __init__(self, outer: Evaluator) -> None:
         super().__init__(outer.flat)
@@ -592,11 +387,3 @@ class ConstantEvaluator(Evaluator):
             message = f"a constant must not read a signal, but {value.name!r} does; use constant arguments"
             raise NotConstantError(str(self.fail(scope, value.line, message)))
         return nets
-
-
-def _extend(nets: list[int], size: Size, bits: int) -> list[int]:
-    """The low `bits` of a value in a context: `nets` extended by its top bit where the context is signed, else by 0."""
-    if bits <= len(nets):
-        return nets[:bits]
-    fill = nets[-1] if size.signed else ZERO
-    return nets + [fill] * (bits - len(nets))

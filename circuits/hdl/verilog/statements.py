@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from circuits.hdl.verilog import arithmetic
 from circuits.hdl.verilog.constants import declare
-from circuits.hdl.verilog.evaluate import ConstantEvaluator, Evaluator, NotConstantError
+from circuits.hdl.verilog.evaluate import ConstantEvaluator, Evaluator
 from circuits.hdl.verilog.flat import ONE, ZERO, Flat, constant_nets, constant_value, fold_constants
+from circuits.hdl.verilog.references import NotConstantError
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal
 from circuits.hdl.verilog.syntax import tree
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuits.hdl.verilog.syntax.cursor import MAXIMUM_DEPTH, Cursor
+from circuits.hdl.verilog.syntax.cursor import MAXIMUM_DEPTH, SYNTHESISE, Cursor
 from circuits.hdl.verilog.syntax.lexer import Token
 from circuits.hdl.verilog.syntax.tree import (
     Call,
@@ -67,6 +67,10 @@ class ExpressionParser(Cursor):
     def binary(self) -> Expression:
         """Operators by binding strength; a run of one strength becomes one operation, however long."""
         values = [self.unary()]
+        if self.at("'"):
+            raise self.fail(
+                f"a cast is read only as $signed or $unsigned, but got one with an apostrophe; {SYNTHESISE}"
+            )
         operators: list[Token] = []
         pairs = 0
         while (token := self.token).kind == "symbol" and token.text in _LEVELS:

@@ -37,18 +37,20 @@ from circuits.hdl.verilog.syntax.tree import (
 )
 
 _NETS = ("wire", "tri", "wand", "supply0", "supply1")
+_DEFINITIONS = {"module": "endmodule", "macromodule": "endmodule", "primitive": "endprimitive"}
 _STRENGTHS = ("supply0", "supply1", "strong0", "strong1", "pull0", "pull1", "weak0", "weak1", "small", "medium")
 
 
 class RawModule:
     """A module's tokens from its name to before endmodule, not read yet; `names` that it may instantiate."""
 
-    def __init__(self, tokens: list[Token], where: str, implicit: bool) -> None:
+    def __init__(self, tokens: list[Token], where: str, implicit: bool, *, primitive: bool = False) -> None:
         self.name = tokens[0].text
         self.line = tokens[0].line
         self.where = where
         self.implicit = implicit
         self.tokens = tokens
+        self.primitive = primitive
 
     @property
     def place(self) -> Place:
@@ -65,7 +67,9 @@ class RawModule:
         }
 
     def has_ports(self) -> bool:
-        """Whether a list of ports follows the name."""
+        """Whether a list of ports follows the name, as of any circuit."""
+        if self.primitive:
+            return False
         index = 1
         if self.tokens[index].text == "#":
             depth = 0
@@ -79,11 +83,13 @@ class RawModule:
 
     def parse(self) -> Module:
         """The module as a tree; DesignError names file and line."""
+        if self.primitive:
+            raise failure(self.place, f"a primitive defined by a table is not read, but {self.name!r} is; {SYNTHESISE}")
         return _ModuleParser(self.tokens, self.where).module(self.implicit)
 
 
 def split_modules(tokens: list[Token], where: str) -> list[RawModule]:
-    """The modules of a text. User-defined primitives are left out: whoever instantiates one gets an unknown module."""
+    """The modules of a text, user-defined primitives among them."""
     modules = []
     implicit = True
     index = 0
@@ -92,17 +98,18 @@ def split_modules(tokens: list[Token], where: str) -> list[RawModule]:
         index += 1
         if token.kind == "nettype":
             implicit = token.text != "none"
-        elif token.text in ("module", "macromodule") and token.kind == "keyword":
+        elif token.text in _DEFINITIONS and token.kind == "keyword":
             start = index
-            index = _find_end("module", "endmodule", tokens, index, where)
+            index = _find_end(token.text, _DEFINITIONS[token.text], tokens, index, where)
             inner = [t for t in tokens[start:index] if t.kind != "nettype"]
             if not inner or inner[0].kind != "name":
-                raise failure(Place(where, token.line), "syntax error: expected the name of a module behind 'module'")
-            end = Token("end", "'endmodule'", tokens[index].line)
-            modules.append(RawModule([*inner, end], where, implicit))
+                message = f"syntax error: expected the name of a module behind '{token.text}'"
+                raise failure(Place(where, token.line), message)
+            end = Token("end", f"'{_DEFINITIONS[token.text]}'", tokens[index].line)
+            modules.append(RawModule([*inner, end], where, implicit, primitive=token.text == "primitive"))
             index += 1
-        elif token.text == "primitive" and token.kind == "keyword":
-            index = _find_end("primitive", "endprimitive", tokens, index, where) + 1
+        elif token.text in ("package", "interface", "typedef"):
+            raise failure(Place(where, token.line), f"only modules are read, but got '{token.text}'; {SYNTHESISE}")
         elif token.text != ";":
             found = repr(token.text[:40])
             raise failure(Place(where, token.line), f"syntax error: expected 'module', but found {found}")

@@ -1,0 +1,15 @@
+"""Settings of attacks for the tests."""
+
+from __future__ import annotations
+
+QUICK: dict[str, dict[str, float]] = {
+    "pgd": {"steps": 10, "bisections": 6},
+    "jsma": {"gamma": 0.02},
+    "cw": {"binary_search_steps": 2, "steps": 10, "initial_const": 1.0},
+    "deepfool": {"steps": 5},
+    "lsa": {"rounds": 4},
+    "boundary": {"steps": 20},
+    "hopskipjump": {"steps": 1, "initial_num_evals": 20},
+    "ddn": {"steps": 10},
+}
+"""Settings that show how an attack behaves, not how strong it is."""
