@@ -20,11 +20,12 @@ from circuits.support.lazy import lazy_names
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
+    from cnn_eval.attacks.attack_registry import ATTACKS as ATTACKS
     from cnn_eval.attacks.attack_registry import attack as attack
     from cnn_eval.attacks.base import MissingExtraError as MissingExtraError
     from cnn_eval.audit.audit_report import AuditReport as AuditReport
     from cnn_eval.audit.audit_settings import AuditSettings as AuditSettings
-    from cnn_eval.choices import ATTACKS as ATTACKS
+    from cnn_eval.audit.auditing import run_audit as run_audit
     from cnn_eval.layers.approximation import approximate as approximate
     from cnn_eval.layers.operand_recording import recorded_operands as recorded_operands
     from cnn_eval.layers.replaceable_layers import unreplaced as unreplaced
@@ -36,13 +37,12 @@ if TYPE_CHECKING:
     from cnn_eval.measurements import load_images as load_images
     from cnn_eval.measurements import load_model as load_model
     from cnn_eval.measurements import measure_accuracy as measure_accuracy
-    from cnn_eval.measurements import run_attack as run_attack
-    from cnn_eval.measurements import run_audit as run_audit
     from cnn_eval.models.inference import predict as predict
     from cnn_eval.models.registry import MODELS as MODELS
+    from cnn_eval.scenarios.attacking import AttackRecord as AttackRecord
+    from cnn_eval.scenarios.attacking import run_attack as run_attack
     from cnn_eval.scenarios.control import CONTROL as CONTROL
     from cnn_eval.scenarios.control import power_of_two_control as power_of_two_control
-    from cnn_eval.scenarios.scenario_runs import Attacked as Attacked
     from cnn_eval.scenarios.transfer import TransferResult as TransferResult
     from cnn_eval.scenarios.transfer import measure_transfer as measure_transfer
     from cnn_eval.support.verified_files import DataError as DataError
@@ -50,41 +50,23 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         {
-            "cnn_eval.attacks.attack_registry": ("attack",),
+            "cnn_eval.attacks.attack_registry": ("ATTACKS", "attack"),
             "cnn_eval.attacks.base": ("MissingExtraError",),
             "cnn_eval.audit.audit_report": ("AuditReport",),
             "cnn_eval.audit.audit_settings": ("AuditSettings",),
-            "cnn_eval.choices": ("ATTACKS",),
+            "cnn_eval.audit.auditing": ("run_audit",),
             "cnn_eval.layers.approximation": ("approximate",),
             "cnn_eval.layers.operand_recording": ("recorded_operands",),
             "cnn_eval.layers.replaceable_layers": ("unreplaced",),
             "cnn_eval.measure.margin_curves": ("measure_margins",),
-            "cnn_eval.measure.network_accuracy": (
-                "AccuracyResult",
-                "difference",
-            ),
-            "cnn_eval.measure.robustness": (
-                "AdaptiveAttack",
-                "adaptive_robustness",
-            ),
-            "cnn_eval.measurements": (
-                "load_images",
-                "load_model",
-                "measure_accuracy",
-                "run_attack",
-                "run_audit",
-            ),
+            "cnn_eval.measure.network_accuracy": ("AccuracyResult", "difference"),
+            "cnn_eval.measure.robustness": ("AdaptiveAttack", "adaptive_robustness"),
+            "cnn_eval.measurements": ("load_images", "load_model", "measure_accuracy"),
             "cnn_eval.models.inference": ("predict",),
             "cnn_eval.models.registry": ("MODELS",),
-            "cnn_eval.scenarios.control": (
-                "CONTROL",
-                "power_of_two_control",
-            ),
-            "cnn_eval.scenarios.scenario_runs": ("Attacked",),
-            "cnn_eval.scenarios.transfer": (
-                "TransferResult",
-                "measure_transfer",
-            ),
+            "cnn_eval.scenarios.attacking": ("AttackRecord", "run_attack"),
+            "cnn_eval.scenarios.control": ("CONTROL", "power_of_two_control"),
+            "cnn_eval.scenarios.transfer": ("TransferResult", "measure_transfer"),
             "cnn_eval.support.verified_files": ("DataError",),
         },
     )

@@ -1,4 +1,4 @@
-"""Whole measurements in one call each, as `from cnn_eval import ...` offers them.
+"""Networks, images and accuracy in one call each, for designs and for networks of the user's own.
 
 A *subject* is what is measured: a design for all chosen layers of a network, a mapping from layer name to design, or a
 network of the user's own.
@@ -13,11 +13,6 @@ import torch
 from torch import nn
 
 from circuits.designs.design_record import Design
-from cnn_eval.attacks.attack_modes import Mode
-from cnn_eval.attacks.attack_registry import attack
-from cnn_eval.audit import auditing
-from cnn_eval.audit.audit_report import AuditReport
-from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.data.dataset_record import Source, Split
 from cnn_eval.data.loading import load
 from cnn_eval.data.user_images import load_user_images
@@ -31,15 +26,8 @@ from cnn_eval.measure.network_accuracy import (
 )
 from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model
-from cnn_eval.scenarios.scenario_runs import Attacked, Task, transfer_attack, white_box
 
-__all__ = [
-    "load_images",
-    "load_model",
-    "measure_accuracy",
-    "run_attack",
-    "run_audit",
-]
+__all__ = ["load_images", "load_model", "measure_accuracy"]
 
 Subject = Design | Mapping[str, Design] | nn.Module
 
@@ -100,82 +88,6 @@ def measure_accuracy(
     network = subject if isinstance(subject, nn.Module) else approximate(base, subject, layers=layers, compute=compute)
     check_model(base if network is not subject else network, images, labels)
     return AccuracyResult((predict(network, images[:count]) == labels[:count]).numpy())
-
-
-def run_attack(
-    name: str,
-    network: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    source: nn.Module | None = None,
-    mode: Mode = "minimum",
-    epsilon: float | None = None,
-    cache: Path | None = None,
-    progress: bool = False,
-    **hyperparameters: float,
-) -> Attacked:
-    """Attacks `network` on `images`, float32 [N, C, H, W] in [0, 1] with true `labels`, int64 [N].
-
-    `name`: "fgsm", "pgd", "deepfool", ... with its `hyperparameters` (steps=40, for instance). `source`: the network
-    that examples are crafted on, by default `network` itself (white-box). `mode`: "minimum" searches the smallest
-    perturbation that fools, "budget" stays within `epsilon` in the attack's norm. `cache`: folder of crafted examples,
-    by default none. The result holds the adversarial images, `crafted.adversarial`, and the `outcome`: which samples
-    are eligible, how many of them are fooled, rate and 95 % interval. Raises ValueError for what does not fit,
-    MissingExtraError where the attack's library is not installed.
-    """
-    task = Task(
-        attack=attack(name, **hyperparameters),
-        mode=mode,
-        epsilon=epsilon,
-        images=images,
-        labels=labels,
-        cache=cache,
-        progress=progress,
-    )
-    victims = {"the network": network}
-    attacked = white_box(task, victims) if source is None else transfer_attack(task, source, victims)
-    return attacked["the network"]
-
-
-def run_audit(
-    subject: Subject,
-    *,
-    model: str | nn.Module = "lenet5",
-    images: torch.Tensor | None = None,
-    labels: torch.Tensor | None = None,
-    samples: int = 100,
-    settings: AuditSettings | None = None,
-    layers: str = "conv",
-    backward: str = "ste",
-    compute: str = "auto",
-    progress: bool = False,
-) -> AuditReport:
-    """Whether `subject` resists attacks better than the exact network `model`, and whether that can be believed.
-
-    `model`, `images`, `labels`: as in `measure_accuracy`; pixels must lie in [0, 1]. The first `samples` of your images
-    are taken, or that many embedded test images, drawn at random by the seed of `settings`. `compute` "auto" attacks on
-    lowered products where the design allows, and judges bit-accurately. Seeded and deterministic; minutes for 100
-    images with the default `settings`. Raises ValueError for what does not fit, MissingExtraError without the extra
-    `attacks`.
-    """
-    settings = settings or AuditSettings()
-    own = images is not None
-    images, labels = _images(model, images, labels)
-    order = torch.arange(len(images))
-    if not own:
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
-    return auditing.run_audit(
-        subject,
-        _network(model),
-        images[order[:samples]],
-        labels[order[:samples]],
-        settings=settings,
-        layers=layers,
-        backward=backward,
-        mode=compute,
-        progress=progress,
-    )
 
 
 def _network(model: str | nn.Module) -> nn.Module:

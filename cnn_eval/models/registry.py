@@ -93,8 +93,8 @@ def weights_record(name: str, weights: Path | str | None = None) -> dict[str, An
     path = _weights_path(name, weights).with_suffix(".json")
     if weights is None and not path.exists() and not has_committed_weights(name):
         raise DataError(
-            f"no weights of {name} are committed yet; train them with `python -m cnn_eval train {name}` and give the file "
-            "as weights."
+            f"no weights of {name} are committed yet; train them with "
+            f"`python -m cnn_eval train {name}` and give the file as weights."
         )
     advice = _advice(name)
     record = read_record(path, advice=advice)

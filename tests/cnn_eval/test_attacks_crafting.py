@@ -32,6 +32,19 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
 
 
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return load_model("lenet5")
+
+
+@pytest.fixture(scope="module")
+def batch(model: nn.Module) -> Batch:
+    """60 rightly classified images."""
+    images = load()
+    right = (predict(model, images.images[:70]) == images.labels[:70]).nonzero()[:60, 0]
+    return images.images[right], images.labels[right]
+
+
 def gradient_sign(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     images = images.clone().requires_grad_()
     loss = functional.cross_entropy(model(images), labels, reduction="sum")
@@ -187,7 +200,7 @@ def test_settings_hold_all_that_decides_a_run() -> None:
 def test_unknown_attacks_and_hyperparameters_are_named() -> None:
     with pytest.raises(ValueError, match=r"^unknown attack 'fgms'; nearest: fgsm\.$"):
         attack("fgms")
-    message = r"^unknown hyperparameter 'step' of pgd; pgd works in linf and takes steps \("
+    message = r"^the hyperparameter of pgd must be a known name, but got 'step'; pgd works in linf and takes steps \("
     with pytest.raises(ValueError, match=message):
         attack("pgd", step=3)
 

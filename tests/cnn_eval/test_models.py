@@ -112,8 +112,8 @@ def test_networks_without_committed_weights_say_how_to_train_them(name: str) -> 
     with pytest.raises(DataError) as refused:
         load_model(name)
     assert str(refused.value) == (
-        f"no weights of {name} are committed yet; train them with `python -m cnn_eval train {name}` and give the file "
-        "as weights."
+        f"no weights of {name} are committed yet; train them with "
+        f"`python -m cnn_eval train {name}` and give the file as weights."
     )
 
 

@@ -290,8 +290,8 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
 
     from cnn_eval import choices
     from cnn_eval.attacks.attack_modes import BallNorm, Mode
+    from cnn_eval.attacks.attack_registry import ATTACKS
     from cnn_eval.attacks.budgets import BUDGETS
-    from cnn_eval.choices import ATTACKS, SCENARIOS
     from cnn_eval.data.dataset_record import Source
     from cnn_eval.data.dataset_registry import DATASETS
     from cnn_eval.examples.stored_examples import EXAMPLE_SETS
@@ -300,6 +300,7 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     from cnn_eval.measure.margin_curves import CURVES
     from cnn_eval.models.registry import MODELS
     from cnn_eval.models.training_settings import Optimizer, Precision
+    from cnn_eval.scenarios.scenario_runs import SCENARIOS
     from cnn_eval.scenarios.substitute import SubstituteSettings
     from cnn_eval.scenarios.transfer import EXAMPLES
     from cnn_eval.support.seeds import MAX_SEED
