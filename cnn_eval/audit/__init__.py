@@ -14,3 +14,22 @@ image. After Carlini et al., "On Evaluating Adversarial Robustness", arXiv 1902.
     eligible   the images that subject and exact network both classify rightly; rates are shares of them
     fooled     an eligible image for which an adversarial image within the budget changes the judge's class
 """
+
+from __future__ import annotations
+
+from circuits.support.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "cnn_eval.audit.audit_reference": ("Reference",),
+        "cnn_eval.audit.audit_report": (
+            "AttackResult",
+            "AuditReport",
+            "TransferPair",
+        ),
+        "cnn_eval.audit.audit_settings": ("AuditSettings",),
+        "cnn_eval.audit.auditing": ("run_audit",),
+        "cnn_eval.audit.verdict_rules": ("VERDICTS",),
+    },
+)
