@@ -32,7 +32,8 @@ def module_of(name: str) -> Any:
 def measure(name: str, options: StudyOptions) -> StudyResult:
     """Runs a study. The result has a figure, and the fingerprint of the files that its numbers depend on."""
     inputs = fingerprint.digest(STUDIES[name])  # before it runs: files may change meanwhile
-    result: StudyResult = module_of(name).run(options)
+    module = module_of(name)
+    result: StudyResult = replace(module.run(options), name=name, title=module.TITLE, source=module.SOURCE)
     if not result.figures:
         figures = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
         result = replace(result, figures=figures)
