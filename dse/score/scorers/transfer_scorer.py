@@ -15,7 +15,7 @@ from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, Sco
 from dse.space.per_layer import Candidate, for_network
 
 if TYPE_CHECKING:
-    from cnn_eval.scenarios import TransferResult
+    from cnn_eval.scenarios.transfer import TransferResult
 
 __all__ = ["NOTE", "TRANSFER", "comparison_of", "pooled_interval", "transfer_scores", "transfer_settings"]
 
@@ -72,9 +72,9 @@ def comparison_of(prefix: str) -> Callable[[ScoreSettings], list[ComparisonLine]
 
 
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
-    from cnn_eval.scenarios import transfer
+    from cnn_eval.scenarios.transfer import measure_transfer
 
-    results = transfer(for_network(candidate), examples=settings.examples, model=settings.model)
+    results = measure_transfer(for_network(candidate), examples=settings.examples, model=settings.model)
     return transfer_scores("transfer", results)
 
 
