@@ -39,10 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         paths = [path for name in STUDIES if (path := arguments.results / f"{name}.json").is_file()]
         if not paths:
             raise ValueError(f"{arguments.results} must hold results of studies, but has none; run some first.")
+    # All results are read before a folder is made: a file that is refused leaves nothing behind. `load` checks name and
+    # level, which make up the path.
+    results_by_path = {path: StudyResult.load(path) for path in paths}
+    if paths:
         stored_results.require_own(arguments.store, advice="give --store DIR for results of your own")
     stored_results.require_own(page.parent, advice="give --out FILE")
-    for path in paths:
-        result = StudyResult.load(path)  # checks name and level, which make up the path
+    for path, result in results_by_path.items():
         target = stored_results.path_of(result.name, result.level, arguments.store)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, read_bytes(path, limit=MAX_BYTES))
