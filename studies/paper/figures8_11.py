@@ -63,7 +63,8 @@ def run(options: StudyOptions) -> StudyResult:
     return StudyResult(
         rows,
         verdict(reproduced=False, in_direction=larger),
-        f"L2 less exact: {differences}; the least is {least[2]:+.2f}. An attack fails to find small perturbations where "
-        "its gradient does not fit the network; the weakest victim over gradients and attacks is what counts (see audit).",
+        f"L2 less exact: {differences}; the least is {least[2]:+.2f}. An attack fails to find small perturbations "
+        "where its gradient does not fit the network; the weakest victim over gradients and attacks is what counts "
+        "(see audit).",
         attacks.record(),
     )

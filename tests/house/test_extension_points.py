@@ -176,7 +176,7 @@ class Toy:
         return {"toy": float(len(design.netlist().instances))}
 """
     },
-    uses=("-m", "dse.compare", "exact", "axfpm", "--scorer", "toy:Toy", "--columns", "toy"),
+    uses=("-m", "dse.compare", "exact", "axfpm", "--scorer", "toy:Toy"),
     prints="toy",
 )
 NETWORK_OUTSIDE = Toy(

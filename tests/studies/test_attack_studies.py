@@ -66,6 +66,7 @@ def test_table10_has_heap_and_exact() -> None:
     assert rows["exact", "FGSM, linf <= 0.2"].measured == 100
 
 
+@pytest.mark.slow
 def test_table4_asks_each_victim_as_often_as_it_says() -> None:
     rows = found(table4.run(QUICK))
     for subject in ("exact", "axfpm", "axfpm_released", "control"):
@@ -73,6 +74,7 @@ def test_table4_asks_each_victim_as_often_as_it_says() -> None:
     assert rows["axfpm", "FGSM, smallest"].published == 22  # DA table 4
 
 
+@pytest.mark.slow
 def test_figures8_11_compare_noise_with_the_exact_network() -> None:
     result = figures8_11.run(QUICK)
     rows = found(result)
@@ -107,6 +109,7 @@ def test_verdicts_follow_the_intervals() -> None:
     assert "1 are known too little to tell" in rates_verdict([few])[1]
 
 
+@pytest.mark.slow
 def test_table3_attacks_alexnet_within_the_budgets_of_photographs() -> None:
     result = table3.run(QUICK)
     rows = found(result)
