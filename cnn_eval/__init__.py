@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from cnn_eval.attacks.attack_registry import ATTACKS as ATTACKS
     from cnn_eval.attacks.attack_registry import attack as attack
-    from cnn_eval.attacks.base import MissingExtraError as MissingExtraError
+    from cnn_eval.attacks.shared.base import MissingExtraError as MissingExtraError
     from cnn_eval.audit.audit_report import AuditReport as AuditReport
     from cnn_eval.audit.audit_settings import AuditSettings as AuditSettings
     from cnn_eval.audit.auditing import run_audit as run_audit
@@ -51,7 +51,7 @@ else:
         __name__,
         {
             "cnn_eval.attacks.attack_registry": ("ATTACKS", "attack"),
-            "cnn_eval.attacks.base": ("MissingExtraError",),
+            "cnn_eval.attacks.shared.base": ("MissingExtraError",),
             "cnn_eval.audit.audit_report": ("AuditReport",),
             "cnn_eval.audit.audit_settings": ("AuditSettings",),
             "cnn_eval.audit.auditing": ("run_audit",),

@@ -17,13 +17,7 @@ from cnn_eval.data.dataset_record import Source, Split
 from cnn_eval.data.loading import load
 from cnn_eval.data.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import (
-    AccuracyResult,
-    base_network,
-    is_user_data,
-    load_test_images,
-    sample_count,
-)
+from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, is_user_data, load_test_images, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model
 

@@ -15,15 +15,7 @@ from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, plain_number, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.cost import GLITCHES
-from circuits.cost.cost_model import (
-    ACTIVITIES,
-    EXACT,
-    LEFT_OUT,
-    MAXIMUM_SAMPLES,
-    OWN_TOPOLOGY,
-    CostReport,
-    cost_report,
-)
+from circuits.cost.cost_model import ACTIVITIES, EXACT, LEFT_OUT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
 from circuits.designs.named_designs import find_designs

@@ -14,7 +14,7 @@ from circuits.support.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "cnn_eval.attacks.attack_modes": (
+        "cnn_eval.attacks.shared.attack_modes": (
             "Mode",
             "Norm",
         ),
@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "ATTACKS",
             "attack",
         ),
-        "cnn_eval.attacks.base": (
+        "cnn_eval.attacks.shared.base": (
             "Attack",
             "MissingExtraError",
         ),
@@ -35,7 +35,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "cnn_eval.attacks.jsma": ("JSMA",),
         "cnn_eval.attacks.lsa": ("LocalSearch",),
         "cnn_eval.attacks.pgd": ("PGD",),
-        "cnn_eval.attacks.primitives": (
+        "cnn_eval.attacks.shared.primitives": (
             "distances",
             "fooled",
         ),

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from circuits.errors import UnknownNameError, unknown_name
-from cnn_eval.attacks.hyperparameters import hyperparameter_table, list_hyperparameters
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter_table, list_hyperparameters
 
 if TYPE_CHECKING:
-    from cnn_eval.attacks.base import Attack
+    from cnn_eval.attacks.shared.base import Attack
 
 __all__ = ["ATTACKS", "attack", "attack_class", "check_hyperparameter", "hyperparameter_kinds"]
 

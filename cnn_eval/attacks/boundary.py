@@ -18,11 +18,11 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import MinimumNormAttack
-from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
-from cnn_eval.attacks.primitives import broadcast, fooled, image_generators, select
-from cnn_eval.attacks.starting import starting_points
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import MinimumNormAttack
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.shared.primitives import broadcast, fooled, image_generators, select
+from cnn_eval.attacks.shared.starting import starting_points
 
 _DRAWN = 50
 """Number of directions drawn at a time for each image."""

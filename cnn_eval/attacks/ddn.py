@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import MinimumNormAttack
-from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
-from cnn_eval.attacks.primitives import broadcast, image_generators, select
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import MinimumNormAttack
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.shared.primitives import broadcast, image_generators, select
 
 _FIRST_STEP, _LAST_STEP = 1.0, 0.01
 """The step size is annealed from one to the other along half a cosine."""

@@ -12,9 +12,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import MinimumNormAttack, foolbox_model
-from cnn_eval.attacks.hyperparameters import hyperparameter
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import MinimumNormAttack, foolbox_model
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import Attack, foolbox_model
-from cnn_eval.attacks.hyperparameters import hyperparameter
-from cnn_eval.attacks.primitives import fooled, shift
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import Attack, foolbox_model
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter
+from cnn_eval.attacks.shared.primitives import fooled, shift
 
 
 @dataclass(frozen=True, kw_only=True)

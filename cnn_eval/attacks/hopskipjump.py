@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import MinimumNormAttack, foolbox_model
-from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
-from cnn_eval.attacks.primitives import broadcast, fooled, image_generators
-from cnn_eval.attacks.starting import starting_points
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import MinimumNormAttack, foolbox_model
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.shared.primitives import broadcast, fooled, image_generators
+from cnn_eval.attacks.shared.starting import starting_points
 
 
 @dataclass(frozen=True, kw_only=True)

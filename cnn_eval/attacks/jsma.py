@@ -14,9 +14,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import MinimumNormAttack
-from cnn_eval.attacks.hyperparameters import hyperparameter
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import MinimumNormAttack
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter
 from cnn_eval.models.inference import logits as logits_of
 
 _ROWS = 200

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks.attack_modes import Norm
-from cnn_eval.attacks.base import MinimumNormAttack
-from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
-from cnn_eval.attacks.primitives import image_generators
+from cnn_eval.attacks.shared.attack_modes import Norm
+from cnn_eval.attacks.shared.base import MinimumNormAttack
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.shared.primitives import image_generators
 from cnn_eval.models.inference import logits
 
 _SHARE = 10

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import Mode, Norm
-from cnn_eval.attacks.base import Attack, foolbox_model
-from cnn_eval.attacks.hyperparameters import hyperparameter, seed_hyperparameter
-from cnn_eval.attacks.primitives import broadcast, distances, fooled, uniform_noise
+from cnn_eval.attacks.shared.attack_modes import Mode, Norm
+from cnn_eval.attacks.shared.base import Attack, foolbox_model
+from cnn_eval.attacks.shared.hyperparameters import hyperparameter, seed_hyperparameter
+from cnn_eval.attacks.shared.primitives import broadcast, distances, fooled, uniform_noise
 
 
 @dataclass(frozen=True, kw_only=True)

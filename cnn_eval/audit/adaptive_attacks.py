@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from circuits.errors import missing_package
-from cnn_eval.attacks.attack_modes import BallNorm
-from cnn_eval.attacks.base import MissingExtraError
 from cnn_eval.attacks.deepfool import DeepFool
-from cnn_eval.attacks.primitives import (
+from cnn_eval.attacks.shared.attack_modes import BallNorm
+from cnn_eval.attacks.shared.base import MissingExtraError
+from cnn_eval.attacks.shared.primitives import (
     input_gradient,
     logit_margin,
     project,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cnn_eval.attacks.attack_registry import attack
-from cnn_eval.attacks.primitives import distances
+from cnn_eval.attacks.shared.primitives import distances
 from cnn_eval.audit import adaptive_attacks
 from cnn_eval.audit.attack_log import AttackLog
 from cnn_eval.audit.audit_progress import Meter

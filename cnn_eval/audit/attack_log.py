@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cnn_eval.attacks.primitives import distances
+from cnn_eval.attacks.shared.primitives import distances
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.victim import Victim
 from cnn_eval.models.inference import predict

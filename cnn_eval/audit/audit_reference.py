@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnn_eval.attacks.attack_registry import attack
-from cnn_eval.attacks.primitives import scale_perturbation
+from cnn_eval.attacks.shared.primitives import scale_perturbation
 from cnn_eval.audit.adaptive_attacks import batches
 from cnn_eval.audit.attack_battery import Battery, class_count
 from cnn_eval.audit.attack_log import AttackLog

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from circuits.errors import unknown_name
-from cnn_eval.attacks.attack_modes import BallNorm
-from cnn_eval.attacks.budgets import default_budget
+from cnn_eval.attacks.shared.attack_modes import BallNorm
+from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.support.seeds import MAX_SEED
 
 

@@ -7,14 +7,7 @@ from pathlib import Path
 
 from circuits.support.cli import Commands, deprecated_option, integer
 from circuits.support.options import add_seed
-from cnn_eval.choices import (
-    ATTACK_MODES,
-    ATTACKS,
-    DEFAULT_BUDGETS,
-    MAXIMUM_SEED,
-    SCENARIOS,
-    SUBSTITUTE_ROUNDS,
-)
+from cnn_eval.choices import ATTACK_MODES, ATTACKS, DEFAULT_BUDGETS, MAXIMUM_SEED, SCENARIOS, SUBSTITUTE_ROUNDS
 from cnn_eval.commands.network_options import (
     add_backward,
     add_cache,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from circuits.support.cli import say, table
-from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.choices import BACKWARD
 from cnn_eval.commands.output import print_titled, span
 from cnn_eval.examples.image_grid import save_grid

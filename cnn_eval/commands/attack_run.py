@@ -12,7 +12,7 @@ from torch import nn
 
 from circuits.errors import unknown_name
 from cnn_eval.attacks.attack_registry import attack, check_hyperparameter, hyperparameter_kinds
-from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.choices import BACKWARD
 from cnn_eval.commands.attack_report import (
     AttackResult,
@@ -23,13 +23,7 @@ from cnn_eval.commands.attack_report import (
     report_failures,
     result_row,
 )
-from cnn_eval.commands.network_subjects import (
-    Subject,
-    chosen_budget,
-    identity,
-    note_unreplaced,
-    subjects,
-)
+from cnn_eval.commands.network_subjects import Subject, chosen_budget, identity, note_unreplaced, subjects
 from cnn_eval.commands.output import print_results
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png

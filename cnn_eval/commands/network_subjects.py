@@ -17,7 +17,7 @@ from circuits.designs.headings import told_apart
 from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError
 from circuits.support.cli import say
-from cnn_eval.attacks.budgets import default_budget
+from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
 from cnn_eval.models.registry import model_entry

@@ -21,8 +21,8 @@ from torch import nn
 
 from circuits.support.files import require_writable
 from circuits.support.progress import progress_bars
-from cnn_eval.attacks.attack_modes import Mode
-from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.shared.attack_modes import Mode
+from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.models.inference import predict
 from cnn_eval.support.verified_files import (

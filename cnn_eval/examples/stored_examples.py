@@ -20,11 +20,11 @@ import torch
 from circuits.errors import unknown_name
 from circuits.support.files import require_writable
 from circuits.support.progress import progress_bars
-from cnn_eval.attacks.attack_modes import Mode
-from cnn_eval.attacks.base import Attack
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.primitives import distances, fooled, logit_margin
+from cnn_eval.attacks.shared.attack_modes import Mode
+from cnn_eval.attacks.shared.base import Attack
+from cnn_eval.attacks.shared.primitives import distances, fooled, logit_margin
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
 from cnn_eval.models.inference import logits, predict

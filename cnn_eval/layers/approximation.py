@@ -10,13 +10,7 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
-from cnn_eval.layers.product_kinds import (
-    ComputedBy,
-    check_backward,
-    check_compute,
-    compute_argument,
-    products_for,
-)
+from cnn_eval.layers.product_kinds import ComputedBy, check_backward, check_compute, compute_argument, products_for
 from cnn_eval.layers.recording import Recording
 from cnn_eval.layers.replaceable_layers import check_layers, layer_kinds, survey
 

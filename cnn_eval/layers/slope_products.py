@@ -22,13 +22,7 @@ from circuits import Design
 from cnn_eval.layers.convolution import Geometry
 from cnn_eval.layers.exact_products import ExactProducts
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
-from cnn_eval.layers.lowered_products import (
-    FRACTION_MASK,
-    LoweredProducts,
-    masked,
-    masked_factors,
-    masked_weight,
-)
+from cnn_eval.layers.lowered_products import FRACTION_MASK, LoweredProducts, masked, masked_factors, masked_weight
 
 __all__ = ["SlopeProducts", "slope"]
 

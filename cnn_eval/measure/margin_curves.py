@@ -24,7 +24,7 @@ from torch import nn
 from circuits.errors import unknown_name
 from circuits.support.statistics import wilson
 from cnn_eval.attacks.attack_registry import attack
-from cnn_eval.attacks.primitives import scale_perturbation
+from cnn_eval.attacks.shared.primitives import scale_perturbation
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import craft
 from cnn_eval.models.inference import predict

@@ -18,7 +18,7 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits import design as named_design
 from circuits.support.statistics import wilson
-from cnn_eval.attacks.primitives import logit_margin, scale_perturbation
+from cnn_eval.attacks.shared.primitives import logit_margin, scale_perturbation
 from cnn_eval.examples.stored_examples import AdversarialExamples, load_examples
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import load_test_images, network, sample_count

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from circuits.errors import unknown_name
-from cnn_eval.models.alexnet import ALEXNET
-from cnn_eval.models.lenet5 import LENET5
-from cnn_eval.models.mobilenet import MOBILENET_CIFAR
+from cnn_eval.models.networks.alexnet import ALEXNET
+from cnn_eval.models.networks.lenet5 import LENET5
+from cnn_eval.models.networks.mobilenet import MOBILENET_CIFAR
+from cnn_eval.models.networks.resnet import RESNET8, RESNET20
+from cnn_eval.models.networks.table11 import DOREFA_FLOAT, DOREFA_FULL, DOREFA_WEIGHT
 from cnn_eval.models.registration import ModelEntry
-from cnn_eval.models.resnet import RESNET8, RESNET20
-from cnn_eval.models.table11 import DOREFA_FLOAT, DOREFA_FULL, DOREFA_WEIGHT
 from cnn_eval.support.verified_files import DataError, read_record, read_verified_tensors, record_field
 
 __all__ = ["MODELS", "WEIGHTS_FOLDER", "build", "has_committed_weights", "load_model", "model_entry", "weights_record"]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from circuits import DesignError
-from cnn_eval.attacks.attack_modes import Mode
-from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.shared.attack_modes import Mode
+from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.examples.example_cache import Crafted, craft
 from cnn_eval.models.inference import predict

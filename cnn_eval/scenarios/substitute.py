@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from circuits import DesignError
 from circuits.support.progress import progress_bars
-from cnn_eval.attacks.primitives import shift
+from cnn_eval.attacks.shared.primitives import shift
 from cnn_eval.data.image_checks import check_images
 from cnn_eval.models.inference import predict
 from cnn_eval.support.seeds import MAX_SEED

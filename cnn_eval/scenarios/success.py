@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from circuits.support.statistics import mcnemar, wilson
-from cnn_eval.attacks.primitives import distances
+from cnn_eval.attacks.shared.primitives import distances
 from cnn_eval.data.image_checks import check_images
 from cnn_eval.models.inference import predict
 

@@ -8,7 +8,7 @@ import torch
 
 from circuits import design
 from circuits.support.statistics import wilson
-from cnn_eval.attacks.attack_modes import BallNorm
+from cnn_eval.attacks.shared.attack_modes import BallNorm
 from cnn_eval.audit.audit_reference import Reference
 from cnn_eval.audit.audit_report import AuditReport
 from cnn_eval.audit.audit_settings import AuditSettings

@@ -12,10 +12,10 @@ from torch import nn
 
 from circuits import DesignError, design
 from circuits.support.statistics import wilson
-from cnn_eval.attacks.attack_modes import Mode, Norm
 from cnn_eval.attacks.attack_registry import attack
-from cnn_eval.attacks.base import Attack
-from cnn_eval.attacks.primitives import distances
+from cnn_eval.attacks.shared.attack_modes import Mode, Norm
+from cnn_eval.attacks.shared.base import Attack
+from cnn_eval.attacks.shared.primitives import distances
 from cnn_eval.examples.example_cache import default_cache
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cnn_eval.attacks.attack_modes import Mode
+from cnn_eval.attacks.shared.attack_modes import Mode
 from cnn_eval.models.inference import predict
 from cnn_eval.scenarios.control import CONTROL
 from cnn_eval.scenarios.scenario_runs import transfer_attack

@@ -22,7 +22,7 @@ from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.jit import Target, object_code
 from circuits.engine.task_threads import default_threads
 from circuits.support.provenance import machine
-from cnn_eval.attacks.base import MissingExtraError, foolbox_model
+from cnn_eval.attacks.shared.base import MissingExtraError, foolbox_model
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.inference import predict

@@ -289,9 +289,9 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     from typing import get_args
 
     from cnn_eval import choices
-    from cnn_eval.attacks.attack_modes import BallNorm, Mode
     from cnn_eval.attacks.attack_registry import ATTACKS
-    from cnn_eval.attacks.budgets import BUDGETS
+    from cnn_eval.attacks.shared.attack_modes import BallNorm, Mode
+    from cnn_eval.attacks.shared.budgets import BUDGETS
     from cnn_eval.data.dataset_record import Source
     from cnn_eval.data.dataset_registry import DATASETS
     from cnn_eval.examples.stored_examples import EXAMPLE_SETS

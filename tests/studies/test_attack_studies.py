@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnn_eval.attacks.deepfool import DeepFool
-from cnn_eval.attacks.primitives import distances, fooled
+from cnn_eval.attacks.shared.primitives import distances, fooled
 from cnn_eval.data.loading import load
 from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models.inference import predict

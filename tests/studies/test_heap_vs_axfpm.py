@@ -13,7 +13,7 @@ from torch import nn
 from circuits import design, error_metrics
 from circuits.drawing.figure_files import render
 from cnn_eval.attacks.fgsm import FGSM
-from cnn_eval.attacks.primitives import fooled
+from cnn_eval.attacks.shared.primitives import fooled
 from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.data.loading import load

@@ -10,7 +10,7 @@ import torch
 
 from circuits.support.statistics import ratio_interval, wilson
 from cnn_eval.attacks.fgsm import FGSM
-from cnn_eval.attacks.primitives import fooled
+from cnn_eval.attacks.shared.primitives import fooled
 from cnn_eval.data.loading import load
 from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models.inference import predict

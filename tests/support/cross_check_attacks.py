@@ -29,7 +29,7 @@ import torch
 from cnn_eval.attacks.carlini_wagner import CarliniWagner
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.primitives import distances, fooled
+from cnn_eval.attacks.shared.primitives import distances, fooled
 from cnn_eval.data.loading import load
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model

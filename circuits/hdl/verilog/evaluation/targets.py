@@ -5,11 +5,7 @@ from __future__ import annotations
 from circuits.hdl.verilog.evaluation.evaluate import Evaluator
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
-from circuits.hdl.verilog.syntax.tree import (
-    Concatenation,
-    Expression,
-    Reference,
-)
+from circuits.hdl.verilog.syntax.tree import Concatenation, Expression, Reference
 
 
 class TargetEvaluator(Evaluator):

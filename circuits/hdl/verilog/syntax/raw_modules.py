@@ -7,11 +7,7 @@ from itertools import pairwise
 from circuits.hdl.verilog.syntax.cursor import SYNTHESISE
 from circuits.hdl.verilog.syntax.lexer import Token
 from circuits.hdl.verilog.syntax.parser import ModuleParser
-from circuits.hdl.verilog.syntax.tree import (
-    Module,
-    Place,
-    failure,
-)
+from circuits.hdl.verilog.syntax.tree import Module, Place, failure
 
 _DEFINITIONS = {"module": "endmodule", "macromodule": "endmodule", "primitive": "endprimitive"}
 

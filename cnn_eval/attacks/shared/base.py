@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from circuits.errors import missing_package, unknown_name
-from cnn_eval.attacks.attack_modes import Mode, Norm
-from cnn_eval.attacks.hyperparameters import check_hyperparameters
-from cnn_eval.attacks.primitives import distances, fooled, select
+from cnn_eval.attacks.shared.attack_modes import Mode, Norm
+from cnn_eval.attacks.shared.hyperparameters import check_hyperparameters
+from cnn_eval.attacks.shared.primitives import distances, fooled, select
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.models.inference import check_logits, evaluation_mode
 

@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.attacks.attack_registry import ATTACKS, attack
-from cnn_eval.attacks.base import Attack, MissingExtraError
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.primitives import distances, fooled, uniform_noise
+from cnn_eval.attacks.shared.base import Attack, MissingExtraError
+from cnn_eval.attacks.shared.primitives import distances, fooled, uniform_noise
 from cnn_eval.commands import main
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
@@ -268,7 +268,7 @@ def test_a_missing_foolbox_is_named_with_its_remedy(
         "run `pip install -c constraints.txt -e '.[attacks]'`."
     )
     command = message.split("`")[1]
-    assert command in (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert command in (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         FGSM().run(model, *batch, mode="minimum")
     assert main(["examples", "--out", str(tmp_path)]) == 2

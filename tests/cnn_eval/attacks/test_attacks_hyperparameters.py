@@ -13,9 +13,9 @@ from linear_models import linear
 
 from cnn_eval.attacks import attack_registry
 from cnn_eval.attacks.attack_registry import ATTACKS, attack, attack_class, hyperparameter_kinds
-from cnn_eval.attacks.hyperparameters import Range, hyperparameter_table
+from cnn_eval.attacks.shared.hyperparameters import Range, hyperparameter_table
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_ranges_read_as_conditions() -> None:
 
 def test_attacks_are_listed_without_loading_torch_or_foolbox() -> None:
     code = (
-        "import sys; from cnn_eval.attacks.attack_registry import ATTACKS; from cnn_eval.attacks.attack_modes import "
+        "import sys; from cnn_eval.attacks.attack_registry import ATTACKS; from cnn_eval.attacks.shared.attack_modes import "
         "Mode; print(len(ATTACKS), {'torch', 'foolbox'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -15,11 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import design
-from cnn_eval.attacks.base import Attack
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.primitives import distances
+from cnn_eval.attacks.shared.base import Attack
+from cnn_eval.attacks.shared.primitives import distances
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
@@ -27,7 +27,7 @@ from cnn_eval.examples.image_grid import save_grid
 from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.inference import predict
-from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.networks.lenet5 import LeNet5
 from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.attacking import QUERY_IMAGES, run_attack
 from cnn_eval.scenarios.control import power_of_two_control
@@ -585,7 +585,7 @@ def test_attacks_that_do_not_start_are_told(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Noise that is never classified as anything else than the image."""
-    monkeypatch.setattr("cnn_eval.attacks.starting.DIRECTIONS", 0)
+    monkeypatch.setattr("cnn_eval.attacks.shared.starting.DIRECTIONS", 0)
     common = ["--samples", "10", "--cache", str(tmp_path), "--compute", "lowered"]
     done = run(capsys, "attack", "axfpm", "--attacks", "boundary", *common)
     assert (done.status, done.out) == (2, "")

@@ -12,7 +12,7 @@ from torch import nn
 from circuits import DesignError, UnknownNameError, design
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.confidence import confidence, confidence_distribution, feature_maps, last_convolution
-from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.networks.lenet5 import LeNet5
 
 
 def test_confidence_is_the_true_class_less_the_best_other() -> None:

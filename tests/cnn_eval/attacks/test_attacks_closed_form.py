@@ -21,8 +21,8 @@ from cnn_eval.attacks.hopskipjump import HopSkipJump
 from cnn_eval.attacks.jsma import JSMA, most_salient
 from cnn_eval.attacks.lsa import LocalSearch
 from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.primitives import distances, fooled
-from cnn_eval.attacks.starting import starting_points
+from cnn_eval.attacks.shared.primitives import distances, fooled
+from cnn_eval.attacks.shared.starting import starting_points
 
 
 def boundary_distances(model: Rowwise, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

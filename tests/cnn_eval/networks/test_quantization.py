@@ -11,6 +11,7 @@ from torch import nn
 from circuits import design
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
+from cnn_eval.models.networks.table11 import Table11
 from cnn_eval.models.quantization import (
     Bfloat16,
     QuantConv2d,
@@ -21,7 +22,6 @@ from cnn_eval.models.quantization import (
     quantize_weight,
 )
 from cnn_eval.models.registry import build, load_model
-from cnn_eval.models.table11 import Table11
 
 
 def by_equation_5(value: float, bits: int) -> float:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks.attack_modes import BallNorm, Norm
+from cnn_eval.attacks.shared.attack_modes import BallNorm, Norm
 from cnn_eval.models.inference import predict
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 FOLDERS = ("accuracy", "designs", "floats", "support")
 FILES = [path for folder in FOLDERS for path in (ROOT / "circuits" / folder).rglob("*.py")]
 WITH_EXAMPLES = sorted(

@@ -22,7 +22,7 @@ from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLin
 from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.layers.operand_recording import recorded_operands
 from cnn_eval.layers.replaceable_layers import unreplaced
-from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.networks.lenet5 import LeNet5
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)

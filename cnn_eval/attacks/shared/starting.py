@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cnn_eval.attacks.primitives import fooled, image_generators, select
+from cnn_eval.attacks.shared.primitives import fooled, image_generators, select
 
 DIRECTIONS = 1000
 """Number of noise images tried before the attack gives up on an image."""

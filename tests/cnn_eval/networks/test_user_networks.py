@@ -38,7 +38,7 @@ from cnn_eval.scenarios.scenario_runs import Task
 from cnn_eval.scenarios.success import noise
 from cnn_eval.support.verified_files import DataError
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 MODULE = """
 import torch
 from torch import nn

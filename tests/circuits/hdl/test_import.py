@@ -20,7 +20,7 @@ from circuits.hdl.reading import read_circuit
 from circuits.hdl.synthesis import synthesise
 from circuits.multipliers import TOPOLOGIES
 
-NETLISTS = Path(__file__).parent.parent / "support" / "netlists"
+NETLISTS = Path(__file__).parents[2] / "support" / "netlists"
 
 # Baugh and Wooley, 2 x 2: a0 b0 - 2 (a1 b0 + a0 b1) + 4 a1 b1 in four bits of two's complement.
 SIGNED_BODY = """

@@ -22,7 +22,7 @@ from circuits.designs.headings import told_apart
 from circuits.designs.named_designs import find_design
 from circuits.multipliers import PORTS
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 MINE = AdderCell("mine", "01110010", "00011011", transistors=9, source='notes, p. 3 "quoted" \\ ünï')
 OTHER = AdderCell("other.cell-2", "10110001", "01001101", delay_ps=1.25, energy_fj=0.5, area_um2=2.0)
 CHEAP = (CELLS["exact"], CELLS["ama1"], CELLS["ama5"], MINE, OTHER)
@@ -167,7 +167,7 @@ def test_digests_are_stable_across_processes_and_versions() -> None:
         assert design(name).digest == digest
     code = "from circuits import design; print(design('axfpm_tiled').digest, design('axfpm_tiled').cost_digest)"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent.parent)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert done.stdout.split() == [DIGESTS["axfpm_tiled"], design("axfpm_tiled").cost_digest]
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cnn_eval.attacks.attack_modes import BallNorm
-from cnn_eval.attacks.primitives import (
+from cnn_eval.attacks.shared.attack_modes import BallNorm
+from cnn_eval.attacks.shared.primitives import (
     distances,
     image_generators,
     input_gradient,

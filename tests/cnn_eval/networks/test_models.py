@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from cnn_eval.data.loading import load
 from cnn_eval.models.inference import logits, predict
-from cnn_eval.models.lenet5 import LeNet5
+from cnn_eval.models.networks.lenet5 import LeNet5
 from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, build, has_committed_weights, load_model, weights_record
 from cnn_eval.support.verified_files import DataError
 

@@ -30,7 +30,7 @@ from cnn_eval.models.user_model import check_model, load_user_model
 from cnn_eval.scenarios.transfer import measure_transfer
 from cnn_eval.support.verified_files import DataError
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 MODULE = """
 import torch
 from torch import nn

@@ -395,7 +395,7 @@ def test_a_topology_under_another_name_is_described_by_what_it_is(
 
 def test_no_topology_is_asked_for_by_name() -> None:
     """Outside the generators and the defaults of designs, a comparison with a name would leave out a new topology."""
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[3]
     for package in ("circuits", "cnn_eval", "dse", "studies"):
         for path in (root / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

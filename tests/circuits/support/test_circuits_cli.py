@@ -22,7 +22,7 @@ from circuits.commands.error_table import format_estimate, format_rate
 from circuits.designs.trace import trace_product
 from circuits.floats.arithmetic import FloatFormat, bit_pattern, float_format
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 NOTE = "45 nm, 1 V, 25 C, nom, ngspice-39 of "
 HEAP = "heap (reconstructed)"
 FEW = ("--samples", "20000", "--cost-samples", "256")

@@ -27,7 +27,7 @@ from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.minimal_forms import shortest_form
 from circuits.netlists.lut_program import Program, lower, restrict
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def run_compiled(program: Program, planes: np.ndarray, **options: int) -> np.ndarray:

@@ -115,7 +115,7 @@ def test_other_commands_do_not_load_matplotlib() -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=Path(__file__).parents[3],
     )
     assert done.stdout.splitlines()[-1] == "False"
 
