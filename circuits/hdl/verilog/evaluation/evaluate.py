@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from circuits.hdl.verilog.evaluation import arithmetic
+from circuits.hdl.verilog.evaluation import net_arithmetic
 from circuits.hdl.verilog.evaluation.references import NotConstantError, ReferenceReader, extend
 from circuits.hdl.verilog.evaluation.widths import (
     BITWISE,
@@ -168,7 +168,7 @@ class Evaluator(ReferenceReader):
             case Unary("+"):
                 return self.evaluate(scope, value.operand, size, bits)
             case Unary("-"):
-                return arithmetic.negate(self.flat, self.evaluate(scope, value.operand, size, bits), place)
+                return net_arithmetic.negate(self.flat, self.evaluate(scope, value.operand, size, bits), place)
             case Unary("!"):
                 net = self.flat.invert(self.condition(scope, value.operand), place)
             case _:
@@ -226,7 +226,7 @@ class Evaluator(ReferenceReader):
             row = self.evaluate(scope, operand, size, bits)
             single = self.size(scope, operand).width == 1 and all(net == ZERO for net in row[1:])
             rows.append((sign, row, single))
-        return arithmetic.add_up(self.flat, rows, scope.place(value.line))
+        return net_arithmetic.add_up(self.flat, rows, scope.place(value.line))
 
     def shift(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
         """Shifts by the self-determined second operand; >>> repeats the sign in a signed context."""
@@ -236,10 +236,10 @@ class Evaluator(ReferenceReader):
         for operator, operand in zip(value.operators, value.operands[1:], strict=True):
             amount = self.self_determined(scope, operand)
             if operator in ("<<", "<<<"):
-                nets = arithmetic.shift_left(self.flat, nets, amount, place)
+                nets = net_arithmetic.shift_left(self.flat, nets, amount, place)
             else:
                 fill = nets[-1] if operator == ">>>" and size.signed else ZERO
-                nets = arithmetic.shift_right(self.flat, nets, amount, fill, place)
+                nets = net_arithmetic.shift_right(self.flat, nets, amount, fill, place)
         return nets[:bits]
 
     def product(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
@@ -255,7 +255,7 @@ class Evaluator(ReferenceReader):
                     self.flat.note(
                         f"{place.where} line {place.line}: '*' is drawn as an array of exact adders, a row a bit"
                     )
-                nets = arithmetic.multiply(self.flat, nets, right, place)
+                nets = net_arithmetic.multiply(self.flat, nets, right, place)
             else:
                 nets = self.quotient(scope, operator, nets, right, size, place)
         return nets
@@ -293,17 +293,17 @@ class Evaluator(ReferenceReader):
         place = scope.place(value.line)
         match value.operators[0]:
             case "==" | "===":
-                return arithmetic.equal(self.flat, left, right, place)
+                return net_arithmetic.equal(self.flat, left, right, place)
             case "!=" | "!==":
-                return self.flat.invert(arithmetic.equal(self.flat, left, right, place), place)
+                return self.flat.invert(net_arithmetic.equal(self.flat, left, right, place), place)
             case "<":
-                return arithmetic.less(self.flat, left, right, size.signed, place)
+                return net_arithmetic.less(self.flat, left, right, size.signed, place)
             case ">":
-                return arithmetic.less(self.flat, right, left, size.signed, place)
+                return net_arithmetic.less(self.flat, right, left, size.signed, place)
             case "<=":
-                return self.flat.invert(arithmetic.less(self.flat, right, left, size.signed, place), place)
+                return self.flat.invert(net_arithmetic.less(self.flat, right, left, size.signed, place), place)
             case _:
-                return self.flat.invert(arithmetic.less(self.flat, left, right, size.signed, place), place)
+                return self.flat.invert(net_arithmetic.less(self.flat, left, right, size.signed, place), place)
 
     def choice(self, scope: Scope, value: Choice, size: Size, bits: int) -> list[int]:
         """Multiplexers, the last condition first; a constant condition draws none."""

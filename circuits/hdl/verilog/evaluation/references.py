@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from circuits.errors import DesignError, unknown_name
-from circuits.hdl.verilog.evaluation import arithmetic
+from circuits.hdl.verilog.evaluation import net_arithmetic
 from circuits.hdl.verilog.evaluation.widths import Size
 from circuits.hdl.verilog.flat import ZERO, Flat, constant_nets, fold_constants
 from circuits.hdl.verilog.scope import Constant, Dimension, Scope, Signal, dimension_size, position
@@ -205,12 +205,12 @@ class ReferenceReader(ABC):
         nets = self.read(scope, value, nets)
         if len(offset) > _MAXIMUM_LOOKUP or width > 1:
             shifted = [
-                arithmetic.shift_right(self.flat, nets[k::chunk], offset, ZERO, place)[:width] for k in range(chunk)
+                net_arithmetic.shift_right(self.flat, nets[k::chunk], offset, ZERO, place)[:width] for k in range(chunk)
             ]
             return [column[k] if k < len(column) else ZERO for k in range(width) for column in shifted]
         rows = 1 << len(offset)
         leaves = [[*nets[k::chunk], *[ZERO] * rows][:rows] for k in range(chunk)]
-        return [arithmetic.select(self.flat, fold_constants(leaf), offset, place) for leaf in leaves]
+        return [net_arithmetic.select(self.flat, fold_constants(leaf), offset, place) for leaf in leaves]
 
     def offset(self, scope: Scope, part: Part, dimension: Dimension, width: int, place: Place) -> list[int]:
         """The position of the lowest selected bit: index - lsb, or lsb - index where a range counts upwards."""
@@ -227,8 +227,8 @@ class ReferenceReader(ABC):
         index = extend(index, Size(bits, own.signed), bits)
         constant = constant_nets(low, bits)
         if rising:
-            return arithmetic.subtract(self.flat, constant, index, place)
-        return arithmetic.add(self.flat, index, constant, ZERO, place)
+            return net_arithmetic.subtract(self.flat, constant, index, place)
+        return net_arithmetic.add(self.flat, index, constant, ZERO, place)
 
     def fail(self, scope: Scope, line: int, message: str) -> DesignError:
         """The error at a line of the module."""

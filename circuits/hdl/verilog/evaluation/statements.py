@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from circuits.hdl.verilog.evaluation import arithmetic
+from circuits.hdl.verilog.evaluation import net_arithmetic
 from circuits.hdl.verilog.evaluation.constants import declare
 from circuits.hdl.verilog.evaluation.evaluate import ConstantEvaluator, Evaluator
 from circuits.hdl.verilog.evaluation.references import NotConstantError
@@ -199,7 +199,7 @@ class StatementEvaluator(Evaluator):
                 state.values[net] = None
             else:
                 leaves = [values[k] or 0 for k in chosen]
-                state.values[net] = arithmetic.select(self.flat, fold_constants(leaves), subject, place)
+                state.values[net] = net_arithmetic.select(self.flat, fold_constants(leaves), subject, place)
 
     def chain(
         self,
@@ -236,14 +236,14 @@ class StatementEvaluator(Evaluator):
         place = scope.place(label.line)
         if mask is None:
             nets = self.evaluate(scope, label, size, size.width)
-            return arithmetic.equal(self.flat, subject, nets, place)
+            return net_arithmetic.equal(self.flat, subject, nets, place)
         if mask[0] < 0:
             return ZERO
         positions = [k for k in range(size.width) if mask[1] >> k & 1]
         bits = constant_nets(mask[0], size.width)
         if not positions:
             return ONE
-        return arithmetic.equal(self.flat, [subject[k] for k in positions], [bits[k] for k in positions], place)
+        return net_arithmetic.equal(self.flat, [subject[k] for k in positions], [bits[k] for k in positions], place)
 
     # Loops.
 
