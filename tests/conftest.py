@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +11,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture(autouse=True)
-def _plain_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are as wide as they are without a terminal, wherever the tests run."""
-    monkeypatch.delenv("COLUMNS", raising=False)
+@pytest.fixture(autouse=True, scope="session")
+def _plain_width() -> Iterator[None]:
+    """Tables are as wide as they are without a terminal, wherever the tests run; child processes inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
