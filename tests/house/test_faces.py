@@ -88,7 +88,7 @@ def test_a_registry_imports_a_module_when_its_object_is_first_asked_for(
     assert registry.get("three") is None
     assert "lazy_toy" not in sys.modules
     assert registry["one"] is registry["one"] is sys.modules.pop("lazy_toy").ONE
-    with pytest.raises(ModuleNotFoundError, match="^No module named 'lazy_nosuch'$"):
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'lazy_nosuch'$"):
         _ = registry["two"]
 
 

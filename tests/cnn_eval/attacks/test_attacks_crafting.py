@@ -201,7 +201,7 @@ def test_settings_hold_all_that_decides_a_run() -> None:
 def test_unknown_attacks_and_hyperparameters_are_named() -> None:
     with pytest.raises(ValueError, match=r"^unknown attack 'fgms'; nearest: fgsm\.$"):
         attack("fgms")
-    message = r"^the hyperparameter of pgd must be a known name, but got 'step'; pgd works in linf and takes steps \("
+    message = r"^unknown hyperparameter 'step' of pgd; pgd works in linf and takes steps \("
     with pytest.raises(ValueError, match=message):
         attack("pgd", step=3)
 
