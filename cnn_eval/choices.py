@@ -1,22 +1,34 @@
-"""The names and limits that command lines offer, stated without importing torch, so that `--help` answers at once.
+"""The names and limits that command lines offer, known without importing torch, so that `--help` answers at once.
 
-Each list repeats the names of a registry that does need torch; the registry decides what is accepted. A test compares
-the two and says which name is missing here.
+Names of networks, data sets, attacks and example sets are those of their registries. The other lists repeat names that
+modules with torch state; those modules decide what is accepted, and a test compares the two.
 """
 
 from __future__ import annotations
 
-NETWORKS = (
-    "lenet5",
-    "alexnet",
-    "dorefa_full",
-    "dorefa_weight",
-    "dorefa_float",
-    "resnet8",
-    "resnet20",
-    "mobilenet_cifar",
+from typing import get_args
+
+from cnn_eval.attacks import attack_registry
+from cnn_eval.attacks.shared.attack_modes import BallNorm, Mode
+from cnn_eval.attacks.shared.budgets import BUDGETS
+from cnn_eval.data import dataset_registry
+from cnn_eval.examples import example_sets
+from cnn_eval.models import registry
+from cnn_eval.support.seeds import MAX_SEED
+
+NETWORKS = tuple(registry.MODELS)
+DATASETS = tuple(dataset_registry.DATASETS)
+ATTACKS = tuple(attack_registry.ATTACKS)
+ATTACK_MODES: tuple[str, ...] = get_args(Mode)
+BALL_NORMS: tuple[str, ...] = get_args(BallNorm)
+EXAMPLE_SETS = tuple(example_sets.EXAMPLE_SETS)
+DEFAULT_BUDGETS = "the data set's convention: " + "; ".join(
+    f"{name} " + ", ".join(f"{budget.epsilon:.3g} {norm}" for norm, budget in budgets.items())
+    for name, budgets in BUDGETS.items()
 )
-DATASETS = ("mnist", "cifar10")
+MAXIMUM_SEED = MAX_SEED
+"""Largest seed that the generators of torch and NumPy both take."""
+
 SOURCES = ("embedded", "full")
 """Where images of a data set come from: the subset in the package, or the full set after `data fetch`."""
 LAYERS = ("conv", "linear", "all")
@@ -24,17 +36,8 @@ BACKWARD = ("ste", "approximate", "slope")
 COMPUTE = ("auto", "gate", "lowered")
 """How products are computed: "gate", bit-accurate through the circuit's gates; "lowered", through torch's own products
 where the design is a bilinear form (equal up to float32 rounding of sums); "auto", the fastest bit-accurate way."""
-ATTACKS = ("fgsm", "pgd", "jsma", "cw", "deepfool", "lsa", "boundary", "hopskipjump", "ddn")
-ATTACK_MODES = ("minimum", "budget")
 MARGIN_ATTACKS = ("cw", "deepfool", "fgsm", "pgd")
 SCENARIOS = ("transfer", "black-box", "white-box")
-BALL_NORMS = ("linf", "l2")
-EXAMPLE_SETS = ("pgd", "fgsm_smallest")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adam", "sgd")
-DEFAULT_BUDGETS = (
-    "the data set's convention: mnist 0.1 linf, 1.5 l2; cifar10 0.0314 linf, 0.5 l2; imagenet 0.0157 linf, 3 l2"
-)
 SUBSTITUTE_ROUNDS = 5
-MAXIMUM_SEED = 2**32 - 1
-"""Largest seed that the generators of torch and NumPy both take."""

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
-from circuits.multipliers import booth, carry_save_array, dadda, ripple_array, tiling, wallace
+from circuits.multipliers import tiling
 from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
 from circuits.multipliers.topology import Topology
 from circuits.netlists.netlist import Netlist, NetlistBuilder
+from circuits.support.lazy import LazyMapping
 
 __all__ = ["PORTS", "TOPOLOGIES", "AdderAt", "Frame", "Topology", "multiplier"]
 
-TOPOLOGIES: Mapping[str, Topology] = MappingProxyType(
+TOPOLOGIES: Mapping[str, Topology] = LazyMapping(
     {
-        "ripple_array": ripple_array.TOPOLOGY,
-        "carry_save_array": carry_save_array.TOPOLOGY,
-        "wallace": wallace.TOPOLOGY,
-        "dadda": dadda.TOPOLOGY,
-        "booth": booth.TOPOLOGY,
+        "ripple_array": "circuits.multipliers.ripple_array:TOPOLOGY",
+        "carry_save_array": "circuits.multipliers.carry_save_array:TOPOLOGY",
+        "wallace": "circuits.multipliers.wallace:TOPOLOGY",
+        "dadda": "circuits.multipliers.dadda:TOPOLOGY",
+        "booth": "circuits.multipliers.booth:TOPOLOGY",
     }
 )
-"""The multiplier architectures by name."""
+"""The multiplier architectures by name; each generator's file describes its own."""
 
 
 def multiplier(

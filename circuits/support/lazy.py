@@ -1,4 +1,9 @@
-"""Names of a package that are imported on first use (PEP 562), so that importing the package itself costs nothing.
+"""What is imported on first use: names of a package (PEP 562), and the objects that a registry lists.
+
+Importing the package or the registry then costs nothing, and a command can list names without loading what they name.
+A registry is one table, a line for each object:
+
+    NETWORKS: Mapping[str, Network] = LazyMapping({"lenet5": "package.networks.lenet5:LENET5"})
 
 A package's `__init__` states its names twice, once for people and type checkers, once for the interpreter:
 
@@ -14,8 +19,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 _MODULES: dict[str, dict[str, str]] = {}
 """Package -> lazy name -> the module that defines it."""
@@ -45,3 +52,37 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *module_of})
 
     return get, names, sorted(module_of)
+
+
+def named_object(target: str) -> Any:
+    """The object that `target` names as "package.module:NAME"; imports the module."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class LazyMapping(Mapping[str, Value]):
+    """Name -> object, from name -> "package.module:NAME"; immutable.
+
+    Looking an object up imports its module; listing the names, `in` and `len` import nothing.
+    """
+
+    def __init__(self, targets: Mapping[str, str]) -> None:
+        self._targets = dict(targets)
+        self._objects: dict[str, Value] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        if name not in self._objects:
+            self._objects[name] = named_object(self._targets[name])
+        return self._objects[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __contains__(self, name: object) -> bool:  # that of Mapping would import the module
+        return name in self._targets
+
+    def __repr__(self) -> str:
+        return f"LazyMapping({self._targets})"

@@ -7,11 +7,11 @@ importing them, so that listing the attacks loads neither torch nor Foolbox.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from circuits.errors import UnknownNameError, unknown_name
+from circuits.support.lazy import named_object
 from cnn_eval.attacks.shared.hyperparameters import hyperparameter_table, list_hyperparameters
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def attack_class(name: str) -> type[Attack]:
     """The class of the attack `name`; UnknownNameError where there is no such attack."""
     if name not in ATTACKS:
         raise unknown_name("attack", name, ATTACKS)
-    module, _, class_name = ATTACKS[name].partition(":")
-    return getattr(import_module(module), class_name)  # type: ignore[no-any-return]
+    return named_object(ATTACKS[name])  # type: ignore[no-any-return]
 
 
 def hyperparameter_kinds(name: str) -> dict[str, type]:

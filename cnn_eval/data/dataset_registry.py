@@ -1,21 +1,25 @@
-"""The data sets by name."""
+"""The data sets by name.
+
+A new data set is a module with a `DataSet` and one line in DATASETS. Listing the names loads no torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from circuits.errors import unknown_name
-from cnn_eval.data.cifar10 import CIFAR10
-from cnn_eval.data.dataset_record import DataSet
-from cnn_eval.data.mnist import MNIST
+from circuits.support.lazy import LazyMapping
+
+if TYPE_CHECKING:
+    from cnn_eval.data.dataset_record import DataSet
 
 __all__ = ["DATASETS", "dataset"]
 
-DATASETS: Mapping[str, DataSet] = MappingProxyType(
+DATASETS: Mapping[str, DataSet] = LazyMapping(
     {
-        "mnist": MNIST,
-        "cifar10": CIFAR10,
+        "mnist": "cnn_eval.data.mnist:MNIST",
+        "cifar10": "cnn_eval.data.cifar10:CIFAR10",
     }
 )
 

@@ -6,7 +6,6 @@ data set that the network classifies correctly and on which the attack succeeds.
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +19,10 @@ import torch
 from circuits.errors import unknown_name
 from circuits.support.files import require_writable
 from circuits.support.progress import progress_bars
-from cnn_eval.attacks.fgsm import FGSM
-from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.shared.attack_modes import Mode
-from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.attacks.shared.primitives import distances, fooled, logit_margin
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
+from cnn_eval.examples.example_sets import EXAMPLE_SETS
 from cnn_eval.models.inference import logits, predict
 from cnn_eval.models.registry import load_model, model_entry, weights_record
 from cnn_eval.support.verified_files import (
@@ -37,32 +33,12 @@ from cnn_eval.support.verified_files import (
     write_tensors_with_record,
 )
 
-__all__ = ["EXAMPLE_SETS", "AdversarialExamples", "ExampleSet", "craft_example_set", "load_examples"]
+__all__ = ["AdversarialExamples", "craft_example_set", "load_examples"]
 
 COUNTS: Mapping[str, int] = MappingProxyType({"mnist": 200, "cifar10": 100})
 """Examples per set, by data set: as many as fit into about a megabyte."""
 BATCH_SIZE = 100
 """Images attacked in one batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExampleSet:
-    """How a set is crafted: the attack, its mode and, in mode "budget", the budget by data set."""
-
-    attack: Attack
-    mode: Mode
-    epsilon: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-
-# Budgets: FACTS 3 for MNIST; 8/255 is the usual one for CIFAR-10 (Madry et al., ICLR 2018).
-EXAMPLE_SETS: Mapping[str, ExampleSet] = MappingProxyType(
-    {
-        "pgd": ExampleSet(
-            attack=PGD(steps=40), mode="budget", epsilon=MappingProxyType({"mnist": 0.2, "cifar10": 8 / 255})
-        ),
-        "fgsm_smallest": ExampleSet(attack=FGSM(), mode="minimum"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +62,7 @@ class AdversarialExamples:
 
 
 def load_examples(name: str, model: str = "lenet5", *, folder: Path | str = EMBEDDED_FOLDER) -> AdversarialExamples:
-    """The stored examples `name` (see `EXAMPLE_SETS`) against the committed weights of `model`.
+    """The stored examples `name` (see `example_sets`) against the committed weights of `model`.
 
     Raises UnknownNameError for an unknown name or model; DataError if the file is missing, truncated or altered, or was
     crafted on other weights or images than the present ones.
@@ -126,6 +102,7 @@ def craft_example_set(
     _check_names(name, model)
     require_writable(out)
     recipe = EXAMPLE_SETS[name]
+    attack = recipe.build_attack()
     network = load_model(model)
     dataset = model_entry(model).dataset
     epsilon, count = recipe.epsilon.get(dataset), COUNTS[dataset]
@@ -138,7 +115,7 @@ def craft_example_set(
     with progress_bars(enabled=progress) as bars:
         task = bars.add_task(f"{model}: {name}", total=count)
         for batch in torch.split(correct, BATCH_SIZE):
-            candidates = recipe.attack.run(
+            candidates = attack.run(
                 network, images.images[batch], images.labels[batch], mode=recipe.mode, epsilon=epsilon
             )
             success = fooled(network, candidates, images.labels[batch])
@@ -160,7 +137,7 @@ def craft_example_set(
         "script": f"python -m cnn_eval examples {model} --seed {seed}",
         "rule": f"embedded test images in the order of a shuffle (seed {seed}); the first {count} rightly classified "
         "that the attack fools",
-        "settings": recipe.attack.settings(mode=recipe.mode, epsilon=epsilon),
+        "settings": attack.settings(mode=recipe.mode, epsilon=epsilon),
         "seed": seed,
         "weights_sha256": weights_record(model)["sha256"],
         "images_sha256": tensor_digest(images.images, images.labels),

@@ -1,46 +1,40 @@
 """The networks by name, and their committed weights, which are verified against the record next to them.
 
-To add a network, write one module with the network and its `ModelEntry`, and register it in `MODELS` below.
+A new network is a module with the network and its `ModelEntry`, and one line in MODELS. Listing the names loads no
+torch: it is imported where a network is built or weights are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from circuits.errors import unknown_name
-from cnn_eval.models.networks.alexnet import ALEXNET
-from cnn_eval.models.networks.lenet5 import LENET5
-from cnn_eval.models.networks.mobilenet import MOBILENET_CIFAR
-from cnn_eval.models.networks.resnet import RESNET8, RESNET20
-from cnn_eval.models.networks.table11 import DOREFA_FLOAT, DOREFA_FULL, DOREFA_WEIGHT
-from cnn_eval.models.registration import ModelEntry
-from cnn_eval.support.verified_files import DataError, read_record, read_verified_tensors, record_field
+from circuits.support.lazy import LazyMapping
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cnn_eval.models.registration import ModelEntry
 
 __all__ = ["MODELS", "WEIGHTS_FOLDER", "build", "has_committed_weights", "load_model", "model_entry", "weights_record"]
 
 WEIGHTS_FOLDER = Path(__file__).parent.parent / "weights"
 
-MODELS: Mapping[str, ModelEntry] = MappingProxyType(
+MODELS: Mapping[str, ModelEntry] = LazyMapping(
     {
-        model.name: model
-        for model in (
-            LENET5,
-            ALEXNET,
-            DOREFA_FULL,
-            DOREFA_WEIGHT,
-            DOREFA_FLOAT,
-            RESNET8,
-            RESNET20,
-            MOBILENET_CIFAR,
-        )
+        "lenet5": "cnn_eval.models.networks.lenet5:LENET5",
+        "alexnet": "cnn_eval.models.networks.alexnet:ALEXNET",
+        "dorefa_full": "cnn_eval.models.networks.table11:DOREFA_FULL",
+        "dorefa_weight": "cnn_eval.models.networks.table11:DOREFA_WEIGHT",
+        "dorefa_float": "cnn_eval.models.networks.table11:DOREFA_FLOAT",
+        "resnet8": "cnn_eval.models.networks.resnet:RESNET8",
+        "resnet20": "cnn_eval.models.networks.resnet:RESNET20",
+        "mobilenet_cifar": "cnn_eval.models.networks.mobilenet:MOBILENET_CIFAR",
     }
 )
+"""The networks by name; the name is also that of the recipe's model."""
 
 
 def model_entry(name: str) -> ModelEntry:
@@ -55,6 +49,8 @@ def build(name: str, *, seed: int, for_training: bool = False) -> nn.Module:
 
     With `for_training`, the network is built in the form in which it is trained (see `ModelEntry`).
     """
+    import torch
+
     model = model_entry(name)
     factory = model.training_factory if for_training and model.training_factory else model.factory
     with torch.random.fork_rng(devices=[]):
@@ -74,6 +70,8 @@ def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
     UnknownNameError for an unknown model; DataError when the weights or the record are missing, truncated or altered,
     or belong to another model.
     """
+    from cnn_eval.support.verified_files import DataError, read_verified_tensors
+
     path = _weights_path(name, weights)
     record = weights_record(name, weights)
     advice = _advice(name)
@@ -90,6 +88,8 @@ def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
 
 def weights_record(name: str, weights: Path | str | None = None) -> dict[str, Any]:
     """The record of a weights file: script, settings, data, accuracy, date, SHA-256. Raises as `load_model` does."""
+    from cnn_eval.support.verified_files import DataError, read_record, record_field
+
     path = _weights_path(name, weights).with_suffix(".json")
     if weights is None and not path.exists() and not has_committed_weights(name):
         raise DataError(

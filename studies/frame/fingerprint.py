@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from circuits.support.lazy import defining_module
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("circuits", "cnn_eval", "dse", "studies")
+_TARGET = re.compile(r"([A-Za-z_][\w.]*):\w+")
+"""How a registry names an object (`circuits.support.lazy.LazyMapping`): its module, a colon, its name there."""
 _NOT_INPUTS = (".py", ".pyc", ".pyi", ".md", ".html")
 _FRAME = (ROOT / "studies" / "__init__.py", ROOT / "studies" / "frame" / "study.py")
 """They register and show results; no number depends on them."""
@@ -66,7 +69,7 @@ def _imports(path: Path) -> tuple[str, ...]:
     """Names that may be modules: of `from a.b import c` both a.b and a.b.c, and every package above them.
 
     A name that a package imports on first use stands for the module that defines it, not for all that the package has.
-    Imports for type checkers decide no number.
+    Modules that a registry names count as imported. Imports for type checkers decide no number.
     """
     names: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
@@ -76,7 +79,9 @@ def _imports(path: Path) -> tuple[str, ...]:
             waiting += node.orelse
             continue
         waiting += ast.iter_child_nodes(node)
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := _TARGET.fullmatch(node.value)):
+            names.add(named[1])
+        elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}

@@ -1,7 +1,7 @@
 """The plan of the house: what may import what, what names may repeat, how full a folder may be, what importing costs.
 
-The measurements are those of house.py, which prints them. What is still open is listed beside its test; a list holds
-nothing that has been mended.
+The measurements are those of house.py, which prints them. Exceptions are listed beside their test, with the
+reason.
 """
 
 from __future__ import annotations
@@ -52,23 +52,7 @@ print(jit._initialise.cache_info().misses, *sys.modules)
     assert not HEAVY & set(loaded)
 
 
-NO_LIGHT_HELP = {
-    "cnn_eval": "its command modules import torch at the top",
-    "studies": "its command imports the frame, which draws and measures",
-}
-"""Open: packages whose help loads what only their work needs."""
-
-
-@pytest.mark.parametrize(
-    "package",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=NO_LIGHT_HELP[name], strict=True))
-        if name in NO_LIGHT_HELP
-        else name
-        for name in PACKAGES
-        if (ROOT / name / "__main__.py").is_file()
-    ],
-)
+@every_package
 def test_help_loads_nothing_heavy(package: str) -> None:
     """Help answers at once: whoever asks for it waits for no torch and no plots."""
     code = f"""
@@ -87,21 +71,9 @@ print("LOADED", *sys.modules)
 # ---- circles
 
 
-CIRCLES = {
-    frozenset({"circuits.hdl.verilog.constants", "circuits.hdl.verilog.evaluate", "circuits.hdl.verilog.statements"}): (
-        "an expression may call a function, whose statements hold expressions: one recursion over three modules"
-    ),
-}
-"""Circles that stay, and why."""
-OPEN_CIRCLES = {
-    frozenset({"cnn_eval.layers.approximation", "cnn_eval.layers.recording"}),
-    frozenset({"dse.present.artifacts", "dse.present.html_report"}),
-}
-
-
 def test_no_modules_import_each_other_in_a_circle() -> None:
     circles = {circle for package in PACKAGES for circle in import_circles(import_graph(modules(package)))}
-    assert circles == CIRCLES.keys() | OPEN_CIRCLES
+    assert not circles
 
 
 def test_circles_through_functions_and_type_hints_are_found(tmp_path: Path) -> None:
@@ -125,10 +97,6 @@ def test_circles_through_functions_and_type_hints_are_found(tmp_path: Path) -> N
 # ---- names
 
 
-OPEN_SHADOWS = {"cnn_eval.scenarios.transfer"}
-"""Open: modules whose package calls something else by their name."""
-
-
 def test_no_exported_name_hides_a_module() -> None:
     """`import circuits.accuracy.closed_forms as m` gives whatever `circuits` calls so: it must be the module."""
     hidden = set()
@@ -140,15 +108,12 @@ def test_no_exported_name_hides_a_module() -> None:
                 exported = submodule.name in getattr(module, "__all__", ())
                 if exported or not (known is None or isinstance(known, ModuleType)):
                     hidden.add(f"{name}.{submodule.name}")
-    assert hidden == OPEN_SHADOWS
-
-
-OPEN_NAMES = {"arithmetic", "common"}
+    assert not hidden
 
 
 def test_no_two_modules_share_a_base_name() -> None:
     """Who reads `from cnn_eval.x import margins` should know which of them it is without reading the folder."""
-    assert house.repeated_base_names().keys() == OPEN_NAMES
+    assert not house.repeated_base_names()
 
 
 # ---- folders

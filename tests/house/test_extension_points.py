@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -66,8 +66,10 @@ TOPOLOGY = Topology(ripple_array.generate, has_final_adder=False)
     },
     lines={
         "circuits/multipliers/__init__.py": [
-            ("from circuits.multipliers.topology import Topology\n", "from circuits.multipliers import toy\n"),
-            ('        "booth": booth.TOPOLOGY,\n', '        "toy": toy.TOPOLOGY,\n'),
+            (
+                '        "booth": "circuits.multipliers.booth:TOPOLOGY",\n',
+                '        "toy": "circuits.multipliers.toy:TOPOLOGY",\n',
+            ),
         ]
     },
     uses=(
@@ -121,7 +123,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from cnn_eval.attacks.base import Attack
+from cnn_eval.attacks.shared.base import Attack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,19 +151,59 @@ ATTACK = Toy(
             )
         ]
     },
-    uses=("-m", "cnn_eval", "attack", "axfpm", "--attack", "toy", "--mode", "minimum", "--samples", "8"),
+    uses=("-m", "cnn_eval", "attack", "axfpm", "--attacks", "toy", "--mode", "minimum", "--samples", "8"),
     prints="toy",
 )
-if not (ROOT / "cnn_eval/attacks/attack_registry.py").is_file():  # the register before it named classes by text
-    ATTACK = replace(
-        ATTACK,
-        lines={
-            "cnn_eval/attacks/__init__.py": [
-                ("from cnn_eval.attacks.pgd import PGD\n", "from cnn_eval.attacks.toy import Toy\n"),
-                ("    {kind.name: kind for kind in (", "Toy, "),
-            ]
-        },
-    )
+SCORER = Toy(
+    name="scorer",
+    files={
+        "dse/score/scorers/toy_scorer.py": '''"""Scorer `toy`: the cells of the array."""
+
+from dse.score.scorers.scorer import Column, Scorer
+
+TOY = Scorer(
+    name="toy",
+    version=1,
+    columns=(Column(name="toy", unit="cells", label="cells in the array", format=".0f"),),
+    measure=lambda design, settings: {"toy": float(len(design.netlist().instances))},
+)
+'''
+    },
+    lines={
+        "dse/score/scorers/__init__.py": [
+            (
+                '        "cost": "dse.score.scorers.cost_scorer:COST",\n',
+                '        "toy": "dse.score.scorers.toy_scorer:TOY",\n',
+            )
+        ]
+    },
+    uses=("-m", "dse.compare", "exact", "axfpm", "--images", "20"),
+    prints="cells in the array",
+)
+SEARCH_METHOD = Toy(
+    name="search method",
+    files={
+        "dse/explore/methods/toy_search.py": '''"""A toy: random search under another name."""
+
+from dse.explore.methods.random_search import explore_at_random
+
+explore_toy = explore_at_random
+'''
+    },
+    lines={
+        "dse/explore/methods/__init__.py": [
+            (
+                '        "random": "dse.explore.methods.random_search:explore_at_random",\n',
+                '        "toy": "dse.explore.methods.toy_search:explore_toy",\n',
+            )
+        ]
+    },
+    uses=(
+        *("-m", "dse.search", "--method", "toy", "--budget", "8", "--population", "4"),
+        *("--objectives", "transistors,nmed", "--images", "20", "--attack-images", "4", "--out", "out"),
+    ),
+    prints="method toy",
+)
 SCORER_OUTSIDE = Toy(
     name="scorer, from outside",
     outside={
@@ -177,6 +219,56 @@ class Toy:
 """
     },
     uses=("-m", "dse.compare", "exact", "axfpm", "--scorer", "toy:Toy"),
+    prints="toy",
+)
+NETWORK = Toy(
+    name="network",
+    files={
+        "cnn_eval/models/networks/toy.py": '''"""A toy: one linear layer."""
+
+from torch import nn
+
+from cnn_eval.models.registration import ModelEntry
+from cnn_eval.models.training_settings import TrainingSettings
+
+
+def toy() -> nn.Module:
+    """Logits [N, 10] of images [N, 1, 28, 28]."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+TOY = ModelEntry(factory=toy, dataset="mnist", recipe=TrainingSettings(model="toy"))
+'''
+    },
+    lines={
+        "cnn_eval/models/registry.py": [
+            (
+                '        "alexnet": "cnn_eval.models.networks.alexnet:ALEXNET",\n',
+                '        "toy": "cnn_eval.models.networks.toy:TOY",\n',
+            )
+        ]
+    },
+    uses=("-m", "cnn_eval", "train", "toy", "--data", "embedded", "--epochs", "1", "--out", "out"),
+    prints="toy",
+)
+DATA_SET = Toy(
+    name="data set",
+    files={
+        "cnn_eval/data/toy.py": '''"""A toy: MNIST under another name."""
+
+from dataclasses import replace
+
+from cnn_eval.data.mnist import MNIST
+
+TOY = replace(MNIST, title="toy digits")
+'''
+    },
+    lines={
+        "cnn_eval/data/dataset_registry.py": [
+            ('        "mnist": "cnn_eval.data.mnist:MNIST",\n', '        "toy": "cnn_eval.data.toy:TOY",\n')
+        ]
+    },
+    uses=("-m", "cnn_eval", "data", "list"),
     prints="toy",
 )
 NETWORK_OUTSIDE = Toy(
@@ -261,25 +353,15 @@ def used(folder: Path, toy: Toy) -> str:
     [
         (CELL_OUTSIDE, 0, 0),
         (CELL, 0, 1),
-        (TOPOLOGY, 1, 2),
+        (TOPOLOGY, 1, 1),
         (FORMAT, 0, 1),
-        pytest.param(
-            BACKEND,
-            1,
-            1,
-            marks=pytest.mark.skipif(
-                not (ROOT / "circuits/engine/backends/backend.py").is_file(), reason="backends have no register yet"
-            ),
-        ),
-        (ATTACK, 1, 1 if (ROOT / "cnn_eval/attacks/attack_registry.py").is_file() else 2),
-        pytest.param(
-            SCORER_OUTSIDE,
-            0,
-            0,
-            marks=pytest.mark.skipif(
-                not (ROOT / "dse/score/outside_scorer.py").is_file(), reason="scorers cannot come from outside yet"
-            ),
-        ),
+        (BACKEND, 1, 1),
+        (ATTACK, 1, 1),
+        (SCORER_OUTSIDE, 0, 0),
+        (SCORER, 1, 1),
+        (SEARCH_METHOD, 1, 1),
+        (NETWORK, 1, 1),
+        (DATA_SET, 1, 1),
         (NETWORK_OUTSIDE, 0, 0),
         (STUDY, 1, 1),
     ],

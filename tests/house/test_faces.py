@@ -71,3 +71,33 @@ def test_documentation_and_examples_import_from_the_faces_only() -> None:
         text = page.read_text(encoding="utf-8")
         deep = re.findall(r"^(?:from|import) (?:circuits|cnn_eval|dse|studies)\.\S+", text, flags=re.MULTILINE)
         assert not deep, page
+
+
+def test_a_registry_imports_a_module_when_its_object_is_first_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from circuits.support.lazy import LazyMapping
+
+    (tmp_path / "lazy_toy.py").write_text("ONE = object()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: LazyMapping[object] = LazyMapping({"one": "lazy_toy:ONE", "two": "lazy_nosuch:TWO"})
+    assert list(registry) == ["one", "two"]
+    assert len(registry) == 2
+    assert "two" in registry
+    assert "three" not in registry
+    assert registry.get("three") is None
+    assert "lazy_toy" not in sys.modules
+    assert registry["one"] is registry["one"] is sys.modules.pop("lazy_toy").ONE
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'lazy_nosuch'$"):
+        _ = registry["two"]
+
+
+def test_everything_registered_resolves() -> None:
+    from circuits.multipliers import TOPOLOGIES
+    from cnn_eval.data.dataset_registry import DATASETS
+    from cnn_eval.models.registry import MODELS
+    from dse.explore.methods import SEARCH_METHODS
+    from dse.score.scorers import SCORERS
+
+    for registry in (TOPOLOGIES, DATASETS, MODELS, SEARCH_METHODS, SCORERS):
+        assert all(registry.values())

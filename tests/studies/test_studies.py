@@ -124,6 +124,7 @@ def test_inputs_are_what_a_study_reaches() -> None:
         "circuits/cost/cells45.json",
         "constraints.txt",
     } <= names
+    assert "circuits/multipliers/wallace.py" in names  # TOPOLOGIES names it by string
     assert not {name for name in names if name.startswith(("cnn_eval/attacks", "dse/", "studies/table2"))}
     assert "studies/own/cost_validation.json" in {
         path.relative_to(fingerprint.ROOT).as_posix() for path in fingerprint.sources("studies.own.cost_validation")

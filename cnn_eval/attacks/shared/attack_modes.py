@@ -6,7 +6,7 @@ from typing import Literal
 
 __all__ = ["BallNorm", "Mode", "Norm"]
 
-Mode = Literal["budget", "minimum"]
+Mode = Literal["minimum", "budget"]
 """*budget*: spend at most epsilon; *minimum*: find the smallest perturbation that fools."""
 Norm = Literal["l0", "l2", "linf"]
 """How a perturbation is measured: number of changed values, Euclidean length, largest change."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
-from dse.explore.methods.exhaustive_search import explore_exhaustively
+from circuits.support.lazy import LazyMapping
 from dse.explore.methods.exploration import Exploration
-from dse.explore.methods.nsga2_search import explore_by_nsga2
-from dse.explore.methods.random_search import explore_at_random
 
 __all__ = ["SEARCH_METHODS"]
 
-SEARCH_METHODS: Mapping[str, Callable[[Exploration], None]] = MappingProxyType(
+SEARCH_METHODS: Mapping[str, Callable[[Exploration], None]] = LazyMapping(
     {
-        "exhaustive": explore_exhaustively,
-        "nsga2": explore_by_nsga2,
-        "random": explore_at_random,
+        "exhaustive": "dse.explore.methods.exhaustive_search:explore_exhaustively",
+        "nsga2": "dse.explore.methods.nsga2_search:explore_by_nsga2",
+        "random": "dse.explore.methods.random_search:explore_at_random",
     }
 )
 """How the designs of a search are chosen, by the name that `--method` takes."""

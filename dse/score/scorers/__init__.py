@@ -8,27 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dse.score.scorers.accuracy_scorer import ACCURACY
-from dse.score.scorers.adaptive_scorer import ADAPTIVE
-from dse.score.scorers.cost_scorer import COST
-from dse.score.scorers.error_scorer import ERROR
-from dse.score.scorers.margin_scorer import MARGIN
+from circuits.support.lazy import LazyMapping
 from dse.score.scorers.scorer import Column, Scorer
-from dse.score.scorers.transfer_scorer import TRANSFER
 
 __all__ = ["COLUMNS", "SCORERS"]
 
-SCORERS: Mapping[str, Scorer] = MappingProxyType(
+SCORERS: Mapping[str, Scorer] = LazyMapping(
     {
-        scorer.name: scorer
-        for scorer in (
-            ERROR,
-            COST,
-            ACCURACY,
-            TRANSFER,
-            MARGIN,
-            ADAPTIVE,
-        )
+        "error": "dse.score.scorers.error_scorer:ERROR",
+        "cost": "dse.score.scorers.cost_scorer:COST",
+        "accuracy": "dse.score.scorers.accuracy_scorer:ACCURACY",
+        "transfer": "dse.score.scorers.transfer_scorer:TRANSFER",
+        "margin": "dse.score.scorers.margin_scorer:MARGIN",
+        "adaptive": "dse.score.scorers.adaptive_scorer:ADAPTIVE",
     }
 )
 """The scorers by name, cheap ones first: the order in which a design is measured."""

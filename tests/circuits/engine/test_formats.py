@@ -1,6 +1,6 @@
 """Formats: exact cells against NumPy and ml_dtypes, any circuit against a scalar model in rational numbers.
 
-ml_dtypes computes in float32 and rounds once. `python -m circuits verify` compares all 2^32 pairs of the 16-bit formats.
+ml_dtypes computes in float32 and rounds once. `python -m circuits verify` compares all 2^32 pairs of 16-bit formats.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from cnn_eval.commands import main
 from cnn_eval.data.folders import EMBEDDED_FOLDER
 from cnn_eval.data.loading import load
 from cnn_eval.examples import stored_examples
-from cnn_eval.examples.stored_examples import EXAMPLE_SETS, craft_example_set, load_examples
+from cnn_eval.examples.example_sets import EXAMPLE_SETS, ExampleSet
+from cnn_eval.examples.stored_examples import craft_example_set, load_examples
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import MODELS, load_model, weights_record
 from cnn_eval.support.verified_files import DataError
@@ -295,7 +296,7 @@ def test_stored_examples_fool_and_their_clean_images_do_not(network: str, count:
     assert float(stored.adversarial.min()) >= 0
     assert float(stored.adversarial.max()) <= 1
     recipe = EXAMPLE_SETS[name]
-    assert stored.settings == recipe.attack.settings(mode=recipe.mode, epsilon=recipe.epsilon.get(dataset))
+    assert stored.settings == recipe.build_attack().settings(mode=recipe.mode, epsilon=recipe.epsilon.get(dataset))
 
 
 def test_stored_pgd_examples_keep_their_budget() -> None:
@@ -350,7 +351,7 @@ def test_examples_of_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_too_few_examples_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weak = stored_examples.ExampleSet(attack=FGSM(), mode="budget", epsilon={"mnist": 0.0})
+    weak = ExampleSet(attack="fgsm", mode="budget", epsilon={"mnist": 0.0})
     monkeypatch.setattr(stored_examples, "EXAMPLE_SETS", {"pgd": weak})
     message = "pgd must fool lenet5 on 200 images, but did on 0; use a stronger attack."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
