@@ -61,6 +61,7 @@ class Battery:
         settings = self.settings
         options = {**self.ball, "classes": self.classes, "steps": settings.apgd_steps, "seed": settings.seed}
         for name, targeted in (("APGD-CE", False), ("APGD-T", True)):
+            # The DLR loss divides by a difference of the largest logit and the third and fourth ones.
             if targeted and self.classes < 4:
                 continue
             calls = settings.apgd_steps * (min(_MOST_TARGETS, self.classes - 1) if targeted else 1)
@@ -86,6 +87,7 @@ class Battery:
         examples = log.images.clone()
         for draw in range(settings.noise_draws):
             noisy = adaptive_attacks.random_noise(log.images[chosen], **self.ball, seed=settings.seed + draw)
+            # The first draw that fools an image stays its example.
             new = log.judged(chosen, noisy) & ~flipped
             examples[new] = noisy[new[chosen]]
             flipped |= new
@@ -102,6 +104,7 @@ class Battery:
             self.run(key, calls, lambda x, y, run=minimum_norm.run: run(network, x, y, mode="minimum"))
             adversarial = log.examples[key]
             size = distances(log.images, adversarial, "l2")
+            # Norms count without a budget, which is why `record`'s answer, within the budget, does not serve here.
             wrong = log.right & (predict(log.victim.judge, adversarial) != log.labels)
             log.sizes[name] = torch.where(wrong, size, torch.inf)
 

@@ -195,8 +195,8 @@ def _propagate(clauses: Clauses, assignment: Assignment, propagated: int, assign
             after = following[c, 1]
             other = literals[first]
             moved = False
-            # A clause that its other watched literal makes true may keep watching a false one: the true one's level is no
-            # higher, so that backtracking never opens it alone.
+            # A clause that its other watched literal makes true may keep watching a false one: the true one's level is
+            # no higher, so that backtracking never opens it alone.
             if value[other] != 1:
                 for k in range(first + 2, starts[c + 1]):
                     if value[literals[k]] != 0:
