@@ -74,6 +74,7 @@ def pgd(
                 loss = nn.functional.cross_entropy(logits, y, reduction="sum")
                 # A logit that overflows gives NaN, which would stay in the point for all further steps.
                 gradient = torch.nan_to_num(torch.autograd.grad(loss, leaf)[0])
+                # All steps together reach 2.5 radii: any point of the ball can be reached from any start.
                 point = project(x, point + 2.5 / steps * epsilon * steepest_direction(gradient, norm), norm, epsilon)
         results.append((best, point))
     if not results:

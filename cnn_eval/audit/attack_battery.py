@@ -68,6 +68,7 @@ class Battery:
             self.run(
                 f"{name}, {label}",
                 calls,
+                # Bound as a default: a closure would see the loop's last value.
                 lambda x, y, targeted=targeted: adaptive_attacks.apgd(network, x, y, targeted=targeted, **options),
             )
 
@@ -117,6 +118,7 @@ class Battery:
         key = f"PGD, doubled, {label}"
         self.run(
             key,
+            # Twice the steps, two restarts.
             4 * settings.steps,
             lambda x, y: (
                 adaptive_attacks.pgd(

@@ -86,6 +86,8 @@ class Reference:
             return {}
         network = Attached(self.exact)
         smallest = attack("fgsm").run(network, images, labels, mode="minimum")
+        # A longer step along FGSM's one direction; DDN's perturbation has a direction for its own length, so it is
+        # searched anew with a margin.
         further = scale_perturbation(images, smallest, MARGIN_FACTOR)
         ddn = attack("ddn", steps=self.settings.minimum_steps)
         confident = [

@@ -140,6 +140,7 @@ class AuditRun:
 
     def _exchange(self) -> None:
         """Tries every example of either network on the other; what fools it counts against it."""
+        # Examples of images that were not attacked are the clean images, which fool nothing that is right on them.
         everything = torch.arange(len(self.eligible))
         self.fooled_exact |= self.exact.any_fooled()
         for source, other in ((self.exact, self.subject), (self.subject, self.exact)):
@@ -166,6 +167,7 @@ class AuditRun:
                 crafted & (classes != labels)
                 for crafted, classes in zip((minimum, margin), subject_classes, strict=True)
             )
+            # Same class as in the exact network: the examples then transfer by what both have learned.
             same = fooled_minimum & (subject_classes[0] == exact_classes[0])
             pairs.append(
                 TransferPair(

@@ -145,6 +145,7 @@ def _zero_gradients(sample: GradientSample) -> Iterator[Measured]:
 
 def _gradient_agreement(sample: GradientSample) -> Iterator[Measured]:
     """Cosine of the angle to the exact network's gradient, image by image."""
+    # A zero gradient has cosine 0 here: "zero gradients" above counts those.
     cosine = functional.cosine_similarity(sample.margin.flatten(1), sample.exact.flatten(1))
     median = float(cosine.median())
     yield Measured(
@@ -216,6 +217,7 @@ def _best_iterate(evidence: Evidence) -> Iterator[Measured]:
 
 
 def _doubled_effort(evidence: Evidence) -> Iterator[Measured]:
+    # Images that attacks with half the effort had missed: how far the attacks are from having converged.
     more = int((evidence.doubled & evidence.eligible).sum())
     tried = f"{_images(more)} more (they count as fooled)"
     yield Measured(
@@ -270,6 +272,7 @@ def _minimum_norm(evidence: Evidence, *, attack: str) -> Iterator[Measured]:
 
 def _deepfool_against_ddn(evidence: Evidence) -> Iterator[Measured]:
     deepfool, ddn = (_median_size(evidence.subject.sizes[name], evidence) for name in ("deepfool", "ddn"))
+    # Without DDN's median there is nothing to compare with; a ratio to infinity would pass.
     if math.isfinite(ddn):
         ratio = deepfool / ddn
         yield Measured(

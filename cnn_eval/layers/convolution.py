@@ -216,7 +216,7 @@ class _Residue:
 def _residues(size: int, padding: int, kernel: int, stride: int, dilation: int) -> list[_Residue]:
     residues = []
     for first in range(min(stride, size)):
-        #   i S + r D = p + padding  has an integer i  <=>  S divides p + padding - r D;  exact, so that // below loses nothing.
+        #   i S + r D = p + padding  has an integer i  <=>  S divides p + padding - r D;  the // below is then exact.
         taps = [tap for tap in range(kernel) if (first + padding - tap * dilation) % stride == 0]
         if taps:
             sources = [(first + padding - tap * dilation) // stride for tap in taps]
