@@ -218,8 +218,8 @@ class Moments:
 
     def __init__(self, sums: ErrorSums, finite: int, nonzero: int) -> None:
         mean = ErrorSums(*(total / finite if finite else math.nan for total in sums))
-        # Differences of nearly equal numbers lose digits; a variance must not become negative by that.
         self.bias = bias = mean.e
+        # A difference of nearly equal numbers loses digits; the variance must not become negative by that.
         self.variance = variance = max(mean.e2 - bias * bias, 0.0)
         self.third = mean.e3 - 3 * bias * mean.e2 + 2 * bias**3
         self.fourth = mean.e4 - 4 * bias * mean.e3 + 6 * bias * bias * mean.e2 - 3 * bias**4

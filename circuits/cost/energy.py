@@ -123,7 +123,7 @@ def _counted(circuit: Circuit, counts: NDArray[np.int64]) -> tuple[float, float]
     nets = np.concatenate([circuit.inputs, circuit.outputs], axis=1)
     toggled = np.where(nets >= 0, counts[np.maximum(nets, 0)], 0)
     driven = circuit.outputs[circuit.outputs >= 0]
-    #   C V^2 for each rise; half of the toggles are rises.
+    # C V^2 for each rise; half of the toggles are rises.
     loading = float((counts[driven] * circuit.loads[driven]).sum()) * circuit.technology.voltage**2 / 2
     return float((per_toggle * toggled).sum()), loading
 
@@ -164,7 +164,7 @@ def _fan_out(circuit: Circuit) -> FanOut:
     order = order[nets[order] > ONE]
     is_output = np.zeros(netlist.nets, dtype=np.uint8)
     is_output[list(netlist.output_nets)] = 1
-    #   Readers of net k: entries first[k] .. first[k + 1] - 1 of the sorted pins.
+    # Readers of net k: entries first[k] .. first[k + 1] - 1 of the sorted pins.
     return FanOut(np.searchsorted(nets[order], np.arange(netlist.nets + 1)), order // 3, order % 3, is_output)
 
 

@@ -115,7 +115,7 @@ def emit_stay_normal(f: Function, x_range: tuple[str, str], w_range: tuple[str, 
     where E_x + E_w > 127, and at most 254 where E_x + E_w <= 254 - 3 + 127.
     """
     lowest, highest = (f.op(f"add i32 {x}, {w}") for x, w in zip(x_range, w_range, strict=True))
-    # Arrays of zeros only have the range (512, 0), which meets all four conditions, as it should.
+    # An array of zeros only has the range (512, 0), which by itself fails none of these, as it should.
     conditions = [
         f"icmp sgt i32 {lowest}, {BIAS}",
         f"icmp sle i32 {highest}, {_HIGHEST - 3 + BIAS}",

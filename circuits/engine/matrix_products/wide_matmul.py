@@ -63,7 +63,7 @@ def products_stay_normal(x: Array, w: Array) -> bool:
     for values in (x, w):
         magnitudes = values.reshape(-1).view(np.uint32) << np.uint32(1)  # without the sign
         highest = int(magnitudes.max(initial=np.uint32(0))) >> (FRACTION + 1)
-        #   (E << 24) - 1, or 2^32 - 1 for a zero after wrapping around; a subnormal keeps E = 0 and fails below.
+        # A zero wraps around to 2^32 - 1; a subnormal keeps E = 0 and fails the test below.
         magnitudes -= np.uint32(1)  # zeros become the largest
         lowest = int(magnitudes.min(initial=np.uint32(0xFFFFFFFF))) + 1 >> (FRACTION + 1)
         exponents.append((lowest, highest))

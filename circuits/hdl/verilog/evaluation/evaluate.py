@@ -301,10 +301,10 @@ class Evaluator(ReferenceReader):
 
     def comparison(self, scope: Scope, value: Operation) -> int:
         """One net; both operands stand in a context of their own."""
-        #   left <= right = NOT (right < left),  left >= right = NOT (left < right)
         size = joined([self.size(scope, operand) for operand in value.operands])
         left, right = (self.evaluate(scope, operand, size, size.width) for operand in value.operands)
         place = scope.place(value.line)
+        # One comparator serves all four: a <= b is NOT (b < a), a >= b is NOT (a < b), and a > b is b < a.
         match value.operators[0]:
             case "==" | "===":
                 return net_arithmetic.equal(self.flat, left, right, place)
