@@ -90,10 +90,9 @@ class Reference:
         # searched anew with a margin.
         further = scale_perturbation(images, smallest, MARGIN_FACTOR)
         ddn = attack("ddn", steps=self.settings.minimum_steps)
+        # One Raised for each batch: it adds to the logits of just these labels.
         confident = [
-            # One Raised for each batch: it adds to the logits of just these labels.
-            ddn.run(Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum")
-            for x, y in batches(images, labels)
+            ddn.run(Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum") for x, y in batches(images, labels)
         ]
         return {
             f"smallest FGSM, x{MARGIN_FACTOR:g}": (among_all(smallest), among_all(further)),
