@@ -141,6 +141,7 @@ class Totals:
         self.wrong += chunk.wrong
         self.larger += chunk.larger
         self._sums.append(chunk.sums)
+        # This rounds once more, but always after the same chunk, so that results still do not depend on threads.
         if len(self._sums) > _CHUNKS_HELD:
             self._sums = [self.sums()]
 
@@ -161,6 +162,8 @@ class Totals:
         moments = Moments(self.sums(), self.finite, self.nonzero)
         rules = IntervalRules(exhaustive=plan.method == "exhaustive")
         p_max = extremes.greatest_product if plan.p_max is None else plan.p_max
+        # Skewness decides whether N is large enough for an interval: rare large errors make small samples look too
+        # good.
         skewness = distances.squared_skewness()
         med = rules.mean(moments.med, moments.med_variance, self.finite, skewness)
         return ErrorMetrics(
@@ -175,6 +178,7 @@ class Totals:
             p_max=p_max,
             p_max_meaning=plan.p_max_meaning,
             med=med,
+            # NMED = MED / P_max (Liang, Han, Lombardi, IEEE Trans. Computers 62(9), 2013).
             nmed=scaled(med, p_max),
             mred=rules.mean(moments.mred, moments.mred_variance, self.nonzero, ratios.squared_skewness()),
             mred_ratio_of_means=rules.mean(
@@ -183,6 +187,7 @@ class Totals:
             error_rate=rules.rate(self.wrong, self.pairs),
             larger=rules.rate(self.larger, self.finite),
             bias=rules.mean(moments.bias, moments.variance, self.finite, moments.bias_skewness, low=-math.inf),
+            # The variance is the mean of (e - m)^2, whose own variance is E[(e - m)^4] - variance^2.
             variance=rules.mean(
                 moments.variance,
                 moments.fourth - moments.variance * moments.variance,
@@ -214,6 +219,7 @@ class Moments:
     def __init__(self, sums: ErrorSums, finite: int, nonzero: int) -> None:
         mean = ErrorSums(*(total / finite if finite else math.nan for total in sums))
         self.bias = bias = mean.e
+        # A difference of nearly equal numbers loses digits; the variance must not become negative by that.
         self.variance = variance = max(mean.e2 - bias * bias, 0.0)
         self.third = mean.e3 - 3 * bias * mean.e2 + 2 * bias**3
         self.fourth = mean.e4 - 4 * bias * mean.e3 + 6 * bias * bias * mean.e2 - 3 * bias**4

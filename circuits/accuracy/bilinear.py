@@ -99,6 +99,7 @@ def bilinear_form(netlist: Netlist) -> BilinearForm | None:
 
     A form is never claimed from samples: its proof is "structural" or "exhaustive".
     """
+    # First, because its cost grows with the netlist, that of enumeration with 2^(w + v).
     matrix = _prove_structurally(netlist)
     proof = "structural"
     if matrix is None and sum(map(len, netlist.inputs.values())) <= EXHAUSTIVE_BITS:
@@ -159,6 +160,8 @@ def factorise(matrix: Sequence[Sequence[int]]) -> tuple[Factor, ...]:
     rank = _rank(matrix)
     for transposed in (False, True):
         rows = [list(column) for column in zip(*matrix, strict=True)] if transposed else [list(row) for row in matrix]
+        # Classes of parallel rows always give a factorisation, of as many factors as classes; only with `rank` of them
+        # is it the shortest one.
         classes = _parallel_rows(rows)
         if len(classes) == rank:
             factors = []
@@ -195,6 +198,7 @@ def _factor(coefficient: Fraction, x_weights: Sequence[int], y_weights: Sequence
 
 def _mask(weights: tuple[int, ...]) -> tuple[int, Fraction] | None:
     """(mask, scale) with weights[i] = scale * 2^i on the mask and 0 off it."""
+    # A mask keeps bit i at its weight 2^i: all kept weights must be the same multiple of theirs.
     scales = {Fraction(weight, 1 << i) for i, weight in enumerate(weights) if weight}
     if len(scales) != 1:
         return None
@@ -288,10 +292,12 @@ class _Rewriting:
         """
         polynomial = [0] * 8  # coefficient of each product of inputs; bit 4 of the index stands for a, 2 for b, 1 for c
         for table, net in zip(instance.component.tables, instance.outputs, strict=True):
+            # All readers of `net` are gone, so that nothing can add to this coefficient any more.
             coefficient = self._coefficients.pop(net, 0)
             for subset, value in enumerate(_multilinear(table)):
                 polynomial[subset] = (polynomial[subset] + coefficient * value) % self._modulus
         for subset, amount in enumerate(polynomial):
+            # A set, because bits are idempotent (x x = x). ONE is neutral in a product; a product with ZERO vanishes.
             nets = {instance.inputs[k] for k in range(len(instance.inputs)) if subset & (4 >> k)} - {ONE}
             if amount and ZERO not in nets and not self._add_product(nets, amount):
                 return False
@@ -349,6 +355,7 @@ def _prove_exhaustively(netlist: Netlist) -> Matrix | None:
     w, v = (len(bus) for bus in netlist.inputs.values())
     x, y = np.arange(1 << w, dtype=np.uint64)[:, None], np.arange(1 << v, dtype=np.uint64)[None, :]
     products = integer_operations.multiply(lower(netlist), x, y).astype(np.int64)
+    #   x = 2^i, y = 2^j:  every term but x_i y_j is 0.
     units = np.array([[products[1 << i, 1 << j] for j in range(v)] for i in range(w)])
     x_bits = (x >> np.arange(w, dtype=np.uint64)).astype(np.int64) & 1
     y_bits = (y.T >> np.arange(v, dtype=np.uint64)).astype(np.int64) & 1

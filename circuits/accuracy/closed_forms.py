@@ -85,10 +85,12 @@ def closed_form_metrics(design: Design, *, distribution: str = "uniform01") -> C
     form = _form_of(design)
     if form is None:
         return None
+    # D = M - (matrix of the exact product).
     error = [[value - (1 << i + j) for j, value in enumerate(row)] for i, row in enumerate(form.matrix)]
     factors = factorise(error)
     operands = _Operands.of(design, distribution)
     bias, square = _moments(error, operands.leading)
+    # e scales with `unit`, e^2 with its square; the exponents of floats scale them by 1/9 and 1/49 (see the module).
     bias *= operands.unit * operands.mean_scale
     square *= operands.unit * operands.unit * operands.square_scale
     values: dict[str, float | None] = {"bias": bias, "variance": square - bias * bias}
@@ -172,6 +174,7 @@ def _moments(error: list[list[int]], leading: bool) -> tuple[float, float]:
     def moments(width: int) -> tuple[NDArray[Any], NDArray[Any]]:
         twice = np.array([1] * (width - 1) + [2 if leading else 1], dtype=object)
         second = np.outer(twice, twice)
+        #   x_i^2 = x_i:  4 E[x_i^2] = 4 E[x_i] = 2 (2 E[x_i]),  against (2 E[x_i]) (2 E[x_k]) off the diagonal.
         second[np.diag_indices(width)] = 2 * twice
         return twice, second
 
@@ -193,6 +196,7 @@ def _separable(factor: Factor | None, leading: bool) -> dict[str, float | None]:
         return dict.fromkeys(("med", "mred", "larger", "error_rate", "worst_case"), 0.0)
     scale = abs(float(factor.coefficient))
     u, v = (_side(weights, leading) for weights in (factor.x_weights, factor.y_weights))
+    # X and Y are independent: P(U V > 0) = P(U > 0) P(V > 0) + P(U < 0) P(V < 0). e has the sign of c U V.
     same, opposite = (
         u.positive * v.positive + u.negative * v.negative,
         u.positive * v.negative + u.negative * v.positive,
@@ -237,6 +241,7 @@ def _side(weights: tuple[int, ...], leading: bool) -> _Side:
     total = positive = negative = greatest = 0
     ratios = []
     for number, value in enumerate(high):
+        # With a leading one X begins at `first`; a block wholly below it becomes empty.
         start = max(first - number * low.size, 0)
         values, x = low[start:] + value, operand[start:] + number * low.size
         magnitude = np.abs(values)

@@ -21,6 +21,7 @@ from circuits.accuracy.histograms import BIN_SHIFT
 
 _MAGNITUDE = (1 << 63) - 1
 _HALF = 1 << (BIN_SHIFT - 1)
+# Pairs whose ratios and bins (8 + 4 bytes each) are held between the loops of `tally`: 12 KB.
 _BLOCK = 1024
 
 
@@ -61,6 +62,7 @@ def errors_of_floats(result: Any, x: Any, w: Any, nearest: bool, e: Any, p: Any)
     smallest, largest = np.float64(2.0**-126), np.float64(3.4028234663852886e38)
     bits = p.view(np.int64)
     for i in range(len(e)):
+        #   24 + 24 significant bits <= 53: the product is exact.
         p[i] = np.float64(x[i]) * np.float64(w[i])
         e[i] = np.float64(result[i]) - p[i]
     for i in range(len(e)):
@@ -73,6 +75,8 @@ def errors_of_floats(result: Any, x: Any, w: Any, nearest: bool, e: Any, p: Any)
         cut = (word & ~np.int64((1 << 29) - 1)) - bits[i]
         wrong += bits[i] + cut != np.float64(result[i]).view(np.int64)
     for i in range(len(e)):
+        # Below the normal numbers float32's ulp no longer shrinks, and the 29 bits above are not those that rounding
+        # drops.
         a, b, c, d = abs(x[i]), abs(w[i]), abs(p[i]), abs(np.float64(result[i]))
         normal = (a >= smallest) & (b >= smallest) & (c >= smallest) & (c < largest) & (d <= largest)
         zero = ((a == 0.0) | (a >= smallest)) & ((b == 0.0) | (b >= smallest)) & (c == 0.0) & (d == 0.0)
@@ -96,6 +100,7 @@ def _count(bits: Any, keys: Any, counts: Any) -> None:
     Two loops: the first one runs in vector registers, the second one cannot.
     """
     for i in range(len(bits)):
+        # Half a bin is added before the shift, so that a bin holds what rounds to its value (see `histograms`).
         keys[i] = np.int32(((bits[i] & _MAGNITUDE) + _HALF) >> BIN_SHIFT)
     for i in range(len(bits)):
         counts[keys[i]] += 1
@@ -107,12 +112,16 @@ def _extremes(bits: Any) -> Any:
     least, greatest = np.int64(0x7FF) << 52, np.int64(0)
     for i in range(len(bits)):
         magnitude = bits[i] & _MAGNITUDE
+        # Patterns of non-negative floats order like the floats; that of infinity is above all finite ones, so 0 never
+        # wins.
         positive = magnitude if magnitude else np.int64(0x7FF) << 52
         least = min(least, positive)
         greatest = max(greatest, magnitude)
     return least, greatest
 
 
+# `reassoc` lets the ten sums run in vector registers, `nnan` and `ninf` hold because `measure_chunk` passes finite
+# pairs only. Contraction to fused multiply-adds is not allowed: it would make results depend on the machine.
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "nnan", "ninf"})
 def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
     """Returns (sums, wrong, nonzero, larger, index of max |e|, index of max r, extremes) of errors e, exact products p.
@@ -161,6 +170,8 @@ def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
         _count(errors.view(np.int64), keys, counts)
         _count(ratios.view(np.int64), keys, relative_counts)
         least, greatest = _extremes(errors.view(np.int64))
+        # The index is searched for only where a block raises the maximum, which soon becomes rare; > keeps the first of
+        # equals.
         if worst < 0 or greatest > extreme_bits[1]:
             for i in range(length):
                 if errors.view(np.int64)[i] & _MAGNITUDE == greatest:
@@ -170,6 +181,8 @@ def tally(e: Any, p: Any, counts: Any, relative_counts: Any) -> Any:
         least, greatest = _extremes(ratios.view(np.int64))
         if worst_relative < 0 or greatest > extreme_bits[3]:
             for i in range(length):
+                # Where p is 0 the ratio is a placeholder: it can tie with a maximum of 0 but is no pair of a relative
+                # error.
                 if ratios.view(np.int64)[i] == greatest and products[i] != 0.0:
                     worst_relative = start + i
                     break

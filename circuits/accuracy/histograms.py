@@ -55,6 +55,8 @@ class Histogram:
         first, beyond = (max(bin_of(least), 1), bin_of(greatest) + 1) if greatest > 0 else (1, 1)
         counts = np.zeros(max(beyond - first, 0), dtype=np.int64)
         for row in rows:
+            # Only the pages between the extremes are read: a count array of all bins has 2^20 entries, nearly all
+            # untouched.
             counts += row[first:beyond]
         return cls(sum(int(row[0]) for row in rows) - excess_zeros, first, counts)
 
@@ -65,6 +67,7 @@ class Histogram:
         total = int(cumulative[-1])
         if not total:
             return dict.fromkeys(QUANTILES, math.nan)
+        #   rank k:  cumulative[k - 1] < ceil(q total) <= cumulative[k];  rank 0: already the zeros suffice.
         ranks = np.searchsorted(cumulative, [max(1, math.ceil(q * total)) for q in QUANTILES])
         bins = np.where(ranks == 0, 0, self.first + ranks - 1).astype(np.int64)
         values = (bins << BIN_SHIFT).view(np.float64)
@@ -77,6 +80,7 @@ class Histogram:
             return math.inf
         values = (self.first + occupied << BIN_SHIFT).view(np.float64)
         # The skewness has no unit; the largest value as the unit keeps high powers finite.
+        # Zeros are values as well, at the end with their own weight.
         values = np.append((values / values[-1]) ** power, 0.0)
         weights = np.append(self.counts[occupied], self.zeros) / (self.counts.sum() + self.zeros)
         centred = values - weights @ values
@@ -94,6 +98,8 @@ class ThreadCounts:
         """The int64 [2, BINS] array of the calling thread."""
         counts: NDArray[np.int64] | None = getattr(self._own, "counts", None)
         if counts is None:
+            # np.zeros maps pages of zeros that cost nothing until written. Appending to a list is atomic: no lock is
+            # needed.
             counts = self._own.counts = np.zeros((2, BINS), dtype=np.int64)
             self._all.append(counts)
         return counts

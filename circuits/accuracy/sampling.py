@@ -106,12 +106,14 @@ class Plan:
         if workers <= 1:
             yield from map(result, range(1, count))
             return
+        # At least eight tasks a worker, where there are chunks enough, keep the last worker from working alone.
         size = min(_CHUNKS_A_TASK, max(1, count // (8 * workers)))
 
         def results(first: int) -> list[Result]:
             return [result(chunk) for chunk in range(first, min(first + size, count))]
 
         with ThreadPool(workers) as pool:
+            # imap hands results back in the order of the tasks, whichever is done first.
             for task in pool.imap(results, range(1, count, size)):
                 yield from task
 
@@ -124,6 +126,8 @@ def check_integer(what: str, value: Any, low: int, high: int) -> None:
 
 def _stream(seed: int, chunk: int) -> np.random.Generator:
     """The chunk's own stream: Philox (Salmon et al., SC 2011), key the seed, the chunk in the counter's high word."""
+    # Philox counts 256 bits up from the start value. A chunk takes far fewer than 2^192 steps, so that chunks never
+    # overlap.
     return np.random.Generator(np.random.Philox(key=np.array([seed, 0], np.uint64), counter=[0, 0, 0, chunk]))
 
 
@@ -132,6 +136,7 @@ def _stream(seed: int, chunk: int) -> np.random.Generator:
 
 def uniform01(seed: int, chunk: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """First and second operands, float32 [size], of one chunk of `size` <= CHUNK pairs of "uniform01"."""
+    # Rounding to float32 turns values from 1 - 2^-25 on into 1: the operands lie in [0, 1], not in [0, 1).
     x, w = _stream(seed, chunk).random((2, size)).astype(np.float32)
     return x, w
 
@@ -196,6 +201,7 @@ class _Integers:
         """Independent pairs, uniform over all."""
         stream = _stream(seed, chunk)
         x, y = (
+            # The inclusive bound: the exclusive one, 2^64 for 64-bit operands, does not fit into the dtype.
             stream.integers(low, low + 2**bits - 1, size, dtype=self.dtype, endpoint=True)
             for low, bits in zip(self.lows, self.bits, strict=True)
         )

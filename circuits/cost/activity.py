@@ -25,6 +25,7 @@ def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
     values = np.zeros((netlist.nets, inputs.shape[1]), dtype=np.uint64)
     values[1] = ~np.uint64(0)
     values[list(netlist.input_nets)] = inputs
+    # Views: what is written to a row is in `values`.
     rows = list(values)
     spare = [np.empty_like(rows[0]) for _ in range(4)]
     for instance in netlist.instances:
@@ -33,6 +34,7 @@ def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
         for table, net in zip(instance.component.tables, instance.outputs, strict=True):
             target = rows[net]
             first = True
+            # The constant 0 has no term: its plane stays zero.
             for term in normal_form(table):
                 plane = rows[1] if term == 0 else _product(term, operands, products, spare)
                 if first:
@@ -45,11 +47,13 @@ def evaluate(netlist: Netlist, inputs: Planes) -> Planes:
 
 def toggles(values: Planes, count: int) -> NDArray[np.int64]:
     """int64 [nets]: how often each net changes between consecutive lanes 0, 1, ..., count - 1."""
+    # Bit k of `changed` compares lane k with lane k + 1, which for bit 63 is bit 0 of the next word.
     next_lane = values >> np.uint64(1)
     next_lane[:, :-1] |= values[:, 1:] << np.uint64(63)
     changed = values ^ next_lane
     full_words, lanes = divmod(count - 1, 64)
     total: NDArray[np.int64] = np.bitwise_count(changed[:, :full_words]).sum(axis=1, dtype=np.int64)
+    # The last lane has no successor: count - 1 comparisons, not count.
     if lanes:
         total += np.bitwise_count(changed[:, full_words] & np.uint64((1 << lanes) - 1))
     return total

@@ -102,6 +102,7 @@ def circuit_energy(circuit: Circuit, operands: Sequence[NDArray[np.uint64]], *, 
         walk = transitions(circuit, operands)
         counts, internal, loading = walk.toggles, float(walk.internal.sum()), float(walk.loading.sum())
     driven = circuit.outputs[circuit.outputs >= 0]
+    # Input nets are left out, as is the energy of the circuits that drive them.
     activity = float(counts[driven].mean() / operations) if driven.size else 0.0
     internal, loading = internal / operations, loading / operations
     return Energy(internal + loading, internal, loading, leakage, activity, glitches)
@@ -117,10 +118,12 @@ def _counted(circuit: Circuit, counts: NDArray[np.int64]) -> tuple[float, float]
     """(internal, loading) fJ over all operations, from the number of toggles of each net."""
     energies = [transition_energies(component, pattern, circuit.technology) for component, pattern in circuit.patterns]
     tables = stacked(energies, circuit.technology, 5)
+    # Toggles alone do not say which slew or which other pins came with them: typical slew, mean load, fitted energy.
     per_toggle = interpolate(tables[circuit.variants], circuit.technology, TYPICAL_SLEW, mean_loads(circuit))
     nets = np.concatenate([circuit.inputs, circuit.outputs], axis=1)
     toggled = np.where(nets >= 0, counts[np.maximum(nets, 0)], 0)
     driven = circuit.outputs[circuit.outputs >= 0]
+    # C V^2 for each rise; half of the toggles are rises.
     loading = float((counts[driven] * circuit.loads[driven]).sum()) * circuit.technology.voltage**2 / 2
     return float((per_toggle * toggled).sum()), loading
 
@@ -138,6 +141,7 @@ def transitions(circuit: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Tra
         np.array(values, dtype=np.uint64)[:, None] >> np.arange(len(bus), dtype=np.uint64) & np.uint64(1)
         for values, bus in zip(operands, netlist.inputs.values(), strict=True)
     ]
+    # One lane: bit 0 of each plane's first word.
     first = _settle(netlist, [values[:1] for values in operands])
     stimulus = Stimulus(
         np.concatenate(bits, axis=1).astype(np.uint8), (first[:, 0] & np.uint64(1)).astype(np.uint8), INPUT_SLEW
@@ -154,10 +158,13 @@ def _fan_out(circuit: Circuit) -> FanOut:
     """Pins sorted by the net that drives them; constants and absent pins have no events."""
     netlist = circuit.netlist
     nets = circuit.inputs.ravel()
+    # Entry 3 n + p of `nets` is pin p of instance n. Stable, so that the order of events, and with it every result, is
+    # the netlist's own.
     order = np.argsort(nets, kind="stable")
     order = order[nets[order] > ONE]
     is_output = np.zeros(netlist.nets, dtype=np.uint8)
     is_output[list(netlist.output_nets)] = 1
+    # Readers of net k: entries first[k] .. first[k + 1] - 1 of the sorted pins.
     return FanOut(np.searchsorted(nets[order], np.arange(netlist.nets + 1)), order // 3, order % 3, is_output)
 
 

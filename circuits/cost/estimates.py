@@ -45,6 +45,7 @@ class _Network:
         self.outputs: list[int] = []
         for table in tables:
             node = self._add(parse(networks()[project(table, range(inputs))]))
+            # A wire has no arc: without the buffer, a component that passes an input on would cost and delay nothing.
             if node < 3 or node in self.outputs:
                 self.nodes.append(("buffer", (node,)))
                 node = 4 + len(self.nodes)
@@ -70,6 +71,7 @@ def estimate(component: Component, technology: Technology, gate: GateData) -> Ce
     if given.delay_ps is not None:
         delay = np.where(np.isnan(delay), np.nan, given.delay_ps)
     if given.energy_fj is not None:
+        # NaN marks arcs that do not exist, so that the count is that of outputs that this transition changes.
         changes = (~np.isnan(network.delay[..., 0, 0])).sum(axis=2)
         energy = np.where(np.isnan(energy), np.nan, given.energy_fj * changes[:, :, None, None])
     return replace(
@@ -94,6 +96,7 @@ def _compose(component: Component, technology: Technology, gate: GateData) -> Ce
     delay = np.full((3, 8, 2, *shape), np.nan)
     slew, energy = delay.copy(), np.full((3, 8, *shape), np.nan)
     for pin in range(inputs):
+        # Inputs fill the row's bits from the highest down; the bits of absent ones stay 0.
         for row in range(0, 8, 1 << (3 - inputs)):
             for s, ramp in enumerate(technology.slews):
                 for c, load in enumerate(technology.loads):
@@ -152,11 +155,13 @@ def _transition(
     Each gate sees its inputs change one after the other, in the order of their arrival. Its output changes at most
     once, as late as the last of these that changes it in the table; glitches inside the component are not modelled.
     """
+    # `row` is the row after the transition, as in the characterised tables.
     values = _values(network, row ^ 4 >> pin)
     after = _values(network, row)
     arrivals, slews = {pin: 0.0}, {pin: ramp}
     spent = 0.0
     for node, ((_, operands), cost) in enumerate(zip(network.nodes, data, strict=True), _FIRST_GATE):
+        # Causality: a gate with two changing inputs passes through the row in between, in the order of arrival.
         changed = sorted((p for p, net in enumerate(operands) if net in arrivals), key=lambda p: arrivals[operands[p]])
         state = _row(values, operands)
         latest = None
@@ -167,6 +172,7 @@ def _transition(
             if not np.isnan(cost.delay[p, state, 0, 0, 0]):
                 arrival = arrivals[net] + _at(cost.delay[p, state, 0], technology, slews[net], loads[node])
                 latest = arrival, _at(cost.slew[p, state, 0], technology, slews[net], loads[node])
+        # The output may end where it began although single inputs moved it: a glitch, which is left out.
         if latest is not None and values[node] != after[node]:
             arrivals[node], slews[node] = latest
             spent += loads[node] * technology.voltage**2 * after[node]

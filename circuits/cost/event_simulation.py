@@ -40,6 +40,7 @@ from circuits.cost.table_lookup import interpolated, weights
 
 _CAPACITY = 1 << 16
 _NONE = -1
+# Keeps `swing`, by which `_peak` divides, positive where a table is extrapolated to a ramp of nothing.
 _LEAST_RAMP = 1.0  # ps
 
 EVENT = np.dtype(
@@ -56,6 +57,7 @@ Records = NDArray[Any]
 @numba.njit(cache=True, nogil=True)
 def _push(heap: Records, waiting: int, time: float, event: int) -> None:
     """Adds an event to the heap of `waiting` events; the caller counts up."""
+    # A hole moves up from the end until its parent is early enough; only then is the event written.
     k = waiting
     while k > 0:
         parent = (k - 1) >> 1
@@ -74,6 +76,7 @@ def _pop(heap: Records, waiting: int) -> int:
     size = waiting - 1
     time = heap[size].time
     event = heap[size].event
+    # A hole moves down from the top; the last event fills it as soon as both children are later.
     k = 0
     while True:
         child = 2 * k + 1
@@ -131,6 +134,7 @@ def _row_at(inputs: Ints, values: Bytes, n: int, pin: int, net: int) -> int:
 @numba.njit(cache=True, nogil=True)
 def _peak(events: Records, previous: int, at: float, delay: float, ramp: float) -> Any:
     """(peak, swing): how far the previous ramp gets, and what it needs to be complete; see the module."""
+    # No earlier ramp in this transition: the net is at rest and the swing complete.
     if previous < 0:
         return 1.0, 0.0
     swing = max(events[previous].ramp, delay + 0.5 * ramp)
@@ -157,6 +161,7 @@ def _charge(
 @numba.njit(cache=True, nogil=True)
 def _changes(outputs: Ints, functions: Ints, scheduled: Bytes, n: int, kind: int, row: int) -> int:
     """How many outputs of instance n are not on their way to their value in `row`."""
+    # Against `scheduled` and not `values`: an output that is already on its way to its value needs no new event.
     count = 0
     for o in range(2):
         if outputs[n, o] >= 0 and scheduled[outputs[n, o]] != functions[kind, o] >> row & 1:
@@ -189,6 +194,7 @@ def simulate(
         latest[:] = _NONE
         for j in range(len(input_nets)):
             net = input_nets[j]
+            # Inputs have no entry in `latest`: nothing calls them back.
             if bits[k + 1, j] != values[net]:
                 events, heap = _with_room(events, next_event + 1), _with_room(heap, next_event + 1)
                 scheduled[net] ^= 1
@@ -198,12 +204,14 @@ def simulate(
         while waiting:
             event = _pop(heap, waiting)
             waiting -= 1
+            # A called-back event stays in the heap until its time comes, which is cheaper than finding it there.
             if not events[event].alive:
                 continue
             net, now = events[event].net, events[event].time
             values[net] ^= 1
             toggles[net] += 1
             total += 1
+            # Otherwise a later event on this net has been scheduled meanwhile and stays the latest.
             if latest[net] == event:
                 latest[net] = -2 - event
             if is_output[net] and now > settled[k]:
@@ -213,9 +221,12 @@ def simulate(
                 n, pin = fan_instance[f], fan_pin[f]
                 kind = kinds[n]
                 row = _row_at(inputs, values, n, pin, net)
+                # Internal energy is tabulated by transition of a pin and not by output, so that it takes the outputs'
+                # mean load.
                 c, wc = weights(load_axis, mean_loads[n])
                 spent = interpolated(energies[kind, pin, row], s, ws, c, wc)
                 changed = _changes(outputs, functions, scheduled, n, kind, row)
+                # The pin's own transition costs energy even if no output moves.
                 if changed == 0:
                     internal[k] += spent
                     continue
@@ -239,11 +250,15 @@ def simulate(
                     rise = loads[output] * voltage * voltage
                     previous_spent = events[previous].spent if previous >= 0 else 0.0
                     _charge(internal, loading, k, peak, spent, previous_spent, rise, target)
+                    # The earlier crossing can be taken back only while it waits. Once it has fired, readers have seen
+                    # it, and the way back must be an event however low the peak was. (Without an earlier event the peak
+                    # is 1.)
                     if peak < 0.5 and not fired:
                         events[previous].alive = 0
                         latest[output] = _NONE
                         continue
                     latest[output] = next_event
+                    # Narrowing must not move a crossing into the past: the heap's times never decrease.
                     time = max(at - (1 - peak) * swing, now)
                     _schedule(events, heap, next_event, waiting, output, time, max(ramp, _LEAST_RAMP), spent)
                     waiting += 1

@@ -76,6 +76,7 @@ def structure(circuit: Circuit) -> Structure:
     from circuits.cost import longest_path
 
     technology = circuit.technology
+    # Constant inputs rule rows out, so that one component has one table for each pattern of constants at its pins.
     tables = [arcs(component, pattern, technology) for component, pattern in circuit.patterns]
     worst = ArcTables(
         circuit.variants,
@@ -89,8 +90,10 @@ def path_of(circuit: Circuit, latest: Structure) -> Timing:
     """The path to the latest arrival at an output."""
     outputs = np.array(circuit.netlist.output_nets)
     arrivals = latest.arrival[outputs]
+    # Outputs that are constants or inputs: there is no arc to report.
     if arrivals.max() <= 0:
         return Timing(0.0, ())
+    # arrivals is [outputs, 2]: the flat index is 2 output + edge.
     end, edge = divmod(int(arrivals.argmax()), 2)
     causes = np.concatenate([latest.source[..., None], latest.cause], axis=2)
     path = traced(circuit, int(outputs[end]), edge, latest.arrival, latest.slew, causes)
@@ -122,6 +125,7 @@ def traced(
                 instance.component.outputs[instance.outputs.index(net)],
                 EDGES[edge],
                 float(arrival[net, edge]),
+                # Arrivals are sums along the path of causes, so that their difference is this arc's delay.
                 float(arrival[net, edge] - arrival[input_net, input_edge]),
                 float(slew[net, edge]),
                 float(circuit.loads[net]),

@@ -85,6 +85,7 @@ class Frame:
         w, v = self.width
         if not self.signed:
             return []
+        #   w = v:  2^(w-1) + 2^(v-1) = 2^w.
         columns = [w, w + v - 1] if w == v else [w - 1, v - 1, w + v - 1]
         return [k for k in columns if not self.truncated(k)]
 
@@ -116,6 +117,7 @@ class Frame:
         """
         i = min(column, len(self.x))
         j = column - i
+        # The port policy does not apply: a final adder has no partial products.
         cell = EXACT if self.final_adder == "exact" else self.adder_at(*self._place(i, j))
         return self._adder(i, j, s, c, ripple, cell)
 
@@ -137,11 +139,14 @@ class Frame:
         return i, column - i
 
     def _adder(self, i: int, j: int, a: int, b: int, cin: int, cell: AdderCell) -> tuple[int, int]:
+        # Row and column each add to a product column: adder (i, j) works in column i + j, as does its partial product.
         if self._truncated(i, j):
             return ZERO, ZERO
         place = self._place(i, j)
         present = [net for net in (a, b, cin) if net != ZERO]
         if self.half_adders == "exact" and len(present) < 3:
+            # With fewer than two bits the half adder has a constant input; `simplify` removes it for cost and
+            # simulation.
             left, right = (*present, ZERO, ZERO)[:2]
             total, carry = self.builder.add(HALF_ADDER, left, right, place=place)
         else:
@@ -149,6 +154,7 @@ class Frame:
         return total, carry
 
     def _truncated(self, i: int, j: int) -> bool:
+        # Product columns of the whole array: those of a tile begin at its origin.
         return sum(self._place(i, j)) < self.truncate_columns
 
     def _place(self, i: int, j: int) -> tuple[int, int]:

@@ -58,8 +58,11 @@ def generate(frame: Frame) -> list[int]:
         logic = _Logic(frame.builder, frame.place_in_column(row, row))
         low, middle, high = (_operand_bit(frame, row + k) for k in (-1, 0, 1))
         one = logic.xor(middle, low)
+        # Where one = 0, low = middle: the triple is 000 or 111 (digit 0), or 100 or 011 (digit -2 or 2); only in the
+        # latter two do high and middle differ.
         two = logic.both(logic.invert(one), logic.xor(high, middle))
         for j in range(v + 1):
+            # Bit 0 is needed for its carry even where its own column is truncated.
             carries = j == 0 and exists(row + 1)
             if not exists(row + j) and not carries:
                 continue
@@ -71,6 +74,7 @@ def generate(frame: Frame) -> list[int]:
                 if carries:
                     put(logic.both(high, logic.invert(magnitude)), row + 1, row + 1)
             elif j == v and frame.signed:
+                #   -s 2^c = (NOT s) 2^c - 2^c
                 put(logic.invert(logic.xor(magnitude, high)), row, row + j)
                 negative_weights += 1 << row + j
             else:
@@ -80,6 +84,7 @@ def generate(frame: Frame) -> list[int]:
             put(logic.invert(high), row, row + v + 1)
             negative_weights += 1 << row + v + 1
     for k in range(w + v):
+        # Python shifts negative integers arithmetically: these are the digits of -(sum of 2^c) in two's complement.
         if -negative_weights >> k & 1:
             put(ONE, ONES_ROW, k)
     return columns.sum_columns(frame, bits, columns.dadda)

@@ -28,6 +28,7 @@ def generate(frame: Frame) -> list[int]:
     carries = [ONE if j + 1 in ones else ZERO for j in range(v)]
     product = [sums[0]]
     for i in range(1, w):
+        # Sum j + 1 of the row above has the weight of column j of this row: i - 1 + (j + 1) = i + j.
         above = [*sums[1:], leftmost(i)]
         for j in range(v):
             sums[j], carries[j] = frame.add(i, j, frame.partial_product(i, j), above[j], carries[j])

@@ -60,6 +60,7 @@ def wallace(height: int) -> Plan | None:
     """As many cells as possible in every stage: one for every three bits, and a half adder for two that remain."""
 
     def plan(present: int, carried: int) -> list[int]:
+        # Carries of this stage are bits of the next one: counting them would merge two stages.
         return [3] * (present // 3) + [2] * (present % 3 == 2)
 
     return plan if height > 2 else None
@@ -74,10 +75,12 @@ def dadda(height: int) -> Plan | None:
     if height <= 2:
         return None
     target = 2
+    # The last of Dadda's heights below `height`.
     while target * 3 // 2 < height:
         target = target * 3 // 2
 
     def plan(present: int, carried: int) -> list[int]:
+        # Carries count here, because the column must fit the target when the stage is over.
         excess = max(present + carried - target, 0)
         return [3] * (excess // 2) + [2] * (excess % 2)
 
@@ -100,6 +103,7 @@ def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit
                 first, second, third = (*(bit.net for bit in taken), ZERO)[:3]
                 total, carry = add(row, k, first, second, third)
                 column.append(Bit(total, row, stage))
+                # A carry out of the last column has weight 2^(w+v): the product is taken modulo that.
                 if k + 1 < len(heap):
                     heap[k + 1].append(Bit(carry, row, stage))
         heap = [_ordered(column) for column in heap]
@@ -116,6 +120,7 @@ def resolve(columns: Columns, add: AddFinal) -> list[int]:
     ripple = ZERO
     for k, column in enumerate(columns):
         first, second = (*(bit.net for bit in column), ZERO, ZERO)[:2]
+        # A single bit is its own sum and gives no carry.
         if (first, second, ripple).count(ZERO) >= 2:
             nets.append(first or ripple)
             ripple = ZERO

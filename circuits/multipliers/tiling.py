@@ -24,6 +24,7 @@ def generate(frame: Frame, array: Generate, tile: int, bits: int) -> list[int]:
     for i in range(0, len(frame.x), tile):
         for j in range(0, len(frame.y), tile):
             tile_frame = replace(frame, x=frame.x[i : i + tile], y=frame.y[j : j + tile], origin=(i, j))
+            # The slice product of x_i and y_j weighs 2^(i + j).
             for position, net in enumerate(array(tile_frame), i + j):
                 if net != ZERO and position < bits:
                     weighted[position].append(net)
@@ -38,6 +39,7 @@ def add_exactly(builder: NetlistBuilder, weighted: Sequence[Sequence[int]]) -> l
 
     def add(*nets: int) -> tuple[int, int]:
         present = [net for net in nets if net != ZERO]
+        # No place: the adders between tiles are outside the array's grid, and no policy reaches them.
         total, carry = builder.add(EXACT if len(present) == 3 else HALF_ADDER, *present)
         return total, carry
 

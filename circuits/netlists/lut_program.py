@@ -66,6 +66,7 @@ class Program:
     def digest(self) -> str:
         """SHA-256 (hex) of everything that a backend reads."""
         digest = hashlib.sha256(repr(("program 1", dict(self.inputs), dict(self.outputs))).encode())
+        # Places belong to it: they decide the order of compiled code, though not its results.
         for array in (self.tables, self.operands, self.results, self.places):
             digest.update(np.ascontiguousarray(array).astype("<i4").tobytes())
         return digest.hexdigest()
@@ -95,6 +96,7 @@ def lower(netlist: Netlist) -> Program:
     live = _live_nodes(analysis, outputs)
     # A node that outputs read only inverted is computed inverted; operations absorb either polarity.
     direct = {literal >> 1 for literal in outputs if not literal & 1}
+    # Inputs and the constant have no operation that could absorb the inversion.
     inverted = {literal >> 1 for literal in outputs if literal & 1} - direct - set(range(inputs + 1))
 
     places = _places(netlist, analysis.literals)
@@ -102,6 +104,7 @@ def lower(netlist: Netlist) -> Program:
     number = {node: node - 1 for node in range(1, inputs + 1)}  # node of the analysis -> node of the program
     for node, (table, operands) in enumerate(functions, inputs + 1):
         if live[node]:
+            # Operands that are computed inverted are complemented back inside the table, at no cost.
             table = complement_inputs(table, tuple(int(operand in inverted) for operand in operands))
             if node in inverted:
                 table ^= TRUE
@@ -169,6 +172,8 @@ def restrict(program: Program, bus: str, lowest: int) -> Program:
         if live[inputs + k]:
             live[program.operands[k]] = True
     needed = np.flatnonzero(live[inputs:])
+    # Inputs keep their numbers; the k-th live operation becomes operation k. Those of dropped operations are never
+    # read.
     number = np.concatenate([np.arange(inputs), inputs + np.cumsum(live[inputs:]) - 1]).astype(np.int32)
     return Program(
         program.inputs,

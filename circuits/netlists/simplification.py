@@ -56,9 +56,11 @@ def analyse(netlist: Netlist) -> Analysis:
             if not nodes:
                 literals[net] = FALSE ^ inverted
                 continue
+            # f(a) with f(0) = 0 after normalisation depends on a, so that it is a itself: wires and inverters vanish.
             if len(nodes) == 1:
                 literals[net] = 2 * nodes[0] ^ inverted
                 continue
+            # Structural hashing, as in and-inverter graphs, but of functions of three inputs.
             key = (reduced, nodes)
             if key not in known:
                 functions.append(key)
@@ -84,6 +86,7 @@ def reduce_function(table: int, operands: list[int]) -> tuple[int, tuple[int, ..
 @cache
 def _reduce(table: int, pattern: tuple[tuple[int, int], ...]) -> tuple[int, tuple[int, ...], int]:
     """(table, numbers of the operands left, inverted); an operand of `pattern` is (number or -1 for 0, inverted)."""
+    # Operands that are the same node share an input here: a & a or a ^ a is simplified by composing tables.
     operands = [(truth_table.INPUTS[k] if k >= 0 else 0) ^ (truth_table.TRUE * inverted) for k, inverted in pattern]
     composed = truth_table.compose(table, operands)
     relevant = truth_table.support(composed)
@@ -99,11 +102,13 @@ def simplify(netlist: Netlist) -> Netlist:
     """
     literals = analyse(netlist).literals
     first: dict[int, int] = {}
+    # Earliest nets first. A literal includes the polarity: without remapping a complement keeps its own net.
     for net in (0, 1, *netlist.input_nets, *(net for instance in netlist.instances for net in instance.outputs)):
         first.setdefault(literals[net], net)
     representative = [first.get(literal, 0) for literal in literals]
     live = {representative[net] for net in netlist.output_nets}
     remaining: list[Instance] = []
+    # Readers before drivers: when an instance is reached, all that needs it is known.
     for instance in reversed(netlist.instances):
         if any(representative[net] == net and net in live for net in instance.outputs):
             inputs = tuple(representative[net] for net in instance.inputs)

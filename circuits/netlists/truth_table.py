@@ -94,6 +94,7 @@ def support(table: int) -> tuple[int, ...]:
 def project(table: int, inputs: Sequence[int]) -> int:
     """The byte of the function of `inputs` alone (ascending numbers), which become the first; the others are 0."""
     width = 3
+    # From the last input down, so that removing one leaves the numbers of those before it as they are.
     for k in reversed(range(3)):
         if k not in inputs:
             table, _ = cofactors(table, width, k)
@@ -106,6 +107,7 @@ def evaluate(table: int, values: Sequence[Any], ones: Any) -> Any:
 
     Values are integers, such as tables, for which it composes functions; or integer arrays, such as bit-planes.
     """
+    # A zero of the values' own type and shape.
     result = values[0] & ~ones
     for row in range(ROWS):
         if table >> row & 1:
@@ -139,6 +141,7 @@ def normal_form(table: int) -> tuple[int, ...]:
     coefficients = [table >> row & 1 for row in range(ROWS)]
     for bit in (1, 2, 4):
         for row in range(ROWS):
+            # In place, because row ^ bit, without the bit, is not changed in this pass.
             if row & bit:
                 coefficients[row] ^= coefficients[row ^ bit]
     return tuple(row for row in range(ROWS) if coefficients[row])

@@ -41,6 +41,7 @@ def attack(name: str, **hyperparameters: float) -> Attack:
     Raises UnknownNameError (a ValueError) for an unknown attack, naming the nearest valid names, or an unknown
     hyperparameter, DesignError (a ValueError) for a value of the wrong kind or out of range.
     """
+    # Before the constructor, whose TypeError would name no alternatives.
     for key in hyperparameters:
         check_hyperparameter(name, key)
     return attack_class(name)(**hyperparameters)

@@ -80,11 +80,13 @@ class Boundary(MinimumNormAttack):
             converged = sizes.source < self.source_step_convergence
             if bool(converged.all()):
                 break
+            # Images that have converged are computed along, so that shapes stay the same, but are never moved.
             on_sphere, candidates = _propose(images, nearest, next(directions), sizes.spherical, sizes.source)
             fools = fooled(model, candidates, labels)
             # A candidate is nearer by construction, but for rounding.
             nearer = _lengths(images - candidates) < _lengths(images - nearest)
             nearest = select(~converged & fools & nearer, candidates, nearest)
+            # The points on the sphere are asked about here only: each question is a forward pass.
             if step % self.update_stats_every_k == 0:
                 sizes.adapt(spherical_fools=fooled(model, on_sphere, labels), candidate_fools=fools)
         return nearest
@@ -108,6 +110,8 @@ class _StepSizes:
         """Takes note of one decision an image, bool [N] each; changes the sizes where a window is full."""
         self._spherical_rate.append(spherical_fools)
         self._source_rate.append(candidate_fools)
+        # A spherical step that often fails is long beside the boundary's curvature, and then so is the other one:
+        # both change. The rate of the whole step speaks of `source` alone.
         grow, shrink = self._spherical_rate.take_beyond(*_SPHERICAL_RATES)
         self.spherical = self._changed(self.spherical, grow, shrink)
         self.source = self._changed(self.source, grow, shrink)
@@ -167,6 +171,7 @@ def _propose(
     towards = images - nearest
     distance = _lengths(towards)
     unit = towards / broadcast(distance)
+    # In d dimensions nearly all of the noise is tangential: the projection takes off one component of d.
     tangent = noise - broadcast((noise * unit).flatten(1).sum(1)) * unit
     tangent = tangent * broadcast(spherical_step * distance / _lengths(tangent))
     on_sphere = images + (tangent - towards) / broadcast((spherical_step.square() + 1).sqrt())

@@ -42,6 +42,7 @@ class CarliniWagner(MinimumNormAttack):
         attackable = foolbox_model(model, images)
         from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
 
+        #   minimise  |x' - x|^2 + c max(Z_y - max_{i != y} Z_i, -kappa),    x' = (tanh(w) + 1) / 2
         attack = L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
             steps=self.steps,

@@ -57,12 +57,14 @@ class DDN(MinimumNormAttack):
         longest = _lengths(torch.maximum(images - 0, 1 - images))
         epsilon = self.init_epsilon * torch.ones_like(longest)
         delta = torch.zeros_like(images)
+        # An image that no step fools comes back unchanged.
         best_delta, best_length = delta, longest
         for step in range(self.steps):
             annealed = (1 + math.cos(math.pi * step / self.steps)) / 2
             step_size = _LAST_STEP + (_FIRST_STEP - _LAST_STEP) * annealed
             logits, gradient = _logits_and_gradient(model, images + delta, labels)
             fools = logits.argmax(1) != labels
+            # The delta that these logits belong to, before it moves on.
             length = _lengths(delta)
             improves = fools & (length <= best_length)
             best_length = torch.where(improves, length, best_length)
@@ -72,6 +74,7 @@ class DDN(MinimumNormAttack):
             epsilon = epsilon * torch.where(fools, 1.0 - self.gamma, 1.0 + self.gamma)
             epsilon = torch.minimum(epsilon, longest)
             delta = delta * broadcast(epsilon / _lengths(delta))
+            # Clipping may leave |delta| < epsilon; epsilon is not adapted to that, as in the paper.
             delta = (images + delta).clamp(0, 1) - images
         return images + best_delta
 

@@ -39,5 +39,6 @@ class DeepFool(MinimumNormAttack):
         attackable = foolbox_model(model, images)
         from foolbox.attacks.deepfool import L2DeepFoolAttack
 
+        # Foolbox stretches the sum of steps, x + (1 + overshoot) sum r, as the paper does, not each step.
         attack = L2DeepFoolAttack(steps=self.steps, candidates=self.candidates, overshoot=self.overshoot)
         return attack.run(attackable, images, labels)

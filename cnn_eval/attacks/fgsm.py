@@ -46,8 +46,10 @@ class FGSM(Attack):
             return shift(images[chosen], direction[chosen], epsilon)
 
         step = self.largest / self.grid
+        # 0 stays where the image is misclassified already or where no eps on the grid fools: it comes back unchanged.
         high = torch.zeros(len(images), device=images.device)
         waiting = (~fooled(model, images, labels)).nonzero()[:, 0]
+        # A scan and not a bisection from the start: success along a line need not grow with eps.
         for k in range(1, self.grid + 1):
             if not len(waiting):
                 break

@@ -70,9 +70,11 @@ class HopSkipJump(MinimumNormAttack):
                 directions = torch.randn((steps, *x.shape[1:]), generator=generator)
                 directions /= broadcast(directions.flatten(1).norm(dim=1)) + 1e-12
                 moved = (x + size * directions).clamp(0, 1)
+                # The directions that were really tried, after clipping.
                 directions = (moved - x) / (size + 1e-8)
                 signs = fooled(model, moved, label.expand(steps)).float() * 2 - 1
                 mean = signs.mean()
+                # Where all decisions agree, signs - mean is 0 everywhere and would give no direction.
                 weights = signs if abs(float(mean)) == 1 else signs - mean
                 gradient = (broadcast(weights) * directions).mean(0, keepdim=True)
                 return astensor(gradient / (gradient.norm() + 1e-12))

@@ -47,6 +47,7 @@ class JSMA(MinimumNormAttack):
     targets: int = hyperparameter(9, "likeliest wrong classes that are aimed at", at_least=1)
 
     def _budget(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
+        # Each pair changes two values at most, so that the budget holds.
         pairs = int(min(epsilon, images[0].numel()) // 2)
         return self._successes(model, images, labels, partial(self._descend, pairs=pairs))
 
@@ -132,6 +133,8 @@ def most_salient(
     gain, loss = gain[:, :, None] + gain[:, None], loss[:, :, None] + loss[:, None]
     above = torch.ones(count, count, dtype=torch.bool).triu(1)
     allowed = (gain > 0) & (loss > 0) & above
+    # A product of two negative sums would pass for a high saliency: hence both signs are asked for, as in algorithm
+    # 3.
     best = (gain * loss).masked_fill(~allowed, -torch.inf).flatten(1).argmax(1)
     pair = torch.stack([best // count, best % count], 1)
     chosen = candidate.gather(1, pair).sort(1).values

@@ -90,6 +90,7 @@ class LocalSearch(MinimumNormAttack):
             mean = (lowest.exp() * valid).nan_to_num().sum(1) / valid.sum(1).clamp(min=1)
             strength[active] *= torch.where(mean > _HIGH, self.adaptation, 1.0)
             strength[active] /= torch.where(mean < _LOW, self.adaptation, 1.0)
+            # A maximum over squares of side 2 d + 1 dilates the chosen pixels into their neighbourhoods.
             near = functional.max_pool2d(chosen[:, None].float(), 2 * self.d + 1, stride=1, padding=self.d)[:, 0].bool()
             free = changed[active] < number + 1 - self.rest
             near &= free
@@ -123,6 +124,7 @@ class LocalSearch(MinimumNormAttack):
             trial = x[image].flatten(2)
             each = torch.arange(len(rows))
             before = trial[each, :, pixel]
+            # Not clipped: the paper's trials leave the pixel range on purpose, only results must lie in it.
             trial[each, :, pixel] = strength[image, None] * (self._cycled(before) - before).sign()
             out = logits(model, trial.reshape(len(rows), *x.shape[1:]) + 0.5).log_softmax(1)
             scores[image, pixel] = out.gather(1, labels[image][:, None])[:, 0]

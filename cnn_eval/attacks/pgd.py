@@ -62,6 +62,7 @@ class PGD(Attack):
             done = fooled(model, candidate, labels[chosen])
             high, low = torch.where(done, middle, high), torch.where(done, low, middle)
             length = distances(images[chosen], candidate, self.norm)
+            # A smaller eps does not always give a shorter perturbation: the shortest is kept, not the latest.
             better = done & (length < size[chosen])
             best[chosen[better]] = candidate[better]
             size[chosen[better]] = length[better]

@@ -64,13 +64,17 @@ def pgd(
             for step in range(steps + 1):
                 leaf = point.clone().requires_grad_()
                 logits = model(leaf)
+                # The margin, not the loss: it is positive exactly where the image is misclassified, and does not
+                # saturate.
                 reached = logit_margin(logits.detach(), y)
                 better = reached > largest
                 best[better], largest[better] = point[better], reached[better]
                 if step == steps:  # the last iterate is looked at, not moved
                     break
                 loss = nn.functional.cross_entropy(logits, y, reduction="sum")
+                # A logit that overflows gives NaN, which would stay in the point for all further steps.
                 gradient = torch.nan_to_num(torch.autograd.grad(loss, leaf)[0])
+                # All steps together reach 2.5 radii: any point of the ball can be reached from any start.
                 point = project(x, point + 2.5 / steps * epsilon * steepest_direction(gradient, norm), norm, epsilon)
         results.append((best, point))
     if not results:
@@ -117,6 +121,7 @@ def apgd(
 
         def attack_single_run(self, x: torch.Tensor, y: torch.Tensor, x_init: torch.Tensor | None = None) -> Any:
             assert x_init is None
+            # Every restart calls this once: its number gives each restart a start of its own.
             self.runs += 1
             return super().attack_single_run(x, y, x_init=random_start(x, norm, epsilon, seed, self.runs))
 
@@ -150,10 +155,13 @@ def square(
         stripes: torch.Tensor
 
         def attack_single_run(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+            # Square's start in linf is random vertical stripes, one sign for each column (section 3 of its paper):
+            # [N, C, 1, W].
             self.stripes = uniform_noise(x, seed).sign()[:, :, :1, :]
             return super().attack_single_run(x, y)
 
         def random_choice(self, shape: Any) -> Any:
+            # Only the first draw has this shape; later ones are single windows.
             if norm == "linf" and list(shape) == list(self.stripes.shape):
                 return self.stripes
             return super().random_choice(shape)
@@ -180,6 +188,7 @@ def _run(make: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Runs pyautoattack's attack that `make` builds, and leaves torch's global generator as it was."""
     results = []
     for x, y in batches(images, labels):
+        # pyautoattack seeds torch's global generator.
         with torch.random.fork_rng(devices=[]):
             results.append(make().perturb(x.clone(), y.clone()).detach())
     return torch.cat(results) if results else images

@@ -61,12 +61,14 @@ class Battery:
         settings = self.settings
         options = {**self.ball, "classes": self.classes, "steps": settings.apgd_steps, "seed": settings.seed}
         for name, targeted in (("APGD-CE", False), ("APGD-T", True)):
+            # The DLR loss divides by a difference of the largest logit and the third and fourth ones.
             if targeted and self.classes < 4:
                 continue
             calls = settings.apgd_steps * (min(_MOST_TARGETS, self.classes - 1) if targeted else 1)
             self.run(
                 f"{name}, {label}",
                 calls,
+                # Bound as a default: a closure would see the loop's last value.
                 lambda x, y, targeted=targeted: adaptive_attacks.apgd(network, x, y, targeted=targeted, **options),
             )
 
@@ -86,6 +88,7 @@ class Battery:
         examples = log.images.clone()
         for draw in range(settings.noise_draws):
             noisy = adaptive_attacks.random_noise(log.images[chosen], **self.ball, seed=settings.seed + draw)
+            # The first draw that fools an image stays its example.
             new = log.judged(chosen, noisy) & ~flipped
             examples[new] = noisy[new[chosen]]
             flipped |= new
@@ -102,6 +105,7 @@ class Battery:
             self.run(key, calls, lambda x, y, run=minimum_norm.run: run(network, x, y, mode="minimum"))
             adversarial = log.examples[key]
             size = distances(log.images, adversarial, "l2")
+            # Norms count without a budget, which is why `record`'s answer, within the budget, does not serve here.
             wrong = log.right & (predict(log.victim.judge, adversarial) != log.labels)
             log.sizes[name] = torch.where(wrong, size, torch.inf)
 
@@ -114,6 +118,7 @@ class Battery:
         key = f"PGD, doubled, {label}"
         self.run(
             key,
+            # Twice the steps, two restarts.
             4 * settings.steps,
             lambda x, y: (
                 adaptive_attacks.pgd(

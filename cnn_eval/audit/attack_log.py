@@ -56,6 +56,7 @@ class AttackLog:
             return torch.zeros(0, dtype=torch.bool)
         size = distances(self.images[chosen], adversarial, self.settings.norm)
         inside = ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1)
+        # Projections onto the ball are rounded: their norm may exceed the budget by some float32 ulps.
         return inside & (size <= limit * (1 + 1e-5) + 1e-6)
 
     def judged(self, chosen: torch.Tensor, adversarial: torch.Tensor, epsilon: float | None = None) -> torch.Tensor:
@@ -65,6 +66,7 @@ class AttackLog:
             wrong = predict(self.victim.judge, adversarial) != self.labels[chosen]
             admissible = self.within(chosen, adversarial, epsilon) & self.right[chosen]
             result[chosen] = wrong & admissible
+            # Only there can the network attacked and the judge differ.
             if self.victim.value is not self.victim.judge:
                 attacked_wrong = predict(self.victim.value, adversarial) != self.labels[chosen]
                 self.unconfirmed += int((attacked_wrong & admissible & ~wrong).sum())

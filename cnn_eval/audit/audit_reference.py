@@ -86,8 +86,11 @@ class Reference:
             return {}
         network = Attached(self.exact)
         smallest = attack("fgsm").run(network, images, labels, mode="minimum")
+        # A longer step along FGSM's one direction; DDN's perturbation has a direction for its own length, so it is
+        # searched anew with a margin.
         further = scale_perturbation(images, smallest, MARGIN_FACTOR)
         ddn = attack("ddn", steps=self.settings.minimum_steps)
+        # One Raised for each batch: it adds to the logits of just these labels.
         confident = [
             ddn.run(Raised(network, y, MARGIN_KAPPA), x, y, mode="minimum") for x, y in batches(images, labels)
         ]

@@ -137,6 +137,7 @@ class AuditReport:
             f"{_percent(self.robust, self.images)} of images stay right under attack ({norm} {epsilon:g}), "
             f"{_percent(self.robust_exact, self.images)} in the exact network, p = {self.p_value:.2g}"
         )
+        # No verdict of its own, because it is no claim that an audit is asked to confirm; but readers must see it.
         if self.robust < self.robust_exact and self.p_value < SIGNIFICANT:
             accuracy += "; it is less robust"
         if not self.robust and not self.robust_exact:

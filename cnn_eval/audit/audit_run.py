@@ -64,6 +64,7 @@ class AuditRun:
             robust_exact=int(robust_exact.sum()),
             gained=int((robust & ~robust_exact).sum()),
             lost=int((robust_exact & ~robust).sum()),
+            # A union over attacks: an image counts once, whichever of the three fools it.
             native=self._count(*(f"{attack}, {native_label}" for attack in _ITERATIVE)),
             surrogate=self._count(*(f"{attack}, {best_label}" for attack in _ITERATIVE)),
             gradient_free=self._count("Square"),
@@ -108,13 +109,16 @@ class AuditRun:
             battery.single(best_label, best_network)
             battery.apgd(best_label, best_network)
         battery.minimum(best_label, best_network)
+        # Taken here, before anything without gradients has run: the check "white-box strongest" compares the two.
         by_gradient = subject.any_fooled()
         battery.gradient_free(victim.value)
         self._exchange()
+        # After the exchange, so that the doubled effort is spent on images that really nothing has fooled.
         unfooled = len(subject.unfooled)
         doubled = battery.doubled(best_label, best_network)
         decision_images = self.eligible.nonzero()[: self.settings.decision_images, 0]
         decision_norms = battery.decision(victim.value, decision_images)
+        # Once more, for the examples that have come since; `exchanged` keeps the others from being tried twice.
         self._exchange()
         evidence = Evidence(
             subject=subject,
@@ -136,6 +140,7 @@ class AuditRun:
 
     def _exchange(self) -> None:
         """Tries every example of either network on the other; what fools it counts against it."""
+        # Examples of images that were not attacked are the clean images, which fool nothing that is right on them.
         everything = torch.arange(len(self.eligible))
         self.fooled_exact |= self.exact.any_fooled()
         for source, other in ((self.exact, self.subject), (self.subject, self.exact)):
@@ -156,11 +161,13 @@ class AuditRun:
         for name, sets in self.reference.crafted.items():
             subject_classes = [predict(judge, examples) for examples in sets]
             exact_classes = [predict(exact, examples) for examples in sets]
+            # An example counts as crafted only if it fools the exact network that it was made for.
             minimum, margin = (self.eligible & (classes != labels) for classes in exact_classes)
             fooled_minimum, fooled_margin = (
                 crafted & (classes != labels)
                 for crafted, classes in zip((minimum, margin), subject_classes, strict=True)
             )
+            # Same class as in the exact network: the examples then transfer by what both have learned.
             same = fooled_minimum & (subject_classes[0] == exact_classes[0])
             pairs.append(
                 TransferPair(

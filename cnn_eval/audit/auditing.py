@@ -62,6 +62,7 @@ def run_audit(
     settings = (settings or AuditSettings()).with_budget(images.shape[1:])
     if reference is None:
         reference = Reference(exact, images, labels, settings)
+    # Counts of a reference with another budget would be compared without a warning.
     elif reference.settings != settings or not torch.equal(reference.images, images):
         raise ValueError("a reference must be made with the same images and settings, but is not; make another.")
     victim = _victim_of(subject, reference, layers=layers, backward=backward, compute=compute, surrogates=surrogates)
@@ -100,5 +101,6 @@ def _victim_of(
         victim = approximate_victim(subject, name=name, compute=how["compute"])
         return victim.logarithm() if probabilities else victim
     network = Logarithm(subject) if probabilities else subject
+    # Nothing is known of its layers; the exact network's gradient is the surrogate that always exists.
     victim = module_victim(network, name=name, borrowed=reference.exact, surrogates=surrogates)
     return replace(victim, probabilities=probabilities)

@@ -123,6 +123,8 @@ def percentage(count: int, total: int) -> str:
 
 def logit_scale_ratio(subject: Victim, exact: Victim, images: torch.Tensor) -> float:
     """The median spread of the subject's logits over the exact network's; 1 where one of them is zero."""
+    # The spread over the classes, because a constant added to all logits of an image changes nothing. The median,
+    # because single images may have logits out of all proportion.
     subject_scale, exact_scale = (float(logits(victim.judge, images).std(1).median()) for victim in (subject, exact))
     if subject_scale > 0 and exact_scale > 0 and math.isfinite(subject_scale / exact_scale):
         return subject_scale / exact_scale

@@ -91,6 +91,7 @@ def evaluate_checks(evidence: Evidence) -> tuple[Check, ...]:
 def _repeated_forwards(evidence: Evidence) -> Iterator[Measured]:
     """Largest |Z_k - Z_0| / |Z_0| over images and forwards k."""
     runs = [logits(evidence.subject.victim.judge, evidence.subject.images) for _ in range(REPEATS)]
+    # Relative, because the scale of logits is a network's own affair.
     length = runs[0].norm(dim=1).clamp_min(1e-10)
     worst = max(float(((run - runs[0]).norm(dim=1) / length).max()) for run in runs)
     yield Measured(
@@ -144,6 +145,7 @@ def _zero_gradients(sample: GradientSample) -> Iterator[Measured]:
 
 def _gradient_agreement(sample: GradientSample) -> Iterator[Measured]:
     """Cosine of the angle to the exact network's gradient, image by image."""
+    # A zero gradient has cosine 0 here: "zero gradients" above counts those.
     cosine = functional.cosine_similarity(sample.margin.flatten(1), sample.exact.flatten(1))
     median = float(cosine.median())
     yield Measured(
@@ -175,6 +177,7 @@ def _success_by_budget(evidence: Evidence) -> Iterator[Measured]:
     label, network = evidence.strongest
     budgets = [factor * evidence.settings.budget for factor in BUDGET_FACTORS]
     counts = [evidence.pgd_successes(network, epsilon) for epsilon in budgets]
+    # Success must not fall with the budget; sampled starts let it fall by a few images.
     largest_fall = max((before - after for before, after in pairwise(counts)), default=0)
     yield Measured(
         ", ".join(f"{eps:.3g}: {evidence.share(count)}" for eps, count in zip(budgets, counts, strict=True)),
@@ -188,6 +191,7 @@ def _success_by_budget(evidence: Evidence) -> Iterator[Measured]:
 def _unbounded_budget(evidence: Evidence) -> Iterator[Measured]:
     """PGD with a budget that reaches every image."""
     norm = evidence.settings.norm
+    #   diameter of [0, 1]^D:  1 in linf,  sqrt(D) in l2
     whole = 1.0 if norm == "linf" else math.sqrt(evidence.subject.images[0].numel())
     for label, network in evidence.attackers.items():
         count = evidence.pgd_successes(network, whole)
@@ -213,6 +217,7 @@ def _best_iterate(evidence: Evidence) -> Iterator[Measured]:
 
 
 def _doubled_effort(evidence: Evidence) -> Iterator[Measured]:
+    # Images that attacks with half the effort had missed: how far the attacks are from having converged.
     more = int((evidence.doubled & evidence.eligible).sum())
     tried = f"{_images(more)} more (they count as fooled)"
     yield Measured(
@@ -236,6 +241,7 @@ def _white_box_strongest(evidence: Evidence) -> Iterator[Measured]:
     for group, keys in groups.items():
         masks = [log.fooled[key] for key in keys if key in log.fooled]
         if masks:
+            # Image by image: equal totals could hide different images.
             missed[group] = int((torch.stack(masks).any(0) & ~evidence.by_gradient & evidence.eligible).sum())
     yield Measured(
         "fooled by others only: " + ", ".join(f"{group} {count}" for group, count in missed.items()),
@@ -266,6 +272,7 @@ def _minimum_norm(evidence: Evidence, *, attack: str) -> Iterator[Measured]:
 
 def _deepfool_against_ddn(evidence: Evidence) -> Iterator[Measured]:
     deepfool, ddn = (_median_size(evidence.subject.sizes[name], evidence) for name in ("deepfool", "ddn"))
+    # Without DDN's median there is nothing to compare with; a ratio to infinity would pass.
     if math.isfinite(ddn):
         ratio = deepfool / ddn
         yield Measured(
@@ -280,6 +287,7 @@ def _decision_based(evidence: Evidence) -> Iterator[Measured]:
     asked, decision_norms = evidence.decision_images, evidence.decision_norms
     if not len(asked):
         return
+    # The best gradient attack for each image; infinity where none found anything.
     gradient_norms = torch.stack(list(evidence.subject.sizes.values())).amin(0)[asked]
     nearer = int((decision_norms * HOPSKIPJUMP_FACTOR < gradient_norms).sum())
     allowed = tolerated(len(asked))

@@ -42,6 +42,7 @@ def verdict_of(*, hidden_points: float, robust: int, robust_exact: int, p_value:
     """
     if hidden_points >= MASKING_POINTS:
         return VERDICTS[0]
+    # p is two-sided: it does not say which network is the more robust one.
     if robust > robust_exact and p_value < SIGNIFICANT:
         return VERDICTS[1]
     return VERDICTS[2] if brittle else VERDICTS[3]

@@ -50,6 +50,7 @@ class Victim:
 
     def logarithm(self) -> Victim:
         """The same victim where its outputs are probabilities: every network returns their logarithm."""
+        # By identity: networks that were one must stay one (`value is judge` decides what needs confirmation).
         logarithms = {id(network): Logarithm(network) for network in self.networks()}
         gradients = {key: logarithms[id(network)] for key, network in self.gradients.items()}
         judge, value = logarithms[id(self.judge)], logarithms[id(self.value)]
@@ -86,6 +87,8 @@ def approximate_victim(model: nn.Module, *, name: str, compute: str) -> Victim:
     for backward in BACKWARD:
         if backward != native:
             with contextlib.suppress(DesignError):  # a design without a slope
+                # From `value`, not from the judge: the forward pass through gates would make every gradient step
+                # expensive.
                 gradients[backward] = recomputed(value, backward=backward)
     return Victim(name, judge, value, gradients, native, computed)
 

@@ -22,6 +22,8 @@ class StraightThrough(nn.Module):
         with torch.no_grad():
             logits = self.value(images)
         stand_in = self.surrogate(images)
+        #   value:     s(x) + (v(x) - s(x)) = v(x), up to rounding
+        #   gradient:  ds/dx, because the bracket is detached
         return stand_in + (logits - stand_in).detach()  # type: ignore[no-any-return]
 
 
@@ -37,6 +39,7 @@ class Attached(nn.Module):
         logits: torch.Tensor = self.model(images)
         if logits.requires_grad or not (torch.is_grad_enabled() and images.requires_grad):
             return logits
+        # 0 times a finite sum: the value stays, and autograd finds a path with gradient 0.
         return logits + 0 * images.flatten(1).sum(1, keepdim=True)
 
 
@@ -55,6 +58,7 @@ class Scaled(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes]."""
+        #   1 - softmax_y = exp(-margin / T) < 2^-24  <=>  margin > 24 ln 2 T = 16.6 T
         return self.model(images) / self.temperature  # type: ignore[no-any-return]
 
 
@@ -85,6 +89,7 @@ class Logarithm(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes]."""
+        # log 0 = -inf, whose gradient would be NaN.
         return self.model(images).clamp_min(torch.finfo(torch.float32).tiny).log()  # type: ignore[no-any-return]
 
 

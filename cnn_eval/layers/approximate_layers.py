@@ -79,6 +79,7 @@ class ApproximateConv2d(_ApproximateLayer, nn.Conv2d):
                 f"{list(x.shape)}; reshape them."
             )
         top, bottom, left, right = _padding_of_sides(self)
+        # Reflected, replicated and circular padding copy values, so that products only see a larger image.
         if self.padding_mode != "zeros" and any((top, bottom, left, right)):
             x = functional.pad(x, (left, right, top, bottom), mode=self.padding_mode)
         geometry = self.geometry

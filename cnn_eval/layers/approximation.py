@@ -56,6 +56,7 @@ def approximate(
     check_backward(backward)
     check_compute(compute)
     designs = _chosen_designs(model, design, layers, filter)
+    # Before the copy: a design that cannot serve a layer fails at once and leaves nothing half done.
     products = {
         name: products_for(name, layer_design, compute=compute, backward=backward)
         for name, layer_design in designs.items()
@@ -131,6 +132,7 @@ def _replace(layer: nn.Module, design: Design, products: ComputedBy, backward: s
 
     The class is exchanged in place, so that parameters, hooks and modules that stand in several places are preserved.
     """
+    # survey() admits plain Conv2d and Linear only, so that no subclass's own forward is lost.
     layer.__class__ = ApproximateConv2d if isinstance(layer, nn.Conv2d) else ApproximateLinear
     assert isinstance(layer, (ApproximateConv2d, ApproximateLinear))
     layer.design = design
@@ -144,6 +146,7 @@ def _set_products(layer: ApproximateConv2d | ApproximateLinear, products: Comput
 
 def _copy(model: nn.Module) -> nn.Module:
     try:
+        # deepcopy refuses tensors that are results of a computation, as weights under pruning are.
         return copy.deepcopy(model)
     except RuntimeError as error:
         raise DesignError(

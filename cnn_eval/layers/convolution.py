@@ -58,6 +58,7 @@ class Geometry:
         top, bottom, left, right = self.padding
         spans = (image[0] + top + bottom, image[1] + left + right)
         height, width = (
+            # A dilated kernel spans D (size - 1) + 1 places.
             (span - step * (size - 1) - 1) // stride + 1
             for span, step, size, stride in zip(spans, self.dilation, kernel, self.stride, strict=True)
         )
@@ -78,6 +79,8 @@ def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, thr
 
     rows = np.ascontiguousarray(weight.reshape(groups, filters // groups, -1), dtype=np.float32)
     for images, results in _chunks(x, out, out_height * out_width):
+        # Small inputs repeat the same shapes over and over (attacks on a few images); large offset arrays are not
+        # worth keeping.
         places = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
         for group, group_places in enumerate(places(images.shape, results.shape, weight.shape, geometry)):
             gathered_matmul(design, images, rows[group], results, group_places, threads=threads)
@@ -92,6 +95,7 @@ def _places(
     _, filters, out_height, out_width = out
     inputs, outputs = weight[1], filters // geometry.groups
     step = _taps(inputs, (height, width), (weight[2], weight[3]), geometry.dilation)
+    #   position(b, i, j) = ((b C + g C') H + i S) W + j S,  split into image and group, and place in the image
     corner = _grid(np.arange(out_height) * geometry.stride[0] * width, np.arange(out_width) * geometry.stride[1])
     position = np.arange(out_height * out_width)
     b = np.arange(batch)
@@ -124,6 +128,7 @@ def input_gradient(
     groups, outputs = geometry.groups, filters // geometry.groups
     batch, channels = len(gradient), inputs * groups
     top, _, left, _ = geometry.padding
+    # Positions that no kernel place meets keep +0, the sum of no products.
     out = np.zeros((batch, channels, *image), dtype=np.float32)
     if not out.size or not gradient.size:
         return out
@@ -132,14 +137,18 @@ def input_gradient(
     horizontal = _residues(image[1], left, kernel_width, geometry.stride[1], geometry.dilation[1])
     above, below = _margins(vertical, gradient.shape[2])
     before, after = _margins(horizontal, gradient.shape[3])
+    # The padding stands for outputs that do not exist, so that all positions of a residue have the same steps.
     gradient = _padded(gradient, (above, below, before, after))
     height, width = gradient.shape[2:]
+    # [groups, inputs, outputs, KH, KW]: one row for each input channel, its places in the order of the sum.
     kernels = weight.reshape(groups, outputs, inputs, kernel_height, kernel_width).swapaxes(1, 2)
     channel = np.arange(outputs) * height * width
     for gradients, results in _chunks(gradient, out, image[0] * image[1]):
         b = np.arange(len(gradients))
         for rows in vertical:
             for columns in horizontal:
+                # Position first + n S meets taps[k] from output sources[k] + n: the first part varies with the step,
+                # n with the position.
                 step = _grid(channel, (np.array(rows.sources) + above) * width, np.array(columns.sources) + before)
                 sub_kernels = kernels[..., rows.taps, :][..., columns.taps]
                 corner = _grid(np.arange(rows.count) * width, np.arange(columns.count))
@@ -176,6 +185,7 @@ def weight_gradient(
     out = np.zeros((filters, inputs, *kernel), dtype=np.float32)
     if not out.size or not gradient.size:
         return out
+    # Here the kernel places are the positions, and the steps run over image, output row and output column.
     taps = _taps(inputs, (height, width), kernel, geometry.dilation)
     step = _grid(
         np.arange(batch) * channels * height * width,
@@ -206,6 +216,7 @@ class _Residue:
 def _residues(size: int, padding: int, kernel: int, stride: int, dilation: int) -> list[_Residue]:
     residues = []
     for first in range(min(stride, size)):
+        #   i S + r D = p + padding  has an integer i  <=>  S divides p + padding - r D;  the // below is then exact.
         taps = [tap for tap in range(kernel) if (first + padding - tap * dilation) % stride == 0]
         if taps:
             sources = [(first + padding - tap * dilation) // stride for tap in taps]

@@ -26,6 +26,7 @@ class ExactProducts(Products):
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
         if geometry is None:
             return functional.linear(x, weight, bias)
+        # conv2d pads both sides alike; a Geometry may not ("same" with an even kernel).
         padded = _pad(x, geometry)
         return functional.conv2d(padded, weight, bias, geometry.stride, 0, geometry.dilation, geometry.groups)
 
@@ -41,6 +42,7 @@ class ExactProducts(Products):
             return gradient @ weight
         padded = _pad(x, geometry)
         by_padded = _convolution_backward(gradient, padded, weight, geometry, operand=0)
+        # The gradient of padding drops the border.
         top, bottom, left, right = geometry.padding
         height, width = padded.shape[-2:]
         return by_padded[..., top : height - bottom, left : width - right]

@@ -47,6 +47,7 @@ class GateProducts(Products):
             out = self._matmul(x, weight.T)
         else:
             out = self._call(convolve, x, weight, geometry)
+        # The bias is added last and exactly; both ways above therefore agree bit by bit.
         if bias is not None:
             out += bias if geometry is None else bias[:, None, None]
         return out
@@ -62,6 +63,7 @@ class GateProducts(Products):
         return by_x, self._call(weight_gradient, x, gradient, kernel, geometry) if needed[1] else None
 
     def _matmul(self, x: Tensor, w: Tensor) -> Tensor:
+        # A sum of no products is +0; the kernels ask for K >= 1.
         if not x.shape[1]:
             return x.new_zeros(len(x), w.shape[1])
         return self._call(matmul, x, w)
@@ -74,4 +76,5 @@ class GateProducts(Products):
 def _is_plain(tensor: Tensor) -> bool:
     """Whether a float32 tensor on the CPU is exactly its memory: contiguous, nothing lazy, no user's tensor class."""
     kind = type(tensor)
+    # A view with the negative bit set has memory of the opposite sign; subclasses may compute their values on access.
     return (kind is Tensor or kind is Parameter) and tensor.is_contiguous() and not tensor.is_neg()

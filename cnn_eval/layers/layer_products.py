@@ -58,6 +58,7 @@ def apply_products(
     x: Tensor, weight: Tensor, bias: Tensor | None, forward: Products, backward: Products, geometry: Geometry | None
 ) -> Tensor:
     """The product of `forward`, differentiable once, with the gradients of `backward`; the bias's gradient is exact."""
+    # Evaluation needs no graph; skipping the Function saves its overhead, which counts for small layers.
     if not torch.is_grad_enabled():
         return forward.product(x, weight, bias, geometry)
     out: Tensor = _LayerFunction.apply(x, weight, bias, forward, backward, geometry)  # type: ignore[no-untyped-call]
@@ -80,6 +81,7 @@ class _LayerFunction(torch.autograd.Function):
         return forward.product(x, weight, bias, geometry)
 
     @staticmethod
+    # The gradients come from kernels that autograd cannot see: a second derivative would silently be wrong.
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors

@@ -93,6 +93,8 @@ def masked(values: Tensor, mask: int) -> Tensor:
     if mask & _HIDDEN:
         return fraction_masked
     # The hidden one is not stored. It stands for the power of two with the value's exponent, so subtract that: exact.
+    # In place: the mask has made a new tensor. Infinity minus infinity is NaN, so that non-finite operands stay
+    # visible.
     return fraction_masked.sub_((bits & _SIGN_AND_EXPONENT).view(torch.float32))
 
 
@@ -105,6 +107,7 @@ def _masked_for_all(values: Tensor, factors: tuple[MaskedFactor, ...]) -> list[T
     if len(factors) == 2 and factors[0].x_mask ^ factors[1].x_mask == _MANTISSA_MASK:
         values = values.detach()
         with_hidden_one = masked(values, max(factor.x_mask for factor in factors))
+        #   x = x' + x'',  with disjoint mantissa bits
         without = values - with_hidden_one
         return [with_hidden_one, without] if factors[0].x_mask & _HIDDEN else [without, with_hidden_one]
     return [masked(values, factor.x_mask) for factor in factors]
@@ -143,6 +146,7 @@ class LoweredProducts(Products):
                 return _EXACT.product(masked(x, factors[0].x_mask), weights[0], bias, geometry)
             shape = _output_shape(x, weight, geometry)
             out = x.new_empty(len(x), *shape)
+            # The bias enters once, with the first factor.
             biases = [bias, *[None] * (len(factors) - 1)]
             # Chunks of images small enough for the terms of all factors to meet in the cache.
             images = max(1, _CHUNK_BYTES * torch.get_num_threads() // (4 * max(1, prod(shape))))
@@ -165,6 +169,8 @@ class LoweredProducts(Products):
         by_x, by_weight = torch.zeros_like(x), torch.zeros_like(weight)
         with _plain_sums():
             for factor in masked_factors(self.design):
+                # The gradient is the first operand of gradient * weight and the second one of x * gradient; an
+                # approximate product is not symmetric in its operands.
                 as_first, as_second = masked(gradient, factor.x_mask), masked_weight(gradient, factor)
                 if needed[0]:
                     by_x += _EXACT.gradient_by_x(as_first, x, masked_weight(weight, factor), geometry)
@@ -183,6 +189,8 @@ def _output_shape(x: Tensor, weight: Tensor, geometry: Geometry | None) -> tuple
 def _plain_sums() -> AbstractContextManager[Any]:
     """Makes torch compute plain sums of float32 products: no Winograd or FFT convolution, no narrower format."""
     backend: Any = torch.backends.mkldnn
+    # Winograd and FFT convolutions form sums of operands before they multiply; bfloat16 and TF32 drop mantissa bits.
+    # Neither meets the error bound of the class.
     for name, settings in (("", backend), (".matmul", backend.matmul), (".conv", backend.conv)):
         if settings.fp32_precision not in ("none", "ieee"):
             raise DesignError(

@@ -81,6 +81,8 @@ class _Log:
         self._calls.pop()
 
     def product(self, kernel: str) -> None:
+        # The innermost module is the one whose own forward is running; the outermost function is what its author
+        # wrote.
         module = self._modules[-1] if self._modules else ""
         self.functions.setdefault(module, {})[self._calls[0] if self._calls else kernel] = None
 

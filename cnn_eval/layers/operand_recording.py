@@ -52,6 +52,7 @@ def _linear_pairs(
 ) -> tuple[Array, Array]:
     """Pairs (x[m, k], weight[n, k]) for random m, n, k."""
     x = torch.stack(rows).numpy()
+    # A linear layer multiplies every x[m, k] by every weight[n, k]: m, n and k are independent.
     k = generator.integers(weight.shape[1], size=samples)
     m = generator.integers(len(x), size=samples)
     n = generator.integers(len(weight), size=samples)
@@ -71,6 +72,7 @@ def _convolution_pairs(
     filters, inputs, *kernel = weight.shape
     taps: Pair = (kernel[0], kernel[1])
     shapes = [geometry.output((image.shape[1], image.shape[2]), taps) for image in images]
+    # The number of products of an image is its positions times a constant, so that positions weigh the images.
     positions = np.array([height * width for height, width in shapes])
     # Sorted, so that each image is padded once.
     image_of = np.sort(generator.choice(len(images), size=samples, p=positions / positions.sum()))

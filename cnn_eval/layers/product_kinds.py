@@ -68,6 +68,7 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
 
 
 def _automatic(design: Design) -> str:
+    # The last one is taken without a trial, so that its own error reaches the user.
     for name in _AUTOMATIC[:-1]:
         try:
             FORWARD[name](design)

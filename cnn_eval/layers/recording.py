@@ -40,6 +40,7 @@ class Recording:
                 self.images.append(image.clone())
                 self.bytes += _bytes(image)
                 continue
+            #   P(enter) = P(place < s) = s / n, and the image that leaves is uniform over the s: algorithm R.
             place = int(self._generator.integers(self.images_seen))
             if place < len(self.images):
                 self.bytes += _bytes(image) - _bytes(self.images[place])

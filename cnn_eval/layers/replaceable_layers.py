@@ -53,10 +53,12 @@ def survey(model: nn.Module) -> tuple[dict[str, nn.Conv2d | nn.Linear], dict[str
         parent = modules.get(name.rpartition(".")[0])
         if isinstance(module, (ApproximateConv2d, ApproximateLinear)):
             obstacles[name] = f"{kind}: approximate already"
+        # The exact type: a subclass may multiply in a forward of its own, which an exchanged class would drop.
         elif type(module) in (nn.Conv2d, nn.Linear):
             assert isinstance(module, (nn.Conv2d, nn.Linear))
             if "weight" not in dict(module.named_parameters(recurse=False)):
                 obstacles[name] = f"{kind} with a computed weight (pruning or weight normalisation); make it permanent"
+            # Its fast path hands the weights to one fused kernel and never calls the Linear.
             elif isinstance(parent, nn.TransformerEncoderLayer):
                 obstacles[name] = f"{kind} whose TransformerEncoderLayer may multiply by its weights without calling it"
             else:

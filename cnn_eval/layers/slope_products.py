@@ -50,6 +50,8 @@ class SlopeProducts(Products):
                 weight_slope += masked_weight(weight, factor) * slope(factor.x_mask)
             if needed[1]:
                 x_slope += masked(x, factor.x_mask) * (factor.coefficient * slope(factor.w_mask))
+        # The exact gradients read only the other operand, dL/dx from the weight and dL/dw from x: with slopes in
+        # their places they are the slope gradients.
         return _EXACT.gradients(gradient, x_slope, weight_slope, geometry, needed)
 
 

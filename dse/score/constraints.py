@@ -64,6 +64,8 @@ class Constraint:
         if math.isnan(value):
             return math.inf
         excess = value - self.bound if self.relation == "<=" else self.bound - value
+        # Relative, so that violations of different units add up; 1e-3 keeps a bound of 0 from making each one
+        # infinite.
         return max(0.0, excess) / max(1e-3, abs(self.bound))
 
 
@@ -73,6 +75,7 @@ def constraints(texts: Iterable[Constraint | str], columns: Mapping[str, Column]
     Raises as `Constraint.parse` does, and DesignError where two of them leave a column no value.
     """
     parsed = (Constraint.parse(text, columns) if isinstance(text, str) else text for text in texts)
+    # Sorted by text, because constraints are part of a run's identity and their order on the command line is not.
     distinct = {str(limit): limit for limit in parsed}
     limits = tuple(distinct[key] for key in sorted(distinct))
     for name in {limit.column.name for limit in limits}:
@@ -88,6 +91,7 @@ def constraints(texts: Iterable[Constraint | str], columns: Mapping[str, Column]
 
 def violations(limits: Sequence[Constraint], scores: Scores) -> list[float]:
     """The violation of each constraint; 0 where its column is not measured yet."""
+    # A measurement that was skipped must not count against a design: what was broken earlier does already.
     return [limit.violation(scores[limit.column.name]) if limit.column.name in scores else 0.0 for limit in limits]
 
 

@@ -63,6 +63,8 @@ class Dask(Executor[TaskT, ResultT]):
                 if capacity == 0 and not warned:
                     warned = True
                     self._waiting()
+                # Two at least: with one worker, the next task is there when the first is done. Without a worker they
+                # wait at the scheduler.
                 while not exhausted and len(flying) < max(2, capacity):
                     following = next(source, None)
                     if following is None:
@@ -72,10 +74,12 @@ class Dask(Executor[TaskT, ResultT]):
                     flying[self._submit(task)] = index
                 if not flying:
                     return
+                # By index, where several end at once, so that at least these come in a fixed order.
                 for future in sorted(self._wait(list(flying)), key=flying.__getitem__):
                     yield flying.pop(future), self._outcome(future)
         finally:
             with suppress(*_lost()):
+                # Also where the caller leaves the generator early: no worker goes on computing what nobody will read.
                 self._client.cancel(list(flying))
 
     def _capacity(self) -> int:

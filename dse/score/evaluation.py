@@ -22,6 +22,8 @@ __all__ = ["Evaluator", "Failure", "ScorerKey", "ScoresByScorer", "ScoringTask",
 
 ScoresByScorer = dict[str, dict[str, float]]
 """Name of a scorer -> the scores that it measured."""
+# The number of torch's threads belongs to the process: a Dask worker with several threads would change it under
+# itself.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -137,6 +139,7 @@ class Evaluator:
             for design in waiting:
                 known, missing = self._known_and_missing(design, scorers, limits)
                 # Designs that behave alike share scores: the first of them is scored, the others look again.
+                # A scorer's key is the digest of what it depends on; two designs of equal error may differ in cost.
                 keys = {(getattr(design, scorer.key), scorer.name) for scorer in missing}
                 if not missing:
                     scored[design.cost_digest] = known
@@ -144,6 +147,7 @@ class Evaluator:
                 elif keys & claimed:
                     later.append(design)
                 else:
+                    # The first waiting design always gets here or is done, so that `waiting` shrinks in every round.
                     claimed |= keys
                     tasks.append(self._task(design, known, missing, limits))
             for design, scores in self._run(tasks, scorers, limits):
@@ -171,6 +175,7 @@ class Evaluator:
 
         def numbered() -> Iterator[ScoringTask]:
             for index, task in enumerate(tasks):
+                # Filled as the executor takes tasks: it holds those under way and not the whole search.
                 running[index] = task
                 yield task
 
@@ -190,6 +195,7 @@ class Evaluator:
         if outcome.result:
             self.store.put(task.candidate, outcome.result, scorers, self.settings)
             self.new.add(task.candidate.cost_digest)
+        # Read back, so that a measured design and one found in the store get the same answer in the same way.
         return self.known(task.candidate, scorers, limits)
 
     def known(self, design: Candidate, scorers: Sequence[Scorer], limits: tuple[Constraint, ...] = ()) -> Scores:
@@ -217,6 +223,7 @@ class Evaluator:
                 break
             scores = self._stored(design, scorer)
             if scores is None:
+                # Those beyond that are stored already are not measured again, even if they do not count yet.
                 return known, [scorer, *(s for s in scorers[position + 1 :] if self._stored(design, s) is None)]
             known |= scores
         return known, []

@@ -83,6 +83,7 @@ class Executor(ABC, Generic[TaskT, ResultT]):
             outcomes[index] = outcome
             if done is not None:
                 done(index, outcome)
+        # Tasks end in any order; callers see the order in which they were given.
         return [outcomes[index] for index in sorted(outcomes)]
 
 
@@ -124,6 +125,7 @@ class Processes(Executor[TaskT, ResultT]):
         busy: dict[Connection, tuple[_Worker, int, TaskT]] = {}
         idle = list(self._pool)
         while True:
+            # Tasks of dead workers come first, or an endless source would put them off for ever.
             while idle and (following := again.pop() if again else next(source, None)) is not None:
                 index, task = following
                 worker = idle.pop()
@@ -132,18 +134,21 @@ class Processes(Executor[TaskT, ResultT]):
                 busy[worker.connection] = worker, index, task
             if not busy:
                 return
+            # A pipe whose other end has died counts as ready: reading then raises EOFError.
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 worker, index, task = busy.pop(ready)
                 try:
                     outcome: TaskOutcome[ResultT] | None = ready.recv()
                 except (EOFError, OSError):
+                    # Died before, or in the middle of, its answer.
                     outcome = None
                 if outcome is None:
                     how = worker.end()
                     self._pool.remove(worker)
                     worker = _Worker(self._function)
                     self._pool.append(worker)
+                # Before the yield: the caller may take long, or leave, and the bookkeeping is then right.
                 idle.append(worker)
                 if outcome is not None:
                     yield index, outcome
@@ -174,6 +179,7 @@ class _Worker:
     def end(self) -> str:
         """Ends the process at once; returns how it ended, e.g. "signal 9"."""
         self.connection.close()
+        # A waiting worker sees the closed pipe and ends by itself; one in the middle of a task has to be killed.
         self.process.join(0.2)
         code = self.process.exitcode
         if code is None:

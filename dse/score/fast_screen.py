@@ -60,6 +60,7 @@ class Screen:
         self._fields = _structure(structure)
         self._template = _Template(replace(structure, placement=_PLACEHOLDER, name=None).netlist())
         self._x, self._w = uniform01(seed, 0, samples)
+        # Whole blocks of lanes: those behind the samples multiply zeros, and no result is made of them.
         lanes = -(-samples // BLOCK) * BLOCK
         self._words = np.zeros((4, lanes), dtype=np.uint32)
         for values, words in zip((self._x, self._w), self._words[:2, :samples], strict=True):
@@ -75,6 +76,7 @@ class Screen:
         if _structure(design) != self._fields:
             raise DesignError(f"a screened design must have the screen's structure, but got {design.label}.")
         program = self._template.program(design)
+        # The backend that compiles nothing: every design is another program, and runs once.
         product_words(program, "interpreted")(self._words[0:1], self._words[1:2], self._words[2:4])
         bits = (self._x.view(np.uint32), self._w.view(np.uint32))
         released = design.normalization == "released"
@@ -83,6 +85,7 @@ class Screen:
 
     def fingerprint(self, design: Design) -> Fingerprint:
         """The errors of one design; DesignError for another structure."""
+        # float64: the products of float32 operands are exact there. P_max is 1, so that mean |e| is NMED.
         e = self.products(design) - self._exact
         return Fingerprint(float(np.abs(e).mean()), float((e > 0).mean()), e.size)
 
@@ -122,6 +125,7 @@ class _Template:
                 tables.append(instance.component.tables[output])
                 a, b, c = (*nodes, nodes[0], nodes[0])[:3]
                 operands.append((a, b, c))
+        # Not by `lower`: operations may be equal, constant or dead here. Backends ask for topological order only.
         self._program = Program(
             {name: len(bus) for name, bus in netlist.inputs.items()},
             {name: len(bus) for name, bus in netlist.outputs.items()},
@@ -135,11 +139,14 @@ class _Template:
         """The program with the tables of the cells of `design`."""
         placement = design.placement
         if placement.kind not in self._entries:
+            # Which cell index stands where depends on the kind of placement only, and is found once by asking with
+            # numbers.
             numbered = replace(placement, cells=_numbered(placement))
             entries = [numbered.at(i, j, design.tile) for i, j in self._places]
             self._entries[placement.kind] = np.array(entries, dtype=np.int64)
         cells = np.array([_tables(entry) for entry in placement.all_cells()], dtype=np.uint8)
         tables = self._program.tables.copy()
+        # cells[e, o] is the table of output o of cell e: both index arrays run over the placeholder outputs.
         tables[self._operations] = cells[self._entries[placement.kind], self._outputs]
         return replace(self._program, tables=tables)
 

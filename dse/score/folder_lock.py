@@ -52,6 +52,7 @@ class Lock:
         if fcntl is None:
             return self
         while True:
+            # O_NOFOLLOW: a link in a shared folder must not make this process write its owner line elsewhere.
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             try:
                 fcntl.flock(descriptor, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -96,6 +97,7 @@ def folder_locked(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
+    # The folder itself is locked, and no file is left behind.
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):

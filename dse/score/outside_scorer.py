@@ -56,6 +56,7 @@ def load_scorer(specification: str) -> Scorer:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        # The module itself (or a package above it) is missing, or it is there and imports something that is not.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             _refuse(specification, f"its module needs {error.name!r}, which is not installed; install it")
         _refuse(specification, f"there is no module {error.name!r}; correct the name, or set PYTHONPATH")
@@ -72,6 +73,7 @@ def load_scorer(specification: str) -> Scorer:
             _refuse(specification, f"calling {attribute}() failed with {_line(error)}; correct it")
     try:
         scorer = value if isinstance(value, Scorer) else _adapted(value)
+        # Wrapped before it is checked: nothing can call the bare `measure` any more.
         scorer = replace(scorer, source=specification, measure=_Checked(scorer))
         _check(scorer)
     except DesignError as error:
@@ -85,6 +87,7 @@ def scorer_to_data(scorer: Scorer, settings: ScoreSettings) -> dict[str, Any]:
     for column in scorer.columns:
         data = {name: getattr(column, name) for name in _STORED_COLUMN}
         # With the settings filled in, since a reader knows only the text.
+        # Braces are doubled because a note is a template, which would fill them again.
         data["note"] = column.note_for(_values(settings)).replace("{", "{{").replace("}", "}}")
         columns.append(data)
     return {"source": scorer.source, "cost": scorer.cost, "key": scorer.key, "columns": columns}
@@ -191,6 +194,7 @@ def _check(scorer: Scorer) -> None:
         if not callable(getattr(scorer, what)):
             raise DesignError(f"its {what} must be a function, but is {getattr(scorer, what)!r}; correct it")
     try:
+        # Tried here once, instead of in the middle of a search: the hash of these data is part of each score's key.
         json.dumps(scorer.settings_data(ScoreSettings()), sort_keys=True)
     except _ANYTHING as error:
         raise DesignError(f"its settings must be JSON-ready data, but: {_line(error)}; correct them") from None

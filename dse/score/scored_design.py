@@ -33,6 +33,7 @@ class ScoredDesign:
     @property
     def listed(self) -> Candidate:
         """The named design that this is, if any, otherwise the design: one text for one circuit, whoever scored it."""
+        # By the digest of the circuit, since the same circuit may have been scored under another name.
         return _named().get(self.design.cost_digest, self.design)
 
     @property

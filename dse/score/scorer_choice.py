@@ -38,6 +38,7 @@ def columns_for(layers: int, columns: Mapping[str, Column] = COLUMNS) -> Mapping
     """`columns` as they read for a network with a multiplier in each of `layers` layers; 0: one design for all."""
     if not layers:
         return columns
+    # Only sums change their meaning with the number of layers; means and maxima read alike.
     scope = f"sum of {layers} layers" if layers > 1 else "1 layer"
     return MappingProxyType(
         {

@@ -112,6 +112,7 @@ class Store:
             text = json.dumps(dict(measured[scorer.name]), sort_keys=True)
             settings_hash = scorer.settings_hash(settings)
             key = (getattr(design, scorer.key), scorer.name, scorer.version, settings_hash)
+            # The checksum covers the key too: a row moved to another design does not match.
             scores.append((*key, text, _checksum(*key, text)))
             used_settings.append(
                 (settings_hash, scorer.name, json.dumps(scorer.settings_data(settings), sort_keys=True))
@@ -120,6 +121,8 @@ class Store:
         self._write(
             ("INSERT OR IGNORE INTO designs VALUES (?, ?, ?, ?)", [(*entry, _checksum(*entry))]),
             ("INSERT OR IGNORE INTO settings VALUES (?, ?, ?)", used_settings),
+            # Equal keys have equal scores, so that of two processes that measured the same design either may come
+            # first.
             ("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?, ?)", scores),
         )
 
@@ -176,6 +179,7 @@ class Store:
             (run, place, member.design.cost_digest, member.role, member.skipped) for place, member in enumerate(members)
         ]
         self._write(
+            # A run that is repeated finishes again: its designs are replaced and not appended.
             ("DELETE FROM run_designs WHERE run = ?", [(run,)]),
             ("INSERT INTO run_designs VALUES (?, ?, ?, ?, ?)", rows),
             ("UPDATE runs SET finished = ?, checksum = ? WHERE run = ?", [(when, _checksum(*rows), run)]),
@@ -191,6 +195,7 @@ class Store:
             "USING (cost_digest) WHERE run = ? ORDER BY position",
             (run,),
         )
+        # Over all rows together: a removed row would otherwise go unnoticed.
         if row[1] != _checksum(*(entry[:5] for entry in entries)):
             raise damaged(self.path, f"the designs of run {run[:10]} have a wrong checksum")
         members = []
@@ -213,6 +218,8 @@ class Store:
     def _write(self, *batches: tuple[str, Sequence[Sequence[Any]]]) -> None:
         connection = self._connection
         try:
+            # The write lock is taken at once, where SQLite waits for other writers. A transaction that begins by
+            # reading and then wants to write fails at once if another one has written meanwhile.
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for statement, rows in batches:
@@ -231,4 +238,6 @@ def run_identifier(configuration: Mapping[str, Any]) -> str:
 
 
 def _checksum(*parts: Any) -> str:
+    # 64 bits guard against accidents and careless edits; whoever can write the file can also compute checksums. \0
+    # keeps ("ab", "c") and ("a", "bc") apart.
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]

@@ -115,11 +115,14 @@ def create_store(path: Path) -> tuple[Path, ...]:
     try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
             marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+            # WAL mode cannot be set inside a transaction; it is kept in the file, for all who open it later.
             connection.executescript(f"PRAGMA journal_mode = WAL; {marks} {_SCHEMA}")
         with folder_locked(path.parent):
             # Logs beside an existing store are its own, even if another process created it just now.
             set_aside = () if path.exists() else _set_logs_aside(path)
             try:
+                # A link fails where the name exists, a rename would replace a store that another process has just
+                # made.
                 os.link(temporary, path)
             except FileExistsError:
                 pass  # Another process was first: its store will do.

@@ -30,6 +30,7 @@ class ArrivalModel:
         self.nets = circuit.netlist.nets
         wiring = circuit.wiring
         functions = np.zeros((len(circuit.components), 2), dtype=np.int64)
+        # At most eight prime implicants of a function and its complement, and a row of -1 that ends the list.
         implicants = np.full((len(circuit.components), 2, 9, 4), -1, dtype=np.int64)
         for kind, component in enumerate(circuit.components):
             functions[kind, : len(component.tables)] = component.tables
@@ -49,6 +50,7 @@ class ArrivalModel:
             circuit.grid,
             latest.slew,
         )
+        # Sorted: a set's order must not decide which of several equal paths is reported.
         end_nets = np.array(sorted(set(circuit.netlist.output_nets)), dtype=np.int64)
         self._timed = TimedCircuit(
             circuit.inputs,
@@ -87,6 +89,8 @@ class ArrivalModel:
     def guess(self, bits: NDArray[np.uint8], variables: int) -> NDArray[np.uint8]:
         """Values for all variables of a formula, to start from: the settled nets of these operands, and no event."""
         values = np.zeros(variables, dtype=np.uint8)
+        # A good start: the settled values meet every clause of `_encode_functions`, so that conflicts concern events
+        # only.
         events = viable_kernels.settling(self.nets)
         viable_kernels.evaluate(self._timed, bits, events)
         values[: self.nets] = events.value
@@ -105,6 +109,7 @@ class ArrivalModel:
             if not late_event_formula.is_full(formula):
                 variables, clauses = late_event_formula.sizes(formula)
                 return variables, formula.literals[: formula.ends[clauses]], formula.ends[: clauses + 1]
+            # Encoding again from scratch is cheap next to solving, and simpler than growing arrays inside the kernels.
             room *= 4
 
     def path(self, bits: NDArray[np.uint8]) -> tuple[float, tuple[Step, ...]]:

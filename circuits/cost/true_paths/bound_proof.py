@@ -40,6 +40,8 @@ def prove(model: ArrivalModel, bits: NDArray[np.uint8], lower: float, tries: int
     above = True
     while upper - lower > RESOLUTION and work > 0:
         if low > high:
+            # Bisection while the bounds lie far apart. At the end one question just above `lower` may close the whole
+            # interval at once: a refutation of it makes `lower` exact.
             time = (lower + upper) / 2 if upper - lower > close else lower + RESOLUTION / 2
         elif upper - high <= close and low - lower <= close:
             break
@@ -49,19 +51,23 @@ def prove(model: ArrivalModel, bits: NDArray[np.uint8], lower: float, tries: int
         # The structural longest path is a whole number of steps above `time`, so that its own threshold is not rounded.
         step, levels = (structural - time) / steps, int(reach * steps) + 2
         variables, literals, starts = model.formula(time, step, levels)
+        # A fifth of what is left, so that one hard question cannot use up the work; but enough to settle an easy one.
         budget = max(work // 5, WORK // 50)
         guess = model.guess(bits, variables)
         answer, values, left = satisfiability.solve(literals, starts, guess, _CONFLICTS, budget)
         work -= budget - max(left, 0) + len(literals)
         if answer == satisfiability.UNSATISFIABLE:
             upper = time
+            # A refutation below the undecided times answers those as well; (upper, lower) is the empty interval.
             low, high = (low, high) if time > high else (upper, lower)
             continue
         if answer == satisfiability.SATISFIABLE:
             candidate = model.operands_of(values)
+            # No tries: this only evaluates the candidate.
             if model.climb(candidate, 0, upper) > time:
                 lower = model.climb(candidate, tries // 4, upper)
                 bits[:] = candidate
+                # Operands later than all undecided times answer those as well.
                 low, high = (max(low, lower), high) if lower < high else (upper, lower)
                 continue
             if levels * model.nets < _LARGEST_GRID:

@@ -83,7 +83,11 @@ def _later(
     if slack <= _SMALL:
         return _FALSE
     if is_input[net]:
+        # The event is at 0 and the net settles at `edge`: it is X(net) = edge.
         return int(2 * net + 1 - edge)
+    #   arrival - b step  <=  time:  the threshold is rounded down, which only admits more operands.
+    #
+    # _SMALL keeps a quotient that is whole but for rounding errors from going to the next level.
     b = int(np.ceil(slack / step - _SMALL))
     if b >= variable.shape[2]:
         return _TRUE
@@ -105,6 +109,7 @@ def _clause(literals: NDArray[np.int32], ends: Ints, counts: Ints, clause: Ints,
     at = start
     for k in range(size):
         literal = clause[k]
+        # Literals beyond counts[_LITERALS] are scratch: a clause that turns out to hold is simply not counted.
         if literal == _FALSE:
             continue
         holds = literal == _TRUE
@@ -146,6 +151,7 @@ def _encode_functions(circuit: TimedCircuit, formula: Formula, kinds: Ints, impl
                     if wanted < 2:
                         clause[size] = 2 * inputs[n, pin] + wanted
                         size += 1
+                #   (pins = implicant)  ->  net = value,  as a clause: some pin differs, or net = value.
                 clause[size] = 2 * net + 1 - value
                 _clause(literals, ends, counts, clause, size + 1)
 
@@ -189,7 +195,9 @@ def _encode_events(circuit: TimedCircuit, thresholds: Thresholds, formula: Formu
             if output != o or functions[n, o] >> row & 1 != edge:
                 continue
             source = inputs[n, pin]
+            # All times before 0 ask the same, "is there such an event at all", and share one variable.
             then = max(time - delay[a], _EARLY)
+            # No path brings this pin's event so late: the arc is no cause, and needs no variable.
             if arrival[source, pin_edge] - then <= _SMALL:
                 continue
             arc = counts[_VARIABLES]
@@ -222,6 +230,7 @@ def _encode_order(thresholds: Thresholds, formula: Formula) -> None:
             if variable[net, edge, earlier] >= 0:
                 clause[0], clause[1] = 2 * variable[net, edge, b] + 1, 2 * variable[net, edge, earlier]
                 _clause(literals, ends, counts, clause, 2)
+                # The next one suffices: implications to still earlier thresholds follow by transitivity.
                 break
 
 

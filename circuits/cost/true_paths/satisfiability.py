@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 SATISFIABLE, UNSATISFIABLE, UNDECIDED = 1, 0, -1
 """Answers of `solve`."""
+# MiniSat's decay of activities; restarts every _RESTART conflicts times Luby's sequence.
 _DECAY = 0.95
 _RESTART = 64
 _LARGEST_INCREMENT, _RESCALE = 1e100, 1e-100  # activities are scaled down before they overflow
@@ -74,6 +75,7 @@ class Order(NamedTuple):
 def _luby(k: int) -> int:
     """Luby's sequence 1, 1, 2, 1, 1, 2, 4, ..., from k = 1 on."""
     size = 1
+    # The sequence ends each run of 2^i - 1 terms with 2^(i-1); any other term is one of the shorter run it repeats.
     while size < k + 1:
         size *= 2
     while size - 1 != k:
@@ -193,6 +195,8 @@ def _propagate(clauses: Clauses, assignment: Assignment, propagated: int, assign
             after = following[c, 1]
             other = literals[first]
             moved = False
+            # A clause that its other watched literal makes true may keep watching a false one: the true one's level is
+            # no higher, so that backtracking never opens it alone.
             if value[other] != 1:
                 for k in range(first + 2, starts[c + 1]):
                     if value[literals[k]] != 0:
@@ -205,6 +209,7 @@ def _propagate(clauses: Clauses, assignment: Assignment, propagated: int, assign
                 # The clause is true, implies `other`, or is false.
                 following[c, 1] = head[false]
                 head[false] = c
+                # Propagation stops here, so that the rest of the list, which `head` has lost, must return to it.
                 if value[other] == 0:
                     _restore(clauses, false, after)
                     return c, assigned, steps
@@ -248,6 +253,8 @@ def _analyse(
         for k in range(starts[c], starts[c + 1]):
             other = literals[k]
             v = other >> 1
+            # Literals of level 0 are false for good and need not be in the clause; `literal` is the one being resolved
+            # away.
             if other == literal or seen[v] or level[v] == 0:
                 continue
             seen[v] = 1
@@ -259,6 +266,7 @@ def _analyse(
             else:
                 learned[length] = other
                 length += 1
+        # Backwards along the trail: a reason's literals all stand before the literal that it implied.
         while not seen[trail[at] >> 1]:
             at -= 1
         literal = trail[at]
@@ -274,6 +282,8 @@ def _analyse(
         seen[learned[k] >> 1] = 0
         if level[learned[k] >> 1] > back:
             back = level[learned[k] >> 1]
+            # The watched second literal must be among the last to be opened by backtracking, or the watch invariant
+            # breaks.
             learned[1], learned[k] = learned[k], learned[1]
     return length, back
 
@@ -287,6 +297,7 @@ def _backtrack(assignment: Assignment, order: Order, size: int, assigned: int, d
     kept = assignment.limits[back]
     for k in range(kept, assigned):
         v = trail[k] >> 1
+        # Saved phases bring the search back near where it was, which makes restarts cheap.
         assignment.phase[v] = 1 - (trail[k] & 1)
         value[2 * v], value[2 * v + 1] = -1, -1
         if order.place[v] < 0:
@@ -369,6 +380,7 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
     """
     variables = len(guess)
     count = len(starts) - 1
+    # Each conflict learns one clause at most, so that this room suffices.
     clauses = _new_clauses(literals, starts, variables, count + conflicts + 1)
     assignment = _new_assignment(guess)
     order = Order(np.arange(variables), np.arange(variables), np.zeros(variables))
@@ -384,6 +396,7 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
         conflict, assigned, steps = _propagate(clauses, assignment, propagated, assigned, depth, steps)
         propagated = assigned
         if conflict >= 0:
+            # A conflict without decisions follows from the clauses alone.
             if depth == 0:
                 return UNSATISFIABLE, model, steps
             seen_conflicts += 1
@@ -397,6 +410,7 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
                 increment *= _RESCALE
             assigned, size = _backtrack(assignment, order, size, assigned, depth, back)
             propagated, depth, reason = assigned, back, -1
+            # A clause of one literal is not stored: `back` is 0, and the literal is assigned there for good.
             if length > 1:
                 clauses = _learn(clauses, count, learned, length)
                 reason = count
@@ -412,6 +426,7 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
             return UNDECIDED, model, steps
         else:
             choice, size = _decide(assignment, order, size)
+            # Every variable has a value and propagation found no false clause: a model.
             if choice < 0:
                 for v in range(variables):
                     model[v] = assignment.value[2 * v]

@@ -86,9 +86,12 @@ def circuit_true_timing(
     if structural.delay <= 0 or not model.has_arcs:
         zeros = tuple(0 for _ in widths)
         return TrueTiming(0.0, 0.0, (), zeros, structural, 0.0, zeros)
+    # Evaluating all operands is search and proof in one.
     if len(bits) <= exhaustive:
         upper = model.every(bits)
     else:
+        # Operands that reach the structural bound cannot be surpassed: the search ends early and nothing is left to
+        # prove.
         lower = model.climb(bits, tries, model.longest - RESOLUTION)
         upper = bound_proof.prove(model, bits, lower, tries, work)
     delay, path = model.path(bits)
@@ -118,6 +121,7 @@ def _simulate(circuit: Circuit, operands: tuple[int, ...]) -> tuple[float, tuple
         for _ in range(int(stream.integers(0, 5))):
             masks = [mask & int(stream.integers(0, 2**63, dtype=np.uint64)) for mask in masks]
         starts.append(tuple(value ^ mask for value, mask in zip(operands, masks, strict=True)))
+    # start, operands, start, operands, ...: one simulation serves all starts.
     walk = [step for start in starts for step in (start, operands)]
     settled = transitions(circuit, [np.array(values, dtype=np.uint64) for values in zip(*walk, strict=True)]).settled
     latest = int(settled[::2].argmax())  # even transitions lead to `operands`, odd ones to the next start

@@ -75,6 +75,7 @@ def arc_delays(
             if source < 2:
                 continue
             for row in range(8):
+                # Constant pins must allow the row before the change as well as that after it.
                 if not allowed[v, row] or not allowed[v, row ^ (4 >> pin)]:
                     continue
                 edge = row >> (2 - pin) & 1
@@ -139,6 +140,9 @@ def evaluate(circuit: TimedCircuit, bits: Bytes, events: Settling) -> float:
             net = outputs[n, o]
             time = last[inputs[n, pin], edge]
             through, on = pin, edge
+            #   arc  =  min(last(pin, edge), last(k, k*) for the pins k that settle otherwise than in `row`)
+            #
+            # The bound that decides is the one the path is traced through.
             for k in range(3):
                 if (settled ^ row) >> (2 - k) & 1:
                     side = inputs[n, k]
@@ -153,6 +157,7 @@ def evaluate(circuit: TimedCircuit, bits: Bytes, events: Settling) -> float:
                 cause[net, to, 0], cause[net, to, 1], cause[net, to, 2] = n, through, on
         for o in range(2):
             net = outputs[n, o]
+            # The last edge leads to the settled value, so that the other edge comes no later: both are capped together.
             if net >= 0 and last[net, 1 - value[net]] > last[net, value[net]]:
                 last[net, 1 - value[net]] = last[net, value[net]]
                 cause[net, 1 - value[net]] = cause[net, value[net]]
@@ -166,6 +171,7 @@ def evaluate(circuit: TimedCircuit, bits: Bytes, events: Settling) -> float:
 def _draw(state: Any, below: int) -> int:
     """A pseudorandom number from 0 to `below` - 1, by Marsaglia's xorshift; `state` uint64 [1], not 0."""
     x = state[0]
+    # The shifts 13, 7, 17 have full period 2^64 - 1 (Marsaglia, J. Statistical Software 8(14), 2003).
     x ^= x << np.uint64(13)
     x ^= x >> np.uint64(7)
     x ^= x << np.uint64(17)
@@ -194,6 +200,7 @@ def climb(circuit: TimedCircuit, nets: int, best: Bytes, tries: int, seed: int, 
     of tries without progress it starts again. `best` uint8 [input nets]: where to start, then the best operands so far;
     `tries`: evaluations, fewer if the event comes no earlier than `enough`.
     """
+    # The multiplier (2^64 over the golden ratio) spreads small seeds over all bits, which xorshift alone does slowly.
     state = np.array([seed], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
     size = len(circuit.input_nets)
     events = settling(nets)
@@ -215,6 +222,7 @@ def climb(circuit: TimedCircuit, nets: int, best: Bytes, tries: int, seed: int, 
             if second < size and second != first:
                 bits[second] ^= 1
             new = evaluate(circuit, bits, events)
+            # Equal moves are taken: long plateaus, where a bit does not lie on the latest path, must be crossed.
             if new >= now:
                 stalled = 0 if new > now else stalled + 1
                 now = new

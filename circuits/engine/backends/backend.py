@@ -63,5 +63,6 @@ def find_backend(name: str) -> Backend:
     if name not in MODULES:
         raise unknown_name("backend", name, MODULES)
     backend = import_module(MODULES[name]).BACKEND
+    # import_module returns Any; the assertion also catches a backend file without a proper BACKEND.
     assert isinstance(backend, Backend)
     return backend

@@ -26,6 +26,7 @@ def run(program: Program, inputs: Planes) -> Planes:
     blocks = -(-words // 8)  # a block takes 8 words of every plane
     padded = np.zeros((count, blocks * 8), dtype=np.uint64)
     padded[:, :words] = inputs
+    # The kernel wants [block][plane][8 words]. Gates work lane by lane, so that the order of lanes in a block is free.
     by_block = np.ascontiguousarray(padded.reshape(count, blocks, 8).swapaxes(0, 1))
     result = compile_program(program).simulate(by_block)
     planes = result.swapaxes(0, 1).reshape(len(program.results), blocks * 8)
@@ -39,6 +40,7 @@ def integer_products(program: Program) -> IntegerProducts:
     gates, kernel, size = compile_program(program), integer_kernel(widths, bits), integer_scratch_bytes(widths, bits)
 
     def multiply(x: Words, y: Words, out: Words) -> None:
+        # One a call, not one a kernel: calls may run in several threads at once.
         scratch = np.empty(size, dtype=np.uint8)
         addresses = (array.ctypes.data for array in (x, y, out))
         kernel(gates.gates_address, *addresses, x.shape[1] // BLOCK, x.shape[1], scratch.ctypes.data)
@@ -60,6 +62,7 @@ def float_products(circuit: FloatCircuit) -> FloatProducts:
     def multiply(x: NDArray[np.float32], w: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         run_blocks(x, w, out)
         if rest := x.size % BLOCK:
+            # The kernel knows whole blocks only; the empty lanes multiply zeros.
             tail = np.zeros((3, BLOCK), dtype=np.float32)
             tail[0, :rest] = x[-rest:]
             tail[1, :rest] = w[-rest:]

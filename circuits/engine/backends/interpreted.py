@@ -57,6 +57,7 @@ def _allocate(operands: Any, results: Any, inputs: int) -> Any:
     for k in range(len(operands)):
         for operand in operands[k]:
             last_use[operand] = k
+    # Results are read after the last operation, so that their registers are never freed.
     for node in results:
         last_use[node] = len(operands)
     slots = np.empty(count, dtype=np.int32)
@@ -108,6 +109,8 @@ def _run(
     each node; `count`: number of registers. `coefficients` uint64 [256, 8] and `kinds` uint8 [256]: of each table.
     """
     inputs, words = planes.shape
+    # A last piece shorter than WORDS leaves old words behind it in the registers; they are computed and never copied
+    # out. All inner loops therefore have the same constant length, which LLVM unrolls into vectors.
     registers = np.zeros((count, WORDS), dtype=np.uint64)
     for start in range(0, words, WORDS):
         length = min(WORDS, words - start)
@@ -118,6 +121,7 @@ def _run(
             a = registers[slots[operands[k, 0]]]
             b = registers[slots[operands[k, 1]]]
             c = registers[slots[operands[k, 2]]]
+            # y may be the register of a, b or c: each word is read before it is written.
             y = registers[slots[inputs + k]]
             kind = kinds[tables[k]]
             if kind == _AND:
@@ -136,6 +140,7 @@ def _run(
                 q = coefficients[tables[k]]
                 q0, q1, q2, q3, q4, q5, q6, q7 = q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7]
                 for i in range(WORDS):
+                    # Coefficient k belongs to the product of the inputs in k: 4 for a, 2 for b, 1 for c.
                     low = q0 ^ (c[i] & q1) ^ (b[i] & (q2 ^ (c[i] & q3)))
                     high = q4 ^ (c[i] & q5) ^ (b[i] & (q6 ^ (c[i] & q7)))
                     y[i] = low ^ (a[i] & high)

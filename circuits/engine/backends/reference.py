@@ -22,6 +22,7 @@ def run_nodes(program: Program, inputs: Planes) -> Planes:
     count = program.input_count
     nodes = np.empty((count + len(program), inputs.shape[1]), dtype=np.uint64)
     nodes[:count] = inputs
+    # Nodes are numbered topologically: operands of node count + k are below it and known.
     for k, (table, (a, b, c)) in enumerate(zip(program.tables, program.operands, strict=True)):
         nodes[count + k] = evaluate(int(table), (nodes[a], nodes[b], nodes[c]), _ONES)
     return nodes

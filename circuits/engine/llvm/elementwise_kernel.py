@@ -30,6 +30,8 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
     x_words, w_words = f.offset("%scratch", X_WORDS_AT), f.offset("%scratch", W_WORDS_AT)
     with f.loop("%blocks") as block:
         start = f.op(f"mul i64 {block}, {WORD_BYTES}")
+        # Each operand takes part in one product only, so that a scan for the exponents' range could not be shared by
+        # many products as in the matmul kernels. Hence always mode "full", where each lane decides for itself.
         emit_pack(e, f.offset("%x", start), "%scratch", x_words, less=None)
         emit_pack(e, f.offset("%w", start), w_planes, w_words, less=None)
         f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")

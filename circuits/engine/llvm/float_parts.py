@@ -97,13 +97,18 @@ def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | N
             word = e.load(source, b, byte)
             zero = e.compare("eq", e.integer("and", word, EXPONENT), "zeroinitializer")
             if less is not None:
+                # Where E < less, the subtraction borrows from the sign bit. Only the sum of both packed words and the
+                # product word is used, modulo 2^32, and the other terms of that sum pay the borrow back.
                 signed = e.integer("and", word, SIGN_AND_EXPONENT)
                 lowered = e.integer("sub", signed, less << FRACTION) if less else signed
                 packed = e.where(zero, e.splat(ZERO_LANE), lowered)
             else:
+                # A flushed subnormal keeps its sign: in mode "full" -0 and +0 are told apart.
                 packed = e.where(zero, e.integer("and", word, SIGN), word)
             e.store(packed, words, b, byte)
             mantissas.append(e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION))
+        # The masked words are 0 from bit WIDTH on. Those planes are not stored, and LLVM removes the operations that
+        # only they need.
         for p, plane in enumerate(e.transpose(mantissas)[:WIDTH]):
             assert plane is not None
             e.store(plane, planes, p, byte)
@@ -115,6 +120,7 @@ def emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
     lanes = e.vector_bytes // 8
     vector = f"<{lanes} x i64>"
     for bit in range(WIDTH):
+        # The leading one is implicit in float32; a weight of zero gets it as well, as in `emit_pack`.
         if bit == FRACTION:
             value = "splat (i64 -1)"
         else:
@@ -163,6 +169,7 @@ def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str) ->
         # is 1: more than half an ulp, or just half of one above an odd fraction.
         guard = leading - FRACTION - 1
         sticky: Plane = None
+        # Every bit down to 0 is read: `float_gates` leaves out low product bits only when truncating.
         for index in range(guard):
             sticky = e.op2("or", sticky, bit(index))
         for shift, lead in enumerate(leads):

@@ -49,6 +49,8 @@ def _emit_full_product(e: Vectors, word: str, x: str, w: str) -> str:
     """
     x_exponent = e.integer("lshr", e.integer("and", x, EXPONENT), FRACTION)
     w_exponent = e.integer("lshr", e.integer("and", w, EXPONENT), FRACTION)
+    # From bit 23 up the word holds s plus the carry of rounding, so that both reach the exponent in one addition. The
+    # sum may be negative or above 255; it is built apart from the fraction and compared as a signed number.
     raised = e.integer("lshr", word, FRACTION)
     exponent = e.integer("add", e.integer("add", x_exponent, w_exponent), raised)
     exponent = e.integer("sub", exponent, BIAS)
@@ -58,11 +60,14 @@ def _emit_full_product(e: Vectors, word: str, x: str, w: str) -> str:
     huge = e.compare("sgt", exponent, _HIGHEST)
     x_zero = e.compare("eq", x_exponent, "zeroinitializer")
     w_zero = e.compare("eq", w_exponent, "zeroinitializer")
+    # Zeros are tested apart from `tiny`: the exponent field 0 of a zero times a large number would pass for a normal
+    # one.
     zero = e.either(tiny, e.either(x_zero, w_zero))
     magnitude = e.where(huge, e.splat(EXPONENT), normal)
     magnitude = e.where(zero, "zeroinitializer", magnitude)
     sign = e.integer("and", e.integer("xor", x, w), SIGN)
     finite = e.integer("or", magnitude, sign)
+    # Last, because it overrules all before: infinity times a (flushed) zero must be NaN, not zero.
     special = e.compare("eq", x_exponent, _HIGHEST + 1)
     special = e.either(special, e.compare("eq", w_exponent, _HIGHEST + 1))
     ieee = e.f.op(f"fmul {e.vf} {e.as_float(x)}, {e.as_float(w)}")
@@ -76,6 +81,7 @@ def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str,
     Exponents are compared in place, in bits 23 to 30; for the minimum less one, so that zeros become the largest.
     """
     f = e.f
+    # The neutral elements of minimum and maximum.
     extremes = [e.splat(0xFFFFFFFF), e.splat(0)]
 
     def better(order: str, one: str, other: str) -> str:
@@ -109,6 +115,7 @@ def emit_stay_normal(f: Function, x_range: tuple[str, str], w_range: tuple[str, 
     where E_x + E_w > 127, and at most 254 where E_x + E_w <= 254 - 3 + 127.
     """
     lowest, highest = (f.op(f"add i32 {x}, {w}") for x, w in zip(x_range, w_range, strict=True))
+    # An array of zeros only has the range (512, 0), which by itself fails none of these, as it should.
     conditions = [
         f"icmp sgt i32 {lowest}, {BIAS}",
         f"icmp sle i32 {highest}, {_HIGHEST - 3 + BIAS}",

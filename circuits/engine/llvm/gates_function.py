@@ -55,6 +55,7 @@ def gates_ir(program: Program, target: Target, order: NDArray[np.int64]) -> str:
     `order`: a topological order of the program's operations (see `circuits.engine.llvm.schedule`).
     """
     buses = list(program.inputs.values())
+    # noalias: without it every store of an output plane would force LLVM to load the input planes again.
     parameters = [f"ptr noalias %b{n}" for n in range(len(buses))]
     function = Function("gates", ", ".join([*parameters, "ptr noalias %out"]))
     # The whole circuit is evaluated once for each vector's width of the planes.
@@ -84,6 +85,7 @@ def _emit_part(function: Function, program: Program, target: Target, order: NDAr
     out = function.offset("%out", byte)
     inputs = len(input_planes)
 
+    # A node may be several output bits, and an output bit may be an input; the latter are stored after the operations.
     output_bits: dict[int, list[int]] = {}
     for bit, node in enumerate(program.results.tolist()):
         output_bits.setdefault(node, []).append(bit)
@@ -109,6 +111,8 @@ def _emit_part(function: Function, program: Program, target: Target, order: NDAr
             values[inputs + k] = "zeroinitializer" if table == FALSE else _ONES
         elif target.ternary and len(set(nodes)) == 3:
             # Functions of two inputs stay and/or/xor below: they run on more execution ports than vpternlog.
+            # The immediate of vpternlog is indexed by a << 2 | b << 1 | c, as our truth tables are, so that it is the
+            # table.
             a, b, c = (f"{vector} {value(node)}" for node in nodes)
             values[inputs + k] = function.op(
                 f"call {vector} @llvm.x86.avx512.pternlog.q.512({a}, {b}, {c}, i32 {table})"

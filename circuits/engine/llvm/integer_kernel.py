@@ -40,6 +40,7 @@ def integer_ir(widths: tuple[int, int], product_bits: int, target: Target) -> st
         for pointer, planes, width in (("%x", "%scratch", widths[0]), ("%y", y_planes, widths[1])):
             for number in range(limbs(width)):
                 words = limb(pointer, number, start)
+                # The gates' next bus begins right behind this one: planes from the width on would overwrite it.
                 count = min(width - number * LIMB, LIMB)
                 with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
                     rows: list[Plane] = list(e.transpose([e.load(words, b, byte) for b in range(LIMB)]))

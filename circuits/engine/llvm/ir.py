@@ -65,7 +65,11 @@ class Function:
         # The phi nodes need the names that only the body defines: their lines are filled in afterwards.
         phis = len(self._lines)
         self._lines += [""] * (1 + len(values))
+        # The label is read before any new block begins: a phi node must name the block that control comes from. For the
+        # same reason the back edge names `self._label` at the end of the body, which is not `body` where that contains
+        # loops.
         entered_from = self._label
+        # Tested at the head, so that an empty range runs no turn, as in Python.
         more = self.op(f"icmp slt i64 {index}, {stop}")
         self.do(f"br i1 {more}, label %{body}, label %{after}")
         self._begin(body)
@@ -80,6 +84,7 @@ class Function:
             self._lines[phis + k] = f"  {name} = phi {of} [{first}, %{entered_from}], [{then}, %{self._label}]"
         self.do(f"br label %{head}")
         self._begin(after)
+        # Behind the loop the phi values are the final ones: they were updated before the test that failed.
         present[:] = carried
 
     @contextmanager

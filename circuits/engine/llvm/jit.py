@@ -56,9 +56,11 @@ class Target:
         bits = vector_bits or widest
         assert bits in (128, 256, 512)
         assert bits <= widest
+        # The baseline of x86-64 (SSE2): measures what any such machine can run, whatever this one has.
         if x86 and bits == 128:
             return cls("x86-64", "", 128)
         if bits == 256:
+            # Otherwise LLVM would still pick AVX-512VL's instructions on 256-bit registers.
             features = {name: on and not name.startswith("avx512") for name, on in features.items()}
         flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
         return cls(llvm.get_host_cpu_name(), flags, bits)
@@ -87,6 +89,8 @@ class Library:
 def load(ir: str, target: Target) -> Library:
     """The code of `ir` for `target`, from the cache or compiled and cached."""
     _initialise()
+    # All that the machine code depends on, so that an upgrade or another machine in a shared home folder misses the
+    # cache instead of loading code that traps.
     versions = (llvmlite.__version__, llvm.llvm_version_info, target.cpu, target.features, platform.machine())
     key = hashlib.sha256(f"{versions}\n{ir}".encode()).hexdigest()
     code = _read_cached(key)
@@ -100,6 +104,7 @@ def object_code(ir: str, target: Target) -> bytes:
     """The object file of an IR module, compiled here and now."""
     _initialise()
     module = llvm.parse_assembly(ir)
+    # The emitter checks nothing itself; broken IR ends here with LLVM's message rather than in a crash.
     module.verify()
     code: bytes = _machine(target).emit_object(module)
     return code
@@ -129,6 +134,7 @@ def _usable_folder() -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = folder.stat()
+        # mkdir ignores `mode` for a folder that exists, so that owner and permissions are checked after the fact.
         if hasattr(os, "getuid") and (status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077):
             return None
     except OSError:
@@ -146,6 +152,7 @@ def _read_cached(key: str) -> bytes | None:
         return None
     header = len(_MAGIC) + 32
     digest, code = data[len(_MAGIC) : header], data[header:]
+    # The digest covers the key too: a file that was copied to another key's name does not match.
     if not data.startswith(_MAGIC) or hashlib.sha256(key.encode() + code).digest() != digest:
         return None
     return code
@@ -175,5 +182,7 @@ def _prune(folder: Path) -> None:
         for file in files:
             with contextlib.suppress(OSError):
                 dated.append((file.stat().st_mtime, file))
+        # Half of them at once, so that a full cache is not pruned at every write. Another process may prune too:
+        # missing files are fine.
         for _, file in sorted(dated)[: len(dated) // 2]:
             file.unlink(missing_ok=True)

@@ -33,6 +33,7 @@ def _forms() -> dict[int, Form]:
     """
     levels: list[dict[int, Form]] = [{table: k for k, table in enumerate(INPUTS)}]
     forms = dict(levels[0])
+    # The loop ends: {NOT, AND} is complete, so that every function but the two constants has a form.
     while len(forms) < 254:
         size = len(levels)
         level: dict[int, Form] = {}
@@ -45,6 +46,7 @@ def _forms() -> dict[int, Form]:
             for left, left_form in levels[left_size].items():
                 if left_size == size - 1:
                     keep(left ^ TRUE, ("not", left_form, None))
+                # (left, right) runs over ordered pairs, so that a & ~b and ~a & b are both met.
                 for right, right_form in levels[size - 1 - left_size].items():
                     for operator, apply in _OPERATORS.items():
                         keep(apply(left, right), (operator, left_form, right_form))

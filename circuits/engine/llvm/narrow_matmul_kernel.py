@@ -35,6 +35,7 @@ from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
 from circuits.engine.llvm.vectors import Vectors
 
+# Each count takes what the larger ones leave; the last is 1, so that none remains.
 _COLUMNS_TOGETHER = (10, 4, 2, 1)
 
 NARROW_TASK = ("gates", "x_at", "x_step", "depth", "first_column", "columns", "out_at", "out_step", "rows")
@@ -45,6 +46,7 @@ _POINTERS = ("gates", "x_at", "x_step", "out_at")
 
 def narrow_scratch_bytes(depth: int, columns: int, rows: int) -> int:
     """Bytes of scratch (64-aligned) that a task needs: the rows of x, then the products of each row."""
+    # The last lane read is at position (depth - 1) + (BLOCK - 1); rows are rounded up to vectors of 16 words.
     x_row = (depth + BLOCK + 15) // 16 * 16
     products_of_row = -(-columns * depth // BLOCK) * BLOCK
     return ACCUMULATORS_AT + 4 * rows * (x_row + products_of_row) + 64
@@ -110,6 +112,7 @@ def _emit_repeated_rows(f: Function, x_at: str, x_step: str, depth: str, rows: s
     The first copy is gathered word by word. Words up to `period`, the shortest multiple of depth that is at least one
     vector, are copied singly from `depth` before, the others in vectors from `period` before.
     """
+    # ceil(16 / depth) copies of the row are at least 16 words long.
     repeats = f.op(f"udiv i64 {f.op(f'add i64 {depth}, 15')}, {depth}")
     period = f.op(f"mul i64 {repeats}, {depth}")
     behind = f.element(x_rows, "float", f.op(f"mul i64 {rows}, {x_stride}"))
@@ -120,6 +123,8 @@ def _emit_repeated_rows(f: Function, x_at: str, x_step: str, depth: str, rows: s
             step = f.op(f"load i64, ptr {f.element(x_step, 'i64', k)}")
             word = f.op(f"load float, ptr {f.element(source, 'float', step)}")
             f.do(f"store float {word}, ptr {f.element(words, 'float', k)}")
+        # A vector copied from `period` >= 16 words before never reads a word that it writes. The last vector may run up
+        # to 15 words beyond the row; there begins the next row, or the products, and both are written later.
         for begin, end, kind, length in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
             with f.loop(end, begin, length) as k:
                 before = f.element(words, "float", f.op(f"sub i64 {k}, {depth if length == 1 else period}"))
@@ -133,6 +138,7 @@ def _emit_tail(e: Vectors, shape: _Shape) -> None:
     f = e.f
     with f.loop(BLOCK, step=e.lanes) as lane:
         f.do(f"store {e.v} zeroinitializer, ptr {f.element(shape.tail, 'float', lane)}, align 4")
+    # Vectors of 16 first, then single words: `whole_lanes` is a multiple of 512, so that both ends are.
     whole_vectors = f.op(f"and i64 {shape.lanes}, -16")
     for begin, end, kind, length in (
         (shape.whole_lanes, whole_vectors, "<16 x float>", 16),
@@ -157,8 +163,11 @@ def _emit_blocks(
     f = e.f
     w_planes, w_words, x_words, product = scratch
     x_less, w_less = (BIAS, 0) if mode == "normal" else (None, None)
+    # `packed`: the phase for which x is packed; -1 equals none, so that the first block packs.
     with f.fold(shape.lanes, "i64", ["-1"], step=BLOCK) as (first, packed):
         whole = f.op(f"icmp slt i64 {first}, {shape.whole_lanes}")
+        # Lanes behind the last product multiply the tail's zeros; the room for products covers whole blocks, and no sum
+        # reads them.
         source = f.op(f"select i1 {whole}, ptr {f.element(shape.weights, 'float', first)}, ptr {shape.tail}")
         emit_pack(e, source, w_planes, w_words, less=w_less)
         phase = f.op(f"urem i64 {first}, {shape.depth}")
@@ -193,6 +202,8 @@ def _emit_sums(f: Function, shape: _Shape, first_column: str, out_at: str, out_s
             with f.loop(end, begin, count) as column:
                 group = [f.op(f"add i64 {column}, {i}") for i in range(count)]
                 starts = [f.element(terms, "float", f.op(f"mul i64 {n}, {depth}")) for n in group]
+                # One chain a column, each strictly in ascending k: floating-point addition is not associative, and
+                # results must not depend on how many columns run side by side.
                 with f.fold(depth, "float", ["0.0"] * count) as (k, totals):
                     for i, start in enumerate(starts):
                         term = f.op(f"load float, ptr {f.element(start, 'float', k)}")

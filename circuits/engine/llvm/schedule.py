@@ -32,8 +32,10 @@ def skewed(program: Program, block_rows: int = BLOCK_ROWS) -> NDArray[np.int64]:
     rows, columns = program.places[:, 0].astype(np.int64), program.places[:, 1].astype(np.int64)
     if not len(program) or rows.max(initial=-1) < 0:
         return np.arange(len(program))
+    # rows.max() // block_rows + 1 is one block beyond the last, for operations without a place.
     block = np.where(rows < 0, rows.max() // block_rows + 1, rows // block_rows)
     step = np.where(rows < 0, 0, columns + 2 * (rows - block * block_rows))
+    # lexsort's last key is the first to decide: block, step, row, then the program's own order.
     order = np.lexsort((np.arange(len(program)), rows, step, block))
     position = np.empty(len(program), dtype=np.int64)
     position[order] = np.arange(len(program))

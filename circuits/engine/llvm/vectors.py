@@ -35,6 +35,7 @@ class Vectors:
 
     def splat(self, value: int) -> str:
         """The constant vector of a 32-bit value."""
+        # IR text spells i32 constants as signed numbers.
         return f"splat (i32 {value - (1 << 32) if value >> 31 else value})"
 
     def broadcast(self, scalar: str, kind: str = "i32") -> str:
@@ -81,6 +82,7 @@ class Vectors:
     def op2(self, operator: str, a: Plane, b: Plane) -> Plane:
         """AND or OR of two planes; nothing is emitted where one is the constant 0."""
         if a is None or b is None:
+            # 0 & x = 0 and 0 | x = x: a transposition of few rows costs only the operations that see one.
             return None if operator == "and" else a or b
         return self.f.op(f"{operator} {self.v} {a}, {b}")
 

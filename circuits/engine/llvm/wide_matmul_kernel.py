@@ -59,6 +59,7 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
         "ptr %out, ptr %out_at, i64 %out_step, i64 %lanes, ptr %scratch",
     )
     e = Vectors(f, target)
+    # The planes of one weight are the same in all lanes; the gates are called as for two vectors of operands.
     w_planes, product = f.offset("%scratch", W_PLANES_AT), f.offset("%scratch", PRODUCT_AT)
     gathered = f.offset("%scratch", GATHERED_AT)
     accumulators = f.offset("%scratch", ACCUMULATORS_AT)
@@ -71,6 +72,8 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
         # Chunks of x stay in the second-level cache while all columns use them.
         with f.loop("%depth", step=CHUNK) as chunk:
             count = _emit_minimum(f, f.op(f"sub i64 %depth, {chunk}"), CHUNK)
+            # A packed column of x takes 3.5 KB and serves all columns n, which is why k is cut into chunks outside the
+            # loop over n.
             _emit_pack_chunk(e, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
             with f.loop("%columns") as n:
                 sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
@@ -130,6 +133,7 @@ def _signed(mask: int) -> int:
 
 def _emit_scatter(f: Function, first_lane: str, accumulators: str) -> None:
     """Writes the sums of the lanes that exist, column after column."""
+    # Lanes beyond the last row hold sums of repeated offsets (see `wide_matmul._padded`): computed, never written.
     valid = _emit_minimum(f, f.op(f"sub i64 %lanes, {first_lane}"), BLOCK)
     out_at = f.element("%out_at", "i64", first_lane)
     with f.loop("%columns") as n:

@@ -51,11 +51,13 @@ def _matmul_without_kernel(
     """The same product for circuits without a kernel: from a table where one serves, else by elementwise products."""
     columns, depth = w.shape
     rows = len(places.x_at)
+    # Summed apart, because the places in `out` need not be contiguous; scattered once at the end.
     sums = np.zeros((rows, columns), dtype=np.float32)
     tabled = None
     if _has_table(circuit) and sums.size * depth > _PRODUCTS_A_TABLE:
         from circuits.engine.matrix_products.lookup_matmul import TabledMatmul
 
+        # The table has no infinities and NaN: with such operands `serves` is False and products are computed singly.
         tabled = TabledMatmul(circuit, x, w)
     if tabled is not None and tabled.serves:
         threads = useful_threads(threads, rows * w.size)
@@ -67,6 +69,8 @@ def _matmul_without_kernel(
         run_tasks(task, [(first,) for first in range(0, rows, step)], threads)
     else:
         with np.errstate(invalid="ignore", over="ignore"):
+            # One k at a time and not a sum along an axis, which NumPy may add pairwise: the order is part of the
+            # contract.
             for k in range(depth):
                 sums += circuit.multiply(x.ravel()[places.x_at + places.x_step[k]][:, None], w[None, :, k])
     out.reshape(-1)[places.out_at[:, None] + np.arange(columns) * places.out_step] = sums

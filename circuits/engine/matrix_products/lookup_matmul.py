@@ -48,6 +48,7 @@ class TabledMatmul:
         fmt = circuit.float_format
         assert fmt is not None
         conversion = {"rounding": circuit.rounding, "subnormals": str(circuit.subnormals)}
+        # w transposed to [K, N], so that the inner loop over n reads consecutive words.
         left, right = (arithmetic.quantize(fmt, values, **conversion) for values in (x.ravel(), w.T))
         self.serves = bool(np.isfinite(left).all() and np.isfinite(right).all())
         self._table = table(circuit)
@@ -92,10 +93,17 @@ def _accumulate(
             for n in range(columns):
                 product = products_of_x[w_fractions[n]]
                 scale = x_exponent + w_exponents[n]
+                # With b the biased exponent of the significands' product and s = e_x + e_w:
+                #
+                #   exponent of the result  =  b + s,    word of the result  =  product + (s << 23)
+                #
+                # s << 23 overflows int32 where b + s is far out of 1 .. 254; the two selections below replace just
+                # those words. For zeros s is at most _ZERO + 127, far below.
                 biased = (product >> 23) + scale
                 magnitude = product + (scale << 23)
                 magnitude = np.int32(0x7F800000) if biased > 254 else magnitude
                 magnitude = np.int32(0) if biased < 1 else magnitude
                 words[n] = magnitude | (sign ^ w_signs[n])
+            # A loop of its own: integer operations above and float additions here both run in vector registers.
             for n in range(columns):
                 row[n] += values[n]

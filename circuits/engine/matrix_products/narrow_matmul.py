@@ -20,6 +20,10 @@ _PRODUCTS_A_TASK = 1 << 17  # 512 KB
 
 def is_narrow(rows: int, depth: int, columns: int) -> bool:
     """Whether lanes over the rows alone would leave more than half of the lanes empty."""
+    # Blocks of gates for each k:
+    #
+    #   lanes over rows       ceil(rows / 512) columns
+    #   lanes over (n, k)     about ceil(rows columns / 512), averaged over k
     return depth > 0 and -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK)
 
 
@@ -34,6 +38,7 @@ class NarrowMatmul:
         settings, self._gates = float_gates(circuit)
         self._kernel = narrow_kernel(settings)
         self._places = places
+        # Kept as attributes: the tasks' records hold the addresses of these arrays.
         self._arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)]
         self._columns = columns
         self._splits: dict[int | None, _Split] = {}
@@ -43,6 +48,7 @@ class NarrowMatmul:
         split = self._splits.get(threads)
         if split is None:
             split = self._splits[threads] = self._split(threads)
+        # One small product is the common case of a single image; it should not pay for a thread pool.
         if split.only is not None:
             self._kernel(split.only, x, w, bias, out, scratch_address(split.scratch_bytes))
             return
@@ -57,6 +63,7 @@ class NarrowMatmul:
         x_at, x_step, out_at = self._arrays
         rows, depth, columns = len(x_at), len(x_step), self._columns
         threads = useful_threads(threads, rows * depth * columns)
+        # A task packs its weights once for all of its rows, and splitting rows repeats that: columns are split first.
         columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
         rows_a_task = min(rows, max(1, _PRODUCTS_A_TASK // (depth * columns_a_task)))
         # One record a task, its fields in the order of NARROW_TASK.

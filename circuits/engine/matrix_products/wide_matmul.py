@@ -63,9 +63,12 @@ def products_stay_normal(x: Array, w: Array) -> bool:
     for values in (x, w):
         magnitudes = values.reshape(-1).view(np.uint32) << np.uint32(1)  # without the sign
         highest = int(magnitudes.max(initial=np.uint32(0))) >> (FRACTION + 1)
+        # A zero wraps around to 2^32 - 1; a subnormal keeps E = 0 and fails the test below.
         magnitudes -= np.uint32(1)  # zeros become the largest
         lowest = int(magnitudes.min(initial=np.uint32(0xFFFFFFFF))) + 1 >> (FRACTION + 1)
         exponents.append((lowest, highest))
+    # Only the extreme sums matter: every product's exponent lies between them. The 3 is 2 from the normaliser, 1 from
+    # rounding.
     (x_low, x_high), (w_low, w_high) = exponents
     finite = max(x_high, w_high) <= 254
     return finite and min(x_low, w_low) >= 1 and x_low + w_low - BIAS >= 1 and x_high + w_high - BIAS + 3 <= 254

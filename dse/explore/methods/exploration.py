@@ -43,7 +43,10 @@ class Exploration:
         """The first genome of each design, up to the budget."""
         first: dict[str, Genome] = {}
         for genome in genomes:
+            # The first genome of a design stands for it, so that the choice does not depend on how many synonyms
+            # follow.
             first.setdefault(self.key(genome), genome)
+            # Genomes may come from a generator that is much longer than the budget: no more are drawn than needed.
             if len(first) == self.budget:
                 break
         return list(first.values())

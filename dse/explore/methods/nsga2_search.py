@@ -20,6 +20,7 @@ def explore_by_nsga2(exploration: Exploration) -> None:
         constraints=exploration.constraints,
         key=exploration.key,
     )
+    # Without generations no worker waits for the slowest design, but the order of results, and so the search, varies.
     if exploration.asynchronous:
         evolution.evolve_asynchronously(exploration.stream)
     else:

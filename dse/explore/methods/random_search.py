@@ -6,6 +6,8 @@ from dse.explore.methods.exploration import Exploration
 
 __all__ = ["explore_at_random"]
 
+# Drawing all of n equally likely designs takes about n ln n draws, which 100 n covers for any n that a search can
+# evaluate. Designs that few genomes give may be missed.
 _DRAWS = 100
 """Genomes drawn for each design of the budget before a space counts as used up."""
 

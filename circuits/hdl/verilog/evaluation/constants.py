@@ -23,6 +23,7 @@ def parameter_value(evaluator: Evaluator, scope: Scope, parameter: Parameter, gi
     width = UNSIZED if bounds is None else dimension_size(dimension(evaluator, scope, bounds, parameter.line))
     if given is not None:
         return Constant(given.number & (1 << width) - 1, width, signed)
+    # As an assignment to a variable of the parameter's type: evaluated in the wider of both widths, then cut.
     own = evaluator.size(scope, parameter.value)
     value = evaluator.constant_in(scope, parameter.value, Size(max(own.width, width), own.signed))
     return Constant(value.value & (1 << width) - 1, width, signed)
@@ -68,6 +69,7 @@ def declare(evaluator: Evaluator, scope: Scope, declaration: Declaration, nets: 
 def _new_nets(evaluator: Evaluator, name: str, signal: Signal) -> list[int]:
     names = [name]
     for msb, lsb in signal.dimensions:
+        #   [7:0] counts up from lsb, [0:7] down to it: either way lsb is the first net, the least significant one.
         step = 1 if msb >= lsb else -1
         indices = range(lsb, msb + step, step)
         names = [f"{name}[{index}]" for name in names for index in indices] if len(indices) > 1 else names

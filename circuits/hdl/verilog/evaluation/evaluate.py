@@ -62,6 +62,7 @@ class Evaluator(ReferenceReader):
                         value.line,
                         f"a concatenation must have at most {MAXIMUM_BUS} bits, but has more; split it",
                     )
+                # Unsigned whatever the operands are (IEEE 1364-2005, 5.5.1), as are selections and comparisons.
                 return Size(width, False)
             case Unary():
                 return ONE_BIT if value.operator in REDUCTIONS else self.size(scope, value.operand)
@@ -72,6 +73,8 @@ class Evaluator(ReferenceReader):
             case Operation(operators, operands):
                 if operators[0] in COMPARISONS or operators[0] in LOGICAL:
                     return ONE_BIT
+                # The right operand of a shift or a power stands in no context: it neither widens the result nor makes
+                # it unsigned.
                 if operators[0] in SHIFTS or operators[0] == "**":
                     return self.size(scope, operands[0])
                 return joined([self.size(scope, operand) for operand in operands])
@@ -161,6 +164,8 @@ class Evaluator(ReferenceReader):
         place = scope.place(value.line)
         match value:
             case Unary("~", Operation((operator,), (_, _)) as inner) if operator.strip("&|^") == "":
+                # One gate with an inverted output, because that is what such a netlist means; an AND and a NOT would
+                # cost more.
                 return self.inverted_pair(scope, inner, size, bits)
             case Unary("~"):
                 nets = self.evaluate(scope, value.operand, size, bits)
@@ -206,6 +211,7 @@ class Evaluator(ReferenceReader):
             net = self.flat.fold(operator[0], conditions, place)
         else:
             net = self.comparison(scope, value)
+        # One bit, unsigned, whatever the context: it is extended by zeros.
         return extend([net], Size(size.width, False), bits)
 
     def bitwise(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
@@ -216,6 +222,7 @@ class Evaluator(ReferenceReader):
         if value.operators == ("~^",):
             return [self.flat.draw(INVERTED["^"], pair, place) for pair in zip(*rows, strict=True)]
         nets = [self.flat.fold(operator, column, place) for column in zip(*rows, strict=True)]
+        #   ~(a ^ b) ^ c = ~(a ^ b ^ c):  inversions move to the end, where pairs of them cancel.
         if sum(operator == "~^" for operator in value.operators) % 2:
             return [self.flat.invert(net, place) for net in nets]
         return nets
@@ -224,6 +231,7 @@ class Evaluator(ReferenceReader):
         rows = []
         for sign, operand in zip(("+", *value.operators), value.operands, strict=True):
             row = self.evaluate(scope, operand, size, bits)
+            # The rest of the row is looked at too: a signed single bit is extended by itself and is no carry.
             single = self.size(scope, operand).width == 1 and all(net == ZERO for net in row[1:])
             rows.append((sign, row, single))
         return net_arithmetic.add_up(self.flat, rows, scope.place(value.line))
@@ -231,6 +239,8 @@ class Evaluator(ReferenceReader):
     def shift(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
         """Shifts by the self-determined second operand; >>> repeats the sign in a signed context."""
         place = scope.place(value.line)
+        # The low bits of a left shift need low bits only; a right shift brings down those beyond, up to the context's
+        # width.
         leftwards = all(operator in ("<<", "<<<") for operator in value.operators)
         nets = self.evaluate(scope, value.operands[0], size, bits if leftwards else size.width)
         for operator, operand in zip(value.operators, value.operands[1:], strict=True):
@@ -245,6 +255,7 @@ class Evaluator(ReferenceReader):
     def product(self, scope: Scope, value: Operation, size: Size, bits: int) -> list[int]:
         """Products as arrays of exact adders; quotients only of constants."""
         place = scope.place(value.line)
+        # As for a right shift: quotients and remainders depend on all bits.
         if any(operator != "*" for operator in value.operators):
             bits = size.width
         nets = self.evaluate(scope, value.operands[0], size, bits)
@@ -269,6 +280,7 @@ class Evaluator(ReferenceReader):
             what = "of a signal" if pair[0] is None or pair[1] is None else "by 0"
             raise self.flat.fail(place, f"'{operator}' {what} is not read; {SYNTHESISE}")
         a, b = (Constant(number or 0, size.width, size.signed).number for number in pair)
+        # Python's // rounds down, Verilog's / towards zero; the remainder then has the sign of the first operand.
         quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
         return constant_nets(quotient if operator == "/" else a - b * quotient, size.width)
 
@@ -283,6 +295,7 @@ class Evaluator(ReferenceReader):
             number = Constant(exponent, own.width, own.signed).number
             if number < 0:
                 raise self.fail(scope, value.line, f"'**' must have an exponent from 0, but got {number}; correct it")
+            # The base is read as unsigned, which modulo 2^width makes no difference.
             nets = constant_nets(pow(base, number, 1 << size.width), size.width)
         return nets[:bits]
 
@@ -291,6 +304,7 @@ class Evaluator(ReferenceReader):
         size = joined([self.size(scope, operand) for operand in value.operands])
         left, right = (self.evaluate(scope, operand, size, size.width) for operand in value.operands)
         place = scope.place(value.line)
+        # One comparator serves all four: a <= b is NOT (b < a), a >= b is NOT (a < b), and a > b is b < a.
         match value.operators[0]:
             case "==" | "===":
                 return net_arithmetic.equal(self.flat, left, right, place)
@@ -310,6 +324,7 @@ class Evaluator(ReferenceReader):
         place = scope.place(value.line)
         conditions = [self.condition(scope, condition) for condition in value.conditions]
         result = self.evaluate(scope, value.values[-1], size, bits)
+        # The last condition is drawn first, so that the first one that holds is the outermost multiplexer and wins.
         for condition, operand in zip(reversed(conditions), reversed(value.values[:-1]), strict=True):
             row = self.evaluate(scope, operand, size, bits)
             if condition in (ZERO, ONE):
@@ -324,6 +339,7 @@ class Evaluator(ReferenceReader):
             return self.self_determined(scope, value.arguments[0])
         if value.name == "$clog2" and len(value.arguments) == 1:
             number = self.constant(scope, value.arguments[0]).value
+            #   ceil(log2 n) = bits of n - 1;  0 for n = 0, by definition.
             return constant_nets(max(number - 1, 0).bit_length(), UNSIZED)
         if value.name == "$bits" and len(value.arguments) == 1:
             return constant_nets(self.size(scope, value.arguments[0]).width, UNSIZED)

@@ -62,9 +62,11 @@ def add_up(flat: Flat, rows: Sequence[tuple[str, Row, bool]], place: Place) -> R
 
 def subtract(flat: Flat, left: Sequence[int], right: Sequence[int], place: Place) -> Row:
     """left - right."""
+    #   a - c = a + (2^width - c):  a constant needs neither inverters nor a carry.
     value = constant_value(right)
     if value is not None:
         return add(flat, left, constant_nets(-value, len(left)), ZERO, place)
+    #   a - b = a + NOT b + 1  (modulo 2^width)
     inverse = [flat.invert(net, place) for net in fold_constants(right)]
     return add(flat, left, inverse, ONE, place)
 
@@ -82,6 +84,7 @@ def multiply(flat: Flat, left: Sequence[int], right: Sequence[int], place: Place
     """
     left, right = fold_constants(left), fold_constants(right)
     if constant_value(left) is not None:
+        # A constant belongs on the right, where its zero bits draw no row.
         left, right = right, left
     width = len(left)
     sign = width - 1
@@ -94,6 +97,7 @@ def multiply(flat: Flat, left: Sequence[int], right: Sequence[int], place: Place
             total = add(flat, total, _partial_products(flat, left, bit, k, place), ZERO, place)
     if signed:
         products = _partial_products(flat, left, right[-1], sign, place)
+        # The sign's row has zeros below bit `sign`: the subtraction begins there.
         total = [*total[:sign], *subtract(flat, total[sign:], products[sign:], place)]
     return total
 
@@ -112,6 +116,7 @@ def less(flat: Flat, left: Sequence[int], right: Sequence[int], signed: bool, pl
     if signed:
         left = [*left[:-1], flat.invert(left[-1], place)]
         right = [*right[:-1], flat.invert(right[-1], place)]
+    #   carry out of a + NOT b + 1 = a - b + 2^n  is 1  <=>  a >= b
     carry = ONE
     for a, b in zip(left, right, strict=True):
         _, carry = flat.add_bits((a, flat.invert(b, place), carry), place)
@@ -121,6 +126,7 @@ def less(flat: Flat, left: Sequence[int], right: Sequence[int], signed: bool, pl
 def equal(flat: Flat, left: Sequence[int], right: Sequence[int], place: Place) -> int:
     """left == right."""
     pairs = zip(fold_constants(left), fold_constants(right), strict=True)
+    # Equal nets need no gate, whatever they carry; one certain difference decides alone.
     differences = [flat.draw(XOR2, pair, place) if pair[0] != pair[1] else ZERO for pair in pairs]
     if ONE in differences:
         return ZERO
@@ -145,6 +151,7 @@ def _shift(flat: Flat, row: Sequence[int], amount: Sequence[int], fill: int, pla
     for k, bit in enumerate(fold_constants(amount)):
         if bit == ZERO:
             continue
+        # Heavy bits do not shift but clear (or fill) the row; 30 bounds a shift by an amount of absurd width.
         if k > 30 or 1 << k >= len(row):
             emptied = flat.draw(OR2, (emptied, bit), place)
             continue
@@ -160,6 +167,7 @@ def select(flat: Flat, leaves: Sequence[int], index: Sequence[int], place: Place
         return first
     if len(index) <= 3 and all(leaf < UNKNOWN for leaf in leaves):
         return lookup(flat, [CONSTANT_VALUES[leaf] for leaf in leaves], index, place)
+    # The highest index bit chooses between the halves; a half of equal leaves is a single net, by the test above.
     half = len(leaves) // 2
     low = select(flat, leaves[:half], index[:-1], place)
     high = select(flat, leaves[half:], index[:-1], place)
@@ -175,6 +183,8 @@ def lookup(flat: Flat, values: Sequence[int], index: Sequence[int], place: Place
             return lookup(flat, fewer, [*index[:k], *index[k + 1 :]], place)
     if not index:
         return ONE if values[0] else ZERO
+    # Our tables have the first input as the highest digit of a row, `index` begins with the lowest: hence
+    # index[::-1].
     table = sum(values[row >> (3 - len(index))] << row for row in range(8))
     if len(index) == 1:
         return index[0] if values[1] else flat.draw(NOT, index, place)

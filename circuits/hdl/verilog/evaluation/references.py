@@ -69,6 +69,8 @@ class ReferenceReader(ABC):
                 dimensions, arrays = dimensions[1:], -1
         for dimension in dimensions:
             width *= dimension_size(dimension)
+        # A name keeps its sign only as a whole, or as a whole element of an array; bits and parts are unsigned
+        # (1364-2005, 5.5.1).
         whole = not value.parts or arrays == 0
         return Size(width, whole and symbol.signed)
 
@@ -132,6 +134,7 @@ class ReferenceReader(ABC):
             last = number == len(value.parts) - 1
             if part.kind and not last:
                 raise self.fail(scope, value.line, f"nothing may follow the range of {value.name!r}; correct it")
+            # One index of this dimension stands for `chunk` nets, those of all inner dimensions.
             chunk = len(nets) // dimension_size(dimensions[0])
             start = self.start(scope, value, dimensions[0], part)
             if start is None:
@@ -209,6 +212,7 @@ class ReferenceReader(ABC):
             ]
             return [column[k] if k < len(column) else ZERO for k in range(width) for column in shifted]
         rows = 1 << len(offset)
+        # Bit k of every element, as a lookup by position; positions beyond the last element read as 0.
         leaves = [[*nets[k::chunk], *[ZERO] * rows][:rows] for k in range(chunk)]
         return [net_arithmetic.select(self.flat, fold_constants(leaf), offset, place) for leaf in leaves]
 
@@ -223,6 +227,7 @@ class ReferenceReader(ABC):
         index = fold_constants(self.self_determined(scope, part.high))
         if low == 0 and not rising and not own.signed:
             return index
+        # Two bits more than either, so that neither the sum nor the difference wraps around.
         bits = max(own.width, abs(low).bit_length()) + 2
         index = extend(index, Size(bits, own.signed), bits)
         constant = constant_nets(low, bits)

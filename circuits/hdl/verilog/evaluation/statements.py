@@ -51,6 +51,8 @@ class StatementEvaluator(Evaluator):
     def always(self, scope: Scope, item: tree.Always) -> None:
         """Drives what a combinational block assigns."""
         place = scope.place(item.line)
+        # All targets are known before anything is executed: a read of one before its assignment is an error, not the
+        # wire's value.
         targets = [assign.target for assign in _assigns(item.statement)]
         if item.clocked:
             name = _name(targets[0]) if targets else "?"
@@ -61,6 +63,7 @@ class StatementEvaluator(Evaluator):
         state = State(variables)
         self.execute(scope, item.statement, state)
         for net, value in state.values.items():
+            # Loop and block variables live in the unrolled text only and drive nothing.
             if net in state.loop_variables:
                 continue
             if value is None:
@@ -111,6 +114,8 @@ class StatementEvaluator(Evaluator):
         targets = self.target(scope, statement.target)
         value = self.constant_first(scope, statement.value, len(targets))
         for net, source in zip(targets, value, strict=True):
+            # Read later in the block, such a variable is the net itself: a combinational block runs until nothing
+            # changes, and the net then has its final value.
             if statement.nonblocking:
                 state.deferred.add(net)
             state.values[net] = source
@@ -130,6 +135,7 @@ class StatementEvaluator(Evaluator):
             if chosen is not None:
                 self.execute(scope, chosen, state)
             return
+        # Both branches start from the same values, and neither sees what the other assigns.
         yes, no = state.branch(), state.branch()
         self.execute(scope, statement.yes, yes)
         if statement.no is not None:
@@ -141,6 +147,7 @@ class StatementEvaluator(Evaluator):
         place = scope.place(line)
         for net in {**yes.values, **no.values}:
             values = no.get(net), yes.get(net)
+            # Assigned in one branch only, without a value before: a latch unless it is assigned again later.
             if values[0] is None or values[1] is None:
                 state.values[net] = None
             else:
@@ -155,6 +162,8 @@ class StatementEvaluator(Evaluator):
         subject = self.evaluate(scope, statement.subject, size, size.width)
         masks = [[self.label(scope, label, size, statement.kind) for label in group] for group, _ in statement.branches]
         own = self.size(scope, statement.subject)
+        # The table is over the subject's own bits; wider labels still compare in the joint width, where the subject
+        # has zeros. That does not hold for a signed subject, whose extension varies.
         if own.width <= _MAXIMUM_TABLE and not own.signed and all(mask for group in masks for mask in group):
             self.table(scope, statement, subject[: own.width], masks, state)
         else:
@@ -184,10 +193,12 @@ class StatementEvaluator(Evaluator):
         chosen: list[int | None] = []
         default = next((k for k, (group, _) in enumerate(statement.branches) if not group), None)
         for value in range(1 << len(subject)):
+            # Ascending, so that the first branch that matches is taken, as the standard asks of overlapping labels.
             matches = (
                 k for k, group in enumerate(masks) for label in group if label and not (value ^ label[0]) & label[1]
             )
             chosen.append(next(matches, default))
+        # None, for values without a branch or default, keeps the state as it was.
         states = {k: state.branch() for k in dict.fromkeys(chosen)}
         for k, branch in states.items():
             if k is not None:
@@ -224,6 +235,7 @@ class StatementEvaluator(Evaluator):
                 self.matches(scope, subject, label, mask, size) for label, mask in zip(group, group_masks, strict=True)
             ]
             branches.append((self.flat.fold("|", equal, place), branch))
+        # From the last branch to the first, so that the first match is the outermost multiplexer.
         for condition, branch in reversed(branches):
             joined_state = state.branch()
             self.join(joined_state, condition, branch, result, scope, statement.line)
@@ -258,6 +270,8 @@ class StatementEvaluator(Evaluator):
             )
         state.loop_variables.update(symbol.nets)
         state.variables.update(symbol.nets)
+        # The variable is a constant in each turn, so that the body's indices fold and the loop leaves no logic of its
+        # own.
         value = statement.start
         while True:
             self.step(scope, statement.line)
@@ -294,6 +308,7 @@ class StatementEvaluator(Evaluator):
         if known is None:
             raise self.fail(scope, value.line, f"a function must be defined, but {value.name!r} is not; {SYNTHESISE}")
         function, outer = known
+        # A function in several instances of a module, or generate blocks, may see different parameters.
         key = (id(function), id(outer))
         if key not in self.function_scopes:
             inner = Scope(outer.module, function.body, f"{outer.prefix}{function.name}.", outer)
@@ -319,6 +334,7 @@ class StatementEvaluator(Evaluator):
             raise self.fail(
                 scope, value.line, f"functions must not call themselves, but {value.name!r} does; rewrite it"
             )
+        # The nets are shared by all calls, the values are not: each call has a state of its own.
         variables = {net for signal in inner.signals.values() for net in signal.nets}
         state = State(variables, self.state)
         for name, argument in zip(function.inputs, value.arguments, strict=True):

@@ -37,6 +37,7 @@ class TargetEvaluator(Evaluator):
             )
         return self.reference(scope, value)
 
+    # A target names nets; what they carry at this point does not matter.
     def read(self, scope: Scope, value: Reference, nets: list[int]) -> list[int]:
         return list(nets)
 

@@ -25,6 +25,7 @@ class State:
         """The value of a variable; None where it has none."""
         state: State | None = self
         while state is not None:
+            # The innermost assignment hides earlier ones, even where its value is None.
             if net in state.values:
                 return state.values[net]
             state = state.parent
