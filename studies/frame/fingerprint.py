@@ -47,10 +47,10 @@ def sources(module: str) -> tuple[Path, ...]:
         modules.add(path)
         pending += _imports(path)
     folders = {
-        ROOT.joinpath(*parts[:k])
+        ROOT.joinpath(*folder_names[:k])
         for path in modules
-        for parts in [path.relative_to(ROOT).parts]
-        for k in range(1, len(parts))
+        for folder_names in [path.relative_to(ROOT).parts]
+        for k in range(1, len(folder_names))
     }
     data = {file for folder in folders if "studies" not in folder.parts[-2:] for file in _data(folder)}
     extra_files = {ROOT.joinpath(*module.split(".")).with_suffix(".json"), ROOT / "constraints.txt"}

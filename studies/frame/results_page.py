@@ -95,6 +95,7 @@ def _cell(row: Row, name: str) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
+    """Formats the smallest and the largest value, or one number if both round to the same."""
     low, high = f"{min(values):.4g}", f"{max(values):.4g}"
     return low if low == high else f"{low} .. {high}"
 

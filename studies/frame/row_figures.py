@@ -32,6 +32,7 @@ def comparison(rows: Sequence[Row], *, name: str, title: str) -> dict[str, bytes
 
 
 def _figure(rows: Sequence[Row], title: str) -> Figure:
+    """Draws one panel per unit, above a legend shared by all panels."""
     units = list(dict.fromkeys(row.unit for row in rows))
     panels = [[row for row in rows if row.unit == unit] for unit in units]
     heights = [_MARGIN + _LINE * len(panel) for panel in panels]

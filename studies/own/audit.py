@@ -45,17 +45,17 @@ def run(options: StudyOptions) -> StudyResult:
     images = load("mnist", "test", source=options.data, folder=options.data_folder)
     settings = SETTINGS[options.level]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))[: IMAGES[options.level]]
-    chosen, labels = images.images[order], images.labels[order]
+    sample, labels = images.images[order], images.labels[order]
     exact = load_model("lenet5")
     rows: list[Row] = []
     verdicts = []
     for norm in NORMS[options.level]:
-        reference = Reference(exact, chosen, labels, replace(settings, norm=norm))
+        reference = Reference(exact, sample, labels, replace(settings, norm=norm))
         for name in (*SUBJECTS[options.level], CONTROL):
             report = run_audit(
                 power_of_two_control(exact) if name == CONTROL else design(name),
                 exact,
-                chosen,
+                sample,
                 labels,
                 settings=reference.settings,
                 reference=reference,

@@ -225,6 +225,7 @@ def _label(name: str) -> str:
 
 
 def _network(name: str) -> nn.Module:
+    """Returns LeNet-5 through a design, or the control."""
     exact = load_model("lenet5")
     return power_of_two_control(exact) if name == CONTROL else approximate(exact, design(name))
 
@@ -239,8 +240,8 @@ def _reference(options: StudyOptions) -> Reference:
     images, labels = _images(options)
     settings = AUDIT[options.level]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
-    chosen = order[: AUDIT_IMAGES[options.level]]
-    return Reference(load_model("lenet5"), images[chosen], labels[chosen], settings)
+    indices = order[: AUDIT_IMAGES[options.level]]
+    return Reference(load_model("lenet5"), images[indices], labels[indices], settings)
 
 
 def _stored(victim: nn.Module) -> dict[str, TransferResult]:

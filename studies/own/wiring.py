@@ -167,8 +167,8 @@ def errors(results: Any, exact: Reals) -> Errors:
     return Errors(med / float(exact.mean()), float(np.abs(e / exact).mean()), med, 100 * float((e > 0).mean()))
 
 
-def worth_measuring(target: Target, behaviours: Sequence[Behaviour], shown: int) -> list[Behaviour]:
-    """Selects the `shown` nearest behaviours and all that may have the published errors or the published share.
+def worth_measuring(target: Target, behaviours: Sequence[Behaviour], nearest_count: int) -> list[Behaviour]:
+    """Selects the `nearest_count` nearest behaviours and all that may have the published errors or the published share.
 
     Both readings of MRED count, the ratio of means and the mean of ratios.
     """
@@ -181,7 +181,7 @@ def worth_measuring(target: Target, behaviours: Sequence[Behaviour], shown: int)
         )
         return ((ratio or mean) and nmed) or larger
 
-    return [behaviour for rank, behaviour in enumerate(behaviours) if rank < shown or near(behaviour.errors)]
+    return [behaviour for rank, behaviour in enumerate(behaviours) if rank < nearest_count or near(behaviour.errors)]
 
 
 def run(options: StudyOptions) -> StudyResult:
@@ -233,6 +233,7 @@ Measured = Sequence[tuple[Behaviour, ErrorMetrics]]
 
 
 def _distance(target: Target, metrics: ErrorMetrics) -> float:
+    """Returns the distance d of measured errors from a published fingerprint."""
     return target.distance(metrics.mred_ratio_of_means.value, 100 * metrics.larger.value)
 
 
@@ -252,20 +253,20 @@ def counts(name: str, behaviours: Sequence[Behaviour], measured: Measured) -> li
     target = PUBLISHED[name]
     subject = f"wirings for {name}"
     ratio, mean, larger = fitting(target, measured)
-    total = sum(len(each.wirings) for each in behaviours)
+    total = sum(len(behaviour.wirings) for behaviour in behaviours)
     rows = [
         Row(subject, "evaluated", total, remark=f"uniform arrays of {', '.join(target.cells)}"),
         Row(subject, "distinct behaviours", len(behaviours), remark=f"on {CHUNK:,} pairs"),
     ]
     published = f"MRED {target.mred:g} and NMED {target.nmed:g}"
-    for quantity, chosen in (
+    for quantity, selected in (
         (f"behaviours with {published}", ratio),
         ("the same, MRED the mean of ratios", mean),
         (f"behaviours with {target.larger:g} % larger", larger),
         ("behaviours with errors and share", [e for e in (*ratio, *mean) if e in larger]),
     ):
-        wiring_count = sum(len(each.wirings) for each, _ in chosen)
-        rows.append(Row(subject, quantity, len(chosen), remark=f"{wiring_count} wirings" if chosen else ""))
+        wiring_count = sum(len(behaviour.wirings) for behaviour, _ in selected)
+        rows.append(Row(subject, quantity, len(selected), remark=f"{wiring_count} wirings" if selected else ""))
     return rows
 
 
@@ -320,8 +321,8 @@ def reason(screened: Mapping[str, Sequence[Behaviour]], measured: Mapping[str, M
         low, high = (f"{end:.{digits}f}" for end in (min(values), max(values)))
         return low if low == high else f"{low} to {high}"
 
-    def names(chosen: Measured) -> str:
-        known = [behaviour.name for behaviour, _ in chosen if behaviour.name]
+    def names(selected: Measured) -> str:
+        known = [behaviour.name for behaviour, _ in selected if behaviour.name]
         return f" ({', '.join(known)} among them)" if known else ""
 
     clauses = [f"of {len(screened['Ax-FPM'])} behaviours of AMA5 {len(both) or 'none'} has all of Ax-FPM's numbers"]

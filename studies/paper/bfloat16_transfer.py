@@ -66,7 +66,7 @@ def run(options: StudyOptions) -> StudyResult:
             ("exact", "bfloat16"),
             model=model,
             slow=SLOW[model],
-            more={WHOLE: Bfloat16(base)},
+            extra_victims={WHOLE: Bfloat16(base)},
         )
         rates[title] = transfer_rows.rates(attacks, ATTACKS)
         rows += [rate.row({}, subject=f"{title}: {rate.victim}") for rate in rates[title]]

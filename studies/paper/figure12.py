@@ -79,6 +79,7 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _figure(distributions: dict[str, ConfidenceDistribution]) -> Figure:
+    """Draws the cumulative distributions, with the published shares above the threshold as stars."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     colours = seaborn.color_palette("colorblind")

@@ -57,6 +57,7 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _signs(stats: Noise, noises: Sequence[Noise]) -> list[Row]:
+    """Returns the share of negative errors and, for bfloat16, the ratios of the other designs' mean |e| to its own."""
     rows = [share_row(stats.design.label, "negative", stats.negative, stats.pairs)]
     if stats.design.format == "bfloat16":
         for other_stats in noises:

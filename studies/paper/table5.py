@@ -53,7 +53,7 @@ def run(options: StudyOptions) -> StudyResult:
             ("exact",),
             model="dorefa_float",
             slow=SLOW,
-            more={name: load_model(model) for name, model in {**QUANTISED, OTHER: "alexnet"}.items()},
+            extra_victims={name: load_model(model) for name, model in {**QUANTISED, OTHER: "alexnet"}.items()},
         ),
     }
     rates = {source: transfer_rows.rates(source_setting, ATTACKS) for source, source_setting in settings.items()}
@@ -104,7 +104,7 @@ def _claim(approximate: Sequence[Rate], quantised: Sequence[Rate]) -> tuple[list
             continue
         for name, published in DQ.items():
             da, dq = failures[ours.victim, ours.quantity], failures[name, ours.quantity]
-            # Both are (failures, eligible examples). Without failures of DQ, the ratio is infinite and has no row.
+            # Both are (failures, eligible examples). The ratio exists, and gets a row, only if neither is divided by 0.
             interval = ratio_interval(da, dq)
             intervals.append(interval)
             if da[1] and dq[0]:

@@ -112,6 +112,7 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _measure(subject: Subject, model: str, options: StudyOptions) -> AccuracyResult:
+    """Measures the accuracy of one network on the test images of `model`."""
     images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     if options.data == "embedded":
         # The embedded images are in file order rather than sorted by class, so the first ones are an unbiased sample.

@@ -132,7 +132,7 @@ def setting(
     *,
     model: str = "lenet5",
     slow: Mapping[str, int] = MappingProxyType({}),
-    more: Mapping[str, nn.Module] = MappingProxyType({}),
+    extra_victims: Mapping[str, nn.Module] = MappingProxyType({}),
     **choices: str,
 ) -> Setting:
     """Builds the setting of an attack study.
@@ -143,14 +143,14 @@ def setting(
     - `designs`: the victims. A design is computed in lowered form (exact products of masked operands) if possible,
       otherwise gate by gate. `choices` are passed on to `approximate`.
     - `slow`: number of samples per level for the attacks in SLOW, where it is smaller.
-    - `more`: further victims, which are networks rather than designs.
+    - `extra_victims`: further victims, which are networks rather than designs.
     """
     model_entry(model)
     images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     count = samples[options.level]
     base = base_network(model)
     victims = {name: _network(base, name, **choices) for name in designs}
-    victims |= more
+    victims |= extra_victims
     indices = torch.arange(count)
     if options.level == "quick":
         indices = _correctly_classified([base, *victims.values()], images, labels, count)

@@ -99,6 +99,7 @@ def _report(name: str, samples: int, glitches: str, whole: bool) -> CostReport:
 
 
 def _ratio(report: CostReport, exact: CostReport, measure: str, view: str) -> float:
+    """Returns a cost relative to the exact design's in the same view."""
     return float(report.value(view, measure) / exact.value(view, measure))
 
 

@@ -184,14 +184,14 @@ def jumps(design: Design, operand: int) -> Jumps:
     fixed = uniform01(_FIXED, 0, FIXED)[1 - operand][:, None]
     upper = np.arange(1, BOUNDARIES, dtype=np.float32) / np.float32(BOUNDARIES)
     lower = np.nextafter(upper, np.float32(0))
-    moved = swept(design, operand, upper, fixed) - swept(design, operand, lower, fixed)
-    size = np.abs(moved)
-    largest = size.max(0)
+    changes = swept(design, operand, upper, fixed) - swept(design, operand, lower, fixed)
+    magnitudes = np.abs(changes)
+    largest = magnitudes.max(0)
     return Jumps(
         float(largest.max()),
         float(upper[largest.argmax()]),
-        float(np.abs(moved.mean(0)).max()),
-        float((size >= LARGE).sum(1).mean()),
+        float(np.abs(changes.mean(0)).max()),
+        float((magnitudes >= LARGE).sum(1).mean()),
     )
 
 
@@ -235,12 +235,12 @@ def settings(level: str, *, signed: bool) -> dict[str, Any]:
 
 
 def draw(
-    noises: Sequence[Noise], names: Sequence[str], *, held: float = 0.95, window: tuple[float, float] = (0.0, 1.0)
+    noises: Sequence[Noise], names: Sequence[str], *, fixed: float = 0.95, window: tuple[float, float] = (0.0, 1.0)
 ) -> Figure:
     """Draws one column per design.
 
     The upper panel is the histogram of pairs by exact product and noise, on a colour scale shared by all designs. The
-    lower panel shows e along each operand over `window`, while the other operand is fixed at `held`. Designs with the
+    lower panel shows e along each operand over `window`, while the other operand is `fixed`. Designs with the
     same `noise_range` share the scales of the noise.
     """
     colours = seaborn.color_palette("colorblind")
@@ -248,8 +248,8 @@ def draw(
     grid = figure.subplots(2, len(noises), squeeze=False)
     highest_count = max(int(stats.counts.max()) for stats in noises)
     values = np.linspace(*window, 2048, endpoint=False, dtype=np.float32)
-    held_operand = np.full((1, 1), held, dtype=np.float32)
-    sweeps = [[swept(stats.design, operand, values, held_operand)[0] for operand in (0, 1)] for stats in noises]
+    fixed_operand = np.full((1, 1), fixed, dtype=np.float32)
+    sweeps = [[swept(stats.design, operand, values, fixed_operand)[0] for operand in (0, 1)] for stats in noises]
     mesh: Any = None
     for column, (stats, name) in enumerate(zip(noises, names, strict=True)):
         above, below = grid[0, column], grid[1, column]
@@ -272,7 +272,7 @@ def draw(
         visible_errors = np.concatenate([np.concatenate(sweeps[k]) for k in same_scale])
         padding = 0.05 * float(np.ptp(visible_errors))
         below.set_ylim(float(visible_errors.min()) - padding, float(visible_errors.max()) + padding)
-        below.set_xlabel(f"operand (the other one is {held:g})")
+        below.set_xlabel(f"operand (the other one is {fixed:g})")
     for axes in grid[:, 0]:
         axes.set_ylabel("noise e = result - p")
     figure.colorbar(mesh, ax=list(grid[0]), label=f"pairs, of {noises[0].pairs:,}")
