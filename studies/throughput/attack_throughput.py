@@ -21,8 +21,8 @@ EXAMPLES = 500
 def rows() -> list[Row]:
     """Measures the wall time of scoring a design on ATTACKS x EXAMPLES stored examples for LeNet-5.
 
-    Each design is new to the process, so that its compilation counts. The examples are noisy images rather than results
-    of attacks, since the cost of a forward pass does not depend on the content of its input.
+    The time includes building the victim network. The examples are noisy images rather than results of attacks, since
+    the cost of a forward pass does not depend on the content of its input.
     """
     images = load("mnist", "test")
     clean, labels = images.images[:EXAMPLES], images.labels[:EXAMPLES]
