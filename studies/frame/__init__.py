@@ -1,1 +1,1 @@
-"""What all studies share: options, rows, verdicts, stored results and the page that shows them."""
+"""Shared infrastructure of the studies: options, rows, verdicts, stored results and the results page."""

@@ -1,4 +1,4 @@
-"""The claims of DA, each with the rows of the study that tests it."""
+"""The claims of the paper (DA), each with a selector for the study rows that test it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from studies.frame.study import Row, StudyResult
 from studies.frame.verdict_text import DECISIVE, NEARLY_ALL
 
 CLOSE = 0.05
-"""Relative difference up to which a number without an interval counts as the published one."""
+"""Largest relative difference at which a number without an interval still agrees with the published number."""
 UNDECIDED = "too few samples to tell"
 Direction = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`text` says what is claimed. The rows of `study` with this `subject` whose quantity matches `quantity` test it.
+    """One claim of the paper and the rule that tests it.
 
-    `direction` tells whether a row points the claimed way, whatever its size; `stated` says the same in words.
-    `words` are DA's where it gives no number; then the direction alone decides. `control` is the subject of the rows
-    that show how much of the effect there is without any noise.
+    `text` states the claim. It is tested by the rows of `study` that have this `subject` and whose quantity matches
+    the regular expression `quantity`. `direction` returns whether a row points in the claimed direction, regardless of
+    its size, and `stated` describes that direction in words. `words` quotes the paper where it gives no number; the
+    direction alone then decides. `control` is the subject of the control's rows, which show how much of the effect
+    occurs without noisy arithmetic.
     """
 
     text: str
@@ -36,11 +38,11 @@ class Claim:
     control: str = ""
 
     def controls(self, result: StudyResult) -> list[Row]:
-        """The rows of the control with the same quantities."""
+        """Returns the rows of the control with the same quantities."""
         return [row for row in result.rows if row.subject == self.control and re.fullmatch(self.quantity, row.quantity)]
 
     def rows(self, result: StudyResult) -> list[Row]:
-        """The rows that test the claim: those with a published number, unless the claim is in words."""
+        """Returns the rows that test the claim: only those with a published number, unless the claim is in words."""
         return [
             row
             for row in result.rows
@@ -50,8 +52,11 @@ class Claim:
         ]
 
     def verdict(self, rows: Sequence[Row]) -> str:
-        """Reproduced: every interval (5 % to either side where there is none) reaches what rounds to the published
-        number. In direction: every row points the claimed way. A claim in words is reproduced if every row does.
+        """Returns the verdict on the claim, given the rows that test it.
+
+        The claim is reproduced if every row's interval contains a value that rounds to the published number. A row
+        without an interval gets one of 5 % to either side. The claim is reproduced in direction if every row points in
+        the claimed direction; for a claim in words, this suffices for "reproduced".
         """
         pointing = all(self.direction(row) for row in rows)
         if self.words:
@@ -63,9 +68,10 @@ class Claim:
 
 
 def _agrees(row: Row) -> bool | None:
-    """Whether the published number may be the measured one; None where the interval is too wide to say."""
+    """Whether the measured interval is compatible with the published number; None if it is too wide to decide."""
     assert row.published is not None
     low, high = row.interval or sorted(row.measured * factor for factor in (1 - CLOSE, 1 + CLOSE))
+    # A number printed with d decimals stands for any value within half a unit in the last place, 0.5 * 10^-d.
     half = 0.5 * 10.0 ** -len(f"{row.published:g}".partition(".")[2])
     if not low - half <= row.published <= high + half:
         return False
@@ -73,12 +79,12 @@ def _agrees(row: Row) -> bool | None:
 
 
 def below(limit: float) -> Direction:
-    """Tells whether a row's number is smaller than `limit`."""
+    """Returns a direction that accepts measured numbers below `limit`."""
     return lambda row: row.measured < limit
 
 
 def above(limit: float) -> Direction:
-    """Tells whether a row's number is larger than `limit`."""
+    """Returns a direction that accepts measured numbers above `limit`."""
     return lambda row: row.measured > limit
 
 
@@ -89,6 +95,7 @@ _RESISTS = (below(NEARLY_ALL), f"under {NEARLY_ALL:g} % fool it")
 
 
 def _transfer(text: str, section: str, study: str) -> list[Claim]:
+    """Returns the claims that attacks seldom transfer, for both circuits and both kinds of attack."""
     return [
         Claim(f"{text}, {what}", section, study, subject, quantity, *_RESISTS, control=CONTROL)
         for subject in _BOTH
@@ -226,7 +233,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     *(
         Claim(
-            f"{what} of the {part}, over exact",
+            f"{what} of the {block}, over exact",
             number,
             study,
             subject,
@@ -234,7 +241,7 @@ CLAIMS: tuple[Claim, ...] = (
             below(1),
             "saves",
         )
-        for part, number, study, subjects in (
+        for block, number, study, subjects in (
             ("whole multiplier", "table 7", "table7", (*_BOTH, "bfloat16")),
             ("mantissa array", "table 9", "table9", (*_BOTH, _HEAP)),
         )
@@ -256,11 +263,14 @@ CLAIMS: tuple[Claim, ...] = (
         for subject in _BOTH
     ),
 )
-"""In the order of the paper's sections, as the report shows them."""
+"""The claims in the order of the paper's sections, which is also their order in the report."""
 
 
 def tested(results: Mapping[str, StudyResult]) -> list[tuple[Claim, list[Row]]]:
-    """Each claim whose study has run, with the rows that test it; ValueError if a study has no row for a claim."""
+    """Returns each claim whose study has a result, with the rows that test it.
+
+    Raises ValueError if a result has no row for one of its claims.
+    """
     claims_with_rows = []
     for claim in CLAIMS:
         if claim.study in results:

@@ -1,7 +1,7 @@
 """The fingerprint of a study: a digest of the code and data files that its numbers depend on.
 
-Python files count by their syntax trees without docstrings, so that wording, comments and layout may change without
-asking for a new run; every other file counts by its bytes.
+A Python file is hashed by its syntax tree without docstrings, so that changes of wording, comments or layout do not
+require a new run. Every other file is hashed by its bytes.
 """
 
 from __future__ import annotations
@@ -21,43 +21,47 @@ _TARGET = re.compile(r"([A-Za-z_][\w.]*):\w+")
 """How a registry names an object (`circuits.support.lazy.LazyMapping`): its module, a colon, its name there."""
 _NOT_INPUTS = (".py", ".pyc", ".pyi", ".md", ".html")
 _FRAME = (ROOT / "studies" / "__init__.py", ROOT / "studies" / "frame" / "study.py")
-"""They register and show results; no number depends on them."""
+"""Modules that register and display results. No number depends on them, so `sources` skips them."""
 _OWN_OUTPUT = ROOT / "studies" / "results"
 
 
 def digest(module: str) -> str:
-    """SHA-256 over the files of `sources(module)`: their names below the project's root, and what they say."""
-    total = hashlib.sha256()
+    """Returns the SHA-256 of the files in `sources(module)`: of their paths relative to the root and their content."""
+    sha256 = hashlib.sha256()
     for path in sources(module):
-        total.update(f"{path.relative_to(ROOT).as_posix()} {_content(path)}\n".encode())
-    return total.hexdigest()
+        sha256.update(f"{path.relative_to(ROOT).as_posix()} {_content(path)}\n".encode())
+    return sha256.hexdigest()
 
 
 @lru_cache(maxsize=64)
 def sources(module: str) -> tuple[Path, ...]:
-    """The modules of this project that `module` imports, wherever in the file, and theirs; with the data files that lie
-    beside them, and the versions of the libraries. Sorted. Too many rather than too few: a data file counts for every
-    module of its package."""
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        path = _path(waiting.pop())
-        if path is None or path in found or path in _FRAME:
+    """Returns the files that the numbers of `module` may depend on, sorted.
+
+    These are the modules of this project that `module` imports directly or indirectly, anywhere in a file; the data
+    files in their packages; and the file that pins the library versions. The list errs on the side of too many files:
+    a data file counts for every module of its package.
+    """
+    modules: set[Path] = set()
+    pending = [module]
+    while pending:
+        path = _path(pending.pop())
+        if path is None or path in modules or path in _FRAME:
             continue
-        found.add(path)
-        waiting += _imports(path)
+        modules.add(path)
+        pending += _imports(path)
     folders = {
-        ROOT.joinpath(*parts[:k])
-        for path in found
-        for parts in [path.relative_to(ROOT).parts]
-        for k in range(1, len(parts))
+        ROOT.joinpath(*folder_names[:k])
+        for path in modules
+        for folder_names in [path.relative_to(ROOT).parts]
+        for k in range(1, len(folder_names))
     }
     data = {file for folder in folders if "studies" not in folder.parts[-2:] for file in _data(folder)}
-    others = {ROOT.joinpath(*module.split(".")).with_suffix(".json"), ROOT / "constraints.txt"}
-    return tuple(sorted(found | data | {path for path in others if path.is_file()}))
+    extra_files = {ROOT.joinpath(*module.split(".")).with_suffix(".json"), ROOT / "constraints.txt"}
+    return tuple(sorted(modules | data | {path for path in extra_files if path.is_file()}))
 
 
 def _path(name: str) -> Path | None:
+    """Returns the file of a module or package of this project; None for any other name."""
     if name.partition(".")[0] not in PACKAGES:
         return None
     base = ROOT.joinpath(*name.split("."))
@@ -66,19 +70,20 @@ def _path(name: str) -> Path | None:
 
 @lru_cache(maxsize=1024)
 def _imports(path: Path) -> tuple[str, ...]:
-    """Names that may be modules: of `from a.b import c` both a.b and a.b.c, and every package above them.
+    """Returns the imported names that may be modules, with all their parent packages.
 
-    A name that a package imports on first use stands for the module that defines it, not for all that the package has.
-    Modules that a registry names count as imported. Imports for type checkers decide no number.
+    `from a.b import c` gives both a.b and a.b.c, since c may be a module. Where a package loads a name lazily, the name
+    stands for its defining module rather than for the whole package. Modules that a registry names count as imported.
+    Imports under TYPE_CHECKING are skipped, since no number depends on them.
     """
     names: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-    while waiting:
-        node = waiting.pop()
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            waiting += node.orelse
+            pending += node.orelse
             continue
-        waiting += ast.iter_child_nodes(node)
+        pending += ast.iter_child_nodes(node)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := _TARGET.fullmatch(node.value)):
             names.add(named[1])
         elif isinstance(node, ast.Import):
@@ -92,7 +97,7 @@ def _imports(path: Path) -> tuple[str, ...]:
 
 
 def _data(folder: Path) -> Iterator[Path]:
-    """Data files in `folder` and in its folders that hold no module."""
+    """Yields the data files in `folder` and, recursively, in its subfolders that contain no Python modules."""
     for path in folder.iterdir():
         if path.is_dir() and path.name != "__pycache__" and path != _OWN_OUTPUT and not list(path.glob("*.py")):
             yield from _data(path)
@@ -102,13 +107,16 @@ def _data(folder: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=4096)
 def _content(path: Path) -> str:
+    """Returns the SHA-256 of a file: of the syntax tree of a Python file, of the bytes of any other."""
     data = path.read_bytes()
     return hashlib.sha256(_syntax(data) if path.suffix == ".py" else data).hexdigest()
 
 
 def _syntax(source: bytes) -> bytes:
-    """The syntax tree of a Python file as text. Left out: positions, and strings that stand as statements, which are
-    docstrings of modules, classes, functions and constants and never decide a number."""
+    """Returns the syntax tree of a Python file as text, without source positions and docstrings.
+
+    Docstrings are all strings that stand as statements: those of modules, classes, functions and constants.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

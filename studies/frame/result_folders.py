@@ -1,4 +1,4 @@
-"""The folder of the committed results."""
+"""The folder of committed results and the command-line option that selects it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from circuits.support.cli import Parser
 
 COMMITTED = Path(__file__).parent.parent / "results"
-"""A folder for each level, with one file for each study."""
+"""Folder with one subfolder per level, each with one file per study."""
 
 
 def add_store(parser: Parser) -> None:
-    """The option --store: the folder of the committed results."""
+    """Adds the option --store, the folder of the committed results."""
     parser.add_argument("--store", type=Path, metavar="PATH", default=COMMITTED, help="folder of the committed results")

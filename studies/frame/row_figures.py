@@ -1,4 +1,4 @@
-"""Draws rows: the measured number with its interval, and the published one."""
+"""Plots the rows of a study: each measured number with its interval, beside the published number."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from circuits.drawing.figure_files import render
 from studies.frame.study import Row
 
 SHOWN = 80
-"""The most rows that are drawn of one study."""
+"""Maximum number of rows drawn per study."""
 _LINE, _MARGIN = 0.2, 0.75
-"""Inches of height for each row, and around each panel."""
+"""Height of a row, and of the space around a panel, in inches."""
 
 
 def comparison(rows: Sequence[Row], *, name: str, title: str) -> dict[str, bytes]:
-    """Draws the rows of a study, one panel for each unit, one line for each row; returns a "png" and an "svg" file.
+    """Draws the rows of a study with one panel per unit and one line per row.
 
-    Where at least a quarter of the rows have a published number, the others are left out.
+    Returns the figure as file suffix -> content, for "png" and "svg". If at least a quarter of the rows have a
+    published number, only those are drawn.
     """
     compared = [row for row in rows if row.published is not None]
     if 4 * len(compared) < len(rows):
@@ -31,6 +32,7 @@ def comparison(rows: Sequence[Row], *, name: str, title: str) -> dict[str, bytes
 
 
 def _figure(rows: Sequence[Row], title: str) -> Figure:
+    """Draws one panel per unit, above a legend shared by all panels."""
     units = list(dict.fromkeys(row.unit for row in rows))
     panels = [[row for row in rows if row.unit == unit] for unit in units]
     heights = [_MARGIN + _LINE * len(panel) for panel in panels]
@@ -40,6 +42,7 @@ def _figure(rows: Sequence[Row], title: str) -> Figure:
         dots(axes, panel, [f"{row.subject}: {row.quantity}" for row in panel])
         axes.set_xlabel(panel[0].unit or "a number without unit", fontsize=8)
         values = [row.measured for row in panel] + [row.published for row in panel if row.published is not None]
+        # On a linear axis, values over three decades would collapse onto the left edge.
         if min(values) > 0 and max(values) > 1000 * min(values):
             axes.set_xscale("log")
     figure.suptitle(title, fontsize=10)
@@ -53,12 +56,12 @@ def _figure(rows: Sequence[Row], title: str) -> Figure:
 
 
 def dots(axes: Axes, rows: Sequence[Row], names: Sequence[str]) -> None:
-    """Draws one line for each row, the first on top: measured as a dot on its 95 % interval, published as a cross."""
+    """Draws one line per row, the first on top: a dot on the 95 % interval (measured) and a cross (published)."""
     blue, orange, *_ = seaborn.color_palette("colorblind")
     labelled: set[str] = set()
 
     def label(text: str) -> str:
-        """The text where it is used first, so that the legend names each kind of mark once."""
+        """Returns the text on its first use only, so that the legend lists each kind of mark once."""
         if text in labelled:
             return "_nolegend_"
         labelled.add(text)

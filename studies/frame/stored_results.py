@@ -1,4 +1,4 @@
-"""Stored results: where they lie, and whether new numbers agree with the committed ones."""
+"""Locates and loads stored results, and compares new numbers with the committed ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from studies.frame.study import LEVELS, Row, StudyResult
 PACKAGE = Path(__file__).parent.parent
 _INSTALLED = ("site-packages", "dist-packages")
 EXACT = 1e-6
-"""Relative tolerance of a row without an interval, where its study has no TOLERANCE of its own."""
+"""Relative tolerance for a row without an interval, unless its study defines a TOLERANCE."""
 _LOOSE = ("s", "ms", "us", "products/s", "images/s", "designs/s", "time ratio", "speed ratio", "checks")
-"""Units of rows that are never compared: times of this machine, and how many checks of an audit lie just beyond their
-thresholds."""
+"""Units of rows that are never compared: times depend on the machine, and so does the number of an audit's checks that
+lie just beyond their thresholds."""
 
 
 def require_own(folder: Path, *, advice: str) -> None:
-    """Raises ValueError, ending with `advice`, where `folder` belongs to the installed package or may not be written.
+    """Raises ValueError, ending with `advice`, if `folder` belongs to the installed package or is not writable.
 
-    In a checkout, which has the project's pyproject.toml beside the package, the package's folder is the user's own.
+    A checkout has the project's pyproject.toml beside the package; there, the package's folder belongs to the user.
     """
     package = PACKAGE.resolve()
     checkout = (package.parent / "pyproject.toml").is_file() and package.parent.name not in _INSTALLED
@@ -33,12 +33,12 @@ def require_own(folder: Path, *, advice: str) -> None:
 
 
 def path_of(name: str, level: str, store: Path = COMMITTED) -> Path:
-    """The path of a study's committed result."""
+    """Returns the path of a study's committed result."""
     return store / level / f"{name}.json"
 
 
 def load_best(store: Path = COMMITTED) -> dict[str, StudyResult]:
-    """The committed result of every study at the highest level that was stored, in the order of STUDIES."""
+    """Loads the committed result of every study at its highest stored level, in the order of STUDIES."""
     results = {}
     for name in STUDIES:
         level = next((level for level in reversed(LEVELS) if path_of(name, level, store).is_file()), None)
@@ -48,7 +48,7 @@ def load_best(store: Path = COMMITTED) -> dict[str, StudyResult]:
 
 
 def load(name: str, level: str, store: Path = COMMITTED) -> StudyResult:
-    """The committed result of a study at a level; ValueError, naming the file, where it holds one of another level."""
+    """Loads the committed result of a study at a level; raises ValueError if the file has a result at another level."""
     path = path_of(name, level, store)
     result = StudyResult.load(path)
     if result.level != level:
@@ -59,34 +59,37 @@ def load(name: str, level: str, store: Path = COMMITTED) -> StudyResult:
 
 
 def tolerance(name: str) -> float | None:
-    """Relative tolerance of a study's numbers without an interval: its TOLERANCE, else EXACT; None: never compared."""
+    """Returns the relative tolerance for numbers without an interval: the study's TOLERANCE if defined, else EXACT.
+
+    None means that the study's numbers are never compared.
+    """
     value: float | None = getattr(importlib.import_module(STUDIES[name]), "TOLERANCE", EXACT)
     return value
 
 
 def differences(new: StudyResult, old: StudyResult) -> list[str]:
-    """Compares two results of a study; returns one line for each number of `new` that does not agree with `old`.
+    """Compares two results of a study and returns one line for each number of `new` that disagrees with `old`.
 
-    A number whose old row has a 95 % interval must lie in that interval (widened by EXACT for rounding), any other
-    within the study's tolerance of the old one. Times are not compared. Both results must have the same rows, in any
-    order, and the same verdict.
+    If the old row has a 95 % interval, the new number must lie in it (widened by EXACT for rounding). Otherwise, it
+    must lie within the study's tolerance of the old number. Times are not compared. Both results must have the same
+    rows, in any order, and the same verdict.
 
-    Where the study has a TOLERANCE, intervals need only overlap and the verdict may differ: gradients and trainings
-    depend in their last bits on the processor and the number of threads, and attacks with them, so that as many as one
-    sample in five goes the other way.
+    If the study has a TOLERANCE, it suffices that the intervals overlap, and the verdict may differ. The last bits of
+    gradients and of trained weights depend on the processor and the number of threads. Attacks amplify the difference:
+    the outcome changes for up to one sample in five.
     """
     allowed = tolerance(old.name)
     if allowed is None:
         return []
-    news, olds = ({_key(row): row for row in result.rows} for result in (new, old))
-    lines = [f"{old.name}: {_title(key)} is gone" for key in olds if key not in news]
-    lines += [f"{old.name}: {_title(key)} is new" for key in news if key not in olds]
-    for key, row in olds.items():
-        if key in news and row.unit not in _LOOSE:
+    new_rows, old_rows = ({_key(row): row for row in result.rows} for result in (new, old))
+    lines = [f"{old.name}: {_title(key)} is gone" for key in old_rows if key not in new_rows]
+    lines += [f"{old.name}: {_title(key)} is new" for key in new_rows if key not in old_rows]
+    for key, row in old_rows.items():
+        if key in new_rows and row.unit not in _LOOSE:
             low, high = _range(row, allowed)
-            new_row = news[key]
-            least, most = (new_row.interval if allowed > EXACT else None) or (new_row.measured, new_row.measured)
-            if most < low or least > high:
+            new_row = new_rows[key]
+            new_low, new_high = (new_row.interval if allowed > EXACT else None) or (new_row.measured, new_row.measured)
+            if new_high < low or new_low > high:
                 lines.append(
                     f"{old.name}: {_title(key)} must be from {low:.4g} to {high:.4g}, but is {new_row.measured:.4g}"
                 )
@@ -96,6 +99,7 @@ def differences(new: StudyResult, old: StudyResult) -> list[str]:
 
 
 def _range(row: Row, allowed: float) -> tuple[float, float]:
+    """Returns the lowest and the highest number that agree with a stored row."""
     margin = (allowed if row.interval is None else EXACT) * abs(row.measured)
     low, high = row.interval or (row.measured, row.measured)
     return min(low, row.measured) - margin, max(high, row.measured) + margin

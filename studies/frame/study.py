@@ -1,4 +1,4 @@
-"""What every study takes and gives: options, rows of published and measured numbers, and a result with a verdict."""
+"""The interface of a study: its options, rows of published and measured numbers, and a result with a verdict."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from studies import STUDIES
 
 LEVELS = ("quick", "default", "full")
 MAX_BYTES = 1 << 26
-"""Largest stored result that is read."""
+"""Largest stored result that `StudyResult.load` reads."""
 VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured")
-"""The last for studies of our own, which have no published number."""
+"""The last one is the verdict of our own studies, which have no published number."""
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """How large a study is run.
+    """The size of a study's run, and where it finds its data.
 
-    `level`: "quick" (at most 90 s on 2 cores, embedded images), "default" (at most 15 minutes) or "full" (image sets
-    that have been fetched). `folder`: where those lie, by default the user's cache. `models`: a folder of transistor
-    models, for studies that can simulate again.
+    - `level`: "quick" (at most 90 s on 2 cores, embedded images), "default" (at most 15 minutes, embedded images) or
+      "full" (the full image sets, which must have been fetched).
+    - `folder`: folder of the full image sets; None stands for the user's cache.
+    - `models`: folder of transistor models, for studies that can repeat their circuit simulation.
     """
 
     level: str = "default"
@@ -40,20 +41,21 @@ class StudyOptions:
 
     @property
     def data(self) -> Literal["embedded", "full"]:
-        """The images of this level: those embedded in the package, or the full sets."""
+        """The image sets used at this level: those embedded in the package, or the full ones."""
         return "full" if self.level == "full" else "embedded"
 
     @property
     def data_folder(self) -> Path | None:
-        """The folder of the full image sets; None for embedded images, which lie in the package."""
+        """The folder of the full image sets; None if the level uses the images embedded in the package."""
         return self.folder if self.data == "full" else None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number: `published` (None where the paper has none) beside `measured`, with its 95 % interval if sampled.
+    """One measured number beside the published one.
 
-    Subject and quantity identify the row within its study; stored results are compared by them.
+    `published` is None where the paper gives no number. `interval` is the 95 % interval of a sampled number. Subject
+    and quantity together identify the row within its study; stored results are matched by them.
     """
 
     subject: str
@@ -65,18 +67,19 @@ class Row:
     remark: str = ""
 
     def __post_init__(self) -> None:
-        # A sample too small for an interval has NaN for its ends (`circuits.accuracy.error_types.Estimate`).
+        # If the sample is too small for an interval, its ends are NaN (`circuits.accuracy.error_types.Estimate`).
         if self.interval is not None and any(math.isnan(end) for end in self.interval):
             object.__setattr__(self, "interval", None)
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study's rows, verdict and reason.
+    """The rows of a study, its verdict and the reason for it.
 
-    `settings`: all that the numbers depend on; `figures`: suffix -> file, a plot. A study's `run` sets these. The
-    others are set by whoever runs it by name: the name in STUDIES, the TITLE and SOURCE of its module, the level, and
-    `inputs`, the digest of the code and data behind the numbers (`studies.frame.fingerprint`).
+    A study's `run` sets the first five fields: `settings` records everything that the numbers depend on, and `figures`
+    maps a file suffix to the content of a plot. `study_runs.measure` sets the others: the name in STUDIES, the TITLE
+    and SOURCE of the module, the level, and `inputs`, the digest of the code and data behind the numbers
+    (`studies.frame.fingerprint`).
     """
 
     rows: Sequence[Row]
@@ -94,19 +97,19 @@ class StudyResult:
         assert self.verdict in VERDICTS
 
     def to_json(self) -> str:
-        """The whole result but its figures, with a description of the machine."""
+        """Returns the result without its figures as JSON, with a description of the machine."""
         record = asdict(self)
         del record["figures"]
-        # What the result is comes before its numbers.
+        # The fields that identify the result come first in the file.
         head = {key: record.pop(key) for key in ("name", "title", "source")}
         return json.dumps({**head, **record, "machine": machine()}, indent=2) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> StudyResult:
-        """The result that `save` wrote, without its figures.
+        """Loads a result that `save` has written. Its figures are not loaded.
 
-        Raises ValueError, naming the file, where it holds anything else or another study's result: a file is named
-        after its study.
+        Raises ValueError with the file's name if the content is not a stored result, or if it is the result of a study
+        other than the one that the file is named after.
         """
         content = read_bytes(path, limit=MAX_BYTES, error=ValueError)
         try:
@@ -128,7 +131,7 @@ class StudyResult:
         return result
 
     def to_csv(self) -> str:
-        """The rows as CSV, one line each under a line of headings."""
+        """Returns the rows as CSV, one line per row below a line of headings."""
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["subject", "quantity", "published", "measured", "low", "high", "unit", "remark"])
@@ -140,7 +143,7 @@ class StudyResult:
         return text.getvalue()
 
     def save(self, folder: Path) -> None:
-        """Writes NAME.json, NAME.csv and the figures to `folder`, which is made where it is missing."""
+        """Writes NAME.json, NAME.csv and the figures to `folder`, which is created if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / f"{self.name}.json", self.to_json().encode())
         write_atomically(folder / f"{self.name}.csv", self.to_csv().encode())
@@ -148,12 +151,12 @@ class StudyResult:
             write_atomically(folder / f"{self.name}.{suffix}", data)
 
     def print(self) -> None:
-        """Prints the table, the verdict and its reason; columns that no row fills are left out."""
+        """Prints the rows as a table without empty columns, then the verdict and its reason."""
         headings = {"subject": "", "quantity": "quantity", "published": "published", "measured": "measured"}
         headings |= {"interval": "95 % interval", "unit": "unit", "remark": "remark"}
         empty = {name for name in ("published", "interval", "remark") if not any(getattr(r, name) for r in self.rows)}
         columns = [name for name in headings if name not in empty]
-        printed = table(*(headings[name] for name in columns), right=("published", "measured", "95 % interval"), keys=2)
+        listing = table(*(headings[name] for name in columns), right=("published", "measured", "95 % interval"), keys=2)
         last_subject = None
         for row in self.rows:
             cells = {
@@ -165,15 +168,15 @@ class StudyResult:
                 "unit": row.unit,
                 "remark": row.remark,
             }
-            printed.add_row(*(cells[name] for name in columns))
+            listing.add_row(*(cells[name] for name in columns))
             last_subject = row.subject
         say(f"{self.name}: {self.title} ({self.source})")
-        console().print(printed)
+        console().print(listing)
         say(f"{self.verdict}: {self.reason}\n")
 
 
 def _row(record: dict[str, Any]) -> Row:
-    """The row that a JSON record holds; ValueError or TypeError where a field has another type."""
+    """Parses a row from a JSON record. Raises ValueError or TypeError if a field has the wrong type or length."""
     row = Row(**{**record, "interval": record["interval"] and tuple(record["interval"])})
     texts, numbers = (row.subject, row.quantity, row.unit, row.remark), [row.measured, *(row.interval or ())]
     numbers += [] if row.published is None else [row.published]

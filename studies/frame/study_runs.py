@@ -1,4 +1,4 @@
-"""Runs a study by its name, or finds that a stored result still is what it would give."""
+"""Runs studies by name and finds stored results that are still up to date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from studies.frame.study import StudyOptions, StudyResult
 
 
 def known_names(names: Sequence[str]) -> list[str]:
-    """The names, or those of all studies for ["all"]; UnknownNameError for a name that no study has."""
+    """Returns `names`, or the names of all studies for ["all"]. Raises UnknownNameError for an unknown name."""
     names = list(STUDIES) if list(names) == ["all"] else list(names)
     for name in names:
         if name not in STUDIES:
@@ -25,13 +25,13 @@ def known_names(names: Sequence[str]) -> list[str]:
 
 
 def module_of(name: str) -> Any:
-    """The module of a study."""
+    """Imports and returns the module of a study."""
     return importlib.import_module(STUDIES[name])
 
 
 def measure(name: str, options: StudyOptions) -> StudyResult:
-    """Runs a study. The result has a figure, and the fingerprint of the files that its numbers depend on."""
-    inputs = fingerprint.digest(STUDIES[name])  # before it runs: files may change meanwhile
+    """Runs a study. Its result includes a figure and the fingerprint of the files that its numbers depend on."""
+    inputs = fingerprint.digest(STUDIES[name])  # before the run, since files may change during it
     module = module_of(name)
     result: StudyResult = replace(module.run(options), name=name, title=module.TITLE, source=module.SOURCE)
     if not result.figures:
@@ -41,7 +41,7 @@ def measure(name: str, options: StudyOptions) -> StudyResult:
 
 
 def reusable(folder: Path, name: str, level: str) -> StudyResult | None:
-    """The result that an earlier run left in `folder`, if it is of this level and of the same code and data."""
+    """Returns the result of an earlier run in `folder` if its level, code and data are the same; otherwise None."""
     try:
         result = StudyResult.load(folder / f"{name}.json")
     except (ValueError, OSError):

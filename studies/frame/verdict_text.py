@@ -1,8 +1,7 @@
-"""Verdicts on published numbers and claims: their names, the limits they rest on, the texts that give reasons.
+"""Verdicts on published numbers and claims: their names, their thresholds, and helpers that word the reasons.
 
-A study ends with a conclusion, its verdict and the reason in words. Its function `conclude` decides two things, whether
-the published result is reproduced and whether it is at least reproduced in direction, and leaves the rest to this
-module.
+A study ends with a conclusion: its verdict and the reason in words. The study's function `conclude` decides whether the
+published result is reproduced, and whether it is at least reproduced in direction. This module does the rest.
 """
 
 from __future__ import annotations
@@ -15,36 +14,36 @@ REPRODUCED = "reproduced"
 IN_DIRECTION = "reproduced in direction"
 NOT_REPRODUCED = "not reproduced"
 MEASURED = "measured"
-"""For studies of our own, which have no published number."""
+"""The verdict of our own studies, which have no published number."""
 
 Conclusion = tuple[str, str]
-"""(verdict, the reason in words)."""
+"""The verdict and the reason for it in words."""
 
 DECISIVE = 30.0
-"""Percentage points: a wider interval holds almost any published number, so it agrees with none."""
+"""Largest width of an interval that can confirm a number, in percentage points. A wider one contains almost any."""
 NEARLY_ALL = 90.0
-"""Percent: a network that more examples fool does not resist; audits use the same limit."""
+"""A network fooled by a larger percentage of the examples does not resist. Audits use the same limit."""
 
 
 def verdict(*, reproduced: bool, in_direction: bool) -> str:
-    """The verdict on a published result; `in_direction` decides only where it is not reproduced."""
+    """Returns the verdict on a published result. `in_direction` matters only if the result is not reproduced."""
     if reproduced:
         return REPRODUCED
     return IN_DIRECTION if in_direction else NOT_REPRODUCED
 
 
 def by_quantity(rows: Iterable[Row]) -> Mapping[tuple[str, str], Row]:
-    """The rows of a study by (subject, quantity), which identify a row."""
+    """Maps (subject, quantity), which identifies a row within a study, to the row."""
     return {(row.subject, row.quantity): row for row in rows}
 
 
 def measured(rows: Iterable[Row]) -> Mapping[tuple[str, str], float]:
-    """The measured numbers of a study by (subject, quantity)."""
+    """Maps (subject, quantity) to the measured number."""
     return {key: row.measured for key, row in by_quantity(rows).items()}
 
 
 def subjects(rows: Iterable[Row]) -> list[str]:
-    """The subjects of the rows, each once, in order."""
+    """Returns the distinct subjects of the rows in order of appearance."""
     return list(dict.fromkeys(row.subject for row in rows))
 
 
@@ -59,11 +58,11 @@ def surely_below(row: Row, limit: float) -> bool:
 
 
 def range_text(values: Sequence[float], digits: int) -> str:
-    """The least and the largest value, as "0.12 to 0.34"; one number where both read the same."""
+    """Formats the smallest and the largest value as "0.12 to 0.34", or as one number if both round to the same."""
     low, high = (f"{end:.{digits}f}" for end in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
 
 def listed(names: Iterable[str]) -> str:
-    """The names, separated by commas, or "none"."""
+    """Joins the names with commas; returns "none" if there are none."""
     return ", ".join(names) or "none"

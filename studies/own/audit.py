@@ -1,4 +1,4 @@
-"""Our own: what an adaptive attacker gets from the approximate networks, and what their robustness is worth."""
+"""Own study: audits the robustness of the approximate networks against an adaptive attacker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLE = "adaptive attacks on LeNet-5 through designs: robust accuracy, gradients
 SOURCE = "own; DA section 5"
 TOLERANCE = 0.1
 PUBLISHED_L2 = {"DeepFool": 5.12}
-"""How much larger DA section 5.3 gives the mean L2 perturbation of white-box attacks on Ax-FPM than on exact."""
+"""Published difference of the mean L2 perturbation of white-box attacks, Ax-FPM less exact (DA section 5.3)."""
 SUBJECTS = {
     "quick": ("axfpm", "axfpm_released", "heap"),
     "default": ("axfpm", "axfpm_released", "heap"),
@@ -38,21 +38,24 @@ SETTINGS = {
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Quick and default on embedded test images, full on MNIST's; quick with fewer steps and queries."""
+    """Audits every subject and the control in every norm, on images drawn from the test set without replacement.
+
+    Levels quick and default use embedded test images, full those of MNIST. Quick has fewer steps and queries.
+    """
     images = load("mnist", "test", source=options.data, folder=options.data_folder)
     settings = SETTINGS[options.level]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))[: IMAGES[options.level]]
-    chosen, labels = images.images[order], images.labels[order]
+    sample, labels = images.images[order], images.labels[order]
     exact = load_model("lenet5")
     rows: list[Row] = []
     verdicts = []
     for norm in NORMS[options.level]:
-        reference = Reference(exact, chosen, labels, replace(settings, norm=norm))
+        reference = Reference(exact, sample, labels, replace(settings, norm=norm))
         for name in (*SUBJECTS[options.level], CONTROL):
             report = run_audit(
                 power_of_two_control(exact) if name == CONTROL else design(name),
                 exact,
-                chosen,
+                sample,
                 labels,
                 settings=reference.settings,
                 reference=reference,
@@ -81,12 +84,13 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _rows(report: AuditReport) -> list[Row]:
+    """Returns the rows of one audit. Every share has its Wilson interval."""
     budget = f"{report.settings['norm']} {report.settings['epsilon']:g}"
     subject = f"{report.subject}, {budget}"
 
-    def share(quantity: str, count: int, of: int, remark: str = "") -> Row:
-        low, high = wilson(count, of)
-        return Row(subject, quantity, 100 * count / of, interval=(100 * low, 100 * high), unit="%", remark=remark)
+    def share(quantity: str, count: int, total: int, remark: str = "") -> Row:
+        low, high = wilson(count, total)
+        return Row(subject, quantity, 100 * count / total, interval=(100 * low, 100 * high), unit="%", remark=remark)
 
     rows = [
         share("robust accuracy", report.robust, report.images, report.verdict),
@@ -101,21 +105,21 @@ def _rows(report: AuditReport) -> list[Row]:
         share("fooled, Square", report.gradient_free, report.eligible),
     ]
     for pair in report.transfers:
-        for quantity, count, of in (
+        for quantity, count, total in (
             ("at the boundary", pair.minimum, pair.minimum_crafted),
             ("with a margin", pair.margin, pair.margin_crafted),
         ):
-            if of:
-                rows.append(share(f"transfer of {pair.name}, {quantity}", count, of))
+            if total:
+                rows.append(share(f"transfer of {pair.name}, {quantity}", count, total))
     for check in report.checks:
         if check.name.startswith("minimum L2 by ") and None not in check.values.values():
             name = check.name.removeprefix("minimum L2 by ")
-            more = check.values["subject"] - check.values["exact"]
+            increase = check.values["subject"] - check.values["exact"]
             published = PUBLISHED_L2.get(name) if report.subject.startswith("axfpm") else None
-            rows.append(Row(subject, f"median L2, {name}, less exact", more, published))
-    looked = [check.name for check in report.checks if check.passed is False]
+            rows.append(Row(subject, f"median L2, {name}, less exact", increase, published))
+    failed = [check.name for check in report.checks if check.passed is False]
     rows.append(
-        Row(subject, "checks beyond threshold", len(looked), remark="; ".join(looked), unit="checks"),
+        Row(subject, "checks beyond threshold", len(failed), remark="; ".join(failed), unit="checks"),
     )
     rows.append(
         Row(

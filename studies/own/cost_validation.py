@@ -1,9 +1,9 @@
-"""Does the cost model deserve belief? Whole arrays at transistor level in ngspice beside the model.
+"""Validates the cost model against transistor-level simulation of whole arrays in ngspice.
 
-The stimulus is fixed and committed with ngspice's results in `cost_validation.json`: random operand pairs, then the
-pair of operands that takes longest of all 65,280 transitions in the arc-delay simulation. The model was made while six
-4 x 4 arrays stood beside it; two 8 x 8 arrays, on random operands alone, were not looked at until it was done.
-`--models DIR` simulates them again (minutes to an hour).
+The stimulus is fixed and committed with ngspice's results in `cost_validation.json`. It consists of random operand
+pairs, followed by the transition that settles last among all 65,280 (256 * 255) in the arc-delay simulation. Six 4 x 4
+arrays were compared while the model was developed. Two 8 x 8 arrays, with random operands only, were held out until it
+was finished. `--models DIR` repeats the simulation (minutes to an hour).
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ SOURCE = "our own study"
 REFERENCE = Path(__file__).with_suffix(".json")
 CELLS = ("exact", "ama1", "ama2", "ama3", "ama4", "ama5")
 HELD_OUT = ("exact", "ama3")
-"""Cells of the 8 x 8 arrays."""
+"""Cells of the held-out 8 x 8 arrays."""
 UNUSED = "not used in building the model"
 LIMIT = 0.15
-"""How far model and ngspice may differ, relative to ngspice."""
+"""Largest accepted difference between model and ngspice, relative to ngspice."""
 PERIOD = 1.5e-9
-"""From one operand pair to the next in a 4 x 4 array, s."""
+"""Time from one operand pair to the next in a 4 x 4 array, s."""
 HELD_OUT_PERIOD = 2.5e-9
-"""The same in an 8 x 8 array."""
+"""Time from one operand pair to the next in an 8 x 8 array, s."""
 RANDOM, SEED, HELD_OUT_SEED = 64, 45, 46
-"""Random transitions, and the seed of their operands: 4 x 4, 8 x 8."""
+"""Number of random transitions, and the seeds of their operands for 4 x 4 and for 8 x 8 arrays."""
 
 Operands = list[NDArray[np.uint64]]
 
 
 def array(cell: str, width: int = 4) -> Design:
-    """The ripple array of a cell."""
+    """Returns the ripple array that consists of one kind of cell."""
     return Design(format=None, width=width, placement=cell, name=f"{width}x{width} {cell}")
 
 
 def stimulus(cell: str) -> Operands:
-    """RANDOM transitions between uniform operands, then the model's slowest transition of all."""
+    """Returns operands for RANDOM random transitions, followed by the slowest transition according to the model."""
     stream = np.random.default_rng(SEED)
     x, y = (stream.integers(0, 16, RANDOM + 1, dtype=np.uint64) for _ in range(2))
     worst = slowest(cell)
@@ -59,24 +59,24 @@ def stimulus(cell: str) -> Operands:
 
 
 def held_out_stimulus() -> Operands:
-    """RANDOM transitions between uniform operands of 8 bits."""
+    """Returns operands for RANDOM random transitions between uniform 8-bit operands."""
     stream = np.random.default_rng(HELD_OUT_SEED)
     x, y = (stream.integers(0, 256, RANDOM + 1, dtype=np.uint64) for _ in range(2))
     return [x, y]
 
 
 def slowest(cell: str) -> NDArray[np.uint64]:
-    """The two operand pairs, x 16 + y each, whose transition settles last."""
-    # a, b, a, b + 1, a, ...: every ordered pair once.
-    walked = np.array([pair for a in range(256) for b in range(a + 1, 256) for pair in (a, b)], dtype=np.uint64)
-    made = circuit_of(array(cell).netlist(), technology())
-    settled = transitions(made, [walked >> np.uint64(4), walked & np.uint64(15)]).settled
-    at = int(settled.argmax())
-    return walked[at : at + 2]
+    """Returns the two operand pairs, encoded as 16 x + y, whose transition settles last."""
+    # The walk a, b, a, b + 1, a, ... makes the transition between any two operand pairs once in either direction.
+    visited = np.array([pair for a in range(256) for b in range(a + 1, 256) for pair in (a, b)], dtype=np.uint64)
+    circuit = circuit_of(array(cell).netlist(), technology())
+    settling_times = transitions(circuit, [visited >> np.uint64(4), visited & np.uint64(15)]).settled
+    last = int(settling_times.argmax())
+    return visited[last : last + 2]
 
 
 def simulate(folder: Path, stimuli: dict[str, Operands], held_out: dict[str, Operands]) -> dict[str, Any]:
-    """ngspice's results for each cell's stimulus, with their conditions: the content of REFERENCE."""
+    """Simulates every array in ngspice. Returns results and conditions in the format of REFERENCE."""
     from circuits.cost.characterize import spice
 
     models = spice.model_files(folder, "nom")
@@ -105,47 +105,55 @@ def simulate(folder: Path, stimuli: dict[str, Operands], held_out: dict[str, Ope
 
 
 def _simulated(design: Design, operands: Operands, models: Sequence[Path], period: float) -> dict[str, Any]:
+    """Simulates one array in ngspice and returns its stimulus with the energy and delay of every transition."""
     from circuits.cost.characterize import spice_netlist
 
     values = [list(map(int, bus)) for bus in operands]
-    found = spice_netlist.simulate(
+    spice_result = spice_netlist.simulate(
         design.netlist(), values, models, period=period, slew=INPUT_SLEW * 1e-12, load=OUTPUT_LOAD * 1e-15
     )
     expected = design.multiply_integers(*operands)
-    assert [int(product) for product in expected] == found.products, design.label
+    assert [int(product) for product in expected] == spice_result.products, design.label
     return {
         "x": values[0],
         "y": values[1],
-        "energy_fJ": [round(value * 1e15, 3) for value in found.energy],
-        "delay_ps": [round(value * 1e12, 2) for value in found.delay],
+        "energy_fJ": [round(value * 1e15, 3) for value in spice_result.energy],
+        "delay_ps": [round(value * 1e12, 2) for value in spice_result.delay],
     }
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All levels alike: eight arrays against the committed simulation, or a new one with `options.models`."""
+    """Compares eight arrays with the committed simulation, or with a new one if `options.models` is given.
+
+    All levels are the same.
+    """
     reference = json.loads(REFERENCE.read_text(encoding="utf-8"))
     if options.models is not None:
         stimuli, held_out = (
-            {cell: [np.array(entry[bus], dtype=np.uint64) for bus in "xy"] for cell, entry in reference[part].items()}
-            for part in ("arrays", "held_out")
+            {
+                cell: [np.array(vectors[bus], dtype=np.uint64) for bus in "xy"]
+                for cell, vectors in reference[group].items()
+            }
+            for group in ("arrays", "held_out")
         )
         reference = simulate(options.models, stimuli, held_out)
     rows: list[Row] = []
     points: dict[str, tuple[NDArray[np.float64], ...]] = {}
     tool = reference["conditions"]["tool"]
     for cell in CELLS:
-        found, points[cell] = _compared(array(cell), reference["arrays"][cell], PERIOD, tool)
-        rows += found
+        compared, points[cell] = _compared(array(cell), reference["arrays"][cell], PERIOD, tool)
+        rows += compared
     unused = []
     for cell in HELD_OUT:
         unused += _compared(array(cell, 8), reference["held_out"][cell], HELD_OUT_PERIOD, tool, UNUSED)[0]
     failed = [f"{row.quantity} of {row.subject} ({row.remark})" for row in (*rows, *unused) if "beyond" in row.remark]
-    largest, apart = (
-        max(abs(float(row.remark.split()[0])) for row in part if "arc-delay" in row.quantity) for part in (rows, unused)
+    largest, unseen = (
+        max(abs(float(row.remark.split()[0])) for row in group if "arc-delay" in row.quantity)
+        for group in (rows, unused)
     )
     reason = (
         f"arc-delay energy and worst delay are within {100 * LIMIT:.0f} % of {tool} in all six 4 x 4 arrays (at most "
-        f"{largest:.1f} %), and within {apart:.1f} % in two 8 x 8 arrays {UNUSED}; zero-delay energy lacks glitches, "
+        f"{largest:.1f} %), and within {unseen:.1f} % in two 8 x 8 arrays {UNUSED}; zero-delay energy lacks glitches, "
         "and the longest true path leaves open what comes before the operands."
         if not failed
         else f"not within {100 * LIMIT:.0f} %: {'; '.join(failed)}."
@@ -160,45 +168,49 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _compared(
-    design: Design, entry: Mapping[str, Any], period: float, tool: str, remark: str = ""
+    design: Design, recorded: Mapping[str, Any], period: float, tool: str, remark: str = ""
 ) -> tuple[list[Row], tuple[NDArray[np.float64], ...]]:
-    """(rows, ngspice's and the model's energies and delays) of one array; `remark` goes to the end of each row's."""
-    operands = [np.array(entry[bus], dtype=np.uint64) for bus in "xy"]
-    made = circuit_of(design.netlist(), technology())
-    settled = circuit_energy(made, operands)
-    leaked = settled.leakage * period * 1e6  # nW s -> fJ over one period, as in ngspice
-    found, longest = transitions(made, operands), circuit_true_timing(made)
-    spice_energy, spice_delay = np.array(entry["energy_fJ"]), np.array(entry["delay_ps"])
+    """Compares one array with its simulation.
+
+    Returns the rows, and four arrays with one value per transition: energies by ngspice and by the model, then delays
+    by ngspice and by the model. `remark` is appended to the remark of every row.
+    """
+    operands = [np.array(recorded[bus], dtype=np.uint64) for bus in "xy"]
+    circuit = circuit_of(design.netlist(), technology())
+    zero_delay = circuit_energy(circuit, operands)
+    leakage = zero_delay.leakage * period * 1e6  # nW s -> fJ over one period, as in ngspice
+    arc_delay, true_path = transitions(circuit, operands), circuit_true_timing(circuit)
+    spice_energy, spice_delay = np.array(recorded["energy_fJ"]), np.array(recorded["delay_ps"])
     simulated, worst = float(spice_energy.mean()), float(spice_delay.max())
-    proved = "longest true path" if longest.exact else "longest true path found"
+    proved = "longest true path" if true_path.exact else "longest true path found"
     quantities: list[tuple[str, str, float, float | None]] = [
         (f"energy, {tool}", "fJ", simulated, None),
-        ("energy, arc-delay model", "fJ", float(found.energy.mean()) + leaked, simulated),
-        ("energy, zero-delay model", "fJ", settled.energy + leaked, simulated),
+        ("energy, arc-delay model", "fJ", float(arc_delay.energy.mean()) + leakage, simulated),
+        ("energy, zero-delay model", "fJ", zero_delay.energy + leakage, simulated),
         (f"worst delay, {tool}", "ps", worst, None),
-        ("worst delay, arc-delay model", "ps", float(found.settled.max()), worst),
+        ("worst delay, arc-delay model", "ps", float(arc_delay.settled.max()), worst),
     ]
-    # Only the 4 x 4 stimuli end with the pair that takes longest.
-    beside = None if remark else worst
-    quantities.append((proved, "ps", longest.delay, beside))
-    if not longest.exact:
-        quantities.append(("proved: no true path longer", "ps", longest.bound, beside))
-    quantities.append(("longest path of the graph", "ps", longest.structural.delay, beside))
+    # Only the 4 x 4 stimuli include the slowest transition, so only they can be compared with path delays.
+    path_reference = None if remark else worst
+    quantities.append((proved, "ps", true_path.delay, path_reference))
+    if not true_path.exact:
+        quantities.append(("proved: no true path longer", "ps", true_path.bound, path_reference))
+    quantities.append(("longest path of the graph", "ps", true_path.structural.delay, path_reference))
     rows = []
-    for quantity, unit, measured, reference in quantities:
-        parts = [remark] if remark else []
+    for quantity, unit, measured, spice_value in quantities:
+        remarks = [remark] if remark else []
         if remark and "path" in quantity:
-            parts = ["of all operands, not of the simulated ones"]
-        if reference is not None:
-            difference = measured / reference - 1
+            remarks = ["of all operands, not of the simulated ones"]
+        if spice_value is not None:
+            difference = measured / spice_value - 1
             beyond = f", beyond {100 * LIMIT:.0f} %" if "arc-delay" in quantity and abs(difference) > LIMIT else ""
-            parts.insert(0, f"{100 * difference:+.1f} %{beyond}")
-        rows.append(Row(design.label, quantity, measured, None, None, unit, "; ".join(parts)))
-    return rows, (spice_energy, found.energy + leaked, spice_delay, found.settled)
+            remarks.insert(0, f"{100 * difference:+.1f} %{beyond}")
+        rows.append(Row(design.label, quantity, measured, None, None, unit, "; ".join(remarks)))
+    return rows, (spice_energy, arc_delay.energy + leakage, spice_delay, arc_delay.settled)
 
 
 def _figure(points: Mapping[str, tuple[NDArray[np.float64], ...]], tool: str) -> Figure:
-    """Model against simulator, a point a transition."""
+    """Draws the model's energy and delay against the simulator's, with one point per transition."""
     figure = Figure(figsize=(10, 4.8), layout="constrained")
     axes = figure.subplots(1, 2)
     markers = dict(zip(CELLS, "osD^vP", strict=True))
@@ -206,13 +218,15 @@ def _figure(points: Mapping[str, tuple[NDArray[np.float64], ...]], tool: str) ->
         (axes[0], (0, 1), "fJ", "energy of a transition"),
         (axes[1], (2, 3), "ps", "settling time of a transition"),
     ):
-        top = 1.05 * max(max(float(entry[first].max()), float(entry[second].max())) for entry in points.values())
+        top = 1.05 * max(max(float(values[first].max()), float(values[second].max())) for values in points.values())
         axis.fill_between(
             [0, top], [0, top * (1 - LIMIT)], [0, top * (1 + LIMIT)], color="0.9", label=f"within {LIMIT:.0%}"
         )
         axis.plot([0, top], [0, top], color="0.5", linewidth=0.8)
-        for cell, entry in points.items():
-            axis.plot(entry[first], entry[second], markers[cell], markersize=4, alpha=0.7, label=cell, linestyle="none")
+        for cell, values in points.items():
+            axis.plot(
+                values[first], values[second], markers[cell], markersize=4, alpha=0.7, label=cell, linestyle="none"
+            )
         axis.set(xlim=(0, top), ylim=(0, top), xlabel=f"{tool} [{unit}]", ylabel=f"arc-delay model [{unit}]")
         axis.set_title(f"4 x 4 arrays: {title}", fontsize=10)
         axis.set_aspect("equal")

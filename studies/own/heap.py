@@ -1,22 +1,25 @@
-"""HEAP reconstructed: the heterogeneous array nearest to the published fingerprint, found by exhaustive search.
+"""Reconstructs HEAP: searches exhaustively for the heterogeneous array nearest to the published fingerprint.
 
-DA gives no cell map of HEAP, only that it combines "different approximate full adders", chosen by "an exhaustive
-accuracy evaluation of all possible configurations" by MRED and NMED (appendix A), and these numbers: MRED .12 and NMED
-.03 (table 8), 34 % of the results larger than exact for operands in [0, 1] (figure 15), energy .49 and delay .46 of the
-exact multiplier's (table 9). With P_max = 1 and uniform operands MRED as a ratio of means is 4 NMED, so that .12 adds
-nothing to .03.
+DA does not publish the cell map of HEAP. It says that HEAP combines "different approximate full adders", chosen by "an
+exhaustive accuracy evaluation of all possible configurations" by MRED and NMED (appendix A). It gives these numbers:
+MRED .12 and NMED .03 (table 8); 34 % of the results larger than exact for operands in [0, 1] (figure 15); energy .49
+and delay .46 of the exact multiplier's (table 9).
 
-The space: `SPACES`, 24 x 24 arrays of exact and AMA1-5 cells, ripple-carry and carry-save, every port order and policy,
-with four places for cells: bands of product columns, bands of rows (narrower where the weight is higher, in two
-gradings each) or tiles; at least two distinct cells among the places (heterogeneous). Distance from the fingerprint,
-with N the NMED and L the share of results larger than exact:
+For uniform operands in [0, 1], the largest product is 1 and the mean product is 1/4. The MRED as the ratio of means is
+therefore MED / (1/4) = 4 NMED, so that the published .12 adds no information to .03.
+
+The search covers `SPACES`: 24 x 24 arrays of exact and AMA1-5 cells, ripple-carry and carry-save, with every port
+assignment and policy. An array has four positions for cells: bands of product columns or bands of rows (in two gradings
+each, narrower where the weight is higher), or tiles. A heterogeneous array has at least two distinct cells. With the
+NMED N and the share L of results larger than exact, the distance from the fingerprint is
 
     d = sqrt(((N - .03) / .03)^2 + ((L - .34) / .34)^2)
 
-Search by successive halving: every design on few operand pairs, the nearest on more. In the last round designs whose
-intervals of d (over the box of the 95 % intervals of N and L) reach into that of the smallest d tie with it; of these
-the one with the fewest distinct cells is taken, then that of the lowest energy as drawn (zero delay). Published energy
-and delay are not fitted.
+The search is a successive halving: it evaluates every design on few operand pairs and the nearest designs on more. The
+95 % intervals of N and L form a box, and the smallest and largest d in the box form an interval of d. In the last
+round, a design ties with the nearest one if its interval starts below the end of the nearest one's. Among tied designs
+the fewest distinct cells win, then the lowest energy, unoptimised and at zero delay. The published energy and delay are
+not fitted.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ SOURCE = "DA tables 8 and 9, figure 15, appendix A"
 NMED, LARGER, MRED = 0.03, 0.34, 0.12
 ENERGY, DELAY = 0.49, 0.46
 ROUNDED = {"nmed": (0.02875, 0.03125), "larger": (0.335, 0.345)}
-"""What rounds to the published MRED .12 (a quarter of it, as NMED) and 34 %."""
+"""Ranges that round to the published numbers: .115 to .125 for the MRED, divided by 4 to give the NMED; and 34 %."""
 _CELLS = tuple(CELLS[name] for name in ("exact", "ama1", "ama2", "ama3", "ama4", "ama5"))
 SPACES = (
     Space(name="columns", granularity="columns", bands=(0, 36, 40, 44), cells=_CELLS),
@@ -59,16 +62,20 @@ UNIFORM = (
     Design(topology="carry_save_array", placement="ama4", ports="scp", tile=8, name="ama4 carry-save scp, tiles of 8"),
     Design(topology="carry_save_array", placement="ama1", ports="csp", name="ama1 carry-save csp"),
 )
-"""Arrays of one cell that come near, for comparison."""
+"""Arrays of one kind of cell that come close to the fingerprint, for comparison."""
 SHOWN = 8
-"""Designs of the last round that are printed."""
+"""Number of designs of the last round that have a row."""
 _POLICIES = 4
-"""Genes before those of the places; the last of them is the final adder's policy."""
+"""Number of genes before the cells' genes. The last of them is the policy of the final adder."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """`rounds`: (operand pairs, designs kept) of each round but the last; `last`: operand pairs of the last round."""
+    """The effort of a search.
+
+    `rounds` gives (operand pairs, surviving designs) of each round but the last. `last` gives the operand pairs of the
+    last round.
+    """
 
     rounds: tuple[tuple[int, int], ...]
     last: int
@@ -83,7 +90,7 @@ LEVELS = {
 
 @dataclass(frozen=True, order=True, slots=True)
 class Distance:
-    """From the published fingerprint, with the range over the box of the intervals behind it."""
+    """Distance d from the published fingerprint, with its range over the box of the intervals of N and L."""
 
     value: float
     low: float
@@ -91,7 +98,7 @@ class Distance:
 
 
 def distance(nmed: float, larger: float) -> float:
-    """The module's d."""
+    """Returns the distance d of the module's docstring."""
     return math.hypot(nmed / NMED - 1, larger / LARGER - 1)
 
 
@@ -105,19 +112,23 @@ class Candidate:
 
     @cached_property
     def design(self) -> Design:
-        """The design itself."""
+        """The array that the genome encodes."""
         return self.space.array(self.genome)
 
     @property
     def cells(self) -> int:
-        """Distinct cells among the places."""
+        """Number of distinct cells in the array."""
         return len(set(places(self.genome)))
 
     @property
     def distance(self) -> Distance:
-        """From the published fingerprint."""
+        """Distance from the published fingerprint.
+
+        d grows with the distance of N and of L from their targets. Over a box it is therefore smallest at the point
+        whose coordinates are the targets clipped to the box, and largest at a corner.
+        """
         nmed, larger = self.errors.nmed, self.errors.larger
-        # Without an interval, which the sample was too small for, any error is possible.
+        # If the sample is too small for an interval, any error is possible.
         box = [(e.low, e.high) if e.has_interval else (0.0, math.inf) for e in (nmed, larger)]
         nearest = [min(max(target, low), high) for target, (low, high) in zip((NMED, LARGER), box, strict=True)]
         corners = product(*box)
@@ -129,19 +140,25 @@ class Candidate:
 
     @property
     def rounds_to_published(self) -> bool:
-        """Whether the published digits fit."""
+        """Whether NMED and share round to the published numbers."""
         return all(low <= getattr(self.errors, name).value < high for name, (low, high) in ROUNDED.items())
 
     @cached_property
     def energy(self) -> float:
-        """As drawn, zero delay, fJ."""
+        """Energy of the unoptimised netlist at zero delay, fJ."""
         return cost_report(self.design).drawn.energy
 
 
 @dataclass(frozen=True)
-class Found:
-    """`winner`; `tied`: all that tie with the smallest distance, the winner first; `ranked`: the last round, nearest
-    first. `sizes`: space -> heterogeneous genomes screened. `cuts`: (pairs, designs, largest d kept) of each round."""
+class SearchResult:
+    """Result of a search.
+
+    - `winner`: the chosen design.
+    - `tied`: all designs that tie with the nearest one, the winner first.
+    - `ranked`: the designs of the last round, nearest first.
+    - `sizes`: name of the space -> number of screened heterogeneous genomes.
+    - `cuts`: (operand pairs, evaluated designs, largest surviving d) of each round.
+    """
 
     winner: Candidate
     tied: Sequence[Candidate]
@@ -151,16 +168,19 @@ class Found:
 
 
 Scored = tuple[float, int, Genome]
-"""Distance, number of the space, genome."""
+"""(distance, index of the space, genome)."""
 
 
 def places(genome: Genome) -> Genome:
-    """The cells' genes."""
+    """Returns the genes that choose the cells."""
     return genome[_POLICIES:]
 
 
 def structures(space: Space) -> Iterator[Genome]:
-    """The leading genes, once for each circuit structure: ripple arrays have no final adder (tiles of them neither)."""
+    """Yields the leading genes, once per circuit structure.
+
+    A ripple array, tiled or not, has no final adder, so only one of the final adder's policies counts.
+    """
     for genome in replace(space, cells=_CELLS[:1]).genomes():
         has_final_adder = TOPOLOGIES[space.topologies[genome[0]]].has_final_adder
         if has_final_adder or not genome[_POLICIES - 1]:
@@ -168,79 +188,86 @@ def structures(space: Space) -> Iterator[Genome]:
 
 
 def heterogeneous(space: Space) -> Iterator[Genome]:
-    """The genes of the places, wherever two cells differ."""
+    """Yields the cells' genes of every heterogeneous array."""
     one = replace(space, topologies=space.topologies[:1], ports=space.ports[:1], half_adders=("cell",))
     for genome in replace(one, final_adders=("exact",)).genomes():
         if len(set(places(genome))) > 1:
             yield places(genome)
 
 
-def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, progress: bool = False) -> Found:
-    """Every heterogeneous design of `spaces`; `seed` is that of the operands. On one thread."""
+def search(level: Level, *, spaces: Sequence[Space] = SPACES, seed: int = 0, progress: bool = False) -> SearchResult:
+    """Searches all heterogeneous designs of `spaces` on one thread. `seed` seeds the operands."""
     samples, keep = level.rounds[0]
     scored: list[Scored] = []
     sizes = {}
     with Reporter(enabled=progress) as reporter:
         reporter.stage("structures screened", sum(1 for space in spaces for _ in structures(space)))
-        for number, space in enumerate(spaces):
+        for space_index, space in enumerate(spaces):
             choices = list(heterogeneous(space))
-            before = len(scored)
-            for leading in structures(space):
-                screen = Screen(space.array((*leading, *choices[0])), samples=samples, seed=seed)
-                for cells in choices:
-                    found = screen.fingerprint(space.array((*leading, *cells)))
-                    scored.append((distance(found.nmed, found.larger), number, (*leading, *cells)))
+            scored_before = len(scored)
+            for structure in structures(space):
+                screen = Screen(space.array((*structure, *choices[0])), samples=samples, seed=seed)
+                for cell_genes in choices:
+                    fingerprint = screen.fingerprint(space.array((*structure, *cell_genes)))
+                    scored.append(
+                        (distance(fingerprint.nmed, fingerprint.larger), space_index, (*structure, *cell_genes))
+                    )
                 reporter.advance()
-            sizes[space.name] = len(scored) - before
+            sizes[space.name] = len(scored) - scored_before
         cuts = []
-        for samples_next, keep_next in (*level.rounds[1:], (level.last, 0)):
+        for next_samples, next_keep in (*level.rounds[1:], (level.last, 0)):
             designs = len(scored)
-            kept = distinct(spaces, sorted(scored)[:keep])
-            cuts.append((samples, designs, kept[-1][0]))
-            reporter.stage(f"designs on {samples_next:,} pairs", len(kept))
+            survivors = distinct(spaces, sorted(scored)[:keep])
+            cuts.append((samples, designs, survivors[-1][0]))
+            reporter.stage(f"designs on {next_samples:,} pairs", len(survivors))
             candidates = []
-            for _, number, genome in kept:
-                candidates.append(evaluate(spaces[number], genome, samples_next, seed))
+            for _, space_index, genome in survivors:
+                candidates.append(evaluate(spaces[space_index], genome, next_samples, seed))
                 reporter.advance()
-            samples, keep = samples_next, keep_next
+            samples, keep = next_samples, next_keep
             scored = [(c.distance.value, spaces.index(c.space), c.genome) for c in candidates]
     ranked = sorted(candidates, key=lambda c: (c.distance.value, c.design.digest))
     tied = ties(ranked)
-    return Found(tied[0], tied, ranked, sizes, cuts)
+    return SearchResult(tied[0], tied, ranked, sizes, cuts)
 
 
 def distinct(spaces: Sequence[Space], scored: Sequence[Scored]) -> list[Scored]:
-    """The first of those that are the same circuit: a final adder of cells, exact ones, is an exact final adder."""
-    return list({spaces[entry[1]].array(entry[2]).digest: entry for entry in reversed(scored)}.values())[::-1]
+    """Drops all but the first of the genomes that give the same circuit.
+
+    For example, a final adder of the array's cells is the exact final adder if those cells are exact.
+    """
+    return list(
+        {spaces[candidate[1]].array(candidate[2]).digest: candidate for candidate in reversed(scored)}.values()
+    )[::-1]
 
 
 def evaluate(space: Space, genome: Genome, samples: int, seed: int = 0) -> Candidate:
-    """One design with its errors."""
-    found = error_metrics(space.array(genome), samples=samples, seed=seed, threads=1, backend="interpreted")
-    return Candidate(space, genome, found)
+    """Measures the errors of one design."""
+    metrics = error_metrics(space.array(genome), samples=samples, seed=seed, threads=1, backend="interpreted")
+    return Candidate(space, genome, metrics)
 
 
 def ties(ranked: Sequence[Candidate]) -> list[Candidate]:
-    """Those whose distance may be the smallest, by fewest distinct cells, lowest energy, digest."""
+    """Returns the designs that tie with the nearest, ordered by number of distinct cells, energy and digest."""
     furthest = min(ranked, key=lambda c: c.distance.value).distance.high
     tied = [c for c in ranked if c.distance.low <= furthest]
     return sorted(tied, key=lambda c: (c.cells, c.energy, c.design.cost_digest))
 
 
 def neighbours(space: Space, genome: Genome) -> list[Genome]:
-    """Heterogeneous designs that differ from `genome` in one gene, as circuits too."""
+    """Returns the heterogeneous genomes that differ from `genome` in one gene and give another circuit."""
     own = space.array(genome).digest
-    found = []
-    for place, bound in enumerate(space.bounds):
+    variants = []
+    for position, bound in enumerate(space.bounds):
         for gene in range(bound):
-            other = (*genome[:place], gene, *genome[place + 1 :])
-            if gene != genome[place] and len(set(places(other))) > 1 and space.array(other).digest != own:
-                found.append(other)
-    return found
+            other = (*genome[:position], gene, *genome[position + 1 :])
+            if gene != genome[position] and len(set(places(other))) > 1 and space.array(other).digest != own:
+                variants.append(other)
+    return variants
 
 
 def reconstruction() -> tuple[Space, Genome]:
-    """Where the named design `heap` stands."""
+    """Returns the space and the genome of the named design `heap`."""
     for space in SPACES:
         with suppress(DesignError):
             return space, space.encode(design("heap"))
@@ -248,8 +275,10 @@ def reconstruction() -> tuple[Space, Genome]:
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Default and full search the whole space (about 5 minutes on one core, and more pairs); quick compares the named
-    design `heap` with its neighbours in the space, which differ in one gene."""
+    """Searches the whole space at levels default (about 5 minutes on one core) and full (more operand pairs).
+
+    Level quick compares the named design `heap` with its neighbours in the space, which differ in one gene.
+    """
     level = LEVELS[options.level]
     samples = cost_rows.SAMPLES[options.level]
     rows: list[Row] = []
@@ -265,10 +294,10 @@ def run(options: StudyOptions) -> StudyResult:
             "intervals considered"
         )
     else:
-        found = search(level, spaces=SPACES, progress=True)
-        own, ranked = found.winner, list(found.ranked)
-        settings = {"rounds": [list(entry) for entry in (*found.cuts, (level.last, len(ranked)))]}
-        for name, size in found.sizes.items():
+        result = search(level, spaces=SPACES, progress=True)
+        own, ranked = result.winner, list(result.ranked)
+        settings = {"rounds": [list(array) for array in (*result.cuts, (level.last, len(ranked)))]}
+        for name, size in result.sizes.items():
             rows.append(Row("space", f"heterogeneous genomes, {name}", size))
         rows.append(
             Row(
@@ -279,25 +308,25 @@ def run(options: StudyOptions) -> StudyResult:
             )
         )
         rows.append(
-            Row("space", "tie with the nearest", len(found.tied), remark="by the 95 % intervals of the distance")
+            Row("space", "tie with the nearest", len(result.tied), remark="by the 95 % intervals of the distance")
         )
         same = own.design.cost_digest == design("heap").cost_digest
         reason = f"the search finds {'the named design heap' if same else 'another design than heap: ' + text(own)}"
     rows += measures(own, samples)
     for rank, candidate in enumerate(ranked[:SHOWN], 1):
-        far = candidate.distance
+        d = candidate.distance
         nmed, larger = candidate.errors.nmed.value, 100 * candidate.errors.larger.value
         remark = f"NMED {nmed:.5f}, {larger:.2f} % larger, {candidate.cells} cells: {text(candidate)}"
         if candidate.genome == own.genome and candidate.space == own.space:
             remark = f"heap; {remark}"
-        rows.append(Row(f"rank {rank}", "distance", far.value, interval=(far.low, far.high), remark=remark))
-    for entry in UNIFORM:
-        errors = error_metrics(entry, samples=level.last, threads=1, backend="interpreted")
-        far = Candidate(SPACES[0], (), errors).distance
+        rows.append(Row(f"rank {rank}", "distance", d.value, interval=(d.low, d.high), remark=remark))
+    for array in UNIFORM:
+        errors = error_metrics(array, samples=level.last, threads=1, backend="interpreted")
+        d = Candidate(SPACES[0], (), errors).distance
         remark = (
             f"NMED {errors.nmed.value:.5f}, {100 * errors.larger.value:.2f} % larger; one cell, so not in the space"
         )
-        rows.append(Row(str(entry.name), "distance", far.value, interval=(far.low, far.high), remark=remark))
+        rows.append(Row(str(array.name), "distance", d.value, interval=(d.low, d.high), remark=remark))
     return StudyResult(
         rows,
         "measured",
@@ -317,8 +346,8 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def measures(own: Candidate, samples: int) -> list[Row]:
-    """The reconstruction beside what is published."""
-    subject, errors, far = own.design.label, own.errors, own.distance
+    """Returns the rows of the reconstruction beside the published numbers."""
+    subject, errors, d = own.design.label, own.errors, own.distance
     if own.design.cost_digest == design("heap").cost_digest:
         subject = design("heap").label
     costs = {glitches: cost_report(own.design, samples=samples, glitches=glitches) for glitches in GLITCHES}
@@ -328,7 +357,7 @@ def measures(own: Candidate, samples: int) -> list[Row]:
         return Row(subject, quantity, scale * estimate.value, published, interval, unit)
 
     return [
-        Row(subject, "distance", far.value, interval=(far.low, far.high), remark=text(own)),
+        Row(subject, "distance", d.value, interval=(d.low, d.high), remark=text(own)),
         sampled("NMED", errors.nmed, NMED),
         sampled("larger than exact", errors.larger, 100 * LARGER, 100.0, "%"),
         sampled("MRED (ratio of means)", errors.mred_ratio_of_means, MRED),
@@ -341,15 +370,16 @@ def measures(own: Candidate, samples: int) -> list[Row]:
 
 
 def text(candidate: Candidate) -> str:
-    """The design in one line."""
-    entry = candidate.design
-    final = f", {entry.final_adder} final adder" if entry.has_final_adder else ""
-    tile = f", tiles of {entry.tile}" if entry.tile else ""
-    return f"{entry.topology}{tile}, ports {entry.ports}, {entry.half_adders} half adders{final}, {_map(candidate)}"
+    """Describes the design in one line."""
+    array = candidate.design
+    final = f", {array.final_adder} final adder" if array.has_final_adder else ""
+    tile = f", tiles of {array.tile}" if array.tile else ""
+    return f"{array.topology}{tile}, ports {array.ports}, {array.half_adders} half adders{final}, {_map(candidate)}"
 
 
 def _map(candidate: Candidate) -> str:
+    """Describes which cells the design has where."""
     if candidate.space.granularity != "tiles":
         return str(candidate.design.placement.describe())
-    rows = [" ".join(entry.name for entry in row) for row in candidate.design.placement.cells]
+    rows = [" ".join(cell.name for cell in row) for row in candidate.design.placement.cells]
     return f"X tiles from the low one, each by Y tiles: {' / '.join(rows)}"

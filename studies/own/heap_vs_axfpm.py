@@ -1,4 +1,4 @@
-"""HEAP and Ax-FPM side by side: error, noise, cost, accuracy, transfer, margins and audit, as rows and on one page."""
+"""Compares HEAP and Ax-FPM in error, noise, cost, accuracy, transfer, margins and audit, as rows and on one page."""
 
 from __future__ import annotations
 
@@ -49,15 +49,18 @@ TITLE = "HEAP and Ax-FPM side by side on one page"
 SOURCE = "DA tables 8 to 10, figure 15"
 TOLERANCE = 0.1
 SUBJECTS = {"heap": "heap", "axfpm": "axfpm", "axfpm_released": "axfpm"}
-"""Design -> the published multiplier that it stands for; Ax-FPM is two circuits (flat, and tiled as released)."""
-"""The exact network with convolution weights rounded up to powers of two, in the sections that attack networks."""
+"""Design -> the published multiplier that it stands for. Ax-FPM is two circuits: flat, and tiled as released.
+
+The sections that attack networks also have the control, which is the exact network with its convolution weights rounded
+up to powers of two.
+"""
 LARGER = {"heap": 100 * heap.LARGER, "axfpm": 96.0}
-"""Share of results larger than exact, %: DA appendix A and section 4.1."""
+"""Published share of results larger than exact, %: DA appendix A and section 4.1."""
 TRANSFER = {"pgd": {"heap": 30.0, "axfpm": 28.0}, "fgsm_smallest": {"heap": 16.0, "axfpm": 12.0}}
-"""Success against the approximate network, %: DA table 10, which gives no budgets of PGD and FGSM."""
+"""Published success against the approximate network, %: DA table 10, which gives no budgets for PGD and FGSM."""
 SAMPLES = {"quick": 1_000_000, "default": 10_000_000, "full": 100_000_000}
 MARGINS = {"cw": (0.0, 5.0), "deepfool": (0.02, 0.2), "fgsm": (1.0, 1.2), "pgd": (1.0, 1.2)}
-"""Of each curve of study margins the attack as it is, and a small margin."""
+"""Two points on each curve of study margins: the unmodified attack and a small margin."""
 AUDIT_IMAGES = {"quick": 25, "default": 50, "full": 200}
 AUDIT = {
     "quick": AuditSettings(
@@ -66,59 +69,64 @@ AUDIT = {
     "default": AuditSettings(decision_images=0),
     "full": AuditSettings(decision_images=0),
 }
-"""Quick with fewer steps and queries than a verdict should rest on (study audit has those)."""
+"""Level quick has fewer steps and queries than a verdict should rest on; study audit has enough."""
 BINS = 48
 SHOWN_PAIRS = 65_536
 COLUMNS = 4
-"""Panels of numbers beside one another."""
+"""Number of panels in a row of the page."""
 WIDE = 25.0
-"""Percentage points; panels that span more show all of 0 to 100."""
+"""A panel whose values span more percentage points shows the whole range 0 to 100."""
 
 Section = Callable[[str, StudyOptions], list[Row]]
-"""A topic: the rows of one subject (a name in SUBJECTS, or CONTROL); each of its quantities becomes a panel."""
+"""A topic of the comparison: returns the rows of one subject, a name in SUBJECTS or CONTROL.
+
+Each quantity of the rows becomes a panel.
+"""
 
 
 def error(name: str, options: StudyOptions) -> list[Row]:
-    """Over operands uniform in [0, 1]."""
+    """Error metrics over operands uniform in [0, 1]."""
     label = design(name).label
-    found = error_metrics(design(name), samples=SAMPLES[options.level])
+    metrics = error_metrics(design(name), samples=SAMPLES[options.level])
     _, ratio, nmed = table8.PUBLISHED[SUBJECTS[name]]
     return [
-        estimate_row(label, "NMED", found.nmed, nmed),
-        estimate_row(label, "MRED (ratio of means)", found.mred_ratio_of_means, ratio),
-        estimate_row(label, "MRED (mean of ratios)", found.mred),
-        estimate_row(label, "mean e", found.bias),
-        estimate_row(label, "larger than exact", found.larger, LARGER[SUBJECTS[name]], 100.0, "%"),
+        estimate_row(label, "NMED", metrics.nmed, nmed),
+        estimate_row(label, "MRED (ratio of means)", metrics.mred_ratio_of_means, ratio),
+        estimate_row(label, "MRED (mean of ratios)", metrics.mred),
+        estimate_row(label, "mean e", metrics.bias),
+        estimate_row(label, "larger than exact", metrics.larger, LARGER[SUBJECTS[name]], 100.0, "%"),
     ]
 
 
 def cost(name: str, options: StudyOptions) -> list[Row]:
-    """Mantissa multiplier over the exact one, as drawn."""
+    """Cost of the mantissa multiplier relative to the exact one, for unoptimised netlists."""
     samples = cost_rows.SAMPLES[options.level]
-    settled, glitching = (cost_report(design(name), samples=samples, glitches=kind) for kind in ("none", "arc_delay"))
+    zero_delay, arc_delay = (
+        cost_report(design(name), samples=samples, glitches=kind) for kind in ("none", "arc_delay")
+    )
     energy, delay = table9.PUBLISHED[SUBJECTS[name]]
     label = design(name).label
     return [
-        Row(label, "energy / exact, glitches included", glitching.ratio("energy"), energy),
-        Row(label, "energy / exact, zero delay", settled.ratio("energy")),
-        Row(label, "delay / exact", settled.ratio("delay"), delay),
-        Row(label, "area / exact", settled.ratio("area")),
+        Row(label, "energy / exact, glitches included", arc_delay.ratio("energy"), energy),
+        Row(label, "energy / exact, zero delay", zero_delay.ratio("energy")),
+        Row(label, "delay / exact", zero_delay.ratio("delay"), delay),
+        Row(label, "area / exact", zero_delay.ratio("area")),
     ]
 
 
 def accuracy(name: str, options: StudyOptions) -> list[Row]:
-    """LeNet-5 on MNIST, convolutions through the design."""
-    found = evaluate(design(name), data=options.data, folder=options.folder)
-    low, high = found.interval
+    """Accuracy of LeNet-5 on MNIST with its convolutions computed by the design."""
+    result = evaluate(design(name), data=options.data, folder=options.folder)
+    low, high = result.interval
     published = table8.PUBLISHED[SUBJECTS[name]][0]
-    return [Row(design(name).label, "accuracy", 100 * found.accuracy, published, (100 * low, 100 * high), "%")]
+    return [Row(design(name).label, "accuracy", 100 * result.accuracy, published, (100 * low, 100 * high), "%")]
 
 
 def transfers(name: str, options: StudyOptions) -> list[Row]:
-    """Stored examples that fool the exact network and also this one."""
-    found = _stored(_network(name)) if name == CONTROL else measure_transfer(design(name))
+    """Share of the stored examples that fool the exact network and also fool this one."""
+    results = _stored(_network(name)) if name == CONTROL else measure_transfer(design(name))
     rows = []
-    for examples, result in found.items():
+    for examples, result in results.items():
         low, high = result.interval
         published = None if name == CONTROL else TRANSFER[examples][SUBJECTS[name]]
         remark = f"{result.fooled} of {result.eligible}"
@@ -128,7 +136,7 @@ def transfers(name: str, options: StudyOptions) -> list[Row]:
 
 
 def margins(name: str, options: StudyOptions) -> list[Row]:
-    """Examples crafted on the exact network, just past its boundary and with a margin; those of study margins."""
+    """Transfer of the examples of study margins, crafted on the exact network: at its boundary and with a margin."""
     images, labels = _images(options)
     count = margins_study.IMAGES[options.level]
     points = measure_margins(
@@ -148,7 +156,7 @@ def margins(name: str, options: StudyOptions) -> list[Row]:
 
 
 def audited(name: str, options: StudyOptions) -> list[Row]:
-    """What an adaptive attacker gets, worst case image by image, beside the exact network; the verdict as a remark."""
+    """Robust accuracy under an adaptive attacker, worst case per image, with the audit's verdict as the remark."""
     reference = _reference(options)
     report = run_audit(
         _network(name) if name == CONTROL else design(name),
@@ -162,31 +170,31 @@ def audited(name: str, options: StudyOptions) -> list[Row]:
     )
     budget = f"{report.settings['norm']} {report.settings['epsilon']:g}"
     rows = []
-    for quantity, count, of, remark in (
+    for quantity, count, total, remark in (
         (f"robust accuracy, {budget}", report.robust, report.images, report.verdict),
         ("robust accuracy, exact network", report.robust_exact, report.images, ""),
         ("fooled, own gradient", report.native, report.eligible, ""),
         ("fooled, best gradient", report.surrogate, report.eligible, ""),
     ):
-        low, high = wilson(count, of)
-        rows.append(Row(report.subject, quantity, 100 * count / of, None, (100 * low, 100 * high), "%", remark))
+        low, high = wilson(count, total)
+        rows.append(Row(report.subject, quantity, 100 * count / total, None, (100 * low, 100 * high), "%", remark))
     return rows
 
 
 SECTIONS: Sequence[Section] = (error, cost, accuracy, transfers, margins, audited)
-"""What is compared, in the order of rows and panels; a further topic is one more function."""
+"""The topics in the order of rows and panels. A further topic is one more function."""
 ATTACKED: Sequence[Section] = (transfers, margins, audited)
-"""Those of them that have the control beside."""
+"""The topics that include the control."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Quick and default on the embedded images; full on the 10,000 of MNIST. All draw the page."""
-    found = [
+    """Compares the designs and draws the page, on embedded images (quick, default) or the 10,000 of MNIST (full)."""
+    sections = [
         [section(name, options) for name in (*SUBJECTS, *([CONTROL] if section in ATTACKED else []))]
         for section in SECTIONS
     ]
     subjects = [_label(name) for name in (*SUBJECTS, CONTROL)]
-    rows = [row for lists in found for part in lists for row in part]
+    rows = [row for section_rows in sections for subject_rows in section_rows for row in subject_rows]
     rows.sort(key=lambda row: subjects.index(row.subject))
     conclusion, reason = conclude(rows)
     return StudyResult(
@@ -208,7 +216,7 @@ def run(options: StudyOptions) -> StudyResult:
             "seed": 0,
             "weights_sha256": weights_record("lenet5")["sha256"],
         },
-        render(lambda: _figure(found), salt="heap_vs_axfpm", style=seaborn.axes_style("whitegrid")),
+        render(lambda: _figure(sections), salt="heap_vs_axfpm", style=seaborn.axes_style("whitegrid")),
     )
 
 
@@ -217,6 +225,7 @@ def _label(name: str) -> str:
 
 
 def _network(name: str) -> nn.Module:
+    """Returns LeNet-5 through a design, or the control."""
     exact = load_model("lenet5")
     return power_of_two_control(exact) if name == CONTROL else approximate(exact, design(name))
 
@@ -227,18 +236,18 @@ def _images(options: StudyOptions) -> tuple[torch.Tensor, torch.Tensor]:
 
 @lru_cache(maxsize=1)
 def _reference(options: StudyOptions) -> Reference:
-    """The exact network under audit, attacked once for all subjects."""
+    """Returns the attacks on the exact network, which all audits share."""
     images, labels = _images(options)
     settings = AUDIT[options.level]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
-    chosen = order[: AUDIT_IMAGES[options.level]]
-    return Reference(load_model("lenet5"), images[chosen], labels[chosen], settings)
+    indices = order[: AUDIT_IMAGES[options.level]]
+    return Reference(load_model("lenet5"), images[indices], labels[indices], settings)
 
 
 def _stored(victim: nn.Module) -> dict[str, TransferResult]:
-    """As `transfer`, of a network that is no design's."""
+    """Like `measure_transfer`, for a victim that is a network rather than a design."""
     source = approximate(load_model("lenet5"), design("exact"))
-    found = {}
+    results = {}
     for name in EXAMPLES:
         stored = load_examples(name)
         outcome = judge(
@@ -249,17 +258,20 @@ def _stored(victim: nn.Module) -> dict[str, TransferResult]:
             source_clean=predict(source, stored.clean),
             source_adversarial=predict(source, stored.adversarial),
         )
-        found[name] = TransferResult(outcome.fooled, int(outcome.eligible.sum()))
-    return found
+        results[name] = TransferResult(outcome.fooled, int(outcome.eligible.sum()))
+    return results
 
 
 def conclude(rows: Sequence[Row]) -> Conclusion:
-    """In direction: every published comparison of the two holds here. The numbers themselves stand in the rows."""
+    """Concludes from the published comparisons of HEAP with Ax-FPM.
+
+    Reproduced in direction: every comparison holds here. The rows show how close the numbers are.
+    """
     value = measured(rows)
-    one, other = _label("heap"), _label("axfpm")
+    heap_label, axfpm_label = _label("heap"), _label("axfpm")
 
     def less(quantity: str) -> bool:
-        return value[one, quantity] < value[other, quantity]
+        return value[heap_label, quantity] < value[axfpm_label, quantity]
 
     claims = {
         "heap errs less": less("NMED"),
@@ -277,39 +289,40 @@ def conclude(rows: Sequence[Row]) -> Conclusion:
     )
 
 
-# ---- the page
+# ---- the page of panels
 
 
-def _figure(found: Sequence[Sequence[Sequence[Row]]]) -> Figure:
+def _figure(sections: Sequence[Sequence[Sequence[Row]]]) -> Figure:
+    """Draws the page from the rows [section][subject]: the noise above, and one panel per quantity below."""
     panels = [
-        [row for of_one in lists for row in of_one if row.quantity == quantity]
-        for lists in found
-        for quantity in dict.fromkeys(row.quantity for of_one in lists for row in of_one)
+        [row for subject_rows in section_rows for row in subject_rows if row.quantity == quantity]
+        for section_rows in sections
+        for quantity in dict.fromkeys(row.quantity for subject_rows in section_rows for row in subject_rows)
     ]
     cells: list[list[Row] | None] = []
-    for at, rows in enumerate(panels):
-        if at and len(rows) != len(panels[at - 1]):  # other subjects: a line of their own
+    for index, rows in enumerate(panels):
+        if index and len(rows) != len(panels[index - 1]):  # panels with other subjects start a new line
             cells += [None] * (-len(cells) % COLUMNS)
         cells.append(rows)
     lines = -(-len(cells) // COLUMNS)
     figure = Figure(figsize=(3.9 * len(SUBJECTS), 6.6 + 1.5 * lines), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=[6.6, 1.5 * lines])
-    noise, numbers = parts
+    halves: Any = figure.subfigures(2, 1, height_ratios=[6.6, 1.5 * lines])
+    noise, numbers = halves
     noise.suptitle("Noise e = result - exact product, operands uniform in [0, 1]", fontsize=11)
     _noise(noise.subplots(2, len(SUBJECTS)), noise)
     grid = numbers.subplots(lines, COLUMNS, squeeze=False)
-    for at, axes in enumerate(grid.flat):
-        shown = cells[at] if at < len(cells) else None
-        if shown is None:
+    for index, axes in enumerate(grid.flat):
+        panel = cells[index] if index < len(cells) else None
+        if panel is None:
             axes.set_axis_off()
         else:
-            _dots(axes, shown, named=at % COLUMNS == 0)
+            _dots(axes, panel, named=index % COLUMNS == 0)
     numbers.suptitle("Measured (dot, 95 % interval) and published (cross)", fontsize=11)
     return figure
 
 
 def _noise(grid: Any, figure: Any) -> None:
-    """Mean e over both operands, one colour scale for all; below, e against the exact product, pair by pair."""
+    """Draws mean e over both operands, on one colour scale, and below it a histogram of e and the exact product."""
     surfaces: list[ErrorSurface] = [error_surface(design(name), bins=BINS) for name in SUBJECTS]
     largest = max(float(np.nanmax(np.abs(surface.bias))) for surface in surfaces)
     x, w = uniform01(0, 0, SHOWN_PAIRS)
@@ -340,12 +353,12 @@ def _noise(grid: Any, figure: Any) -> None:
 
 
 def _dots(axes: Axes, rows: Sequence[Row], *, named: bool) -> None:
-    """One quantity, a line a subject, `named` on the left; verdicts of audits beside their dots."""
+    """Draws one quantity with one line per subject, labelled if `named`. Audit verdicts stand beside the dots."""
     dots(axes, rows, [row.subject if named else "" for row in rows])
     unit = f" [{rows[0].unit}]" if rows[0].unit else ""
-    shown = [end for row in rows for end in (row.interval or (row.measured,))]
-    shown += [row.published for row in rows if row.published is not None]
-    if rows[0].unit == "%" and max(shown) - min(shown) > WIDE:
+    values = [end for row in rows for end in (row.interval or (row.measured,))]
+    values += [row.published for row in rows if row.published is not None]
+    if rows[0].unit == "%" and max(values) - min(values) > WIDE:
         axes.set_xlim(-4, 104)
     axes.set_title(f"{rows[0].quantity}{unit}", fontsize=8, loc="left")
     if rows[0].remark in VERDICTS:

@@ -1,4 +1,7 @@
-"""Our own: transfer of adversarial examples against how far past the boundary they lie, beside DA's table 2."""
+"""Own study: transfer of adversarial examples as a function of their margin beyond the decision boundary.
+
+The first point of every curve, the attack as it is, stands beside DA's tables 2 and 10.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,15 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "default": {},
     "full": {},
 }
-"""What differs from the attacks' defaults."""
+"""Hyperparameters that differ from the attacks' defaults, per level."""
 _KNOBS = {"confidence": "kappa", "overshoot": "overshoot", None: "factor"}
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Quick and default on embedded test images, full on MNIST's; examples are kept in the user's cache."""
+    """Measures all margin curves. Levels quick and default use embedded test images, full those of MNIST.
+
+    The crafted examples are stored in the user's cache.
+    """
     images = load("mnist", "test", source=options.data, folder=options.data_folder)
     count = IMAGES[options.level]
     exact = load_model("lenet5")
@@ -68,14 +74,17 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _published(point: MarginPoint, labels: Mapping[str, str]) -> float | None:
-    """DA's rate, beside the first value of a curve: the attack as it is."""
+    """Returns DA's rate for the first value of a curve, which is the unmodified attack; None for other values."""
     if point.victim not in labels or point.value != CURVES[point.attack].values[0]:
         return None
     return PUBLISHED[labels[point.victim]][point.attack]
 
 
 def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
-    """A point with an eligible example; `labels`: subject -> the published multiplier that it stands for."""
+    """Returns the row of a point, which must have an eligible example.
+
+    `labels` maps a subject to the published multiplier that it stands for.
+    """
     assert point.rate is not None
     low, high = point.interval
     return Row(
@@ -89,28 +98,33 @@ def row(point: MarginPoint, labels: Mapping[str, str]) -> Row:
 
 
 def conclude(points: Sequence[MarginPoint], labels: Mapping[str, str]) -> Conclusion:
-    """Reproduced: every published rate lies in our interval at the boundary. In direction: of the examples at the
-    boundary fewer than NEARLY_ALL percent transfer, on every curve.
+    """Concludes from the first points of the curves, where the examples lie at the boundary.
+
+    Reproduced: every published rate lies in our interval. In direction: on every curve, fewer than NEARLY_ALL percent
+    of the examples transfer.
     """
-    first = [point for point in points if _published(point, labels) is not None and point.rate is not None]
-    inside = [
-        100 * point.interval[0] <= (_published(point, labels) or 0.0) <= 100 * point.interval[1] for point in first
+    boundary_points = [point for point in points if _published(point, labels) is not None and point.rate is not None]
+    agree = [
+        100 * point.interval[0] <= (_published(point, labels) or 0.0) <= 100 * point.interval[1]
+        for point in boundary_points
     ]
-    last = [
+    margin_points = [
         point
         for point in points
         if point.victim in labels and point.value == CURVES[point.attack].values[-1] and point.rate is not None
     ]
-    low, high = (f"{100 * f(point.rate or 0.0 for point in first):.0f}" for f in (min, max))
-    end_low, end_high = (f"{100 * f(point.rate or 0.0 for point in last):.0f}" for f in (min, max))
-    same = {(point.attack, point.value): point.fooled for point in points if point.victim == CONTROL}
+    low, high = (f"{100 * f(point.rate or 0.0 for point in boundary_points):.0f}" for f in (min, max))
+    end_low, end_high = (f"{100 * f(point.rate or 0.0 for point in margin_points):.0f}" for f in (min, max))
+    control_fooled = {(point.attack, point.value): point.fooled for point in points if point.victim == CONTROL}
     differing = sum(
-        abs(point.fooled - same[point.attack, point.value]) for point in points if point.victim == design("axfpm").label
+        abs(point.fooled - control_fooled[point.attack, point.value])
+        for point in points
+        if point.victim == design("axfpm").label
     )
     reason = (
-        f"{sum(inside)} of {len(inside)} published rates lie in our intervals; at the boundary {low} to {high} % "
+        f"{sum(agree)} of {len(agree)} published rates lie in our intervals; at the boundary {low} to {high} % "
         f"transfer, with the largest margin {end_low} to {end_high} %; axfpm and the control, which has no noise at "
         f"all, differ on {differing} examples over all curves."
     )
-    resist = all(100 * (point.rate or 0.0) < NEARLY_ALL for point in first)
-    return verdict(reproduced=all(inside), in_direction=resist), reason
+    resist = all(100 * (point.rate or 0.0) < NEARLY_ALL for point in boundary_points)
+    return verdict(reproduced=all(agree), in_direction=resist), reason

@@ -1,7 +1,7 @@
-"""How close a search with a tenth of the evaluations comes to the exhaustive front, by hypervolume.
+"""Compares the front of a search that has a tenth of the evaluations with the exhaustive front, by hypervolume.
 
-The space is small enough to score whole. Its designs are scored once; the searches then look the scores up, and are
-charged for every distinct design that they ask for.
+The space is small enough to be scored completely. Each design is scored only once; the searches then look up the
+scores, and every distinct design that they request counts as one evaluation.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ POPULATION = 20
 SEEDS = 5
 WANTED = 0.97
 _LEAST_ERROR = 1e-6
-"""Smaller NMEDs count as this one: its axis is logarithmic."""
+"""Lower bound of the NMED, whose axis is logarithmic."""
 
 Points = NDArray[np.float64]
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Scores the space, searches it with each seed, by NSGA-II and at random."""
+    """Scores the whole space, then searches it with each seed by NSGA-II and by random sampling."""
     keys, points = _score()
     front = points[non_dominated(points)]
-    whole = _volume(front)
+    exhaustive_volume = _volume(front)
     budget = len(points) // 10
     rows = [
         Row("space", "genomes", SPACE.size),
@@ -63,7 +63,9 @@ def run(options: StudyOptions) -> StudyResult:
     ]
     shares: dict[str, list[float]] = {}
     for method in ("nsga2", "random"):
-        shares[method] = [_volume(points[_search(method, seed, budget, keys, points)]) / whole for seed in range(SEEDS)]
+        shares[method] = [
+            _volume(points[_search(method, seed, budget, keys, points)]) / exhaustive_volume for seed in range(SEEDS)
+        ]
         for seed, share in enumerate(shares[method]):
             rows.append(Row(method, f"hypervolume, seed {seed}", 100 * share, unit="% of exhaustive"))
         rows.append(Row(method, "hypervolume, median", 100 * float(np.median(shares[method])), unit="% of exhaustive"))
@@ -90,7 +92,7 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _score() -> tuple[dict[Genome, int], Points]:
-    """(genome -> row, values scaled to 0 .. 1 [designs, objectives]) of the whole space."""
+    """Scores the whole space. Returns genome -> index, and points [designs, objectives] scaled to 0 .. 1."""
     decoded = {genome: SPACE.decode(genome) for genome in SPACE.genomes()}
     distinct = {design.cost_digest: design for design in decoded.values()}
     scorers = tuple(SCORERS[name] for name in ("error", "cost"))
@@ -99,35 +101,36 @@ def _score() -> tuple[dict[Genome, int], Points]:
         Store(Path(folder) / "store.sqlite") as store,
         Processes(measure, available_cpus()) as executor,
     ):
-        found = Evaluator(store, executor, SETTINGS).score(list(distinct.values()), scorers)
+        scores = Evaluator(store, executor, SETTINGS).score(list(distinct.values()), scorers)
     values = []
-    for entry in found:
-        if isinstance(entry, Failure):
-            raise ValueError(f"{entry.design.label} must be scored, but: {entry.reason}")
-        values.append([_scaled(name, entry[name]) for name in OBJECTIVES])
+    for score in scores:
+        if isinstance(score, Failure):
+            raise ValueError(f"{score.design.label} must be scored, but: {score.reason}")
+        values.append([_scaled(name, score[name]) for name in OBJECTIVES])
     points = np.array(values)
     points = (points - points.min(0)) / (points.max(0) - points.min(0))
-    places = {digest: place for place, digest in enumerate(distinct)}
-    return {genome: places[design.cost_digest] for genome, design in decoded.items()}, points
+    index_of = {digest: index for index, digest in enumerate(distinct)}
+    return {genome: index_of[design.cost_digest] for genome, design in decoded.items()}, points
 
 
 def _scaled(name: str, value: float) -> float:
+    """Returns the value of an objective on its axis: logarithmic for the NMED, linear for the others."""
     return math.log10(max(value, _LEAST_ERROR)) if name == "nmed" else value
 
 
 def _search(method: str, seed: int, budget: int, keys: dict[Genome, int], points: Points) -> list[int]:
-    """Rows of the designs that the search asked for, each once."""
-    asked: list[int] = []
+    """Runs a search and returns the indices of the distinct designs that it requested."""
+    requested: list[int] = []
     if method == "random":
         for genome in SPACE.sample(seed, 100 * budget):
-            if keys[genome] not in asked:
-                asked.append(keys[genome])
-            if len(asked) == budget:
+            if keys[genome] not in requested:
+                requested.append(keys[genome])
+            if len(requested) == budget:
                 break
-        return asked
+        return requested
 
     def evaluate(genomes: Sequence[Genome]) -> list[Judgement]:
-        asked.extend(keys[genome] for genome in genomes)
+        requested.extend(keys[genome] for genome in genomes)
         return [Judgement(list(points[keys[genome]])) for genome in genomes]
 
     Evolution(
@@ -139,10 +142,10 @@ def _search(method: str, seed: int, budget: int, keys: dict[Genome, int], points
         constraints=0,
         key=lambda genome: str(keys[genome]),
     ).evolve(evaluate)
-    assert len(asked) == len(set(asked)) <= budget
-    return asked
+    assert len(requested) == len(set(requested)) <= budget
+    return requested
 
 
 def _volume(points: Points) -> float:
-    """The hypervolume that `points` dominate below the reference point (1, ..., 1)."""
+    """Returns the hypervolume that `points` dominate with respect to the reference point (1, ..., 1)."""
     return float(Hypervolume(ref_point=np.ones(points.shape[1]))(points[non_dominated(points)]))

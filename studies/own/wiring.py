@@ -1,14 +1,16 @@
-"""Wirings of arrays of one approximate adder against the published fingerprints of Ax-FPM and HEAP.
+"""Compares all wirings of arrays of one approximate adder with the published fingerprints of Ax-FPM and HEAP.
 
-The text gives Ax-FPM's cell, AMA5, and an array, but not which signal drives which port, nor the policies, the tiles or
-the normaliser. `wirings` are all of these, in trees of adders too. Each is compared with the fingerprint: R, the MRED
-as the ratio of means, and L, the share of results larger in magnitude:
+DA gives the cell of Ax-FPM, AMA5, and says that it forms an array. It does not say which signal drives which port, nor
+does it give the policies, the tiles or the normaliser. A wiring is one choice of all of these; `wirings` enumerates
+them, adder trees included. The fingerprint of a wiring is R, its MRED as the ratio of means, and L, the share of
+results larger in magnitude. Its distance from the published one is
 
     d = sqrt(((R - published R) / published R)^2 + ((L - published L) / published L)^2)
 
-NMED is R / 4 for operands uniform in [0, 1], so it adds nothing to d. Both operands have one distribution, so
-exchanging them (which one selects the rows) changes nothing here. Every wiring is screened on few operand pairs;
-behaviours that may have published numbers, and the nearest, are measured on more.
+The mean product of operands uniform in [0, 1] is 1/4 and the largest is 1, so NMED = R / 4 adds nothing to d. Both
+operands have the same distribution, so exchanging them (which one selects the rows) makes no difference here. Every
+wiring is screened on few operand pairs. The nearest ones, and those that may have the published numbers, are then
+measured on more.
 """
 
 from __future__ import annotations
@@ -39,17 +41,19 @@ TITLE = "every wiring of arrays of one adder against the published errors of Ax-
 SOURCE = "DA section 4.1, figure 15, table 8"
 TOPOLOGIES = ("ripple_array", "carry_save_array", "wallace", "dadda")
 TILE = 4
-"""As in the released code of the paper."""
+"""Width of a tile in the paper's released code."""
 SHOWN = {"Ax-FPM": 5, "HEAP": 3}
-"""Behaviours nearest to each that are printed."""
+"""Number of nearest behaviours that have rows, per published multiplier."""
 NEAR = {"mred": 0.01, "nmed": 0.0075, "larger": 1.0}
-"""How far from the published number, its rounding included, a screened one may lie to be measured again: on 65,536
-pairs, at least four standard errors beyond the rounding."""
+"""Largest distance from a published number at which a screened wiring is measured again.
+
+It is the half unit by which the published number is rounded, plus at least four standard errors on 65,536 pairs.
+"""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A published fingerprint: MRED, NMED, percent larger; `cells`: the adders tried for it."""
+    """A published fingerprint: MRED, NMED and percentage of larger results. `cells` are the adders tried for it."""
 
     mred: float
     nmed: float
@@ -57,15 +61,15 @@ class Target:
     cells: tuple[str, ...]
 
     def distance(self, mred: float, larger: float) -> float:
-        """The module's d; `larger` in percent."""
+        """Returns the distance d of the module's docstring. `larger` is in percent."""
         return math.hypot(mred / self.mred - 1, larger / self.larger - 1)
 
     def has_errors(self, mred: float, nmed: float) -> bool:
-        """Whether both round to what is published."""
+        """Whether both errors round to the published ones."""
         return round(mred, 2) == self.mred and round(nmed, 2) == self.nmed
 
     def has_share(self, larger: float) -> bool:
-        """Whether it rounds to what is published."""
+        """Whether the share, in percent, rounds to the published one."""
         return round(larger) == self.larger
 
 
@@ -78,7 +82,7 @@ NAMED = ("axfpm", "axfpm_tiled", "axfpm_released")
 
 @dataclass(frozen=True)
 class Errors:
-    """`ratio`: MRED as the ratio of means; `mean`: as the mean of ratios; `larger` in percent."""
+    """Errors on the screen's pairs: MRED as the ratio of means and as the mean of ratios; `larger` is in percent."""
 
     ratio: float
     mean: float
@@ -88,26 +92,29 @@ class Errors:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Wirings that give the same results on the screen's pairs, and their errors there."""
+    """Wirings that give the same results on the screen's pairs, with their errors on those pairs."""
 
     wirings: tuple[Design, ...]
     errors: Errors
 
     @property
     def name(self) -> str:
-        """The named design among the wirings, or nothing."""
+        """The name of the design in NAMED that is one of the wirings; empty if none is."""
         return next((name for name in NAMED if design(name) in self.wirings), "")
 
 
 def wirings() -> Iterator[Design]:
-    """Every structure once, of AMA5: ripple arrays, and tiles of them, have no final adder; only sums of tiles can
-    overflow, so that only they tell the normalisers apart."""
-    finals = {}
+    """Yields every structure once, built of AMA5.
+
+    Ripple arrays, tiled or not, have no final adder. Only a sum of tiles can overflow, so the normalisers differ only
+    for tiled arrays.
+    """
+    final_adders = {}
     for name in TOPOLOGIES:
-        finals[name] = ("exact", "cell") if multipliers.TOPOLOGIES[name].has_final_adder else ("exact",)
+        final_adders[name] = ("exact", "cell") if multipliers.TOPOLOGIES[name].has_final_adder else ("exact",)
     variants = ((None, "full"), (TILE, "full"), (TILE, "released"))
     for topology, (tile, normalization) in product(TOPOLOGIES, variants):
-        for ports, half, final in product(PORTS, ("cell", "exact"), finals[topology]):
+        for ports, half, final in product(PORTS, ("cell", "exact"), final_adders[topology]):
             yield Design(
                 topology=topology,
                 placement="ama5",
@@ -120,9 +127,9 @@ def wirings() -> Iterator[Design]:
 
 
 def screen_all(pairs: int = CHUNK, *, progress: bool = False) -> dict[str, list[Behaviour]]:
-    """Published multiplier -> behaviours of all wirings of its cells, nearest first."""
-    found: dict[str, dict[bytes, list[Design]]] = {name: {} for name in PUBLISHED}
-    measured: dict[bytes, Errors] = {}
+    """Screens all wirings. Returns published multiplier -> behaviours of the wirings of its cells, nearest first."""
+    designs_by_behaviour: dict[str, dict[bytes, list[Design]]] = {name: {} for name in PUBLISHED}
+    errors_by_behaviour: dict[bytes, Errors] = {}
     x, w = uniform01(0, 0, pairs)
     exact = x.astype(np.float64) * w
     structures = list(wirings())
@@ -133,60 +140,71 @@ def screen_all(pairs: int = CHUNK, *, progress: bool = False) -> dict[str, list[
             for cell in dict.fromkeys(cell for target in PUBLISHED.values() for cell in target.cells):
                 subject = replace(structure, placement=cell)
                 results = screen.products(subject)
+                # Wirings with the same results on all pairs share a digest, and with it a behaviour.
                 key = hashlib.blake2b(results.tobytes(), digest_size=16).digest()
                 for name, target in PUBLISHED.items():
                     if cell in target.cells:
-                        found[name].setdefault(key, []).append(subject)
-                if key not in measured:
-                    measured[key] = errors(results, exact)
+                        designs_by_behaviour[name].setdefault(key, []).append(subject)
+                if key not in errors_by_behaviour:
+                    errors_by_behaviour[key] = errors(results, exact)
             reporter.advance()
-    made = {}
-    for name, behaviours in found.items():
-        alike = [Behaviour(tuple(designs), measured[key]) for key, designs in behaviours.items()]
-        made[name] = sorted(alike, key=lambda each: PUBLISHED[name].distance(each.errors.ratio, each.errors.larger))
-    return made
+    ranked = {}
+    for name, behaviours in designs_by_behaviour.items():
+        behaviours_of_name = [
+            Behaviour(tuple(designs), errors_by_behaviour[key]) for key, designs in behaviours.items()
+        ]
+        ranked[name] = sorted(
+            behaviours_of_name,
+            key=lambda behaviour: PUBLISHED[name].distance(behaviour.errors.ratio, behaviour.errors.larger),
+        )
+    return ranked
 
 
 def errors(results: Any, exact: Reals) -> Errors:
-    """Of results against exact products, all positive."""
+    """Returns the errors of `results` against exact products, which must be positive."""
     e = results - exact
     med = float(np.abs(e).mean())
     return Errors(med / float(exact.mean()), float(np.abs(e / exact).mean()), med, 100 * float((e > 0).mean()))
 
 
-def worth_measuring(target: Target, behaviours: Sequence[Behaviour], shown: int) -> list[Behaviour]:
-    """The nearest `shown`, and all that may have the published errors, in either reading of MRED, or share."""
+def worth_measuring(target: Target, behaviours: Sequence[Behaviour], nearest_count: int) -> list[Behaviour]:
+    """Selects the `nearest_count` nearest behaviours and all that may have the published errors or the published share.
 
-    def near(found: Errors) -> bool:
-        ratio, mean = (abs(mred - target.mred) <= NEAR["mred"] for mred in (found.ratio, found.mean))
+    Both readings of MRED count, the ratio of means and the mean of ratios.
+    """
+
+    def near(screened: Errors) -> bool:
+        ratio, mean = (abs(mred - target.mred) <= NEAR["mred"] for mred in (screened.ratio, screened.mean))
         nmed, larger = (
-            abs(found.nmed - target.nmed) <= NEAR["nmed"],
-            abs(found.larger - target.larger) <= NEAR["larger"],
+            abs(screened.nmed - target.nmed) <= NEAR["nmed"],
+            abs(screened.larger - target.larger) <= NEAR["larger"],
         )
         return ((ratio or mean) and nmed) or larger
 
-    return [each for rank, each in enumerate(behaviours) if rank < shown or near(each.errors)]
+    return [behaviour for rank, behaviour in enumerate(behaviours) if rank < nearest_count or near(behaviour.errors)]
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Every wiring on 65,536 pairs at every level; what may fit, and the nearest, on 10^6, 10^7 or 10^8."""
+    """Screens every wiring on 65,536 pairs, then measures the selected ones on 10^6, 10^7 or 10^8 pairs, by level."""
     pairs, progress = PAIRS[options.level], options.level != "quick"
-    found = screen_all(progress=progress)
-    chosen = {name: worth_measuring(PUBLISHED[name], each, SHOWN[name]) for name, each in found.items()}
+    screened = screen_all(progress=progress)
+    selected = {
+        name: worth_measuring(PUBLISHED[name], candidates, SHOWN[name]) for name, candidates in screened.items()
+    }
     measured: dict[str, list[tuple[Behaviour, ErrorMetrics]]] = {}
     with Reporter(enabled=progress) as reporter:
-        reporter.stage(f"behaviours on {pairs:,} pairs", sum(map(len, chosen.values())))
-        for name, behaviours in chosen.items():
+        reporter.stage(f"behaviours on {pairs:,} pairs", sum(map(len, selected.values())))
+        for name, behaviours in selected.items():
             measured[name] = []
-            for each in behaviours:
-                metrics = error_metrics(each.wirings[0], samples=pairs)
-                measured[name].append((each, metrics))
+            for behaviour in behaviours:
+                metrics = error_metrics(behaviour.wirings[0], samples=pairs)
+                measured[name].append((behaviour, metrics))
                 reporter.advance()
-            measured[name].sort(key=lambda entry: _distance(PUBLISHED[name], entry[1]))
-    rows = [row for name in found for row in counts(name, found[name], measured[name])]
+            measured[name].sort(key=lambda measurement: _distance(PUBLISHED[name], measurement[1]))
+    rows = [row for name in screened for row in counts(name, screened[name], measured[name])]
     rows += overflows()
-    for name, entries in measured.items():
-        for rank, (behaviour, metrics) in enumerate(entries[: SHOWN[name]], 1):
+    for name, measurements in measured.items():
+        for rank, (behaviour, metrics) in enumerate(measurements[: SHOWN[name]], 1):
             rows += nearest(name, f"{name}, rank {rank}", behaviour, metrics)
     rows += [
         row
@@ -197,7 +215,7 @@ def run(options: StudyOptions) -> StudyResult:
     return StudyResult(
         rows,
         "measured",
-        reason(found, measured, rows),
+        reason(screened, measured, rows),
         {
             "screen_pairs": CHUNK,
             "pairs": pairs,
@@ -206,66 +224,72 @@ def run(options: StudyOptions) -> StudyResult:
             "tile": TILE,
             "seed": 0,
         },
-        render(lambda: draw(found), salt="wiring", style=seaborn.axes_style("whitegrid")),
+        render(lambda: draw(screened), salt="wiring", style=seaborn.axes_style("whitegrid")),
     )
 
 
 Measured = Sequence[tuple[Behaviour, ErrorMetrics]]
+"""Behaviours with their errors on the larger sample."""
 
 
 def _distance(target: Target, metrics: ErrorMetrics) -> float:
+    """Returns the distance d of measured errors from a published fingerprint."""
     return target.distance(metrics.mred_ratio_of_means.value, 100 * metrics.larger.value)
 
 
 def fitting(target: Target, measured: Measured) -> tuple[Measured, Measured, Measured]:
-    """Those with the published errors, MRED as the ratio of means; as the mean of ratios; with the published share."""
+    """Selects the behaviours that round to the published numbers.
+
+    Returns those with the published errors if MRED is the ratio of means, those with the published errors if it is the
+    mean of ratios, and those with the published share.
+    """
     ratio = [e for e in measured if target.has_errors(e[1].mred_ratio_of_means.value, e[1].nmed.value)]
     mean = [e for e in measured if target.has_errors(e[1].mred.value, e[1].nmed.value)]
     return ratio, mean, [e for e in measured if target.has_share(100 * e[1].larger.value)]
 
 
 def counts(name: str, behaviours: Sequence[Behaviour], measured: Measured) -> list[Row]:
-    """How many wirings there are, and how many have the published numbers."""
+    """Returns rows that count the wirings, and the behaviours with the published numbers."""
     target = PUBLISHED[name]
     subject = f"wirings for {name}"
     ratio, mean, larger = fitting(target, measured)
-    number = sum(len(each.wirings) for each in behaviours)
-    made = [
-        Row(subject, "evaluated", number, remark=f"uniform arrays of {', '.join(target.cells)}"),
+    total = sum(len(behaviour.wirings) for behaviour in behaviours)
+    rows = [
+        Row(subject, "evaluated", total, remark=f"uniform arrays of {', '.join(target.cells)}"),
         Row(subject, "distinct behaviours", len(behaviours), remark=f"on {CHUNK:,} pairs"),
     ]
     published = f"MRED {target.mred:g} and NMED {target.nmed:g}"
-    for quantity, chosen in (
+    for quantity, selected in (
         (f"behaviours with {published}", ratio),
         ("the same, MRED the mean of ratios", mean),
         (f"behaviours with {target.larger:g} % larger", larger),
         ("behaviours with errors and share", [e for e in (*ratio, *mean) if e in larger]),
     ):
-        of = sum(len(each.wirings) for each, _ in chosen)
-        made.append(Row(subject, quantity, len(chosen), remark=f"{of} wirings" if chosen else ""))
-    return made
+        wiring_count = sum(len(behaviour.wirings) for behaviour, _ in selected)
+        rows.append(Row(subject, quantity, len(selected), remark=f"{wiring_count} wirings" if selected else ""))
+    return rows
 
 
 HALVED, SMALLER_HALVED = "results that the normaliser halves", "halved, of those not larger"
 
 
 def overflows() -> list[Row]:
-    """What the released normalisation does to the tiled circuit."""
+    """Returns rows on the effect of the released normalisation on the tiled circuit."""
     x, w = uniform01(0, 0, CHUNK)
     released, full = (design(name).multiply(x, w) for name in ("axfpm_released", "axfpm_tiled"))
     halved = released != full
     smaller = released <= x.astype(np.float64) * w
-    made = []
-    for quantity, number, of in (
+    rows = []
+    for quantity, count, total in (
         (HALVED, int(halved.sum()), CHUNK),
         (SMALLER_HALVED, int((halved & smaller).sum()), int(smaller.sum())),
     ):
-        made.append(share_row("axfpm_released", quantity, number, of))
-    return made
+        rows.append(share_row("axfpm_released", quantity, count, total))
+    return rows
 
 
 def nearest(name: str, subject: str, behaviour: Behaviour, metrics: ErrorMetrics) -> list[Row]:
-    """One behaviour as measured."""
+    """Returns the rows of one measured behaviour."""
     target, others = PUBLISHED[name], len(behaviour.wirings) - 1
     remark = text(behaviour) + (f"; {others} more wirings give the same results" if others else "")
     ratio, nmed, larger = metrics.mred_ratio_of_means, metrics.nmed, metrics.larger
@@ -278,38 +302,40 @@ def nearest(name: str, subject: str, behaviour: Behaviour, metrics: ErrorMetrics
 
 
 def text(behaviour: Behaviour) -> str:
-    """The wiring in one line, the named one or the first."""
-    entry = design(behaviour.name) if behaviour.name else behaviour.wirings[0]
+    """Describes a wiring in one line: the named design if there is one, otherwise the first wiring."""
+    wiring = design(behaviour.name) if behaviour.name else behaviour.wirings[0]
     named = f"{behaviour.name}: " if behaviour.name else ""
-    final = f", {entry.final_adder} final adder" if entry.has_final_adder else ""
-    tile = f", tiles of {entry.tile}, {entry.normalization} normalisation" if entry.tile else ""
-    cell = entry.placement.describe()
-    return f"{named}{cell}, {entry.topology}, ports {entry.ports}, {entry.half_adders} half adders{final}{tile}"
+    final = f", {wiring.final_adder} final adder" if wiring.has_final_adder else ""
+    tile = f", tiles of {wiring.tile}, {wiring.normalization} normalisation" if wiring.tile else ""
+    cell = wiring.placement.describe()
+    return f"{named}{cell}, {wiring.topology}, ports {wiring.ports}, {wiring.half_adders} half adders{final}{tile}"
 
 
-def reason(found: Mapping[str, Sequence[Behaviour]], measured: Mapping[str, Measured], rows: Sequence[Row]) -> str:
-    """Whether one circuit has all published numbers of Ax-FPM, which have some, and what is nearest."""
-    target, entries = PUBLISHED["Ax-FPM"], measured["Ax-FPM"]
-    ratio, mean, larger = fitting(target, entries)
-    both = [entry for entry in (*ratio, *mean) if entry in larger]
+def reason(screened: Mapping[str, Sequence[Behaviour]], measured: Mapping[str, Measured], rows: Sequence[Row]) -> str:
+    """Says whether a circuit has all published numbers of Ax-FPM, which circuits have some, and which are nearest."""
+    target, measurements = PUBLISHED["Ax-FPM"], measured["Ax-FPM"]
+    ratio, mean, larger = fitting(target, measurements)
+    both = [measurement for measurement in (*ratio, *mean) if measurement in larger]
 
     def span(values: Sequence[float], digits: int) -> str:
         low, high = (f"{end:.{digits}f}" for end in (min(values), max(values)))
         return low if low == high else f"{low} to {high}"
 
-    def names(chosen: Measured) -> str:
-        known = [behaviour.name for behaviour, _ in chosen if behaviour.name]
+    def names(selected: Measured) -> str:
+        known = [behaviour.name for behaviour, _ in selected if behaviour.name]
         return f" ({', '.join(known)} among them)" if known else ""
 
-    told = [f"of {len(found['Ax-FPM'])} behaviours of AMA5 {len(both) or 'none'} has all of Ax-FPM's numbers"]
+    clauses = [f"of {len(screened['Ax-FPM'])} behaviours of AMA5 {len(both) or 'none'} has all of Ax-FPM's numbers"]
     if ratio:
         shares = span([100 * metrics.larger.value for _, metrics in ratio], 1)
-        told.append(f"{len(ratio)}{names(ratio)} have MRED .33 and NMED .08, with {shares} % of their results larger")
+        clauses.append(
+            f"{len(ratio)}{names(ratio)} have MRED .33 and NMED .08, with {shares} % of their results larger"
+        )
     if larger:
         errors = span([metrics.mred_ratio_of_means.value for _, metrics in larger], 3)
-        told.append(f"{len(larger)}{names(larger)} have 96 % larger, with an MRED of {errors}")
+        clauses.append(f"{len(larger)}{names(larger)} have 96 % larger, with an MRED of {errors}")
     value = {row.quantity: row.measured for row in rows if row.subject == "axfpm_released"}
-    told.append(
+    clauses.append(
         f"the released normaliser halves {value[HALVED]:.1f} % of axfpm_tiled's results; of those that then are not "
         f"larger than exact {value[SMALLER_HALVED]:.0f} % are halved ones"
     )
@@ -319,23 +345,27 @@ def reason(found: Mapping[str, Sequence[Behaviour]], measured: Mapping[str, Meas
             f"{metrics.mred_ratio_of_means.value:.3f}, {metrics.nmed.value:.3f} and {100 * metrics.larger.value:.1f} %"
         )
         distance = _distance(PUBLISHED[name], metrics)
-        told.append(f"nearest to {name}, at distance {distance:.3f}, with {errors}: {text(behaviour)}")
-    return "; ".join(told) + "."
+        clauses.append(f"nearest to {name}, at distance {distance:.3f}, with {errors}: {text(behaviour)}")
+    return "; ".join(clauses) + "."
 
 
-def draw(found: Mapping[str, Sequence[Behaviour]]) -> Figure:
-    """A panel a published multiplier: every behaviour by its MRED and share larger; the fingerprint as a cross."""
+def draw(screened: Mapping[str, Sequence[Behaviour]]) -> Figure:
+    """Draws one panel per published multiplier: each behaviour by MRED and share larger, the fingerprint as a cross."""
     colours = seaborn.color_palette("colorblind")
     figure = Figure(figsize=(10.0, 5.4), layout="constrained")
-    panels = figure.subplots(1, len(found), sharex=True, sharey=True)
-    for axes, (name, behaviours) in zip(panels, found.items(), strict=True):
-        # Where designs of several kinds behave alike, their marks stand around each other.
+    panels = figure.subplots(1, len(screened), sharex=True, sharey=True)
+    for axes, (name, behaviours) in zip(panels, screened.items(), strict=True):
+        # Marks of different kinds differ in size, so that they remain visible where the kinds behave the same.
         marks = zip(KINDS, "osD", (5, 7, 9), colours, strict=False)
         for kind, marker, size, colour in marks:
-            kept = [each.errors for each in behaviours if any(_kind(entry) == kind for entry in each.wirings)]
+            kind_errors = [
+                behaviour.errors
+                for behaviour in behaviours
+                if any(_kind(wiring) == kind for wiring in behaviour.wirings)
+            ]
             axes.plot(
-                [each.ratio for each in kept],
-                [each.larger for each in kept],
+                [behaviour.ratio for behaviour in kind_errors],
+                [behaviour.larger for behaviour in kind_errors],
                 marker,
                 markersize=size,
                 markerfacecolor="none",
@@ -363,5 +393,5 @@ def draw(found: Mapping[str, Sequence[Behaviour]]) -> Figure:
 KINDS = ("untiled", f"tiles of {TILE}", f"tiles of {TILE}, released normalisation")
 
 
-def _kind(entry: Design) -> str:
-    return KINDS[0 if entry.tile is None else 1 + (entry.normalization == "released")]
+def _kind(wiring: Design) -> str:
+    return KINDS[0 if wiring.tile is None else 1 + (wiring.normalization == "released")]

@@ -1,1 +1,1 @@
-"""Published tables and figures, published numbers beside ours; one file each."""
+"""Tables and figures of the paper with our numbers beside the published ones, one file each."""

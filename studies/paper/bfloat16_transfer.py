@@ -1,4 +1,4 @@
-"""DA section 7.2: whether a network in bfloat16 resists attacks that were crafted on the float32 one."""
+"""DA section 7.2: tests whether a bfloat16 network resists attacks crafted on the float32 network."""
 
 from __future__ import annotations
 
@@ -31,85 +31,101 @@ MODELS = {"lenet5": "LeNet-5, MNIST", "alexnet": "AlexNet, CIFAR-10"}
 ATTACKS = {"fgsm": "FGSM", "pgd": "PGD", "cw": "C&W"}
 WHOLE = "bfloat16, whole"
 BFLOAT16 = ("bfloat16", WHOLE)
-"""The multiplier alone, in the convolutions, gate by gate, with sums in float32; and every operand and result of the
-network in torch's bfloat16, as DA has it."""
+"""Two readings of "in bfloat16".
+
+- "bfloat16": only the products of the convolutions, computed gate by gate and summed in float32.
+- WHOLE: every operand and result of the network, in torch's bfloat16, as in DA.
+"""
 SAMPLES = {
     "lenet5": {"quick": 40, "default": 200, "full": 1000},
     "alexnet": {"quick": 16, "default": 100, "full": 1000},
 }
 SLOW = {"lenet5": {"default": 60, "full": 200}, "alexnet": {"quick": 5, "default": 16, "full": 200}}
-"""Samples of C&W where they are fewer."""
+"""Number of samples for C&W, where it is smaller."""
 IMAGES = {"lenet5": {"quick": 1000, "default": 2000}, "alexnet": {"quick": 200, "default": 1000}}
-"""For accuracy and confidence, by level; at full all test images."""
+"""Number of images for accuracy and confidence per level. Level full uses all test images."""
 UNCHANGED = 0.01
-"""Mean change of confidence, which lies in [-1, 1], that counts as none."""
+"""Largest mean change of confidence that counts as none. Confidence lies in [-1, 1]."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Quick and default on embedded images; the exact network itself transfers to 100 % but for the order of sums."""
+    """Measures transfer, accuracy and confidence. Levels quick and default use embedded images.
+
+    The row of the exact network is a check: it differs from the source only in the order of summation, so that nearly
+    100 % must transfer.
+    """
     rows: list[Row] = []
-    found: dict[str, list[Rate]] = {}
+    rates: dict[str, list[Rate]] = {}
     changes: dict[str, tuple[float, float]] = {}
     settings = {}
-    for model, shown in MODELS.items():
+    for model, title in MODELS.items():
         base = base_network(model)
-        made = setting(
+        attacks = setting(
             options,
             SAMPLES[model],
             ("exact", "bfloat16"),
             model=model,
             slow=SLOW[model],
-            more={WHOLE: Bfloat16(base)},
+            extra_victims={WHOLE: Bfloat16(base)},
         )
-        found[shown] = transfer_rows.rates(made, ATTACKS)
-        rows += [rate.row({}, subject=f"{shown}: {rate.victim}") for rate in found[shown]]
-        networks = {"exact": base} | {name: made.victims[name] for name in BFLOAT16}
+        rates[title] = transfer_rows.rates(attacks, ATTACKS)
+        rows += [rate.row({}, subject=f"{title}: {rate.victim}") for rate in rates[title]]
+        networks = {"exact": base} | {name: attacks.victims[name] for name in BFLOAT16}
         images, labels = load_test_images(
             model=model,
             data=options.data,
             folder=options.data_folder,
         )
         count = IMAGES[model].get(options.level, len(images))
-        more, moved = _unchanged(shown, networks, images[:count], labels[:count], PUBLISHED[model])
-        rows += more
-        changes |= moved
-        settings[model] = {**made.record(list(ATTACKS)), "images": count}
+        precision_rows, precision_changes = _unchanged(
+            title, networks, images[:count], labels[:count], PUBLISHED[model]
+        )
+        rows += precision_rows
+        changes |= precision_changes
+        settings[model] = {**attacks.record(list(ATTACKS)), "images": count}
     subjects = list(dict.fromkeys(row.subject for row in rows))
     rows.sort(key=lambda row: subjects.index(row.subject))
-    conclusion, reason = conclude(found, changes)
-    figures = render(lambda: _figure(found), salt="bfloat16_transfer", style=seaborn.axes_style("whitegrid"))
+    conclusion, reason = conclude(rates, changes)
+    figures = render(lambda: _figure(rates), salt="bfloat16_transfer", style=seaborn.axes_style("whitegrid"))
     return StudyResult(rows, conclusion, reason, settings, figures)
 
 
 def _unchanged(
-    shown: str,
+    title: str,
     networks: Mapping[str, nn.Module],
     images: torch.Tensor,
     labels: torch.Tensor,
     published: Mapping[str, float],
 ) -> tuple[list[Row], dict[str, tuple[float, float]]]:
-    """Accuracy and confidence of the networks, the latter also less exact; (points of accuracy, mean change of
-    confidence) by subject."""
+    """Compares accuracy and confidence of the networks with those of the exact one.
+
+    Returns the rows, and subject -> (change of accuracy in percentage points, mean change of confidence).
+    """
     rows: list[Row] = []
-    moved: dict[str, tuple[float, float]] = {}
+    changes: dict[str, tuple[float, float]] = {}
     outputs = {name: logits(network, images) for name, network in networks.items()}
-    right = {name: AccuracyResult((values.argmax(1) == labels).numpy()) for name, values in outputs.items()}
-    sure = {name: confidence(values, labels) for name, values in outputs.items()}
+    accuracies = {name: AccuracyResult((values.argmax(1) == labels).numpy()) for name, values in outputs.items()}
+    confidences = {name: confidence(values, labels) for name, values in outputs.items()}
     for name in networks:
-        subject = f"{shown}: {name}"
-        low, high = wilson(int(right[name].correct.sum()), len(labels))
-        number = published["Float32" if name == "exact" else "Bfloat16"]
-        accuracy = 100 * right[name].accuracy
-        rows.append(Row(subject, "accuracy", accuracy, number, (100 * low, 100 * high), "%", f"{len(labels)} images"))
+        subject = f"{title}: {name}"
+        low, high = wilson(int(accuracies[name].correct.sum()), len(labels))
+        published_accuracy = published["Float32" if name == "exact" else "Bfloat16"]
+        accuracy = 100 * accuracies[name].accuracy
+        rows.append(
+            Row(
+                subject, "accuracy", accuracy, published_accuracy, (100 * low, 100 * high), "%", f"{len(labels)} images"
+            )
+        )
         if name == "exact":
             continue
-        points, (least, most) = difference(right[name], right["exact"])
+        points, (least, most) = difference(accuracies[name], accuracies["exact"])
         expected = published["Bfloat16"] - published["Float32"]
         rows.append(
             Row(subject, "accuracy less exact", 100 * points, expected, (100 * least, 100 * most), "points", "paired")
         )
-        change = sure[name] - sure["exact"]
+        change = confidences[name] - confidences["exact"]
         mean = float(change.mean())
+        # The change is paired image by image; the interval is the normal one, mean +- z s / sqrt(n).
         half = normal_quantile(0.95) * float(change.std()) / math.sqrt(len(labels))
         rows.append(
             Row(
@@ -120,54 +136,56 @@ def _unchanged(
                 remark=f"largest change of an image {float(change.abs().max()):.2g}",
             )
         )
-        moved[subject] = (100 * points, mean)
-    return rows, moved
+        changes[subject] = (100 * points, mean)
+    return rows, changes
 
 
-def conclude(found: Mapping[str, Sequence[Rate]], changes: Mapping[str, tuple[float, float]]) -> Conclusion:
-    """Reproduced: by every attack at least NEARLY_ALL percent transfer to bfloat16, of the smallest examples too, and
-    neither accuracy nor confidence changes. In direction: that holds for examples that spend a budget, and of the
-    smallest ones more transfer to bfloat16 than to the control.
+def conclude(rates_by_network: Mapping[str, Sequence[Rate]], changes: Mapping[str, tuple[float, float]]) -> Conclusion:
+    """Concludes from the transfer rates, and the changes of accuracy and confidence.
+
+    Reproduced: for every attack, at least NEARLY_ALL percent of the examples transfer to bfloat16, including the
+    minimum-norm ones, and neither accuracy nor confidence changes. In direction: this holds for the examples that spend
+    a budget, and more of the minimum-norm examples transfer to bfloat16 than to the control.
     """
-    texts, more = [], True
-    for shown, rates in found.items():
+    texts, above_control = [], True
+    for title, rates in rates_by_network.items():
         shares = []
         for victims in (BFLOAT16, (CONTROL,)):
-            chosen = [rate for rate in rates if rate.victim in victims]
-            spent = transfer_rows.share(rate for rate in chosen if rate.spends) or 0.0
-            smallest = transfer_rows.share(rate for rate in chosen if rate.mode == "minimum") or 0.0
+            victim_rates = [rate for rate in rates if rate.victim in victims]
+            spent = transfer_rows.share(rate for rate in victim_rates if rate.spends) or 0.0
+            smallest = transfer_rows.share(rate for rate in victim_rates if rate.mode == "minimum") or 0.0
             shares.append((spent, smallest))
         (spent, smallest), (control_spent, control_smallest) = shares
-        more &= smallest > control_smallest
+        above_control &= smallest > control_smallest
         texts.append(
-            f"{shown}: {spent:.0f} % of the examples that spend a budget and {smallest:.0f} % of the smallest transfer "
+            f"{title}: {spent:.0f} % of the examples that spend a budget and {smallest:.0f} % of the smallest transfer "
             f"to bfloat16 ({control_spent:.0f} % and {control_smallest:.0f} % to the control)"
         )
-    tried = [rate for rates in found.values() for rate in rates if rate.victim in BFLOAT16]
-    gained = [rate for rate in tried if 100 * rate.fooled < NEARLY_ALL * rate.eligible or not rate.eligible]
+    bfloat16_rates = [rate for rates in rates_by_network.values() for rate in rates if rate.victim in BFLOAT16]
+    resisting = [rate for rate in bfloat16_rates if 100 * rate.fooled < NEARLY_ALL * rate.eligible or not rate.eligible]
     points = max(abs(points) for points, _ in changes.values())
     change = max(abs(mean) for _, mean in changes.values())
-    same = points <= CLOSE and change <= UNCHANGED
+    unchanged = points <= CLOSE and change <= UNCHANGED
     return verdict(
-        reproduced=same and not any(rate.mode == "minimum" or rate.spends for rate in gained),
-        in_direction=same and more and not any(rate.spends for rate in gained),
+        reproduced=unchanged and not any(rate.mode == "minimum" or rate.spends for rate in resisting),
+        in_direction=unchanged and above_control and not any(rate.spends for rate in resisting),
     ), (f"{'; '.join(texts)}. Accuracy moves by {points:.2f} points and the mean confidence by {change:.2g} at most.")
 
 
-def _figure(found: Mapping[str, Sequence[Rate]]) -> Figure:
-    """A panel a network, a line an attack and mode, a dot with its interval for each victim."""
+def _figure(rates_by_network: Mapping[str, Sequence[Rate]]) -> Figure:
+    """Draws one panel per network and one line per attack and mode, with a dot and its interval for each victim."""
     figure = Figure(figsize=(10, 4.6), layout="constrained")
-    panels = figure.subplots(1, len(found), squeeze=False).flat
+    panels = figure.subplots(1, len(rates_by_network), squeeze=False).flat
     colours = seaborn.color_palette("colorblind", 4)
-    for axes, (shown, rates) in zip(panels, found.items(), strict=True):
+    for axes, (title, rates) in zip(panels, rates_by_network.items(), strict=True):
         quantities = list(dict.fromkeys(rate.quantity for rate in rates))
         victims = zip(("exact", *BFLOAT16, CONTROL), colours, "os^X", strict=True)
-        for place, (victim, colour, marker) in enumerate(victims):
-            mine = [rate for rate in rates if rate.victim == victim and rate.eligible]
-            heights = [-quantities.index(rate.quantity) + 0.27 - 0.18 * place for rate in mine]
-            ends = [[100 * end for end in wilson(rate.fooled, rate.eligible)] for rate in mine]
+        for rank, (victim, colour, marker) in enumerate(victims):
+            victim_rates = [rate for rate in rates if rate.victim == victim and rate.eligible]
+            heights = [-quantities.index(rate.quantity) + 0.27 - 0.18 * rank for rate in victim_rates]
+            ends = [[100 * end for end in wilson(rate.fooled, rate.eligible)] for rate in victim_rates]
             axes.hlines(heights, [low for low, _ in ends], [high for _, high in ends], color=colour, linewidth=1.5)
-            values = [100 * rate.fooled / rate.eligible for rate in mine]
+            values = [100 * rate.fooled / rate.eligible for rate in victim_rates]
             axes.plot(values, heights, marker, color=colour, markersize=5, label=victim)
         axes.axvline(
             NEARLY_ALL, color="0.3", linewidth=0.8, linestyle="--", label=f"{NEARLY_ALL:g} %: no gain from there on"
@@ -175,6 +193,6 @@ def _figure(found: Mapping[str, Sequence[Rate]]) -> Figure:
         axes.set_yticks([-k for k in range(len(quantities))], quantities, fontsize=9)
         axes.set_xlim(-3, 103)
         axes.set_xlabel("transfer rate [%]")
-        axes.set_title(shown, fontsize=10)
+        axes.set_title(title, fontsize=10)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure

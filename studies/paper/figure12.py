@@ -1,4 +1,4 @@
-"""DA figure 12: cumulative distribution of classification confidence, exact and approximate LeNet-5."""
+"""DA figure 12: cumulative distribution of the classification confidence of the exact and approximate LeNet-5."""
 
 from __future__ import annotations
 
@@ -22,33 +22,36 @@ TOLERANCE = 0.01
 THRESHOLD = 0.8
 AXFPM = ("axfpm", "axfpm_tiled", "axfpm_released")
 PUBLISHED = {"exact": 20.0, **dict.fromkeys(AXFPM, 74.5)}
-"""Percent of images above the threshold; of the exact network the text says less than 20."""
+"""Percentage of images above the threshold. For the exact network, the text says less than 20."""
 RAISED = dict.fromkeys(AXFPM, 74.5 - 20.0)
-"""Points more than the exact network's, at least."""
+"""Published increase over the exact network in percentage points: a lower bound, since "exact" is an upper one."""
 PER_CLASS = {"quick": 20, "default": 100, "full": 100}
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """The first images of every class (the paper: 100 a class, at random); full from the whole test set."""
+    """Measures confidence on the first images of every class. DA uses 100 random images per class.
+
+    Level full takes the images from the whole test set.
+    """
     images, labels = load_test_images(model="lenet5", data=options.data, folder=options.data_folder)
-    chosen = torch.cat([(labels == label).nonzero()[: PER_CLASS[options.level], 0] for label in range(10)])
-    images, labels = images[chosen], labels[chosen]
+    indices = torch.cat([(labels == label).nonzero()[: PER_CLASS[options.level], 0] for label in range(10)])
+    images, labels = images[indices], labels[indices]
     base = base_network("lenet5")
     networks = {
         "exact": base,
         **{name: network(design(name)) for name in AXFPM},
         CONTROL: power_of_two_control(base),
     }
-    found = {name: confidence_distribution(net, images, labels) for name, net in networks.items()}
+    distributions = {name: confidence_distribution(net, images, labels) for name, net in networks.items()}
     rows = []
-    for name, distribution in found.items():
-        above = round(distribution.above(THRESHOLD) * len(labels))
-        low, high = wilson(above, len(labels))
+    for name, distribution in distributions.items():
+        count = round(distribution.above(THRESHOLD) * len(labels))
+        low, high = wilson(count, len(labels))
         rows.append(
             Row(
                 name,
                 f"confidence above {THRESHOLD}",
-                100 * above / len(labels),
+                100 * count / len(labels),
                 PUBLISHED.get(name),
                 (100 * low, 100 * high),
                 "%",
@@ -57,30 +60,35 @@ def run(options: StudyOptions) -> StudyResult:
         )
         rows.append(Row(name, "median confidence", float(distribution.values[len(labels) // 2])))
         if name != "exact":
-            raised = 100 * (above / len(labels) - found["exact"].above(THRESHOLD))
-            rows.append(Row(name, f"confidence above {THRESHOLD}, less exact", raised, RAISED.get(name), unit="points"))
-    exact, *others = (100 * found[name].above(THRESHOLD) for name in ("exact", *AXFPM))
-    told = ", ".join(f"{share:.1f} % on {name}" for name, share in zip(AXFPM, others, strict=True))
-    control = 100 * found[CONTROL].above(THRESHOLD)
+            increase = 100 * (count / len(labels) - distributions["exact"].above(THRESHOLD))
+            rows.append(
+                Row(name, f"confidence above {THRESHOLD}, less exact", increase, RAISED.get(name), unit="points")
+            )
+    exact, *others = (100 * distributions[name].above(THRESHOLD) for name in ("exact", *AXFPM))
+    shares = ", ".join(f"{share:.1f} % on {name}" for name, share in zip(AXFPM, others, strict=True))
+    control = 100 * distributions[CONTROL].above(THRESHOLD)
     return StudyResult(
         rows,
         verdict(reproduced=False, in_direction=min(others) > exact and exact < 50),
         f"{exact:.1f} % of the images exceed {THRESHOLD} on the exact network (published: under "
-        f"{PUBLISHED['exact']:g}), {told}, {control:.1f} % on the control, which only scales weights up: a softmax's "
+        f"{PUBLISHED['exact']:g}), {shares}, {control:.1f} % on the control, which only scales weights up: a softmax's "
         "confidence grows with the logits, whatever the image.",
         {"data": options.data, "images": len(labels), "weights_sha256": weights_record("lenet5")["sha256"]},
-        render(lambda: _figure(found), salt="figure12", style=seaborn.axes_style("whitegrid")),
+        render(lambda: _figure(distributions), salt="figure12", style=seaborn.axes_style("whitegrid")),
     )
 
 
-def _figure(found: dict[str, ConfidenceDistribution]) -> Figure:
+def _figure(distributions: dict[str, ConfidenceDistribution]) -> Figure:
+    """Draws the cumulative distributions, with the published shares above the threshold as stars."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     colours = seaborn.color_palette("colorblind")
-    for (name, distribution), style, colour in zip(found.items(), ("-", "-", "--", "-.", ":"), colours, strict=False):
+    for (name, distribution), style, colour in zip(
+        distributions.items(), ("-", "-", "--", "-.", ":"), colours, strict=False
+    ):
         axes.step(*distribution.curve(), style, where="post", label=name, color=colour)
     for name, share in {"exact": PUBLISHED["exact"], "axfpm": PUBLISHED["axfpm"]}.items():
-        colour = colours[list(found).index(name)]
+        colour = colours[list(distributions).index(name)]
         axes.plot([THRESHOLD], [1 - share / 100], "*", color=colour, markeredgecolor="black", markersize=12)
     axes.plot([], [], "*", color="white", markeredgecolor="black", markersize=12, label="published")
     axes.set_xlabel("confidence: softmax of the true class less the best other")

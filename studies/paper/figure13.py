@@ -1,4 +1,4 @@
-"""DA figure 13: noise of bfloat16 products against the float32 products of the same operands in [0, 1]."""
+"""DA figure 13: noise of bfloat16 products relative to the float32 products of the same operands in [0, 1]."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ from studies.rows.sampled_rows import share_row
 TITLE = "noise of bfloat16 products: sign, magnitude beside Ax-FPM's, dependence on the product"
 SOURCE = "DA figure 13, section 7.2"
 PUBLISHED = ("mostly negative", "orders of magnitude lower than DA-induced noise", "not input-dependent")
-"""The text; it gives no numbers."""
+"""Quotations from the text, which gives no numbers."""
 NEAREST = replace(design("bfloat16"), rounding="nearest_even", name="bfloat16 to nearest even")
-"""As PyTorch rounds; the named design truncates."""
+"""bfloat16 with PyTorch's rounding. The named design truncates."""
 REACH = 3 * 2.0**-7
-"""Largest |e| of truncated bfloat16: two operands and a product lose at most 2^-7 of themselves each."""
+"""Largest |e| of truncated bfloat16 for operands in [0, 1].
+
+Truncation to 8 significant bits loses at most 2^-7 of a value, so that result >= (1 - 2^-7)^3 p >= (1 - 3 * 2^-7) p:
+one factor for each operand and one for the product.
+"""
 MOSTLY = 75.0
-"""Percent of negative errors from which on noise counts as mostly negative."""
+"""Smallest percentage of negative errors at which noise counts as mostly negative."""
 INDEPENDENT = 0.1
-"""Largest size of a rank correlation that counts as none."""
+"""Largest magnitude of a rank correlation that counts as none."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """On 10^6, 10^7 or, as published, 10^8 products by level."""
+    """Measures the noise on 10^6, 10^7 or, as published, 10^8 products, by level."""
     pairs = noise_rows.PAIRS[options.level]
     subjects = [(design("bfloat16"), REACH), (NEAREST, REACH)]
     subjects += [(design(name), 1.0) for name in ("axfpm", "axfpm_tiled", "axfpm_released")]
-    found = [noise_rows.noise(entry, pairs=pairs, signed=False, reach=reach) for entry, reach in subjects]
-    rows = [row for entry in found for row in (*_signs(entry, found), *noise_rows.rows(entry))]
+    noises = [noise_rows.noise(multiplier, pairs=pairs, signed=False, reach=reach) for multiplier, reach in subjects]
+    rows = [row for stats in noises for row in (*_signs(stats, noises), *noise_rows.rows(stats))]
     conclusion, reason = conclude(rows)
-    drawn = [found[0], found[1], found[2], found[4]]
+    drawn = [noises[0], noises[1], noises[2], noises[4]]
     return StudyResult(
         rows,
         conclusion,
@@ -52,22 +56,29 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
-def _signs(entry: Noise, found: Sequence[Noise]) -> list[Row]:
-    rows = [share_row(entry.design.label, "negative", entry.negative, entry.pairs)]
-    if entry.design.format == "bfloat16":
-        for other in found:
-            if other.design.format != "bfloat16":
-                ratio = other.mean / entry.mean
+def _signs(stats: Noise, noises: Sequence[Noise]) -> list[Row]:
+    """Returns the share of negative errors and, for bfloat16, the ratios of the other designs' mean |e| to its own."""
+    rows = [share_row(stats.design.label, "negative", stats.negative, stats.pairs)]
+    if stats.design.format == "bfloat16":
+        for other_stats in noises:
+            if other_stats.design.format != "bfloat16":
+                ratio = other_stats.mean / stats.mean
                 remark = f"{math.log10(ratio):.2f} orders of magnitude"
-                rows.append(Row(entry.design.label, f"mean |e| of {other.design.label} / own", ratio, remark=remark))
+                rows.append(
+                    Row(stats.design.label, f"mean |e| of {other_stats.design.label} / own", ratio, remark=remark)
+                )
     return rows
 
 
 def conclude(rows: Sequence[Row]) -> Conclusion:
-    """The claims, for each rounding of bfloat16: at least MOSTLY % of the errors are negative; the mean |e| lies two
-    orders of magnitude below that of every Ax-FPM; the rank correlation of |e| with |p| is at most INDEPENDENT in size.
+    """Tests three claims for each rounding of bfloat16.
 
-    Reproduced: one rounding shows all three. In direction: one is mostly negative and one order of magnitude lower.
+    1. At least MOSTLY % of the errors are negative.
+    2. The mean |e| is two orders of magnitude below that of every Ax-FPM.
+    3. The rank correlation of |e| with |p| is at most INDEPENDENT in magnitude.
+
+    Reproduced: all three hold for one rounding. In direction: for one rounding, the errors are mostly negative and the
+    mean |e| is at least one order of magnitude lower.
     """
     value = measured(rows)
     texts, claims = [], []

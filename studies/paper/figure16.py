@@ -1,4 +1,4 @@
-"""DA figure 16: what the last convolution gives through the exact multiplier, Ax-FPM and HEAP."""
+"""DA figure 16: activations of the last convolution through the exact multiplier, Ax-FPM and HEAP."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ TITLE = "feature maps of the last convolution of LeNet-5 through exact, Ax-FPM a
 SOURCE = "DA figure 16, appendix A"
 TOLERANCE = 0.01
 PUBLISHED = ("Ax-FPM increases the scores of the important features", "HEAP lowers their scores")
-"""The text; it gives no numbers."""
+"""Quotations from the text, which gives no numbers."""
 DESIGNS = ("axfpm", "axfpm_tiled", "axfpm_released", "heap")
 IMPORTANT = 0.1
-"""Share of an image's activations, the highest of the exact network's, that count as its important features."""
+"""Share of an image's activations that count as its important features: the highest in the exact network."""
 SHOWN = 0
-"""The test image that is drawn."""
+"""Index of the test image that is drawn."""
 IMPORTANT_QUANTITY = f"mean of the exact network's top {100 * IMPORTANT:.0f} % / exact"
 
 Reals = NDArray[np.float64]
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All 2,000 embedded test images; full: the 10,000 of MNIST."""
+    """Measures the activations on all 2,000 embedded test images; at level full, on the 10,000 of MNIST."""
     images, _ = load_test_images(model="lenet5", data=options.data, folder=options.data_folder)
     base = base_network("lenet5")
     networks: dict[str, nn.Module] = {design(name).label: network(design(name)) for name in DESIGNS}
@@ -48,10 +48,10 @@ def run(options: StudyOptions) -> StudyResult:
     exact = _flat(feature_maps(base, images))
     maps = {"exact": feature_maps(base, images[SHOWN : SHOWN + 1])[0].numpy()}
     rows: list[Row] = []
-    for name, each in networks.items():
-        found = feature_maps(each, images)
-        maps[name] = found[SHOWN].numpy()
-        rows += measures(name, _flat(found), exact)
+    for name, net in networks.items():
+        design_maps = feature_maps(net, images)
+        maps[name] = design_maps[SHOWN].numpy()
+        rows += measures(name, _flat(design_maps), exact)
     conclusion, reason = conclude(rows)
     return StudyResult(
         rows,
@@ -68,22 +68,28 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _flat(maps: torch.Tensor) -> Reals:
+    """Flattens the maps of each image to float64 [images, activations]."""
     return maps.flatten(1).double().numpy()
 
 
 def measures(name: str, maps: Reals, exact: Reals) -> list[Row]:
-    """Rows of one network, from its maps and the exact ones [images, activations]: means over images."""
-    count = max(1, round(IMPORTANT * exact.shape[1]))
-    top = np.argpartition(exact, -count, 1)[:, -count:]
-    important, exact_important = (np.take_along_axis(values, top, 1).mean(1) for values in (maps, exact))
+    """Returns the rows of one network from its activations and the exact ones, both [images, activations].
+
+    Every number is computed per image and averaged over the images.
+    """
+    top_count = max(1, round(IMPORTANT * exact.shape[1]))
+    top = np.argpartition(exact, -top_count, 1)[:, -top_count:]
+    important_mean, exact_important_mean = (np.take_along_axis(values, top, 1).mean(1) for values in (maps, exact))
     positive = np.maximum(maps, 0).mean(1), np.maximum(exact, 0).mean(1)
     size = np.abs(maps).mean(1), np.abs(exact).mean(1)
+    # Per image, with the centred activations a (network) and b (exact):
+    #     correlation = sum(a b) / sqrt(sum(a^2) sum(b^2)),  slope of the regression of a on b = sum(a b) / sum(b^2)
     centred = maps - maps.mean(1, keepdims=True), exact - exact.mean(1, keepdims=True)
     products = (centred[0] * centred[1]).sum(1)
     correlation = products / np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
     slope = products / (centred[1] ** 2).sum(1)
     return [
-        mean_row(name, IMPORTANT_QUANTITY, important / exact_important),
+        mean_row(name, IMPORTANT_QUANTITY, important_mean / exact_important_mean),
         mean_row(name, "mean positive activation / exact", positive[0] / positive[1]),
         mean_row(name, "mean |activation| / exact", size[0] / size[1]),
         mean_row(name, "correlation with exact", correlation),
@@ -92,17 +98,17 @@ def measures(name: str, maps: Reals, exact: Reals) -> list[Row]:
 
 
 def conclude(rows: Sequence[Row]) -> Conclusion:
-    """The scores of important features rise if the interval of their ratio lies above 1, and fall if it lies below.
+    """Concludes from the ratio of the important features' scores to the exact ones.
 
-    Reproduced: they rise through every Ax-FPM and fall through HEAP. In direction: they rise through every Ax-FPM, and
-    HEAP's ratio is the lowest.
+    The scores rise if the interval of the ratio lies above 1, and fall if it lies below 1. Reproduced: they rise for
+    every Ax-FPM and fall for HEAP. In direction: they rise for every Ax-FPM, and HEAP has the lowest ratio.
     """
     value = by_quantity(rows)
     ratio = {subject: row for (subject, quantity), row in value.items() if quantity == IMPORTANT_QUANTITY}
-    own = design("heap").label
-    others = {name: row for name, row in ratio.items() if name not in (own, CONTROL)}
-    rise = all(surely_above(row, 1) for row in others.values())
-    fall = surely_below(ratio[own], 1)
+    heap_label = design("heap").label
+    axfpm_ratios = {name: row for name, row in ratio.items() if name not in (heap_label, CONTROL)}
+    rise = all(surely_above(row, 1) for row in axfpm_ratios.values())
+    fall = surely_below(ratio[heap_label], 1)
 
     def scores(name: str) -> str:
         return (
@@ -115,20 +121,20 @@ def conclude(rows: Sequence[Row]) -> Conclusion:
         f"{'; '.join(scores(name) for name in ratio)}. The control has other weights and no noise, and is "
         f"{abs(ratio[CONTROL].measured - ratio['axfpm'].measured):.2g} away from axfpm."
     )
-    lowest = ratio[own].measured < min(row.measured for row in others.values())
+    lowest = ratio[heap_label].measured < min(row.measured for row in axfpm_ratios.values())
     return verdict(reproduced=rise and fall, in_direction=rise and lowest), reason
 
 
 def draw(image: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]]) -> Figure:
-    """The image, and each network's maps side by side in a square, on one colour scale."""
+    """Draws the image and each network's feature maps, arranged in a square, on one colour scale."""
     figure = Figure(figsize=(10.5, 5.4), layout="constrained")
     panels = list(figure.subplots(2, 4).flat)
     panels[0].imshow(image, cmap="gray_r", interpolation="nearest")
     panels[0].set_title("input", fontsize=10)
-    norm = CenteredNorm(0.0, max(float(np.abs(each).max()) for each in maps.values()))
-    drawn: Any = None
-    for axes, (name, each) in zip(panels[1:], maps.items(), strict=False):
-        drawn = axes.imshow(_mosaic(each), norm=norm, cmap="RdBu_r", interpolation="nearest")
+    norm = CenteredNorm(0.0, max(float(np.abs(network_maps).max()) for network_maps in maps.values()))
+    colour_image: Any = None
+    for axes, (name, network_maps) in zip(panels[1:], maps.items(), strict=False):
+        colour_image = axes.imshow(_mosaic(network_maps), norm=norm, cmap="RdBu_r", interpolation="nearest")
         axes.set_title(name, fontsize=10)
     for axes in panels:
         axes.set_xticks([])
@@ -136,16 +142,16 @@ def draw(image: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]]) ->
     for axes in panels[1 + len(maps) :]:
         axes.set_axis_off()
     count = len(next(iter(maps.values())))
-    figure.colorbar(drawn, ax=panels, shrink=0.9, label=f"activation of the last convolution, {count} filters")
+    figure.colorbar(colour_image, ax=panels, shrink=0.9, label=f"activation of the last convolution, {count} filters")
     return figure
 
 
 def _mosaic(maps: NDArray[np.float32]) -> Reals:
-    """Maps [filters, height, width] row by row in a square, NaN between them."""
-    side = math.isqrt(len(maps) - 1) + 1
+    """Arranges maps [filters, height, width] row by row in a square, separated by NaN."""
+    side = math.isqrt(len(maps) - 1) + 1  # ceil(sqrt(number of maps))
     height, width = maps.shape[1] + 1, maps.shape[2] + 1
-    whole = np.full((side * height - 1, side * width - 1), np.nan)
-    for number, each in enumerate(maps):
+    mosaic = np.full((side * height - 1, side * width - 1), np.nan)
+    for number, feature_map in enumerate(maps):
         row, column = divmod(number, side)
-        whole[row * height : row * height + height - 1, column * width : column * width + width - 1] = each
-    return whole
+        mosaic[row * height : row * height + height - 1, column * width : column * width + width - 1] = feature_map
+    return mosaic

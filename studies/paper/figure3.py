@@ -1,4 +1,4 @@
-"""DA figure 3: noise of Ax-FPM over random products of operands in [-1, 1], its three trends as numbers."""
+"""DA figure 3: noise of Ax-FPM over random products of operands in [-1, 1], with its three trends as numbers."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from studies.rows import noise_rows
 TITLE = "noise of Ax-FPM over random products: discontinuity, share larger, growth with the product"
 SOURCE = "DA figure 3, section 4.1"
 PUBLISHED = {"larger in magnitude": 96.0}
-"""Percent; the other two trends stand in the text without numbers."""
+"""Published percentage. The text states the other two trends without numbers."""
 DESIGNS = ("axfpm", "axfpm_tiled", "axfpm_released")
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """On 10^6, 10^7 or, as published, 10^8 products by level."""
+    """Measures the noise on 10^6, 10^7 or, as published, 10^8 products, by level."""
     pairs = noise_rows.PAIRS[options.level]
-    found = [noise_rows.noise(design(name), pairs=pairs, signed=True) for name in DESIGNS]
-    rows = [row for entry in found for row in noise_rows.rows(entry, larger=PUBLISHED["larger in magnitude"])]
+    noises = [noise_rows.noise(design(name), pairs=pairs, signed=True) for name in DESIGNS]
+    rows = [row for stats in noises for row in noise_rows.rows(stats, larger=PUBLISHED["larger in magnitude"])]
     conclusion, reason = conclude(rows)
     return StudyResult(
         rows,
         conclusion,
         reason,
         noise_rows.settings(options.level, signed=True),
-        render(lambda: noise_rows.draw(found, DESIGNS), salt="figure3", style=seaborn.axes_style("whitegrid")),
+        render(lambda: noise_rows.draw(noises, DESIGNS), salt="figure3", style=seaborn.axes_style("whitegrid")),
     )
 
 
 def conclude(rows: Sequence[Row]) -> Conclusion:
-    """A design is discontinuous if its largest jump exceeds its mean |e|. It has the published share of larger results
-    if its own rounds to that. Its noise grows if the interval of the rank correlation lies above 0.
+    """Tests the three published trends for each design.
 
-    Reproduced: one design shows all three. In direction: all designs are discontinuous, the noise of all grows, and
-    more than half of their results are larger.
+    The noise is discontinuous if its largest jump exceeds the mean |e|. The share of larger results agrees if it rounds
+    to the published one. The noise grows with the product if the interval of their rank correlation lies above 0.
+
+    Reproduced: one design shows all three trends. In direction: every design has discontinuous and growing noise, and
+    more than half of its results are larger.
     """
     value = by_quantity(rows)
     names = subjects(rows)

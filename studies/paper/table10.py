@@ -1,4 +1,4 @@
-"""DA table 10: transfer of eight attacks from the exact LeNet-5 to those through HEAP and Ax-FPM, MNIST."""
+"""DA table 10: transfer of eight attacks from the exact LeNet-5 to LeNet-5 through HEAP and Ax-FPM, MNIST."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAP: dict[str, float] = {"FGSM": 16, "PGD": 30, "JSMA": 42, "C&W": 6, "DF": 18,
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Samples and attacks of table2; heap is a reconstruction."""
+    """Runs the attacks of table2 on the same samples. heap is a reconstruction."""
     attacks = setting(options, SAMPLES, ("exact", "heap", "axfpm", "axfpm_released"))
     published = {"exact": dict.fromkeys(AXFPM, 100.0), "heap": HEAP}
     published |= {"axfpm": AXFPM, "axfpm_released": AXFPM}

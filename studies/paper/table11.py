@@ -1,4 +1,4 @@
-"""DA table 11: the quantised networks, layer by layer, as built."""
+"""DA table 11: the layers of the quantised networks as built."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ PUBLISHED = (
     + 2 * ("DenseQuant", "BatchNorm", "reluQuant")
     + ("Dense", "softmax")
 )
-"""The column "Fully Quantized"; "Weight Quantized" has relu for reluQuant."""
+"""The column "Fully Quantized". The column "Weight Quantized" has relu in place of reluQuant."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """The same at every level: one row a layer, its parameters, and the bits in the three networks."""
-    built = {name: _layers(build(name, seed=0, for_training=True)) for name in NETWORKS}
+    """Returns one row per layer: its parameters, and its bits in the three networks. All levels are the same."""
+    layers_by_network = {name: _layers(build(name, seed=0, for_training=True)) for name in NETWORKS}
     published = list(PUBLISHED)
     rows = []
-    for number, layers in enumerate(zip(*built.values(), strict=True), start=1):
+    for number, layers in enumerate(zip(*layers_by_network.values(), strict=True), start=1):
         kind = type(layers[0]).__name__
-        # "ConvolutionreluQuant" is one row of the table and two layers of the network
-        row = published.pop(0) if published[0] != "ConvolutionreluQuant" or kind != "QuantConv2d" else published[0]
+        # "ConvolutionreluQuant" is one row of the table but two layers of the network, so it is removed at the second.
+        published_row = (
+            published.pop(0) if published[0] != "ConvolutionreluQuant" or kind != "QuantConv2d" else published[0]
+        )
         bits = [getattr(layer, "bits", None) for layer in layers]
         remark = ", ".join(
-            f"{label} {'float32' if entry is None else f'{entry} bits'}"
-            for label, entry in zip(NETWORKS.values(), bits, strict=True)
+            f"{label} {'float32' if layer_bits is None else f'{layer_bits} bits'}"
+            for label, layer_bits in zip(NETWORKS.values(), bits, strict=True)
         )
         parameters = sum(parameter.numel() for parameter in layers[0].parameters())
         quantised = isinstance(layers[0], (nn.Conv2d, nn.Linear)) or kind == "QuantReLU"
         rows.append(
             Row(
-                f"{number:2} {row}",
+                f"{number:2} {published_row}",
                 _shape(layers[0]),
                 parameters,
                 unit="parameters",
@@ -58,10 +60,12 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
+    """Returns the layers without children, except for flattening, in order."""
     return [layer for layer in model.modules() if not list(layer.children()) and not isinstance(layer, nn.Flatten)]
 
 
 def _shape(layer: nn.Module) -> str:
+    """Describes the size of a layer; "elementwise" if it has none."""
     if isinstance(layer, nn.Conv2d):
         height, width = layer.kernel_size
         return f"{layer.in_channels} -> {layer.out_channels}, {height}x{width}"

@@ -15,7 +15,7 @@ SAMPLES = {"quick": 16, "default": 100, "full": 1000}
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """The circuits that Ax-FPM may mean, and the control; quick with shorter searches."""
+    """Attacks the circuits that Ax-FPM may stand for, and the control. Level quick has shorter searches."""
     attacks = setting(options, SAMPLES, SUBJECTS)
     published = dict.fromkeys(SUBJECTS, PUBLISHED)
     return transfer_rows.result(attacks, published)

@@ -22,11 +22,14 @@ PUBLISHED: dict[str, float] = {
 }
 SAMPLES = {"quick": 12, "default": 50, "full": 1000}
 SLOW = {"quick": 4, "default": 5}
-"""Samples of the slow attacks (attack_rows.SLOW), where they get fewer."""
+"""Number of samples for the slow attacks (attack_rows.SLOW), where it is smaller."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """The circuits that Ax-FPM may mean, and the control; quick with shorter searches on fewer samples."""
+    """Attacks the circuits that Ax-FPM may stand for, and the control.
+
+    Level quick has shorter searches on fewer samples.
+    """
     attacks = setting(options, SAMPLES, SUBJECTS, model="alexnet", slow=SLOW)
     published = dict.fromkeys(SUBJECTS, PUBLISHED)
     return transfer_rows.result(attacks, published)

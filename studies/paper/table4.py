@@ -19,15 +19,19 @@ FIRST = 150
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """A substitute of the victim's architecture for each victim, from the same random weights."""
+    """Trains a substitute for each victim and attacks the victim through it.
+
+    The substitutes have the victim's architecture and start from the same random weights. They are trained on images
+    that are not attacked.
+    """
     attacks = setting(options, SAMPLES, ("axfpm", "axfpm_released"))
     victims = {"exact": attacks.base, **attacks.victims}
-    others, known = attacks.others
-    first = others[first_images(known, FIRST)]
+    others, other_labels = attacks.others
+    seed_images = others[first_images(other_labels, FIRST)]
     settings = SubstituteSettings(rounds=ROUNDS[options.level])
     untrained = reinitialised(attacks.base, seed=0)
     substitutes = {
-        name: train_substitute(victim, untrained, first, settings, title=f"substitute for {name}")
+        name: train_substitute(victim, untrained, seed_images, settings, title=f"substitute for {name}")
         for name, victim in victims.items()
     }
     rows: list[Row] = []
@@ -38,11 +42,11 @@ def run(options: StudyOptions) -> StudyResult:
             quantity = (
                 f"{attack_name}, smallest" if task.epsilon is None else f"{attack_name}, linf <= {task.epsilon:g}"
             )
-            for name, found in black_box(task, substitutes, victims).items():
-                fooled = (found.outcome.fooled, int(found.outcome.eligible.sum()))
-                rows.append(rate_row(name, quantity, fooled, PUBLISHED.get(name, {}).get(attack_name)))
-    rows += [Row(name, "queries", each.queries, unit="images") for name, each in substitutes.items()]
-    rows += [Row(name, "agreement", 100 * each.agreement, unit="%") for name, each in substitutes.items()]
+            for name, result in black_box(task, substitutes, victims).items():
+                fooled_and_eligible = (result.outcome.fooled, int(result.outcome.eligible.sum()))
+                rows.append(rate_row(name, quantity, fooled_and_eligible, PUBLISHED.get(name, {}).get(attack_name)))
+    rows += [Row(name, "queries", substitute.queries, unit="images") for name, substitute in substitutes.items()]
+    rows += [Row(name, "agreement", 100 * substitute.agreement, unit="%") for name, substitute in substitutes.items()]
     rows.sort(key=lambda row: list(victims).index(row.subject))
     verdict, counts = rates_verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
     return StudyResult(

@@ -27,20 +27,25 @@ DQ: dict[str, dict[str, float]] = {
 PUBLISHED: Mapping[str, Mapping[str, float]] = {"exact": EXACT, "axfpm": DA, "axfpm_released": DA, **DQ}
 QUANTISED = {"DQ full": "dorefa_full", "DQ weight-only": "dorefa_weight"}
 OTHER = "AlexNet"
-"""A victim beside DQ's: an exact network that was trained apart from the source, as DQ's were."""
+"""A further victim beside DQ's: an exact network that, like DQ's, was trained separately from the source."""
 SOURCES = {"alexnet": "AlexNet", "dorefa_float": "float twin"}
-"""Where examples are crafted: the exact network of the same architecture as the victim."""
+"""The networks on which examples are crafted: exact, with the victim's architecture."""
 CLAIMED = 2.0
-"""Section 7.1: DA is "almost two times more robust"; here, as many times more examples that do not transfer."""
+"""Section 7.1 claims that DA is "almost two times more robust".
+
+Here, robustness is the share of examples that fail to transfer, and the claim is about the ratio of these shares.
+"""
 SAMPLES = {"quick": 16, "default": 100, "full": 1000}
 SLOW = {"quick": 6, "default": 8, "full": 200}
-"""Samples of C&W."""
+"""Number of samples for C&W."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """AlexNet to its approximate forms, and the float twin of table 11's architecture to its quantised forms; quick and
-    default on embedded images."""
-    made = {
+    """Measures transfer from AlexNet to its approximate forms, and from the float twin to its quantised forms.
+
+    The float twin has the architecture of table 11. Levels quick and default use embedded images.
+    """
+    settings = {
         "alexnet": setting(options, SAMPLES, ("exact", "axfpm", "axfpm_released"), model="alexnet", slow=SLOW),
         "dorefa_float": setting(
             options,
@@ -48,43 +53,47 @@ def run(options: StudyOptions) -> StudyResult:
             ("exact",),
             model="dorefa_float",
             slow=SLOW,
-            more={name: load_model(model) for name, model in {**QUANTISED, OTHER: "alexnet"}.items()},
+            extra_victims={name: load_model(model) for name, model in {**QUANTISED, OTHER: "alexnet"}.items()},
         ),
     }
-    found = {source: transfer_rows.rates(entry, ATTACKS) for source, entry in made.items()}
+    rates = {source: transfer_rows.rates(source_setting, ATTACKS) for source, source_setting in settings.items()}
     rows = [
         rate.row(PUBLISHED, subject=f"{SOURCES[source]} -> {rate.victim}")
-        for source, several in found.items()
-        for rate in several
+        for source, source_rates in rates.items()
+        for rate in source_rates
     ]
     compared = [row for row in rows if not row.subject.endswith((" exact", CONTROL))]
-    ratios, claim = _claim(found["alexnet"], found["dorefa_float"])
+    ratios, claim = _claim(rates["alexnet"], rates["dorefa_float"])
     conclusion, reason = conclude(claim)
     _, counts = rates_verdict(compared)
     return StudyResult(
         rows + ratios,
         conclusion,
-        f"{reason} {counts} From AlexNet: {transfer_rows.summary(found['alexnet'], PUBLISHED)}From the float twin: "
-        f"{transfer_rows.summary(found['dorefa_float'], PUBLISHED)}{_apart(found['dorefa_float'])} DA's source and "
+        f"{reason} {counts} From AlexNet: {transfer_rows.summary(rates['alexnet'], PUBLISHED)}From the float twin: "
+        f"{transfer_rows.summary(rates['dorefa_float'], PUBLISHED)}{_apart(rates['dorefa_float'])} DA's source and "
         "victims are AlexNet, DQ's are the networks of table 11, each from its own exact network, as DA does not say "
         "which it took.",
-        {name: entry.record(list(ATTACKS)) for name, entry in made.items()},
+        {name: source_setting.record(list(ATTACKS)) for name, source_setting in settings.items()},
     )
 
 
-def _apart(found: Sequence[Rate]) -> str:
-    """Transfer from the float twin to a network that is not quantised, but was trained apart."""
-    chosen = [rate for rate in found if rate.victim == OTHER]
+def _apart(twin_rates: Sequence[Rate]) -> str:
+    """Describes the transfer from the float twin to a network that is exact but was trained separately."""
+    apart_rates = [rate for rate in twin_rates if rate.victim == OTHER]
     shares = (
-        transfer_rows.share(rate for rate in chosen if rate.mode == "minimum"),
-        transfer_rows.share(rate for rate in chosen if rate.spends),
+        transfer_rows.share(rate for rate in apart_rates if rate.mode == "minimum"),
+        transfer_rows.share(rate for rate in apart_rates if rate.spends),
     )
-    shown = ("none of none" if value is None else f"{value:.0f} %" for value in shares)
-    return f"To {OTHER}, exact and trained apart, {' and '.join(shown)} of these."
+    texts = ("none of none" if value is None else f"{value:.0f} %" for value in shares)
+    return f"To {OTHER}, exact and trained apart, {' and '.join(texts)} of these."
 
 
 def _claim(approximate: Sequence[Rate], quantised: Sequence[Rate]) -> tuple[list[Row], list[tuple[float, float]]]:
-    """Failures of DA over failures of DQ, attack by attack: the rows that have a ratio, and the intervals of all."""
+    """Compares how often attacks fail on DA and on DQ.
+
+    A failure is an eligible example that does not transfer. With the failures f of n eligible examples, the ratio is
+    (f_DA / n_DA) / (f_DQ / n_DQ) for each attack. Returns the rows of the ratios that exist, and the intervals of all.
+    """
     rows, intervals = [], []
     failures = {
         (rate.victim, rate.quantity): (rate.eligible - rate.fooled, rate.eligible)
@@ -94,27 +103,29 @@ def _claim(approximate: Sequence[Rate], quantised: Sequence[Rate]) -> tuple[list
         if ours.victim in ("exact", CONTROL) or not (ours.mode == "minimum" or ours.spends):
             continue
         for name, published in DQ.items():
-            one, other = failures[ours.victim, ours.quantity], failures[name, ours.quantity]
-            interval = ratio_interval(one, other)
+            da, dq = failures[ours.victim, ours.quantity], failures[name, ours.quantity]
+            # Both are (failures, eligible examples). The ratio exists, and gets a row, only if neither is divided by 0.
+            interval = ratio_interval(da, dq)
             intervals.append(interval)
-            if one[1] and other[0]:
+            if da[1] and dq[0]:
                 rows.append(
                     Row(
                         f"{ours.victim} / {name}",
                         f"{ours.quantity}: failures, ratio",
-                        (one[0] / one[1]) / (other[0] / other[1]),
+                        (da[0] / da[1]) / (dq[0] / dq[1]),
                         (100 - DA[ours.attack]) / (100 - published[ours.attack]),
                         interval,
-                        remark=f"{one[0]} of {one[1]} against {other[0]} of {other[1]} do not transfer",
+                        remark=f"{da[0]} of {da[1]} against {dq[0]} of {dq[1]} do not transfer",
                     )
                 )
     return rows, intervals
 
 
 def conclude(intervals: Sequence[tuple[float, float]]) -> Conclusion:
-    """From the intervals of the ratios of DA's failures to DQ's.
+    """Concludes from the intervals of the ratios of DA's failures to DQ's.
 
-    Reproduced: every interval holds CLAIMED and lies above 1. In direction: none lies below 1, and most lie above.
+    Reproduced: every interval contains CLAIMED and lies above 1. In direction: no interval lies below 1, and more than
+    half lie above 1.
     """
     above = sum(low > 1 for low, _ in intervals)
     below = sum(high < 1 for _, high in intervals)

@@ -28,14 +28,18 @@ PUBLISHED = {
 }
 IMAGES = {"quick": {"lenet5": 2000, "alexnet": 200}, "default": {"lenet5": 2000, "alexnet": 1000}}
 CLOSE = 1.0
-"""Percentage points within which a loss of accuracy counts as the published one."""
+"""Largest difference from the published loss of accuracy, in percentage points, that counts as reproduced."""
 DIRECTION = 5.0
-"""Percentage points within which it counts as of the published size."""
+"""Largest difference, in percentage points, that counts as reproduced in direction."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A row: the network, the paper's name for it if it has one, the design of its convolutions (None: torch)."""
+    """A network in the table.
+
+    `published` is the paper's name for it, if any. `design` computes its convolutions; None stands for torch. If
+    `bfloat16`, the whole network is computed in torch's bfloat16.
+    """
 
     label: str
     model: str
@@ -45,6 +49,7 @@ class Subject:
 
 
 def _subjects(model: str) -> list[Subject]:
+    """Returns the networks measured for a model, the exact one first. All losses are relative to it."""
     designs = [
         Subject(f"{model} {name}", model, published, design=name)
         for name, published in (
@@ -66,7 +71,10 @@ def _subjects(model: str) -> list[Subject]:
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Quick and default on embedded test images (of CIFAR-10 200 and 1,000); full on both full test sets."""
+    """Measures the accuracy of all networks.
+
+    Levels quick and default use embedded test images (200 and 1,000 of CIFAR-10), full both full test sets.
+    """
     rows, losses = [], []
     for model, published in PUBLISHED.items():
         baseline: AccuracyResult | None = None
@@ -74,14 +82,16 @@ def run(options: StudyOptions) -> StudyResult:
             result = _measure(subject, model, options)
             baseline = baseline or result
             percent = 100 * result.accuracy
-            number = published.get(subject.published) if subject.published else None
+            published_accuracy = published.get(subject.published) if subject.published else None
             low, high = wilson(int(result.correct.sum()), result.correct.size)
-            moved, (least, most) = difference(result, baseline)
-            remark = f"{100 * moved:+.2f} ({100 * least:+.2f} .. {100 * most:+.2f}) to {model} exact"
-            rows.append(Row(subject.label, "accuracy", percent, number, (100 * low, 100 * high), "%", remark=remark))
-            if number is not None and result is not baseline:
-                losses.append((subject.label, -100 * moved, published["Float32"] - number))
-    far = [entry for entry in losses if abs(entry[1] - entry[2]) > CLOSE]
+            change, (least, most) = difference(result, baseline)
+            remark = f"{100 * change:+.2f} ({100 * least:+.2f} .. {100 * most:+.2f}) to {model} exact"
+            rows.append(
+                Row(subject.label, "accuracy", percent, published_accuracy, (100 * low, 100 * high), "%", remark=remark)
+            )
+            if published_accuracy is not None and result is not baseline:
+                losses.append((subject.label, -100 * change, published["Float32"] - published_accuracy))
+    far = [loss for loss in losses if abs(loss[1] - loss[2]) > CLOSE]
     worst = max((abs(ours - theirs) for _, ours, theirs in far), default=0.0)
     listed = "; ".join(f"{label} loses {ours:.2f}, published {theirs:.2f}" for label, ours, theirs in far)
     return StudyResult(
@@ -102,9 +112,10 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _measure(subject: Subject, model: str, options: StudyOptions) -> AccuracyResult:
+    """Measures the accuracy of one network on the test images of `model`."""
     images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     if options.data == "embedded":
-        # the embedded images are ordered by file, not by class: the first ones are as good as any
+        # The embedded images are in file order rather than sorted by class, so the first ones are an unbiased sample.
         count = IMAGES[options.level][model]
         images, labels = images[:count], labels[:count]
     if subject.design is not None:

@@ -1,4 +1,4 @@
-"""DA table 7: energy and delay of whole float multipliers over the exact one's, bfloat16 with Booth included."""
+"""DA table 7: energy and delay of whole float multipliers relative to the exact one, with a Booth-coded bfloat16."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REASONS |= {("axfpm_released", measure): REASONS["axfpm_tiled", measure] for mea
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All levels alike but for the number of operand pairs."""
+    """Returns the cost ratios. The level determines only the number of operand pairs."""
     rows = cost_rows.rows(PUBLISHED, SUBJECTS, REASONS, options, whole=True)
     verdict, counts = cost_rows.ratios_verdict(rows)
     orders = [cost_rows.order(rows, measure, "axfpm", "bfloat16") for measure in ("energy", "delay")]

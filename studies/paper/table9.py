@@ -1,4 +1,4 @@
-"""DA table 9: energy and delay of 24 x 24 mantissa multipliers over the exact one's."""
+"""DA table 9: energy and delay of 24 x 24 mantissa multipliers relative to the exact one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REASONS |= {("axfpm_released", measure): REASONS["axfpm_tiled", measure] for mea
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All levels alike but for the number of operand pairs."""
+    """Returns the cost ratios. The level determines only the number of operand pairs."""
     rows = cost_rows.rows(PUBLISHED, SUBJECTS, REASONS, options, whole=False)
     verdict, counts = cost_rows.ratios_verdict(rows)
     orders = [cost_rows.order(rows, measure, "axfpm", "heap") for measure in ("energy", "delay")]

@@ -1,1 +1,1 @@
-"""Functions that make the rows of several studies."""
+"""Functions that build rows shared by several studies."""

@@ -1,4 +1,4 @@
-"""What the studies of attacks share: attacks and samples by level, victims with the control, rows and a verdict."""
+"""Common parts of the attack studies: attacks and samples per level, victims with the control, rows and verdicts."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ PUBLISHED_NAMES = {
     "boundary": "BA",
     "hopskipjump": "HSJ",
 }
-"""Our names of the attacks of DA table 1, and its own."""
+"""Our names of the attacks in DA table 1 -> the paper's names."""
 BUDGETS: Mapping[str, Mapping[Norm, float]] = {
     "mnist": {"linf": 0.2, "l2": 1.5, "l0": 112},
     "cifar10": {"linf": 8 / 255, "l2": 0.5, "l0": 445},
 }
-"""Of mode "budget", by data set, as FACTS and the attacks' papers use them; l0 is JSMA's 14.5 % of the values."""
+"""Perturbation budgets of mode "budget" per data set, from FACTS and the attacks' papers.
+
+The l0 budget is JSMA's 14.5 % of the input values.
+"""
 SHORT: Mapping[str, Mapping[str, float]] = {
     "pgd": {"steps": 20, "relative_step": 0.125, "bisections": 8},
     "cw": {"binary_search_steps": 5, "steps": 150, "initial_const": 1.0},
@@ -49,9 +52,9 @@ SHORT: Mapping[str, Mapping[str, float]] = {
     "hopskipjump": {"steps": 12},
     "ddn": {"steps": 100},
 }
-"""Level quick: shorter searches, which end with larger perturbations, so that more of them transfer, if any differ."""
+"""Hyperparameters at level quick. Shorter searches end with larger perturbations, which transfer rather more often."""
 SLOW = ("cw", "lsa", "boundary", "hopskipjump")
-"""Attacks that take by far the longest; where a study says so they get the first few samples only."""
+"""The slowest attacks by far. Some studies run them on the first few samples only."""
 SHORTER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "mnist": {},
     "cifar10": {
@@ -59,14 +62,16 @@ SHORTER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "hopskipjump": {"steps": 8},
     },
 }
-"""Level quick, by data set, where SHORT would take too long."""
+"""Hyperparameters at level quick that replace SHORT on a data set where it would take too long."""
 QUICK_CHOICE = "the first that the network and all victims but the control classify rightly"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A study's network, samples and victims; `others`: images and labels that are not attacked; `slow`: how many
-    samples the attacks in SLOW get."""
+    """The network, samples and victims of a study.
+
+    `others` holds the images and labels that are not attacked. `slow` is the number of samples for the attacks in SLOW.
+    """
 
     model: str
     level: str
@@ -79,16 +84,16 @@ class Setting:
 
     @property
     def dataset(self) -> str:
-        """Of the model."""
+        """The data set that the model classifies."""
         return model_entry(self.model).dataset
 
     @property
     def budgets(self) -> Mapping[Norm, float]:
-        """The budget of each norm on the model's data set."""
+        """The perturbation budget of each norm on the model's data set."""
         return BUDGETS[self.dataset]
 
     def task(self, name: str, mode: Mode) -> Task:
-        """The attack `name` at the study's level, in one mode."""
+        """Returns the task of running the attack `name` in one mode, at the study's level."""
         chosen_attack = self._attack(name)
         count = self.slow if name in SLOW else len(self.images)
         return Task(
@@ -102,7 +107,7 @@ class Setting:
         )
 
     def record(self, attacks: Sequence[str] | None = None) -> dict[str, Any]:
-        """All that the numbers depend on; `attacks`: those used, by default all."""
+        """Returns everything that the numbers depend on. `attacks` names the attacks used, by default all."""
         return {
             "model": self.model,
             "weights_sha256": weights_record(self.model)["sha256"],
@@ -115,7 +120,7 @@ class Setting:
         }
 
     def _attack(self, name: str) -> Attack:
-        """At level quick with fewer steps, else as its paper has it."""
+        """Builds an attack: with fewer steps at level quick, otherwise with its paper's hyperparameters."""
         short = {**SHORT, **SHORTER[self.dataset]} if self.level == "quick" else {}
         return attack(name, **short.get(name, {}))
 
@@ -127,50 +132,59 @@ def setting(
     *,
     model: str = "lenet5",
     slow: Mapping[str, int] = MappingProxyType({}),
-    more: Mapping[str, nn.Module] = MappingProxyType({}),
+    extra_victims: Mapping[str, nn.Module] = MappingProxyType({}),
     **choices: str,
 ) -> Setting:
-    """`samples` by level, of the embedded test images (full: the whole test set), in the order of the file; at level
-    quick those that the network and all victims but the control classify rightly, as no other counts. `designs`
-    computed as exact products of masked operands where they can be, else gate by gate; `choices` as in `approximate`.
-    `slow`: samples by level of the attacks in SLOW, where these get fewer; `more`: victims that are no designs.
+    """Builds the setting of an attack study.
+
+    - `samples`: number of samples per level, taken in file order from the embedded test images (at level full, from
+      the whole test set). Level quick skips the images that the network or a victim other than the control
+      misclassifies, since they are not eligible.
+    - `designs`: the victims. A design is computed in lowered form (exact products of masked operands) if possible,
+      otherwise gate by gate. `choices` are passed on to `approximate`.
+    - `slow`: number of samples per level for the attacks in SLOW, where it is smaller.
+    - `extra_victims`: further victims, which are networks rather than designs.
     """
     model_entry(model)
     images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     count = samples[options.level]
     base = base_network(model)
     victims = {name: _network(base, name, **choices) for name in designs}
-    victims |= more
-    chosen = torch.arange(count)
+    victims |= extra_victims
+    indices = torch.arange(count)
     if options.level == "quick":
-        chosen = _rightly_classified([base, *victims.values()], images, labels, count)
+        indices = _correctly_classified([base, *victims.values()], images, labels, count)
     victims[CONTROL] = power_of_two_control(base)
-    rest = torch.ones(len(images), dtype=torch.bool)
-    rest[chosen] = False
+    unused = torch.ones(len(images), dtype=torch.bool)
+    unused[indices] = False
     return Setting(
         model,
         options.level,
         base,
-        images[chosen],
-        labels[chosen],
-        (images[rest], labels[rest]),
+        images[indices],
+        labels[indices],
+        (images[unused], labels[unused]),
         victims,
         min(count, slow.get(options.level, count)),
     )
 
 
-def within_budget(task: Task, found: Attacked, budget: float) -> tuple[int, int]:
-    """(fooled, eligible) of examples crafted in mode "minimum" whose size is within the budget.
+def within_budget(task: Task, attacked: Attacked, budget: float) -> tuple[int, int]:
+    """Returns (fooled, eligible) over the minimum-norm examples whose norm is within the budget.
 
-    That is what a search for the smallest perturbation gives in mode "budget", without a second search.
+    A minimum-norm attack in mode "budget" runs the same search and keeps the examples within the budget. Filtering the
+    results of mode "minimum" therefore gives the same counts without a second search.
     """
-    size = distances(task.images, found.crafted.adversarial, task.attack.norm)
+    size = distances(task.images, attacked.crafted.adversarial, task.attack.norm)
     inside = size <= budget
-    return int((found.outcome.success & inside).sum()), int((found.outcome.eligible & inside).sum())
+    return int((attacked.outcome.success & inside).sum()), int((attacked.outcome.eligible & inside).sum())
 
 
 def rate_row(subject: str, quantity: str, counts: tuple[int, int], published: float | None, remark: str = "") -> Row:
-    """A rate in percent with its Wilson interval; 0 to 100, and said so, where no sample was eligible."""
+    """Returns the row of a success rate in percent with its Wilson interval.
+
+    If no sample is eligible, the interval is 0 to 100 and the remark says so.
+    """
     fooled, eligible = counts
     low, high = wilson(fooled, eligible)
     interval = (100 * low, 100 * high)
@@ -181,18 +195,19 @@ def rate_row(subject: str, quantity: str, counts: tuple[int, int], published: fl
 
 
 def rates_verdict(rows: Sequence[Row]) -> Conclusion:
-    """The verdict over rows of rates with published numbers, and the counts behind it.
+    """Returns the verdict on rates with published numbers, and the counts behind it.
 
-    A rate agrees where its interval, at most DECISIVE points wide, holds the published number; it differs where the
-    interval does not; else it decides nothing. In direction: some differ, and all are below NEARLY_ALL.
+    A rate differs if its interval does not contain the published number. It agrees if the interval contains the number
+    and is at most DECISIVE points wide; a wider interval decides nothing. The result is reproduced if all rates agree,
+    and reproduced in direction if some differ and all are below NEARLY_ALL.
     """
     compared = [
         (row.measured, row.published, row.interval)
         for row in rows
         if row.published is not None and row.interval is not None and not row.remark.startswith("0 of 0")
     ]
-    inside = [(low <= published <= high, high - low <= DECISIVE) for _, published, (low, high) in compared]
-    agree, differ = sum(holds and narrow for holds, narrow in inside), sum(not holds for holds, _ in inside)
+    agreements = [(low <= published <= high, high - low <= DECISIVE) for _, published, (low, high) in compared]
+    agree, differ = sum(holds and narrow for holds, narrow in agreements), sum(not holds for holds, _ in agreements)
     higher = sum(low > published for _, published, (low, _) in compared)
     resist = sum(measured < NEARLY_ALL for measured, _, _ in compared)
     counts = (
@@ -206,25 +221,24 @@ def rates_verdict(rows: Sequence[Row]) -> Conclusion:
     ), counts
 
 
-def _rightly_classified(
+def _correctly_classified(
     networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor, count: int
 ) -> torch.Tensor:
-    """Indices of the first `count` images that all networks classify rightly, or of all such where there are fewer."""
+    """Returns the indices of the first `count` images, or fewer, that all networks classify correctly."""
     indices: list[int] = []
-    for candidates in torch.split(torch.arange(len(images)), count):
+    for remaining in torch.split(torch.arange(len(images)), count):
         for network in networks:
-            candidates = (
-                candidates[predict(network, images[candidates]) == labels[candidates]]
-                if len(candidates)
-                else candidates
+            remaining = (
+                remaining[predict(network, images[remaining]) == labels[remaining]] if len(remaining) else remaining
             )
-        indices += candidates.tolist()
+        indices += remaining.tolist()
         if len(indices) >= count:
             break
     return torch.tensor(indices[:count], dtype=torch.int64)
 
 
 def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:
+    """Returns `base` with its products computed by a design: lowered if possible, otherwise gate by gate."""
     try:
         return approximate(base, design(name), compute="lowered", **choices)  # type: ignore[arg-type]
     except DesignError:

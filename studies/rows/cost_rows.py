@@ -1,4 +1,4 @@
-"""What tables 7 and 9 share: energy and delay over the exact design's, in both views and activity models."""
+"""Common parts of tables 7 and 9: energy and delay relative to the exact design, per view and activity model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from studies.frame.study import Row, StudyOptions
 from studies.frame.verdict_text import Conclusion, verdict
 
 SAMPLES = {"quick": 257, "default": 2049, "full": 8193}
-"""Consecutive random operand pairs behind each energy."""
+"""Length of the random operand sequence behind each energy. Each pair of neighbours in it is one transition."""
 BASELINE = "exact"
 _TOLERANCE = 0.1
 _HEADLINE = "arc_delay"
-"""The activity model that stands beside the published energy, which a circuit simulator gave: it has glitches."""
+"""The activity model compared with the published energy. That energy comes from a circuit simulator, which includes
+glitches, and so does this model."""
 _ACTIVITY = {"arc_delay": "glitches included", "none": "zero delay"}
 
 
@@ -28,10 +29,11 @@ def rows(
     *,
     whole: bool,
 ) -> list[Row]:
-    """For each subject: published energy and delay beside ours, then the other view, activity model, area and leakage.
+    """Returns the exact design's costs, then the cost ratios of every subject.
 
-    `subjects`: design -> the published row that it stands for. `reasons`: (design, "energy" or "delay") -> why ours
-    differs from the published ratio by more than 0.1.
+    The ratios of a subject are energy and delay beside the published ones, then the other activity model, the
+    simplified view and the area. `subjects` maps a design to the published row that it stands for. `reasons` maps
+    (design, "energy" or "delay") to the reason why our ratio differs from the published one by more than 0.1.
     """
     samples = SAMPLES[options.level]
     reports = {
@@ -40,39 +42,39 @@ def rows(
         for glitches in GLITCHES
     }
     exact = reports[BASELINE, _HEADLINE]
-    ratios_and_costs = [
+    cost_rows = [
         Row(exact.design, f"energy as drawn, {_ACTIVITY[_HEADLINE]}", exact.drawn.energy, unit="fJ"),
         Row(exact.design, "energy as drawn, zero delay", reports[BASELINE, "none"].drawn.energy, unit="fJ"),
         Row(exact.design, "delay as drawn", exact.drawn.delay, unit="ps"),
         Row(exact.design, "area as drawn", exact.drawn.area, unit="um^2"),
     ]
-    for name, row in subjects.items():
+    for name, published_name in subjects.items():
         report = reports[name, _HEADLINE]
-        for measure, number in zip(("energy", "delay"), published[row], strict=True):
+        for measure, published_ratio in zip(("energy", "delay"), published[published_name], strict=True):
             ratio = _ratio(report, exact, measure, "drawn")
             remark = ""
-            if abs(ratio - number) > _TOLERANCE:
+            if abs(ratio - published_ratio) > _TOLERANCE:
                 remark = reasons[name, measure]
             detail = f", {_ACTIVITY[_HEADLINE]}" if measure == "energy" else ""
-            ratios_and_costs.append(
-                Row(report.design, f"{measure} / exact, as drawn{detail}", ratio, number, remark=remark)
+            cost_rows.append(
+                Row(report.design, f"{measure} / exact, as drawn{detail}", ratio, published_ratio, remark=remark)
             )
-        settled = _ratio(reports[name, "none"], reports[BASELINE, "none"], "energy", "drawn")
-        ratios_and_costs.append(Row(report.design, "energy / exact, as drawn, zero delay", settled))
+        zero_delay_ratio = _ratio(reports[name, "none"], reports[BASELINE, "none"], "energy", "drawn")
+        cost_rows.append(Row(report.design, "energy / exact, as drawn, zero delay", zero_delay_ratio))
         for measure in ("energy", "delay"):
-            ratios_and_costs.append(
+            cost_rows.append(
                 Row(report.design, f"{measure} / exact, both simplified", _ratio(report, exact, measure, "simplified"))
             )
-        ratios_and_costs.append(Row(report.design, "area / exact, as drawn", _ratio(report, exact, "area", "drawn")))
-    return ratios_and_costs
+        cost_rows.append(Row(report.design, "area / exact, as drawn", _ratio(report, exact, "area", "drawn")))
+    return cost_rows
 
 
 def ratios_verdict(rows: Sequence[Row]) -> Conclusion:
-    """The verdict over the ratios with a published number, and the counts behind it."""
+    """Returns the verdict on the ratios with a published number, and the counts behind it."""
     compared = [(row.measured, row.published) for row in rows if row.published is not None]
-    close = sum(abs(measured - number) <= _TOLERANCE for measured, number in compared)
+    close = sum(abs(measured - published) <= _TOLERANCE for measured, published in compared)
     saving = sum(measured < 1 for measured, _ in compared)
-    lower = sum(number - measured > _TOLERANCE for measured, number in compared)
+    lower = sum(published - measured > _TOLERANCE for measured, published in compared)
     counts = (
         f"of {len(compared)} ratios with a published number, {saving} save, {close} are within {_TOLERANCE:g} of it, "
         f"{lower} are lower and {len(compared) - close - lower} higher; the remarks say why"
@@ -81,7 +83,7 @@ def ratios_verdict(rows: Sequence[Row]) -> Conclusion:
 
 
 def order(rows: Sequence[Row], measure: str, first: str, second: str) -> str:
-    """Which of two designs has the lower `measure` ("energy" or "delay"), in words; `rows` as `rows` makes them."""
+    """Says which of two designs has the lower `measure` ("energy" or "delay"), given the rows that `rows` returns."""
     ratios = {
         row.subject: row.measured
         for row in rows
@@ -97,11 +99,12 @@ def _report(name: str, samples: int, glitches: str, whole: bool) -> CostReport:
 
 
 def _ratio(report: CostReport, exact: CostReport, measure: str, view: str) -> float:
+    """Returns a cost relative to the exact design's in the same view."""
     return float(report.value(view, measure) / exact.value(view, measure))
 
 
 def settings(options: StudyOptions) -> dict[str, Any]:
-    """What the rows depend on."""
+    """Returns the settings that the rows depend on."""
     return {
         "samples": SAMPLES[options.level],
         "seed": 0,

@@ -1,4 +1,4 @@
-"""Rows of the tables of transfer: crafted on the exact network, tried on networks through designs and the control."""
+"""Rows of the transfer tables: examples crafted on the exact network, evaluated on the victims and the control."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from studies.frame.study import Row, StudyResult
 from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, rate_row, rates_verdict, within_budget
 
 Published = Mapping[str, Mapping[str, float]]
-"""Victim -> attack, as DA names it -> percent."""
+"""Victim -> attack by its name in the paper -> published percentage."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """`fooled` of `eligible` examples of `attack`, as DA names it, fool `victim`; `limit`: the budget in mode "budget";
-    `split`: what the fooled take them for, where that is known."""
+    """The transfer rate of one attack to one victim: `fooled` of `eligible` examples.
+
+    `attack` is the paper's name. `limit` describes the budget of mode "budget". `split` says, where known, how many of
+    the fooled examples are assigned the same wrong class as by the source, and how many another.
+    """
 
     victim: str
     attack: str
@@ -31,24 +34,25 @@ class Rate:
 
     @property
     def quantity(self) -> str:
-        """As rows name it."""
+        """The quantity of the rate's row: the attack with its mode or budget."""
         return f"{self.attack}, {'smallest' if self.mode == 'minimum' else self.limit}"
 
     @property
     def spends(self) -> bool:
-        """Whether the examples use a budget up; a search for the smallest stops short of it in mode "budget" too."""
+        """Whether the attack uses up its budget. A minimum-norm search stops short of it even in mode "budget"."""
         return self.mode == "budget" and self.limit.startswith("linf")
 
     def row(self, published: Published, *, subject: str | None = None) -> Row:
-        """Beside the published rate of its victim and attack, if any."""
+        """Returns the row of the rate, beside the published rate of its victim and attack if there is one."""
         number = published.get(self.victim, {}).get(self.attack)
         return rate_row(subject or self.victim, self.quantity, (self.fooled, self.eligible), number, self.split)
 
 
 def rates(setting: Setting, attacks: Mapping[str, str] | None = None) -> list[Rate]:
-    """`attacks` (our name -> DA's, by default all) in both modes on every victim, victim by victim.
+    """Runs the attacks in both modes and returns their rates on every victim, ordered by victim.
 
-    A search for the smallest perturbation is run once, see `within_budget`.
+    `attacks` maps our name to the paper's, by default for all attacks. A minimum-norm search serves both modes and runs
+    only once (see `within_budget`).
     """
     all_rates: list[Rate] = []
     clean = {victim: predict(network, setting.images) for victim, network in setting.victims.items()}
@@ -58,13 +62,16 @@ def rates(setting: Setting, attacks: Mapping[str, str] | None = None) -> list[Ra
         smallest = transfer_attack(task, setting.base, setting.victims, clean=known)
         budget = setting.budgets[task.attack.norm]
         if task.attack.norm == "linf":
-            spent = transfer_attack(setting.task(key, "budget"), setting.base, setting.victims, clean=known)
-            within = {victim: (each.outcome.fooled, int(each.outcome.eligible.sum())) for victim, each in spent.items()}
+            spending = transfer_attack(setting.task(key, "budget"), setting.base, setting.victims, clean=known)
+            within = {
+                victim: (result.outcome.fooled, int(result.outcome.eligible.sum()))
+                for victim, result in spending.items()
+            }
         else:
-            within = {victim: within_budget(task, each, budget) for victim, each in smallest.items()}
+            within = {victim: within_budget(task, result, budget) for victim, result in smallest.items()}
         limit = f"{task.attack.norm} <= {budget:.3g}"
-        for victim, each in smallest.items():
-            outcome = each.outcome
+        for victim, result in smallest.items():
+            outcome = result.outcome
             split = f"{int(outcome.same_wrong.sum())} the same class, {int(outcome.other_wrong.sum())} another"
             eligible = int(outcome.eligible.sum())
             all_rates.append(Rate(victim, attack_name, "minimum", limit, outcome.fooled, eligible, split))
@@ -73,39 +80,42 @@ def rates(setting: Setting, attacks: Mapping[str, str] | None = None) -> list[Ra
 
 
 def share(rates: Iterable[Rate]) -> float | None:
-    """Percent of the examples of several rates that transfer; None where none is eligible."""
-    several = list(rates)
-    eligible = sum(rate.eligible for rate in several)
-    return 100 * sum(rate.fooled for rate in several) / eligible if eligible else None
+    """Returns the percentage of examples that transfer, pooled over several rates; None if none is eligible."""
+    rate_list = list(rates)
+    eligible = sum(rate.eligible for rate in rate_list)
+    return 100 * sum(rate.fooled for rate in rate_list) / eligible if eligible else None
 
 
-def summary(found: Sequence[Rate], published: Published) -> str:
-    """The rates on the published victims and on the control, in words."""
+def summary(victim_rates: Sequence[Rate], published: Published) -> str:
+    """Describes the rates on the published victims and on the control in words."""
 
-    def percent(chosen: Iterable[Rate]) -> str:
-        value = share(chosen)
+    def percent(rates_of_victim: Iterable[Rate]) -> str:
+        value = share(rates_of_victim)
         return "none of none" if value is None else f"{value:.0f} %"
 
     smallest, spent = (
         (
-            percent(rate for rate in several if rate.victim in published and rate.victim != "exact"),
-            percent(rate for rate in several if rate.victim == CONTROL),
+            percent(rate for rate in mode_rates if rate.victim in published and rate.victim != "exact"),
+            percent(rate for rate in mode_rates if rate.victim == CONTROL),
         )
-        for several in (
-            [rate for rate in found if rate.mode == "minimum"],
-            [rate for rate in found if rate.spends],
+        for mode_rates in (
+            [rate for rate in victim_rates if rate.mode == "minimum"],
+            [rate for rate in victim_rates if rate.spends],
         )
     )
-    spending = ", ".join(dict.fromkeys(rate.attack for rate in found if rate.spends))
+    spending = ", ".join(dict.fromkeys(rate.attack for rate in victim_rates if rate.spends))
     return (
         f"Smallest norm, just past the decision boundary: {smallest[0]} fool the victims, {smallest[1]} the control, "
         f"which has other weights and no noise; spending a budget ({spending}): {spent[0]} and {spent[1]}. "
     )
 
 
-def result(setting: Setting, published: Published, more: str = "") -> StudyResult:
-    """The result of a study that tries every attack in both modes on one network; `more` ends the reason."""
+def result(setting: Setting, published: Published, addition: str = "") -> StudyResult:
+    """Returns the result of a study that runs every attack in both modes on one network.
+
+    `addition` is appended to the reason.
+    """
     all_rates = rates(setting)
     rows = [rate.row(published) for rate in all_rates]
     verdict, counts = rates_verdict([row for row in rows if row.subject not in ("exact", CONTROL)])
-    return StudyResult(rows, verdict, summary(all_rates, published) + counts + more, setting.record())
+    return StudyResult(rows, verdict, summary(all_rates, published) + counts + addition, setting.record())

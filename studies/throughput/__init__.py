@@ -1,1 +1,1 @@
-"""How fast everything is on this machine."""
+"""The study of speed on this machine."""

@@ -1,4 +1,4 @@
-"""Speed of scoring one more design on examples that are crafted already; part of the throughput study."""
+"""Measures how fast a further design is scored on stored adversarial examples. Part of the throughput study."""
 
 from __future__ import annotations
 
@@ -19,22 +19,28 @@ EXAMPLES = 500
 
 
 def rows() -> list[Row]:
-    """Transfer scoring of designs new to the process on ATTACKS x EXAMPLES stored examples, LeNet-5, wall time.
+    """Measures the wall time of scoring a design on ATTACKS x EXAMPLES stored examples for LeNet-5.
 
-    The examples are noisy images: what they are does not change the work of a forward pass.
+    The time includes building the victim network. The examples are noisy images rather than results of attacks, since
+    the cost of a forward pass does not depend on the content of its input.
     """
     images = load("mnist", "test")
     clean, labels = images.images[:EXAMPLES], images.labels[:EXAMPLES]
     generator = torch.Generator().manual_seed(0)
-    sets = [(clean + 0.1 * torch.randn(clean.shape, generator=generator)).clamp(0, 1) for _ in range(ATTACKS)]
+    adversarial_sets = [
+        (clean + 0.1 * torch.randn(clean.shape, generator=generator)).clamp(0, 1) for _ in range(ATTACKS)
+    ]
     source = load_model("lenet5")
-    source_clean, source_sets = predict(source, clean), [predict(source, each) for each in sets]
-    made = []
+    source_clean, source_classes = (
+        predict(source, clean),
+        [predict(source, adversarial) for adversarial in adversarial_sets],
+    )
+    timings = []
     for name in ("exact", "heap", "axfpm_tiled", "axfpm"):
         started = time.perf_counter()
         victim = network(design(name))
-        own = predict(victim, clean)
-        for adversarial, classes in zip(sets, source_sets, strict=True):
+        victim_clean = predict(victim, clean)
+        for adversarial, classes in zip(adversarial_sets, source_classes, strict=True):
             judge(
                 victim,
                 clean,
@@ -42,8 +48,8 @@ def rows() -> list[Row]:
                 labels,
                 source_clean=source_clean,
                 source_adversarial=classes,
-                victim_clean=own,
+                victim_clean=victim_clean,
             )
         elapsed = time.perf_counter() - started
-        made.append(Row(f"transfer of {ATTACKS} x {EXAMPLES} examples, LeNet-5", f"{name}, gate", elapsed, unit="s"))
-    return made
+        timings.append(Row(f"transfer of {ATTACKS} x {EXAMPLES} examples, LeNet-5", f"{name}, gate", elapsed, unit="s"))
+    return timings

@@ -1,4 +1,4 @@
-"""Designs scored a second, one thread: a table of rows for the throughput study."""
+"""Measures how many designs a search scores per second on one thread. Part of the throughput study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS = (
 
 
 def rows(count: int = 6) -> list[Row]:
-    """Designs a second of thread CPU time; `count` random designs of the default space, each new to the process."""
+    """Returns designs per second of thread CPU time, over `count` random designs that are new to the process."""
     settings = ScoreSettings(images=500)
     space = SPACES["arrays"]
     designs = [space.decode(genome) for genome in space.sample(1, count + 1)]
@@ -29,22 +29,22 @@ def rows(count: int = 6) -> list[Row]:
     torch.set_num_threads(1)
     try:
         _seconds(designs[:1], settings)  # loads data, weights and the compiler
-        found = _seconds(designs[1:], settings)
+        seconds_by_scorer = _seconds(designs[1:], settings)
     finally:
         torch.set_num_threads(threads)
-    made = []
+    speeds = []
     for name, scorers in _STEPS:
-        seconds = sum(found[scorer] for scorer in scorers)
-        made.append(Row("search, a thread", name, count / seconds, unit="designs/s"))
-    return made
+        seconds = sum(seconds_by_scorer[scorer] for scorer in scorers)
+        speeds.append(Row("search, a thread", name, count / seconds, unit="designs/s"))
+    return speeds
 
 
 def _seconds(designs: Sequence[Candidate], settings: ScoreSettings) -> dict[str, float]:
-    """Thread CPU time of each scorer over all designs."""
-    found = dict.fromkeys(_STEPS[-1][1], 0.0)
+    """Returns the thread CPU time of each scorer, summed over the designs."""
+    seconds_by_scorer = dict.fromkeys(_STEPS[-1][1], 0.0)
     for design in designs:
-        for name in found:
-            began = time.thread_time()
+        for name in seconds_by_scorer:
+            start = time.thread_time()
             SCORERS[name].measure(design, settings)
-            found[name] += time.thread_time() - began
-    return found
+            seconds_by_scorer[name] += time.thread_time() - start
+    return seconds_by_scorer

@@ -1,7 +1,7 @@
-"""Speed of the engines, measured on this machine: ratios against a named baseline in the same run.
+"""Measures the speed of the engines on this machine, as ratios against a named baseline in the same run.
 
-Times are thread CPU time where one thread works, wall time where several do; alternatives are interleaved and the best
-of several rounds is kept, which a busy machine disturbs least.
+Single-threaded work is measured in thread CPU time, multithreaded work in wall time. Alternatives run interleaved, and
+the fastest of several rounds counts: other load can only add time, so that the minimum is the least affected estimate.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from studies.throughput import attack_throughput, metrics_throughput, search_thr
 TITLE = "products per second of the engines"
 SOURCE = "our own study"
 TOLERANCE = None
-_BLOCKS = 256  # of 512 products: operands and products of the gate kernels stay in the cache
+_BLOCKS = 256  # blocks of 512 products, few enough for the kernels' operands and products to stay in the cache
 
 CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="exact carry-save array")
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """All measurements; quick has fewer rounds, images and iterations, and smaller samples of error metrics."""
+    """Runs all measurements. Level quick has fewer rounds, images and iterations, and smaller samples."""
     rounds = 3 if options.level == "quick" else 9
     rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
     quick = options.level == "quick"
@@ -57,20 +57,20 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def best(rounds: int, clock: Callable[[], float], *actions: Callable[[], Any]) -> list[float]:
-    """Seconds of each action: the least of interleaved rounds, after one that is not counted."""
-    least = [float("inf")] * len(actions)
-    for counted in range(-1, rounds):
+    """Returns the seconds of each action: its minimum over interleaved rounds, after one warm-up round."""
+    fastest = [float("inf")] * len(actions)
+    for counted in range(-1, rounds):  # round -1 warms up caches and kernels
         for k, action in enumerate(actions):
-            started = clock()
+            start = clock()
             action()
-            elapsed = clock() - started
+            elapsed = clock() - start
             if counted >= 0:
-                least[k] = min(least[k], elapsed)
-    return least
+                fastest[k] = min(fastest[k], elapsed)
+    return fastest
 
 
 def _gates(rounds: int) -> list[Row]:
-    """Gate kernels alone: the scheduling gain, and heterogeneous arrays."""
+    """Measures the gate kernels alone: the gain of scheduling, and heterogeneous arrays."""
     subject = "gates alone, one thread"
     rng = np.random.default_rng(0)
     cells = np.array(["exact", "ama1", "ama2", "ama3", "ama4"])
@@ -84,17 +84,17 @@ def _gates(rounds: int) -> list[Row]:
     }
     operands = rng.integers(0, 2**64, (_BLOCKS, 48, 8), dtype=np.uint64)
     actions = []
-    for entry, block_rows in kernels.values():
-        program = compile_program(entry.program(), block_rows=block_rows)
+    for kernel_design, block_rows in kernels.values():
+        program = compile_program(kernel_design.program(), block_rows=block_rows)
         actions.append(partial(program.simulate, operands))
     seconds = best(4 * rounds, time.thread_time, *actions)
-    speeds = [_BLOCKS * 512 / each for each in seconds]
+    speeds = [_BLOCKS * 512 / elapsed for elapsed in seconds]
     rows = [Row(subject, name, speed, unit="products/s") for name, speed in zip(kernels, speeds, strict=True)]
     return [*rows, Row(subject, "skewed blocks over row by row", speeds[0] / speeds[1], unit="ratio")]
 
 
 def _convolutions(rounds: int) -> list[Row]:
-    """Whole convolution layers, everything included."""
+    """Measures complete convolution layers, with all their overhead."""
     layers = {
         "LeNet-5 conv2 (6 -> 16, 5x5, 12x12, batch 64)": (torch.nn.Conv2d(6, 16, 5, bias=False), (64, 6, 12, 12)),
         "64 -> 64, 3x3, 16x16, batch 8": (torch.nn.Conv2d(64, 64, 3, bias=False), (8, 64, 18, 18)),
@@ -108,8 +108,8 @@ def _convolutions(rounds: int) -> list[Row]:
         with torch.no_grad(), torch_threads(1):
             products = layer(x).numel() * layer.weight[0].numel()
             seconds = best(rounds, time.thread_time, *actions)
-        for name, each in zip(names, seconds[1:], strict=True):
-            rows.append(Row(subject, f"{design(name).label}, one thread", products / each, unit="products/s"))
+        for name, elapsed in zip(names, seconds[1:], strict=True):
+            rows.append(Row(subject, f"{design(name).label}, one thread", products / elapsed, unit="products/s"))
         rows.append(Row(subject, "exact over torch's float32 layer", seconds[1] / seconds[0], unit="time ratio"))
         walls = []
         for threads in (1, default_threads()):
@@ -133,7 +133,10 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def _small_layers(rounds: int) -> list[Row]:
-    """Batch 1 against batch 512, whole layers called without gradients: few rows put lanes over the columns."""
+    """Compares batch 1 with batch 512 for complete layers without gradients.
+
+    A layer with few rows distributes the SIMD lanes over its columns instead.
+    """
     layers: dict[str, tuple[torch.nn.Module, tuple[int, ...]]] = {
         **{f"linear {k} -> {n}": (torch.nn.Linear(k, n), (k,)) for k, n in _LINEAR_LAYERS},
         "LeNet-5 conv2": (torch.nn.Conv2d(6, 16, 5), (6, 12, 12)),
@@ -141,35 +144,37 @@ def _small_layers(rounds: int) -> list[Row]:
         "16 -> 16, 3x3, 4x4": (torch.nn.Conv2d(16, 16, 3, padding=1), (16, 4, 4)),
     }
     rows = []
-    reached: dict[int, float] = {}
+    ratio_by_products: dict[int, float] = {}
     for subject, (layer, shape) in layers.items():
         network = approximate(layer, design("exact"), layers="all")
-        one, many = (torch.rand(batch, *shape, generator=torch.Generator().manual_seed(2)) for batch in (1, 512))
+        single, large_batch = (
+            torch.rand(batch, *shape, generator=torch.Generator().manual_seed(2)) for batch in (1, 512)
+        )
         with torch.no_grad(), torch_threads(1):
-            products = layer(one).numel() * next(layer.parameters())[0].numel()
+            products = layer(single).numel() * next(layer.parameters())[0].numel()
             repeats = max(1, 50_000 // products)
             calls: list[list[float]] = []
             batches: list[float] = []
             for _ in range(2):
-                several = (partial(_repeated, each, one, repeats) for each in (network, layer))
-                calls.append(best(20 * rounds, time.thread_time, *several))
-                batches += best(-(-rounds // 2), time.thread_time, partial(network, many))
-        call, torch_call = (min(each) / repeats for each in zip(*calls, strict=True))
+                actions = (partial(_repeated, module, single, repeats) for module in (network, layer))
+                calls.append(best(20 * rounds, time.thread_time, *actions))
+                batches += best(-(-rounds // 2), time.thread_time, partial(network, large_batch))
+        call, torch_call = (min(seconds) / repeats for seconds in zip(*calls, strict=True))
         at_512 = min(batches)
         ratio = at_512 / 512 / call
-        reached[products] = min(ratio, reached.get(products, ratio))
+        ratio_by_products[products] = min(ratio, ratio_by_products.get(products, ratio))
         rows.append(Row(subject, "exact, batch 512, one thread", 512 * products / at_512, unit="products/s"))
         rows.append(Row(subject, "exact, batch 1, one call", 1e6 * call, unit="us"))
         rows.append(Row(subject, "torch's float32 layer, batch 1, one call", 1e6 * torch_call, unit="us"))
         remark = "" if ratio >= 0.25 else "the call from Python outlasts the products"
         rows.append(Row(subject, "batch 1 over batch 512", ratio, unit="speed ratio", remark=remark))
-    slow = [products for products, ratio in reached.items() if ratio < 0.25]
-    fewest = min((products for products in reached if products > max(slow, default=0)), default=float("nan"))
+    slow = [products for products, ratio in ratio_by_products.items() if ratio < 0.25]
+    fewest = min((products for products in ratio_by_products if products > max(slow, default=0)), default=float("nan"))
     return [*rows, Row("small layers", "batch 1 reaches 25 % of batch 512 from", fewest, unit="products")]
 
 
 _LINEAR_LAYERS = ((256, 120), (120, 84), (84, 10), (1536, 384), (384, 192), (192, 10), (1024, 512))
-"""LeNet-5's, AlexNet's for CIFAR-10, and a larger one."""
+"""The linear layers of LeNet-5, those of AlexNet for CIFAR-10, and a larger one, as (inputs, outputs)."""
 
 
 def _repeated(layer: torch.nn.Module, x: torch.Tensor, times: int) -> None:
@@ -178,20 +183,22 @@ def _repeated(layer: torch.nn.Module, x: torch.Tensor, times: int) -> None:
 
 
 def _engines(rounds: int) -> list[Row]:
-    """The three backends on the same planes, and what compiling costs."""
+    """Measures the three backends on the same bit planes, and the time to compile a design."""
     subject = "backends, exact ripple array"
     program = design("exact").program()
     planes = np.random.default_rng(3).integers(0, 2**64, (program.input_count, 2048), dtype=np.uint64)
     names = ("reference", "interpreted", "compiled")
     seconds = best(rounds, time.thread_time, *(partial(simulate, program, planes, name) for name in names))
-    rows = [Row(subject, name, 64 * 2048 / each, unit="products/s") for name, each in zip(names, seconds, strict=True)]
+    rows = [
+        Row(subject, name, 64 * 2048 / elapsed, unit="products/s") for name, elapsed in zip(names, seconds, strict=True)
+    ]
     ir = gates_ir(program, Target.host(), np.arange(len(program)))
-    (each,) = best(rounds, time.thread_time, partial(object_code, ir, Target.host()))
-    return [*rows, Row(subject, "compiling one design", 1000 * each, unit="ms")]
+    (elapsed,) = best(rounds, time.thread_time, partial(object_code, ir, Target.host()))
+    return [*rows, Row(subject, "compiling one design", 1000 * elapsed, unit="ms")]
 
 
 def _lowered(rounds: int) -> list[Row]:
-    """Lowered layers against torch's own, one thread."""
+    """Compares lowered layers with torch's float32 layers on one thread."""
     layers: dict[str, tuple[torch.nn.Module, tuple[int, ...]]] = {
         "LeNet-5 conv1, batch 128": (torch.nn.Conv2d(1, 6, 5), (128, 1, 28, 28)),
         "LeNet-5 conv2, batch 128": (torch.nn.Conv2d(6, 16, 5), (128, 6, 12, 12)),
@@ -206,14 +213,16 @@ def _lowered(rounds: int) -> list[Row]:
         networks = [layer, *(approximate(layer, design(name), compute="lowered") for name in names)]
         with torch.no_grad(), torch_threads(1):
             seconds = best(4 * rounds, time.thread_time, *(partial(network, x) for network in networks))
-        for name, each in zip(names, seconds[1:], strict=True):
-            rows.append(Row(f"lowered, {subject}", f"{name} over torch", each / seconds[0], unit="time ratio"))
+        for name, elapsed in zip(names, seconds[1:], strict=True):
+            rows.append(Row(f"lowered, {subject}", f"{name} over torch", elapsed / seconds[0], unit="time ratio"))
     return rows
 
 
 def _networks(options: StudyOptions) -> list[Row]:
-    """LeNet-5 on 10,000 images (quick: 1,000) of the MNIST test set where it has been fetched, else embedded ones;
-    AlexNet on embedded ones."""
+    """Measures LeNet-5 on 10,000 images (quick: 1,000) and AlexNet on 500 (quick: 40).
+
+    LeNet-5 uses the MNIST test set if it has been fetched, otherwise embedded images. AlexNet uses embedded images.
+    """
     quick = options.level == "quick"
     try:
         images = load("mnist", "test", source="full", folder=options.folder).images
@@ -227,7 +236,7 @@ def _networks(options: StudyOptions) -> list[Row]:
 
 
 def _timed(name: str, title: str, images: torch.Tensor, rounds: int, remark: str) -> list[Row]:
-    """A network by torch and through designs, on all cores: seconds, images a second, ratio to torch."""
+    """Measures a network in torch and through designs on all cores: seconds, images per second, ratio to torch."""
     model = load_model(name)
     networks = {
         "torch float32": model,
@@ -248,7 +257,7 @@ def _timed(name: str, title: str, images: torch.Tensor, rounds: int, remark: str
 
 
 def _carlini_wagner(steps: int) -> list[Row]:
-    """One white-box C&W L2 example, `steps` iterations on one image, straight-through gradients, one thread."""
+    """Measures one white-box C&W L2 attack: `steps` iterations on one image, straight-through gradients, one thread."""
     images = load("mnist", "test")
     rows = []
     for name, compute in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
@@ -257,13 +266,15 @@ def _carlini_wagner(steps: int) -> list[Row]:
             adversary = foolbox_model(network, images.images)
         except MissingExtraError:
             return []
-        from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack  # after foolbox_model, which quiets it
+        from foolbox.attacks.carlini_wagner import (
+            L2CarliniWagnerAttack,
+        )  # after foolbox_model, which silences its warnings
 
         attack = L2CarliniWagnerAttack(binary_search_steps=1, steps=steps, initial_const=1.0, abort_early=False)
         with torch_threads(1):
-            started = time.perf_counter()
+            start = time.perf_counter()
             attack.run(adversary, images.images[:1], images.labels[:1])
-            elapsed = time.perf_counter() - started
+            elapsed = time.perf_counter() - start
         rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {compute}", elapsed, unit="s"))
     return rows
 
@@ -286,11 +297,11 @@ print((peak - resident) / tensors, tensors / 2**20)
 
 
 def _memory(images: int) -> list[Row]:
-    """Peak memory of one large convolution of `images` in a process of its own."""
+    """Measures the peak memory of one large convolution over `images` images, in a separate process."""
     if not sys.platform.startswith("linux"):
         return []
     command = [sys.executable, "-c", _MEMORY_PROBE, str(images)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    ratio, megabytes = map(float, done.stdout.split())
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    ratio, megabytes = map(float, process.stdout.split())
     name = "peak over the layer's tensors, those included"
     return [Row(f"memory, 64 -> 64, 3x3, {megabytes:.0f} MB of tensors", name, ratio, unit="ratio")]

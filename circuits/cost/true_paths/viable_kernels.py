@@ -63,7 +63,8 @@ def arc_delays(
     [variant, pin, row, output, S, L]; `allowed` [variant, row]: rows that constant pins allow.
     """
     inputs, outputs = wiring.inputs, wiring.outputs
-    room = len(variants) * 24
+    # An arc for each pin, output, edge of the output and value of the two other pins at most: 3 * 2 * 2 * 4.
+    room = len(variants) * 48
     first_arc = np.zeros(len(variants) + 1, dtype=np.int64)
     arcs = np.empty((room, 4), dtype=np.int64)
     delay = np.empty(room)

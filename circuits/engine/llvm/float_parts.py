@@ -172,9 +172,13 @@ def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str) ->
         # Every bit down to 0 is read: `float_gates` leaves out low product bits only when truncating.
         for index in range(guard):
             sticky = e.op2("or", sticky, bit(index))
-        for shift, lead in enumerate(leads):
-            # A shift by one more turns the guard bit so far into a sticky one.
-            sticky = e.op2("or", sticky, e.op2("and", bit(guard + shift), lead))
+        # A shift by s turns the s bits from `guard` on into sticky ones: bit guard + k counts if the shift exceeds k,
+        # that is, if any of leads[k:] is set. A higher lead may be set while a lower one is not.
+        for shift in range(len(leads)):
+            exceeds: Plane = None
+            for lead in leads[shift:]:
+                exceeds = e.op2("or", exceeds, lead)
+            sticky = e.op2("or", sticky, e.op2("and", bit(guard + shift), exceeds))
         rows[31] = e.op2("and", aligned(guard), e.op2("or", sticky, rows[0]))
     words = []
     for word in e.transpose(rows):

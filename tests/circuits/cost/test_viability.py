@@ -10,9 +10,10 @@ import pytest
 from random_netlists import random_netlist
 
 from circuits import Design, design
+from circuits.cells.adder_cells import cell
 from circuits.cost import circuit_of, netlist_timing, technology, transitions, true_timing
 from circuits.cost.timing import structure
-from circuits.cost.true_paths.arrival_model import prime_implicants
+from circuits.cost.true_paths.arrival_model import ArrivalModel, prime_implicants
 from circuits.cost.true_paths.proof_budget import RESOLUTION
 from circuits.cost.true_paths.satisfiability import SATISFIABLE, UNDECIDED, UNSATISFIABLE, solve
 from circuits.cost.true_paths.viability import TrueTiming
@@ -252,3 +253,22 @@ def test_prime_implicants() -> None:
         (row >> 2, row >> 1 & 1, row & 1, 0b10010110 >> row & 1) for row in range(8)
     }
     assert max(len(prime_implicants(table)) for table in range(256)) == 8
+
+
+@pytest.mark.parametrize("name", ["exact", "ama1", "axa3"])
+def test_every_arc_of_a_netlist_of_adders_has_room(name: str) -> None:
+    """An exact full adder has 36 arcs, more than any gate: a netlist of nothing else needs the most room."""
+    builder = NetlistBuilder("adder")
+    (a, b), carry = (builder.input(bus, 8) for bus in "ab"), 0
+    sums = []
+    for left, right in zip(a, b, strict=True):
+        total, carry = builder.add(cell(name), left, right, carry or left)
+        sums.append(total)
+    builder.output("s", [*sums, carry])
+    circuit = circuit_of(builder.build(), NOMINAL)
+    timed = ArrivalModel(circuit, structure(circuit))._timed
+    assert timed.first_arc[-1] == len(timed.arcs) == len(timed.delay)
+    assert (timed.delay > 0).all()
+    assert set(timed.arcs[:, 0]) <= {0, 1, 2}
+    if name == "exact":
+        assert np.diff(timed.first_arc).max() == 36

@@ -14,6 +14,7 @@ from circuits.engine.llvm import jit, narrow_matmul_kernel, wide_matmul_kernel
 from circuits.engine.llvm.float_parts import KernelSettings
 from circuits.engine.matrix_products import narrow_matmul, wide_matmul
 from circuits.floats import arithmetic
+from circuits.netlists.netlist import NetlistBuilder
 
 TINY = np.float32(2.0**-126)
 CORNERS = np.array(
@@ -160,6 +161,22 @@ def test_matmul_accumulates_gate_exact_products_in_ascending_k(multiplier: Desig
     expected = accumulated(multiplier, x, w)
     for threads in (1, 2):
         assert same(matmul(multiplier, x, w, threads=threads), expected).all()
+
+
+@pytest.mark.parametrize("leads", [0b01, 0b10, 0b11])
+def test_sticky_bits_of_products_with_49_bits(leads: int) -> None:
+    """Round to nearest even after a shift by one or two: every bit below the guard bit is sticky, alone too."""
+    for low in range(26):
+        for guard in (22, 23, 24):
+            product = leads << 47 | 1 << guard | 1 << low
+            builder = NetlistBuilder("constant")
+            builder.input("x", 24)
+            builder.input("y", 24)
+            builder.output("p", [product >> k & 1 for k in range(49)])
+            multiplier = Design(circuit=builder.build(), format="float32", rounding="nearest_even")
+            x = np.ones(3, np.float32)
+            results = [multiplier.multiply(x, x, backend=name) for name in ("reference", "compiled", "interpreted")]
+            assert len({result.tobytes() for result in results}) == 1, hex(product)
 
 
 def test_matmul_propagates_infinity_and_nan_like_ieee() -> None:

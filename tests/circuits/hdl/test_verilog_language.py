@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fuzz_verilog
+import numpy as np
 import pytest
 from hdl_tools import need, run
 from random_netlists import evaluate_row
 
-from circuits import DesignError, Netlist
+from circuits import DesignError, Netlist, simulate
 from circuits.hdl import VerilogCircuit, read_verilog
+from circuits.netlists.lut_program import lower
 
 HERE = Path(__file__).parents[2] / "support"
 ANSWERS = json.loads((HERE / "verilog_cases" / "answers.json").read_text())
@@ -331,3 +333,37 @@ def test_what_abc_writes_is_read(tmp_path: Path) -> None:
     run("berkeley-abc", "-c", "read_blif in.blif; strash; write_verilog out.v", folder=tmp_path)
     netlist = read_verilog([("out.v", (tmp_path / "out.v").read_text())]).netlist
     assert all(values(netlist, a, b) == [a * b] for a in range(8) for b in range(8))
+
+
+NEGATIVE = """
+module m(input [31:0] a, input signed [3:0] i, input [7:0] j,
+         output o, output [2:0] q, output [2:0] r, output s);
+  wire [0:7] up;
+  assign up = a[7:0];
+  assign o = a[i];
+  assign q = a[i +: 3];
+  assign r = a[j -: 3];
+  assign s = up[i];
+endmodule
+"""
+
+
+def test_parts_that_begin_below_a_vector_read_its_bits_and_zeros() -> None:
+    """IEEE 1364-2005, 5.2.1: bits outside read as x, here 0; bits inside are read, at negative indices too."""
+    word = 0xB65A93C7
+
+    def bit(index: int) -> int:
+        return word >> index & 1 if 0 <= index < 32 else 0
+
+    program = lower(read_verilog([("m.v", NEGATIVE)]).netlist)
+    for row in range(48):
+        i, j = (row & 15) - 16 * (row >> 3 & 1), row
+        inputs = [
+            *(word >> k & 1 for k in range(32)),
+            *(row >> k & 1 for k in range(4)),
+            *(j >> k & 1 for k in range(8)),
+        ]
+        planes = np.array([[value] for value in inputs], dtype=np.uint64)
+        outputs = [int(plane[0] & np.uint64(1)) for plane in simulate(program, planes, "reference")]
+        rising = word >> (7 - i) & 1 if 0 <= i < 8 else 0
+        assert outputs == [bit(i), *(bit(i + k) for k in range(3)), *(bit(j - 2 + k) for k in range(3)), rising], row

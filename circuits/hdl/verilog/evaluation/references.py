@@ -204,8 +204,11 @@ class ReferenceReader(ABC):
         count = dimension_size(dimension)
         chunk = len(nets) // count
         width = self.part_width(scope, value, part) if part.kind else 1
-        offset = self.offset(scope, part, dimension, width, place)
         nets = self.read(scope, value, nets)
+        # A part may begin below the first element and end inside: zeros below it make every such position positive.
+        below = width - 1 if self.may_be_negative(scope, part, dimension, width) else 0
+        nets = [*[ZERO] * (below * chunk), *nets]
+        offset = self.offset(scope, part, dimension, width, place, below=below)
         if len(offset) > _MAXIMUM_LOOKUP or width > 1:
             shifted = [
                 net_arithmetic.shift_right(self.flat, nets[k::chunk], offset, ZERO, place)[:width] for k in range(chunk)
@@ -216,19 +219,26 @@ class ReferenceReader(ABC):
         leaves = [[*nets[k::chunk], *[ZERO] * rows][:rows] for k in range(chunk)]
         return [net_arithmetic.select(self.flat, fold_constants(leaf), offset, place) for leaf in leaves]
 
-    def offset(self, scope: Scope, part: Part, dimension: Dimension, width: int, place: Place) -> list[int]:
-        """The position of the lowest selected bit: index - lsb, or lsb - index where a range counts upwards."""
+    def may_be_negative(self, scope: Scope, part: Part, dimension: Dimension, width: int) -> bool:
+        """Whether the lowest selected position can lie below the first element."""
+        rising = dimension[0] < dimension[1]
+        return self.size(scope, part.high).signed or rising or _lowest(part, dimension, width) < 0
+
+    def offset(
+        self, scope: Scope, part: Part, dimension: Dimension, width: int, place: Place, *, below: int = 0
+    ) -> list[int]:
+        """The position of the lowest selected bit: index - lsb, or lsb - index where a range counts upwards; plus
+        `below`, the elements put in front of the first one."""
         own = self.size(scope, part.high)
-        msb, lsb = dimension
-        rising = msb < lsb
-        low = -lsb if not rising else lsb
-        if part.kind == ("-:" if not rising else "+:"):
-            low -= width - 1
+        rising = dimension[0] < dimension[1]
+        low = _lowest(part, dimension, width) + below
         index = fold_constants(self.self_determined(scope, part.high))
         if low == 0 and not rising and not own.signed:
             return index
-        # Two bits more than either, so that neither the sum nor the difference wraps around.
-        bits = max(own.width, abs(low).bit_length()) + 2
+        # Two bits more than either, so that neither the sum nor the difference wraps around; and as many as the number
+        # of elements needs, so that a negative position, read as an unsigned one, lies beyond the last element.
+        elements = dimension_size(dimension) + below
+        bits = max(own.width, abs(low).bit_length(), elements.bit_length()) + 2
         index = extend(index, Size(bits, own.signed), bits)
         constant = constant_nets(low, bits)
         if rising:
@@ -246,3 +256,11 @@ def extend(nets: list[int], size: Size, bits: int) -> list[int]:
         return nets[:bits]
     fill = nets[-1] if size.signed else ZERO
     return nets + [fill] * (bits - len(nets))
+
+
+def _lowest(part: Part, dimension: Dimension, width: int) -> int:
+    """What is added to the index (or, where a range counts upwards, what the index is taken from)."""
+    msb, lsb = dimension
+    rising = msb < lsb
+    low = lsb if rising else -lsb
+    return low - (width - 1) if part.kind == ("+:" if rising else "-:") else low
