@@ -20,6 +20,8 @@ PACKAGES = ("circuits", "cnn_eval", "dse", "studies")
 _TARGET = re.compile(r"([A-Za-z_][\w.]*):\w+")
 """How a registry names an object (`circuits.support.lazy.LazyMapping`): its module, a colon, its name there."""
 _NOT_INPUTS = (".py", ".pyc", ".pyi", ".md", ".html")
+_UNFINISHED = ".checkpoint.safetensors"
+"""Ending of the state of a training that is not finished; no study loads it."""
 _FRAME = (ROOT / "studies" / "__init__.py", ROOT / "studies" / "frame" / "study.py")
 """Modules that register and display results. No number depends on them, so `sources` skips them."""
 _OWN_OUTPUT = ROOT / "studies" / "results"
@@ -102,6 +104,8 @@ def _data(folder: Path) -> Iterator[Path]:
         if path.is_dir() and path.name != "__pycache__" and path != _OWN_OUTPUT and not list(path.glob("*.py")):
             yield from _data(path)
         elif path.is_file() and path.suffix not in _NOT_INPUTS and not path.name.startswith("."):
+            if path.name.endswith(_UNFINISHED):
+                continue
             yield path
 
 

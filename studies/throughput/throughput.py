@@ -280,7 +280,7 @@ def _carlini_wagner(steps: int) -> list[Row]:
 
 
 _MEMORY_PROBE = """
-import resource, sys, torch
+import re, resource, sys, torch
 from circuits import design
 from cnn_eval.layers.approximation import approximate
 layer = torch.nn.Conv2d(64, 64, 3, padding=1)
@@ -290,7 +290,8 @@ with torch.no_grad():
     resident = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
     x = torch.rand(int(sys.argv[1]), 64, 64, 64)
     out = network(x)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not ru_maxrss, which a process inherits from the one that started it.
+peak = int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
 tensors = 4 * (x.numel() + out.numel() + layer.weight.numel())
 print((peak - resident) / tensors, tensors / 2**20)
 """
