@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from circuits.commands.design_options import user_cells
 from circuits.designs.named_designs import NAMED, find_designs
 from circuits.support.cli import Commands, run_alone
-from circuits.support.options import add_cells, add_format, add_workers
+from circuits.support.options import add_cells, add_cpu_features, add_format, add_workers
 from dse.explore.design_comparison import compare_designs, comparison_scorers
 from dse.present.comparison_table import print_comparison
 from dse.score.executor import available_cpus
@@ -33,6 +33,7 @@ def register(commands: Commands) -> None:
     )
     add_cells(parser)
     add_images(parser)
+    add_cpu_features(parser)
     add_workers(parser)
     add_scorer(parser)
     add_format(parser)

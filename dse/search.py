@@ -14,7 +14,7 @@ from pathlib import Path
 from circuits.cells.adder_cells import load_cells
 from circuits.errors import DesignError
 from circuits.support.cli import Commands, integer, run_alone, say
-from circuits.support.options import add_cells, add_out, add_seed, add_workers
+from circuits.support.options import add_cells, add_cpu_features, add_out, add_seed, add_workers
 from dse.explore.search_options import METHODS, SearchOptions
 from dse.present.artifacts import print_result, provenance, result_files
 from dse.present.search_folder import finished_search, require_writable_places, run_search
@@ -75,6 +75,7 @@ def register(commands: Commands) -> None:
         default=default.settings.attack_images,
         help=f"test images for the adaptive attack, at most {EMBEDDED_IMAGES}",
     )
+    add_cpu_features(parser)
     add_workers(parser)
     parser.add_argument(
         "--dask",

@@ -21,7 +21,7 @@ from circuits.designs.named_designs import find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say
-from circuits.support.options import add_cells, add_format, add_out, add_seed
+from circuits.support.options import add_cells, add_cpu_features, add_format, add_out, add_seed
 
 
 def register(commands: Commands) -> None:
@@ -67,6 +67,7 @@ def register(commands: Commands) -> None:
         help="compute the error surface over a BINS x BINS grid of operands (default: error metrics)",
     )
     add_out(parser, help="with --surface: picture of the surfaces to write, .png or .svg (default: none)")
+    add_cpu_features(parser)
     add_format(parser)
     parser.set_defaults(run=run)
 

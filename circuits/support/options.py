@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from circuits.support.cli import FORMATS, Parser, deprecated_option, integer
+from circuits.support.processor import VARIABLE, VECTOR_BITS
 
 MAXIMUM_THREADS = 4096
 MAXIMUM_WORKERS = 1024
@@ -40,6 +44,24 @@ def add_threads(parser: Parser, *, default: int | None = None) -> None:
     """The option --threads: how many threads compute; never changes a result."""
     help_text = "threads to compute with" + ("" if default else " (default: one for each CPU)")
     parser.add_argument("--threads", type=integer(1, MAXIMUM_THREADS), metavar="N", default=default, help=help_text)
+
+
+class _CpuFeatures(argparse.Action):
+    """Puts the level into the environment, where kernels and worker processes look."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        setattr(namespace, self.dest, values)
+        os.environ[VARIABLE] = values
+
+
+def add_cpu_features(parser: Parser) -> None:
+    """The option --cpu-features: the vector instructions that kernels may use; never changes a result."""
+    parser.add_argument(
+        "--cpu-features",
+        choices=tuple(VECTOR_BITS),
+        action=_CpuFeatures,
+        help="vector instructions that kernels may use; never changes the result (default: all that this CPU has)",
+    )
 
 
 def add_workers(parser: Parser) -> None:

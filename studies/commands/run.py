@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuits.support.cli import Commands, deprecated_option, print_text, say
-from circuits.support.options import add_format, add_out
+from circuits.support.options import add_cpu_features, add_format, add_out
 
 if TYPE_CHECKING:
     from studies.frame.study import StudyOptions
@@ -41,6 +41,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="transistor models: cost_validation simulates again (default: none)"
     )
+    add_cpu_features(parser)
     add_format(parser)
     deprecated_option(parser, "--json", "--format", "json")
     parser.set_defaults(run=run)

@@ -25,6 +25,7 @@ import platformdirs
 
 from circuits.errors import DesignError
 from circuits.support.files import read_bytes
+from circuits.support.processor import VARIABLE, chosen_vector_bits
 
 _MAGIC = b"approximate-dse object 1\n"
 _MAXIMUM_FILES = 4096
@@ -46,14 +47,26 @@ class Target:
         return self.vector_bits == 512
 
     @classmethod
-    @lru_cache
     def host(cls, vector_bits: int | None = None) -> Target:
-        """This machine with its widest vectors, or with those of `vector_bits` (which it must support)."""
+        """This machine with vectors of `vector_bits`; by default those chosen by the environment, else its widest.
+
+        Raises DesignError where the environment asks for more than the processor has (see `support.processor`).
+        """
+        return cls._of_host(vector_bits, chosen_vector_bits())
+
+    @classmethod
+    @lru_cache
+    def _of_host(cls, vector_bits: int | None, chosen: int | None) -> Target:
         _initialise()
         features = dict(llvm.get_host_cpu_features())
         x86 = platform.machine().lower() in ("x86_64", "amd64")
         widest = 512 if features.get("avx512f") and features.get("avx512vl") else 256 if features.get("avx2") else 128
-        bits = vector_bits or widest
+        if chosen is not None and chosen > widest:
+            raise DesignError(
+                f"{VARIABLE} must ask for at most {widest}-bit vectors on this processor, but asks for {chosen}; choose "
+                "a lower level."
+            )
+        bits = vector_bits or chosen or widest
         assert bits in (128, 256, 512)
         assert bits <= widest
         # The baseline of x86-64 (SSE2): measures what any such machine can run, whatever this one has.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from random_netlists import evaluate_row, random_netlist
 
-from circuits import NAMED, Design, UnknownNameError, design, engine, simulate
+from circuits import NAMED, Design, DesignError, UnknownNameError, design, engine, simulate
 from circuits.engine import integer_operations
 from circuits.engine.backends import backend as backends
 from circuits.engine.backends import reference
@@ -26,6 +26,7 @@ from circuits.engine.llvm.float_parts import KernelSettings
 from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.minimal_forms import shortest_form
 from circuits.netlists.lut_program import Program, lower, restrict
+from circuits.support import processor
 
 ROOT = Path(__file__).parents[3]
 
@@ -294,3 +295,39 @@ def test_concurrent_writers_share_the_object_cache(tmp_path: Path) -> None:
     ]
     assert [writer.communicate()[0].split() for writer in writers] == [[b"7"]] * 6
     assert [file.suffix for file in (tmp_path / "objects").iterdir()] == [".o"]
+
+
+def test_the_environment_chooses_the_vector_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    widest = jit.Target.host().vector_bits
+    for level, bits in processor.VECTOR_BITS.items():
+        monkeypatch.setenv(processor.VARIABLE, level)
+        if bits <= widest:
+            assert jit.Target.host().vector_bits == bits
+            assert jit.Target.host(128).vector_bits == 128  # what a caller asks for comes first
+        else:
+            with pytest.raises(DesignError, match=r"^APPROX_CPU_FEATURES must ask for at most .*; choose a lower"):
+                jit.Target.host()
+    monkeypatch.setenv(processor.VARIABLE, "mmx")
+    with pytest.raises(DesignError, match=r"^unknown value of APPROX_CPU_FEATURES 'mmx'; available: "):
+        jit.Target.host()
+
+
+def test_results_do_not_depend_on_the_vector_instructions() -> None:
+    code = (
+        "import hashlib, sys; import numpy as np; from circuits import design, matmul;"
+        "from circuits.engine.llvm import jit;"
+        "x = np.random.default_rng(1).standard_normal((700, 30)).astype('f4'); w = x[:30, :9].copy();"
+        "print(jit.Target.host().vector_bits, hashlib.sha256(matmul(design('heap'), x, w).tobytes()).hexdigest())"
+    )
+    bits, digests = [], set()
+    for level in processor.VECTOR_BITS:
+        environment = {**os.environ, processor.VARIABLE: level}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
+        if done.returncode == 0:
+            width, digest = done.stdout.split()
+            bits.append(int(width))
+            digests.add(digest)
+        else:
+            assert "choose a lower level" in done.stderr
+    assert bits == [width for width in processor.VECTOR_BITS.values() if width <= jit.Target.host().vector_bits]
+    assert len(digests) == 1

@@ -1,0 +1,22 @@
+"""Which vector instructions compiled kernels may use: a choice for measurements, which never changes a result."""
+
+from __future__ import annotations
+
+import os
+
+from circuits.errors import unknown_name
+
+VARIABLE = "APPROX_CPU_FEATURES"
+"""The environment variable that holds the choice, so that worker processes inherit it."""
+VECTOR_BITS = {"generic": 128, "avx2": 256, "avx512": 512}
+"""Width of the vectors that each level allows; "generic" is what every processor of the architecture has."""
+
+
+def chosen_vector_bits() -> int | None:
+    """The width that the environment allows; None, the widest that this processor has, where it says nothing."""
+    level = os.environ.get(VARIABLE, "")
+    if not level:
+        return None
+    if level not in VECTOR_BITS:
+        raise unknown_name(f"value of {VARIABLE}", level, VECTOR_BITS)
+    return VECTOR_BITS[level]
