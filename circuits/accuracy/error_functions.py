@@ -21,8 +21,8 @@ from circuits.accuracy.sampling import Plan
 from circuits.designs.design_record import Design
 from circuits.engine import integer_operations
 from circuits.engine.blocks import BLOCK, LIMB, limbs
+from circuits.engine.scratch import scratch_array
 from circuits.floats import arithmetic
-from circuits.support.scratch import scratch_array
 
 Reals = NDArray[np.float64]
 

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.designs.design_record import Design
+from circuits.engine.scratch import scratch_array
 from circuits.engine.task_threads import default_threads
 from circuits.errors import DesignError, unknown_name
-from circuits.support.scratch import scratch_array
 
 DISTRIBUTIONS = ("uniform01", "mantissa")
 METHODS = ("auto", "sampled", "exhaustive")

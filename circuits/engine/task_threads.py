@@ -69,7 +69,7 @@ def scratch_address(size: int) -> int:
     """Address, a multiple of 64, of `size` bytes that belong to this thread until its next call.
 
     Kernels write whatever they like there. The memory is reused, because fresh memory costs more than the work on it
-    (named arrays of NumPy code: `circuits.support.scratch`).
+    (named arrays of NumPy code: `circuits.engine.scratch`).
     """
     if _memory.size < size:
         _memory.scratch = aligned_empty((size,), np.uint8)

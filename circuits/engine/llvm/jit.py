@@ -63,8 +63,8 @@ class Target:
         widest = 512 if features.get("avx512f") and features.get("avx512vl") else 256 if features.get("avx2") else 128
         if chosen is not None and chosen > widest:
             raise DesignError(
-                f"{VARIABLE} must ask for at most {widest}-bit vectors on this processor, but asks for {chosen}; choose "
-                "a lower level."
+                f"{VARIABLE} must ask for at most {widest}-bit vectors on this processor, but asks for {chosen}; "
+                "choose a lower level."
             )
         bits = vector_bits or chosen or widest
         assert bits in (128, 256, 512)

@@ -10,8 +10,8 @@ import threading
 import numpy as np
 import pytest
 
+from circuits.engine.scratch import scratch_array
 from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
-from circuits.support.scratch import scratch_array
 
 
 @pytest.mark.parametrize("threads", [1, 3])
