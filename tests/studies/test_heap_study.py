@@ -109,6 +109,7 @@ def test_ties_go_to_fewest_cells_then_lowest_energy() -> None:
     assert tied[2] is three
 
 
+@pytest.mark.slow
 def test_the_search_finds_what_looking_at_everything_finds() -> None:
     found = heap.search(Level(((2048, 40), (8192, 10)), 60_000), spaces=(SMALL,))
     everything: dict[str, tuple[float, Design]] = {}
@@ -135,6 +136,7 @@ def test_the_search_finds_what_looking_at_everything_finds() -> None:
     assert [samples for samples, _, _ in found.cuts] == [2048, 8192]
 
 
+@pytest.mark.slow
 def test_the_study_prints_space_distance_and_runners_up(monkeypatch: pytest.MonkeyPatch) -> None:
     tiles = replace(heap.SPACES[-1], topologies=("carry_save_array",), ports=("scp",), cells=SMALL.cells[:2])
     monkeypatch.setattr(heap, "SPACES", (SMALL, replace(tiles, half_adders=("exact",))))

@@ -181,6 +181,7 @@ def test_audits_are_of_the_worst_case(monkeypatch: pytest.MonkeyPatch, exact: nn
         assert rows["robust accuracy, exact network"].measured < 100
 
 
+@pytest.mark.slow
 def test_the_page_is_written_twice_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "BINS", 4)
     monkeypatch.setattr(heap_vs_axfpm, "SHOWN_PAIRS", 512)

@@ -43,6 +43,7 @@ def found(result: StudyResult) -> dict[tuple[str, str], Row]:
 # ---- table 5
 
 
+@pytest.mark.slow
 def test_table5_crafts_for_quantised_networks_on_their_float_twin() -> None:
     result = table5.run(QUICK)
     rows = found(result)

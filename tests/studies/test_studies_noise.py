@@ -232,6 +232,7 @@ def assert_complete(result: StudyResult) -> None:
     assert json.loads(result.to_json())["rows"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_figure3() -> None:
     result = figure3.run(QUICK)

@@ -103,6 +103,7 @@ def test_costs_are_those_of_the_golden_table(name: str) -> None:
     assert (quiet.simplified.delay, *ratios) == pytest.approx(others, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUE_PATHS)
 def test_true_paths_are_those_of_the_golden_table(name: str) -> None:
     (delay, simulated, operands, before), bounds = TRUE_PATHS[name]
