@@ -19,7 +19,7 @@ from circuits.hdl.verilog.syntax.tree import (
 
 _MAXIMUM_HIERARCHY = 40
 _MAXIMUM_BLOCKS = 1 << 14
-_MAXIMUM_INNER = 30_000
+_MAXIMUM_INNER = 20_000
 
 
 class Elaborator(InstanceElaborator):

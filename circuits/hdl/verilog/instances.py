@@ -28,10 +28,6 @@ from circuits.hdl.verilog.syntax.tree import (
 from circuits.netlists.gates import BUFFER, NOT
 from circuits.netlists.netlist import Component
 
-_MAXIMUM_HIERARCHY = 40
-_MAXIMUM_BLOCKS = 1 << 14
-_MAXIMUM_INNER = 30_000
-
 Parameters = tuple[tuple[str, Constant], ...]
 Recognised = tuple[Component, tuple[int, ...]]
 """A cell or gate, and for each of its outputs the place of that output among the module's outputs."""

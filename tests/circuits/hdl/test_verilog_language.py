@@ -367,3 +367,9 @@ def test_parts_that_begin_below_a_vector_read_its_bits_and_zeros() -> None:
         outputs = [int(plane[0] & np.uint64(1)) for plane in simulate(program, planes, "reference")]
         rising = word >> (7 - i) & 1 if 0 <= i < 8 else 0
         assert outputs == [bit(i), *(bit(i + k) for k in range(3)), *(bit(j - 2 + k) for k in range(3)), rising], row
+
+
+def test_a_very_long_expression_is_refused_before_it_is_drawn() -> None:
+    text = f"module m(input [3:0] a, input [3:0] b, output [7:0] p); assign p = a{' + b' * 20_001}; endmodule"
+    with pytest.raises(DesignError, match=r"^m\.v line 1: an expression must have at most 20000 operands in a row"):
+        read_verilog([("m.v", text)])

@@ -19,6 +19,7 @@ from circuits.hdl.verilog.syntax.tree import (
 
 MAXIMUM_BUS = 4096
 """Widest bus and literal, in bits."""
+_MAXIMUM_OPERANDS = 20_000
 
 # Binary operators by binding strength (IEEE 1364-2005, table 5-4).
 _LEVELS = {
@@ -84,6 +85,8 @@ class ExpressionParser(Cursor):
                     raise self.fail(f"at most {MAXIMUM_DEPTH} comparisons may follow each other; write parentheses")
             operators.append(token)
             values.append(self.unary())
+            if len(values) > _MAXIMUM_OPERANDS:
+                raise self.fail(f"an expression must have at most {_MAXIMUM_OPERANDS} operands in a row; split it")
         while operators:
             _reduce(values, operators)
         return values[0]
