@@ -6,16 +6,19 @@ mantissa products as integers and assemble the floats around them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.engine.backends.backend import FASTEST, FloatProducts, find_backend
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
-from circuits.engine.integer_operations import choose_backend, product_words
+from circuits.engine.integer_operations import check, choose_backend, product_words
 from circuits.engine.integer_operations import multiply as multiply_integers
+from circuits.engine.matrix_products.element_places import places_of_rows
 from circuits.engine.matrix_products.gathering import gathered_matmul
-from circuits.engine.matrix_products.narrow_matmul import places_of_rows, prepared_rows
+from circuits.engine.multiplier_circuit import MultiplierCircuit, code_dtype, sum_dtype
 from circuits.errors import DesignError
 from circuits.floats import arithmetic
 
@@ -50,31 +53,37 @@ def multiply(circuit: FloatCircuit, x: ArrayLike, w: ArrayLike, *, backend: str 
     return out.reshape(left.shape)
 
 
-def matmul(circuit: FloatCircuit, x: ArrayLike, w: ArrayLike, *, threads: int | None = None) -> Array:
-    """x [M, K] @ w [K, N] -> float32 [M, N]: bit-accurate products, accumulated in float32 in ascending k from +0.
+def matmul(
+    circuit: MultiplierCircuit, x: ArrayLike, w: ArrayLike, *, method: str = "auto", threads: int | None = None
+) -> NDArray[Any]:
+    """x [M, K] @ w [K, N] -> [M, N]: bit-accurate products, first operand = activation, second = weight.
 
-    The result does not depend on `threads` (default: all cores) nor on how the rows are split into calls.
-    First operand = activation, second = weight. Raises DesignError on shapes that do not fit, and for integer designs.
+    Float designs: float32 in and out, accumulated in float32 in ascending k from +0. Integer designs: codes within the
+    design's widths, and their exact sums, int32 where no operands can make them overflow, else int64. `method`: a name
+    in `product_methods.METHODS` or "auto". The result depends neither on it nor on `threads` (default: all cores) nor
+    on how the rows are split into calls. Raises DesignError on shapes that do not fit and on codes out of range.
     """
     if circuit.float_format is None:
-        raise DesignError(
-            "matmul needs a float format, but got format=None; multiply_integers gives the products of integers to sum."
-        )
-    left, right = _float32(x, "x"), _float32(w, "w")
+        left, right = _codes(circuit, x, "x", 0), _codes(circuit, w, "w", 1)
+    else:
+        left, right = _float32(x, "x"), _float32(w, "w")
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
         raise DesignError(
             f"x must be [M, K] and w [K, N] with equal K, but got shapes {left.shape} and {right.shape}; reshape them."
         )
     rows, depth = left.shape
     columns = right.shape[1]
-    out = np.empty((rows, columns), dtype=np.float32)
+    dtype = np.float32 if circuit.float_format is not None else sum_dtype(circuit, depth)
+    out = np.empty((rows, columns), dtype=dtype)
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right.T)
-    narrow = prepared_rows(circuit, rows, depth, columns)
-    if narrow is not None:
-        narrow.run(left.ctypes.data, right.ctypes.data, None, out.ctypes.data, threads)
-    else:
-        gathered_matmul(circuit, left, right, out, places_of_rows(rows, depth, columns), threads=threads)
+    gathered_matmul(circuit, left, right, out, places_of_rows(rows, depth, columns), method=method, threads=threads)
     return out
+
+
+def _codes(circuit: MultiplierCircuit, values: ArrayLike, name: str, operand: int) -> NDArray[Any]:
+    array = np.asarray(values)
+    check(array, name, circuit.shape[operand], circuit.signed)
+    return array.astype(code_dtype(circuit.shape[operand], circuit.signed), copy=False)
 
 
 def _float_products(circuit: FloatCircuit, backend: str) -> FloatProducts:

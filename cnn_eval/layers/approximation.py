@@ -41,7 +41,7 @@ def approximate(
     of `LoweredProducts`; "auto" is the fastest computation with the same results as "gate".
 
     `backward`, for the gradients: "ste" (straight-through estimator: the gradients of the exact products),
-    "approximate" (the products of the gradients go through the design as well, see `GateProducts`), or "slope" (the
+    "approximate" (the products of the gradients go through the design as well, see `BitExactProducts`), or "slope" (the
     mean slope of the bilinear form, see `SlopeProducts`). Gradients can be taken once. The bias is added exactly.
 
     `record=True` keeps operands for `recorded_operands`. Everything is float32 on the CPU, with

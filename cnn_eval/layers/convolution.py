@@ -19,7 +19,6 @@ with +0, as in hardware that multiplies the padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -30,8 +29,9 @@ from numpy.typing import NDArray
 from circuits import Design
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
+from circuits.engine.multiplier_circuit import sum_dtype
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
@@ -65,54 +65,77 @@ class Geometry:
         return height, width
 
 
-def convolve(design: Design, x: Array, weight: Array, geometry: Geometry, *, threads: int | None = None) -> Array:
-    """The output float32 [B, N, OH, OW] for x [B, C, H, W] and weight [N, C / groups, KH, KW], without bias.
+def convolve(
+    design: Design,
+    x: Array,
+    weight: Array,
+    geometry: Geometry,
+    *,
+    method: str = "auto",
+    padding_code: int = 0,
+    threads: int | None = None,
+) -> Array:
+    """The output [B, N, OH, OW] for x [B, C, H, W] and weight [N, C / groups, KH, KW], without bias.
 
-    Products: x * weight. Order: ascending (input channel of the group, kernel row, kernel column).
+    Products: x * weight. Order: ascending (input channel of the group, kernel row, kernel column). Float designs:
+    float32. Integer designs: codes of the design's `code_dtype`, padded with `padding_code`, and exact sums of
+    `sum_dtype`. `method`: see `gathering.gathered_matmul`.
     """
-    groups, filters = geometry.groups, len(weight)
+    filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
-    x = _padded(x, geometry.padding)
-    out = np.empty((len(x), filters, out_height, out_width), dtype=np.float32)
+    x = _padded(x, geometry.padding, padding_code)
+    depth = weight[0].size
+    dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
+    out = np.empty((len(x), filters, out_height, out_width), dtype=dtype)
     if not out.size:
         return out
 
-    rows = np.ascontiguousarray(weight.reshape(groups, filters // groups, -1), dtype=np.float32)
+    rows = np.ascontiguousarray(weight.reshape(filters, depth))
     for images, results in _chunks(x, out, out_height * out_width):
         # Small inputs repeat the same shapes over and over (attacks on a few images); large offset arrays are not
         # worth keeping.
-        places = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
-        for group, group_places in enumerate(places(images.shape, results.shape, weight.shape, geometry)):
-            gathered_matmul(design, images, rows[group], results, group_places, threads=threads)
+        places_of = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
+        places = places_of(images.shape, results.shape, weight.shape, geometry)
+        gathered_matmul(design, images, rows, results, places, method=method, threads=threads)
     return out
 
 
-def _places(
-    image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry
-) -> Iterator[Places]:
-    """Offsets of the inputs and outputs of each group, from the shapes of padded images, outputs and weights."""
+def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Places:
+    """Offsets of the inputs and outputs, from the shapes of padded images, outputs and weights."""
     batch, channels, height, width = image
     _, filters, out_height, out_width = out
     inputs, outputs = weight[1], filters // geometry.groups
     step = _taps(inputs, (height, width), (weight[2], weight[3]), geometry.dilation)
-    #   position(b, i, j) = ((b C + g C') H + i S) W + j S,  split into image and group, and place in the image
+    #   position(b, i, j) = ((b C + g C') H + i S) W + j S,  split into image, group, and place in the image
     corner = _grid(np.arange(out_height) * geometry.stride[0] * width, np.arange(out_width) * geometry.stride[1])
     position = np.arange(out_height * out_width)
     b = np.arange(batch)
-    for group in range(geometry.groups):
-        x_at = _grid((b * channels + group * inputs) * height * width, corner)
-        out_at = _grid((b * filters + group * outputs) * len(position), position)
-        yield Places(x_at, step, out_at, len(position))
+    return Places(
+        _grid(b * channels * height * width, corner),
+        step,
+        _grid(b * filters * len(position), position),
+        len(position),
+        geometry.groups,
+        inputs * height * width,
+        outputs * len(position),
+    )
 
 
 @lru_cache(maxsize=64)
-def _cached_places(*shapes: Any) -> tuple[Places, ...]:
+def _cached_places(*shapes: Any) -> Places:
     """`_places` with a cache, since computing the offsets takes longer than a small number of products."""
-    return tuple(_places(*shapes))
+    return _places(*shapes)
 
 
 def input_gradient(
-    design: Design, gradient: Array, weight: Array, image: Pair, geometry: Geometry, *, threads: int | None = None
+    design: Design,
+    gradient: Array,
+    weight: Array,
+    image: Pair,
+    geometry: Geometry,
+    *,
+    method: str = "auto",
+    threads: int | None = None,
 ) -> Array:
     """The loss's gradient with respect to x, float32 [B, C, H, W] with `image` = (H, W).
 
@@ -156,20 +179,29 @@ def input_gradient(
                     (np.arange(rows.count) * geometry.stride[0] + rows.first) * image[1],
                     np.arange(columns.count) * geometry.stride[1] + columns.first,
                 )
-                for group in range(groups):
-                    places = Places(
-                        _grid((b * filters + group * outputs) * height * width, corner),
-                        step,
-                        _grid((b * channels + group * inputs) * image[0] * image[1], pixels),
-                        image[0] * image[1],
-                    )
-                    matrix = np.ascontiguousarray(sub_kernels[group].reshape(inputs, -1), dtype=np.float32)
-                    gathered_matmul(design, gradients, matrix, results, places, threads=threads)
+                places = Places(
+                    _grid(b * filters * height * width, corner),
+                    step,
+                    _grid(b * channels * image[0] * image[1], pixels),
+                    image[0] * image[1],
+                    groups,
+                    outputs * height * width,
+                    inputs * image[0] * image[1],
+                )
+                matrix = np.ascontiguousarray(sub_kernels.reshape(groups * inputs, -1), dtype=np.float32)
+                gathered_matmul(design, gradients, matrix, results, places, method=method, threads=threads)
     return out
 
 
 def weight_gradient(
-    design: Design, x: Array, gradient: Array, kernel: Pair, geometry: Geometry, *, threads: int | None = None
+    design: Design,
+    x: Array,
+    gradient: Array,
+    kernel: Pair,
+    geometry: Geometry,
+    *,
+    method: str = "auto",
+    threads: int | None = None,
 ) -> Array:
     """The loss's gradient with respect to the weight, float32 [N, C / groups, KH, KW] with `kernel` = (KH, KW).
 
@@ -192,11 +224,9 @@ def weight_gradient(
         np.arange(out_height) * geometry.stride[0] * width,
         np.arange(out_width) * geometry.stride[1],
     )
-    rows = np.ascontiguousarray(gradient.swapaxes(0, 1).reshape(groups, outputs, -1), dtype=np.float32)
-    for group in range(groups):
-        out_at = group * outputs * len(taps) + np.arange(len(taps))
-        places = Places(group * inputs * height * width + taps, step, out_at, len(taps))
-        gathered_matmul(design, x, rows[group], out, places, threads=threads)
+    rows = np.ascontiguousarray(gradient.swapaxes(0, 1).reshape(groups * outputs, -1), dtype=np.float32)
+    places = Places(taps, step, np.arange(len(taps)), len(taps), groups, inputs * height * width, outputs * len(taps))
+    gathered_matmul(design, x, rows, out, places, method=method, threads=threads)
     return out
 
 
@@ -231,12 +261,12 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
     return max(before, 0), max(after, 0)
 
 
-def _padded(x: Array, padding: tuple[int, int, int, int]) -> Array:
+def _padded(x: Array, padding: tuple[int, int, int, int], value: int = 0) -> Array:
     top, bottom, left, right = padding
     if not any(padding):
-        return np.ascontiguousarray(x, dtype=np.float32)
+        return np.ascontiguousarray(x)
     batch, channels, height, width = x.shape
-    padded = np.zeros((batch, channels, height + top + bottom, width + left + right), dtype=np.float32)
+    padded = np.full((batch, channels, height + top + bottom, width + left + right), value, dtype=x.dtype)
     padded[:, :, top : top + height, left : left + width] = x
     return padded
 

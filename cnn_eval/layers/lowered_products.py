@@ -165,7 +165,7 @@ class LoweredProducts(Products):
     def gradients(
         self, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry | None, needed: Needed
     ) -> Gradients:
-        """Gradient * weight and x * gradient, in this operand order, as in `GateProducts.gradients`."""
+        """Gradient * weight and x * gradient, in this operand order, as in `BitExactProducts.gradients`."""
         by_x, by_weight = torch.zeros_like(x), torch.zeros_like(weight)
         with _plain_sums():
             for factor in masked_factors(self.design):

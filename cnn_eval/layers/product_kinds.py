@@ -1,20 +1,22 @@
 """How a layer's products are computed: the registry of the forward computations and of the gradients.
 
-A new way to compute products (a table, hardware arithmetic, a device) is one module with a `Products` and one line in
-`FORWARD`; if it is bit-accurate, its name also joins `_AUTOMATIC`. A new gradient is one line in `GRADIENTS`.
+The bit-accurate ways are the methods of the engine (`circuits.engine.matrix_products.product_methods`). Another way to
+compute products is one module with a `Products` and one line in `FORWARD`. A new gradient is one line in `GRADIENTS`.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
 from circuits import Design, DesignError
+from circuits.engine.matrix_products.product_methods import METHODS, choose_method
 from circuits.errors import unknown_name
+from cnn_eval.layers.bit_exact_products import BitExactProducts
 from cnn_eval.layers.exact_products import ExactProducts
-from cnn_eval.layers.gate_products import GateProducts
 from cnn_eval.layers.layer_products import Products
 from cnn_eval.layers.lowered_products import LoweredProducts
 from cnn_eval.layers.slope_products import SlopeProducts
@@ -23,13 +25,11 @@ __all__ = ["BACKWARD", "COMPUTE", "ComputedBy", "check_backward", "check_compute
 
 FORWARD: Mapping[str, Callable[[Design], Products]] = MappingProxyType(
     {
-        "gate": GateProducts,
+        **{method: partial(BitExactProducts, method=method) for method in METHODS},
         "lowered": LoweredProducts,
     }
 )
 """Name -> the forward computation for a design; raises DesignError for designs that it cannot serve."""
-_AUTOMATIC: tuple[str, ...] = ("gate",)
-"""What "auto" chooses from: bit-accurate computations, the fastest first; the first that serves the design is taken."""
 COMPUTE = ("auto", *FORWARD)
 
 GRADIENTS: Mapping[str, Callable[[Design, Products], Products]] = MappingProxyType(
@@ -58,24 +58,13 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
     """
     if design.float_format is None:
         raise DesignError(f"layer {layer} needs a design with a float format, but got format=None; give one.")
-    chosen = _automatic(design) if compute == "auto" else compute
+    chosen = choose_method(design) if compute == "auto" else compute
     try:
         forward = FORWARD[chosen](design)
         return ComputedBy(chosen, forward, GRADIENTS[backward](design, forward))
     except DesignError as error:
         what = f"compute={chosen!r}" if chosen != "gate" else f"backward={backward!r}"
         raise type(error)(f"layer {layer}, {what}: {error}") from None
-
-
-def _automatic(design: Design) -> str:
-    # The last one is taken without a trial, so that its own error reaches the user.
-    for name in _AUTOMATIC[:-1]:
-        try:
-            FORWARD[name](design)
-        except DesignError:
-            continue
-        return name
-    return _AUTOMATIC[-1]
 
 
 def check_compute(compute: str) -> None:

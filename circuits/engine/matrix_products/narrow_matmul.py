@@ -12,7 +12,7 @@ from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.narrow_matmul_kernel import narrow_kernel, narrow_scratch_bytes
-from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
 
 _PRODUCTS_A_TASK = 1 << 17  # 512 KB
@@ -119,8 +119,3 @@ def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) ->
     if not has_kernel(circuit) or not is_narrow(rows, depth, columns):
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)
-
-
-def places_of_rows(rows: int, depth: int, columns: int) -> Places:
-    """The places of contiguous matrices x [rows, depth] and out [rows, columns]."""
-    return Places(np.arange(rows) * depth, np.arange(depth), np.arange(rows) * columns, 1)

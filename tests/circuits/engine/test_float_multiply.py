@@ -267,13 +267,29 @@ def test_empty_and_scalar_operands() -> None:
     np.testing.assert_array_equal(matmul(exact, np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
 
 
-@pytest.mark.parametrize("fields", [{}, {"signed": True}, {"topology": "booth"}])
-def test_matmul_of_an_integer_design_is_one_clear_error(fields: dict[str, Any]) -> None:
-    with pytest.raises(DesignError) as caught:
-        matmul(Design(format=None, width=8, **fields), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
-    assert str(caught.value) == (
-        "matmul needs a float format, but got format=None; multiply_integers gives the products of integers to sum."
-    )
+@pytest.mark.parametrize("fields", [{}, {"signed": True}, {"topology": "booth"}, {"width": (8, 4)}, {"width": 12}])
+def test_matmul_of_an_integer_design_sums_its_products_exactly(fields: dict[str, Any]) -> None:
+    multiplier = Design(format=None, placement="ama1", **{"width": 8, **fields})
+    rng = np.random.default_rng(0)
+    low = [-(1 << bits - 1) if multiplier.signed else 0 for bits in multiplier.shape]
+    x = rng.integers(low[0], low[0] + (1 << multiplier.shape[0]), (5, 7))
+    w = rng.integers(low[1], low[1] + (1 << multiplier.shape[1]), (7, 3))
+    expected = multiplier.multiply_integers(x[:, :, None], w).astype(np.int64).sum(axis=1)
+    sums = matmul(multiplier, x, w)
+    assert sums.dtype == np.int32
+    np.testing.assert_array_equal(sums, expected)
+
+
+def test_matmul_of_integers_beyond_32_bits_sums_in_64() -> None:
+    exact = Design(format=None, width=16)
+    sums = matmul(exact, np.full((1, 5), 65535), np.full((5, 1), 65535))
+    assert sums.dtype == np.int64
+    assert sums[0, 0] == 5 * 65535**2
+
+
+def test_matmul_refuses_codes_out_of_range() -> None:
+    with pytest.raises(DesignError, match="0 <= x < 2\\^8 must hold, but got 256"):
+        matmul(Design(format=None, width=8), np.array([[256]]), np.array([[1]]))
 
 
 def test_misfitting_operands_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Bit-accurate products: every product is computed by the gates of the design's circuit."""
+"""Bit-accurate products: every product is the one that the gates of the design's circuit give."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from torch.nn import Parameter
 from circuits import Design
 from circuits.engine.float_operations import matmul
 from circuits.engine.matrix_products.narrow_matmul import prepared_rows
+from circuits.engine.matrix_products.product_methods import choose_method
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 
-__all__ = ["GateProducts"]
+__all__ = ["BitExactProducts"]
 
 
 @dataclass(frozen=True)
-class GateProducts(Products):
-    """Products through the design's gates, each with the operand order of the hardware, first operand first.
+class BitExactProducts(Products):
+    """Products of the design's gates, each with the operand order of the hardware, first operand first.
+
+    `method`: how they are computed, a name in `product_methods.METHODS`, which changes the speed and no bit. Raises
+    DesignError for a design that the method does not serve.
 
     Every output is a float32 sum that starts at +0 and adds the products in this order:
 
@@ -33,11 +37,15 @@ class GateProducts(Products):
     """
 
     design: Design
+    method: str = "gate"
+
+    def __post_init__(self) -> None:
+        choose_method(self.design, self.method)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
         if geometry is None:
             (rows, depth), columns = x.shape, weight.shape[0]
-            narrow = prepared_rows(self.design, rows, depth, columns)
+            narrow = prepared_rows(self.design, rows, depth, columns) if self.method == "gate" else None
             if narrow is not None and _is_plain(x) and _is_plain(weight) and (bias is None or _is_plain(bias)):
                 # A tiny layer takes less time than NumPy needs to make views of its operands.
                 out = x.new_empty(rows, columns)
@@ -70,7 +78,8 @@ class GateProducts(Products):
 
     def _call(self, function: Callable[..., np.ndarray], x: Tensor, w: Tensor, *options: Any) -> Tensor:
         arrays = (x.detach().numpy(), w.detach().numpy())
-        return torch.from_numpy(function(self.design, *arrays, *options, threads=torch.get_num_threads()))
+        threads = torch.get_num_threads()
+        return torch.from_numpy(function(self.design, *arrays, *options, method=self.method, threads=threads))
 
 
 def _is_plain(tensor: Tensor) -> bool:

@@ -1,0 +1,65 @@
+"""The methods that compute a matrix product bit for bit, and which one a circuit takes.
+
+A new method is one file in this folder and one line in MODULES. All methods give the same bits; they differ in the
+circuits that they serve and in speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import import_module
+from typing import Any
+
+from numpy.typing import NDArray
+
+from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.multiplier_circuit import MultiplierCircuit
+from circuits.errors import DesignError, unknown_name
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ProductMethod:
+    """A way to compute matrix products. A method's module defines one as `METHOD`.
+
+    `refusal(circuit)`: "" if the method serves the circuit, else the reason as part of a sentence ("needs ...").
+    `run(circuit, x, w, out, places, threads)` is `gathering.gathered_matmul` with its operands checked; M, N and K are
+    at least 1.
+    """
+
+    refusal: Callable[[MultiplierCircuit], str]
+    run: Callable[[MultiplierCircuit, Array, Array, Array, Places, int | None], None]
+
+
+MODULES = {
+    "gate": "circuits.engine.matrix_products.gate_method",
+}
+"""Method -> module, the fastest first; the last one serves every circuit."""
+
+METHODS = tuple(MODULES)
+"""Names of the methods."""
+
+
+@cache
+def find_method(name: str) -> ProductMethod:
+    """The method of that name; UnknownNameError names the nearest valid names."""
+    if name not in MODULES:
+        raise unknown_name("way of computing", name, ("auto", *MODULES))
+    method = import_module(MODULES[name]).METHOD
+    # import_module returns Any; the assertion also catches a file without a proper METHOD.
+    assert isinstance(method, ProductMethod)
+    return method
+
+
+@lru_cache(maxsize=1024)
+def choose_method(circuit: MultiplierCircuit, name: str = "auto") -> str:
+    """`name`, or for "auto" the first method that serves the circuit. Raises DesignError where `name` does not."""
+    if name == "auto":
+        return next(method for method in METHODS if not find_method(method).refusal(circuit))
+    reason = find_method(name).refusal(circuit)
+    if reason:
+        raise DesignError(f"compute={name!r} {reason}; leave the choice to compute='auto'.")
+    return name
