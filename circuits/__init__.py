@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from circuits.designs.design_record import Design as Design
     from circuits.designs.named_designs import NAMED as NAMED
     from circuits.designs.named_designs import design as design
-    from circuits.designs.named_designs import find_design as find_design
     from circuits.designs.placement import Placement as Placement
     from circuits.designs.trace import Trace as Trace
     from circuits.designs.trace import trace_product as trace_product
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from circuits.engine.float_operations import matmul as matmul
     from circuits.errors import DesignError as DesignError
     from circuits.errors import UnknownNameError as UnknownNameError
+    from circuits.exchange import design_from_table as design_from_table
+    from circuits.exchange import find_design as find_design
     from circuits.floats.arithmetic import FORMATS as FORMATS
     from circuits.floats.arithmetic import FloatFormat as FloatFormat
     from circuits.hdl import netlist_from_verilog as netlist_from_verilog
@@ -88,7 +89,6 @@ else:
             "circuits.designs.named_designs": (
                 "NAMED",
                 "design",
-                "find_design",
             ),
             "circuits.designs.placement": ("Placement",),
             "circuits.designs.trace": (
@@ -100,6 +100,10 @@ else:
             "circuits.errors": (
                 "DesignError",
                 "UnknownNameError",
+            ),
+            "circuits.exchange": (
+                "design_from_table",
+                "find_design",
             ),
             "circuits.floats.arithmetic": (
                 "FORMATS",

@@ -13,6 +13,10 @@ class DesignError(ValueError):
     """A cell, design or netlist that the user gave cannot be what it says."""
 
 
+class UnknownCostError(DesignError):
+    """The cost of a design that was given as a table, without a circuit."""
+
+
 class UnknownNameError(DesignError):
     """A name that is not in a library; the message lists the nearest valid ones."""
 

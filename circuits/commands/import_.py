@@ -1,4 +1,4 @@
-"""`import`: a user's own multiplier in Verilog or BLIF as a design."""
+"""`import`: a user's own multiplier in Verilog or BLIF, or its product table, as a design."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
+from circuits.exchange.design_files import table_design
+from circuits.exchange.table_files import TABLE_SUFFIXES
 from circuits.hdl.languages import BLIF
 from circuits.hdl.reading import MAXIMUM_BYTES, Circuit, known_language, read_circuit
 from circuits.hdl.synthesis import by_hand, is_installed, synthesise
@@ -27,17 +29,18 @@ def register(commands: Commands) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "import",
-        help="read your own multiplier from Verilog or BLIF",
+        help="read your own multiplier from Verilog, BLIF or a product table",
         description="Reads a multiplier from combinational Verilog (as ArithsGen, EvoApproxLib and yosys write it) or "
-        "BLIF, reports what it found and writes a design that every other command takes. The first input bus is the "
-        "first operand; ports declared signed make a signed design.",
+        "BLIF, or its product table (.npy; .bin of TFApprox; .txt of ApproxTorch; .h of AdaPT), reports what it found "
+        "and writes a design that every other command takes. The first input bus, or axis, is the first operand; ports "
+        "declared signed, or a negative product, make a signed design. The cost of a table is not known.",
     )
     parser.add_argument(
         "files",
         type=Path,
         metavar="FILE",
         nargs="+",
-        help="Verilog or BLIF files, including the cell libraries they need",
+        help="Verilog or BLIF files, including the cell libraries they need, or one table",
     )
     parser.add_argument(
         "--top",
@@ -71,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.out
     if output is not None and output.suffix != ".toml":
         raise DesignError(f"the design's file must end in .toml, but got {str(output)!r}; rename it.")
-    circuit = _read(arguments)
+    circuit = _read_table(arguments) if _is_table(arguments) else _read(arguments)
     netlist = exchange_operands(circuit.netlist) if arguments.exchange else circuit.netlist
     try:
         design = _design(netlist, arguments)
@@ -94,6 +97,24 @@ def _design(netlist: Netlist, arguments: argparse.Namespace) -> Design:
             "--unsigned."
         )
     return Design(circuit=netlist, format=arguments.float, signed=signed, name=arguments.name)
+
+
+def _is_table(arguments: argparse.Namespace) -> bool:
+    tables = [path for path in arguments.files if path.suffix.lower() in TABLE_SUFFIXES]
+    if tables and (len(arguments.files) > 1 or arguments.top is not None or arguments.synthesise):
+        raise DesignError(
+            f"a product table must be given alone, without --top and --synthesise, but {tables[0]} is not; import "
+            "it by itself."
+        )
+    return bool(tables)
+
+
+def _read_table(arguments: argparse.Namespace) -> Circuit:
+    (path,) = arguments.files
+    design = table_design(path, signed=arguments.signed)
+    signed = frozenset({"x", "y", "product"} if design.signed else ())
+    note = "a table has no circuit: the design computes its products, but its cost is not known"
+    return Circuit(replace(design.netlist(), name=str(design.name), signed=signed), BLIF, (note,))
 
 
 def _names(arguments: argparse.Namespace) -> str:

@@ -17,9 +17,9 @@ from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, print_errors, tidy_errors
 from circuits.commands.operands import read_operands
 from circuits.designs.design_record import Design
-from circuits.designs.named_designs import find_designs
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
+from circuits.exchange import find_designs
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say
 from circuits.support.options import add_cells, add_cpu_features, add_format, add_out, add_seed
 

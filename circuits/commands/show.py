@@ -18,7 +18,8 @@ from circuits.cost import GLITCHES
 from circuits.cost.cost_model import ACTIVITIES, EXACT, LEFT_OUT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
-from circuits.designs.named_designs import find_designs
+from circuits.errors import UnknownCostError
+from circuits.exchange import find_designs
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
 from circuits.support.numbers import significant
 from circuits.support.options import add_cells, add_format, add_seed
@@ -94,14 +95,18 @@ def run(arguments: argparse.Namespace) -> int:
             distribution=arguments.distribution,
             method=arguments.method,
         )
-        cost = cost_report(
-            design,
-            samples=arguments.cost_samples,
-            seed=arguments.seed,
-            glitches=arguments.glitches,
-            whole=arguments.whole,
-            operands=trace,
-        )
+        cost: CostReport | None
+        try:
+            cost = cost_report(
+                design,
+                samples=arguments.cost_samples,
+                seed=arguments.seed,
+                glitches=arguments.glitches,
+                whole=arguments.whole,
+                operands=trace,
+            )
+        except UnknownCostError:
+            cost = None
         results.append(Result(design, design_form(design), errors, cost))
     if arguments.format == "json":
         print_json({"designs": [_record(*result) for result in results]})
@@ -120,20 +125,23 @@ class Result(NamedTuple):
     design: Design
     form: BilinearForm | None
     errors: ErrorMetrics
-    cost: CostReport
+    cost: CostReport | None
+    """None where it is not known."""
 
 
-def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport) -> dict[str, Any]:
+def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport | None) -> dict[str, Any]:
     return {
         "design": design.label,
         "definition": {**design.describe(), "digest": design.digest},
         "bilinear": None if form is None else {"form": str(form), "rank": form.rank, "proof": form.proof},
         "errors": errors.to_dict(),
-        "cost": cost.to_dict(),
+        "cost": None if cost is None else cost.to_dict(),
     }
 
 
-def _tidy(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport) -> list[dict[str, Any]]:
+def _tidy(
+    design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport | None
+) -> list[dict[str, Any]]:
     """One row for each quantity."""
     rows: list[dict[str, Any]] = []
 
@@ -146,6 +154,8 @@ def _tidy(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost:
     add("definition", "bilinear", _form(form))
     for quantity in tidy_errors(errors):
         add("errors", **quantity)
+    if cost is None:
+        return rows
     for view in ("drawn", "simplified"):
         for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
             add(f"cost {view}", name, cost.value(view, name), cost.units[name], cost.note)
@@ -174,7 +184,14 @@ def _print_tables(results: list[Result]) -> None:
 
     print_errors(out, labels, [result.errors for result in results])
 
-    costs = [result.cost for result in results]
+    unknown = [result.design.label for result in results if result.cost is None]
+    if unknown:
+        out.print(f"Cost not known of {', '.join(unknown)}: a product table has no circuit.")
+    labels = [result.design.label for result in results if result.cost is not None]
+    costs = [result.cost for result in results if result.cost is not None]
+    if not costs:
+        out.print()
+        return
     units = costs[0].units
     costs_table = table(
         "cost at 45 nm", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))

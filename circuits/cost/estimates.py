@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from circuits.cells.adder_cells import AdderCell
 from circuits.cost.cell_table import CellData, Technology
 from circuits.cost.characterize.gate_networks import INPUTS, Tree, gates, networks, parse
+from circuits.errors import UnknownCostError
+from circuits.netlists.gates import BEHAVIOUR
 from circuits.netlists.netlist import Component
 from circuits.netlists.truth_table import project
 
@@ -62,7 +64,14 @@ class _Network:
 
 
 def estimate(component: Component, technology: Technology, gate: GateData) -> CellData:
-    """The data of any component of at most three inputs and two outputs, with the numbers that it gives itself."""
+    """The data of any component of at most three inputs and two outputs, with the numbers that it gives itself.
+
+    Raises UnknownCostError for a BEHAVIOUR.
+    """
+    if component == BEHAVIOUR:
+        raise UnknownCostError(
+            "the cost of a design given as a table is not known, since a table has no circuit; give the circuit."
+        )
     network = _compose(component, technology, gate)
     given = component if isinstance(component, AdderCell) else None
     if given is None or (given.delay_ps, given.energy_fj, given.area_um2) == (None, None, None):

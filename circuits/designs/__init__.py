@@ -11,8 +11,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "circuits.designs.named_designs": (
             "NAMED",
             "design",
-            "find_design",
-            "find_designs",
         ),
         "circuits.designs.placement": ("Placement",),
     },

@@ -1,15 +1,13 @@
-"""The named designs, and how a command line names a design."""
+"""The named designs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.designs.definitions import DEFINITIONS
 from circuits.designs.design_record import Design
-from circuits.designs.headings import told_apart
-from circuits.errors import UnknownNameError, unknown_name
+from circuits.errors import unknown_name
 
 NAMED: Mapping[str, Design] = MappingProxyType(
     {name: Design(**definition, name=name) for name, definition in DEFINITIONS.items()}
@@ -26,27 +24,3 @@ def design(name: str) -> Design:
     if name not in NAMED:
         raise unknown_name("design", name, NAMED)
     return NAMED[name]
-
-
-def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
-    """The design that a command line means by `text`.
-
-    That is a named design, "CELL_array" (a ripple array of one cell) or a path that ends in .toml. `cells`: a user's
-    own cells by name, for the latter two. Raises DesignError, UnknownNameError for an unknown name.
-    """
-    if text.endswith(".toml"):
-        return Design.load(text, cells)
-    known = {**CELLS, **(cells or {})}
-    if text not in NAMED and text.endswith("_array") and (name := text.removesuffix("_array")) in known:
-        return Design(placement=known[name], name=text)
-    if text not in NAMED and text in known:
-        raise UnknownNameError(
-            f"a design must be named, but {text!r} is a cell; {text}_array is the ripple array of it, a .toml file any "
-            "other."
-        )
-    return design(text)
-
-
-def find_designs(texts: Iterable[str], cells: Mapping[str, AdderCell] | None = None) -> list[Design]:
-    """The designs that a command line means, each as `find_design` reads it, with labels that differ."""
-    return told_apart([find_design(text, cells) for text in texts])

@@ -14,8 +14,8 @@ from circuits.cells.adder_cells import AdderCell
 from circuits.commands.design_options import user_cells
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
-from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError
+from circuits.exchange import find_design
 from circuits.support.cli import say
 from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.layers.replaceable_layers import unreplaced

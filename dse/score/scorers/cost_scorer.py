@@ -15,6 +15,7 @@ from circuits.cost.cells45 import TABLE as CELL_TABLE
 from circuits.cost.characterize.gate_networks import TABLE as NETWORK_TABLE
 from circuits.cost.cost_model import ACTIVITIES, BASELINES, cost_report
 from circuits.designs.design_record import Design
+from circuits.errors import UnknownCostError
 from circuits.support.numbers import SIGNIFICANT
 from dse.score.scorers.layer_scores import each_layer
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, ScoreSettings, plain_text
@@ -87,7 +88,12 @@ def _technology_digest() -> str:
 
 
 def _measure(design: Design, settings: ScoreSettings) -> dict[str, float]:
-    report = cost_report(design, samples=settings.cost_samples, seed=settings.seed, technology=TECHNOLOGY)
+    try:
+        report = cost_report(design, samples=settings.cost_samples, seed=settings.seed, technology=TECHNOLOGY)
+    except UnknownCostError:
+        # A design given as a table has no circuit; NaN is printed as "-".
+        suffixes = ("", "_simplified", "_to_exact", "_to_own_topology")
+        return {f"{name}{suffix}": float("nan") for name in _MEASURES for suffix in suffixes}
     scores = {name: float(getattr(report.drawn, name)) for name in _MEASURES}
     scores |= {f"{name}_simplified": float(getattr(report.simplified, name)) for name in _MEASURES}
     for suffix, baseline in zip(("to_exact", "to_own_topology"), BASELINES, strict=True):
