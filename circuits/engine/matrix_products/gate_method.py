@@ -34,7 +34,7 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
             wide_matmul.run_wide(circuit, x, weights, out, group_places, threads)
 
 
-METHOD = ProductMethod(lambda circuit: "", _run)
+METHOD = ProductMethod(lambda circuit: "", _run, narrow_matmul.prepared_rows)
 
 
 def _integer_matmul(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places) -> None:

@@ -1,0 +1,137 @@
+"""Matrix products of circuits that are exact by construction: the machine's own arithmetic, bit identical to the gates.
+
+Served are float32 and integers of at most 16 bits; see `circuits.engine.llvm.native.native_products` for why the bits
+are those of the gates.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.engine.float_circuit import FloatCircuit
+from circuits.engine.llvm.jit import Target
+from circuits.engine.llvm.native.direct_kernel import native_direct_kernel
+from circuits.engine.llvm.native.exponent_range_kernel import exponent_range, products_normal
+from circuits.engine.llvm.native.native_matmul_kernel import native_matmul_kernel
+from circuits.engine.llvm.native.native_products import NativeSettings
+from circuits.engine.matrix_products.element_places import Places, places_of_rows
+from circuits.engine.matrix_products.native_tasks import Split, pays_direct, split_direct, split_matmul
+from circuits.engine.matrix_products.product_methods import ProductMethod
+from circuits.engine.multiplier_circuit import MultiplierCircuit
+from circuits.engine.task_threads import run_tasks, scratch_address
+
+Array = NDArray[Any]
+_WIDEST_CODE = 16
+_WIDTHS_IN_FLOAT32 = 16
+"""Bits of both operands together whose products may be summed in float32, a chunk at a time: 160 2^16 < 2^24."""
+_PRODUCTS_WITHOUT_SCAN = 1 << 14  # fewer are computed in mode "full": looking for their range would take longer
+
+
+def _refusal(circuit: MultiplierCircuit) -> str:
+    if circuit.format is None:
+        if max(circuit.shape) > _WIDEST_CODE:
+            return f"needs integers of at most {_WIDEST_CODE} bits"
+    elif circuit.format != "float32":
+        return f"needs the format float32 or integers, but got {circuit.format}"
+    elif circuit.subnormals != "flush" and circuit.rounding != "nearest_even":
+        return 'needs subnormals="flush" where products are truncated'
+    return "" if circuit.exact_by_construction else "needs a circuit that is exact by construction"
+
+
+def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
+    product = _prepared(circuit, places, len(w) // places.groups)
+    if circuit.float_format is None:
+        w = w.astype(np.float32 if _settings(circuit, out.dtype).computed == "float" else np.float64)
+    product.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads, _settings_for(circuit, x, w, out))
+
+
+def _settings_for(circuit: MultiplierCircuit, x: Array, w: Array, out: Array) -> NativeSettings:
+    if circuit.float_format is None:
+        return _settings(circuit, out.dtype)
+    ranges = [exponent_range(array.ctypes.data, array.size) for array in (x, w)]
+    return _float_settings(circuit, not products_normal(*ranges))
+
+
+class NativeMatmul:
+    """`gathering.gathered_matmul` at given places, prepared; several threads may run it at the same time."""
+
+    def __init__(self, circuit: FloatCircuit, places: Places, columns: int, *, biased: bool = False) -> None:
+        """`biased`: whether calls may give a bias."""
+        self._biased = biased
+        self._circuit = circuit
+        self._places = places
+        self._columns = columns
+        self._x_size = places.rows * places.depth
+        self._w_size = columns * places.depth
+        self._splits: dict[Any, tuple[Any, Split]] = {}
+
+    def run(
+        self, x: int, w: int, bias: int | None, out: int, threads: int | None, settings: NativeSettings | None = None
+    ) -> None:
+        """The product of the arrays at these addresses, plus bias[n] if given.
+
+        Without `settings`, x and w are contiguous float32 matrices, whose ranges are looked for here.
+        """
+        if settings is None:
+            full = self._places.rows * self._w_size < _PRODUCTS_WITHOUT_SCAN or not products_normal(
+                exponent_range(x, self._x_size), exponent_range(w, self._w_size)
+            )
+            settings = _float_settings(self._circuit, full)
+        key = settings, threads
+        if key not in self._splits:
+            self._splits[key] = self._split(settings, threads)
+        kernel, split = self._splits[key]
+        if len(split.tasks) == 1:
+            kernel(split.tasks[0][0], x, w, bias, out, scratch_address(split.scratch_bytes))
+            return
+
+        def run_task(task: int) -> None:
+            kernel(task, x, w, bias, out, scratch_address(split.scratch_bytes))
+
+        run_tasks(run_task, split.tasks, split.threads)
+
+    def _split(self, settings: NativeSettings, threads: int | None) -> tuple[Any, Split]:
+        bits = Target.host().vector_bits
+        lanes = bits // (64 if settings.computed == "double" else 32)
+        if not self._biased and pays_direct(self._places, self._columns, lanes):
+            return native_direct_kernel(settings, bits), split_direct(self._places, self._columns, lanes, threads)
+        return native_matmul_kernel(settings, bits), split_matmul(self._places, self._columns, lanes, threads)
+
+
+def _prepared(circuit: MultiplierCircuit, places: Places, columns: int) -> NativeMatmul:
+    """The product at `places` with `columns` columns, prepared once for as long as the places exist."""
+    key = "native", circuit, columns
+    if key not in places.prepared:
+        places.prepared[key] = NativeMatmul(circuit, places, columns)
+    prepared: NativeMatmul = places.prepared[key]
+    return prepared
+
+
+@lru_cache(maxsize=256)
+def _prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NativeMatmul | None:
+    if not (rows and depth and columns):
+        return None
+    return NativeMatmul(circuit, places_of_rows(rows, depth, columns), columns, biased=True)
+
+
+METHOD = ProductMethod(_refusal, _run, _prepared_rows)
+
+
+def _settings(circuit: MultiplierCircuit, dtype: Any) -> NativeSettings:
+    """The settings for an integer circuit with sums of `dtype`."""
+    wide = sum(circuit.shape) > _WIDTHS_IN_FLOAT32
+    return NativeSettings(
+        operand="i8" if circuit.shape[0] <= 8 else "i16",
+        signed=circuit.signed,
+        computed="double" if wide else "float",
+        total=f"i{8 * np.dtype(dtype).itemsize}",
+    )
+
+
+@lru_cache(maxsize=64)
+def _float_settings(circuit: FloatCircuit, full: bool) -> NativeSettings:
+    return NativeSettings(rounding=circuit.rounding, full=full, flush=circuit.subnormals == "flush")
