@@ -36,7 +36,7 @@ Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
 """Output positions whose offsets are held in memory at a time: 2 MB."""
-_CACHED_POSITIONS = 256
+_CACHED_POSITIONS = 1 << 15
 """Largest number of output positions whose offsets are cached for the next call."""
 
 

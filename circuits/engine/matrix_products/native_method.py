@@ -43,48 +43,38 @@ def _refusal(circuit: MultiplierCircuit) -> str:
 
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    product = _prepared(circuit, places, len(w) // places.groups)
+    columns = len(w) // places.groups
+    # The split depends on the places alone, not on the circuit, of which a search may bring thousands.
+    key = "native", columns
+    if key not in places.prepared:
+        places.prepared[key] = NativeMatmul(places, columns)
+    product: NativeMatmul = places.prepared[key]
     if circuit.float_format is None:
-        w = w.astype(np.float32 if _settings(circuit, out.dtype).computed == "float" else np.float64)
-    product.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads, _settings_for(circuit, x, w, out))
-
-
-def _settings_for(circuit: MultiplierCircuit, x: Array, w: Array, out: Array) -> NativeSettings:
-    if circuit.float_format is None:
-        return _settings(circuit, out.dtype)
-    ranges = [exponent_range(array.ctypes.data, array.size) for array in (x, w)]
-    return _float_settings(circuit, not products_normal(*ranges))
+        settings = _integer_settings(circuit, out.dtype)
+        w = w.astype(np.float32 if settings.computed == "float" else np.float64)
+    else:
+        ranges = [exponent_range(array.ctypes.data, array.size) for array in (x, w)]
+        settings = _float_settings(circuit, not products_normal(*ranges))
+    product.run(settings, x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads)
 
 
 class NativeMatmul:
     """`gathering.gathered_matmul` at given places, prepared; several threads may run it at the same time."""
 
-    def __init__(self, circuit: FloatCircuit, places: Places, columns: int, *, biased: bool = False) -> None:
+    def __init__(self, places: Places, columns: int, *, biased: bool = False) -> None:
         """`biased`: whether calls may give a bias."""
-        self._biased = biased
-        self._circuit = circuit
         self._places = places
         self._columns = columns
-        self._x_size = places.rows * places.depth
-        self._w_size = columns * places.depth
+        self._biased = biased
         self._splits: dict[Any, tuple[Any, Split]] = {}
 
-    def run(
-        self, x: int, w: int, bias: int | None, out: int, threads: int | None, settings: NativeSettings | None = None
-    ) -> None:
-        """The product of the arrays at these addresses, plus bias[n] if given.
-
-        Without `settings`, x and w are contiguous float32 matrices, whose ranges are looked for here.
-        """
-        if settings is None:
-            full = self._places.rows * self._w_size < _PRODUCTS_WITHOUT_SCAN or not products_normal(
-                exponent_range(x, self._x_size), exponent_range(w, self._w_size)
-            )
-            settings = _float_settings(self._circuit, full)
+    def run(self, settings: NativeSettings, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
+        """The product of the arrays at these addresses, plus bias[n] if given; w in the settings' computed type."""
         key = settings, threads
         if key not in self._splits:
             self._splits[key] = self._split(settings, threads)
         kernel, split = self._splits[key]
+        # One small product is the common case of a single image; it should not pay for a thread pool.
         if len(split.tasks) == 1:
             kernel(split.tasks[0][0], x, w, bias, out, scratch_address(split.scratch_bytes))
             return
@@ -102,26 +92,31 @@ class NativeMatmul:
         return native_matmul_kernel(settings, bits), split_matmul(self._places, self._columns, lanes, threads)
 
 
-def _prepared(circuit: MultiplierCircuit, places: Places, columns: int) -> NativeMatmul:
-    """The product at `places` with `columns` columns, prepared once for as long as the places exist."""
-    key = "native", circuit, columns
-    if key not in places.prepared:
-        places.prepared[key] = NativeMatmul(circuit, places, columns)
-    prepared: NativeMatmul = places.prepared[key]
-    return prepared
+class NativeRows:
+    """`product_methods.PreparedRows`: x [M, K] times w [N, K], contiguous float32."""
+
+    def __init__(self, circuit: FloatCircuit, rows: int, depth: int, columns: int) -> None:
+        self._product = NativeMatmul(places_of_rows(rows, depth, columns), columns, biased=True)
+        self._modes = [_float_settings(circuit, full) for full in (False, True)]
+        self._sizes = rows * depth, columns * depth
+        self._scanned = rows * columns * depth >= _PRODUCTS_WITHOUT_SCAN
+
+    def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
+        """The product of the arrays at these addresses, plus bias[n] if given."""
+        x_size, w_size = self._sizes
+        full = not (self._scanned and products_normal(exponent_range(x, x_size), exponent_range(w, w_size)))
+        self._product.run(self._modes[full], x, w, bias, out, threads)
 
 
 @lru_cache(maxsize=256)
-def _prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NativeMatmul | None:
-    if not (rows and depth and columns):
-        return None
-    return NativeMatmul(circuit, places_of_rows(rows, depth, columns), columns, biased=True)
+def _prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NativeRows | None:
+    return NativeRows(circuit, rows, depth, columns) if rows and depth and columns else None
 
 
 METHOD = ProductMethod(_refusal, _run, _prepared_rows)
 
 
-def _settings(circuit: MultiplierCircuit, dtype: Any) -> NativeSettings:
+def _integer_settings(circuit: MultiplierCircuit, dtype: Any) -> NativeSettings:
     """The settings for an integer circuit with sums of `dtype`."""
     wide = sum(circuit.shape) > _WIDTHS_IN_FLOAT32
     return NativeSettings(
