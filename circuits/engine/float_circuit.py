@@ -43,5 +43,13 @@ class FloatCircuit(Protocol):
 
 
 def has_kernel(circuit: FloatCircuit) -> bool:
-    """Whether the compiled float kernels serve the circuit: float32 with subnormals flushed."""
-    return circuit.format == "float32" and circuit.subnormals == "flush"
+    """Whether the compiled float kernels serve the circuit.
+
+    With subnormals flushed, they serve every format. Products that may be subnormal are rounded in float32, where they
+    must be normal and leave two bits below the format's fraction: exponents of at most 6 bits (a product of the two
+    smallest numbers is at least 2^(2 (-30 - 21)) = 2^-102) and at most 21 fraction bits.
+    """
+    fmt = circuit.float_format
+    if fmt is None:
+        return False
+    return circuit.subnormals == "flush" or (fmt.exponent_bits <= 6 and fmt.fraction_bits <= 21)
