@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
 from circuits.engine.float_conversion import to_format
-from circuits.engine.matrix_products import narrow_matmul, wide_matmul
+from circuits.engine.matrix_products import integer_matmul, narrow_matmul, wide_matmul
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.product_methods import ProductMethod
 from circuits.engine.multiplier_circuit import MultiplierCircuit
@@ -24,7 +24,10 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     for group, group_places in enumerate(places.of_groups()):
         weights = w[group * columns : (group + 1) * columns]
         if circuit.float_format is None:
-            _integer_matmul(circuit, x, weights, out, group_places)
+            if integer_matmul.serves(circuit, places.depth):
+                integer_matmul.run(circuit, x, weights, out, group_places, threads)
+            else:
+                _integer_matmul(circuit, x, weights, out, group_places)
         elif not has_kernel(circuit):
             _matmul_without_kernel(circuit, x, weights, out, group_places)
         elif narrow_matmul.is_narrow(places.rows, places.depth, columns):
