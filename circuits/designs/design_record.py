@@ -425,9 +425,7 @@ def _is_exact(design: Design) -> bool:
         return exact_cells and not design.truncate_columns and TOPOLOGIES[design.topology].multiplies_exactly
     if sum(design.shape) > _TRIED_OPERAND_BITS:
         return False
-    x, y = (
-        np.arange(1 << width) - (design.signed << width - 1) for width in design.shape
-    )
+    x, y = (np.arange(1 << width) - (design.signed << width - 1) for width in design.shape)
     return bool((design.multiply_integers(x[:, None], y) == x[:, None] * y).all())
 
 

@@ -23,8 +23,8 @@ class Topology:
     `has_final_adder`: whether it ends in an adder whose cells `Design.final_adder` chooses; arrays whose rows ripple
     need none. `port_names`: what p, s and c mean. `plain_partial_products`: whether the partial products of
     unsigned operands are x_i AND y_j. `truncation_may_wrap`: whether exact cells can give a product beyond w + v bits
-    once columns are truncated. `multiplies_exactly`: whether exact cells give exact products while no column is truncated,
-    for operands of any width and sign; what is said here is relied upon, and nothing is computed through the gates.
+    once columns are truncated. `multiplies_exactly`: whether exact cells give exact products while no column is
+    truncated, for operands of any width and sign; the engine relies on it and then leaves out the gates.
     """
 
     generate: Generate

@@ -65,11 +65,12 @@ CHUNK = 64
 class KernelSettings:
     """What a float kernel depends on, apart from the target.
 
-    `product_bits`: 2 W = 48 for float32, or one more where tiles overestimate. `lowest`: the lowest product bit that the gates compute; those
-    below are not needed when truncating. `rounding`: "truncate" or "nearest_even". `released`: the normaliser raises
-    the exponent by at most one. `fraction`: fraction bits of the format. `least`, `most`: the biased exponents, as
-    float32's, of its smallest and largest normal numbers. `infinity`: whether it has one; without, the last fraction of
-    the exponent `most` is NaN. `gradual`: products may be subnormal; otherwise tiny ones are zeros.
+    `product_bits`: 2 W = 48 for float32, or one more where tiles overestimate. `lowest`: the lowest product bit that
+    the gates compute; those below are not needed when truncating. `rounding`: "truncate" or "nearest_even".
+    `released`: the normaliser raises the exponent by at most one. `fraction`: fraction bits of the format. `least`,
+    `most`: the biased exponents, as float32's, of its smallest and largest normal numbers. `infinity`: whether it has
+    one; without, the last fraction of the exponent `most` is NaN. `gradual`: products may be subnormal; otherwise tiny
+    ones are zeros.
     """
 
     product_bits: int
@@ -114,9 +115,7 @@ def scratch_bytes(columns: int) -> int:
     return ACCUMULATORS_AT + columns * WORD_BYTES
 
 
-def emit_pack(
-    e: Vectors, source: str, planes: str, words: str, *, less: int | None, fraction: int = FRACTION
-) -> None:
+def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | None, fraction: int = FRACTION) -> None:
     """Packs the 512 float32 words at `source` into `fraction` + 1 mantissa planes and 512 packed words.
 
     Subnormals count as zeros. A packed word is, where `less` is None, the operand itself with subnormals flushed;
@@ -139,8 +138,8 @@ def emit_pack(
                 packed = e.where(zero, e.integer("and", word, SIGN), word)
             e.store(packed, words, b, byte)
             mantissas.append(e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION))
-        # The masked words are 0 from bit WIDTH on, and below the format's fraction. Those planes are not stored, and LLVM
-        # removes the operations that only they need.
+        # The masked words are 0 from bit WIDTH on, and below the format's fraction. Those planes are not stored, and
+        # LLVM removes the operations that only they need.
         for p, plane in enumerate(e.transpose(mantissas)[FRACTION - fraction : WIDTH]):
             assert plane is not None
             e.store(plane, planes, p, byte)

@@ -160,9 +160,7 @@ def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str,
     return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
 
 
-def emit_stay_normal(
-    f: Function, settings: KernelSettings, x_range: tuple[str, str], w_range: tuple[str, str]
-) -> str:
+def emit_stay_normal(f: Function, settings: KernelSettings, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
     """Whether (i1) no product of operands with these least and greatest exponents leaves the format's normal range.
 
     A product's exponent is E_x + E_w - 127 + s + r with a shift s <= 2 and a rounding carry r <= 1. In float32 it is at

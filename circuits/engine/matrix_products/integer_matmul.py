@@ -30,14 +30,18 @@ def run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Plac
     rows, columns = places.rows, len(w)
     if -(-rows // BLOCK) * columns <= -(-columns // BLOCK) * rows:
         settings = _settings(circuit, places.depth, out.dtype, lanes_first=True)
-        _run_tasks(circuit, settings, (x, places.x_at, places.x_step), w, (out, places.out_at, places.out_step), threads)
+        _run_tasks(
+            circuit, settings, (x, places.x_at, places.x_step), w, (out, places.out_at, places.out_step), threads
+        )
         return
     # Few rows: lanes run over the columns. The rows are few, so that gathering them and their sums costs little.
     settings = _settings(circuit, places.depth, out.dtype, lanes_first=False)
     gathered = np.ascontiguousarray(x.reshape(-1)[places.x_at[:, None] + places.x_step])
     sums = np.empty((rows, columns), dtype=out.dtype)
     lanes = np.arange(columns) * places.depth
-    _run_tasks(circuit, settings, (w, lanes, np.arange(places.depth)), gathered, (sums, np.arange(columns), columns), threads)
+    _run_tasks(
+        circuit, settings, (w, lanes, np.arange(places.depth)), gathered, (sums, np.arange(columns), columns), threads
+    )
     out.reshape(-1)[places.out_at[:, None] + np.arange(columns) * places.out_step] = sums
 
 

@@ -24,7 +24,9 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
     rows = len(places.x_at)
     settings, gates = float_gates(circuit)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    kernel = matmul_kernel(settings, "normal" if products_stay_normal(x, w, settings.least, settings.highest_finite) else "full")
+    kernel = matmul_kernel(
+        settings, "normal" if products_stay_normal(x, w, settings.least, settings.highest_finite) else "full"
+    )
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step
 

@@ -111,7 +111,9 @@ def integer_matmul_ir(settings: IntegerSettings, target: Target) -> str:
                 sums = f.offset(all_sums, f.op(f"mul i64 {n}, {s.sum_bits * PLANE_BYTES}"))
                 row = f.op(f"add i64 {f.op(f'mul i64 {n}, %depth')}, {chunk}")
                 with f.loop(count) as k:
-                    code = f.op(f"load {s.other_type}, ptr {f.element('%w', s.other_type, f.op(f'add i64 {row}, {k}'))}")
+                    code = f.op(
+                        f"load {s.other_type}, ptr {f.element('%w', s.other_type, f.op(f'add i64 {row}, {k}'))}"
+                    )
                     _emit_broadcast_planes(e, s, code, other)
                     lane = f.offset("%scratch", f.op(f"mul i64 {k}, {s.lane_bits * PLANE_BYTES}"))
                     first, second = (lane, other) if s.lanes_first else (other, lane)

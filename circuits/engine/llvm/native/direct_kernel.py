@@ -65,9 +65,7 @@ def native_direct_ir(settings: NativeSettings, target: Target) -> str:
     return p.declarations() + f.text()
 
 
-def _emit_positions(
-    p: NativeProducts, fields: dict[str, str], source: str, position: str, length: str, w: str
-) -> None:
+def _emit_positions(p: NativeProducts, fields: dict[str, str], source: str, position: str, length: str, w: str) -> None:
     """Writes the totals of `_VECTORS` vectors of positions into the line, which is the scratch."""
     f, s = p.f, p.settings
     rest = f.op(f"sub i64 {length}, {position}")

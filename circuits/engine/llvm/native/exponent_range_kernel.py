@@ -71,5 +71,3 @@ def products_normal(x: tuple[int, int], w: tuple[int, int]) -> bool:
     """
     finite = max(x[1], w[1]) <= 254
     return finite and min(x[0], w[0]) >= 1 and x[0] + w[0] - BIAS >= 1 and x[1] + w[1] - BIAS + 2 <= 254
-
-

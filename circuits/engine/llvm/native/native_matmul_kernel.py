@@ -125,7 +125,9 @@ def _emit_tiles(p: NativeProducts, fields: dict[str, str], w: str, totals: str, 
     shapes = _tile_shapes(p)
     for number, (vectors, _) in enumerate(shapes):
         # Blocks of few rows take narrower tiles, so that no vector is multiplied for nothing.
-        conditions = [f.op(f"icmp sgt i64 {lanes}, {shapes[number + 1][0] * p.lanes}")] if number + 1 < len(shapes) else []
+        conditions = (
+            [f.op(f"icmp sgt i64 {lanes}, {shapes[number + 1][0] * p.lanes}")] if number + 1 < len(shapes) else []
+        )
         if number:
             conditions.append(f.op(f"icmp sle i64 {lanes}, {vectors * p.lanes}"))
         condition = conditions[0]
