@@ -70,26 +70,34 @@ class NativeMatmul:
 
     def run(self, settings: NativeSettings, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
         """The product of the arrays at these addresses, plus bias[n] if given; w in the settings' computed type."""
-        key = settings, threads
-        if key not in self._splits:
-            self._splits[key] = self._split(settings, threads)
-        kernel, split = self._splits[key]
-        # One small product is the common case of a single image; it should not pay for a thread pool.
-        if len(split.tasks) == 1:
-            kernel(split.tasks[0][0], x, w, bias, out, scratch_address(split.scratch_bytes))
-            return
+        kernel, split = self.split(settings, threads)
+        run_split(kernel, split, x, w, bias, out)
 
-        def run_task(task: int) -> None:
-            kernel(task, x, w, bias, out, scratch_address(split.scratch_bytes))
-
-        run_tasks(run_task, split.tasks, split.threads)
-
-    def _split(self, settings: NativeSettings, threads: int | None) -> tuple[Any, Split]:
+    def split(self, settings: NativeSettings, threads: int | None) -> tuple[Any, Split]:
+        """The kernel and the tasks of a call."""
         bits = Target.host().vector_bits
-        lanes = bits // (64 if settings.computed == "double" else 32)
-        if not self._biased and pays_direct(self._places, self._columns, lanes):
-            return native_direct_kernel(settings, bits), split_direct(self._places, self._columns, lanes, threads)
-        return native_matmul_kernel(settings, bits), split_matmul(self._places, self._columns, lanes, threads)
+        key = settings, threads, bits
+        if key not in self._splits:
+            lanes = bits // (64 if settings.computed == "double" else 32)
+            if not self._biased and pays_direct(self._places, self._columns, lanes):
+                kernel, cut = native_direct_kernel(settings, bits), split_direct
+            else:
+                kernel, cut = native_matmul_kernel(settings, bits), split_matmul
+            self._splits[key] = kernel, cut(self._places, self._columns, lanes, threads)
+        return self._splits[key]
+
+
+def run_split(kernel: Any, split: Split, x: int, w: int, bias: int | None, out: int) -> None:
+    """Runs the tasks of a split on the arrays at these addresses."""
+    # One small product is the common case of a single image; it should not pay for a thread pool.
+    if len(split.tasks) == 1:
+        kernel(split.tasks[0][0], x, w, bias, out, scratch_address(split.scratch_bytes))
+        return
+
+    def run_task(task: int) -> None:
+        kernel(task, x, w, bias, out, scratch_address(split.scratch_bytes))
+
+    run_tasks(run_task, split.tasks, split.threads)
 
 
 class NativeRows:
@@ -100,12 +108,17 @@ class NativeRows:
         self._modes = [_float_settings(circuit, full) for full in (False, True)]
         self._sizes = rows * depth, columns * depth
         self._scanned = rows * columns * depth >= _PRODUCTS_WITHOUT_SCAN
+        # By mode and threads; looking up the settings themselves would take as long as a tiny product.
+        self._ready: dict[tuple[bool, int | None], tuple[Any, Split]] = {}
 
     def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
         """The product of the arrays at these addresses, plus bias[n] if given."""
         x_size, w_size = self._sizes
         full = not (self._scanned and products_normal(exponent_range(x, x_size), exponent_range(w, w_size)))
-        self._product.run(self._modes[full], x, w, bias, out, threads)
+        key = full, threads
+        if key not in self._ready:
+            self._ready[key] = self._product.split(self._modes[full], threads)
+        run_split(*self._ready[key], x, w, bias, out)
 
 
 @lru_cache(maxsize=256)

@@ -82,7 +82,7 @@ def pieces(offsets: Offsets, lanes: int, *, fill: bool) -> tuple[NDArray[np.int6
     """The pieces of all blocks, int64 [pieces, 3], and the number of each block's first piece, int64 [blocks + 1].
 
     A piece is (offset, first lane in its block, length <= lanes). `fill`: the lanes beyond the last row get pieces of
-    length 0, so that a kernel that loads pieces finds zeros there.
+    length 0, so that a kernel that loads pieces finds zeros there, as far as it looks.
     """
     offsets = np.asarray(offsets, dtype=np.int64)
     count = len(offsets)
@@ -97,7 +97,10 @@ def pieces(offsets: Offsets, lanes: int, *, fill: bool) -> tuple[NDArray[np.int6
     blocks = -(-count // BLOCK_ROWS)
     first_of_block = np.searchsorted(first, np.arange(blocks + 1) * BLOCK_ROWS)
     if fill:
-        empty = np.arange(count % BLOCK_ROWS or BLOCK_ROWS, BLOCK_ROWS, lanes)
+        last = count % BLOCK_ROWS or BLOCK_ROWS
+        # As far as the register tiles of the last block reach.
+        end = next(end for end in (lanes, 2 * lanes, BLOCK_ROWS) if end >= last)
+        empty = np.arange(last, end, lanes)
         table = np.concatenate([table, np.stack([0 * empty, empty, 0 * empty], axis=1)])
         first_of_block[-1] = len(table)
     return np.ascontiguousarray(table, dtype=np.int64), np.ascontiguousarray(first_of_block, dtype=np.int64)

@@ -122,7 +122,8 @@ def test_all_pairs_of_small_formats(name: str, subnormals: str) -> None:
         with np.errstate(invalid="ignore"):
             wanted = multiply(multiplier, x, w, backend="interpreted")
         assert same(multiply(multiplier, x, w, backend="compiled"), wanted).all()
-        assert not same(wanted, wanted.T).all()
+        # Two bits of mantissa leave the cells no room for a difference.
+        assert name == "e2m1" or not same(wanted, wanted.T).all()
 
 
 def summed(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -112,11 +112,11 @@ def _tile_shapes(p: NativeProducts) -> list[tuple[int, tuple[int, ...]]]:
     """(vectors of rows, column counts, each taking what the larger ones leave) of the register tiles."""
     s = p.settings
     if p.fits_registers == 16:
-        return [(2, (4, 2, 1)), (1, (8, 4, 2, 1))] if not (s.is_float and s.full) else [(2, (2, 1)), (1, (4, 2, 1))]
+        return [(2, (4, 2, 1)), (1, (10, 4, 2, 1))] if not (s.is_float and s.full) else [(2, (2, 1)), (1, (4, 2, 1))]
     # 24 totals, 4 vectors of x, a weight and a product fill 32 registers; mode "full" needs more of the latter.
     if s.is_float and s.full:
-        return [(4, (4, 2, 1)), (2, (8, 4, 2, 1)), (1, (12, 4, 2, 1))]
-    return [(4, (6, 4, 2, 1)), (2, (12, 4, 2, 1)), (1, (16, 8, 4, 2, 1))]
+        return [(4, (4, 2, 1)), (2, (8, 4, 2, 1)), (1, (10, 4, 2, 1))]
+    return [(4, (6, 4, 2, 1)), (2, (12, 4, 2, 1)), (1, (10, 4, 2, 1))]
 
 
 def _emit_tiles(p: NativeProducts, fields: dict[str, str], w: str, totals: str, lanes: str, count: str) -> None:
