@@ -30,6 +30,7 @@ from circuits import Design
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
+from circuits.engine.padding import padded
 
 Array = NDArray[Any]
 Offsets = NDArray[np.int64]
@@ -83,7 +84,7 @@ def convolve(
     """
     filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
-    x = _padded(x, geometry.padding, padding_code)
+    x = padded(x, geometry.padding, padding_code)
     depth = weight[0].size
     dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
     out = np.empty((len(x), filters, out_height, out_width), dtype=dtype)
@@ -161,7 +162,7 @@ def input_gradient(
     above, below = _margins(vertical, gradient.shape[2])
     before, after = _margins(horizontal, gradient.shape[3])
     # The padding stands for outputs that do not exist, so that all positions of a residue have the same steps.
-    gradient = _padded(gradient, (above, below, before, after))
+    gradient = padded(gradient, (above, below, before, after))
     height, width = gradient.shape[2:]
     # [groups, inputs, outputs, KH, KW]: one row for each input channel, its places in the order of the sum.
     kernels = weight.reshape(groups, outputs, inputs, kernel_height, kernel_width).swapaxes(1, 2)
@@ -211,7 +212,7 @@ def weight_gradient(
     """
     groups = geometry.groups
     filters, (out_height, out_width) = gradient.shape[1], gradient.shape[2:]
-    x = _padded(x, geometry.padding)
+    x = padded(x, geometry.padding)
     batch, channels, height, width = x.shape
     inputs, outputs = channels // groups, filters // groups
     out = np.zeros((filters, inputs, *kernel), dtype=np.float32)
@@ -259,16 +260,6 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
     before = max((-min(residue.sources) for residue in residues), default=0)
     after = max((max(residue.sources) + residue.count - size for residue in residues), default=0)
     return max(before, 0), max(after, 0)
-
-
-def _padded(x: Array, padding: tuple[int, int, int, int], value: int = 0) -> Array:
-    top, bottom, left, right = padding
-    if not any(padding):
-        return np.ascontiguousarray(x)
-    batch, channels, height, width = x.shape
-    padded = np.full((batch, channels, height + top + bottom, width + left + right), value, dtype=x.dtype)
-    padded[:, :, top : top + height, left : left + width] = x
-    return padded
 
 
 def _chunks(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:

@@ -18,6 +18,7 @@ from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.matrix_products.native_tasks import pays_direct, pieces
 from circuits.engine.matrix_products.product_methods import choose_method
+from circuits.engine.padding import padded
 from circuits.multipliers import TOPOLOGIES
 from circuits.support import processor
 
@@ -263,3 +264,17 @@ def test_the_range_of_exponents(length: int) -> None:
     assert exponent_range(values.ctypes.data, length)[0] == 0
     values[length // 2] = np.nan
     assert exponent_range(values.ctypes.data, length)[1] == 255
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("width", [7, 16, 37])
+def test_padding_equals_numpys(width: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(processor.VARIABLE, level)
+    x = np.random.default_rng(3).normal(size=(9, 80, 41, width)).astype(np.float32)
+    for top, bottom, left, right in ((1, 2, 3, 0), (0, 0, 0, 5), (0, 0, 0, 0)):
+        around = ((0, 0), (0, 0), (top, bottom), (left, right))
+        np.testing.assert_array_equal(padded(x, (top, bottom, left, right), 3), np.pad(x, around, constant_values=3))
+        codes = x.astype(np.int8)
+        np.testing.assert_array_equal(
+            padded(codes, (top, bottom, left, right), -3), np.pad(codes, around, constant_values=-3)
+        )
