@@ -14,6 +14,7 @@ from circuits.engine.matrix_products.element_places import Offsets, Places
 from circuits.engine.task_threads import useful_threads
 
 _COLUMNS_A_TASK = 256  # 64 KB of totals
+_TRANSPOSED_ROWS = 8  # fewer are packed word by word
 _PRODUCTS_A_TASK = 1 << 21  # about .1 ms, so that the call itself costs little
 
 
@@ -35,6 +36,10 @@ def split_matmul(places: Places, columns: int, lanes: int, threads: int | None) 
     out_pieces, out_first = pieces(places.out_at, lanes, fill=False)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
     blocks = len(x_first) - 1
+    x_at = np.pad(np.asarray(places.x_at, dtype=np.int64), (0, -rows % BLOCK_ROWS), mode="edge")
+    # Rows that are consecutive along k and not along m, as those of a linear layer, are transposed while packing.
+    along_k = depth > 1 and bool((np.diff(x_step) == 1).all())
+    transposed = along_k and rows >= _TRANSPOSED_ROWS and len(x_pieces) > rows // 4
     products = groups * rows * columns * depth
     threads = useful_threads(threads, products)
     # At least four tasks a thread where that leaves enough to each, first by rows, which are packed once a task.
@@ -48,10 +53,12 @@ def split_matmul(places: Places, columns: int, lanes: int, threads: int | None) 
         if blocks * column_tasks < wanted:
             columns_a_task = max(16, -(-columns // (wanted // blocks)))
     chunks = -(-depth // CHUNK)
+    arrays = (x_pieces, x_first, out_pieces, out_first, x_step, x_at)
     records = np.array(
         [
             (
-                *(array.ctypes.data for array in (x_pieces, x_first, out_pieces, out_first, x_step)),
+                *(array.ctypes.data for array in arrays),
+                transposed,
                 depth,
                 # Chunks of equal length: a short last one would spend its time on loading totals.
                 -(-depth // chunks),
@@ -74,7 +81,6 @@ def split_matmul(places: Places, columns: int, lanes: int, threads: int | None) 
         dtype=np.int64,
     )
     tasks = [(records.ctypes.data + k * records.strides[0],) for k in range(len(records))]
-    arrays = (x_pieces, x_first, out_pieces, out_first, x_step)
     return Split(tasks, threads, matmul_scratch_bytes(columns_a_task), records, arrays)
 
 

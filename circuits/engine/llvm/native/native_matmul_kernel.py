@@ -29,13 +29,14 @@ _PACKED_STRIDE = BLOCK_ROWS + 16
 """Numbers from one packed k to the next: a piece is stored as a whole vector and may run over its row's end."""
 
 MATMUL_TASK = (
-    *("x_pieces", "x_first", "out_pieces", "out_first", "x_step"),
+    *("x_pieces", "x_first", "out_pieces", "out_first", "x_step", "x_at", "transposed"),
     *("depth", "chunk", "rows", "first_block", "end_block", "first_column", "columns", "all_columns"),
     *("first_group", "end_group", "x_group", "out_group", "out_step"),
 )
 """The 64-bit fields of a task. The pieces of block b are numbers first[b] .. first[b + 1] - 1; each is three int64:
-offset in the array, first lane, length. All counts and offsets are in elements."""
-_POINTERS = ("x_pieces", "x_first", "out_pieces", "out_first", "x_step")
+offset in the array, first lane, length. All counts and offsets are in elements. `transposed`: 1 where x_step rises by
+one, so that x is packed from vectors along k; `x_at` is then readable up to the next multiple of 64."""
+_POINTERS = ("x_pieces", "x_first", "out_pieces", "out_first", "x_step", "x_at")
 
 
 def matmul_scratch_bytes(columns: int) -> int:
@@ -66,7 +67,11 @@ def native_matmul_ir(settings: NativeSettings, target: Target) -> str:
                 rest = f.op(f"sub i64 {fields['depth']}, {first}")
                 less = f.op(f"icmp slt i64 {rest}, {fields['chunk']}")
                 count = f.op(f"select i1 {less}, i64 {rest}, i64 {fields['chunk']}")
-                _emit_pack(p, fields, x, block, first, count)
+                transposed = f.op(f"icmp ne i64 {fields['transposed']}, 0")
+                with f.when(transposed):
+                    _emit_transposed_pack(p, fields, x, block, lanes, first, count)
+                with f.when(f.op(f"xor i1 {transposed}, true")):
+                    _emit_pack(p, fields, x, block, first, count)
                 weights = f.element(w, settings.computed, first)
                 _emit_tiles(p, fields, weights, totals, lanes, count)
             _emit_scatter(p, fields, out, block, column, totals)
@@ -106,6 +111,34 @@ def _emit_pack(p: NativeProducts, fields: dict[str, str], x: str, block: str, fi
             value = p.load_operands(f.element(source, s.operand, step), mask)
             place = f.element(target, s.computed, f.op(f"mul i64 {k}, {_PACKED_STRIDE}"))
             f.do(f"store {p.vector} {value}, ptr {place}, align 4")
+
+
+def _emit_transposed_pack(
+    p: NativeProducts, fields: dict[str, str], x: str, block: str, lanes: str, first: str, count: str
+) -> None:
+    """The same for rows that are consecutive in memory along k: squares of vectors are loaded, transposed and stored.
+
+    Rows are read as far as the register tiles reach; those beyond the last are the last one again, and are not used.
+    """
+    f, s = p.f, p.settings
+    x_at = f.element(fields["x_at"], "i64", f.op(f"mul i64 {block}, {BLOCK_ROWS}"))
+    begin = f.op(f"load i64, ptr {f.element(fields['x_step'], 'i64', first)}")
+    source = f.element(x, s.operand, begin)
+    few, some = (f.op(f"icmp sle i64 {lanes}, {count * p.lanes}") for count in (1, 2))
+    end = f.op(f"select i1 {some}, i64 {2 * p.lanes}, i64 {BLOCK_ROWS}")
+    end = f.op(f"select i1 {few}, i64 {p.lanes}, i64 {end}")
+    with f.loop(end, step=p.lanes) as row:
+        starts = []
+        for r in range(p.lanes):
+            number = f.op(f"add i64 {row}, {r}")
+            starts.append(f.element(source, s.operand, f.op(f"load i64, ptr {f.element(x_at, 'i64', number)}")))
+        with f.loop(count, step=p.lanes) as k:
+            mask = p.first_lanes(f.op(f"sub i64 {count}, {k}"))
+            vectors = [p.load_operands(f.element(start, s.operand, k), mask) for start in starts]
+            for r, vector in enumerate(p.transposed(vectors)):
+                place = f.op(f"mul i64 {f.op(f'add i64 {k}, {r}')}, {_PACKED_STRIDE}")
+                target = f.element("%scratch", s.computed, f.op(f"add i64 {place}, {row}"))
+                f.do(f"store {p.vector} {vector}, ptr {target}, align 4")
 
 
 def _tile_shapes(p: NativeProducts) -> list[tuple[int, tuple[int, ...]]]:

@@ -114,6 +114,29 @@ class NativeProducts:
         name = f"@llvm.masked.load.{self._suffix(kind)}.p0"
         return self.f.op(f"call {kind} {name}(ptr {address}, i32 {align}, {self._mask} {mask}, {kind} zeroinitializer)")
 
+    def transposed(self, rows: list[str]) -> list[str]:
+        """The transpose of a square of `lanes` vectors.
+
+        Stage s exchanges the binary digit of value s in the row index with the one in the lane index, as
+        `circuits.engine.llvm.vectors` derives for bits.
+        """
+        rows = list(rows)
+        stage = self.lanes // 2
+        while stage:
+            # Lane d of the pair's second vector has the index lanes + d in a shuffle.
+            low = [d if not d & stage else self.lanes + d - stage for d in range(self.lanes)]
+            high = [d + stage if not d & stage else self.lanes + d for d in range(self.lanes)]
+            for r in range(self.lanes):
+                if not r & stage:
+                    pair = rows[r], rows[r + stage]
+                    rows[r], rows[r + stage] = self._shuffled(*pair, low), self._shuffled(*pair, high)
+            stage //= 2
+        return rows
+
+    def _shuffled(self, a: str, b: str, lanes: list[int]) -> str:
+        order = ", ".join(f"i32 {lane}" for lane in lanes)
+        return self.f.op(f"shufflevector {self.vector} {a}, {self.vector} {b}, <{self.lanes} x i32> <{order}>")
+
     # Arithmetic.
 
     def scaled(self, x: str) -> str:
