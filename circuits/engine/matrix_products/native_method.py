@@ -18,6 +18,7 @@ from circuits.engine.llvm.native.direct_kernel import native_direct_kernel
 from circuits.engine.llvm.native.exponent_range_kernel import exponent_range, products_normal
 from circuits.engine.llvm.native.native_matmul_kernel import native_matmul_kernel
 from circuits.engine.llvm.native.native_products import NativeSettings
+from circuits.engine.llvm.native.native_rows_kernel import native_rows_kernel
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.native_tasks import Split, pays_direct, split_direct, split_matmul
 from circuits.engine.matrix_products.product_methods import ProductMethod
@@ -28,7 +29,7 @@ Array = NDArray[Any]
 _WIDEST_CODE = 16
 _WIDTHS_IN_FLOAT32 = 16
 """Bits of both operands together whose products may be summed in float32, a chunk at a time: 160 2^16 < 2^24."""
-_PRODUCTS_WITHOUT_SCAN = 1 << 14  # fewer are computed in mode "full": looking for their range would take longer
+_TINY_PRODUCT = 1 << 14  # products; fewer go through a kernel that looks for their range by itself
 
 
 def _refusal(circuit: MultiplierCircuit) -> str:
@@ -107,17 +108,18 @@ class NativeRows:
         self._product = NativeMatmul(places_of_rows(rows, depth, columns), columns, biased=True)
         self._modes = [_float_settings(circuit, full) for full in (False, True)]
         self._sizes = rows * depth, columns * depth
-        self._scanned = rows * columns * depth >= _PRODUCTS_WITHOUT_SCAN
+        self._tiny = rows * columns * depth < _TINY_PRODUCT
         # By mode and threads; looking up the settings themselves would take as long as a tiny product.
         self._ready: dict[tuple[bool, int | None], tuple[Any, Split]] = {}
 
     def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
-        """The product of the arrays at these addresses, plus bias[n] if given."""
+        """The product of the float32 arrays at these addresses, plus bias[n] if given."""
         x_size, w_size = self._sizes
-        full = not (self._scanned and products_normal(exponent_range(x, x_size), exponent_range(w, w_size)))
+        full = not self._tiny and not products_normal(exponent_range(x, x_size), exponent_range(w, w_size))
         key = full, threads
         if key not in self._ready:
-            self._ready[key] = self._product.split(self._modes[full], threads)
+            kernel, split = self._product.split(self._modes[full], threads)
+            self._ready[key] = native_rows_kernel(self._modes[full]) if self._tiny else kernel, split
         run_split(*self._ready[key], x, w, bias, out)
 
 

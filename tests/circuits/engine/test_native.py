@@ -17,7 +17,7 @@ from circuits.engine.llvm.native.exponent_range_kernel import exponent_range
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.matrix_products.native_tasks import pays_direct, pieces
-from circuits.engine.matrix_products.product_methods import choose_method
+from circuits.engine.matrix_products.product_methods import choose_method, find_method
 from circuits.engine.padding import padded
 from circuits.multipliers import TOPOLOGIES
 from circuits.support import processor
@@ -278,3 +278,23 @@ def test_padding_equals_numpys(width: int, level: str, monkeypatch: pytest.Monke
         np.testing.assert_array_equal(
             padded(codes, (top, bottom, left, right), -3), np.pad(codes, around, constant_values=-3)
         )
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("scale", [1.0, 1e-20, 1e19, 0.0])
+def test_prepared_rows_equal_the_gates(name: str, scale: float) -> None:
+    """Tiny products, which look for their range in the kernel, and larger ones; the bias comes last."""
+    multiplier, rng = EXACT[name], np.random.default_rng(7)
+    for rows, depth, columns in ((1, 84, 10), (3, 5, 2), (9, 100, 40)):
+        for special in ((), (0,), (0, 1)):
+            x, w = ((rng.normal(size=(count, depth)) * scale).astype(np.float32) for count in (rows, columns))
+            for k in special:
+                (x, w)[k].flat[:2] = rng.choice(CORNERS, 2)
+            bias, out = rng.normal(size=columns).astype(np.float32), np.empty((rows, columns), dtype=np.float32)
+            product = find_method("native").prepare_rows(multiplier, rows, depth, columns)
+            assert product is not None
+            product.run(x.ctypes.data, w.ctypes.data, bias.ctypes.data, out.ctypes.data, 2)
+            with np.errstate(invalid="ignore"):
+                assert same(out, matmul(multiplier, x, w.T, method="gate") + bias)
+            product.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, 1)
+            assert same(out, matmul(multiplier, x, w.T, method="gate"))

@@ -44,14 +44,14 @@ def matmul_scratch_bytes(columns: int) -> int:
     return 8 * CHUNK * _PACKED_STRIDE + 8 * (columns * BLOCK_ROWS + 16) + 128
 
 
-def native_matmul_ir(settings: NativeSettings, target: Target) -> str:
-    """@kernel(task, x, w, bias, out, scratch): `gathering.gathered_matmul` for a task's blocks, columns and groups.
+def native_matmul_ir(settings: NativeSettings, target: Target, name: str = "kernel") -> str:
+    """@name(task, x, w, bias, out, scratch): `gathering.gathered_matmul` for a task's blocks, columns and groups.
 
     `w` holds numbers of the computed type. `bias`: null, or one float32 for each column of all groups, added last.
     """
-    f = Function("kernel", "ptr %task, ptr %x, ptr %w, ptr %bias, ptr %out, ptr %scratch")
+    f = Function(name, "ptr %task, ptr %x, ptr %w, ptr %bias, ptr %out, ptr %scratch")
     p = NativeProducts(f, settings, target)
-    fields = {name: f.op(f"load {_kind(name)}, ptr {f.offset('%task', 8 * i)}") for i, name in enumerate(MATMUL_TASK)}
+    fields = {of: f.op(f"load {_kind(of)}, ptr {f.offset('%task', 8 * i)}") for i, of in enumerate(MATMUL_TASK)}
     totals = f.offset("%scratch", 8 * CHUNK * _PACKED_STRIDE)
     with f.loop(fields["end_group"], fields["first_group"]) as group:
         x = f.element("%x", settings.operand, f.op(f"mul i64 {group}, {fields['x_group']}"))
