@@ -45,11 +45,12 @@ class FloatCircuit(Protocol):
 def has_kernel(circuit: FloatCircuit) -> bool:
     """Whether the compiled float kernels serve the circuit.
 
-    With subnormals flushed, they serve every format. Products that may be subnormal are rounded in float32, where they
-    must be normal and leave two bits below the format's fraction: exponents of at most 6 bits (a product of the two
-    smallest numbers is at least 2^(2 (-30 - 21)) = 2^-102) and at most 21 fraction bits.
+    With subnormals flushed, they serve every format. Products that may be subnormal are rounded in float32, where half
+    the format's smallest number must be normal and two bits must be left below its fraction: exponents of at most 7
+    bits (2^(-62 - 21 - 2) = 2^-85) and at most 21 fraction bits. Other formats with subnormals are served only where no
+    product is subnormal (`gate_method`).
     """
     fmt = circuit.float_format
     if fmt is None:
         return False
-    return circuit.subnormals == "flush" or (fmt.exponent_bits <= 6 and fmt.fraction_bits <= 21)
+    return circuit.subnormals == "flush" or (fmt.exponent_bits <= 7 and fmt.fraction_bits <= 21)

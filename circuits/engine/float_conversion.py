@@ -26,10 +26,7 @@ _NAN = 0x7FC00000
 
 
 def to_format(circuit: FloatCircuit, values: Array) -> Array:
-    """`values`, C-contiguous, in the format of a circuit that has a kernel; subnormal float32 operands may stay.
-
-    The kernels flush those by themselves, so that float32 needs no conversion.
-    """
+    """`values`, C-contiguous, in the circuit's format; float32 needs no conversion, as kernels flush by themselves."""
     settings = kernel_settings(circuit)
     if settings.fraction == FRACTION and settings.least == 1 and settings.most == 254:
         return values
@@ -73,10 +70,11 @@ def _emit_converted(e: Vectors, settings: KernelSettings, word: str) -> str:
         rounded = e.integer("add", e.integer("add", magnitude, odd), (1 << drop - 1) - 1)
     if drop:
         rounded = e.integer("and", rounded, 0xFFFFFFFF << drop & 0xFFFFFFFF)
-    if settings.gradual:
-        # Above the smallest normal number both ways agree; infinities and NaN are overruled below.
-        rounded = emit_rounded_to_grid(e, settings, magnitude)
-    else:
+    if settings.gradual and settings.least > 1:
+        subnormal = e.compare("ult", magnitude, settings.least << FRACTION)
+        rounded = e.where(subnormal, emit_rounded_to_grid(e, settings, magnitude), rounded)
+    elif not settings.gradual:
+        # (Below float32's own smallest normal number the words are a uniform grid, and rounded as such already.)
         tiny = e.compare("ult", magnitude, _least_word(settings))
         rounded = e.where(tiny, "zeroinitializer", rounded)
     overflow = e.splat(EXPONENT if settings.infinity else _NAN)

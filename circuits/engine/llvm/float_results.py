@@ -75,9 +75,14 @@ def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, 
     exponent = e.integer("add", e.integer("add", x_exponent, w_exponent), raised)
     exponent = e.integer("sub", exponent, BIAS)
     fraction = e.integer("and", word, FRACTION_BITS)
+    if settings.gradual:
+        # Exponents that float32 may not have: below this least one products are less than half the smallest number, and
+        # round to zero; above the greatest one they overflow.
+        least, greatest = e.splat(settings.least - settings.fraction - 2), e.splat(settings.most + 1)
+        exponent = e.where(e.compare("slt", exponent, least), least, exponent)
+        exponent = e.where(e.compare("sgt", exponent, greatest), greatest, exponent)
     normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
     if settings.gradual:
-        # Only formats in which no product leaves float32's normal range come here, so that `normal` is a number.
         normal = emit_rounded_to_grid(e, settings, normal)
         huge = e.compare("ugt", normal, settings.largest)
     else:

@@ -19,8 +19,11 @@ Array = NDArray[Any]
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
     columns = len(w) // places.groups
-    if has_kernel(circuit):
+    served = has_kernel(circuit)
+    if circuit.float_format is not None:
         x, w = to_format(circuit, x), to_format(circuit, w)
+        # The kernel for many rows also has a mode for products that all stay normal, and takes it then.
+        normal = served or wide_matmul.products_stay_normal(x, w, *wide_matmul.normal_range(circuit))
     for group, group_places in enumerate(places.of_groups()):
         weights = w[group * columns : (group + 1) * columns]
         if circuit.float_format is None:
@@ -28,9 +31,9 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
                 integer_matmul.run(circuit, x, weights, out, group_places, threads)
             else:
                 _integer_matmul(circuit, x, weights, out, group_places)
-        elif not has_kernel(circuit):
+        elif not normal:
             _matmul_without_kernel(circuit, x, weights, out, group_places)
-        elif narrow_matmul.is_narrow(places.rows, places.depth, columns):
+        elif served and narrow_matmul.is_narrow(places.rows, places.depth, columns):
             narrow = narrow_matmul.prepared_places(circuit, group_places, columns)
             narrow.run(x.ctypes.data, weights.ctypes.data, None, out.ctypes.data, threads)
         else:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit
-from circuits.engine.llvm.float_gates import float_gates
+from circuits.engine.llvm.float_gates import float_gates, kernel_settings
 from circuits.engine.llvm.float_parts import BIAS, FRACTION, scratch_bytes
 from circuits.engine.llvm.wide_matmul_kernel import matmul_kernel
 from circuits.engine.matrix_products.element_places import Places
@@ -24,9 +24,7 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
     rows = len(places.x_at)
     settings, gates = float_gates(circuit)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    kernel = matmul_kernel(
-        settings, "normal" if products_stay_normal(x, w, settings.least, settings.highest_finite) else "full"
-    )
+    kernel = matmul_kernel(settings, "normal" if products_stay_normal(x, w, *normal_range(circuit)) else "full")
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step
 
@@ -53,6 +51,12 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
     rows_a_task = min(max(1, blocks // (4 * threads)), _BLOCKS_A_TASK) * BLOCK
     tasks = [(m, n) for m in range(0, rows, rows_a_task) for n in range(0, columns, _COLUMNS_A_CALL)]
     run_tasks(task, tasks, threads)
+
+
+def normal_range(circuit: FloatCircuit) -> tuple[int, int]:
+    """The least and the greatest biased exponent of float32 with which all of the format's numbers are normal."""
+    settings = kernel_settings(circuit)
+    return settings.least, settings.highest_finite
 
 
 def products_stay_normal(x: Array, w: Array, least: int = 1, most: int = 254) -> bool:

@@ -59,7 +59,7 @@ def _declared_reduction(p: NativeProducts, name: str) -> str:
 
 
 def _emit_range(p: NativeProducts, array: str, length: str) -> tuple[str, str]:
-    """Least and greatest biased exponent (i32) of the array's numbers, without its zeros; subnormals have exponent 0."""
+    """Least and greatest biased exponent (i32) of the array's numbers, zeros apart; subnormals have exponent 0."""
     f, v = p.f, f"<{p.lanes} x i32>"
     # Magnitudes less one: zeros wrap around to the largest.
     with f.fold(length, v, ["splat (i32 -1)", "zeroinitializer"], step=p.lanes) as (index, present):
