@@ -37,8 +37,8 @@ Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
 """Output positions whose offsets are held in memory at a time: 2 MB."""
-_CACHED_POSITIONS = 1 << 15
-"""Largest number of output positions whose offsets are cached for the next call."""
+_FEW_POSITIONS = 1 << 13
+"""Up to so many output positions, the offsets of many shapes are kept for the next call; above, those of a few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +93,9 @@ def convolve(
 
     rows = np.ascontiguousarray(weight.reshape(filters, depth))
     for images, results in _chunks(x, out, out_height * out_width):
-        # Small inputs repeat the same shapes over and over (attacks on a few images); large offset arrays are not
-        # worth keeping.
-        places_of = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
+        # A network repeats its layers' shapes from batch to batch, and attacks on a few images those of small batches.
+        few = len(images) * out_height * out_width <= _FEW_POSITIONS
+        places_of = _places_of_few if few else _places_of_many
         places = places_of(images.shape, results.shape, weight.shape, geometry)
         gathered_matmul(design, images, rows, results, places, method=method, threads=threads)
     return out
@@ -122,10 +122,10 @@ def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...
     )
 
 
-@lru_cache(maxsize=64)
-def _cached_places(*shapes: Any) -> Places:
-    """`_places` with a cache, since computing the offsets takes longer than a small number of products."""
-    return _places(*shapes)
+_places_of_few = lru_cache(maxsize=64)(_places)
+"""`_places` with a cache of at most 64 times .2 MB: computing the offsets takes longer than a few products."""
+_places_of_many = lru_cache(maxsize=12)(_places)
+"""The same of at most 12 times 3 MB, with what kernels keep beside the offsets."""
 
 
 def input_gradient(

@@ -36,10 +36,11 @@ def split_matmul(places: Places, columns: int, lanes: int, threads: int | None) 
     out_pieces, out_first = pieces(places.out_at, lanes, fill=False)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
     blocks = len(x_first) - 1
-    x_at = np.pad(np.asarray(places.x_at, dtype=np.int64), (0, -rows % BLOCK_ROWS), mode="edge")
     # Rows that are consecutive along k and not along m, as those of a linear layer, are transposed while packing.
     along_k = depth > 1 and bool((np.diff(x_step) == 1).all())
     transposed = along_k and rows >= _TRANSPOSED_ROWS and len(x_pieces) > rows // 4
+    read = np.asarray(places.x_at if transposed else (), dtype=np.int64)
+    x_at = np.pad(read, (0, -len(read) % BLOCK_ROWS), mode="edge") if transposed else read
     products = groups * rows * columns * depth
     threads = useful_threads(threads, products)
     # At least four tasks a thread where that leaves enough to each, first by rows, which are packed once a task.
@@ -93,11 +94,11 @@ def pieces(offsets: Offsets, lanes: int, *, fill: bool) -> tuple[NDArray[np.int6
     offsets = np.asarray(offsets, dtype=np.int64)
     count = len(offsets)
     row = np.arange(count)
-    begins = row % BLOCK_ROWS == 0
+    begins = row & (BLOCK_ROWS - 1) == 0
     begins[1:] |= np.diff(offsets) != 1
     # Stretches of any length are cut every `lanes` rows, counted from where they begin.
     run_begin = np.maximum.accumulate(np.where(begins, row, 0))
-    begins |= (row - run_begin) % lanes == 0
+    begins |= (row - run_begin) & (lanes - 1) == 0  # a power of two
     first = np.flatnonzero(begins)
     table = np.stack([offsets[first], first % BLOCK_ROWS, np.diff(first, append=count)], axis=1)
     blocks = -(-count // BLOCK_ROWS)
@@ -156,7 +157,7 @@ def split_direct(places: Places, columns: int, lanes: int, threads: int | None) 
     ends = begins.copy()
     ends[1:] |= (np.diff(x_at) != 1) | (np.diff(out_at) != 1)
     run_begin = np.maximum.accumulate(np.where(ends, row, 0))
-    ends |= (row - run_begin) % lanes == 0
+    ends |= (row - run_begin) & (lanes - 1) == 0
     piece = np.flatnonzero(ends)
     lane = x_at[piece] - x_at[first][np.searchsorted(first, piece, side="right") - 1]
     table = np.ascontiguousarray(np.stack([out_at[piece], lane, np.diff(piece, append=rows)], axis=1))
