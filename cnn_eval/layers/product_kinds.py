@@ -65,7 +65,9 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
         option = f"backward={backward!r}"
         return ComputedBy(chosen, forward, GRADIENTS[backward](design, forward))
     except DesignError as error:
-        raise type(error)(f"layer {layer}, {option}: {error}") from None
+        # The engine's own refusal already names the option.
+        where = f"layer {layer}" if str(error).startswith(option) else f"layer {layer}, {option}"
+        raise type(error)(f"{where}: {error}") from None
 
 
 def check_compute(compute: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -211,13 +212,19 @@ def test_topologies_that_say_so_multiply_exactly(topology: str, signed: bool, wi
     assert TOPOLOGIES[topology].multiplies_exactly
     least = [-(1 << bits - 1) if signed else 0 for bits in width]
     x, y = (np.arange(low, low + (1 << bits)) for low, bits in zip(least, width, strict=True))
-    for ports in ("psc", "scp", "csp"):
-        for half_adders in ("cell", "exact"):
-            multiplier = Design(
-                topology, width, None, ports=ports, half_adders=half_adders, final_adder="cell", signed=signed
-            )
-            assert multiplier.exact_by_construction
-            np.testing.assert_array_equal(multiplier.multiply_integers(x[:, None], y), x[:, None] * y)
+    for ports, half_adders, tile in product(("psc", "scp", "csp"), ("cell", "exact"), (None,) if signed else (None, 2)):
+        multiplier = Design(
+            topology,
+            width,
+            None,
+            ports=ports,
+            half_adders=half_adders,
+            final_adder="cell",
+            signed=signed,
+            tile=tile,
+        )
+        assert multiplier.exact_by_construction
+        np.testing.assert_array_equal(multiplier.multiply_integers(x[:, None], y), x[:, None] * y)
 
 
 def test_what_is_exact_by_construction() -> None:
@@ -291,10 +298,10 @@ def test_prepared_rows_equal_the_gates(name: str, scale: float) -> None:
             for k in special:
                 (x, w)[k].flat[:2] = rng.choice(CORNERS, 2)
             bias, out = rng.normal(size=columns).astype(np.float32), np.empty((rows, columns), dtype=np.float32)
-            product = find_method("native").prepare_rows(multiplier, rows, depth, columns)
-            assert product is not None
-            product.run(x.ctypes.data, w.ctypes.data, bias.ctypes.data, out.ctypes.data, 2)
+            prepared = find_method("native").prepare_rows(multiplier, rows, depth, columns)
+            assert prepared is not None
+            prepared.run(x.ctypes.data, w.ctypes.data, bias.ctypes.data, out.ctypes.data, 2)
             with np.errstate(invalid="ignore"):
                 assert same(out, matmul(multiplier, x, w.T, method="gate") + bias)
-            product.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, 1)
+            prepared.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, 1)
             assert same(out, matmul(multiplier, x, w.T, method="gate"))
