@@ -11,7 +11,7 @@ from circuits.support.cli import console, print_csv, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-PRODUCTS = {"auto": "bit-accurate", "gate": "bit-accurate", "lowered": "lowered"}
+PRODUCTS = {"auto": "bit-accurate", "native": "bit-accurate", "gate": "bit-accurate", "lowered": "lowered"}
 """What --compute means, for titles."""
 _WIDTH = 110
 """Columns of a table that is not printed to a terminal."""

@@ -9,10 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +26,8 @@ from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.throughput import attack_throughput, metrics_throughput, search_throughput
+from studies.throughput import attack_throughput, format_throughput, metrics_throughput, search_throughput
+from studies.throughput.timing import best, torch_threads
 
 TITLE = "products per second of the engines"
 SOURCE = "our own study"
@@ -45,7 +43,7 @@ def run(options: StudyOptions) -> StudyResult:
     rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
     quick = options.level == "quick"
     rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(100 if quick else 1000)]
-    rows += [*_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
+    rows += [*format_throughput.rows(rounds), *_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
     rows += [*attack_throughput.rows(), *search_throughput.rows()]
     return StudyResult(
         rows,
@@ -54,19 +52,6 @@ def run(options: StudyOptions) -> StudyResult:
         "best of interleaved rounds, so other load can only lower it.",
         {"rounds": rounds},
     )
-
-
-def best(rounds: int, clock: Callable[[], float], *actions: Callable[[], Any]) -> list[float]:
-    """Returns the seconds of each action: its minimum over interleaved rounds, after one warm-up round."""
-    fastest = [float("inf")] * len(actions)
-    for counted in range(-1, rounds):  # round -1 warms up caches and kernels
-        for k, action in enumerate(actions):
-            start = clock()
-            action()
-            elapsed = clock() - start
-            if counted >= 0:
-                fastest[k] = min(fastest[k], elapsed)
-    return fastest
 
 
 def _gates(rounds: int) -> list[Row]:
@@ -119,17 +104,6 @@ def _convolutions(rounds: int) -> list[Row]:
             Row(subject, f"exact, {default_threads()} threads over one", walls[0] / walls[1], unit="speed ratio")
         )
     return rows
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Runs torch, and with it the approximate layers, on `count` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _small_layers(rounds: int) -> list[Row]:

@@ -114,8 +114,8 @@ def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> Narr
 def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
 
-    None where lanes run over rows or the circuit has no kernel.
+    None where lanes run over rows, the circuit has no kernel, or operands need a conversion to its format.
     """
-    if not has_kernel(circuit) or not is_narrow(rows, depth, columns):
+    if circuit.format != "float32" or not has_kernel(circuit) or not is_narrow(rows, depth, columns):
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit
-from circuits.engine.llvm.float_gates import float_gates
+from circuits.engine.llvm.float_gates import float_gates, kernel_settings
 from circuits.engine.llvm.float_parts import BIAS, FRACTION, scratch_bytes
 from circuits.engine.llvm.wide_matmul_kernel import matmul_kernel
 from circuits.engine.matrix_products.element_places import Places
@@ -24,7 +24,7 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
     rows = len(places.x_at)
     settings, gates = float_gates(circuit)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    kernel = matmul_kernel(settings, "normal" if products_stay_normal(x, w) else "full")
+    kernel = matmul_kernel(settings, "normal" if products_stay_normal(x, w, *normal_range(circuit)) else "full")
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step
 
@@ -53,11 +53,18 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
     run_tasks(task, tasks, threads)
 
 
-def products_stay_normal(x: Array, w: Array) -> bool:
+def normal_range(circuit: FloatCircuit) -> tuple[int, int]:
+    """The least and the greatest biased exponent of float32 with which all of the format's numbers are normal."""
+    settings = kernel_settings(circuit)
+    return settings.least, settings.highest_finite
+
+
+def products_stay_normal(x: Array, w: Array, least: int = 1, most: int = 254) -> bool:
     """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed (zeros aside).
 
     With biased exponents E, a product's is E_x + E_w - 127, plus at most 2 from the normaliser and 1 from rounding. It
-    must lie in 1..254 for the least and the greatest exponents; 255 marks infinities and NaN.
+    must lie in `least`..`most`, in float32 1..254, for the least and the greatest exponents; 255 marks infinities and
+    NaN.
     """
     exponents = []
     for values in (x, w):
@@ -71,7 +78,8 @@ def products_stay_normal(x: Array, w: Array) -> bool:
     # rounding.
     (x_low, x_high), (w_low, w_high) = exponents
     finite = max(x_high, w_high) <= 254
-    return finite and min(x_low, w_low) >= 1 and x_low + w_low - BIAS >= 1 and x_high + w_high - BIAS + 3 <= 254
+    normal = x_low + w_low - BIAS >= least and x_high + w_high - BIAS + 3 <= most
+    return finite and min(x_low, w_low) >= 1 and normal
 
 
 def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:

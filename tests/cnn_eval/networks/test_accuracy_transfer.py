@@ -207,6 +207,11 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
             "out or ask for the full set.",
         ),
         (
+            ["accuracy", "heap", "--compute", "native"],
+            "layer conv1: compute='native' needs a circuit that is exact by construction; leave the choice to "
+            "compute='auto'.",
+        ),
+        (
             ["accuracy", "heap", "--compute", "lowered"],
             "layer conv1, compute='lowered': lowering needs a bilinear form in the operand bits, but none is proved "
             "for heap (reconstructed); compute it gate-exact.",
