@@ -32,7 +32,7 @@ def product_table(circuit: MultiplierCircuit) -> NDArray[Any]:
     first, second = circuit.shape
     if max(first, second) > WIDEST:
         raise DesignError(
-            f"operands of at most {WIDEST} bits must be given for a product table, but the circuit is {first}x{second}; "
+            f"a product table needs operands of at most {WIDEST} bits, but the circuit is {first}x{second}; "
             "choose a narrower design."
         )
     x, y = code_values(first, circuit.signed), code_values(second, circuit.signed)
