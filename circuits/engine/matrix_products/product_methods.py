@@ -35,6 +35,7 @@ class ProductMethod:
 
 
 MODULES = {
+    "table": "circuits.engine.matrix_products.table_method",
     "gate": "circuits.engine.matrix_products.gate_method",
 }
 """Method -> module, the fastest first; the last one serves every circuit."""

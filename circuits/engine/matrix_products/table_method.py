@@ -1,0 +1,48 @@
+"""Matrix products whose products are looked up in a table that the gates fill once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.engine.llvm.jit import Target
+from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.product_methods import ProductMethod
+from circuits.engine.multiplier_circuit import MultiplierCircuit
+from circuits.engine.table_kernels import table_images
+from circuits.engine.table_kernels.kernel_calls import run_kernel
+from circuits.engine.table_kernels.permutation_kernel import permutation_kernel, scratch_bytes
+from circuits.engine.table_kernels.permuted_integers import IntegerTerms
+
+Array = NDArray[Any]
+_CODE_BITS = 8
+
+
+def _refusal(circuit: MultiplierCircuit) -> str:
+    if circuit.float_format is not None:
+        return "serves no floats yet"
+    if max(circuit.shape) > _CODE_BITS:
+        return f"needs operands of at most {_CODE_BITS} bits, but the design is {circuit.shape[0]}x{circuit.shape[1]}"
+    return ""
+
+
+def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
+    image = table_images.integer_planes(circuit)
+    terms = IntegerTerms(image.plane_count, image.segments, "i64" if out.dtype == np.int64 else "i32")
+    constant = image.smallest * places.depth
+    run_kernel(
+        permutation_kernel(terms),
+        lambda columns: scratch_bytes(terms, places.depth, columns),
+        image.planes,
+        x,
+        w,
+        out,
+        places,
+        constant,
+        threads,
+    )
+
+
+METHOD = ProductMethod(_refusal, _run)

@@ -1,0 +1,143 @@
+"""Integer terms of the permutation kernel: byte planes are looked up, and summed in 16-bit lanes.
+
+The table holds products less the smallest one, so that its `planes` bytes are unsigned. A plane's 64 bytes of a term
+are 32 words w = odd byte * 256 + even byte. Two sums a plane, both modulo 2^16,
+
+    A = sum of w        B = sum of (w >> 8) = sum of odd bytes        (A - 256 B) mod 2^16 = sum of even bytes
+
+take three instructions for 64 bytes where two zero-extended sums would take four. They are exact while the sums of
+bytes fit 16 bits, for 257 terms, since 257 * 255 = 65,535. Behind a chunk, S = sum over planes of 256^plane times the
+plane's sum of bytes, below 2^32 for 3 planes and 256 terms; the smallest product times the number of terms, the task's
+constant, is added at the end. In 32 bits all this may wrap around, as long as the final sum fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from circuits.engine.llvm.ir import Function
+from circuits.engine.table_kernels.kernel_task import LANES
+from circuits.engine.table_kernels.row_runs import run_count, run_of
+
+_BYTES = "<64 x i8>"
+_WORDS = "<32 x i16>"
+PERMUTATIONS = """
+declare <64 x i8> @llvm.x86.avx512.vpermi2var.qi.512(<64 x i8>, <64 x i8>, <64 x i8>)
+declare <64 x i8> @llvm.x86.avx512.permvar.qi.512(<64 x i8>, <64 x i8>)
+declare <64 x i8> @llvm.masked.load.v64i8.p0(ptr, i32, <64 x i1>, <64 x i8>)
+"""
+
+
+def lookup(f: Function, registers: list[str], codes: str) -> str:
+    """64 bytes of a plane of 64, 128 or 256 bytes, one for each of 64 codes."""
+    if len(registers) == 1:
+        return f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {registers[0]}, {_BYTES} {codes})")
+    halves = [
+        f.op(
+            f"call {_BYTES} @llvm.x86.avx512.vpermi2var.qi.512({_BYTES} {low}, {_BYTES} {codes}, {_BYTES} {high})"
+        )
+        for low, high in zip(registers[::2], registers[1::2], strict=True)
+    ]
+    if len(halves) == 1:
+        return halves[0]
+    upper = f.op(f"icmp slt {_BYTES} {codes}, zeroinitializer")
+    return f.op(f"select <64 x i1> {upper}, {_BYTES} {halves[1]}, {_BYTES} {halves[0]}")
+
+
+def gather_bytes(f: Function, place: str, runs: str, tile: str) -> None:
+    """Stores 64 bytes of x, found by runs, to `tile`."""
+    source = f.offset("%x", place)
+    with f.fold(run_count(f, runs), _BYTES, ["zeroinitializer"]) as (number, codes):
+        start, mask = run_of(f, runs, number)
+        lanes = f.op(f"bitcast i64 {mask} to <64 x i1>")
+        codes[0] = f.op(
+            f"call {_BYTES} @llvm.masked.load.v64i8.p0(ptr {f.offset(source, start)}, i32 1, <64 x i1> {lanes}, "
+            f"{_BYTES} {codes[0]})"
+        )
+    f.do(f"store {_BYTES} {codes[0]}, ptr {tile}, align 64")
+
+
+def load_planes(f: Function, table: str, weight: str, planes: int, segments: int) -> list[str]:
+    """The registers of the table row of the weight at this place, plane by plane."""
+    address = f.offset("%w", weight)
+    code = f.op(f"zext i8 {f.op(f'load i8, ptr {address}')} to i64")
+    row = f.offset(table, f.op(f"mul i64 {code}, {planes * segments * LANES}"))
+    return [f.op(f"load {_BYTES}, ptr {f.offset(row, LANES * k)}, align 64") for k in range(planes * segments)]
+
+
+@dataclass(frozen=True)
+class IntegerTerms:
+    """`Terms` of integers: 1 to 3 byte `planes` of 1, 2 or 4 `segments` of 64 codes; results i32 or i64."""
+
+    planes: int
+    segments: int
+    result: str = "i32"
+
+    tile_bytes = LANES
+    kind = _WORDS
+
+    @property
+    def accumulators(self) -> int:
+        """A and B for each plane."""
+        return 2 * self.planes
+
+    def declarations(self) -> str:
+        return PERMUTATIONS
+
+    def gather(self, f: Function, source: str, runs: str, tile: str) -> None:
+        gather_bytes(f, source, runs, tile)
+
+    def load_row(self, f: Function, table: str, weight: str) -> list[str]:
+        return load_planes(f, table, weight, self.planes, self.segments)
+
+    def begin(self, f: Function, totals: str) -> list[str]:
+        return ["zeroinitializer"] * self.accumulators
+
+    def add(self, f: Function, row: list[str], tile: str, sums: list[str]) -> list[str]:
+        codes = f.op(f"load {_BYTES}, ptr {tile}, align 64")
+        updated = []
+        for plane in range(self.planes):
+            registers = row[plane * self.segments : (plane + 1) * self.segments]
+            words = f.op(f"bitcast {_BYTES} {lookup(f, registers, codes)} to {_WORDS}")
+            odd = f.op(f"lshr {_WORDS} {words}, splat (i16 8)")
+            updated.append(f.op(f"add {_WORDS} {sums[2 * plane]}, {words}"))
+            updated.append(f.op(f"add {_WORDS} {sums[2 * plane + 1]}, {odd}"))
+        return updated
+
+    def end(self, f: Function, totals: str, sums: list[str]) -> None:
+        """Totals lie as even rows 0 .. 30 and 32 .. 62, then the odd ones."""
+        size = 8 if self.result == "i64" else 4
+        for parity in range(2):
+            for half in range(2):
+                total = ""
+                for plane in range(self.planes):
+                    a, b = sums[2 * plane], sums[2 * plane + 1]
+                    if parity == 0:
+                        b = f.op(f"sub {_WORDS} {a}, {f.op(f'shl {_WORDS} {b}, splat (i16 8)')}")
+                    lanes = ", ".join(f"i32 {16 * half + lane}" for lane in range(16))
+                    words = f.op(f"shufflevector {_WORDS} {b}, {_WORDS} poison, <16 x i32> <{lanes}>")
+                    wide = f.op(f"zext <16 x i16> {words} to <16 x i32>")
+                    if plane:
+                        wide = f.op(f"shl <16 x i32> {wide}, splat (i32 {8 * plane})")
+                    total = f.op(f"add <16 x i32> {total}, {wide}") if plane else wide
+                if self.result == "i64":
+                    total = f.op(f"zext <16 x i32> {total} to <16 x i64>")
+                vector = f"<16 x {self.result}>"
+                address = f.offset(totals, (2 * parity + half) * 16 * size)
+                before = f.op(f"load {vector}, ptr {address}, align 64")
+                f.do(f"store {vector} {f.op(f'add {vector} {before}, {total}')}, ptr {address}, align 64")
+
+    def results(self, f: Function, totals: str) -> list[str]:
+        size, vector = (8 if self.result == "i64" else 4), f"<16 x {self.result}>"
+        even0, even1, odd0, odd1 = (
+            f.op(f"load {vector}, ptr {f.offset(totals, k * 16 * size)}, align 64") for k in range(4)
+        )
+        return [
+            interleave(f, vector, even, odd, first) for even, odd in ((even0, odd0), (even1, odd1)) for first in (0, 8)
+        ]
+
+
+def interleave(f: Function, vector: str, even: str, odd: str, first: int) -> str:
+    """The 16 elements even[first], odd[first], even[first + 1], ... of vectors of 16."""
+    lanes = ", ".join(f"i32 {first + lane // 2 + 16 * (lane % 2)}" for lane in range(16))
+    return f.op(f"shufflevector {vector} {even}, {vector} {odd}, <16 x i32> <{lanes}>")
