@@ -22,26 +22,37 @@ from circuits.engine.table_kernels.row_runs import run_count, run_of
 _BYTES = "<64 x i8>"
 _WORDS = "<32 x i16>"
 PERMUTATIONS = """
-declare <64 x i8> @llvm.x86.avx512.vpermi2var.qi.512(<64 x i8>, <64 x i8>, <64 x i8>)
 declare <64 x i8> @llvm.x86.avx512.permvar.qi.512(<64 x i8>, <64 x i8>)
 declare <64 x i8> @llvm.masked.load.v64i8.p0(ptr, i32, <64 x i1>, <64 x i8>)
 """
 
 
-def lookup(f: Function, registers: list[str], codes: str) -> str:
-    """64 bytes of a plane of 64, 128 or 256 bytes, one for each of 64 codes."""
-    if len(registers) == 1:
-        return f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {registers[0]}, {_BYTES} {codes})")
-    halves = [
-        f.op(
-            f"call {_BYTES} @llvm.x86.avx512.vpermi2var.qi.512({_BYTES} {low}, {_BYTES} {codes}, {_BYTES} {high})"
-        )
-        for low, high in zip(registers[::2], registers[1::2], strict=True)
+def code_masks(f: Function, codes: str, segments: int) -> list[str]:
+    """Masks of the lanes whose code has bit 6 set, and bit 7, as far as `segments` registers need them."""
+    masks = []
+    if segments > 1:
+        masks.append(f.op(f"icmp slt {_BYTES} {f.op(f'add {_BYTES} {codes}, {codes}')}, zeroinitializer"))
+    if segments > 2:
+        masks.append(f.op(f"icmp slt {_BYTES} {codes}, zeroinitializer"))
+    return masks
+
+
+def lookup(f: Function, registers: list[str], codes: str, masks: list[str]) -> str:
+    """64 bytes of a plane of 64, 128 or 256 bytes, one for each of 64 codes; `masks` from `code_masks`.
+
+    `vpermb` under a mask joins two registers at no cost. `vpermi2b`, which picks from two registers, takes three
+    micro-operations where this takes two.
+    """
+    found = [
+        f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {register}, {_BYTES} {codes})")
+        for register in registers
     ]
-    if len(halves) == 1:
-        return halves[0]
-    upper = f.op(f"icmp slt {_BYTES} {codes}, zeroinitializer")
-    return f.op(f"select <64 x i1> {upper}, {_BYTES} {halves[1]}, {_BYTES} {halves[0]}")
+    for mask in masks:
+        found = [
+            f.op(f"select <64 x i1> {mask}, {_BYTES} {yes}, {_BYTES} {no}")
+            for no, yes in zip(found[::2], found[1::2], strict=True)
+        ]
+    return found[0]
 
 
 def gather_bytes(f: Function, place: str, runs: str, tile: str) -> None:
@@ -95,10 +106,11 @@ class IntegerTerms:
 
     def add(self, f: Function, row: list[str], tile: str, sums: list[str]) -> list[str]:
         codes = f.op(f"load {_BYTES}, ptr {tile}, align 64")
+        masks = code_masks(f, codes, self.segments)
         updated = []
         for plane in range(self.planes):
             registers = row[plane * self.segments : (plane + 1) * self.segments]
-            words = f.op(f"bitcast {_BYTES} {lookup(f, registers, codes)} to {_WORDS}")
+            words = f.op(f"bitcast {_BYTES} {lookup(f, registers, codes, masks)} to {_WORDS}")
             odd = f.op(f"lshr {_WORDS} {words}, splat (i16 8)")
             updated.append(f.op(f"add {_WORDS} {sums[2 * plane]}, {words}"))
             updated.append(f.op(f"add {_WORDS} {sums[2 * plane + 1]}, {odd}"))
