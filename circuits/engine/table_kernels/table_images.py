@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.product_table import product_table
+from circuits.engine.table_kernels.float_codes import code_bits, decoded, upper_halves
 from circuits.engine.task_threads import aligned_empty
 
 BYTES = 256
@@ -19,7 +21,7 @@ BYTES = 256
 
 @dataclass(frozen=True, eq=False)
 class PlaneImage:
-    """Byte planes, uint8 [256 weights, planes, segments * 64], of table - `smallest` >= 0 (integers)."""
+    """Byte planes, uint8 [256 weights, planes, segments * 64], of table - `smallest` >= 0; floats have `smallest` = 0."""
 
     planes: NDArray[np.uint8]
     smallest: int
@@ -45,6 +47,26 @@ def integer_planes(circuit: MultiplierCircuit) -> PlaneImage:
     smallest = int(table.min())
     count = max(1, -(-(int(table.max()) - smallest).bit_length() // 8))
     return PlaneImage(byte_planes(table - smallest, count), smallest)
+
+
+@lru_cache(maxsize=32)
+def float_products(circuit: FloatCircuit) -> NDArray[np.float32]:
+    """The product of each pair of codes of a float format of at most 8 bits, the first operand first."""
+    fmt = circuit.float_format
+    assert fmt is not None
+    values = decoded(fmt)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return circuit.multiply(values[:, None], values)
+
+
+@lru_cache(maxsize=32)
+def float_planes(circuit: FloatCircuit) -> PlaneImage:
+    """The table of a circuit of floats of at most 8 bits: two planes, the upper halves of the products' float32."""
+    fmt = circuit.float_format
+    assert fmt is not None
+    halves = upper_halves(float_products(circuit))
+    table = by_bytes(halves, 64 * segments_for(code_bits(fmt))).astype(np.int64)
+    return PlaneImage(byte_planes(table, 2), 0)
 
 
 def by_bytes(table: NDArray[Any], x_codes: int) -> NDArray[Any]:
