@@ -60,9 +60,7 @@ def encoding(fmt: FloatFormat, rounding: str, subnormals: str) -> Codes:
     assert fmt.fraction_bits <= 5
     halves = np.arange(1 << HALF, dtype=np.uint32)
     with np.errstate(invalid="ignore"):
-        values = arithmetic.quantize(
-            fmt, (halves << HALF).view(np.float32), rounding=rounding, subnormals=subnormals
-        )
+        values = arithmetic.quantize(fmt, (halves << HALF).view(np.float32), rounding=rounding, subnormals=subnormals)
     code_of_half = np.zeros(1 << HALF, dtype=np.uint8)
     code_of_half[upper_halves(decoded(fmt))] = np.arange(1 << code_bits(fmt))
     return code_of_half[upper_halves(values)]

@@ -15,13 +15,15 @@ from circuits.engine.task_threads import run_tasks, scratch_address, useful_thre
 Array = NDArray[Any]
 _ROWS = 256
 """Tasks begin at multiples of this number of rows, where there are as many."""
+_MOST_ROWS = 8192
+"""Most rows of a task."""
 _COLUMNS = 512
 """Most columns of a task: their totals, 512 KB, stay in the second-level cache."""
 
 
 def run_kernel(
     kernel: Any,
-    scratch: Callable[[int], int],
+    scratch: Callable[[int, int], int],
     table: Array,
     x: Array,
     w: Array,
@@ -30,10 +32,12 @@ def run_kernel(
     constant: int,
     threads: int | None,
 ) -> None:
-    """`gathering.gathered_matmul` by `kernel`; `scratch(columns)`: bytes of scratch of a task."""
+    """`gathering.gathered_matmul` by `kernel`; `scratch(rows, columns)`: bytes of scratch of a task."""
     columns = len(w) // places.groups
     rows, depth, groups = places.rows, places.depth, places.groups
-    x_at, x_step, out_at = (np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at))
+    x_at, x_step, out_at = (
+        np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)
+    )
     threads = useful_threads(threads, rows * w.size)
     parts = _parts(rows, columns, groups, threads)
     records = np.empty((len(parts), len(TASK)), dtype=np.int64)
@@ -57,7 +61,7 @@ def run_kernel(
             constant,
             0,
         )
-    size = scratch(min(columns, _COLUMNS))
+    size = scratch(max(end - first for (first, end), _, _ in parts), min(columns, _COLUMNS))
     x_address, w_address, out_address = x.ctypes.data, w.ctypes.data, out.ctypes.data
     first, stride = records.ctypes.data, records.strides[0]
 
@@ -71,10 +75,10 @@ Span = tuple[int, int]
 
 
 def _parts(rows: int, columns: int, groups: int, threads: int) -> list[tuple[Span, Span, Span]]:
-    """(rows, columns, groups) of each task: one in all on one thread, else about four a thread."""
+    """(rows, columns, groups) of each task: as few as possible on one thread, else about four a thread."""
     wanted = 1 if threads == 1 else 4 * threads
     group_parts = _spans(groups, min(groups, wanted))
-    row_count = min(-(-rows // _ROWS), -(-wanted // len(group_parts)))
+    row_count = max(min(-(-rows // _ROWS), -(-wanted // len(group_parts))), -(-rows // _MOST_ROWS))
     row_parts = _spans(rows, row_count, _ROWS)
     column_count = min(columns, max(-(-columns // _COLUMNS), -(-wanted // (len(group_parts) * len(row_parts)))))
     return [(r, c, g) for g in group_parts for r in row_parts for c in _spans(columns, column_count)]

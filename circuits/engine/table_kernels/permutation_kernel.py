@@ -166,9 +166,7 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
     return f.text().replace("define void", "define internal void", 1)
 
 
-def _emit_stores(
-    f: Function, terms: Terms, blocks: int, group: str, columns: str, totals: str, out_runs: str
-) -> None:
+def _emit_stores(f: Function, terms: Terms, blocks: int, group: str, columns: str, totals: str, out_runs: str) -> None:
     """Writes the totals of all columns to `out`."""
     kind, size = terms.result, result_bytes(terms)
     vector, name = f"<16 x {kind}>", {"i32": "i32", "i64": "i64", "float": "f32"}[kind]
@@ -213,6 +211,6 @@ def _emit_stores(
 
 
 @lru_cache(maxsize=64)
-def permutation_kernel(terms: Terms) -> Any:
+def permutation_kernel(terms: Terms, target: Target) -> Any:
     """The compiled kernel of these terms; `kernel_task` says how it is called."""
-    return kernel_function(load(permutation_ir(terms), Target.host()))
+    return kernel_function(load(permutation_ir(terms), target))

@@ -30,7 +30,10 @@ def unpacked(f: Function, low: str, high: str) -> list[str]:
     vectors = []
     for first in (0, 8):
         lanes = ", ".join(
-            f"i32 {16 * quarter + first + i + side * LANES}" for quarter in range(4) for i in range(8) for side in (0, 1)
+            f"i32 {16 * quarter + first + i + side * LANES}"
+            for quarter in range(4)
+            for i in range(8)
+            for side in (0, 1)
         )
         words = f.op(f"shufflevector {_BYTES} {low}, {_BYTES} {high}, <64 x i32> <{lanes}>")
         vectors.append(f.op(f"bitcast {_BYTES} {words} to {_WORDS}"))
@@ -75,9 +78,7 @@ class FloatSums:
             )
             for first in (0, 8):
                 lanes_of_both = ", ".join(f"i32 {first + i % 8 + 16 * (i // 8)}" for i in range(16))
-                ordered.append(
-                    f.op(f"shufflevector {_FLOATS} {low}, {_FLOATS} {high}, <16 x i32> <{lanes_of_both}>")
-                )
+                ordered.append(f.op(f"shufflevector {_FLOATS} {low}, {_FLOATS} {high}, <16 x i32> <{lanes_of_both}>"))
         return ordered
 
 

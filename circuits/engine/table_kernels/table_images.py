@@ -21,7 +21,7 @@ BYTES = 256
 
 @dataclass(frozen=True, eq=False)
 class PlaneImage:
-    """Byte planes, uint8 [256 weights, planes, segments * 64], of table - `smallest` >= 0; floats have `smallest` = 0."""
+    """Byte planes, uint8 [256 weights, planes, segments * 64], of table - `smallest`; `smallest` is 0 for floats."""
 
     planes: NDArray[np.uint8]
     smallest: int
@@ -67,6 +67,15 @@ def float_planes(circuit: FloatCircuit) -> PlaneImage:
     halves = upper_halves(float_products(circuit))
     table = by_bytes(halves, 64 * segments_for(code_bits(fmt))).astype(np.int64)
     return PlaneImage(byte_planes(table, 2), 0)
+
+
+@lru_cache(maxsize=32)
+def word_table(circuit: MultiplierCircuit) -> NDArray[Any]:
+    """int32, or for floats float32, [256 weights, 256 codes of x], 64-aligned: products for the kernels of any host."""
+    table = product_table(circuit) if circuit.float_format is None else float_products(circuit)
+    words = aligned_empty((BYTES, BYTES), table.dtype)
+    words[...] = by_bytes(table, BYTES)
+    return words
 
 
 def by_bytes(table: NDArray[Any], x_codes: int) -> NDArray[Any]:

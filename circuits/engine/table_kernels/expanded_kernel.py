@@ -1,0 +1,163 @@
+"""The table kernel for many rows, for any processor: products become additions of whole vectors.
+
+For a position k and 16 columns n the table is expanded once to
+
+    e[code][n] = table[w[n, k]][code]        256 codes, 16 entries each: 16 KB
+
+and then serves all rows m: the 16 sums of row m grow by the vector e[x[m, k]], one load and one addition for 16
+products. Expanding costs 256 x 16 moves, done as transpositions of 16 x 16 entries in registers, which a few hundred
+rows repay. A few positions k are expanded at a time, so that each sum is loaded and stored once for all of them, and no
+more than the first-level cache holds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from circuits.engine.llvm.ir import Function
+from circuits.engine.llvm.jit import Target, load
+from circuits.engine.table_kernels.kernel_task import PARAMETERS, field, kernel_function
+from circuits.engine.table_kernels.table_images import BYTES
+from circuits.engine.table_kernels.word_entries import WordEntries
+
+COLUMNS = 16
+"""Columns whose sums share a vector: those of an AVX-512 register; several registers elsewhere."""
+POSITIONS = 3
+"""Positions k expanded at a time: 3 x 16 KB."""
+_EXPANDED_BYTES = 4 * BYTES * COLUMNS
+
+
+def expanded_scratch_bytes(entries: WordEntries, rows: int) -> int:
+    """Bytes of scratch (64-aligned) that a task of `rows` rows needs: expanded tables and sums."""
+    return POSITIONS * _EXPANDED_BYTES + rows * COLUMNS * entries.result_bytes
+
+
+def expanded_ir(entries: WordEntries) -> str:
+    """The module of `expanded_kernel`."""
+    f = Function("kernel", PARAMETERS)
+    rows, columns, depth = (field(f, name) for name in ("rows", "columns", "depth"))
+    x_first, w_first, out_first = field(f, "x_first"), field(f, "w_first"), field(f, "out_first")
+    x_group, w_group, out_group = field(f, "x_group"), field(f, "w_group"), field(f, "out_group")
+    sums = f.offset("%scratch", POSITIONS * _EXPANDED_BYTES)
+    whole = f.op(f"sub i64 {depth}, {f.op(f'urem i64 {depth}, {POSITIONS}')}")
+    with f.loop(field(f, "groups")) as group:
+        x_begin = f.offset("%x", f.op(f"add i64 {x_first}, {f.op(f'mul i64 {group}, {x_group}')}"))
+        w_begin = f.op(f"add i64 {w_first}, {f.op(f'mul i64 {group}, {w_group}')}")
+        out_begin = f.op(f"add i64 {out_first}, {f.op(f'mul i64 {group}, {out_group}')}")
+        with f.loop(columns, step=COLUMNS) as first_column:
+            _emit_start(f, entries, rows, sums)
+            for begin, end, positions in (("0", whole, POSITIONS), (whole, depth, 1)):
+                with f.loop(end, begin, positions) as k:
+                    for position in range(positions):
+                        weight = f.op(f"add i64 {w_begin}, {f.op(f'add i64 {k}, {position}')}")
+                        expanded = f.offset("%scratch", position * _EXPANDED_BYTES)
+                        _emit_expansion(f, entries, (first_column, columns, depth), weight, expanded)
+                    _emit_additions(f, entries, positions, k, rows, x_begin, sums)
+            _emit_results(f, entries, (first_column, columns), rows, out_begin, sums)
+    return f.text()
+
+
+def _emit_start(f: Function, entries: WordEntries, rows: str, sums: str) -> None:
+    vector, size = f"<{COLUMNS} x {entries.result}>", entries.result_bytes * COLUMNS
+    start = "zeroinitializer"
+    if entries.result != "float":
+        constant = field(f, "constant")
+        if entries.result == "i32":
+            constant = f.op(f"trunc i64 {constant} to i32")
+        first = f.op(f"insertelement {vector} poison, {entries.result} {constant}, i32 0")
+        start = f.op(f"shufflevector {vector} {first}, {vector} poison, <{COLUMNS} x i32> zeroinitializer")
+    with f.loop(rows) as row:
+        f.do(f"store {vector} {start}, ptr {f.offset(sums, f.op(f'mul i64 {row}, {size}'))}, align 64")
+
+
+def _emit_expansion(
+    f: Function, entries: WordEntries, columns: tuple[str, str, str], weight: str, expanded: str
+) -> None:
+    """e[code][n] for one k; columns beyond the last one repeat it. `columns`: (first, their number, depth)."""
+    first_column, count, depth = columns
+    table = field(f, "table")
+    last = f.op(f"sub i64 {count}, 1")
+    rows = []
+    for n in range(COLUMNS):
+        column = f.op(f"add i64 {first_column}, {n}")
+        inside = f.op(f"icmp slt i64 {column}, {count}")
+        column = f.op(f"select i1 {inside}, i64 {column}, i64 {last}")
+        place = f.op(f"add i64 {weight}, {f.op(f'mul i64 {column}, {depth}')}")
+        rows.append(entries.table_row(f, table, place))
+    vector = f"<{COLUMNS} x i32>"
+    with f.loop(BYTES, step=COLUMNS) as code:
+        values = [f.op(f"load {vector}, ptr {f.element(row, 'i32', code)}, align 4") for row in rows]
+        target = f.offset(expanded, f.op(f"mul i64 {code}, {4 * COLUMNS}"))
+        for number, value in enumerate(_transposed(f, values)):
+            f.do(f"store {vector} {value}, ptr {f.offset(target, 4 * COLUMNS * number)}, align 64")
+
+
+def _transposed(f: Function, rows: list[str]) -> list[str]:
+    """The transposed 16 x 16 matrix: four stages, each of which exchanges a digit of the row and the column index.
+
+    Stage s = 1, 2, 4, 8: of rows a and b = a + s, a without digit s,
+
+        new a = a's columns without digit s, b's columns without digit s in the places with it, and b likewise.
+    """
+    vector = f"<{COLUMNS} x i32>"
+    rows = list(rows)
+    for s in (1, 2, 4, 8):
+        for a in range(COLUMNS):
+            if a & s:
+                continue
+            b = a + s
+            low = ", ".join(f"i32 {lane if not lane & s else COLUMNS + lane - s}" for lane in range(COLUMNS))
+            high = ", ".join(f"i32 {lane + s if not lane & s else COLUMNS + lane}" for lane in range(COLUMNS))
+            rows[a], rows[b] = (
+                f.op(f"shufflevector {vector} {rows[a]}, {vector} {rows[b]}, <{COLUMNS} x i32> <{lanes}>")
+                for lanes in (low, high)
+            )
+    return rows
+
+
+def _emit_additions(
+    f: Function, entries: WordEntries, positions: int, k: str, rows: str, x_begin: str, sums: str
+) -> None:
+    """Adds the terms of `positions` consecutive k to the sums of all rows, in ascending k."""
+    x_at, x_step = field(f, "x_at"), field(f, "x_step")
+    vector, size = f"<{COLUMNS} x {entries.result}>", entries.result_bytes * COLUMNS
+    places = f.element(x_step, "i64", k)
+    starts = [f.offset(x_begin, f.op(f"load i64, ptr {f.offset(places, 8 * i)}")) for i in range(positions)]
+    with f.loop(rows) as row:
+        at = f.op(f"load i64, ptr {f.element(x_at, 'i64', row)}")
+        address = f.offset(sums, f.op(f"mul i64 {row}, {size}"))
+        total = f.op(f"load {vector}, ptr {address}, align 64")
+        for position, start in enumerate(starts):
+            code = f.op(f"load i8, ptr {f.offset(start, at)}")
+            shifted = f.op(f"shl i64 {f.op(f'zext i8 {code} to i64')}, {(4 * COLUMNS).bit_length() - 1}")
+            place = f.offset(f.offset("%scratch", shifted), position * _EXPANDED_BYTES)
+            entry = f.op(f"load <{COLUMNS} x {entries.entry}>, ptr {place}, align 64")
+            total = entries.add(f, total, entry, COLUMNS)
+        f.do(f"store {vector} {total}, ptr {address}, align 64")
+
+
+def _emit_results(
+    f: Function, entries: WordEntries, columns: tuple[str, str], rows: str, out_begin: str, sums: str
+) -> None:
+    first_column, count = columns
+    out_at, out_step = field(f, "out_at"), field(f, "out_step")
+    left = f.op(f"sub i64 {count}, {first_column}")
+    fewer = f.op(f"icmp slt i64 {left}, {COLUMNS}")
+    left = f.op(f"select i1 {fewer}, i64 {left}, i64 {COLUMNS}")
+    size = entries.result_bytes
+    with f.loop(left) as n:
+        column = f.op(f"add i64 {first_column}, {n}")
+        place = f.op(f"add i64 {out_begin}, {f.op(f'mul i64 {column}, {out_step}')}")
+        results = f.element("%out", entries.result, place)
+        own = f.offset(sums, f.op(f"mul i64 {n}, {size}"))
+        with f.loop(rows) as row:
+            value = f.op(f"load {entries.result}, ptr {f.offset(own, f.op(f'mul i64 {row}, {size * COLUMNS}'))}")
+            at = f.op(f"load i64, ptr {f.element(out_at, 'i64', row)}")
+            f.do(f"store {entries.result} {value}, ptr {f.element(results, entries.result, at)}")
+
+
+@lru_cache(maxsize=8)
+def expanded_kernel(entries: WordEntries, target: Target) -> Any:
+    """The compiled kernel; `kernel_task` says how it is called."""
+    return kernel_function(load(expanded_ir(entries), target))
