@@ -33,7 +33,7 @@ SOURCES = ("embedded", "full")
 """Where images of a data set come from: the subset in the package, or the full set after `data fetch`."""
 LAYERS = ("conv", "linear", "all")
 BACKWARD = ("ste", "approximate", "slope")
-COMPUTE = ("auto", "gate", "lowered")
+COMPUTE = ("auto", "table", "gate", "lowered")
 """How products are computed: "gate", bit-accurate through the circuit's gates; "lowered", through torch's own products
 where the design is a bilinear form (equal up to float32 rounding of sums); "auto", the fastest bit-accurate way."""
 MARGIN_ATTACKS = ("cw", "deepfool", "fgsm", "pgd")
