@@ -63,7 +63,7 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
         forward = FORWARD[chosen](design)
         return ComputedBy(chosen, forward, GRADIENTS[backward](design, forward))
     except DesignError as error:
-        what = f"compute={chosen!r}" if chosen != "gate" else f"backward={backward!r}"
+        what = f"compute={chosen!r}" if chosen not in METHODS else f"backward={backward!r}"
         raise type(error)(f"layer {layer}, {what}: {error}") from None
 
 

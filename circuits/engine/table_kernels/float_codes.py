@@ -1,9 +1,11 @@
-"""Codes of float formats of at most 8 bits: sign, exponent, fraction from the highest bit down.
+"""Float32 arrays as the codes that table kernels look up: one look-up an element.
 
-A float32 array becomes codes by one look-up an element, in a table of 2^16 codes that is indexed by the upper half of
-the pattern with its last bit set if the lower half is not zero. That is rounding to odd: such a value lies on the same
-side of every value of the format, and of every midpoint of two of them, as the float32 does, because the format's
-fraction is at least two bits shorter than the 7 bits that stay.
+A format of at most 8 bits has code bytes: sign, exponent, fraction from the highest bit down. A value of a longer format
+with at most 7 fraction bits is known by the upper half of its float32 pattern.
+
+The table of codes is indexed by the upper bits of a float32's pattern, with the last one of them set if a lower bit is.
+That is rounding to odd: such a value lies on the same side of every value of the format, and of every midpoint of two
+of them, as the float32 does, if the upper bits hold two fraction bits more than the format.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from circuits.engine.llvm.jit import Target, load
 from circuits.floats import arithmetic
 from circuits.floats.arithmetic import FloatFormat
 
-Codes = NDArray[np.uint8]
 HALF = 16
+_FRACTION = 23  # fraction bits of float32
 
 
 def code_bits(fmt: FloatFormat) -> int:
@@ -54,36 +56,54 @@ def upper_halves(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     return (patterns >> HALF).astype(np.uint16)
 
 
-@lru_cache(maxsize=32)
-def encoding(fmt: FloatFormat, rounding: str, subnormals: str) -> Codes:
-    """The code of each upper half of a float32, uint8 [2**16]."""
-    assert fmt.fraction_bits <= 5
-    halves = np.arange(1 << HALF, dtype=np.uint32)
+def is_small(fmt: FloatFormat) -> bool:
+    """Whether codes of the format are bytes."""
+    return code_bits(fmt) <= 8
+
+
+def _dropped_bits(fmt: FloatFormat) -> int:
+    """Lower bits of a float32 that only count as zero or not: 16 leave bytes' formats two more bits, 14 the others."""
+    return 16 if is_small(fmt) else 14
+
+
+@lru_cache(maxsize=16)
+def encoding(fmt: FloatFormat, rounding: str, subnormals: str) -> NDArray[Any]:
+    """The code of each upper part of a float32: uint8 [2**16] for formats of at most 8 bits, else uint16 [2**18]."""
+    drop = _dropped_bits(fmt)
+    assert fmt.fraction_bits + 2 <= _FRACTION - drop
+    parts = np.arange(1 << (32 - drop), dtype=np.uint32)
     with np.errstate(invalid="ignore"):
-        values = arithmetic.quantize(fmt, (halves << HALF).view(np.float32), rounding=rounding, subnormals=subnormals)
+        values = arithmetic.quantize(
+            fmt, (parts << np.uint32(drop)).view(np.float32), rounding=rounding, subnormals=subnormals
+        )
+    halves = upper_halves(values)
+    if not is_small(fmt):
+        return halves
     code_of_half = np.zeros(1 << HALF, dtype=np.uint8)
     code_of_half[upper_halves(decoded(fmt))] = np.arange(1 << code_bits(fmt))
-    return code_of_half[upper_halves(values)]
+    return code_of_half[halves]
 
 
-def encode(circuit: FloatCircuit, values: NDArray[np.float32]) -> Codes:
+def encode(circuit: FloatCircuit, values: NDArray[np.float32]) -> NDArray[Any]:
     """The codes of contiguous float32 values, converted as the circuit converts its operands; same shape."""
     fmt = circuit.float_format
     assert fmt is not None
     table = encoding(fmt, circuit.rounding, str(circuit.subnormals))
-    codes = np.empty(values.shape, dtype=np.uint8)
-    _encoder()(table.ctypes.data, values.ctypes.data, values.size, codes.ctypes.data)
+    codes = np.empty(values.shape, dtype=table.dtype)
+    encoder = _encoder(_dropped_bits(fmt), 8 * table.itemsize, Target.host())
+    encoder(table.ctypes.data, values.ctypes.data, values.size, codes.ctypes.data)
     return codes
 
 
 @lru_cache
-def _encoder() -> Any:
+def _encoder(drop: int, code_size: int, target: Target) -> Any:
     f = Function("encode", "ptr %table, ptr %values, i64 %count, ptr %codes")
+    code_type = f"i{code_size}"
     with f.loop("%count") as index:
         pattern = f.op(f"load i32, ptr {f.element('%values', 'i32', index)}")
-        lower = f.op(f"icmp ne i16 {f.op(f'trunc i32 {pattern} to i16')}, 0")
-        half = f.op(f"or i32 {f.op(f'lshr i32 {pattern}, {HALF}')}, {f.op(f'zext i1 {lower} to i32')}")
-        code = f.op(f"load i8, ptr {f.element('%table', 'i8', f.op(f'zext i32 {half} to i64'))}")
-        f.do(f"store i8 {code}, ptr {f.element('%codes', 'i8', index)}")
+        lower = f.op(f"icmp ne i32 {f.op(f'and i32 {pattern}, {(1 << drop) - 1}')}, 0")
+        part = f.op(f"or i32 {f.op(f'lshr i32 {pattern}, {drop}')}, {f.op(f'zext i1 {lower} to i32')}")
+        code = f.op(f"load {code_type}, ptr {f.element('%table', code_type, f.op(f'zext i32 {part} to i64'))}")
+        f.do(f"store {code_type} {code}, ptr {f.element('%codes', code_type, index)}")
     p = ctypes.c_void_p
-    return load(f.text(), Target.host()).function("encode", p, p, ctypes.c_int64, p)
+    return load(f.text(), target).function("encode", p, p, ctypes.c_int64, p)

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.engine import integer_operations
 from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.product_table import product_table
 from circuits.engine.table_kernels.float_codes import code_bits, decoded, upper_halves
 from circuits.engine.task_threads import aligned_empty
+from circuits.floats import arithmetic
+from circuits.floats.arithmetic import FloatFormat
 
+_ONE = 0x3F80  # the upper half of 1.0
 BYTES = 256
 """Values of a code byte; codes of fewer bits (sign-extended or not) are known by their low bits."""
 
@@ -69,6 +73,44 @@ def float_planes(circuit: FloatCircuit) -> PlaneImage:
     return PlaneImage(byte_planes(table, 2), 0)
 
 
+@dataclass(frozen=True, eq=False)
+class FractionImage:
+    """Products of significands in [1, 2), for formats with at most 7 fraction bits.
+
+    With the fractions i and j, 7 bits each, as indices: float32's upper half of the product 1.i times 1.j, rounded with
+    unbounded exponent, is that of 1.0 plus entry[j, i]. `planes`: uint8 [128 weights, 1 or 2 planes, 128 codes], the
+    entries byte by byte. `raised`: the largest exponent of a product.
+    """
+
+    planes: NDArray[np.uint8]
+    raised: int
+
+    @property
+    def plane_count(self) -> int:
+        return int(self.planes.shape[1])
+
+
+@lru_cache(maxsize=32)
+def fraction_image(circuit: FloatCircuit) -> FractionImage:
+    """The products of significands of a circuit with at most 7 fraction bits, as its gates give them."""
+    fmt = circuit.float_format
+    assert fmt is not None
+    unused = 7 - fmt.fraction_bits  # low bits of an index that are 0
+    significands = (1 + np.arange(0, 128, 1 << unused) / 128).astype(np.float32)
+    products = arithmetic.multiply(
+        FloatFormat("", 8, fmt.fraction_bits),  # whose exponents neither overflow nor become subnormal here
+        significands[:, None],
+        significands,
+        lambda a, b: integer_operations.multiply(circuit.program(), a, b),
+        rounding=circuit.rounding,
+        normalization=circuit.normalization,
+        subnormals="flush",
+    )
+    entries = np.zeros((128, 128), dtype=np.int64)
+    entries[:: 1 << unused, :: 1 << unused] = upper_halves(products).T.astype(np.int64) - _ONE
+    return FractionImage(byte_planes(entries, 1 if entries.max() < 256 else 2), int(entries.max()) >> 7)
+
+
 @lru_cache(maxsize=32)
 def word_table(circuit: MultiplierCircuit) -> NDArray[Any]:
     """int32, or for floats float32, [256 weights, 256 codes of x], 64-aligned: products for the kernels of any host."""
@@ -85,7 +127,7 @@ def by_bytes(table: NDArray[Any], x_codes: int) -> NDArray[Any]:
 
 
 def byte_planes(rows: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
-    """uint8 [256, count, n], 64-aligned, from non-negative rows [256, n]; the least significant plane first."""
+    """uint8 [rows, count, n], 64-aligned, from non-negative `rows` [rows, n]; the least significant plane first."""
     planes: NDArray[np.uint8] = aligned_empty((len(rows), count, rows.shape[1]), np.uint8)
     for plane in range(count):
         planes[:, plane] = rows >> 8 * plane & 0xFF
