@@ -20,7 +20,14 @@ from circuits.engine.table_kernels.permuted_floats import SmallFloatTerms
 from circuits.engine.table_kernels.permuted_fractions import FractionTerms
 from circuits.engine.table_kernels.permuted_integers import IntegerTerms
 from circuits.engine.table_kernels.scalar_kernel import scalar_kernel
-from circuits.engine.table_kernels.table_images import float_planes, fraction_image, integer_planes, word_table
+from circuits.engine.table_kernels.table_images import (
+    HalfImage,
+    float_planes,
+    fraction_image,
+    half_table,
+    integer_planes,
+    word_table,
+)
 from circuits.engine.table_kernels.word_entries import WordEntries
 from circuits.floats.arithmetic import FloatFormat
 
@@ -58,8 +65,10 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     else:
         if fmt is not None:
             x, w = encode(circuit, x), encode(circuit, w)
-        if places.rows >= _MANY_ROWS and len(w) // places.groups >= _MANY_COLUMNS:
-            chosen = _expanded(circuit, out)
+        many = places.rows >= _MANY_ROWS and len(w) // places.groups >= _MANY_COLUMNS
+        halves = half_table(circuit) if many else None
+        if halves is not None:
+            chosen = _expanded(halves, out, places.depth)
         elif target.byte_permutations:
             chosen = _permuted(circuit, out, places.depth)
         else:
@@ -96,13 +105,13 @@ Chosen = tuple[Any, Callable[[int, int], int], Array, int]
 """A kernel, its bytes of scratch for rows and columns of a task, its table, and what it adds to every sum."""
 
 
-def _expanded(circuit: MultiplierCircuit, out: Array) -> Chosen:
+def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
     entries = WordEntries(_SUMS[out.dtype.name])
     return (
         expanded_kernel(entries, Target.host()),
         lambda rows, columns: expanded_scratch_bytes(entries, rows),
-        word_table(circuit),
-        0,
+        image.entries,
+        image.constant * depth,
     )
 
 

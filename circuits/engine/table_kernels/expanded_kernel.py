@@ -2,12 +2,13 @@
 
 For a position k and 16 columns n the table is expanded once to
 
-    e[code][n] = table[w[n, k]][code]        256 codes, 16 entries each: 16 KB
+    e[code][n] = table[w[n, k]][code]        256 codes, 16 entries of 16 bits each: 8 KB
 
 and then serves all rows m: the 16 sums of row m grow by the vector e[x[m, k]], one load and one addition for 16
-products. Expanding costs 256 x 16 moves, done as transpositions of 16 x 16 entries in registers, which a few hundred
+products. Expanding costs 256 x 16 moves, done as transpositions of 8 x 8 entries in registers, which a few hundred
 rows repay. A few positions k are expanded at a time, so that each sum is loaded and stored once for all of them, and no
-more than the first-level cache holds.
+more than the first-level cache holds. Entries have 16 bits: integer products less a constant that is added to the sums
+at the end, or the upper halves of float32 products (`table_images.half_table`).
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from circuits.engine.table_kernels.word_entries import WordEntries
 
 COLUMNS = 16
 """Columns whose sums share a vector: those of an AVX-512 register; several registers elsewhere."""
-POSITIONS = 3
-"""Positions k expanded at a time: 3 x 16 KB."""
-_EXPANDED_BYTES = 4 * BYTES * COLUMNS
+POSITIONS = 6
+"""Positions k expanded at a time: 6 x 8 KB."""
+_ENTRY_BYTES = 2
+_EXPANDED_BYTES = _ENTRY_BYTES * BYTES * COLUMNS
+_CODES = 32
+"""Codes that are transposed at a time."""
+_ENTRIES = f"<{_CODES} x i16>"
 
 
 def expanded_scratch_bytes(entries: WordEntries, rows: int) -> int:
@@ -52,7 +57,7 @@ def expanded_ir(entries: WordEntries) -> str:
                     for position in range(positions):
                         weight = f.op(f"add i64 {w_begin}, {f.op(f'add i64 {k}, {position}')}")
                         expanded = f.offset("%scratch", position * _EXPANDED_BYTES)
-                        _emit_expansion(f, entries, (first_column, columns, depth), weight, expanded)
+                        _emit_expansion(f, (first_column, columns, depth), weight, expanded)
                     _emit_additions(f, entries, positions, k, rows, x_begin, sums)
             _emit_results(f, entries, (first_column, columns), rows, out_begin, sums)
     return f.text()
@@ -71,9 +76,7 @@ def _emit_start(f: Function, entries: WordEntries, rows: str, sums: str) -> None
         f.do(f"store {vector} {start}, ptr {f.offset(sums, f.op(f'mul i64 {row}, {size}'))}, align 64")
 
 
-def _emit_expansion(
-    f: Function, entries: WordEntries, columns: tuple[str, str, str], weight: str, expanded: str
-) -> None:
+def _emit_expansion(f: Function, columns: tuple[str, str, str], weight: str, expanded: str) -> None:
     """e[code][n] for one k; columns beyond the last one repeat it. `columns`: (first, their number, depth)."""
     first_column, count, depth = columns
     table = field(f, "table")
@@ -84,36 +87,59 @@ def _emit_expansion(
         inside = f.op(f"icmp slt i64 {column}, {count}")
         column = f.op(f"select i1 {inside}, i64 {column}, i64 {last}")
         place = f.op(f"add i64 {weight}, {f.op(f'mul i64 {column}, {depth}')}")
-        rows.append(entries.table_row(f, table, place))
-    vector = f"<{COLUMNS} x i32>"
-    with f.loop(BYTES, step=COLUMNS) as code:
-        values = [f.op(f"load {vector}, ptr {f.element(row, 'i32', code)}, align 4") for row in rows]
-        target = f.offset(expanded, f.op(f"mul i64 {code}, {4 * COLUMNS}"))
-        for number, value in enumerate(_transposed(f, values)):
-            f.do(f"store {vector} {value}, ptr {f.offset(target, 4 * COLUMNS * number)}, align 64")
+        address = f.offset("%w", place)
+        code = f.op(f"zext i8 {f.op(f'load i8, ptr {address}')} to i64")
+        rows.append(f.offset(table, f.op(f"mul i64 {code}, {_ENTRY_BYTES * BYTES}")))
+    with f.loop(BYTES, step=_CODES) as code:
+        values = [f.op(f"load {_ENTRIES}, ptr {f.element(row, 'i16', code)}, align 2") for row in rows]
+        low, high = _transposed(f, values[:8]), _transposed(f, values[8:])
+        target = f.offset(expanded, f.op(f"mul i64 {code}, {_ENTRY_BYTES * COLUMNS}"))
+        for number, (first, second) in enumerate(zip(low, high, strict=True)):
+            for pair in range(2):
+                # Quarters 2 pair and 2 pair + 1 of both, in turn: all columns of two codes.
+                lanes = [
+                    8 * quarter + i + _CODES * side
+                    for quarter in (2 * pair, 2 * pair + 1)
+                    for side in (0, 1)
+                    for i in range(8)
+                ]
+                both = _shuffled(f, first, second, lanes)
+                for half in range(2):
+                    own = ", ".join(f"i32 {16 * half + i}" for i in range(16))
+                    entries = f.op(f"shufflevector {_ENTRIES} {both}, {_ENTRIES} poison, <16 x i32> <{own}>")
+                    place = _ENTRY_BYTES * COLUMNS * (8 * (2 * pair + half) + number)
+                    f.do(f"store <16 x i16> {entries}, ptr {f.offset(target, place)}, align 32")
 
 
 def _transposed(f: Function, rows: list[str]) -> list[str]:
-    """The transposed 16 x 16 matrix: four stages, each of which exchanges a digit of the row and the column index.
+    """Transposes the 8 x 8 entries in each quarter of 8 vectors: result c, quarter q = entries 8 q + c of all rows.
 
-    Stage s = 1, 2, 4, 8: of rows a and b = a + s, a without digit s,
-
-        new a = a's columns without digit s, b's columns without digit s in the places with it, and b likewise.
+    Three stages of unpacking: of rows a < b, `vpunpckl` gives the lower halves of their quarters in turn, entries (then
+    pairs, then groups of four) of a and b beside each other, `vpunpckh` the upper halves.
     """
-    vector = f"<{COLUMNS} x i32>"
-    rows = list(rows)
-    for s in (1, 2, 4, 8):
-        for a in range(COLUMNS):
-            if a & s:
-                continue
-            b = a + s
-            low = ", ".join(f"i32 {lane if not lane & s else COLUMNS + lane - s}" for lane in range(COLUMNS))
-            high = ", ".join(f"i32 {lane + s if not lane & s else COLUMNS + lane}" for lane in range(COLUMNS))
-            rows[a], rows[b] = (
-                f.op(f"shufflevector {vector} {rows[a]}, {vector} {rows[b]}, <{COLUMNS} x i32> <{lanes}>")
-                for lanes in (low, high)
-            )
+    for size in (1, 2, 4):
+        # Before the stage, vector v holds groups of `size` rows for each of its columns.
+        unpacked: list[str] = []
+        half = 4 // size  # groups in the half of a quarter
+        for first in range(0, 8, 2 * size):
+            pairs = zip(rows[first : first + size], rows[first + size : first + 2 * size], strict=True)
+            for a, b in pairs:
+                for upper in range(2):
+                    lanes = [
+                        8 * quarter + (half * upper + group) * size + i + _CODES * side
+                        for quarter in range(4)
+                        for group in range(half)
+                        for side in (0, 1)
+                        for i in range(size)
+                    ]
+                    unpacked.append(_shuffled(f, a, b, lanes))
+        rows = unpacked
     return rows
+
+
+def _shuffled(f: Function, a: str, b: str, lanes: list[int]) -> str:
+    numbers = ", ".join(f"i32 {lane}" for lane in lanes)
+    return f.op(f"shufflevector {_ENTRIES} {a}, {_ENTRIES} {b}, <{_CODES} x i32> <{numbers}>")
 
 
 def _emit_additions(
@@ -130,11 +156,20 @@ def _emit_additions(
         total = f.op(f"load {vector}, ptr {address}, align 64")
         for position, start in enumerate(starts):
             code = f.op(f"load i8, ptr {f.offset(start, at)}")
-            shifted = f.op(f"shl i64 {f.op(f'zext i8 {code} to i64')}, {(4 * COLUMNS).bit_length() - 1}")
+            shifted = f.op(f"shl i64 {f.op(f'zext i8 {code} to i64')}, {(_ENTRY_BYTES * COLUMNS).bit_length() - 1}")
             place = f.offset(f.offset("%scratch", shifted), position * _EXPANDED_BYTES)
-            entry = f.op(f"load <{COLUMNS} x {entries.entry}>, ptr {place}, align 64")
-            total = entries.add(f, total, entry, COLUMNS)
+            half = f.op(f"load <{COLUMNS} x i16>, ptr {place}, align 32")
+            total = entries.add(f, total, _widened(f, entries, half), COLUMNS)
         f.do(f"store {vector} {total}, ptr {address}, align 64")
+
+
+def _widened(f: Function, entries: WordEntries, half: str) -> str:
+    """32-bit entries from those of 16 bits."""
+    vector = f"<{COLUMNS} x i32>"
+    if entries.result != "float":
+        return f.op(f"sext <{COLUMNS} x i16> {half} to {vector}")
+    shifted = f.op(f"shl {vector} {f.op(f'zext <{COLUMNS} x i16> {half} to {vector}')}, splat (i32 16)")
+    return f.op(f"bitcast {vector} {shifted} to <{COLUMNS} x float>")
 
 
 def _emit_results(

@@ -77,9 +77,7 @@ class FractionTerms(FloatSums):
         half = f.op(f"load i16, ptr {f.element('%w', 'i16', weight)}")
         fraction = f.op(f"zext i16 {f.op(f'and i16 {half}, 127')} to i64")
         row = f.offset(table, f.op(f"mul i64 {fraction}, {2 * LANES * self.planes}"))
-        registers = [
-            f.op(f"load {_BYTES}, ptr {f.offset(row, LANES * k)}, align 64") for k in range(2 * self.planes)
-        ]
+        registers = [f.op(f"load {_BYTES}, ptr {f.offset(row, LANES * k)}, align 64") for k in range(2 * self.planes)]
         addend = f.op(f"sub i16 {f.op(f'and i16 {half}, -128')}, {0x3F80}")
         nonzero = f.op(f"icmp ne i16 {f.op(f'and i16 {half}, 32767')}, 0")
         ones = f.op(f"sext i1 {nonzero} to i16")

@@ -13,7 +13,7 @@ from circuits.engine import integer_operations
 from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.product_table import product_table
-from circuits.engine.table_kernels.float_codes import code_bits, decoded, upper_halves
+from circuits.engine.table_kernels.float_codes import HALF, code_bits, decoded, upper_halves
 from circuits.engine.task_threads import aligned_empty
 from circuits.floats import arithmetic
 from circuits.floats.arithmetic import FloatFormat
@@ -118,6 +118,32 @@ def word_table(circuit: MultiplierCircuit) -> NDArray[Any]:
     words = aligned_empty((BYTES, BYTES), table.dtype)
     words[...] = by_bytes(table, BYTES)
     return words
+
+
+@dataclass(frozen=True, eq=False)
+class HalfImage:
+    """Products in 16 bits, [256 weights, 256 codes of x], 64-aligned: integers as int16 less `constant`, floats as the
+    upper halves of float32 with `constant` 0."""
+
+    entries: NDArray[Any]
+    constant: int
+
+
+@lru_cache(maxsize=32)
+def half_table(circuit: MultiplierCircuit) -> HalfImage | None:
+    """The table for the expanding kernel; None where products span more than 16 bits."""
+    if circuit.float_format is not None:
+        table, constant = upper_halves(float_products(circuit)).view(np.int16), 0
+    else:
+        products = product_table(circuit).astype(np.int64)
+        least, most = int(products.min()), int(products.max())
+        if most - least >= 1 << HALF:
+            return None
+        constant = least + (1 << HALF - 1)
+        table = (products - constant).astype(np.int16)
+    entries = aligned_empty((BYTES, BYTES), np.int16)
+    entries[...] = by_bytes(table, BYTES)
+    return HalfImage(entries, constant)
 
 
 def by_bytes(table: NDArray[Any], x_codes: int) -> NDArray[Any]:
