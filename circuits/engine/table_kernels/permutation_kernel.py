@@ -57,8 +57,11 @@ class Terms(Protocol):
     def begin(self, f: Function, totals: str) -> list[str]:
         """The accumulators before a chunk; `totals`: address of the block's totals."""
 
-    def add(self, f: Function, row: list[str], tile: str, sums: list[str]) -> list[str]:
-        """The accumulators with the term of the codes at `tile` added."""
+    def load_codes(self, f: Function, tile: str) -> list[str]:
+        """What a term needs of a block's codes at `tile`, for all columns."""
+
+    def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
+        """The accumulators with a term added."""
 
     def end(self, f: Function, totals: str, sums: list[str]) -> None:
         """Updates the totals with the accumulators behind a chunk."""
@@ -147,23 +150,47 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
                         f, place, f.offset(x_runs, block * RUNS_BYTES), f.offset(row, block * terms.tile_bytes)
                     )
             weights = f.op(f"add i64 {w_begin}, {begin}")
-            with f.loop(columns) as column:
-                own_weights = f.op(f"add i64 {weights}, {f.op(f'mul i64 {column}, {depth}')}")
-                own_totals = f.offset(totals, f.op(f"mul i64 {column}, {blocks * block_totals}"))
-                block_addresses = [f.offset(own_totals, block * block_totals) for block in range(blocks)]
-                sums = [value for address in block_addresses for value in terms.begin(f, address)]
-                each = terms.accumulators
-                with f.fold(terms_here, terms.kind, sums) as (k, present):
-                    table_row = terms.load_row(f, table, f.op(f"add i64 {own_weights}, {k}"))
-                    row = f.offset(tile, f.op(f"mul i64 {k}, {tile_row}"))
-                    for block in range(blocks):
-                        own = slice(block * each, (block + 1) * each)
-                        codes = f.offset(row, block * terms.tile_bytes)
-                        present[own] = terms.add(f, table_row, codes, present[own])
-                for block, address in enumerate(block_addresses):
-                    terms.end(f, address, present[block * each : (block + 1) * each])
+            begin_column = "0"
+            for together in dict.fromkeys((MOST_BLOCKS // blocks, 1)):
+                rest = f.op(f"urem i64 {f.op(f'sub i64 {columns}, {begin_column}')}, {together}")
+                end_column = f.op(f"sub i64 {columns}, {rest}")
+                with f.loop(end_column, begin_column, together) as column:
+                    _emit_columns(f, terms, blocks, together, column, (table, weights, depth), terms_here, tile, totals)
+                begin_column = end_column
         _emit_stores(f, terms, blocks, group, columns, totals, out_runs)
     return f.text().replace("define void", "define internal void", 1)
+
+
+def _emit_columns(
+    f: Function,
+    terms: Terms,
+    blocks: int,
+    together: int,
+    column: str,
+    weights: tuple[str, str, str],
+    terms_here: str,
+    tile: str,
+    totals: str,
+) -> None:
+    """The chunk's terms of `together` columns from `column` on. `weights`: table, place of column 0's first, depth."""
+    table, first_weight, depth = weights
+    tile_row, block_totals, each = blocks * terms.tile_bytes, LANES * result_bytes(terms), terms.accumulators
+    columns = [f.op(f"add i64 {column}, {i}") for i in range(together)]
+    own_weights = [f.op(f"add i64 {first_weight}, {f.op(f'mul i64 {n}, {depth}')}") for n in columns]
+    own_totals = [f.offset(totals, f.op(f"mul i64 {n}, {blocks * block_totals}")) for n in columns]
+    addresses = [f.offset(own, block * block_totals) for own in own_totals for block in range(blocks)]
+    sums = [value for address in addresses for value in terms.begin(f, address)]
+    with f.fold(terms_here, terms.kind, sums) as (k, present):
+        row = f.offset(tile, f.op(f"mul i64 {k}, {tile_row}"))
+        # The codes' masks serve all columns, and the weight's row of the table all blocks.
+        codes = [terms.load_codes(f, f.offset(row, block * terms.tile_bytes)) for block in range(blocks)]
+        for i, weight in enumerate(own_weights):
+            table_row = terms.load_row(f, table, f.op(f"add i64 {weight}, {k}"))
+            for block in range(blocks):
+                at = (i * blocks + block) * each
+                present[at : at + each] = terms.add(f, table_row, codes[block], present[at : at + each])
+    for number, address in enumerate(addresses):
+        terms.end(f, address, present[number * each : (number + 1) * each])
 
 
 def _emit_stores(f: Function, terms: Terms, blocks: int, group: str, columns: str, totals: str, out_runs: str) -> None:

@@ -13,8 +13,8 @@ from circuits.engine.llvm.ir import Function
 from circuits.engine.table_kernels.kernel_task import LANES
 from circuits.engine.table_kernels.permuted_integers import (
     PERMUTATIONS,
-    code_masks,
     gather_bytes,
+    load_code_bytes,
     load_planes,
     lookup,
 )
@@ -99,8 +99,9 @@ class SmallFloatTerms(FloatSums):
     def load_row(self, f: Function, table: str, weight: str) -> list[str]:
         return load_planes(f, table, weight, 2, self.segments)
 
-    def add(self, f: Function, row: list[str], tile: str, sums: list[str]) -> list[str]:
-        codes = f.op(f"load {_BYTES}, ptr {tile}, align 64")
-        masks = code_masks(f, codes, self.segments)
-        low, high = (lookup(f, row[k : k + self.segments], codes, masks) for k in (0, self.segments))
+    def load_codes(self, f: Function, tile: str) -> list[str]:
+        return load_code_bytes(f, tile, self.segments)
+
+    def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
+        low, high = (lookup(f, row[k : k + self.segments], codes) for k in (0, self.segments))
         return add_words(f, unpacked(f, low, high), sums)

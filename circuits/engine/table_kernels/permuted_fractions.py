@@ -83,15 +83,19 @@ class FractionTerms(FloatSums):
         ones = f.op(f"sext i1 {nonzero} to i16")
         return [*registers, _spread(f, addend), _spread(f, ones)]
 
-    def add(self, f: Function, row: list[str], tile: str, sums: list[str]) -> list[str]:
-        *registers, addend, ones = row
+    def load_codes(self, f: Function, tile: str) -> list[str]:
+        """The indices of the fractions, their mask, the words of signs and exponents."""
         index = f.op(f"load {_BYTES}, ptr {tile}, align 64")
         mask = f.op(f"icmp slt {_BYTES} {index}, zeroinitializer")
-        planes = [lookup(f, registers[2 * k : 2 * k + 2], index, [mask]) for k in range(self.planes)]
+        words = [f.op(f"load {_HALVES}, ptr {f.offset(tile, LANES * k)}, align 64") for k in (1, 2)]
+        return [index, mask, *words]
+
+    def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
+        *registers, addend, ones = row
+        planes = [lookup(f, registers[2 * k : 2 * k + 2], codes[:2]) for k in range(self.planes)]
         entries = unpacked(f, planes[0], planes[1] if self.planes == 2 else "zeroinitializer")
         words = []
-        for number, entry in enumerate(entries):
-            own = f.op(f"load {_HALVES}, ptr {f.offset(tile, LANES * (1 + number))}, align 64")
+        for own, entry in zip(codes[2:], entries, strict=True):
             present = f.op(f"icmp ne {_HALVES} {f.op(f'and {_HALVES} {own}, {ones}')}, zeroinitializer")
             total = f.op(f"add {_HALVES} {own}, {f.op(f'bitcast {_PAIRS} {entry} to {_HALVES}')}")
             total = f.op(f"add {_HALVES} {total}, {addend}")

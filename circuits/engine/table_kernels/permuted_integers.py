@@ -27,24 +27,26 @@ declare <64 x i8> @llvm.masked.load.v64i8.p0(ptr, i32, <64 x i1>, <64 x i8>)
 """
 
 
-def code_masks(f: Function, codes: str, segments: int) -> list[str]:
-    """Masks of the lanes whose code has bit 6 set, and bit 7, as far as `segments` registers need them."""
-    masks = []
+def load_code_bytes(f: Function, tile: str, segments: int) -> list[str]:
+    """64 codes, then the masks of those with bit 6 set, and bit 7, as far as `segments` registers need them."""
+    codes = f.op(f"load {_BYTES}, ptr {tile}, align 64")
+    values = [codes]
     if segments > 1:
-        masks.append(f.op(f"icmp slt {_BYTES} {f.op(f'add {_BYTES} {codes}, {codes}')}, zeroinitializer"))
+        values.append(f.op(f"icmp slt {_BYTES} {f.op(f'add {_BYTES} {codes}, {codes}')}, zeroinitializer"))
     if segments > 2:
-        masks.append(f.op(f"icmp slt {_BYTES} {codes}, zeroinitializer"))
-    return masks
+        values.append(f.op(f"icmp slt {_BYTES} {codes}, zeroinitializer"))
+    return values
 
 
-def lookup(f: Function, registers: list[str], codes: str, masks: list[str]) -> str:
-    """64 bytes of a plane of 64, 128 or 256 bytes, one for each of 64 codes; `masks` from `code_masks`.
+def lookup(f: Function, registers: list[str], codes: list[str]) -> str:
+    """64 bytes of a plane of 64, 128 or 256 bytes, one for each of 64 codes; `codes` from `load_code_bytes`.
 
     `vpermb` under a mask joins two registers at no cost. `vpermi2b`, which picks from two registers, takes three
     micro-operations where this takes two.
     """
+    indices, *masks = codes
     found = [
-        f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {register}, {_BYTES} {codes})")
+        f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {register}, {_BYTES} {indices})")
         for register in registers
     ]
     for mask in masks:
@@ -104,13 +106,14 @@ class IntegerTerms:
     def begin(self, f: Function, totals: str) -> list[str]:
         return ["zeroinitializer"] * self.accumulators
 
-    def add(self, f: Function, row: list[str], tile: str, sums: list[str]) -> list[str]:
-        codes = f.op(f"load {_BYTES}, ptr {tile}, align 64")
-        masks = code_masks(f, codes, self.segments)
+    def load_codes(self, f: Function, tile: str) -> list[str]:
+        return load_code_bytes(f, tile, self.segments)
+
+    def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
         updated = []
         for plane in range(self.planes):
             registers = row[plane * self.segments : (plane + 1) * self.segments]
-            words = f.op(f"bitcast {_BYTES} {lookup(f, registers, codes, masks)} to {_WORDS}")
+            words = f.op(f"bitcast {_BYTES} {lookup(f, registers, codes)} to {_WORDS}")
             odd = f.op(f"lshr {_WORDS} {words}, splat (i16 8)")
             updated.append(f.op(f"add {_WORDS} {sums[2 * plane]}, {words}"))
             updated.append(f.op(f"add {_WORDS} {sums[2 * plane + 1]}, {odd}"))
