@@ -1,7 +1,7 @@
 """Float32 arrays as the codes that table kernels look up: one look-up an element.
 
-A format of at most 8 bits has code bytes: sign, exponent, fraction from the highest bit down. A value of a longer format
-with at most 7 fraction bits is known by the upper half of its float32 pattern.
+A format of at most 8 bits has code bytes: sign, exponent, fraction from the highest bit down. A value of a longer
+format with at most 7 fraction bits is known by the upper half of its float32 pattern.
 
 The table of codes is indexed by the upper bits of a float32's pattern, with the last one of them set if a lower bit is.
 That is rounding to odd: such a value lies on the same side of every value of the format, and of every midpoint of two
@@ -24,6 +24,7 @@ from circuits.floats import arithmetic
 from circuits.floats.arithmetic import FloatFormat
 
 HALF = 16
+_UNROLLED = 8
 _FRACTION = 23  # fraction bits of float32
 
 
@@ -99,11 +100,15 @@ def encode(circuit: FloatCircuit, values: NDArray[np.float32]) -> NDArray[Any]:
 def _encoder(drop: int, code_size: int, target: Target) -> Any:
     f = Function("encode", "ptr %table, ptr %values, i64 %count, ptr %codes")
     code_type = f"i{code_size}"
-    with f.loop("%count") as index:
-        pattern = f.op(f"load i32, ptr {f.element('%values', 'i32', index)}")
-        lower = f.op(f"icmp ne i32 {f.op(f'and i32 {pattern}, {(1 << drop) - 1}')}, 0")
-        part = f.op(f"or i32 {f.op(f'lshr i32 {pattern}, {drop}')}, {f.op(f'zext i1 {lower} to i32')}")
-        code = f.op(f"load {code_type}, ptr {f.element('%table', code_type, f.op(f'zext i32 {part} to i64'))}")
-        f.do(f"store {code_type} {code}, ptr {f.element('%codes', code_type, index)}")
+    whole = f.op(f"and i64 %count, {-_UNROLLED}")
+    for begin, end, together in (("0", whole, _UNROLLED), (whole, "%count", 1)):
+        with f.loop(end, begin, together) as first:
+            source, target_codes = f.element("%values", "i32", first), f.element("%codes", code_type, first)
+            for number in range(together):
+                pattern = f.op(f"load i32, ptr {f.offset(source, 4 * number)}")
+                lower = f.op(f"icmp ne i32 {f.op(f'and i32 {pattern}, {(1 << drop) - 1}')}, 0")
+                part = f.op(f"or i32 {f.op(f'lshr i32 {pattern}, {drop}')}, {f.op(f'zext i1 {lower} to i32')}")
+                code = f.op(f"load {code_type}, ptr {f.element('%table', code_type, f.op(f'zext i32 {part} to i64'))}")
+                f.do(f"store {code_type} {code}, ptr {f.offset(target_codes, code_size // 8 * number)}")
     p = ctypes.c_void_p
     return load(f.text(), target).function("encode", p, p, ctypes.c_int64, p)

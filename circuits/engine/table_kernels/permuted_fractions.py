@@ -73,30 +73,31 @@ class FractionTerms(FloatSums):
             f.do(f"store {_PAIRS} {words}, ptr {f.offset(tile, LANES * (1 + number))}, align 64")
 
     def load_row(self, f: Function, table: str, weight: str) -> list[str]:
-        """The planes' registers, then what the weight adds to every word, then all ones, or 0 for a zero."""
+        """The planes' registers, then what the weight adds to every word, then the mask of all lanes, or none for a zero."""
         half = f.op(f"load i16, ptr {f.element('%w', 'i16', weight)}")
         fraction = f.op(f"zext i16 {f.op(f'and i16 {half}, 127')} to i64")
         row = f.offset(table, f.op(f"mul i64 {fraction}, {2 * LANES * self.planes}"))
         registers = [f.op(f"load {_BYTES}, ptr {f.offset(row, LANES * k)}, align 64") for k in range(2 * self.planes)]
         addend = f.op(f"sub i16 {f.op(f'and i16 {half}, -128')}, {0x3F80}")
         nonzero = f.op(f"icmp ne i16 {f.op(f'and i16 {half}, 32767')}, 0")
-        ones = f.op(f"sext i1 {nonzero} to i16")
-        return [*registers, _spread(f, addend), _spread(f, ones)]
+        lanes = f.op(f"sext i1 {nonzero} to i32")
+        return [*registers, _spread(f, addend), f.op(f"bitcast i32 {lanes} to <32 x i1>")]
 
     def load_codes(self, f: Function, tile: str) -> list[str]:
-        """The indices of the fractions, their mask, the words of signs and exponents."""
+        """The indices of the fractions, their mask, two vectors of signs and exponents, and two masks of nonzero lanes."""
         index = f.op(f"load {_BYTES}, ptr {tile}, align 64")
         mask = f.op(f"icmp slt {_BYTES} {index}, zeroinitializer")
         words = [f.op(f"load {_HALVES}, ptr {f.offset(tile, LANES * k)}, align 64") for k in (1, 2)]
-        return [index, mask, *words]
+        present = [f.op(f"icmp ne {_HALVES} {own}, zeroinitializer") for own in words]
+        return [index, mask, *words, *present]
 
     def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
-        *registers, addend, ones = row
+        *registers, addend, all_lanes = row
         planes = [lookup(f, registers[2 * k : 2 * k + 2], codes[:2]) for k in range(self.planes)]
         entries = unpacked(f, planes[0], planes[1] if self.planes == 2 else "zeroinitializer")
         words = []
-        for own, entry in zip(codes[2:], entries, strict=True):
-            present = f.op(f"icmp ne {_HALVES} {f.op(f'and {_HALVES} {own}, {ones}')}, zeroinitializer")
+        for own, nonzero, entry in zip(codes[2:4], codes[4:], entries, strict=True):
+            present = f.op(f"and <32 x i1> {nonzero}, {all_lanes}")
             total = f.op(f"add {_HALVES} {own}, {f.op(f'bitcast {_PAIRS} {entry} to {_HALVES}')}")
             total = f.op(f"add {_HALVES} {total}, {addend}")
             total = f.op(f"select <32 x i1> {present}, {_HALVES} {total}, {_HALVES} zeroinitializer")
