@@ -25,6 +25,8 @@ MOST_BLOCKS = 4
 """Blocks of rows that a weight's row is loaded for at a time."""
 CHUNK = 128
 """Terms of a chunk: 128 x 4 blocks of codes are 32 KB, and sums of 257 bytes fit 16 bits."""
+_GATHERED = 3
+"""Terms gathered at a time; most kernels of convolutions have a multiple of 3 x 3."""
 _SCATTERED = 12
 """More runs than these in a block are stored lane by lane."""
 
@@ -48,8 +50,8 @@ class Terms(Protocol):
     def declarations(self) -> str:
         """Declarations of the intrinsics in use."""
 
-    def gather(self, f: Function, source: str, runs: str, tile: str) -> None:
-        """Writes a block's part of the tile for one k; `source`: address of the element at place 0."""
+    def gather(self, f: Function, places: list[str], runs: str, tiles: list[str]) -> None:
+        """Writes a block's part of the tile for each of a few k; `places`: what k adds to the places of the rows."""
 
     def load_row(self, f: Function, table: str, weight: str) -> list[str]:
         """What a term needs of the weight at this place, for all blocks: its row of the table."""
@@ -140,15 +142,7 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
             left = f.op(f"sub i64 {depth}, {begin}")
             more = f.op(f"icmp sgt i64 {left}, {CHUNK}")
             terms_here = f.op(f"select i1 {more}, i64 {CHUNK}, i64 {left}")
-            steps = f.element(x_step, "i64", begin)
-            with f.loop(terms_here) as k:
-                step = f.op(f"load i64, ptr {f.element(steps, 'i64', k)}")
-                place = f.op(f"add i64 {x_begin}, {step}")
-                row = f.offset(tile, f.op(f"mul i64 {k}, {tile_row}"))
-                for block in range(blocks):
-                    terms.gather(
-                        f, place, f.offset(x_runs, block * RUNS_BYTES), f.offset(row, block * terms.tile_bytes)
-                    )
+            _emit_gather(f, terms, blocks, terms_here, x_begin, f.element(x_step, "i64", begin), tile, x_runs)
             weights = f.op(f"add i64 {w_begin}, {begin}")
             begin_column = "0"
             for together in dict.fromkeys((MOST_BLOCKS // blocks, 1)):
@@ -159,6 +153,24 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
                 begin_column = end_column
         _emit_stores(f, terms, blocks, group, columns, totals, out_runs)
     return f.text().replace("define void", "define internal void", 1)
+
+
+def _emit_gather(
+    f: Function, terms: Terms, blocks: int, terms_here: str, x_begin: str, steps: str, tile: str, x_runs: str
+) -> None:
+    """Fills the tile, a few k at a time: they share what is to be known of a run."""
+    tile_row = blocks * terms.tile_bytes
+    whole = f.op(f"sub i64 {terms_here}, {f.op(f'urem i64 {terms_here}, {_GATHERED}')}")
+    for begin, end, together in (("0", whole, _GATHERED), (whole, terms_here, 1)):
+        with f.loop(end, begin, together) as first:
+            step = f.element(steps, "i64", first)
+            places = [
+                f.op(f"add i64 {x_begin}, {f.op(f'load i64, ptr {f.offset(step, 8 * i)}')}") for i in range(together)
+            ]
+            row = f.offset(tile, f.op(f"mul i64 {first}, {tile_row}"))
+            for block in range(blocks):
+                tiles = [f.offset(row, i * tile_row + block * terms.tile_bytes) for i in range(together)]
+                terms.gather(f, places, f.offset(x_runs, block * RUNS_BYTES), tiles)
 
 
 def _emit_columns(

@@ -93,8 +93,8 @@ class SmallFloatTerms(FloatSums):
     def declarations(self) -> str:
         return PERMUTATIONS
 
-    def gather(self, f: Function, source: str, runs: str, tile: str) -> None:
-        gather_bytes(f, source, runs, tile)
+    def gather(self, f: Function, places: list[str], runs: str, tiles: list[str]) -> None:
+        gather_bytes(f, places, runs, tiles)
 
     def load_row(self, f: Function, table: str, weight: str) -> list[str]:
         return load_planes(f, table, weight, 2, self.segments)

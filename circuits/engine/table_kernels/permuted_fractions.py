@@ -44,36 +44,25 @@ class FractionTerms(FloatSums):
     def declarations(self) -> str:
         return _DECLARATIONS
 
-    def gather(self, f: Function, source: str, runs: str, tile: str) -> None:
-        address = f.element("%x", "i16", source)
-        with f.fold(run_count(f, runs), _HALVES, ["zeroinitializer"] * 2) as (number, halves):
+    def gather(self, f: Function, places: list[str], runs: str, tiles: list[str]) -> None:
+        addresses = [f.element("%x", "i16", place) for place in places]
+        with f.fold(run_count(f, runs), _HALVES, ["zeroinitializer"] * (2 * len(places))) as (number, halves):
             start, mask = run_of(f, runs, number)
             lanes = f.op(f"bitcast i64 {mask} to <64 x i1>")
             for part in range(2):
                 own = ", ".join(f"i32 {32 * part + lane}" for lane in range(32))
                 own_lanes = f.op(f"shufflevector <64 x i1> {lanes}, <64 x i1> poison, <32 x i32> <{own}>")
-                place = f.offset(f.element(address, "i16", start), 64 * part)
-                halves[part] = f.op(
-                    f"call {_HALVES} @llvm.masked.load.v32i16.p0(ptr {place}, i32 2, <32 x i1> {own_lanes}, "
-                    f"{_HALVES} {halves[part]})"
-                )
-        for part, value in enumerate(halves):
-            magnitude = f.op(f"and {_HALVES} {value}, splat (i16 32767)")
-            zero = f.op(f"icmp eq {_HALVES} {magnitude}, zeroinitializer")
-            halves[part] = f.op(f"select <32 x i1> {zero}, {_HALVES} zeroinitializer, {_HALVES} {value}")
-        low = _bytes_of(f, halves)
-        high = _bytes_of(f, [f.op(f"lshr {_HALVES} {value}, splat (i16 8)") for value in halves])
-        # Bit 6 of the fraction goes to bit 7, where a mask is made from it in one instruction; `vpermb` looks at the
-        # lower six bits only. Adding bit 6 to itself moves it.
-        fraction = f.op(f"and {_BYTES} {low}, splat (i8 127)")
-        index = f.op(f"add {_BYTES} {fraction}, {f.op(f'and {_BYTES} {fraction}, splat (i8 64)')}")
-        f.do(f"store {_BYTES} {index}, ptr {tile}, align 64")
-        lowest = f.op(f"and {_BYTES} {low}, splat (i8 -128)")
-        for number, words in enumerate(unpacked(f, lowest, high)):
-            f.do(f"store {_PAIRS} {words}, ptr {f.offset(tile, LANES * (1 + number))}, align 64")
+                for i, address in enumerate(addresses):
+                    source = f.offset(f.element(address, "i16", start), 64 * part)
+                    halves[2 * i + part] = f.op(
+                        f"call {_HALVES} @llvm.masked.load.v32i16.p0(ptr {source}, i32 2, <32 x i1> {own_lanes}, "
+                        f"{_HALVES} {halves[2 * i + part]})"
+                    )
+        for i, tile in enumerate(tiles):
+            _store_tile(f, halves[2 * i : 2 * i + 2], tile)
 
     def load_row(self, f: Function, table: str, weight: str) -> list[str]:
-        """The planes' registers, then what the weight adds to every word, then the mask of all lanes, or none for a zero."""
+        """The planes' registers, what the weight adds to every word, and the mask of all lanes, or none for a zero."""
         half = f.op(f"load i16, ptr {f.element('%w', 'i16', weight)}")
         fraction = f.op(f"zext i16 {f.op(f'and i16 {half}, 127')} to i64")
         row = f.offset(table, f.op(f"mul i64 {fraction}, {2 * LANES * self.planes}"))
@@ -84,7 +73,7 @@ class FractionTerms(FloatSums):
         return [*registers, _spread(f, addend), f.op(f"bitcast i32 {lanes} to <32 x i1>")]
 
     def load_codes(self, f: Function, tile: str) -> list[str]:
-        """The indices of the fractions, their mask, two vectors of signs and exponents, and two masks of nonzero lanes."""
+        """The indices of the fractions, their mask, two vectors of signs and exponents, two masks of nonzero lanes."""
         index = f.op(f"load {_BYTES}, ptr {tile}, align 64")
         mask = f.op(f"icmp slt {_BYTES} {index}, zeroinitializer")
         words = [f.op(f"load {_HALVES}, ptr {f.offset(tile, LANES * k)}, align 64") for k in (1, 2)]
@@ -103,6 +92,25 @@ class FractionTerms(FloatSums):
             total = f.op(f"select <32 x i1> {present}, {_HALVES} {total}, {_HALVES} zeroinitializer")
             words.append(f.op(f"bitcast {_HALVES} {total} to {_PAIRS}"))
         return add_words(f, words, sums)
+
+
+def _store_tile(f: Function, halves: list[str], tile: str) -> None:
+    """A block's part of the tile for one k, from the upper halves of rows 0 .. 31 and 32 .. 63."""
+    halves = list(halves)
+    for part, value in enumerate(halves):
+        magnitude = f.op(f"and {_HALVES} {value}, splat (i16 32767)")
+        zero = f.op(f"icmp eq {_HALVES} {magnitude}, zeroinitializer")
+        halves[part] = f.op(f"select <32 x i1> {zero}, {_HALVES} zeroinitializer, {_HALVES} {value}")
+    low = _bytes_of(f, halves)
+    high = _bytes_of(f, [f.op(f"lshr {_HALVES} {value}, splat (i16 8)") for value in halves])
+    # Bit 6 of the fraction goes to bit 7, where a mask is made from it in one instruction; `vpermb` looks at the
+    # lower six bits only. Adding bit 6 to itself moves it.
+    fraction = f.op(f"and {_BYTES} {low}, splat (i8 127)")
+    index = f.op(f"add {_BYTES} {fraction}, {f.op(f'and {_BYTES} {fraction}, splat (i8 64)')}")
+    f.do(f"store {_BYTES} {index}, ptr {tile}, align 64")
+    lowest = f.op(f"and {_BYTES} {low}, splat (i8 -128)")
+    for number, words in enumerate(unpacked(f, lowest, high)):
+        f.do(f"store {_PAIRS} {words}, ptr {f.offset(tile, LANES * (1 + number))}, align 64")
 
 
 def _bytes_of(f: Function, halves: list[str]) -> str:

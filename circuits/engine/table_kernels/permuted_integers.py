@@ -57,17 +57,19 @@ def lookup(f: Function, registers: list[str], codes: list[str]) -> str:
     return found[0]
 
 
-def gather_bytes(f: Function, place: str, runs: str, tile: str) -> None:
-    """Stores 64 bytes of x, found by runs, to `tile`."""
-    source = f.offset("%x", place)
-    with f.fold(run_count(f, runs), _BYTES, ["zeroinitializer"]) as (number, codes):
+def gather_bytes(f: Function, places: list[str], runs: str, tiles: list[str]) -> None:
+    """Stores 64 bytes of x, found by runs from each of `places`, to each of `tiles`."""
+    sources = [f.offset("%x", place) for place in places]
+    with f.fold(run_count(f, runs), _BYTES, ["zeroinitializer"] * len(places)) as (number, codes):
         start, mask = run_of(f, runs, number)
         lanes = f.op(f"bitcast i64 {mask} to <64 x i1>")
-        codes[0] = f.op(
-            f"call {_BYTES} @llvm.masked.load.v64i8.p0(ptr {f.offset(source, start)}, i32 1, <64 x i1> {lanes}, "
-            f"{_BYTES} {codes[0]})"
-        )
-    f.do(f"store {_BYTES} {codes[0]}, ptr {tile}, align 64")
+        for i, source in enumerate(sources):
+            codes[i] = f.op(
+                f"call {_BYTES} @llvm.masked.load.v64i8.p0(ptr {f.offset(source, start)}, i32 1, <64 x i1> {lanes}, "
+                f"{_BYTES} {codes[i]})"
+            )
+    for value, tile in zip(codes, tiles, strict=True):
+        f.do(f"store {_BYTES} {value}, ptr {tile}, align 64")
 
 
 def load_planes(f: Function, table: str, weight: str, planes: int, segments: int) -> list[str]:
@@ -97,8 +99,8 @@ class IntegerTerms:
     def declarations(self) -> str:
         return PERMUTATIONS
 
-    def gather(self, f: Function, source: str, runs: str, tile: str) -> None:
-        gather_bytes(f, source, runs, tile)
+    def gather(self, f: Function, places: list[str], runs: str, tiles: list[str]) -> None:
+        gather_bytes(f, places, runs, tiles)
 
     def load_row(self, f: Function, table: str, weight: str) -> list[str]:
         return load_planes(f, table, weight, self.planes, self.segments)

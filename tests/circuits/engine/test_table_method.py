@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from circuits import Design, DesignError, design
 from circuits.engine.float_operations import matmul
 from circuits.engine.llvm.jit import Target
+from circuits.engine.matrix_products import table_method
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.matrix_products.product_methods import choose_method
@@ -38,6 +39,17 @@ FLOAT_DESIGNS = {
     "e2m5": Design(format="e2m5", placement="ama1"),
     "e6m1": Design(format="e6m1", subnormals="ieee"),
     "e3m2 released": Design(format="e3m2", placement="ama5", normalization="released"),
+}
+
+
+FRACTION_DESIGNS = {
+    "bfloat16": Design(format="bfloat16"),
+    "ama1, nearest": Design(format="bfloat16", placement="ama1", rounding="nearest_even"),
+    "tiles that overestimate": Design(format="bfloat16", placement="ama5", tile=4),
+    "released": Design(format="bfloat16", placement="ama5", tile=4, normalization="released"),
+    "e8m3": Design(format="e8m3", placement="ama1"),
+    "e5m7, subnormals": Design(format="e5m7", subnormals="ieee", rounding="nearest_even"),
+    "e4m6": Design(format="e4m6", placement="ama2"),
 }
 
 
@@ -140,6 +152,71 @@ def test_every_pair_of_float_codes_and_every_rounding(name: str) -> None:
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("name", FRACTION_DESIGNS)
+def test_every_pair_of_fractions_and_signs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = FRACTION_DESIGNS[name]
+    forbid_gates(monkeypatch)
+    fractions = (1 + np.arange(128) / 128).astype(np.float32)
+    x, w = np.concatenate((fractions, -fractions / 2, [0, -0.0])).astype(np.float32), np.append(fractions, [0, -0.0])
+    w = w.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        expected = np.float32(0) + circuit.multiply(x[:, None], w)
+    np.testing.assert_array_equal(matmul(circuit, x[:, None], w[None], method="table"), expected)
+    # Zeros of both signs are added as +0, and the sum of nothing but zeros is +0.
+    assert not np.signbit(matmul(circuit, x[:, None], w[None], method="table")[-2:]).any()
+
+
+def forbid_gates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the table method fail where it would leave a product to the gates, if this processor has its kernel."""
+    if Target.host().byte_permutations:
+        monkeypatch.setattr(table_method, "find_method", None)
+
+
+@pytest.mark.parametrize("name", FRACTION_DESIGNS)
+def test_sums_of_products_that_stay_normal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit, rng = FRACTION_DESIGNS[name], np.random.default_rng(5)
+    forbid_gates(monkeypatch)
+    for rows, depth, columns in ((1, 1, 1), (70, 150, 7), (300, 31, 3)):
+        # Exponents -2 .. 1 keep all products in the range of e4m6, 2^-6 to 2^7.
+        x, w = (
+            np.where(rng.random(shape) < 0.2, 0, np.ldexp(rng.uniform(1, 2, shape), rng.integers(-2, 2, shape)))
+            * rng.choice([1, -1], shape)
+            for shape in ((rows, depth), (depth, columns))
+        )
+        x, w = x.astype(np.float32), w.astype(np.float32)
+        total = np.zeros((rows, columns), dtype=np.float32)
+        for k in range(depth):
+            total = total + circuit.multiply(x[:, k, None], w[None, k])
+        for threads in (1, 3):
+            np.testing.assert_array_equal(matmul(circuit, x, w, method="table", threads=threads), total)
+
+
+@pytest.mark.parametrize("name", FRACTION_DESIGNS)
+def test_products_that_leave_the_normal_range(name: str, cpu_level: str) -> None:
+    circuit, rng = FRACTION_DESIGNS[name], np.random.default_rng(6)
+    base = np.ldexp(rng.uniform(1, 2, (20, 5)), rng.integers(-1, 1, (20, 5))).astype(np.float32)
+    w = np.ldexp(rng.uniform(1, 2, (5, 4)), -1).astype(np.float32)
+    corners = [np.inf, -np.inf, np.nan, 1e-45, 1e-38, 2.0**-14, 2.0**-7, 3e38, 2.0**15, 2.0**6]
+    for corner in corners:
+        for factor in (1.0, 2.0**60, 2.0**-60):
+            x = base.copy()
+            x[3, 2] = corner
+            own_w = (w * np.float32(factor)).astype(np.float32)
+            np.testing.assert_array_equal(
+                matmul(circuit, x, own_w, method="table", threads=1),
+                matmul(circuit, x, own_w, method="gate", threads=1),
+            )
+
+
+def test_the_first_exponents_that_leave_the_normal_range() -> None:
+    circuit = FRACTION_DESIGNS["bfloat16"]
+    for x_exponent, w_exponent in ((-126, 0), (-100, -26), (-100, -27), (127, 0), (64, 62), (64, 63), (100, 27)):
+        x, w = (np.float32([[np.ldexp(1.9, e)], [np.ldexp(1.0, e)]]) for e in (x_exponent, w_exponent))
+        with np.errstate(over="ignore"):
+            expected = circuit.multiply(x, w.T)
+        np.testing.assert_array_equal(matmul(circuit, x, w.T, method="table"), expected)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_table_shape_and_places(data: st.DataObject) -> None:
@@ -216,6 +293,8 @@ def test_threads_and_splits_do_not_matter(cpu_level: str) -> None:
 def test_which_circuits_take_the_table() -> None:
     assert choose_method(INTEGER_DESIGNS["8x4"]) == "table"
     assert choose_method(FLOAT_DESIGNS["e5m2"]) == "table"
+    assert choose_method(FRACTION_DESIGNS["e5m7, subnormals"]) == "table"
     assert choose_method(design("exact")) == "gate"
+    assert choose_method(Design(format="float16")) == "gate"
     with pytest.raises(DesignError, match=r"^compute='table' needs operands of at most 8 bits, .* 9x9; leave"):
         choose_method(Design(width=9, format=None), "table")
