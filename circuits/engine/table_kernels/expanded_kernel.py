@@ -107,8 +107,9 @@ def _emit_expansion(f: Function, columns: tuple[str, str, str], weight: str, exp
                 for half in range(2):
                     own = ", ".join(f"i32 {16 * half + i}" for i in range(16))
                     entries = f.op(f"shufflevector {_ENTRIES} {both}, {_ENTRIES} poison, <16 x i32> <{own}>")
-                    place = _ENTRY_BYTES * COLUMNS * (8 * (2 * pair + half) + number)
-                    f.do(f"store <16 x i16> {entries}, ptr {f.offset(target, place)}, align 32")
+                    own_code = 8 * (2 * pair + half) + number
+                    address = f.offset(target, _ENTRY_BYTES * COLUMNS * own_code)
+                    f.do(f"store <16 x i16> {entries}, ptr {address}, align 32")
 
 
 def _transposed(f: Function, rows: list[str]) -> list[str]:

@@ -47,7 +47,8 @@ def decoded(fmt: FloatFormat) -> NDArray[np.float32]:
     else:
         values[(exponent == top) & (fraction == (1 << fmt.fraction_bits) - 1)] = np.nan
     negative = codes >> (code_bits(fmt) - 1) == 1
-    return np.where(negative, -values, values).astype(np.float32)
+    signed: NDArray[np.float32] = np.where(negative, -values, values).astype(np.float32)
+    return signed
 
 
 def upper_halves(values: NDArray[np.float32]) -> NDArray[np.uint16]:

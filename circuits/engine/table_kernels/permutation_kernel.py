@@ -29,6 +29,7 @@ _GATHERED = 3
 """Terms gathered at a time; most kernels of convolutions have a multiple of 3 x 3."""
 _SCATTERED = 12
 """More runs than these in a block are stored lane by lane."""
+_COLUMNS_COPIED = 16
 
 
 class Terms(Protocol):
@@ -209,7 +210,7 @@ def _emit_stores(f: Function, terms: Terms, blocks: int, group: str, columns: st
     """Writes the totals of all columns to `out`."""
     kind, size = terms.result, result_bytes(terms)
     vector, name = f"<16 x {kind}>", {"i32": "i32", "i64": "i64", "float": "f32"}[kind]
-    out_step, out_at = field(f, "out_step"), f.element(field(f, "out_at"), "i64", "%first")
+    out_step = field(f, "out_step")
     group_place = f.op(f"mul i64 {group}, {field(f, 'out_group')}")
     out_begin = f.op(f"add i64 {field(f, 'out_first')}, {group_place}")
     constant = f.op(f"trunc i64 {field(f, 'constant')} to i32") if kind == "i32" else field(f, "constant")
@@ -237,16 +238,41 @@ def _emit_stores(f: Function, terms: Terms, blocks: int, group: str, columns: st
                         f"<16 x i1> {f.op(f'bitcast i16 {lanes} to <16 x i1>')})"
                     )
             with f.when(scattered):
-                # The last run's mask ends with the block's last row; its highest bit is the number of rows less one.
                 for part, value in enumerate(results):
                     f.do(f"store {vector} {value}, ptr {f.offset(block_totals, 16 * part * size)}, align 64")
-                rows = f.op(f"sub i64 %count, {LANES * block}")
-                short = f.op(f"icmp slt i64 {rows}, {LANES}")
-                rows = f.op(f"select i1 {short}, i64 {rows}, i64 {LANES}")
-                with f.loop(rows) as lane:
-                    at = f.op(f"load i64, ptr {f.element(f.offset(out_at, 8 * LANES * block), 'i64', lane)}")
-                    value = f.op(f"load {kind}, ptr {f.element(block_totals, kind, lane)}")
-                    f.do(f"store {kind} {value}, ptr {f.element(target, kind, at)}")
+    for block in range(blocks):
+        runs = f.offset(out_runs, block * RUNS_BYTES)
+        with f.when(f.op(f"icmp sgt i64 {run_count(f, runs)}, {_SCATTERED}")):
+            own_totals = f.offset(totals, block * LANES * size)
+            _emit_scattered(f, terms, blocks, block, columns, own_totals, f.element("%out", kind, out_begin))
+
+
+def _emit_scattered(
+    f: Function, terms: Terms, blocks: int, block: int, columns: str, totals: str, results: str
+) -> None:
+    """Copies a block's results from `totals` to `out`, row by row in groups of columns.
+
+    In the result of a linear layer a column's rows lie a power of two apart, often, so that one column after the other
+    would find none of its lines in the first-level cache again.
+    """
+    kind, size = terms.result, result_bytes(terms)
+    out_step, out_at = field(f, "out_step"), f.element(field(f, "out_at"), "i64", "%first")
+    rows = f.op(f"sub i64 %count, {LANES * block}")
+    short = f.op(f"icmp slt i64 {rows}, {LANES}")
+    rows = f.op(f"select i1 {short}, i64 {rows}, i64 {LANES}")
+    with f.loop(columns, step=_COLUMNS_COPIED) as first:
+        left = f.op(f"sub i64 {columns}, {first}")
+        fewer = f.op(f"icmp slt i64 {left}, {_COLUMNS_COPIED}")
+        here = f.op(f"select i1 {fewer}, i64 {left}, i64 {_COLUMNS_COPIED}")
+        place = f.op(f"mul i64 {first}, {out_step}")
+        sources = f.offset(totals, f.op(f"mul i64 {first}, {blocks * LANES * size}"))
+        with f.loop(rows) as lane:
+            at = f.op(f"load i64, ptr {f.element(f.offset(out_at, 8 * LANES * block), 'i64', lane)}")
+            target = f.element(results, kind, f.op(f"add i64 {at}, {place}"))
+            source = f.element(sources, kind, lane)
+            with f.loop(here) as n:
+                value = f.op(f"load {kind}, ptr {f.offset(source, f.op(f'mul i64 {n}, {blocks * LANES * size}'))}")
+                f.do(f"store {kind} {value}, ptr {f.element(target, kind, f.op(f'mul i64 {n}, {out_step}'))}")
 
 
 @lru_cache(maxsize=64)
