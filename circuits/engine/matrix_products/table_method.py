@@ -35,8 +35,15 @@ Array = NDArray[Any]
 _CODE_BITS = 8
 _FRACTION_BITS = 7
 _SUMS = {"int32": "i32", "int64": "i64", "float32": "float"}
-_MANY_ROWS = 512
 _MANY_COLUMNS = 4
+"""Columns from which on an expanded table serves them together."""
+
+
+def _many_rows(circuit: MultiplierCircuit, target: Target) -> int:
+    """Rows that repay expanding the table: measured against the other kernel of that processor."""
+    if not target.byte_permutations:
+        return 64
+    return 1024 if circuit.float_format is None else 512
 
 
 def _refusal(circuit: MultiplierCircuit) -> str:
@@ -65,7 +72,7 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     else:
         if fmt is not None:
             x, w = encode(circuit, x), encode(circuit, w)
-        many = places.rows >= _MANY_ROWS and len(w) // places.groups >= _MANY_COLUMNS
+        many = places.rows >= _many_rows(circuit, target) and len(w) // places.groups >= _MANY_COLUMNS
         halves = half_table(circuit) if many else None
         if halves is not None:
             chosen = _expanded(halves, out, places.depth)

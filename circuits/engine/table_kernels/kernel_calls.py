@@ -59,7 +59,6 @@ def run_kernel(
             (group * columns + column) * depth,
             group * places.out_group + column * places.out_step,
             constant,
-            0,
         )
     size = scratch(max(end - first for (first, end), _, _ in parts), min(columns, _COLUMNS))
     x_address, w_address, out_address = x.ctypes.data, w.ctypes.data, out.ctypes.data

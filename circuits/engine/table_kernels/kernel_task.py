@@ -27,16 +27,14 @@ TASK = (
     "w_first",
     "out_first",
     "constant",
-    "w_table",
 )
-"""The 64-bit fields of a task: the addresses `table`, `x_at`, `x_step`, `out_at` (int64 arrays) and `w_table`, numbers
-else.
+"""The 64-bit fields of a task: the addresses `table`, `x_at`, `x_step` and `out_at` (int64 arrays), numbers else.
 
 The task computes `columns` columns of `rows` rows of `groups` groups. Places count elements; `x_first`, `w_first` and
 `out_first` are those of the task's first group and column, `w_group` is the distance of two groups' weights. `constant`
-is added to every sum of integers. `w_table`: bytes that some kernels know each weight's code by.
+is added to every sum of integers.
 """
-_POINTERS = ("table", "x_at", "x_step", "out_at", "w_table")
+_POINTERS = ("table", "x_at", "x_step", "out_at")
 
 PARAMETERS = "ptr %task, ptr %x, ptr %w, ptr %out, ptr %scratch"
 

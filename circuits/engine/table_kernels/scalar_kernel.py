@@ -1,7 +1,7 @@
 """The table kernel for any processor, one look-up after the other: for few rows or few columns.
 
-Eight rows are summed side by side, so that the address of the weight's row of the table serves eight look-ups and their
-chains of additions overlap.
+A few rows are summed side by side, so that the address of the weight's row of the table serves several look-ups and
+chains of additions overlap: four rows of integers, which share the general registers with addresses, eight of floats.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from circuits.engine.llvm.jit import Target, load
 from circuits.engine.table_kernels.kernel_task import PARAMETERS, field, kernel_function
 from circuits.engine.table_kernels.word_entries import WordEntries
 
-_ROWS = 8
-
 
 def scalar_ir(entries: WordEntries) -> str:
     """The module of `scalar_kernel`."""
@@ -27,7 +25,8 @@ def scalar_ir(entries: WordEntries) -> str:
     start = "0.0" if entries.result == "float" else field(f, "constant")
     if entries.result == "i32":
         start = f.op(f"trunc i64 {start} to i32")
-    whole = f.op(f"and i64 {rows}, {-_ROWS}")
+    together = 8 if entries.result == "float" else 4
+    whole = f.op(f"and i64 {rows}, {-together}")
     with f.loop(field(f, "groups")) as group:
         x_begin = f.offset("%x", f.op(f"add i64 {x_first}, {f.op(f'mul i64 {group}, {x_group}')}"))
         w_begin = f.op(f"add i64 {w_first}, {f.op(f'mul i64 {group}, {w_group}')}")
@@ -36,7 +35,7 @@ def scalar_ir(entries: WordEntries) -> str:
             weights = f.op(f"add i64 {w_begin}, {f.op(f'mul i64 {column}, {depth}')}")
             place = f.op(f"add i64 {out_begin}, {f.op(f'mul i64 {column}, {out_step}')}")
             results = f.element("%out", entries.result, place)
-            for begin, end, count in (("0", whole, _ROWS), (whole, rows, 1)):
+            for begin, end, count in (("0", whole, together), (whole, rows, 1)):
                 with f.loop(end, begin, count) as first:
                     places = f.element(x_at, "i64", first)
                     codes = [
