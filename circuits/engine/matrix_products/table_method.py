@@ -12,7 +12,7 @@ from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.product_methods import ProductMethod, find_method
 from circuits.engine.multiplier_circuit import MultiplierCircuit
-from circuits.engine.table_kernels.expanded_kernel import expanded_kernel, expanded_scratch_bytes
+from circuits.engine.table_kernels.expanded_kernel import COLUMNS, expanded_kernel, expanded_scratch_bytes
 from circuits.engine.table_kernels.float_codes import code_bits, encode, is_small
 from circuits.engine.table_kernels.kernel_calls import run_kernel
 from circuits.engine.table_kernels.permutation_kernel import Terms, permutation_kernel, scratch_bytes
@@ -61,7 +61,7 @@ def _refusal(circuit: MultiplierCircuit) -> str:
 
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    fmt, target = circuit.float_format, Target.host()
+    fmt, target, together = circuit.float_format, Target.host(), 1
     if fmt is not None and not is_small(fmt):
         codes = (encode(circuit, x), encode(circuit, w)) if target.byte_permutations else None
         if codes is None or not _stay_normal(fmt, fraction_image(circuit).raised, *codes):
@@ -75,14 +75,14 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
         many = places.rows >= _many_rows(circuit, target) and len(w) // places.groups >= _MANY_COLUMNS
         halves = half_table(circuit) if many else None
         if halves is not None:
-            chosen = _expanded(halves, out, places.depth)
+            chosen, together = _expanded(halves, out, places.depth), COLUMNS
         elif target.byte_permutations:
             chosen = _permuted(circuit, out, places.depth)
         else:
             entries = WordEntries(_SUMS[out.dtype.name])
             chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
     kernel, scratch, table, constant = chosen
-    run_kernel(kernel, scratch, table, x, w, out, places, constant, threads)
+    run_kernel(kernel, scratch, table, x, w, out, places, constant, threads, together=together)
 
 
 def _stay_normal(fmt: FloatFormat, raised: int, x: Array, w: Array) -> bool:

@@ -31,15 +31,20 @@ def run_kernel(
     places: Places,
     constant: int,
     threads: int | None,
+    *,
+    together: int = 1,
 ) -> None:
-    """`gathering.gathered_matmul` by `kernel`; `scratch(rows, columns)`: bytes of scratch of a task."""
+    """`gathering.gathered_matmul` by `kernel`; `scratch(rows, columns)`: bytes of scratch of a task.
+
+    `together`: columns that the kernel does more for at once than it would for each of them.
+    """
     columns = len(w) // places.groups
     rows, depth, groups = places.rows, places.depth, places.groups
     x_at, x_step, out_at = (
         np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)
     )
     threads = useful_threads(threads, rows * w.size)
-    parts = _parts(rows, columns, groups, threads)
+    parts = _parts(rows, columns, groups, threads, together)
     records = np.empty((len(parts), len(TASK)), dtype=np.int64)
     for record, ((row, row_end), (column, column_end), (group, group_end)) in zip(records, parts, strict=True):
         record[:] = (
@@ -73,14 +78,26 @@ def run_kernel(
 Span = tuple[int, int]
 
 
-def _parts(rows: int, columns: int, groups: int, threads: int) -> list[tuple[Span, Span, Span]]:
-    """(rows, columns, groups) of each task: as few as possible on one thread, else about four a thread."""
+def _parts(rows: int, columns: int, groups: int, threads: int, together: int) -> list[tuple[Span, Span, Span]]:
+    """(rows, columns, groups) of each task: as few as possible on one thread, else about four a thread.
+
+    A kernel that expands tables for `together` columns at a time does so once a task, for all of its rows: columns are
+    split first, and rows no more than there are threads.
+    """
     wanted = 1 if threads == 1 else 4 * threads
     group_parts = _spans(groups, min(groups, wanted))
-    row_count = max(min(-(-rows // _ROWS), -(-wanted // len(group_parts))), -(-rows // _MOST_ROWS))
-    row_parts = _spans(rows, row_count, _ROWS)
-    column_count = min(columns, max(-(-columns // _COLUMNS), -(-wanted // (len(group_parts) * len(row_parts)))))
-    return [(r, c, g) for g in group_parts for r in row_parts for c in _spans(columns, column_count)]
+    least_rows, least_columns = -(-rows // _MOST_ROWS), -(-columns // _COLUMNS)
+    if together > 1:
+        column_count = min(-(-columns // together), -(-wanted // len(group_parts)))
+        column_parts = _spans(columns, max(column_count, least_columns), together)
+        row_count = -(-min(wanted, threads) // (len(group_parts) * len(column_parts)))
+        row_parts = _spans(rows, max(min(-(-rows // _ROWS), row_count), least_rows), _ROWS)
+    else:
+        row_count = min(-(-rows // _ROWS), -(-wanted // len(group_parts)))
+        row_parts = _spans(rows, max(row_count, least_rows), _ROWS)
+        column_count = -(-wanted // (len(group_parts) * len(row_parts)))
+        column_parts = _spans(columns, min(columns, max(column_count, least_columns)))
+    return [(r, c, g) for g in group_parts for r in row_parts for c in column_parts]
 
 
 def _spans(length: int, parts: int, unit: int = 1) -> list[Span]:
