@@ -25,7 +25,7 @@ import platformdirs
 
 from circuits.errors import DesignError
 from circuits.support.files import read_bytes
-from circuits.support.processor import VARIABLE, chosen_vector_bits
+from circuits.support.processor import VARIABLE, VECTOR_BITS, chosen_level
 
 _MAGIC = b"approximate-dse object 1\n"
 _MAXIMUM_FILES = 4096
@@ -46,37 +46,58 @@ class Target:
         """Whether a 3-input truth table is one instruction, vpternlog."""
         return self.vector_bits == 512
 
+    @property
+    def byte_permutations(self) -> bool:
+        """Whether 64 bytes are looked up in 128 by one instruction, vpermi2b."""
+        return self.vector_bits == 512 and "+avx512vbmi," in self.features
+
+    @property
+    def level(self) -> str:
+        """The target's level in `support.processor.VECTOR_BITS`."""
+        return "vbmi" if self.byte_permutations else {128: "generic", 256: "avx2", 512: "avx512"}[self.vector_bits]
+
     @classmethod
     def host(cls, vector_bits: int | None = None) -> Target:
         """This machine with vectors of `vector_bits`; by default those chosen by the environment, else its widest.
 
         Raises DesignError where the environment asks for more than the processor has (see `support.processor`).
         """
-        return cls._of_host(vector_bits, chosen_vector_bits())
+        return cls._of_host(vector_bits, chosen_level())
 
     @classmethod
     @lru_cache
-    def _of_host(cls, vector_bits: int | None, chosen: int | None) -> Target:
+    def _of_host(cls, vector_bits: int | None, chosen: str | None) -> Target:
         _initialise()
         features = dict(llvm.get_host_cpu_features())
         x86 = platform.machine().lower() in ("x86_64", "amd64")
-        widest = 512 if features.get("avx512f") and features.get("avx512vl") else 256 if features.get("avx2") else 128
-        if chosen is not None and chosen > widest:
+        highest = _highest_level(features)
+        levels = list(VECTOR_BITS)
+        if chosen is not None and levels.index(chosen) > levels.index(highest):
             raise DesignError(
-                f"{VARIABLE} must ask for at most {widest}-bit vectors on this processor, but asks for {chosen}; "
+                f"{VARIABLE} must ask for at most {highest!r} on this processor, but asks for {chosen!r}; "
                 "choose a lower level."
             )
-        bits = vector_bits or chosen or widest
+        level = chosen or highest
+        bits = vector_bits or VECTOR_BITS[level]
         assert bits in (128, 256, 512)
-        assert bits <= widest
+        assert bits <= VECTOR_BITS[highest]
         # The baseline of x86-64 (SSE2): measures what any such machine can run, whatever this one has.
         if x86 and bits == 128:
             return cls("x86-64", "", 128)
         if bits == 256:
             # Otherwise LLVM would still pick AVX-512VL's instructions on 256-bit registers.
             features = {name: on and not name.startswith("avx512") for name, on in features.items()}
+        elif level == "avx512":
+            features["avx512vbmi"] = features["avx512vbmi2"] = False
         flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
         return cls(llvm.get_host_cpu_name(), flags, bits)
+
+
+def _highest_level(features: dict[str, bool]) -> str:
+    """The highest level of `support.processor.VECTOR_BITS` that these features have."""
+    if features.get("avx512f") and features.get("avx512vl"):
+        return "vbmi" if features.get("avx512bw") and features.get("avx512vbmi") else "avx512"
+    return "avx2" if features.get("avx2") else "generic"
 
 
 class Library:

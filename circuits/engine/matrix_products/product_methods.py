@@ -45,6 +45,7 @@ class ProductMethod:
 
 MODULES = {
     "native": "circuits.engine.matrix_products.native_method",
+    "table": "circuits.engine.matrix_products.table_method",
     "gate": "circuits.engine.matrix_products.gate_method",
 }
 """Method -> module, the fastest first; the last one serves every circuit."""

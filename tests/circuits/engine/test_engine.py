@@ -299,11 +299,12 @@ def test_concurrent_writers_share_the_object_cache(tmp_path: Path) -> None:
 
 
 def test_the_environment_chooses_the_vector_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    widest = jit.Target.host().vector_bits
+    levels = list(processor.VECTOR_BITS)
+    highest = jit.Target.host().level
     for level, bits in processor.VECTOR_BITS.items():
         monkeypatch.setenv(processor.VARIABLE, level)
-        if bits <= widest:
-            assert jit.Target.host().vector_bits == bits
+        if levels.index(level) <= levels.index(highest):
+            assert (jit.Target.host().level, jit.Target.host().vector_bits) == (level, bits)
             assert jit.Target.host(128).vector_bits == 128  # what a caller asks for comes first
         else:
             with pytest.raises(DesignError, match=r"^APPROX_CPU_FEATURES must ask for at most .*; choose a lower"):
@@ -318,17 +319,18 @@ def test_results_do_not_depend_on_the_vector_instructions() -> None:
         "import hashlib, sys; import numpy as np; from circuits import design, matmul;"
         "from circuits.engine.llvm import jit;"
         "x = np.random.default_rng(1).standard_normal((700, 30)).astype('f4'); w = x[:30, :9].copy();"
-        "print(jit.Target.host().vector_bits, hashlib.sha256(matmul(design('heap'), x, w).tobytes()).hexdigest())"
+        "print(jit.Target.host().level, hashlib.sha256(matmul(design('heap'), x, w).tobytes()).hexdigest())"
     )
-    bits, digests = [], set()
+    levels, digests = [], set()
     for level in processor.VECTOR_BITS:
         environment = {**os.environ, processor.VARIABLE: level}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
         if done.returncode == 0:
-            width, digest = done.stdout.split()
-            bits.append(int(width))
+            used, digest = done.stdout.split()
+            levels.append(used)
             digests.add(digest)
         else:
             assert "choose a lower level" in done.stderr
-    assert bits == [width for width in processor.VECTOR_BITS.values() if width <= jit.Target.host().vector_bits]
+    known = list(processor.VECTOR_BITS)
+    assert levels == known[: known.index(jit.Target.host().level) + 1]
     assert len(digests) == 1

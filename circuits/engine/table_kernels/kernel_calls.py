@@ -1,0 +1,107 @@
+"""Splits a matrix product into tasks of a table kernel and runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.table_kernels.kernel_task import TASK
+from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
+
+Array = NDArray[Any]
+_ROWS = 256
+"""Tasks begin at multiples of this number of rows, where there are as many."""
+_MOST_ROWS = 8192
+"""Most rows of a task."""
+_COLUMNS = 512
+"""Most columns of a task: their totals, 512 KB, stay in the second-level cache."""
+
+
+def run_kernel(
+    kernel: Any,
+    scratch: Callable[[int, int], int],
+    table: Array,
+    x: Array,
+    w: Array,
+    out: Array,
+    places: Places,
+    constant: int,
+    threads: int | None,
+    *,
+    together: int = 1,
+) -> None:
+    """`gathering.gathered_matmul` by `kernel`; `scratch(rows, columns)`: bytes of scratch of a task.
+
+    `together`: columns that the kernel does more for at once than it would for each of them.
+    """
+    columns = len(w) // places.groups
+    rows, depth, groups = places.rows, places.depth, places.groups
+    x_at, x_step, out_at = (
+        np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)
+    )
+    threads = useful_threads(threads, rows * w.size)
+    parts = _parts(rows, columns, groups, threads, together)
+    records = np.empty((len(parts), len(TASK)), dtype=np.int64)
+    for record, ((row, row_end), (column, column_end), (group, group_end)) in zip(records, parts, strict=True):
+        record[:] = (
+            table.ctypes.data,
+            x_at.ctypes.data + 8 * row,
+            x_step.ctypes.data,
+            depth,
+            group_end - group,
+            places.x_group,
+            columns * depth,
+            column_end - column,
+            out_at.ctypes.data + 8 * row,
+            places.out_step,
+            places.out_group,
+            row_end - row,
+            group * places.x_group,
+            (group * columns + column) * depth,
+            group * places.out_group + column * places.out_step,
+            constant,
+        )
+    size = scratch(max(end - first for (first, end), _, _ in parts), min(columns, _COLUMNS))
+    x_address, w_address, out_address = x.ctypes.data, w.ctypes.data, out.ctypes.data
+    first, stride = records.ctypes.data, records.strides[0]
+
+    def task(number: int) -> None:
+        kernel(first + number * stride, x_address, w_address, out_address, scratch_address(size))
+
+    run_tasks(task, [(number,) for number in range(len(parts))], threads)
+
+
+Span = tuple[int, int]
+
+
+def _parts(rows: int, columns: int, groups: int, threads: int, together: int) -> list[tuple[Span, Span, Span]]:
+    """(rows, columns, groups) of each task: as few as possible on one thread, else about four a thread.
+
+    A kernel that expands tables for `together` columns at a time does so once a task, for all of its rows: columns are
+    split first, and rows no more than there are threads.
+    """
+    wanted = 1 if threads == 1 else 4 * threads
+    group_parts = _spans(groups, min(groups, wanted))
+    least_rows, least_columns = -(-rows // _MOST_ROWS), -(-columns // _COLUMNS)
+    if together > 1:
+        column_count = min(-(-columns // together), -(-wanted // len(group_parts)))
+        column_parts = _spans(columns, max(column_count, least_columns), together)
+        row_count = -(-min(wanted, threads) // (len(group_parts) * len(column_parts)))
+        row_parts = _spans(rows, max(min(-(-rows // _ROWS), row_count), least_rows), _ROWS)
+    else:
+        row_count = min(-(-rows // _ROWS), -(-wanted // len(group_parts)))
+        row_parts = _spans(rows, max(row_count, least_rows), _ROWS)
+        column_count = -(-wanted // (len(group_parts) * len(row_parts)))
+        column_parts = _spans(columns, min(columns, max(column_count, least_columns)))
+    return [(r, c, g) for g in group_parts for r in row_parts for c in column_parts]
+
+
+def _spans(length: int, parts: int, unit: int = 1) -> list[Span]:
+    """About `parts` nearly equal consecutive spans of range(length), all but the last of whole units."""
+    units = -(-length // unit)
+    size = -(-units // parts) * unit
+    return [(first, min(first + size, length)) for first in range(0, length, size)]
