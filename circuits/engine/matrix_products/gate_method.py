@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
-from circuits.engine.matrix_products import narrow_matmul, wide_matmul
 from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.lane_layout import lane_layout
+from circuits.engine.matrix_products.narrow_matmul import run_narrow
 from circuits.engine.matrix_products.product_methods import ProductMethod
+from circuits.engine.matrix_products.strips.strip_matmul import run_strips
+from circuits.engine.matrix_products.wide_matmul import run_wide
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.task_threads import run_tasks, useful_threads
 
@@ -19,19 +24,24 @@ _PRODUCTS_A_TABLE = 1 << 12  # fewer are computed one by one
 _TABLE_FRACTION_BITS = 10  # of both operands: a table of 4 MB
 
 
+LAYOUTS: Mapping[str, Callable[[FloatCircuit, Array, Array, Array, Places, int | None], None]] = MappingProxyType(
+    {"wide": run_wide, "strips": run_strips, "narrow": run_narrow}
+)
+"""Layout of lanes (see `lane_layout`) -> `gathering.gathered_matmul` by it, for circuits that have a kernel."""
+
+
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
     columns = len(w) // places.groups
+    if circuit.float_format is not None and has_kernel(circuit):
+        layout = lane_layout(places.rows, places.depth, columns, places.groups)
+        LAYOUTS[layout](circuit, x, w, out, places, threads)
+        return
     for group, group_places in enumerate(places.of_groups()):
         weights = w[group * columns : (group + 1) * columns]
         if circuit.float_format is None:
             _integer_matmul(circuit, x, weights, out, group_places)
-        elif not has_kernel(circuit):
-            _matmul_without_kernel(circuit, x, weights, out, group_places, threads)
-        elif narrow_matmul.is_narrow(places.rows, places.depth, columns):
-            narrow = narrow_matmul.prepared_places(circuit, group_places, columns)
-            narrow.run(x.ctypes.data, weights.ctypes.data, None, out.ctypes.data, threads)
         else:
-            wide_matmul.run_wide(circuit, x, weights, out, group_places, threads)
+            _matmul_without_kernel(circuit, x, weights, out, group_places, threads)
 
 
 METHOD = ProductMethod(lambda circuit: "", _run)
