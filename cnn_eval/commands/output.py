@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from circuits.support.cli import console, print_csv, print_json
+from cnn_eval.choices import COMPUTE
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-PRODUCTS = {"auto": "bit-accurate", "gate": "bit-accurate", "lowered": "lowered"}
+PRODUCTS = {name: "lowered" if name == "lowered" else "bit-accurate" for name in COMPUTE}
 """What --compute means, for titles."""
 _WIDTH = 110
 """Columns of a table that is not printed to a terminal."""

@@ -94,13 +94,13 @@ def convolve(
     for images, results in _chunks(x, out, out_height * out_width):
         # Small inputs repeat the same shapes over and over (attacks on a few images); large offset arrays are not
         # worth keeping.
-        places_of = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
+        places_of = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else convolution_places
         places = places_of(images.shape, results.shape, weight.shape, geometry)
         gathered_matmul(design, images, rows, results, places, method=method, threads=threads)
     return out
 
 
-def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Places:
+def convolution_places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Places:
     """Offsets of the inputs and outputs, from the shapes of padded images, outputs and weights."""
     batch, channels, height, width = image
     _, filters, out_height, out_width = out
@@ -123,8 +123,8 @@ def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...
 
 @lru_cache(maxsize=64)
 def _cached_places(*shapes: Any) -> Places:
-    """`_places` with a cache, since computing the offsets takes longer than a small number of products."""
-    return _places(*shapes)
+    """`convolution_places` with a cache, since computing the offsets takes longer than a small number of products."""
+    return convolution_places(*shapes)
 
 
 def input_gradient(
