@@ -100,7 +100,9 @@ def convolve(
     return out
 
 
-def convolution_places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Places:
+def convolution_places(
+    image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry
+) -> Places:
     """Offsets of the inputs and outputs, from the shapes of padded images, outputs and weights."""
     batch, channels, height, width = image
     _, filters, out_height, out_width = out
