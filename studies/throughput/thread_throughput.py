@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import time
@@ -13,24 +12,29 @@ from studies.frame.study import Row
 from studies.throughput.interleaved_timing import HIGHEST_LOAD, best, load_of_others
 from studies.throughput.measured_layers import depthwise_layers, narrow_format_layers
 
+_TARGET = 1.8
+
+
+def obstacle() -> str:
+    """Why two threads cannot be compared with one on this machine now; "" if they can."""
+    if default_threads() < 2:
+        return "there is one core"
+    load = load_of_others()
+    if load is None:
+        return "the system does not tell how many cores others use"
+    return f"others use {load:.2f} cores" if load > HIGHEST_LOAD else ""
+
 
 def rows(rounds: int) -> list[Row]:
-    """Compares two threads with one in wall time, for layers of 5 ms or more; not where others use the machine."""
-    load = load_of_others()
+    """Compares two threads with one in wall time, for layers of 5 ms or more; see `obstacle`."""
     speeds = []
     for multiplier in (design("exact"), design("heap")):
         for layer in (*narrow_format_layers(), depthwise_layers()[0]):
-            subject, quantity = layer.name, f"{multiplier.label}, gate by gate, 2 threads over one"
-            target = "target: at least 1.8"
-            if default_threads() < 2 or load is None or load > HIGHEST_LOAD:
-                reason = "one core" if default_threads() < 2 else f"others use {load or math.nan:.2f} cores"
-                remark = f"not measured: {reason}; {target}"
-                speeds.append(Row(subject, quantity, math.nan, unit="speed ratio", remark=remark))
-                continue
             actions = [layer.engine_layer(multiplier, "gate", threads) for threads in (1, 2)]
             one, two = best(rounds, time.perf_counter, *actions)
-            remark = f"{target}; {1000 * one:.3g} ms on one thread"
-            speeds.append(Row(subject, quantity, one / two, unit="speed ratio", remark=remark))
+            quantity = f"{multiplier.label}, gate by gate, 2 threads over one"
+            remark = f"target: at least {_TARGET}; {1000 * one:.3g} ms on one thread"
+            speeds.append(Row(layer.name, quantity, one / two, unit="speed ratio", remark=remark))
     return speeds
 
 
