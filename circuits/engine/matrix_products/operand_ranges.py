@@ -22,6 +22,7 @@ from circuits.engine.llvm.vectors import Vectors
 from circuits.engine.task_threads import scratch_address
 
 Array = NDArray[np.float32]
+_WORDS = 16  # of the widest vector
 _NO_EXPONENT = 256  # the least exponent where all are zeros: more than any
 
 
@@ -54,16 +55,24 @@ class OperandRanges:
 
 
 def products_stay_normal(x: Array, w: Array) -> bool:
-    """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed (zeros aside)."""
-    exponents = []
-    for values in (x, w):
-        magnitudes = values.reshape(-1).view(np.uint32) << np.uint32(1)  # without the sign
-        highest = int(magnitudes.max(initial=np.uint32(0))) >> (FRACTION + 1)
-        # A zero wraps around to 2^32 - 1; a subnormal keeps E = 0 and fails the test below.
-        magnitudes -= np.uint32(1)  # zeros become the largest
-        lowest = int(magnitudes.min(initial=np.uint32(0xFFFFFFFF))) + 1 >> (FRACTION + 1)
-        exponents.append((lowest, highest))
-    return _stay_normal(*exponents)
+    """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed; zeros and subnormals aside.
+
+    Both are C-contiguous. The kernels flush subnormals to zeros, and neither takes part in a product that could leave
+    the range.
+    """
+    return _stay_normal(_exponent_range(x), _exponent_range(w))
+
+
+def _exponent_range(values: Array) -> tuple[int, int]:
+    """The least and the greatest biased exponent; zeros and subnormals are left out."""
+    words = values.reshape(-1)
+    whole = words.size // _WORDS * _WORDS
+    tail = np.zeros(_WORDS, dtype=np.float32)
+    tail[: words.size - whole] = words[whole:]
+    kernel, ends = scan_kernel(), (ctypes.c_int32 * 4)()
+    kernel(words.ctypes.data, whole, ctypes.addressof(ends))
+    kernel(tail.ctypes.data, _WORDS, ctypes.addressof(ends) + 8)
+    return min(ends[0], ends[2]), max(ends[1], ends[3])
 
 
 def _stay_normal(x_range: tuple[int, int], w_range: tuple[int, int]) -> bool:
@@ -77,6 +86,21 @@ def _stay_normal(x_range: tuple[int, int], w_range: tuple[int, int]) -> bool:
     (x_low, x_high), (w_low, w_high) = x_range, w_range
     finite = max(x_high, w_high) <= 254
     return finite and min(x_low, w_low) >= 1 and x_low + w_low - BIAS >= 1 and x_high + w_high - BIAS + 3 <= 254
+
+
+def _scan_ir(target: Target) -> str:
+    """@kernel(words, count, range): the range of `count` contiguous float32 words, a multiple of 16; as below."""
+    f = Function("kernel", "ptr %words, i64 %count, ptr %range")
+    for i, value in enumerate(emit_exponent_range(Vectors(f, target), [("%words", "%count")])):
+        f.do(f"store i32 {value}, ptr {f.offset('%range', 4 * i)}")
+    return f.text()
+
+
+@lru_cache(maxsize=4)
+def scan_kernel(vector_bits: int | None = None) -> Any:
+    """The compiled kernel that finds the least and the greatest exponent of an array, a ctypes function."""
+    target = Target.host(vector_bits)
+    return load(_scan_ir(target), target).function("kernel", ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 
 
 def _range_ir(target: Target) -> str:

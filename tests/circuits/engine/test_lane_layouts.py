@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 
 from circuits import Design, design
+from circuits.engine.llvm import jit
 from circuits.engine.matrix_products import operand_ranges, wide_matmul
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.gate_method import LAYOUTS
@@ -189,14 +190,34 @@ def test_one_operand_out_of_range_slows_its_rows_and_columns_only(
     assert recorded.calls["full"] * 4 <= recorded.calls["normal"]
 
 
-def test_zeros_and_subnormals_do_not_leave_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are flushed to zeros; the whole check calls subnormals out of range, the one of a task does not."""
+@pytest.mark.parametrize("special", [0.0, np.inf])
+def test_zeros_and_subnormals_do_not_leave_the_range(special: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are flushed to zeros, in the check of all operands as in that of a task (which an infinity calls for)."""
     recorded = _RecordedModes(wide_matmul.matmul_kernel)
     monkeypatch.setattr(wide_matmul, "matmul_kernel", recorded)
-    x, w = np.ones((512, 3), dtype=np.float32), np.ones((3, 2), dtype=np.float32)
-    x[5], w[1] = 2.0**-140, -(2.0**-140)
-    assert not operand_ranges.products_stay_normal(x, w)
-    out = np.empty((512, 2), dtype=np.float32)
-    LAYOUTS["wide"](design("exact"), x, np.ascontiguousarray(w.T), out, places_of_rows(512, 3, 2), 1)
-    assert same(out, np.where(np.arange(512)[:, None] == 5, 0, [[2, 2]]).astype(np.float32))
-    assert recorded.calls["full"] == 0
+    x, w = np.ones((1024, 3), dtype=np.float32), np.ones((3, 2), dtype=np.float32)
+    x[5], x[1023, 0], w[1] = 2.0**-140, special, -(2.0**-140)
+    expected = np.full((1024, 2), 2, dtype=np.float32)
+    expected[5], expected[1023] = 0, special + 1
+    assert operand_ranges.products_stay_normal(x, w) == (special == 0)
+    out = np.empty((1024, 2), dtype=np.float32)
+    monkeypatch.setattr(wide_matmul, "_PRODUCTS_A_TASK", 1)
+    LAYOUTS["wide"](design("exact"), x, np.ascontiguousarray(w.T), out, places_of_rows(1024, 3, 2), 1)
+    assert same(out, expected)
+    assert recorded.calls == {"normal": 2 if special == 0 else 1, "full": 0 if special == 0 else 1}
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 100])
+def test_exponents_are_found_wherever_they_stand(bits: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if bits > jit.Target.host().vector_bits:
+        pytest.skip(f"this processor has no {bits}-bit vectors")
+    scan_kernel = operand_ranges.scan_kernel
+    monkeypatch.setattr(operand_ranges, "scan_kernel", lambda: scan_kernel(bits))
+    one = np.ones(1, dtype=np.float32)
+    for place in {0, size // 2, size - 1}:
+        for extreme, normal in ((3e38, False), (np.nan, False), (2.0**-126, True), (2.0**-149, True), (-0.0, True)):
+            values = np.ones(size, dtype=np.float32)
+            values[place] = extreme
+            assert operand_ranges.products_stay_normal(values, one) == normal
+            assert operand_ranges.products_stay_normal(one, values) == normal
