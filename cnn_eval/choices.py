@@ -34,9 +34,8 @@ SOURCES = ("embedded", "full")
 LAYERS = ("conv", "linear", "all")
 BACKWARD = ("ste", "approximate", "slope")
 COMPUTE = ("auto", "gate", "lowered")
-"""How products are computed: by a method of the engine, all of them bit-accurate ("gate": through the circuit's gates);
-"lowered", through torch's own products where the design is a bilinear form (equal up to float32 rounding of sums);
-"auto", the fastest bit-accurate way."""
+"""How products are computed: "gate", bit-accurate through the circuit's gates; "lowered", through torch's own products
+where the design is a bilinear form (equal up to float32 rounding of sums); "auto", the fastest bit-accurate way."""
 MARGIN_ATTACKS = ("cw", "deepfool", "fgsm", "pgd")
 SCENARIOS = ("transfer", "black-box", "white-box")
 PRECISIONS = ("float32", "bfloat16")

@@ -30,15 +30,12 @@ from circuits import Design
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
-from circuits.engine.scratch import scratch_array
 
 Array = NDArray[Any]
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
 """Output positions whose offsets are held in memory at a time: 2 MB."""
-_PADDED_BYTES = 1 << 24
-"""Memory that each thread keeps for padded images; larger ones are allocated at every call."""
 _CACHED_POSITIONS = 256
 """Largest number of output positions whose offsets are cached for the next call."""
 
@@ -271,24 +268,9 @@ def _padded(x: Array, padding: tuple[int, int, int, int], value: int = 0) -> Arr
     if not any(padding):
         return np.ascontiguousarray(x)
     batch, channels, height, width = x.shape
-    padded = _memory((batch, channels, height + top + bottom, width + left + right), x.dtype)
-    # Only the margins are filled: writing all of a large array twice costs as much as part of a depthwise layer.
-    padded[:, :, :top] = value
-    padded[:, :, top + height :] = value
-    padded[:, :, top : top + height, :left] = value
-    padded[:, :, top : top + height, left + width :] = value
+    padded = np.full((batch, channels, height + top + bottom, width + left + right), value, dtype=x.dtype)
     padded[:, :, top : top + height, left : left + width] = x
     return padded
-
-
-def _memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An uninitialised array for the present call: fresh memory costs a tenth of a depthwise layer's time."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    if size > _PADDED_BYTES:
-        return np.empty(shape, dtype=dtype)
-    # Only the pages that are used take memory.
-    memory: Array = scratch_array("padded images", (_PADDED_BYTES,), np.uint8)[:size].view(dtype).reshape(shape)
-    return memory
 
 
 def _chunks(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:

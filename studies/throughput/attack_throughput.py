@@ -15,7 +15,7 @@ from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.success import judge
 from studies.frame.study import Row
-from studies.throughput.interleaved_timing import torch_threads
+from studies.throughput.timing import torch_threads
 
 ATTACKS = 8
 EXAMPLES = 500

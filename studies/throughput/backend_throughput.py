@@ -11,7 +11,7 @@ from circuits import design, simulate
 from circuits.engine.llvm.gates_function import gates_ir
 from circuits.engine.llvm.jit import Target, object_code
 from studies.frame.study import Row
-from studies.throughput.interleaved_timing import best
+from studies.throughput.timing import best
 
 
 def rows(rounds: int) -> list[Row]:

@@ -13,13 +13,13 @@ import numpy as np
 from circuits import Design, design
 from circuits.engine.llvm.gates_function import compile_program
 from studies.frame.study import Row
-from studies.throughput.interleaved_timing import best, speed_row, torch_threads
 from studies.throughput.measured_layers import (
     dense_convolution,
     depthwise_layers,
     narrow_format_layers,
     real_layer,
 )
+from studies.throughput.timing import best, speed_row, torch_threads
 
 CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="exact carry-save array")
 _BLOCKS = 256  # blocks of 512 products, few enough for the kernels' operands and products to stay in the cache

@@ -16,7 +16,7 @@ from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions
-from studies.throughput.interleaved_timing import best, torch_threads
+from studies.throughput.timing import best, torch_threads
 
 _TARGETS = (
     # design, at most this many times torch's time

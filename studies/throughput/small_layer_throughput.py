@@ -10,7 +10,7 @@ import torch
 from circuits import design
 from cnn_eval.layers.approximation import approximate
 from studies.frame.study import Row
-from studies.throughput.interleaved_timing import best, torch_threads
+from studies.throughput.timing import best, torch_threads
 
 
 def rows(rounds: int) -> list[Row]:

@@ -8,7 +8,7 @@ import pytest
 from circuits import Design, design
 from cnn_eval.layers.convolution import Geometry
 from studies.frame.study import Row, StudyOptions
-from studies.throughput import format_throughput, interleaved_timing, thread_throughput, throughput
+from studies.throughput import method_throughput, thread_throughput, throughput, timing
 from studies.throughput.measured_layers import MeasuredLayer, real_layer, serving
 
 
@@ -61,10 +61,10 @@ def test_real_activations_are_those_of_the_network() -> None:
 def test_methods_that_do_not_exist_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert serving(design("heap"), "gate")
     assert not serving(design("heap"), "nosuch")
-    formats = tuple((multiplier, "nosuch", target) for multiplier, _, target in format_throughput._FORMATS)
-    monkeypatch.setattr(format_throughput, "_FORMATS", formats)
-    monkeypatch.setattr(format_throughput, "_by_avx2", lambda rounds: [])
-    assert format_throughput.rows(1) == []
+    formats = tuple((multiplier, "nosuch", target) for multiplier, _, target in method_throughput._FORMATS)
+    monkeypatch.setattr(method_throughput, "_FORMATS", formats)
+    monkeypatch.setattr(method_throughput, "_by_avx2", lambda rounds: [])
+    assert method_throughput.rows(1) == []
 
 
 @pytest.mark.parametrize(("load", "reason"), [(0.1, ""), (0.31, "others use 0.31 cores")])
@@ -74,7 +74,7 @@ def test_two_threads_are_measured_where_others_leave_the_machine_alone(
     monkeypatch.setattr(thread_throughput, "load_of_others", lambda: load)
     monkeypatch.setattr(thread_throughput, "default_threads", lambda: 2)
     assert thread_throughput.obstacle() == reason
-    themes = {"threads": lambda *_: [Row("t", "2 over 1", 1.9)], "formats": lambda *_: [Row("f", "speed", 0.5)]}
+    themes = {"threads": lambda *_: [Row("t", "2 over 1", 1.9)], "methods": lambda *_: [Row("f", "speed", 0.5)]}
     monkeypatch.setattr(throughput, "MEASUREMENTS", themes)
     result = throughput.run(StudyOptions(level="quick"))
     assert [row.subject for row in result.rows] == (["f"] if reason else ["t", "f"])
@@ -82,11 +82,11 @@ def test_two_threads_are_measured_where_others_leave_the_machine_alone(
 
 
 def test_the_load_of_others_is_a_number_of_cores() -> None:
-    load = interleaved_timing.load_of_others(0.05)
+    load = timing.load_of_others(0.05)
     assert load is None or load >= 0
 
 
 def test_a_row_names_its_ratio_target_speed_and_method() -> None:
-    row = interleaved_timing.speed_row("layer", "a over b", 1000, 2.0, 1.0, 0.35, "table")
+    row = timing.speed_row("layer", "a over b", 1000, 2.0, 1.0, 0.35, "table")
     assert row.measured == 0.5
     assert row.remark == "target: at least 0.35; 500 products/s by method table"
