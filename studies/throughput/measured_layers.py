@@ -72,7 +72,8 @@ class MeasuredLayer:
         dtype = code_dtype(design.shape[operand], design.signed)
         limits = np.iinfo(dtype)
         scaled = np.rint(values * (limits.max / np.abs(values).max()))
-        return scaled.clip(max(limits.min, -limits.max), limits.max).astype(dtype)
+        codes: Array = scaled.clip(max(limits.min, -limits.max), limits.max).astype(dtype)
+        return codes
 
 
 _DENSE = {"dense": True} if "dense" in (run_wide.__kwdefaults__ or {}) else {}
