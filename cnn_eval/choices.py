@@ -33,8 +33,9 @@ SOURCES = ("embedded", "full")
 """Where images of a data set come from: the subset in the package, or the full set after `data fetch`."""
 LAYERS = ("conv", "linear", "all")
 BACKWARD = ("ste", "approximate", "slope")
-COMPUTE = ("auto", "gate", "lowered")
-"""How products are computed: "gate", bit-accurate through the circuit's gates; "lowered", through torch's own products
+COMPUTE = ("auto", "native", "gate", "lowered")
+"""How products are computed: "native", by the processor's own arithmetic where the circuit is exact by construction;
+"gate", bit-accurate through the circuit's gates; "lowered", through torch's own products
 where the design is a bilinear form (equal up to float32 rounding of sums); "auto", the fastest bit-accurate way."""
 MARGIN_ATTACKS = ("cw", "deepfool", "fgsm", "pgd")
 SCENARIOS = ("transfer", "black-box", "white-box")

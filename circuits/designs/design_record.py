@@ -52,6 +52,8 @@ _GENERATING: Mapping[str, Any] = {
 }
 """The fields that say how a circuit is generated, with their defaults."""
 
+_TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
+
 
 @dataclass(frozen=True, init=False)
 class Design:
@@ -273,6 +275,16 @@ class Design:
         return _program(self)
 
     @property
+    def exact_by_construction(self) -> bool:
+        """Whether every product of the mantissa circuit is proven to be x * y.
+
+        A generated circuit is exact where all of its cells are, no column is truncated and its topology says that this
+        is enough. A circuit of one's own of at most 16 operand bits in all is tried with every pair of operands; larger
+        ones are not known to be exact.
+        """
+        return _is_exact(self)
+
+    @property
     def digest(self) -> str:
         """Hex digest of the behaviour (truth tables, structure, float semantics; no names); stable across machines."""
         return _digest(self)
@@ -404,6 +416,17 @@ def _netlist(design: Design) -> Netlist:
 @lru_cache(maxsize=32)
 def _program(design: Design) -> Program:
     return lower(design.netlist())
+
+
+@lru_cache(maxsize=256)
+def _is_exact(design: Design) -> bool:
+    if design.circuit is None:
+        exact_cells = all(cell.is_exact for cell in design.placement.all_cells())
+        return exact_cells and not design.truncate_columns and TOPOLOGIES[design.topology].multiplies_exactly
+    if sum(design.shape) > _TRIED_OPERAND_BITS:
+        return False
+    x, y = (np.arange(1 << width) - (design.signed << width - 1) for width in design.shape)
+    return bool((design.multiply_integers(x[:, None], y) == x[:, None] * y).all())
 
 
 @lru_cache(maxsize=1024)

@@ -43,5 +43,14 @@ class FloatCircuit(Protocol):
 
 
 def has_kernel(circuit: FloatCircuit) -> bool:
-    """Whether the compiled float kernels serve the circuit: float32 with subnormals flushed."""
-    return circuit.format == "float32" and circuit.subnormals == "flush"
+    """Whether the compiled float kernels serve the circuit.
+
+    With subnormals flushed, they serve every format. Products that may be subnormal are rounded in float32, where half
+    the format's smallest number must be normal and two bits must be left below its fraction: exponents of at most 7
+    bits (2^(-62 - 21 - 2) = 2^-85) and at most 21 fraction bits. Other formats with subnormals are served only where no
+    product is subnormal (`gate_method`).
+    """
+    fmt = circuit.float_format
+    if fmt is None:
+        return False
+    return circuit.subnormals == "flush" or (fmt.exponent_bits <= 7 and fmt.fraction_bits <= 21)

@@ -1,7 +1,7 @@
 """Float products and matrix products of a circuit, with operands checked: what designs and users call.
 
-Float32 with subnormals flushed has compiled kernels. Other formats, and backends without float kernels, compute
-mantissa products as integers and assemble the floats around them.
+Nearly all formats have compiled kernels (`float_circuit.has_kernel`). The others, and backends without float kernels,
+compute mantissa products as integers and assemble the floats around them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits.engine.backends.backend import FASTEST, FloatProducts, find_backend
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
+from circuits.engine.float_conversion import to_format
 from circuits.engine.integer_operations import check, choose_backend, product_words
 from circuits.engine.integer_operations import multiply as multiply_integers
 from circuits.engine.matrix_products.element_places import places_of_rows
@@ -29,12 +30,13 @@ _PRODUCTS_AT_ONCE = 1 << 17  # 512 KB of float32
 def multiply(circuit: FloatCircuit, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> Array:
     """Elementwise products (broadcast), float32; see Design.multiply."""
     left, right = _float32(x, "x"), _float32(w, "w")
-    has_kernels = has_kernel(circuit)
-    if backend == "auto" and has_kernels:
+    # Backends without a float kernel of their own assemble float32 with subnormals flushed, and nothing else.
+    plain = circuit.format == "float32" and circuit.subnormals == "flush"
+    if backend == "auto" and has_kernel(circuit):
         backend = FASTEST
     else:
         backend = choose_backend(backend, circuit.program(), max(left.size, right.size))
-    if not has_kernels:
+    if not plain and not (has_kernel(circuit) and find_backend(backend).float_products):
         fmt = circuit.float_format
         assert fmt is not None
         return arithmetic.multiply(
@@ -46,6 +48,8 @@ def multiply(circuit: FloatCircuit, x: ArrayLike, w: ArrayLike, *, backend: str 
             normalization=circuit.normalization,
             subnormals=str(circuit.subnormals),
         )
+    if not plain:
+        left, right = (to_format(circuit, np.ascontiguousarray(values)) for values in (left, right))
     left, right = np.broadcast_arrays(left, right)
     out = np.empty(left.size, dtype=np.float32)
     products = _float_products(circuit, backend)

@@ -21,6 +21,10 @@ class MultiplierCircuit(FloatCircuit, Protocol):
     def signed(self) -> bool:
         """Whether integers are two's complement."""
 
+    @property
+    def exact_by_construction(self) -> bool:
+        """Whether every product of the circuit is proven to be x * y. False where that is not known."""
+
     def multiply_integers(self, x: ArrayLike, y: ArrayLike, *, backend: str = "auto") -> NDArray[Any]:
         """Gate-exact integer products (broadcast)."""
 

@@ -90,7 +90,9 @@ def generate(frame: Frame) -> list[int]:
     return columns.sum_columns(frame, bits, columns.dadda)
 
 
-TOPOLOGY = Topology(generate, port_names=COLUMN_PORTS, plain_partial_products=False, truncation_may_wrap=True)
+TOPOLOGY = Topology(
+    generate, port_names=COLUMN_PORTS, plain_partial_products=False, truncation_may_wrap=True, multiplies_exactly=True
+)
 
 
 def _operand_bit(frame: Frame, k: int) -> int:

@@ -42,4 +42,4 @@ def generate(frame: Frame) -> list[int]:
     return product
 
 
-TOPOLOGY = Topology(generate)
+TOPOLOGY = Topology(generate, multiplies_exactly=True)

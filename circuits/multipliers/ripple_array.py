@@ -38,4 +38,4 @@ def generate(frame: Frame) -> list[int]:
     return product + sums[1:]
 
 
-TOPOLOGY = Topology(generate, has_final_adder=False)
+TOPOLOGY = Topology(generate, has_final_adder=False, multiplies_exactly=True)

@@ -23,7 +23,8 @@ class Topology:
     `has_final_adder`: whether it ends in an adder whose cells `Design.final_adder` chooses; arrays whose rows ripple
     need none. `port_names`: what p, s and c mean. `plain_partial_products`: whether the partial products of
     unsigned operands are x_i AND y_j. `truncation_may_wrap`: whether exact cells can give a product beyond w + v bits
-    once columns are truncated.
+    once columns are truncated. `multiplies_exactly`: whether exact cells give exact products while no column is
+    truncated, for operands of any width and sign; the engine relies on it and then leaves out the gates.
     """
 
     generate: Generate
@@ -31,3 +32,4 @@ class Topology:
     port_names: tuple[str, str, str] = ARRAY_PORTS
     plain_partial_products: bool = True
     truncation_may_wrap: bool = False
+    multiplies_exactly: bool = False

@@ -37,8 +37,9 @@ def approximate(
     `unreplaced(model)` lists what stays exact because it cannot be replaced.
 
     `compute`, for the products: "gate" computes every product through the design's gates and adds in float32 in
-    ascending k; "lowered" computes designs that are bilinear forms through torch's own products, within the error bound
-    of `LoweredProducts`; "auto" is the fastest computation with the same results as "gate".
+    ascending k; "native" computes designs that are exact by construction by the processor's own arithmetic, with the
+    same results; "lowered" computes designs that are bilinear forms through torch's own products, within the error
+    bound of `LoweredProducts`; "auto" is the fastest computation with the same results as "gate".
 
     `backward`, for the gradients: "ste" (straight-through estimator: the gradients of the exact products),
     "approximate" (the products of the gradients go through the design as well, see `BitExactProducts`), or "slope" (the

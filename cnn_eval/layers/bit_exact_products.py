@@ -12,8 +12,7 @@ from torch.nn import Parameter
 
 from circuits import Design
 from circuits.engine.float_operations import matmul
-from circuits.engine.matrix_products.narrow_matmul import prepared_rows
-from circuits.engine.matrix_products.product_methods import choose_method
+from circuits.engine.matrix_products.product_methods import choose_method, find_method
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 
@@ -45,12 +44,12 @@ class BitExactProducts(Products):
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
         if geometry is None:
             (rows, depth), columns = x.shape, weight.shape[0]
-            narrow = prepared_rows(self.design, rows, depth, columns) if self.method == "gate" else None
-            if narrow is not None and _is_plain(x) and _is_plain(weight) and (bias is None or _is_plain(bias)):
+            prepared = find_method(self.method).prepare_rows(self.design, rows, depth, columns)
+            if prepared is not None and _is_plain(x) and _is_plain(weight) and (bias is None or _is_plain(bias)):
                 # A tiny layer takes less time than NumPy needs to make views of its operands.
                 out = x.new_empty(rows, columns)
                 bias_address = None if bias is None else bias.data_ptr()
-                narrow.run(x.data_ptr(), weight.data_ptr(), bias_address, out.data_ptr(), torch.get_num_threads())
+                prepared.run(x.data_ptr(), weight.data_ptr(), bias_address, out.data_ptr(), torch.get_num_threads())
                 return out
             out = self._matmul(x, weight.T)
         else:

@@ -30,14 +30,15 @@ from circuits import Design
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
+from circuits.engine.padding import padded
 
 Array = NDArray[Any]
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
 """Output positions whose offsets are held in memory at a time: 2 MB."""
-_CACHED_POSITIONS = 256
-"""Largest number of output positions whose offsets are cached for the next call."""
+_FEW_POSITIONS = 1 << 13
+"""Up to so many output positions, the offsets of many shapes are kept for the next call; above, those of a few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def convolve(
     """
     filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
-    x = _padded(x, geometry.padding, padding_code)
+    x = padded(x, geometry.padding, padding_code)
     depth = weight[0].size
     dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
     out = np.empty((len(x), filters, out_height, out_width), dtype=dtype)
@@ -92,9 +93,9 @@ def convolve(
 
     rows = np.ascontiguousarray(weight.reshape(filters, depth))
     for images, results in _chunks(x, out, out_height * out_width):
-        # Small inputs repeat the same shapes over and over (attacks on a few images); large offset arrays are not
-        # worth keeping.
-        places_of = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else convolution_places
+        # A network repeats its layers' shapes from batch to batch, and attacks on a few images those of small batches.
+        few = len(images) * out_height * out_width <= _FEW_POSITIONS
+        places_of = _places_of_few if few else _places_of_many
         places = places_of(images.shape, results.shape, weight.shape, geometry)
         gathered_matmul(design, images, rows, results, places, method=method, threads=threads)
     return out
@@ -123,10 +124,10 @@ def convolution_places(
     )
 
 
-@lru_cache(maxsize=64)
-def _cached_places(*shapes: Any) -> Places:
-    """`convolution_places` with a cache, since computing the offsets takes longer than a small number of products."""
-    return convolution_places(*shapes)
+_places_of_few = lru_cache(maxsize=64)(convolution_places)
+"""`convolution_places`, cached, at most 64 times .2 MB: computing the offsets takes longer than a few products."""
+_places_of_many = lru_cache(maxsize=12)(convolution_places)
+"""The same of at most 12 times 3 MB, with what kernels keep beside the offsets."""
 
 
 def input_gradient(
@@ -163,7 +164,7 @@ def input_gradient(
     above, below = _margins(vertical, gradient.shape[2])
     before, after = _margins(horizontal, gradient.shape[3])
     # The padding stands for outputs that do not exist, so that all positions of a residue have the same steps.
-    gradient = _padded(gradient, (above, below, before, after))
+    gradient = padded(gradient, (above, below, before, after))
     height, width = gradient.shape[2:]
     # [groups, inputs, outputs, KH, KW]: one row for each input channel, its places in the order of the sum.
     kernels = weight.reshape(groups, outputs, inputs, kernel_height, kernel_width).swapaxes(1, 2)
@@ -213,7 +214,7 @@ def weight_gradient(
     """
     groups = geometry.groups
     filters, (out_height, out_width) = gradient.shape[1], gradient.shape[2:]
-    x = _padded(x, geometry.padding)
+    x = padded(x, geometry.padding)
     batch, channels, height, width = x.shape
     inputs, outputs = channels // groups, filters // groups
     out = np.zeros((filters, inputs, *kernel), dtype=np.float32)
@@ -261,16 +262,6 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
     before = max((-min(residue.sources) for residue in residues), default=0)
     after = max((max(residue.sources) + residue.count - size for residue in residues), default=0)
     return max(before, 0), max(after, 0)
-
-
-def _padded(x: Array, padding: tuple[int, int, int, int], value: int = 0) -> Array:
-    top, bottom, left, right = padding
-    if not any(padding):
-        return np.ascontiguousarray(x)
-    batch, channels, height, width = x.shape
-    padded = np.full((batch, channels, height + top + bottom, width + left + right), value, dtype=x.dtype)
-    padded[:, :, top : top + height, left : left + width] = x
-    return padded
 
 
 def _chunks(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:

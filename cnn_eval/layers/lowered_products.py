@@ -28,7 +28,6 @@ import torch
 
 from circuits import Design, DesignError
 from circuits.accuracy.bilinear import lowered_form
-from circuits.engine.float_circuit import has_kernel
 from cnn_eval.layers.convolution import Geometry
 from cnn_eval.layers.exact_products import ExactProducts
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
@@ -62,7 +61,7 @@ def masked_factors(design: Design) -> tuple[MaskedFactor, ...]:
     Raises DesignError for designs that are not float32 with subnormals flushed, have no proved form of masked operands,
     no proof that products are normalised, no full normalisation, or a negative coefficient.
     """
-    if not has_kernel(design):
+    if design.format != "float32" or design.subnormals != "flush":
         raise DesignError(
             f"lowering needs format='float32' and subnormals='flush', but {design.label} has format={design.format!r} "
             f"and subnormals={design.subnormals!r}; compute it gate-exact."

@@ -59,12 +59,13 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
     if design.float_format is None:
         raise DesignError(f"layer {layer} needs a design with a float format, but got format=None; give one.")
     chosen = choose_method(design) if compute == "auto" else compute
+    option = f"compute={chosen!r}"
     try:
         forward = FORWARD[chosen](design)
+        option = f"backward={backward!r}"
         return ComputedBy(chosen, forward, GRADIENTS[backward](design, forward))
     except DesignError as error:
-        what = f"compute={chosen!r}" if chosen != "gate" else f"backward={backward!r}"
-        raise type(error)(f"layer {layer}, {what}: {error}") from None
+        raise type(error)(f"layer {layer}, {option}: {error}") from None
 
 
 def check_compute(compute: str) -> None:

@@ -15,6 +15,7 @@ from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.throughput import (
     attack_throughput,
     backend_throughput,
+    format_throughput,
     gate_throughput,
     method_throughput,
     metrics_throughput,
@@ -32,6 +33,7 @@ THREADS = "threads"
 MEASUREMENTS: dict[str, Callable[[StudyOptions, int], list[Row]]] = {
     THREADS: lambda options, rounds: thread_throughput.rows(rounds),
     "methods": lambda options, rounds: method_throughput.rows(rounds),
+    "formats": lambda options, rounds: format_throughput.rows(rounds),
     "gates": lambda options, rounds: gate_throughput.rows(rounds, 8 if options.level == "quick" else 64),
     "networks": lambda options, rounds: network_throughput.rows(options),
     "small layers": lambda options, rounds: small_layer_throughput.rows(rounds),

@@ -15,7 +15,7 @@ from circuits.engine.llvm.elementwise_kernel import multiply_kernel
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.float_parts import scratch_bytes
 from circuits.engine.llvm.gates_function import compile_program
-from circuits.engine.llvm.integer_kernel import integer_kernel, integer_scratch_bytes
+from circuits.engine.llvm.integers.integer_kernel import integer_kernel, integer_scratch_bytes
 from circuits.engine.task_threads import scratch_address
 from circuits.netlists.lut_program import Program
 

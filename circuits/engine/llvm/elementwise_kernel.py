@@ -1,4 +1,4 @@
-"""The elementwise float kernel: products of two arrays, 512 a block, over the full range of float32."""
+"""The elementwise float kernel: products of two arrays, 512 a block, over the full range of the format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from circuits.engine.llvm.float_parts import (
     X_WORDS_AT,
     KernelSettings,
     emit_pack,
-    emit_words,
 )
 from circuits.engine.llvm.float_results import emit_products
 from circuits.engine.llvm.ir import Function
@@ -32,13 +31,12 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
         start = f.op(f"mul i64 {block}, {WORD_BYTES}")
         # Each operand takes part in one product only, so that a scan for the exponents' range could not be shared by
         # many products as in the matmul kernels. Hence always mode "full", where each lane decides for itself.
-        emit_pack(e, f.offset("%x", start), "%scratch", x_words, less=None)
-        emit_pack(e, f.offset("%w", start), w_planes, w_words, less=None)
+        emit_pack(e, f.offset("%x", start), "%scratch", x_words, less=None, fraction=settings.fraction)
+        emit_pack(e, f.offset("%w", start), w_planes, w_words, less=None, fraction=settings.fraction)
         f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
         out = f.offset("%out", start)
         with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
-            words = emit_words(e, settings, product, byte)
-            for b, value in enumerate(emit_products(e, "full", words, x_words, None, w_words, byte)):
+            for b, value in enumerate(emit_products(e, settings, "full", product, x_words, None, w_words, byte)):
                 e.store(value, out, b, byte, e.vf)
     return f.text()
 

@@ -1,4 +1,4 @@
-"""Pieces of the float32 kernels: settings, scratch memory, packing of operands, and product words out of the gates.
+"""Pieces of the float kernels: settings, scratch memory, packing of operands, and product words out of the gates.
 
 One kernel serves every design with the same settings: it calls the design's `@gates` through a pointer, 512 products a
 call, so that operands and products stay in the first-level cache. Words and planes are laid out as
@@ -22,12 +22,20 @@ that word. The rounding increment is added at bit 0. Where the fraction is all o
 fraction becomes 0 and the exponent rises by one, which is exactly what rounding up to the next power of two means. A
 released normaliser takes s only as "shifted or not", so that its word differs in bits 23 and 24 alone.
 
+A narrower format with F fraction bits has its values in float32 words, whose lowest 23 - F fraction bits are 0. All of
+the above holds for its W = F + 1 mantissa bits: the fraction takes bits 23 - F .. 22 of the product word, and the
+rounding increment is added at bit 23 - F. Where products may be subnormal ("gradual"), rounding has to wait until the
+exponent is known: the "unrounded" word then holds all bits below the leading one that fit 23 fraction bits, and bit 0
+is also set where a lower bit is. As that leaves at least two bits below the format's, every rounding of it gives what
+the rounding of the full product gives.
+
 Only the sum of exponents can go wrong: below 1 (flushed to zero), above 254 (infinity). Kernels of mode "normal" take
 operands for which that cannot happen (zeros aside), "full" ones decide it lane by lane.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from circuits.engine.blocks import BLOCK, PLANE_BYTES, WORD_BYTES
@@ -55,17 +63,40 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class KernelSettings:
-    """What a float32 kernel depends on, apart from the target.
+    """What a float kernel depends on, apart from the target.
 
-    `product_bits`: 48, or 49 where tiles overestimate. `lowest`: the lowest product bit that the gates compute; those
-    below are not needed when truncating. `rounding`: "truncate" or "nearest_even". `released`: the normaliser raises
-    the exponent by at most one.
+    `product_bits`: 2 W = 48 for float32, or one more where tiles overestimate. `lowest`: the lowest product bit that
+    the gates compute; those below are not needed when truncating. `rounding`: "truncate" or "nearest_even".
+    `released`: the normaliser raises the exponent by at most one. `fraction`: fraction bits of the format. `least`,
+    `most`: the biased exponents, as float32's, of its smallest and largest normal numbers. `infinity`: whether it has
+    one; without, the last fraction of the exponent `most` is NaN. `gradual`: products may be subnormal; otherwise tiny
+    ones are zeros.
     """
 
     product_bits: int
     lowest: int
     rounding: str
     released: bool
+    fraction: int = FRACTION
+    least: int = 1
+    most: int = 254
+    infinity: bool = True
+    gradual: bool = False
+
+    @property
+    def highest_finite(self) -> int:
+        """The largest biased exponent with which every fraction is a finite number."""
+        return self.most if self.infinity else self.most - 1
+
+    @property
+    def largest(self) -> int:
+        """The word of the largest finite number."""
+        ulps = (1 << self.fraction) - (1 if self.infinity else 2)
+        return self.most << FRACTION | ulps << FRACTION - self.fraction
+
+    def words_rounded(self, mode: str) -> bool:
+        """Whether the product words of that mode are rounded; else they are unrounded ones."""
+        return not (self.gradual and mode == "full" and self.rounding == "nearest_even")
 
 
 # Scratch memory of all kernels: x of one chunk (planes, then packed words, for each k), planes of w, planes of the
@@ -84,8 +115,8 @@ def scratch_bytes(columns: int) -> int:
     return ACCUMULATORS_AT + columns * WORD_BYTES
 
 
-def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | None) -> None:
-    """Packs the 512 float32 words at `source` into 24 mantissa planes and 512 packed words.
+def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | None, fraction: int = FRACTION) -> None:
+    """Packs the 512 float32 words at `source` into `fraction` + 1 mantissa planes and 512 packed words.
 
     Subnormals count as zeros. A packed word is, where `less` is None, the operand itself with subnormals flushed;
     else its sign and its exponent minus `less`, or ZERO_LANE for zeros. The mantissa of a zero is that of 1.0; its
@@ -107,19 +138,19 @@ def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | N
                 packed = e.where(zero, e.integer("and", word, SIGN), word)
             e.store(packed, words, b, byte)
             mantissas.append(e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION))
-        # The masked words are 0 from bit WIDTH on. Those planes are not stored, and LLVM removes the operations that
-        # only they need.
-        for p, plane in enumerate(e.transpose(mantissas)[:WIDTH]):
+        # The masked words are 0 from bit WIDTH on, and below the format's fraction. Those planes are not stored, and
+        # LLVM removes the operations that only they need.
+        for p, plane in enumerate(e.transpose(mantissas)[FRACTION - fraction : WIDTH]):
             assert plane is not None
             e.store(plane, planes, p, byte)
 
 
-def emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
+def emit_weight_planes(e: Vectors, weight: str, planes: str, fraction: int = FRACTION) -> None:
     """Stores the mantissa planes of one weight in all lanes: all ones or all zeros each."""
     f = e.f
     lanes = e.vector_bytes // 8
     vector = f"<{lanes} x i64>"
-    for bit in range(WIDTH):
+    for bit in range(FRACTION - fraction, WIDTH):
         # The leading one is implicit in float32; a weight of zero gets it as well, as in `emit_pack`.
         if bit == FRACTION:
             value = "splat (i64 -1)"
@@ -130,32 +161,38 @@ def emit_weight_planes(e: Vectors, weight: str, planes: str) -> None:
             first = f.op(f"insertelement {vector} poison, i64 {mask}, i32 0")
             value = f.op(f"shufflevector {vector} {first}, {vector} poison, <{lanes} x i32> zeroinitializer")
         for unit in range(e.units):
-            f.do(f"store {vector} {value}, ptr {f.offset(planes, bit * PLANE_BYTES + unit * e.vector_bytes)}, align 16")
+            place = (bit - FRACTION + fraction) * PLANE_BYTES + unit * e.vector_bytes
+            f.do(f"store {vector} {value}, ptr {f.offset(planes, place)}, align 16")
 
 
-def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str) -> list[str]:
+def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str, *, rounded: bool = True) -> list[str]:
     """The 32 word registers of product words (see above) from the product's planes at `product`.
 
-    Mantissas lie in [2^23, 2^24), so that an exact product has its leading one at bit 46 or 47; approximate ones may
-    also lie below 2^46 (the bits are then taken as if the leading one were there) and, with 49 bits, from 2^48 on.
+    Mantissas lie in [2^F, 2^(F+1)), in float32 [2^23, 2^24), so that an exact product has its leading one at bit 46 or
+    47; approximate ones may also lie below 2^46 (the bits are then taken as if the leading one were there) and, with 49
+    bits, from 2^48 on. `rounded=False` gives the unrounded words.
     """
-    leading = 2 * WIDTH - 2  # the leading one's place where nothing is shifted
+    fraction = settings.fraction
+    leading = 2 * fraction  # the leading one's place where nothing is shifted
+    kept = fraction if rounded else min(FRACTION, settings.product_bits - 1)
 
-    def bit(index: int) -> str:
-        return e.load(product, index - settings.lowest, byte)
+    def bit(index: int) -> str | None:
+        return e.load(product, index - settings.lowest, byte) if index >= settings.lowest else None
 
     # Bit leading + s is 1 where the shift is s; a higher one overrules a lower one.
-    leads = [bit(index) for index in range(leading + 1, settings.product_bits)]
+    leads = [str(bit(index)) for index in range(leading + 1, settings.product_bits)]
 
-    def aligned(index: int) -> str:
+    def aligned(index: int) -> Plane:
         """Product bit `index` once the leading one stands at `leading`: bit index + s of the product."""
         value: Plane = bit(index)
         for shift, lead in enumerate(leads, 1):
             value = e.select(lead, bit(index + shift), value)
-        assert value is not None
         return value
 
-    rows: list[Plane] = [aligned(leading - FRACTION + p) for p in range(FRACTION)] + [None] * 9
+    # Fraction bits end at bit 22 of the word; below those that are kept there are zeros.
+    rows: list[Plane] = [None] * (FRACTION - kept)
+    rows += [aligned(leading - kept + p) for p in range(kept)]
+    rows += [None] * (32 - FRACTION)
     if len(leads) == 1:
         rows[FRACTION] = leads[0]
     elif settings.released:
@@ -164,30 +201,44 @@ def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str) ->
         # s in binary: 1 where only leads[0] is set, 2 where leads[1] is.
         rows[FRACTION] = e.select(leads[1], None, leads[0])
         rows[FRACTION + 1] = leads[1]
-    if settings.rounding == "nearest_even":
+    rounds = settings.rounding == "nearest_even"
+    lowest_row = FRACTION - kept
+    if rounds:
         # Round up where the guard bit, just below the fraction, is 1 and a sticky bit below it or the last fraction bit
         # is 1: more than half an ulp, or just half of one above an odd fraction.
-        guard = leading - FRACTION - 1
-        sticky: Plane = None
-        # Every bit down to 0 is read: `float_gates` leaves out low product bits only when truncating.
-        for index in range(guard):
-            sticky = e.op2("or", sticky, bit(index))
-        # A shift by s turns the s bits from `guard` on into sticky ones: bit guard + k counts if the shift exceeds k,
-        # that is, if any of leads[k:] is set. A higher lead may be set while a lower one is not.
-        for shift in range(len(leads)):
-            exceeds: Plane = None
-            for lead in leads[shift:]:
-                exceeds = e.op2("or", exceeds, lead)
-            sticky = e.op2("or", sticky, e.op2("and", bit(guard + shift), exceeds))
-        rows[31] = e.op2("and", aligned(guard), e.op2("or", sticky, rows[0]))
+        guard = leading - kept - 1
+        sticky = _emit_sticky(e, bit, leads, guard if rounded else guard + 1)
+        if rounded:
+            rows[31] = e.op2("and", aligned(guard), e.op2("or", sticky, rows[lowest_row]))
+        else:
+            rows[lowest_row] = e.op2("or", rows[lowest_row], sticky)
     words = []
     for word in e.transpose(rows):
         assert word is not None
-        if settings.rounding == "nearest_even":
+        if rounds and rounded:
             increment = e.integer("lshr", word, 31)
+            if lowest_row:
+                increment = e.integer("shl", increment, lowest_row)
             word = e.integer("add", e.integer("and", word, SIGN - 1), increment)
         words.append(word)
     return words
+
+
+def _emit_sticky(e: Vectors, bit: Callable[[int], Plane], leads: list[str], below: int) -> Plane:
+    """Whether any product bit is 1 that lies below bit `below` once the product is aligned."""
+    sticky: Plane = None
+    # Every bit down to 0 is read: `float_gates` leaves out low product bits only when truncating.
+    for index in range(below):
+        sticky = e.op2("or", sticky, bit(index))
+    # A shift by s turns the s bits from `below` on into sticky ones: bit below + k counts if the shift exceeds k, that
+    # is, if any of leads[k:] is set. A higher lead may be set while a lower one is not.
+    for shift in range(len(leads)):
+        exceeds: Plane = None
+        for lead in leads[shift:]:
+            exceeds = e.op2("or", exceeds, lead)
+        if below + shift >= 0:
+            sticky = e.op2("or", sticky, e.op2("and", bit(below + shift), exceeds))
+    return sticky
 
 
 def emit_gather(f: Function, source: str, offsets: str, offset: str, words: str) -> None:

@@ -5,28 +5,48 @@ Product words and packed words: see `circuits.engine.llvm.float_parts`.
 
 from __future__ import annotations
 
-from circuits.engine.llvm.float_parts import BIAS, EXPONENT, FRACTION, FRACTION_BITS, SIGN, ZERO_LANE
+from circuits.engine.llvm.float_parts import (
+    BIAS,
+    EXPONENT,
+    FRACTION,
+    FRACTION_BITS,
+    SIGN,
+    ZERO_LANE,
+    KernelSettings,
+    emit_words,
+)
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.vectors import Vectors
 
 _HIGHEST = 254
 """The biased exponent of float32's largest numbers; 255 is infinity or NaN."""
+_NAN = 0x7FC00000
 
 
 def emit_products(
-    e: Vectors, mode: str, words: list[str], x_words: str, w: str | None, w_words: str | None, byte: str
+    e: Vectors,
+    settings: KernelSettings,
+    mode: str,
+    product: str,
+    x_words: str,
+    w: str | list[str] | None,
+    w_words: str | None,
+    byte: str,
 ) -> list[str]:
-    """32 registers of float32 products from those of product words, in mode "normal" or "full".
+    """32 registers of float32 products from the planes at `product`, in mode "normal" or "full".
 
-    `x_words`: packed words of x. `w`: the weight's packed word in every lane, or None where each lane has its own in
-    `w_words`. Packed words are, in mode "normal", those less BIAS for x and less 0 for w; in mode "full" the flushed
-    operands themselves.
+    `x_words`: packed words of x. `w`: the weight's packed word in every lane, a list of one for each register, or None
+    where each lane has its own in `w_words`. Packed words are, in mode "normal", those less BIAS for x and less 0 for
+    w; in mode "full" the flushed operands themselves.
     """
-    emit = _emit_normal_product if mode == "normal" else _emit_full_product
     products = []
-    for b, word in enumerate(words):
+    for b, word in enumerate(emit_words(e, settings, product, byte, rounded=settings.words_rounded(mode))):
         x = e.load(x_words, b, byte)
-        products.append(emit(e, word, x, w or e.load(str(w_words), b, byte)))
+        weight = w[b] if isinstance(w, list) else w or e.load(str(w_words), b, byte)
+        if mode == "normal":
+            products.append(_emit_normal_product(e, word, x, weight))
+        else:
+            products.append(_emit_full_product(e, settings, word, x, weight))
     return products
 
 
@@ -42,8 +62,8 @@ def _emit_normal_product(e: Vectors, word: str, x: str, w: str) -> str:
     return e.as_float(e.where(zero, "zeroinitializer", total))
 
 
-def _emit_full_product(e: Vectors, word: str, x: str, w: str) -> str:
-    """The product of any operands, in the semantics of `circuits.floats.arithmetic` with subnormals flushed.
+def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, w: str) -> str:
+    """The product of any operands of the format, in the semantics of `circuits.floats.arithmetic`.
 
     Infinities and NaN take the product that IEEE 754 defines, computed by the machine's own multiplication.
     """
@@ -55,15 +75,29 @@ def _emit_full_product(e: Vectors, word: str, x: str, w: str) -> str:
     exponent = e.integer("add", e.integer("add", x_exponent, w_exponent), raised)
     exponent = e.integer("sub", exponent, BIAS)
     fraction = e.integer("and", word, FRACTION_BITS)
+    if settings.gradual:
+        # Exponents that float32 may not have: below this least one products are less than half the smallest number, and
+        # round to zero; above the greatest one they overflow.
+        least, greatest = e.splat(settings.least - settings.fraction - 2), e.splat(settings.most + 1)
+        exponent = e.where(e.compare("slt", exponent, least), least, exponent)
+        exponent = e.where(e.compare("sgt", exponent, greatest), greatest, exponent)
     normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
-    tiny = e.compare("slt", exponent, 1)
-    huge = e.compare("sgt", exponent, _HIGHEST)
+    if settings.gradual:
+        normal = emit_rounded_to_grid(e, settings, normal)
+        huge = e.compare("ugt", normal, settings.largest)
+    else:
+        tiny = e.compare("slt", exponent, settings.least)
+        huge = e.compare("sgt", exponent, settings.most)
+        if not settings.infinity:
+            huge = e.either(huge, e.compare("ugt", normal, settings.largest))
     x_zero = e.compare("eq", x_exponent, "zeroinitializer")
     w_zero = e.compare("eq", w_exponent, "zeroinitializer")
     # Zeros are tested apart from `tiny`: the exponent field 0 of a zero times a large number would pass for a normal
     # one.
-    zero = e.either(tiny, e.either(x_zero, w_zero))
-    magnitude = e.where(huge, e.splat(EXPONENT), normal)
+    zero = e.either(x_zero, w_zero)
+    if not settings.gradual:
+        zero = e.either(tiny, zero)
+    magnitude = e.where(huge, e.splat(EXPONENT if settings.infinity else _NAN), normal)
     magnitude = e.where(zero, "zeroinitializer", magnitude)
     sign = e.integer("and", e.integer("xor", x, w), SIGN)
     finite = e.integer("or", magnitude, sign)
@@ -72,6 +106,29 @@ def _emit_full_product(e: Vectors, word: str, x: str, w: str) -> str:
     special = e.either(special, e.compare("eq", w_exponent, _HIGHEST + 1))
     ieee = e.f.op(f"fmul {e.vf} {e.as_float(x)}, {e.as_float(w)}")
     return e.where(special, ieee, e.as_float(finite), e.vf)
+
+
+def emit_rounded_to_grid(e: Vectors, settings: KernelSettings, word: str) -> str:
+    """A positive product's word, rounded to the format's numbers, the subnormal ones included.
+
+    With E the exponent, but at least the format's least normal one, the numbers around v are the multiples of
+    g = 2^(E - F). The sum v + C with C = 2^(E - F + 23) lies in [C, 2 C), where float32's numbers have the distance g:
+    the machine rounds v to the nearest multiple, ties to even, and C is subtracted exactly. Where that went up,
+    truncation takes one g off.
+    """
+    least = e.splat(settings.least << FRACTION)
+    exponent = e.integer("and", word, EXPONENT)
+    exponent = e.where(e.compare("ugt", exponent, least), exponent, least)
+    large = e.as_float(e.integer("add", exponent, FRACTION - settings.fraction << FRACTION))
+    value = e.as_float(word)
+    rounded = e.f.op(f"fadd {e.vf} {value}, {large}")
+    rounded = e.f.op(f"fsub {e.vf} {rounded}, {large}")
+    if settings.rounding == "truncate":
+        grid = e.integer("sub", exponent, settings.fraction << FRACTION)
+        up = e.f.op(f"fcmp ogt {e.vf} {rounded}, {value}")
+        less = e.as_float(e.where(up, grid, "zeroinitializer"))
+        rounded = e.f.op(f"fsub {e.vf} {rounded}, {less}")
+    return e.f.op(f"bitcast {e.vf} {rounded} to {e.v}")
 
 
 def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str, str]:
@@ -108,17 +165,17 @@ def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str,
     return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
 
 
-def emit_stay_normal(f: Function, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
-    """Whether (i1) no product of operands with these least and greatest exponents leaves the normal range.
+def emit_stay_normal(f: Function, settings: KernelSettings, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
+    """Whether (i1) no product of operands with these least and greatest exponents leaves the format's normal range.
 
-    A product's exponent is E_x + E_w - 127 + s + r with a shift s <= 2 and a rounding carry r <= 1. It is at least 1
-    where E_x + E_w > 127, and at most 254 where E_x + E_w <= 254 - 3 + 127.
+    A product's exponent is E_x + E_w - 127 + s + r with a shift s <= 2 and a rounding carry r <= 1. In float32 it is at
+    least 1 where E_x + E_w >= 127 + 1, and at most 254 where E_x + E_w <= 254 - 3 + 127.
     """
     lowest, highest = (f.op(f"add i32 {x}, {w}") for x, w in zip(x_range, w_range, strict=True))
     # An array of zeros only has the range (512, 0), which by itself fails none of these, as it should.
     conditions = [
-        f"icmp sgt i32 {lowest}, {BIAS}",
-        f"icmp sle i32 {highest}, {_HIGHEST - 3 + BIAS}",
+        f"icmp sge i32 {lowest}, {BIAS + settings.least}",
+        f"icmp sle i32 {highest}, {settings.highest_finite - 3 + BIAS}",
         f"icmp ne i32 {x_range[1]}, {_HIGHEST + 1}",
         f"icmp ne i32 {w_range[1]}, {_HIGHEST + 1}",
     ]

@@ -42,14 +42,14 @@ class Function:
         return self.op(f"getelementptr {kind}, ptr {pointer}, i64 {index}")
 
     @contextmanager
-    def loop(self, stop: int | str, start: int | str = 0, step: int = 1) -> Iterator[str]:
+    def loop(self, stop: int | str, start: int | str = 0, step: int | str = 1) -> Iterator[str]:
         """`for i in range(start, stop, step)` over i64; yields the name of i."""
         with self.fold(stop, "i64", [], start, step) as (index, _):
             yield index
 
     @contextmanager
     def fold(
-        self, stop: int | str, kind: str, values: list[str], start: int | str = 0, step: int = 1
+        self, stop: int | str, kind: str, values: list[str], start: int | str = 0, step: int | str = 1
     ) -> Iterator[tuple[str, list[str]]]:
         """A loop that carries values of type `kind` from one turn to the next, `values` into the first.
 

@@ -28,7 +28,6 @@ from circuits.engine.llvm.float_parts import (
     X_WORDS_AT,
     KernelSettings,
     emit_pack,
-    emit_words,
 )
 from circuits.engine.llvm.float_results import emit_exponent_range, emit_products, emit_stay_normal
 from circuits.engine.llvm.ir import Function
@@ -98,7 +97,7 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     several = f.op(f"icmp sgt i64 {rows}, 1")
     x_range = emit_exponent_range(e, [(x_rows, f.op(f"mul i64 {rows}, {x_stride}"))])
     w_range = emit_exponent_range(e, [(weights, whole_lanes), (tail, str(BLOCK))])
-    normal = emit_stay_normal(f, x_range, w_range)
+    normal = emit_stay_normal(f, settings, x_range, w_range)
     for mode, condition in (("normal", normal), ("full", "")):
         with f.when(condition or f.op(f"xor i1 {normal}, true")):
             _emit_blocks(e, settings, mode, shape, several, gates, (w_planes, w_words, x_words, product))
@@ -169,20 +168,20 @@ def _emit_blocks(
         # Lanes behind the last product multiply the tail's zeros; the room for products covers whole blocks, and no sum
         # reads them.
         source = f.op(f"select i1 {whole}, ptr {f.element(shape.weights, 'float', first)}, ptr {shape.tail}")
-        emit_pack(e, source, w_planes, w_words, less=w_less)
+        emit_pack(e, source, w_planes, w_words, less=w_less, fraction=settings.fraction)
         phase = f.op(f"urem i64 {first}, {shape.depth}")
         with f.loop(shape.rows) as row:
             start = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.x_stride}')}, {phase}")
             # A single row stays packed from block to block while the phase does: wherever depth divides 512.
             other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
             with f.when(f.op(f"or i1 {several}, {other}")):
-                emit_pack(e, f.element(shape.x_rows, "float", start), "%scratch", x_words, less=x_less)
+                row_start = f.element(shape.x_rows, "float", start)
+                emit_pack(e, row_start, "%scratch", x_words, less=x_less, fraction=settings.fraction)
             f.do(f"call void {gates}(ptr %scratch, ptr {w_planes}, ptr {product})")
             place = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.products_stride}')}, {first}")
             block = f.element(shape.products, "float", place)
             with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
-                words = emit_words(e, settings, product, byte)
-                for b, value in enumerate(emit_products(e, mode, words, x_words, None, w_words, byte)):
+                for b, value in enumerate(emit_products(e, settings, mode, product, x_words, None, w_words, byte)):
                     e.store(value, block, b, byte, e.vf)
         packed[0] = phase
 

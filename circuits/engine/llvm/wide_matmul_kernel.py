@@ -35,7 +35,6 @@ from circuits.engine.llvm.float_parts import (
     emit_gather,
     emit_pack,
     emit_weight_planes,
-    emit_words,
 )
 from circuits.engine.llvm.float_results import emit_products
 from circuits.engine.llvm.ir import Function
@@ -74,7 +73,7 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
             count = emit_minimum(f, f.op(f"sub i64 %depth, {chunk}"), CHUNK)
             # A packed column of x takes 3.5 KB and serves all columns n, which is why k is cut into chunks outside the
             # loop over n.
-            emit_pack_chunk(e, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
+            emit_pack_chunk(e, settings, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
             with f.loop("%columns") as n:
                 sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
                 row = f.op(f"add i64 {f.op(f'mul i64 {n}, %depth')}, {chunk}")
@@ -91,7 +90,9 @@ def emit_minimum(f: Function, number: str, most: int) -> str:
     return f.op(f"select i1 {f.op(f'icmp slt i64 {number}, {most}')}, i64 {number}, i64 {most}")
 
 
-def emit_pack_chunk(e: Vectors, x_at: str, chunk: str, count: str, gathered: str, less: int | None) -> None:
+def emit_pack_chunk(
+    e: Vectors, settings: KernelSettings, x_at: str, chunk: str, count: str, gathered: str, less: int | None
+) -> None:
     """Gathers and packs the block's x for `count` k from `chunk` on, one after the other from the scratch's start.
 
     x, x_step and the scratch are the kernel's parameters of these names. `less`: see `emit_pack`.
@@ -101,7 +102,7 @@ def emit_pack_chunk(e: Vectors, x_at: str, chunk: str, count: str, gathered: str
         step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
         emit_gather(f, "%x", x_at, step, gathered)
         planes = f.offset("%scratch", f.op(f"mul i64 {k}, {X_BYTES}"))
-        emit_pack(e, gathered, planes, f.offset(planes, X_WORDS_AT), less=less)
+        emit_pack(e, gathered, planes, f.offset(planes, X_WORDS_AT), less=less, fraction=settings.fraction)
 
 
 def _emit_add_products(
@@ -115,19 +116,18 @@ def _emit_add_products(
     def add_products(w: str) -> None:
         f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
         with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
-            words = emit_words(e, settings, product, byte)
-            emit_accumulate(e, emit_products(e, mode, words, x_words, w, None, byte), sums, byte)
+            emit_accumulate(e, emit_products(e, settings, mode, product, x_words, w, None, byte), sums, byte)
 
     weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
     zero = f.op(f"icmp eq i32 {f.op(f'and i32 {weight}, {EXPONENT}')}, 0")
     if mode == "normal":
         # A zero weight adds +0 to every sum, which changes nothing.
         with f.when(f.op(f"xor i1 {zero}, true")):
-            emit_weight_planes(e, weight, w_planes)
+            emit_weight_planes(e, weight, w_planes, settings.fraction)
             add_products(e.broadcast(f.op(f"and i32 {weight}, {_signed(SIGN_AND_EXPONENT)}")))
     else:
         # A zero weight must still meet infinities and NaN; a subnormal one becomes a zero of its sign.
-        emit_weight_planes(e, weight, w_planes)
+        emit_weight_planes(e, weight, w_planes, settings.fraction)
         sign = f.op(f"and i32 {weight}, {_signed(SIGN)}")
         add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))
 

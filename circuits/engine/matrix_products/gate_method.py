@@ -1,4 +1,4 @@
-"""Matrix products through the circuit's gates: every circuit is served, float32 by compiled kernels."""
+"""Matrix products through the circuit's gates: every circuit is served, most by compiled kernels."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
+from circuits.engine.float_conversion import to_format
+from circuits.engine.matrix_products import integer_matmul
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.lane_layout import lane_layout
-from circuits.engine.matrix_products.narrow_matmul import run_narrow
+from circuits.engine.matrix_products.narrow_matmul import prepared_rows, run_narrow
+from circuits.engine.matrix_products.operand_ranges import normal_range, products_stay_normal
 from circuits.engine.matrix_products.product_methods import ProductMethod
 from circuits.engine.matrix_products.strips.strip_matmul import run_strips
 from circuits.engine.matrix_products.wide_matmul import run_wide
 from circuits.engine.multiplier_circuit import MultiplierCircuit
-from circuits.engine.task_threads import run_tasks, useful_threads
 
 Array = NDArray[Any]
-_PRODUCTS_A_TABLE = 1 << 12  # fewer are computed one by one
-_TABLE_FRACTION_BITS = 10  # of both operands: a table of 4 MB
 
 
 LAYOUTS: Mapping[str, Callable[[FloatCircuit, Array, Array, Array, Places, int | None], None]] = MappingProxyType(
@@ -32,19 +32,27 @@ LAYOUTS: Mapping[str, Callable[[FloatCircuit, Array, Array, Array, Places, int |
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
     columns = len(w) // places.groups
-    if circuit.float_format is not None and has_kernel(circuit):
-        layout = lane_layout(places.rows, places.depth, columns, places.groups)
-        LAYOUTS[layout](circuit, x, w, out, places, threads)
-        return
+    if circuit.float_format is not None:
+        x, w = to_format(circuit, x), to_format(circuit, w)
+        if has_kernel(circuit):
+            layout = lane_layout(places.rows, places.depth, columns, places.groups)
+            LAYOUTS[layout](circuit, x, w, out, places, threads)
+            return
+        # The kernels for many rows also have a mode for products that all stay normal, and take it then.
+        if products_stay_normal(x, w, *normal_range(circuit), flushed=False):
+            run_wide(circuit, x, w, out, places, threads)
+            return
     for group, group_places in enumerate(places.of_groups()):
         weights = w[group * columns : (group + 1) * columns]
-        if circuit.float_format is None:
-            _integer_matmul(circuit, x, weights, out, group_places)
+        if circuit.float_format is not None:
+            _matmul_without_kernel(circuit, x, weights, out, group_places)
+        elif integer_matmul.serves(circuit, places.depth):
+            integer_matmul.run(circuit, x, weights, out, group_places, threads)
         else:
-            _matmul_without_kernel(circuit, x, weights, out, group_places, threads)
+            _integer_matmul(circuit, x, weights, out, group_places)
 
 
-METHOD = ProductMethod(lambda circuit: "", _run)
+METHOD = ProductMethod(lambda circuit: "", _run, prepared_rows)
 
 
 def _integer_matmul(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places) -> None:
@@ -61,40 +69,12 @@ def _scatter(sums: Array, out: Array, places: Places) -> None:
     out.reshape(-1)[places.out_at[:, None] + columns] = sums
 
 
-def _has_table(circuit: FloatCircuit) -> bool:
-    """Whether `lookup_matmul` serves the circuit: float32's exponents, few fraction bits, no subnormals."""
-    fmt = circuit.float_format
-    assert fmt is not None
-    few = fmt.fraction_bits <= _TABLE_FRACTION_BITS
-    return few and fmt.exponent_bits == 8 and fmt.infinity and circuit.subnormals == "flush"
-
-
-def _matmul_without_kernel(
-    circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None
-) -> None:
-    """The same product for circuits without a kernel: from a table where one serves, else by elementwise products."""
-    columns, depth = w.shape
-    rows = places.rows
+def _matmul_without_kernel(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places) -> None:
+    """The same product for circuits without a kernel, by elementwise products."""
     # Summed apart, because the places in `out` need not be contiguous; scattered once at the end.
-    sums = np.zeros((rows, columns), dtype=np.float32)
-    tabled = None
-    if _has_table(circuit) and sums.size * depth > _PRODUCTS_A_TABLE:
-        from circuits.engine.matrix_products.lookup_matmul import TabledMatmul
-
-        # The table has no infinities and NaN: with such operands `serves` is False and products are computed singly.
-        tabled = TabledMatmul(circuit, x, w)
-    if tabled is not None and tabled.serves:
-        threads = useful_threads(threads, rows * w.size)
-        step = max(1, -(-rows // (4 * threads)))
-
-        def task(first: int) -> None:
-            tabled.run(places.x_at[first : first + step], places.x_step, sums[first : first + step])
-
-        run_tasks(task, [(first,) for first in range(0, rows, step)], threads)
-    else:
-        with np.errstate(invalid="ignore", over="ignore"):
-            # One k at a time and not a sum along an axis, which NumPy may add pairwise: the order is part of the
-            # contract.
-            for k in range(depth):
-                sums += circuit.multiply(x.ravel()[places.x_at + places.x_step[k]][:, None], w[None, :, k])
+    sums = np.zeros((places.rows, len(w)), dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # One k at a time and not a sum along an axis, which NumPy may add pairwise: the order is part of the contract.
+        for k, step in enumerate(places.x_step):
+            sums += circuit.multiply(x.reshape(-1)[places.x_at + step][:, None], w[None, :, k])
     _scatter(sums, out, places)

@@ -119,8 +119,14 @@ def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
 def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
 
-    None where there are no rows, lanes run otherwise or the circuit has no kernel.
+    None where there are no rows, lanes run otherwise, the circuit has no kernel, or operands need a conversion to its
+    format.
     """
-    if not rows or not has_kernel(circuit) or lane_layout(rows, depth, columns) != "narrow":
+    if (
+        not rows
+        or circuit.format != "float32"
+        or not has_kernel(circuit)
+        or lane_layout(rows, depth, columns) != "narrow"
+    ):
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)

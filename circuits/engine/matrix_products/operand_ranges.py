@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK, WORD_BYTES
+from circuits.engine.float_circuit import FloatCircuit
+from circuits.engine.llvm.float_gates import kernel_settings
 from circuits.engine.llvm.float_parts import BIAS, FRACTION, emit_gather
 from circuits.engine.llvm.float_results import emit_exponent_range
 from circuits.engine.llvm.ir import Function
@@ -29,8 +31,9 @@ _NO_EXPONENT = 256  # the least exponent where all are zeros: more than any
 class OperandRanges:
     """The ranges of the operands of one matrix product, x gathered as `element_places.Places` says, w [rows, K]."""
 
-    def __init__(self, x: Array, w: Array, x_step: NDArray[np.int64]) -> None:
-        self.all_normal = products_stay_normal(x, w)
+    def __init__(self, circuit: FloatCircuit, x: Array, w: Array, x_step: NDArray[np.int64]) -> None:
+        self._normal_range = normal_range(circuit)
+        self.all_normal = products_stay_normal(x, w, *self._normal_range)
         self.modes = ("normal",) if self.all_normal else ("normal", "full")
         self._x_step = x_step
         if not self.all_normal:
@@ -51,16 +54,29 @@ class OperandRanges:
         scratch = scratch_address(WORD_BYTES)
         range_kernel()(x, x_at, self._x_step.ctypes.data, len(self._x_step), lanes, ctypes.addressof(x_range), scratch)
         w_range = int(self._w_lowest[w_rows].min()), int(self._w_highest[w_rows].max())
-        return "normal" if _stay_normal((x_range[0], x_range[1]), w_range) else "full"
+        return "normal" if _stay_normal((x_range[0], x_range[1]), w_range, *self._normal_range) else "full"
 
 
-def products_stay_normal(x: Array, w: Array) -> bool:
-    """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed; zeros and subnormals aside.
+def normal_range(circuit: FloatCircuit) -> tuple[int, int]:
+    """The least and the greatest biased exponent of float32 with which all of the format's numbers are normal."""
+    settings = kernel_settings(circuit)
+    return settings.least, settings.highest_finite
 
-    Both are C-contiguous. The kernels flush subnormals to zeros, and neither takes part in a product that could leave
-    the range.
+
+def products_stay_normal(x: Array, w: Array, least: int = 1, most: int = 254, *, flushed: bool = True) -> bool:
+    """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed; zeros aside.
+
+    Both are C-contiguous. `least` and `most`: see `normal_range`. Subnormals of float32 count as the zeros that the
+    kernels take them for if they are `flushed`, else as out of range.
     """
-    return _stay_normal(_exponent_range(x), _exponent_range(w))
+    if not flushed and any(_has_subnormals(values) for values in (x, w)):
+        return False
+    return _stay_normal(_exponent_range(x), _exponent_range(w), least, most)
+
+
+def _has_subnormals(values: Array) -> bool:
+    magnitudes = values.reshape(-1).view(np.uint32) & np.uint32(0x7FFFFFFF)
+    return bool(((magnitudes != 0) & (magnitudes < np.uint32(1 << FRACTION))).any())
 
 
 def _exponent_range(values: Array) -> tuple[int, int]:
@@ -75,17 +91,19 @@ def _exponent_range(values: Array) -> tuple[int, int]:
     return min(ends[0], ends[2]), max(ends[1], ends[3])
 
 
-def _stay_normal(x_range: tuple[int, int], w_range: tuple[int, int]) -> bool:
+def _stay_normal(x_range: tuple[int, int], w_range: tuple[int, int], least: int, most: int) -> bool:
     """The same for operands with these least and greatest biased exponents.
 
     With biased exponents E, a product's is E_x + E_w - 127, plus at most 2 from the normaliser and 1 from rounding. It
-    must lie in 1..254 for the least and the greatest exponents; 255 marks infinities and NaN.
+    must lie in `least`..`most`, in float32 1..254, for the least and the greatest exponents; 255 marks infinities
+    and NaN.
     """
     # Only the extreme sums matter: every product's exponent lies between them. The 3 is 2 from the normaliser, 1 from
     # rounding.
     (x_low, x_high), (w_low, w_high) = x_range, w_range
     finite = max(x_high, w_high) <= 254
-    return finite and min(x_low, w_low) >= 1 and x_low + w_low - BIAS >= 1 and x_high + w_high - BIAS + 3 <= 254
+    normal = x_low + w_low - BIAS >= least and x_high + w_high - BIAS + 3 <= most
+    return finite and min(x_low, w_low) >= 1 and normal
 
 
 def _scan_ir(target: Target) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -21,20 +21,30 @@ from circuits.errors import DesignError, unknown_name
 Array = NDArray[Any]
 
 
+class PreparedRows(Protocol):
+    """A matrix product of given shape."""
+
+    def run(self, x: int, w: int, bias: int | None, out: int, threads: int | None) -> None:
+        """The product of the float32 arrays at these addresses, plus bias[n] if given."""
+
+
 @dataclass(frozen=True)
 class ProductMethod:
     """A way to compute matrix products. A method's module defines one as `METHOD`.
 
     `refusal(circuit)`: "" if the method serves the circuit, else the reason as part of a sentence ("needs ...").
     `run(circuit, x, w, out, places, threads)` is `gathering.gathered_matmul` with its operands checked; M, N and K are
-    at least 1.
+    at least 1. `prepare_rows(circuit, M, K, N)`: x [M, K] times w [N, K], all contiguous float32, prepared so that a
+    call costs little more than its products; None where that gains nothing.
     """
 
     refusal: Callable[[MultiplierCircuit], str]
     run: Callable[[MultiplierCircuit, Array, Array, Array, Places, int | None], None]
+    prepare_rows: Callable[[MultiplierCircuit, int, int, int], PreparedRows | None] = lambda circuit, m, k, n: None
 
 
 MODULES = {
+    "native": "circuits.engine.matrix_products.native_method",
     "gate": "circuits.engine.matrix_products.gate_method",
 }
 """Method -> module, the fastest first; the last one serves every circuit."""

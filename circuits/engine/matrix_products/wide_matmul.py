@@ -25,7 +25,7 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
     rows, depth, columns = places.rows, places.depth, len(w) // places.groups
     settings, gates = float_gates(circuit)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    ranges = OperandRanges(x, w, x_step)
+    ranges = OperandRanges(circuit, x, w, x_step)
     kernels = {mode: matmul_kernel(settings, mode) for mode in ranges.modes}
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step

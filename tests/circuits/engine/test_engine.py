@@ -21,9 +21,10 @@ from circuits.engine import integer_operations
 from circuits.engine.backends import backend as backends
 from circuits.engine.backends import reference
 from circuits.engine.bit_planes import pack, unpack
-from circuits.engine.llvm import integer_kernel, jit, schedule, wide_matmul_kernel
+from circuits.engine.llvm import jit, schedule, wide_matmul_kernel
 from circuits.engine.llvm.float_parts import KernelSettings
 from circuits.engine.llvm.gates_function import compile_program, gates_ir
+from circuits.engine.llvm.integers import integer_kernel
 from circuits.engine.llvm.minimal_forms import shortest_form
 from circuits.netlists.lut_program import Program, lower, restrict
 from circuits.support import processor

@@ -317,7 +317,7 @@ def test_misfitting_operands_are_refused() -> None:
     assert str(error.value) == "x must hold real numbers, but has dtype <U1; convert it to float32."
 
 
-# ---- narrow formats: the table against products one by one
+# ---- narrow formats: matrix products against products one by one
 
 
 NARROW = {
@@ -330,7 +330,7 @@ NARROW = {
 
 
 @pytest.mark.parametrize("name", NARROW)
-def test_table_gives_what_products_one_by_one_give(name: str) -> None:
+def test_narrow_formats_sum_what_products_one_by_one_give(name: str) -> None:
     """With zeros, subnormals, the largest and smallest normals, overflow and products that are flushed."""
     multiplier = NARROW[name]
     random = np.random.default_rng(2)

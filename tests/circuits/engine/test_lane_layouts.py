@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 
 from circuits import Design, design
+from circuits.engine.float_conversion import to_format
 from circuits.engine.llvm import jit
 from circuits.engine.matrix_products import operand_ranges, wide_matmul
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
@@ -118,6 +119,19 @@ def test_the_chosen_layout_gives_the_same_bits_for_all_numbers_of_rows_and_threa
         result = out.copy()
         gathered_matmul(multiplier, x, w, result, places, threads=threads)
         assert same(result, expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["float16", "tf32", "fp8_e4m3", "bfloat16"])
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_every_layout_serves_every_format(layout: str, name: str, scale: float) -> None:
+    multiplier = Design(format=name, placement="ama1")
+    x, w, out, places = operands((20, 33, 3, 4, 2), 8, scale)
+    x[3], w[2, 1] = np.inf, np.nan
+    x, w = to_format(multiplier, x), to_format(multiplier, w)
+    expected = sums_one_by_one(multiplier, x, w, places, out)
+    LAYOUTS[layout](multiplier, x, w, out, places, 1)
+    assert same(out, expected)
 
 
 def test_layouts_are_chosen_by_the_lanes_that_they_fill() -> None:

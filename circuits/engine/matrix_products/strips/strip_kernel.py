@@ -41,7 +41,6 @@ from circuits.engine.llvm.float_parts import (
     KernelSettings,
     emit_accumulate,
     emit_pack,
-    emit_words,
 )
 from circuits.engine.llvm.float_results import emit_products
 from circuits.engine.llvm.ir import Function
@@ -94,12 +93,12 @@ def strip_ir(settings: KernelSettings, target: Target, mode: str) -> str:
             f.do(f"store <4 x float> zeroinitializer, ptr {f.offset(accumulators, byte)}, align 16")
         with f.loop("%depth", step=CHUNK) as chunk:
             count = emit_minimum(f, f.op(f"sub i64 %depth, {chunk}"), CHUNK)
-            emit_pack_chunk(e, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
+            emit_pack_chunk(e, settings, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
             with f.loop("%columns") as n:
                 sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
                 start = f.op(f"add i64 {f.op(f'mul i64 {n}, %w_step')}, {chunk}")
                 with f.loop(count, step=STRIP) as begin:
-                    _emit_pack_weights(e, strips, f.op(f"add i64 {start}, {begin}"), gathered, packed, mode)
+                    _emit_pack_weights(e, settings, strips, f.op(f"add i64 {start}, {begin}"), gathered, packed, mode)
                     with f.loop(emit_minimum(f, f.op(f"sub i64 {count}, {begin}"), STRIP)) as k:
                         x_planes = f.op(f"mul i64 {f.op(f'add i64 {begin}, {k}')}, {X_BYTES}")
                         _emit_add_products(e, settings, mode, f.offset("%scratch", x_planes), packed, k, sums)
@@ -125,7 +124,9 @@ def _emit_lanes(f: Function, strips: str, x_at: str, out_at: str) -> None:
                 f.do(f"store i64 {f.op(f'add i64 {place}, {added}')}, ptr {lane}")
 
 
-def _emit_pack_weights(e: Vectors, strips: str, start: str, gathered: str, packed: str, mode: str) -> None:
+def _emit_pack_weights(
+    e: Vectors, settings: KernelSettings, strips: str, start: str, gathered: str, packed: str, mode: str
+) -> None:
     """Packs w[w_at(strip) + start + k] of a block's 32 strips and 16 k; element k of row `strip` is that weight's."""
     f = e.f
     source = f.element("%w", "i32", start)
@@ -136,7 +137,7 @@ def _emit_pack_weights(e: Vectors, strips: str, start: str, gathered: str, packe
             f"store <{STRIP} x i32> {words}, ptr {f.offset(gathered, f.op(f'mul i64 {strip}, {PLANE_BYTES}'))}, align 4"
         )
     w_words = f.offset("%scratch", W_WORDS_AT)
-    emit_pack(e, gathered, packed, w_words, less=0 if mode == "normal" else None)
+    emit_pack(e, gathered, packed, w_words, less=0 if mode == "normal" else None, fraction=settings.fraction)
 
 
 def _emit_add_products(
@@ -146,7 +147,7 @@ def _emit_add_products(
     f = e.f
     w_planes, product = f.offset("%scratch", W_PLANES_AT), f.offset("%scratch", PRODUCT_AT)
     of_position = f.element(packed, "i32", k)
-    for plane in range(WIDTH):
+    for plane in range(settings.fraction + 1):
         bits = e.broadcast(f.op(f"load i32, ptr {f.offset(of_position, plane * PLANE_BYTES)}"))
         for unit in range(e.units):
             f.do(f"store {e.v} {bits}, ptr {f.offset(w_planes, plane * PLANE_BYTES + unit * e.vector_bytes)}, align 16")
@@ -154,11 +155,10 @@ def _emit_add_products(
     x_words = f.offset(x_planes, X_WORDS_AT)
     w_words = f.element(f.offset("%scratch", W_WORDS_AT), "i32", k)
     with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
-        products = []
-        for strip, word in enumerate(emit_words(e, settings, product, byte)):
-            weight = e.broadcast(f.op(f"load i32, ptr {f.offset(w_words, strip * PLANE_BYTES)}"))
-            x_row = f.offset(x_words, strip * PLANE_BYTES)
-            products += emit_products(e, mode, [word], x_row, weight, None, byte)
+        weights = [
+            e.broadcast(f.op(f"load i32, ptr {f.offset(w_words, strip * PLANE_BYTES)}")) for strip in range(STRIPS)
+        ]
+        products = emit_products(e, settings, mode, product, x_words, weights, None, byte)
         emit_accumulate(e, products, sums, byte)
 
 

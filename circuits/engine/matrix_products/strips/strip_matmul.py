@@ -28,7 +28,7 @@ def run_strips(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
     # The kernel reads 16 weights of a row at a time.
     weights = w if depth % STRIP == 0 else np.pad(w, ((0, 0), (0, -depth % STRIP)))
     width = weights.shape[1]
-    ranges = OperandRanges(x, w, x_step)
+    ranges = OperandRanges(circuit, x, w, x_step)
     kernels = {mode: strip_kernel(settings, mode) for mode in ranges.modes}
     x_at, out_at = padded_rows(places.x_at), padded_rows(places.out_at)
     parts = [(tile, strips_of(tile, places, columns, width)) for tile in tiles(places.rows, columns, places.groups)]
