@@ -18,6 +18,7 @@ from circuits.cost import GLITCHES
 from circuits.cost.cost_model import ACTIVITIES, EXACT, LEFT_OUT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
+from circuits.engine.matrix_products.product_methods import choose_method, refusals
 from circuits.errors import UnknownCostError
 from circuits.exchange import find_designs
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
@@ -133,6 +134,7 @@ def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cos
     return {
         "design": design.label,
         "definition": {**design.describe(), "digest": design.digest},
+        "matrix_products": {"method": choose_method(design), "refused": refusals(design)},
         "bilinear": None if form is None else {"form": str(form), "rank": form.rank, "proof": form.proof},
         "errors": errors.to_dict(),
         "cost": None if cost is None else cost.to_dict(),
@@ -152,6 +154,7 @@ def _tidy(
     for name, text in {**design.describe(), "digest": design.digest}.items():
         add("definition", name, text)
     add("definition", "bilinear", _form(form))
+    add("definition", "matrix products", choose_method(design), note=_refusals(design))
     for quantity in tidy_errors(errors):
         add("errors", **quantity)
     if cost is None:
@@ -170,6 +173,11 @@ def _form(form: BilinearForm | None) -> str:
     return "none proved" if form is None else form.describe()
 
 
+def _refusals(design: Design) -> str:
+    """Which methods of matrix products do not serve the design, and why; "" if all do."""
+    return "; ".join(f"{method} {reason}" for method, reason in refusals(design).items())
+
+
 def _print_tables(results: list[Result]) -> None:
     out = console()
     labels = [result.design.label for result in results]
@@ -178,8 +186,13 @@ def _print_tables(results: list[Result]) -> None:
     for name, texts in side_by_side([result.design.describe() for result in results]).items():
         definition.add_row(name, *texts)
     definition.add_row("bilinear", *(_form(result.form) for result in results))
+    definition.add_row("matrix products", *(choose_method(result.design) for result in results))
     definition.add_row("digest", *(result.design.digest[:16] for result in results))
     out.print(definition)
+    for result in results:
+        if reasons := _refusals(result.design):
+            method = choose_method(result.design)
+            out.print(f"{result.design.label}: matrix products by method {method}, because {reasons}.")
     out.print()
 
     print_errors(out, labels, [result.errors for result in results])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 _PRODUCTS_A_THREAD = 1 << 18
 """Products that repay waking a thread."""
+TASKS_A_THREAD = 4
+"""Tasks that each thread should get where work can be split so far: the last one then delays the others little."""
 
 
 def default_threads() -> int:
@@ -27,13 +30,40 @@ def useful_threads(threads: int | None, products: int) -> int:
 
 
 def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int) -> None:
-    """Calls task(*arguments) for every element of `tasks`, on `threads` threads that stay for the next call."""
-    if min(threads, len(tasks)) <= 1:
+    """Calls task(*arguments) for every element of `tasks`, on this thread and others that stay for the next call.
+
+    Of an error in a task the caller hears once the tasks that have begun are done; no further ones are begun.
+    """
+    threads = min(threads, len(tasks))
+    if threads <= 1:
         for arguments in tasks:
             task(*arguments)
         return
-    for future in [_pool(threads).submit(task, *arguments) for arguments in tasks]:
-        future.result()
+    # Each thread takes the next task when it is done with one. That costs a fraction of a future for every task, and
+    # the caller works too instead of waiting to be woken.
+    remaining = deque(tasks)
+
+    def work() -> None:
+        while True:
+            try:
+                arguments = remaining.popleft()
+            except IndexError:
+                return
+            try:
+                task(*arguments)
+            except BaseException:
+                remaining.clear()
+                raise
+
+    others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        # What no thread has begun yet has nothing left to do; the others' tasks use the caller's arrays until they end.
+        wait([future for future in others if not future.cancel()])
+    for future in others:
+        if not future.cancelled():
+            future.result()
 
 
 @lru_cache(maxsize=8)

@@ -69,7 +69,8 @@ def add_compute_options(parser: Parser, *, renamed: bool = True) -> None:
         "--compute",
         choices=COMPUTE,
         default=COMPUTE[0],
-        help="how products are computed: gate, bit-accurate; lowered, as a bilinear form; auto, the fastest exact way",
+        help="how products are computed: auto, the fastest bit-accurate way; lowered, as a bilinear form; any other: "
+        "this bit-accurate way, an error where it does not serve the design",
     )
     add_cpu_features(parser)
     add_threads(parser)

@@ -101,7 +101,9 @@ def convolve(
     return out
 
 
-def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Places:
+def convolution_places(
+    image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry
+) -> Places:
     """Offsets of the inputs and outputs, from the shapes of padded images, outputs and weights."""
     batch, channels, height, width = image
     _, filters, out_height, out_width = out
@@ -122,9 +124,9 @@ def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...
     )
 
 
-_places_of_few = lru_cache(maxsize=64)(_places)
-"""`_places` with a cache of at most 64 times .2 MB: computing the offsets takes longer than a few products."""
-_places_of_many = lru_cache(maxsize=12)(_places)
+_places_of_few = lru_cache(maxsize=64)(convolution_places)
+"""`convolution_places`, cached, at most 64 times .2 MB: computing the offsets takes longer than a few products."""
+_places_of_many = lru_cache(maxsize=12)(convolution_places)
 """The same of at most 12 times 3 MB, with what kernels keep beside the offsets."""
 
 

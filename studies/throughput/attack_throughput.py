@@ -1,4 +1,4 @@
-"""Measures how fast a further design is scored on stored adversarial examples. Part of the throughput study."""
+"""Measures how fast designs are scored on stored adversarial examples, and one attack. Part of the throughput study."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import time
 import torch
 
 from circuits import design
+from cnn_eval.attacks.shared.base import MissingExtraError, foolbox_model
 from cnn_eval.data.loading import load
+from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import network
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.success import judge
 from studies.frame.study import Row
+from studies.throughput.timing import torch_threads
 
 ATTACKS = 8
 EXAMPLES = 500
@@ -53,3 +56,26 @@ def rows() -> list[Row]:
         elapsed = time.perf_counter() - started
         timings.append(Row(f"transfer of {ATTACKS} x {EXAMPLES} examples, LeNet-5", f"{name}, gate", elapsed, unit="s"))
     return timings
+
+
+def carlini_wagner_rows(steps: int) -> list[Row]:
+    """Measures one white-box C&W L2 attack: `steps` iterations on one image, straight-through gradients, one thread."""
+    images = load("mnist", "test")
+    rows = []
+    for name, compute in (("exact", "gate"), ("axfpm_tiled", "gate"), ("axfpm_tiled", "lowered")):
+        network = approximate(load_model("lenet5"), design(name), compute=compute)
+        try:
+            adversary = foolbox_model(network, images.images)
+        except MissingExtraError:
+            return []
+        from foolbox.attacks.carlini_wagner import (
+            L2CarliniWagnerAttack,
+        )  # after foolbox_model, which silences its warnings
+
+        attack = L2CarliniWagnerAttack(binary_search_steps=1, steps=steps, initial_const=1.0, abort_early=False)
+        with torch_threads(1):
+            start = time.perf_counter()
+            attack.run(adversary, images.images[:1], images.labels[:1])
+            elapsed = time.perf_counter() - start
+        rows.append(Row(f"C&W L2, one image, {steps:,} iterations", f"{name}, {compute}", elapsed, unit="s"))
+    return rows

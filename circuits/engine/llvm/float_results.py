@@ -29,20 +29,20 @@ def emit_products(
     mode: str,
     product: str,
     x_words: str,
-    w: str | None,
+    w: str | list[str] | None,
     w_words: str | None,
     byte: str,
 ) -> list[str]:
     """32 registers of float32 products from the planes at `product`, in mode "normal" or "full".
 
-    `x_words`: packed words of x. `w`: the weight's packed word in every lane, or None where each lane has its own in
-    `w_words`. Packed words are, in mode "normal", those less BIAS for x and less 0 for w; in mode "full" the flushed
-    operands themselves.
+    `x_words`: packed words of x. `w`: the weight's packed word in every lane, a list of one for each register, or None
+    where each lane has its own in `w_words`. Packed words are, in mode "normal", those less BIAS for x and less 0 for
+    w; in mode "full" the flushed operands themselves.
     """
     products = []
     for b, word in enumerate(emit_words(e, settings, product, byte, rounded=settings.words_rounded(mode))):
         x = e.load(x_words, b, byte)
-        weight = w or e.load(str(w_words), b, byte)
+        weight = w[b] if isinstance(w, list) else w or e.load(str(w_words), b, byte)
         if mode == "normal":
             products.append(_emit_normal_product(e, word, x, weight))
         else:

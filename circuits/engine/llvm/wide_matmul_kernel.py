@@ -70,27 +70,33 @@ def matmul_ir(settings: KernelSettings, target: Target, mode: str) -> str:
             f.do(f"store <4 x float> zeroinitializer, ptr {f.offset(accumulators, byte)}, align 16")
         # Chunks of x stay in the second-level cache while all columns use them.
         with f.loop("%depth", step=CHUNK) as chunk:
-            count = _emit_minimum(f, f.op(f"sub i64 %depth, {chunk}"), CHUNK)
+            count = emit_minimum(f, f.op(f"sub i64 %depth, {chunk}"), CHUNK)
             # A packed column of x takes 3.5 KB and serves all columns n, which is why k is cut into chunks outside the
             # loop over n.
-            _emit_pack_chunk(e, settings, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
+            emit_pack_chunk(e, settings, x_at, chunk, count, gathered, BIAS if mode == "normal" else None)
             with f.loop("%columns") as n:
                 sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
                 row = f.op(f"add i64 {f.op(f'mul i64 {n}, %depth')}, {chunk}")
                 with f.loop(count) as k:
                     _emit_add_products(e, settings, mode, row, k, w_planes, product, sums)
-        _emit_scatter(f, first_lane, accumulators)
+        # Lanes beyond the last row hold sums of repeated offsets (see `wide_matmul._padded`): computed, never written.
+        valid = emit_minimum(f, f.op(f"sub i64 %lanes, {first_lane}"), BLOCK)
+        emit_scatter(f, f.element("%out_at", "i64", first_lane), valid, accumulators)
     return f.text()
 
 
-def _emit_minimum(f: Function, number: str, most: int) -> str:
+def emit_minimum(f: Function, number: str, most: int) -> str:
+    """The smaller of an i64 value and a constant."""
     return f.op(f"select i1 {f.op(f'icmp slt i64 {number}, {most}')}, i64 {number}, i64 {most}")
 
 
-def _emit_pack_chunk(
+def emit_pack_chunk(
     e: Vectors, settings: KernelSettings, x_at: str, chunk: str, count: str, gathered: str, less: int | None
 ) -> None:
-    """Gathers and packs the block's x for `count` k from `chunk` on, one after the other from the scratch's start."""
+    """Gathers and packs the block's x for `count` k from `chunk` on, one after the other from the scratch's start.
+
+    x, x_step and the scratch are the kernel's parameters of these names. `less`: see `emit_pack`.
+    """
     f = e.f
     with f.loop(count) as k:
         step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
@@ -131,11 +137,11 @@ def _signed(mask: int) -> int:
     return mask - (1 << 32)
 
 
-def _emit_scatter(f: Function, first_lane: str, accumulators: str) -> None:
-    """Writes the sums of the lanes that exist, column after column."""
-    # Lanes beyond the last row hold sums of repeated offsets (see `wide_matmul._padded`): computed, never written.
-    valid = _emit_minimum(f, f.op(f"sub i64 %lanes, {first_lane}"), BLOCK)
-    out_at = f.element("%out_at", "i64", first_lane)
+def emit_scatter(f: Function, out_at: str, valid: str | int, accumulators: str) -> None:
+    """Writes the sums of the first `valid` lanes, column after column, to out[out_at[lane] + n out_step].
+
+    out, columns and out_step are the kernel's parameters of these names.
+    """
     with f.loop("%columns") as n:
         sums = f.offset(accumulators, f.op(f"mul i64 {n}, {WORD_BYTES}"))
         column = f.element("%out", "float", f.op(f"mul i64 {n}, %out_step"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,38 +11,48 @@ from numpy.typing import NDArray
 
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
 from circuits.engine.float_conversion import to_format
-from circuits.engine.matrix_products import integer_matmul, narrow_matmul, wide_matmul
+from circuits.engine.matrix_products import integer_matmul
 from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.lane_layout import lane_layout
+from circuits.engine.matrix_products.narrow_matmul import prepared_rows, run_narrow
+from circuits.engine.matrix_products.operand_ranges import normal_range, products_stay_normal
 from circuits.engine.matrix_products.product_methods import ProductMethod
+from circuits.engine.matrix_products.strips.strip_matmul import run_strips
+from circuits.engine.matrix_products.wide_matmul import run_wide
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 
 Array = NDArray[Any]
 
 
+LAYOUTS: Mapping[str, Callable[[FloatCircuit, Array, Array, Array, Places, int | None], None]] = MappingProxyType(
+    {"wide": run_wide, "strips": run_strips, "narrow": run_narrow}
+)
+"""Layout of lanes (see `lane_layout`) -> `gathering.gathered_matmul` by it, for circuits that have a kernel."""
+
+
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
     columns = len(w) // places.groups
-    served = has_kernel(circuit)
     if circuit.float_format is not None:
         x, w = to_format(circuit, x), to_format(circuit, w)
-        # The kernel for many rows also has a mode for products that all stay normal, and takes it then.
-        normal = served or wide_matmul.products_stay_normal(x, w, *wide_matmul.normal_range(circuit))
+        if has_kernel(circuit):
+            layout = lane_layout(places.rows, places.depth, columns, places.groups)
+            LAYOUTS[layout](circuit, x, w, out, places, threads)
+            return
+        # The kernels for many rows also have a mode for products that all stay normal, and take it then.
+        if products_stay_normal(x, w, *normal_range(circuit), flushed=False):
+            run_wide(circuit, x, w, out, places, threads)
+            return
     for group, group_places in enumerate(places.of_groups()):
         weights = w[group * columns : (group + 1) * columns]
-        if circuit.float_format is None:
-            if integer_matmul.serves(circuit, places.depth):
-                integer_matmul.run(circuit, x, weights, out, group_places, threads)
-            else:
-                _integer_matmul(circuit, x, weights, out, group_places)
-        elif not normal:
+        if circuit.float_format is not None:
             _matmul_without_kernel(circuit, x, weights, out, group_places)
-        elif served and narrow_matmul.is_narrow(places.rows, places.depth, columns):
-            narrow = narrow_matmul.prepared_places(circuit, group_places, columns)
-            narrow.run(x.ctypes.data, weights.ctypes.data, None, out.ctypes.data, threads)
+        elif integer_matmul.serves(circuit, places.depth):
+            integer_matmul.run(circuit, x, weights, out, group_places, threads)
         else:
-            wide_matmul.run_wide(circuit, x, weights, out, group_places, threads)
+            _integer_matmul(circuit, x, weights, out, group_places)
 
 
-METHOD = ProductMethod(lambda circuit: "", _run, narrow_matmul.prepared_rows)
+METHOD = ProductMethod(lambda circuit: "", _run, prepared_rows)
 
 
 def _integer_matmul(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places) -> None:

@@ -7,24 +7,17 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.narrow_matmul_kernel import narrow_kernel, narrow_scratch_bytes
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
+from circuits.engine.matrix_products.lane_layout import lane_layout
 from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
 
+Array = NDArray[np.float32]
 _PRODUCTS_A_TASK = 1 << 17  # 512 KB
-
-
-def is_narrow(rows: int, depth: int, columns: int) -> bool:
-    """Whether lanes over the rows alone would leave more than half of the lanes empty."""
-    # Blocks of gates for each k:
-    #
-    #   lanes over rows       ceil(rows / 512) columns
-    #   lanes over (n, k)     about ceil(rows columns / 512), averaged over k
-    return depth > 0 and -(-rows // BLOCK) * columns > 2 * -(-rows * columns // BLOCK)
 
 
 class NarrowMatmul:
@@ -35,11 +28,16 @@ class NarrowMatmul:
     """
 
     def __init__(self, circuit: FloatCircuit, places: Places, columns: int) -> None:
+        """`columns`: those of each group."""
         settings, self._gates = float_gates(circuit)
         self._kernel = narrow_kernel(settings)
         self._places = places
         # Kept as attributes: the tasks' records hold the addresses of these arrays.
-        self._arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)]
+        group = np.arange(places.groups)[:, None]
+        # The first column of group g is g N of w: the kernel adds g N out_step to the places of results.
+        out_group = places.out_group - columns * places.out_step
+        arrays = (places.x_at + group * places.x_group, places.x_step, places.out_at + group * out_group)
+        self._arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in arrays]
         self._columns = columns
         self._splits: dict[int | None, _Split] = {}
 
@@ -61,8 +59,8 @@ class NarrowMatmul:
     def _split(self, threads: int | None) -> _Split:
         """Splits the product into tasks of about _PRODUCTS_A_TASK products, first by columns."""
         x_at, x_step, out_at = self._arrays
-        rows, depth, columns = len(x_at), len(x_step), self._columns
-        threads = useful_threads(threads, rows * depth * columns)
+        (groups, rows), depth, columns = x_at.shape, len(x_step), self._columns
+        threads = useful_threads(threads, groups * rows * depth * columns)
         # A task packs its weights once for all of its rows, and splitting rows repeats that: columns are split first.
         columns_a_task = max(1, min(_PRODUCTS_A_TASK // depth, -(-columns // threads)))
         rows_a_task = min(rows, max(1, _PRODUCTS_A_TASK // (depth * columns_a_task)))
@@ -71,15 +69,16 @@ class NarrowMatmul:
             [
                 (
                     self._gates.gates_address,
-                    x_at.ctypes.data + 8 * row,
+                    x_at.ctypes.data + 8 * (group * rows + row),
                     x_step.ctypes.data,
                     depth,
-                    column,
+                    group * columns + column,
                     min(columns_a_task, columns - column),
-                    out_at.ctypes.data + 8 * row,
+                    out_at.ctypes.data + 8 * (group * rows + row),
                     self._places.out_step,
                     min(rows_a_task, rows - row),
                 )
+                for group in range(groups)
                 for row in range(0, rows, rows_a_task)
                 for column in range(0, columns, columns_a_task)
             ],
@@ -102,7 +101,7 @@ class _Split:
 
 
 def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> NarrowMatmul:
-    """The product at `places` with `columns` columns, prepared once for as long as the places exist."""
+    """The product at `places` with `columns` columns a group, prepared once for as long as the places exist."""
     key = circuit, columns
     if key not in places.prepared:
         places.prepared[key] = NarrowMatmul(circuit, places, columns)
@@ -110,12 +109,24 @@ def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> Narr
     return prepared
 
 
+def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
+    """`gathering.gathered_matmul` with lanes over columns and k, for a circuit that has a kernel."""
+    narrow = prepared_places(circuit, places, len(w) // places.groups)
+    narrow.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads)
+
+
 @lru_cache(maxsize=256)
 def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
 
-    None where lanes run over rows, the circuit has no kernel, or operands need a conversion to its format.
+    None where there are no rows, lanes run otherwise, the circuit has no kernel, or operands need a conversion to its
+    format.
     """
-    if circuit.format != "float32" or not has_kernel(circuit) or not is_narrow(rows, depth, columns):
+    if (
+        not rows
+        or circuit.format != "float32"
+        or not has_kernel(circuit)
+        or lane_layout(rows, depth, columns) != "narrow"
+    ):
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)

@@ -74,3 +74,9 @@ def choose_method(circuit: MultiplierCircuit, name: str = "auto") -> str:
     if reason:
         raise DesignError(f"compute={name!r} {reason}; leave the choice to compute='auto'.")
     return name
+
+
+def refusals(circuit: MultiplierCircuit) -> dict[str, str]:
+    """Method -> why it does not serve the circuit, a part of a sentence ("needs ..."), for those that do not."""
+    reasons = {name: find_method(name).refusal(circuit) for name in METHODS}
+    return {name: reason for name, reason in reasons.items() if reason}

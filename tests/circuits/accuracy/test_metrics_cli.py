@@ -15,6 +15,8 @@ from circuits import Design, DesignError, closed_form_metrics, design, error_met
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate
 from circuits.drawing.heatmap import draw_surfaces, save_surfaces
+from circuits.engine.matrix_products import product_methods
+from circuits.engine.matrix_products.product_methods import ProductMethod, choose_method, find_method, refusals
 
 FEW = ("--samples", "20000")
 
@@ -167,6 +169,26 @@ def test_heat_maps_show_the_numbers_with_the_second_operand_across(tmp_path: Pat
 def test_heat_maps_without_errors_or_with_empty_bins(entry: Design, tmp_path: Path) -> None:
     save_surfaces([error_surface(entry, bins=40), error_surface(entry, bins=1)], tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_show_names_the_method_of_matrix_products_and_why_others_do_not_serve(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = (*FEW, "--cost-samples", "64")
+    method = choose_method(design("heap"))
+    reasons = refusals(design("heap"))
+    assert main(["show", "heap", *few]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"matrix products {method} " in out
+    assert main(["show", "heap", "--format", "json", *few]) == 0
+    (heap,) = json.loads(capsys.readouterr().out)["designs"]
+    assert heap["matrix_products"] == {"method": method, "refused": reasons}
+    never = ProductMethod(lambda circuit: "needs what no design has", find_method("gate").run)
+    monkeypatch.setattr(product_methods, "METHODS", ("never", "gate"))
+    monkeypatch.setattr(product_methods, "find_method", {"never": never, "gate": find_method("gate")}.__getitem__)
+    assert main(["show", "heap", *few]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "matrix products by method gate, because never needs what no design has." in out
 
 
 def test_show_names_the_bilinear_form(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from circuits import CELLS, NAMED, Design, DesignError, design, matmul
 from circuits.engine import integer_operations
 from circuits.engine.llvm import jit, narrow_matmul_kernel, wide_matmul_kernel
 from circuits.engine.llvm.float_parts import KernelSettings
-from circuits.engine.matrix_products import narrow_matmul, wide_matmul
+from circuits.engine.matrix_products import narrow_matmul, operand_ranges, wide_matmul
+from circuits.engine.matrix_products.element_places import places_of_rows
+from circuits.engine.matrix_products.gate_method import LAYOUTS
+from circuits.engine.matrix_products.strips import strip_kernel, strip_matmul
 from circuits.floats import arithmetic
 from circuits.netlists.netlist import NetlistBuilder
 
@@ -138,6 +142,14 @@ def test_compiled_products_equal_the_reference_for_every_rounding_and_normaliser
     assert same(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
 
 
+def by_layout(layout: str, multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """x [M, K] @ w [K, N] with the lanes of the kernels in a given layout."""
+    out = np.full((len(x), w.shape[1]), np.nan, dtype=np.float32)
+    weights = np.ascontiguousarray(w.T)
+    LAYOUTS[layout](multiplier, x, weights, out, places_of_rows(*x.shape, len(weights)), 1)
+    return out
+
+
 def accumulated(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     sums = np.zeros((len(x), w.shape[1]), dtype=np.float32)
     with np.errstate(all="ignore"):
@@ -210,52 +222,54 @@ def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: fl
         x, w = ((rng.normal(size=shape) * scale).astype(np.float32) for shape in ((rows, depth), (depth, columns)))
         x[rng.random(x.shape) < 0.2] = 0
         w[rng.random(w.shape) < 0.1] = 2.0**-140
-        assert narrow_matmul.is_narrow(rows, depth, columns)
         with np.errstate(over="ignore", invalid="ignore"):
             terms = np.concatenate(
                 [np.zeros((rows, 1, columns), np.float32), multiplier.multiply(x[:, :, None], w)], axis=1
             )
             expected = np.add.accumulate(terms, axis=1, dtype=np.float32)[:, -1]
-        assert same(matmul(multiplier, x, w), expected).all()
+        assert same(by_layout("narrow", multiplier, x, w), expected).all()
 
 
 def test_products_that_stay_normal_are_recognised() -> None:
     one = np.ones(2, dtype=np.float32)
-    assert wide_matmul.products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))
+    assert operand_ranges.products_stay_normal(one, np.array([0.0, 2.0**-126], dtype=np.float32))
     for bad in (np.inf, np.nan, 3e38, 2.0**125):
-        assert not wide_matmul.products_stay_normal(one, np.array([1, bad], dtype=np.float32))
-    assert not wide_matmul.products_stay_normal(one * np.float32(0.5), np.array([2.0**-126], dtype=np.float32))
+        assert not operand_ranges.products_stay_normal(one, np.array([1, bad], dtype=np.float32))
+    assert not operand_ranges.products_stay_normal(one * np.float32(0.5), np.array([2.0**-126], dtype=np.float32))
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize(("mode", "scale"), [("normal", 1), ("full", 1e37), ("narrow", 1), ("narrow", 1e37)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("mode", "scale"), [("normal", 1), ("full", 1e37)])
 def test_kernels_agree_on_every_vector_width(
-    bits: int, mode: str, scale: float, monkeypatch: pytest.MonkeyPatch
+    bits: int, layout: str, mode: str, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few rows go through the narrow kernel, many through the wide one of their range."""
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
     multiplier = SETTINGS[3]
     used = set()
 
-    def matmul_kernel(settings: KernelSettings, range_mode: str) -> Any:
-        used.add(range_mode)
-        return wide_matmul_kernel.matmul_kernel(settings, range_mode, bits)
+    def kernel_of_width(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        def get(settings: KernelSettings, *modes: str) -> Any:
+            def run(*arguments: Any) -> None:
+                used.update(modes or [mode])
+                kernel(settings, *modes, bits)(*arguments)
 
-    def narrow_kernel(settings: KernelSettings) -> Any:
-        used.add("narrow")
-        return narrow_matmul_kernel.narrow_kernel(settings, bits)
+            return run
+
+        return get
 
     rng = np.random.default_rng(23)
-    x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
+    x = rng.normal(size=(5 if layout == "narrow" else 600, 20)).astype(np.float32)
     w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
     expected = accumulated(multiplier, x, w)
-    monkeypatch.setattr(wide_matmul, "matmul_kernel", matmul_kernel)
-    monkeypatch.setattr(narrow_matmul, "narrow_kernel", narrow_kernel)
-    narrow_matmul.prepared_rows.cache_clear()
-    assert same(matmul(multiplier, x, w), expected).all()
+    range_kernel = operand_ranges.range_kernel
+    monkeypatch.setattr(wide_matmul, "matmul_kernel", kernel_of_width(wide_matmul_kernel.matmul_kernel))
+    monkeypatch.setattr(narrow_matmul, "narrow_kernel", kernel_of_width(narrow_matmul_kernel.narrow_kernel))
+    monkeypatch.setattr(strip_matmul, "strip_kernel", kernel_of_width(strip_kernel.strip_kernel))
+    monkeypatch.setattr(operand_ranges, "range_kernel", lambda: range_kernel(bits))
+    assert same(by_layout(layout, multiplier, x, w), expected).all()
     assert used == {mode}
-    narrow_matmul.prepared_rows.cache_clear()
 
 
 def test_empty_and_scalar_operands() -> None:

@@ -64,3 +64,37 @@ def test_threads_are_not_woken_for_little_work() -> None:
     assert useful_threads(8, 1000) == 1
     assert useful_threads(8, 1 << 20) == 4
     assert useful_threads(2, 1 << 30) == 2
+
+
+def test_the_caller_takes_tasks_too_and_no_thread_waits_for_a_share_of_its_own() -> None:
+    """One long task must not keep those behind it from the other thread."""
+    release, done = threading.Event(), []
+
+    def task(number: int) -> None:
+        if number == 0:
+            assert release.wait(60)
+        done.append((number, threading.current_thread() is threading.main_thread()))
+        if len(done) == 7:
+            release.set()
+
+    run_tasks(task, [(number,) for number in range(8)], 2)
+    assert [number for number, _ in done] == [1, 2, 3, 4, 5, 6, 7, 0]
+    assert {in_caller for _, in_caller in done} == {True, False}
+
+
+def test_no_task_begins_after_an_error() -> None:
+    begun = []
+
+    def task(number: int) -> None:
+        begun.append(number)
+        raise IndexError(number)
+
+    with pytest.raises(IndexError):
+        run_tasks(task, [(number,) for number in range(1000)], 2)
+    assert len(begun) <= 2
+
+
+def test_tasks_may_run_tasks() -> None:
+    calls = []
+    run_tasks(lambda outer: run_tasks(lambda inner: calls.append((outer, inner)), [(1,), (2,)], 2), [(1,), (2,)], 2)
+    assert sorted(calls) == [(1, 1), (1, 2), (2, 1), (2, 2)]

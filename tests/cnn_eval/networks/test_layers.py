@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +17,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 from circuits import Design, DesignError, UnknownNameError, design, error_metrics
-from circuits.engine.matrix_products import narrow_matmul, wide_matmul
+from circuits.engine.matrix_products import gate_method
+from circuits.engine.matrix_products.gate_method import LAYOUTS
 from cnn_eval.layers import recording
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear, approximate_layer
 from cnn_eval.layers.approximation import approximate, recomputed
@@ -62,17 +64,21 @@ def test_the_designs_tell_the_operands_apart() -> None:
         assert not same(entry.multiply(x, w), entry.multiply(w, x))
 
 
-@pytest.mark.parametrize(("batch", "corners", "mode"), [(1, False, "narrow"), (9, False, "normal"), (9, True, "full")])
-def test_every_kernel_of_the_engine_is_used_and_equals_a_scalar_loop(
-    batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize(("batch", "channels", "layout"), [(1, 2, "narrow"), (1, 96, "strips"), (9, 2, "wide")])
+def test_every_layout_of_the_engine_is_used_and_equals_a_scalar_loop(
+    batch: int, channels: int, layout: str, corners: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    met = []
-    broadcast, narrow = wide_matmul.matmul_kernel, narrow_matmul.NarrowMatmul.run
-    monkeypatch.setattr(wide_matmul, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
-    monkeypatch.setattr(narrow_matmul.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
-    layer, x = conv(), values((batch, 2, 10, 10), 4, corners=corners)
+    used = []
+
+    def recorded(name: str) -> Callable[..., None]:
+        return lambda *arguments: used.append(name) or LAYOUTS[name](*arguments)
+
+    monkeypatch.setattr(gate_method, "LAYOUTS", {name: recorded(name) for name in LAYOUTS})
+    layer = conv() if channels == 2 else nn.Conv2d(channels, channels, 3, groups=channels, bias=False)
+    x = values((batch, channels, 10, 10), 4, corners=corners)
     out = approximate(layer, LOPSIDED)(x)
-    assert met == [mode]
+    assert used == [layout]
     assert same(out, scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply))
 
 
