@@ -7,6 +7,11 @@ from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit
+from circuits.engine.known_operands.sparse_matmul_kernel import (
+    GROUP_BLOCKS,
+    sparse_matmul_kernel,
+    sparse_scratch_bytes,
+)
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.float_parts import BIAS, FRACTION, scratch_bytes
 from circuits.engine.llvm.wide_matmul_kernel import matmul_kernel
@@ -18,13 +23,21 @@ _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-l
 _BLOCKS_A_TASK = 4
 
 
-def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel."""
+def run_wide(
+    circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None, *, dense: bool = False
+) -> None:
+    """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel.
+
+    `dense`: multiply zero activations like all others, which gives the same bits (for tests and measurements).
+    """
     columns, depth = w.shape
     rows = len(places.x_at)
     settings, gates = float_gates(circuit)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    kernel = matmul_kernel(settings, "normal" if products_stay_normal(x, w) else "full")
+    normal = products_stay_normal(x, w)
+    sparse = normal and not dense
+    kernel = sparse_matmul_kernel(settings) if sparse else matmul_kernel(settings, "normal" if normal else "full")
+    scratch = sparse_scratch_bytes if sparse else scratch_bytes
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step
 
@@ -42,13 +55,16 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
             out_at.ctypes.data + 8 * first_row,
             out_step,
             min(rows - first_row, rows_a_task),
-            scratch_address(scratch_bytes(count)),
+            scratch_address(scratch(count)),
         )
 
     # At least four tasks a thread where the rows allow it, so that no thread waits long for the last.
     threads = useful_threads(threads, rows * w.size)
     blocks = -(-rows // BLOCK)
-    rows_a_task = min(max(1, blocks // (4 * threads)), _BLOCKS_A_TASK) * BLOCK
+    most = max(1, blocks // (4 * threads)) if threads > 1 or not sparse else blocks
+    # Groups of about the same size: a small last one would save little.
+    groups = -(-blocks // min(most, GROUP_BLOCKS if sparse else _BLOCKS_A_TASK))
+    rows_a_task = -(-blocks // groups) * BLOCK
     tasks = [(m, n) for m in range(0, rows, rows_a_task) for n in range(0, columns, _COLUMNS_A_CALL)]
     run_tasks(task, tasks, threads)
 

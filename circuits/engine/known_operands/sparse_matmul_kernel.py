@@ -1,0 +1,276 @@
+"""The matmul kernel for many rows whose products stay normal: activations that are zero take no part.
+
+A zero times a finite weight is a zero, and a sum that begins at +0 never is -0, so that leaving the product out changes
+no bit of the sum. The rows are taken in groups of up to GROUP_BLOCKS blocks. For each k the group's activations that
+are not zero move together, in the order of the rows, and only the blocks that they fill go through the gates:
+
+    rows             0    1    2    3    4    5    6    7
+    x[., k]          a    0    0    b    c    0    d    0        mask 1 0 0 1 1 0 1 0
+    packed           a    b    c    d                            half as many lanes
+    products         p    q    r    s                            gates, for each weight w[n, k]
+    added to sums    p    .    .    q    r    .    s    .        every row takes the next product if its mask is set
+
+The order is kept, so that the products of 16 rows are consecutive: a masked expanding load places them (AVX-512), or a
+loop over the list of rows (elsewhere). Each lane still adds its products in ascending k. A k at which no block is saved
+is computed as the dense kernel does, straight into the sums.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import Any
+
+from circuits.engine.blocks import BLOCK, PLANE_BYTES, WORD_BYTES
+from circuits.engine.llvm.float_parts import (
+    BIAS,
+    EXPONENT,
+    SIGN_AND_EXPONENT,
+    WIDTH,
+    X_BYTES,
+    X_WORDS_AT,
+    KernelSettings,
+    emit_accumulate,
+    emit_gather,
+    emit_pack,
+    emit_weight_planes,
+    emit_words,
+)
+from circuits.engine.llvm.float_results import emit_products
+from circuits.engine.llvm.ir import Function
+from circuits.engine.llvm.jit import Target, load
+from circuits.engine.llvm.vectors import Vectors
+
+GROUP_BLOCKS = 8
+"""Blocks of rows in a group: a partly filled block for each k is less to carry for more rows, but sums need a cache."""
+
+_CHUNK = 16
+"""Operands along k that are packed at a time: 16 x 8 x 3.5 KB stay in the second-level cache."""
+
+_RUN = 16
+"""Rows that one mask of 16 bits describes."""
+_MASKS = GROUP_BLOCKS * BLOCK // _RUN
+
+# What is kept of one k: blocks of packed activations, then their index. The index holds the number of packed blocks,
+# the number of packed activations, and with AVX-512 for each run of rows a mask and the place of its first product;
+# elsewhere the row of each packed activation.
+_INDEX_AT = GROUP_BLOCKS * X_BYTES
+_BLOCKS_AT, _COUNT_AT, _MASKS_AT = _INDEX_AT, _INDEX_AT + 8, _INDEX_AT + 64
+_STARTS_AT = _MASKS_AT + 2 * _MASKS
+_K_BYTES = _MASKS_AT + 4 * GROUP_BLOCKS * BLOCK
+
+# The scratch: the chunk, then planes of one weight and of a product, then words of a whole group.
+_W_PLANES_AT = _CHUNK * _K_BYTES
+_PRODUCT_AT = _W_PLANES_AT + WIDTH * PLANE_BYTES
+_GATHERED_AT = _PRODUCT_AT + 64 * PLANE_BYTES
+_GROUP_BYTES = GROUP_BLOCKS * WORD_BYTES
+# A vector stored behind the last activation, or loaded behind the last product, may reach 64 bytes further.
+_NONZERO_AT = _GATHERED_AT + _GROUP_BYTES
+_PRODUCTS_AT = _NONZERO_AT + _GROUP_BYTES + 64
+_SUMS_AT = _PRODUCTS_AT + _GROUP_BYTES + 64
+
+
+def sparse_scratch_bytes(columns: int) -> int:
+    """Bytes of scratch (64-aligned) that a call with so many columns needs."""
+    return _SUMS_AT + columns * _GROUP_BYTES
+
+
+def sparse_matmul_ir(settings: KernelSettings, target: Target) -> str:
+    """The matmul kernel over one group of rows.
+
+    @kernel(gates, x, x_at, x_step, w, depth, columns, out, out_at, out_step, lanes, scratch): as
+    `wide_matmul_kernel.matmul_ir` in mode "normal" says, for at most GROUP_BLOCKS blocks of lanes.
+    """
+    f = Function(
+        "kernel",
+        "ptr %gates, ptr %x, ptr %x_at, ptr %x_step, ptr %w, i64 %depth, i64 %columns, "
+        "ptr %out, ptr %out_at, i64 %out_step, i64 %lanes, ptr %scratch",
+    )
+    e = Vectors(f, target)
+    blocks = f.op(f"lshr i64 {f.op(f'add i64 %lanes, {BLOCK - 1}')}, {BLOCK.bit_length() - 1}")
+    sums_of_column = f.op(f"mul i64 {blocks}, {WORD_BYTES}")
+    sums = f.offset("%scratch", _SUMS_AT)
+    # Sums begin at +0.
+    with f.loop(f.op(f"mul i64 %columns, {sums_of_column}"), step=16) as byte:
+        f.do(f"store <4 x float> zeroinitializer, ptr {f.offset(sums, byte)}, align 16")
+    with f.loop("%depth", step=_CHUNK) as chunk:
+        rest = f.op(f"sub i64 %depth, {chunk}")
+        count = f.op(f"select i1 {f.op(f'icmp slt i64 {rest}, {_CHUNK}')}, i64 {rest}, i64 {_CHUNK}")
+        with f.loop(count) as k:
+            step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
+            _emit_pack_group(e, target, step, blocks, f.offset("%scratch", f.op(f"mul i64 {k}, {_K_BYTES}")))
+        with f.loop("%columns") as n:
+            sums_of_n = f.offset(sums, f.op(f"mul i64 {n}, {sums_of_column}"))
+            row = f.op(f"add i64 {f.op(f'mul i64 {n}, %depth')}, {chunk}")
+            with f.loop(count) as k:
+                weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
+                packed = f.offset("%scratch", f.op(f"mul i64 {k}, {_K_BYTES}"))
+                _emit_add_products(e, settings, target, weight, packed, blocks, sums_of_n)
+    _emit_scatter(f, sums, sums_of_column)
+    declarations = ""
+    if target.ternary:
+        declarations = (
+            "declare <16 x i32> @llvm.x86.avx512.mask.compress.v16i32(<16 x i32>, <16 x i32>, <16 x i1>)\n"
+            "declare <16 x float> @llvm.masked.expandload.v16f32(ptr, <16 x i1>, <16 x float>)\n"
+            "declare i16 @llvm.ctpop.i16(i16)\n"
+        )
+    return declarations + f.text()
+
+
+def _emit_pack_group(e: Vectors, target: Target, step: str, blocks: str, packed: str) -> None:
+    """Gathers the group's activations of one k and packs those that are not zero, or all where no block is saved."""
+    f = e.f
+    gathered, nonzero = f.offset("%scratch", _GATHERED_AT), f.offset("%scratch", _NONZERO_AT)
+    with f.loop(blocks) as block:
+        x_at = f.element("%x_at", "i64", f.op(f"mul i64 {block}, {BLOCK}"))
+        emit_gather(f, "%x", x_at, step, f.offset(gathered, f.op(f"mul i64 {block}, {WORD_BYTES}")))
+    emit = _emit_compress if target.ternary else _emit_list
+    count = emit(e, gathered, nonzero, packed)
+    filled = f.op(f"lshr i64 {f.op(f'add i64 {count}, {BLOCK - 1}')}, {BLOCK.bit_length() - 1}")
+    f.do(f"store i64 {filled}, ptr {f.offset(packed, _BLOCKS_AT)}")
+    f.do(f"store i64 {count}, ptr {f.offset(packed, _COUNT_AT)}")
+    saved = f.op(f"icmp slt i64 {filled}, {blocks}")
+    words = f.op(f"select i1 {saved}, ptr {nonzero}, ptr {gathered}")
+    with f.loop(filled) as block:
+        planes = f.offset(packed, f.op(f"mul i64 {block}, {X_BYTES}"))
+        source = f.offset(words, f.op(f"mul i64 {block}, {WORD_BYTES}"))
+        emit_pack(e, source, planes, f.offset(planes, X_WORDS_AT), less=BIAS)
+
+
+def _emit_compress(e: Vectors, gathered: str, nonzero: str, packed: str) -> str:
+    """Moves the activations that are not zero together, with masks and places; returns their number (i64)."""
+    f = e.f
+    masks, starts = f.offset(packed, _MASKS_AT), f.offset(packed, _STARTS_AT)
+    lanes = "<" + ", ".join(f"i32 {lane}" for lane in range(_RUN)) + ">"
+    lane_count = e.broadcast(f.op("trunc i64 %lanes to i32"))
+    with f.fold(_emit_runs(f), "i64", ["0"]) as (run, count):
+        first = f.op(f"mul i64 {run}, {_RUN}")
+        words = f.op(f"load {e.v}, ptr {f.element(gathered, 'i32', first)}, align 4")
+        present = e.compare("ne", e.integer("and", words, EXPONENT), "zeroinitializer")
+        # Lanes behind the last row repeat its activation; they count as zeros.
+        lane = e.integer("add", e.broadcast(f.op(f"trunc i64 {first} to i32")), lanes)
+        mask = f.op(f"and {e.mask} {present}, {e.compare('slt', lane, lane_count)}")
+        bits = f.op(f"bitcast {e.mask} {mask} to i16")
+        f.do(f"store i16 {bits}, ptr {f.element(masks, 'i16', run)}")
+        f.do(f"store i32 {f.op(f'trunc i64 {count[0]} to i32')}, ptr {f.element(starts, 'i32', run)}")
+        moved = f.op(
+            f"call {e.v} @llvm.x86.avx512.mask.compress.v16i32({e.v} {words}, {e.v} zeroinitializer, {e.mask} {mask})"
+        )
+        f.do(f"store {e.v} {moved}, ptr {f.element(nonzero, 'i32', count[0])}, align 4")
+        size = f.op(f"zext i16 {f.op(f'call i16 @llvm.ctpop.i16(i16 {bits})')} to i64")
+        count[0] = f.op(f"add i64 {count[0]}, {size}")
+    return count[0]
+
+
+def _emit_list(e: Vectors, gathered: str, nonzero: str, packed: str) -> str:
+    """Lists the rows whose activations are not zero beside their activations; returns their number (i64)."""
+    f = e.f
+    rows = f.offset(packed, _MASKS_AT)
+    with f.fold("%lanes", "i64", ["0"]) as (lane, count):
+        word = f.op(f"load i32, ptr {f.element(gathered, 'i32', lane)}")
+        # Written in any case, and overwritten by the next row where this one's activation is zero.
+        f.do(f"store i32 {word}, ptr {f.element(nonzero, 'i32', count[0])}")
+        f.do(f"store i32 {f.op(f'trunc i64 {lane} to i32')}, ptr {f.element(rows, 'i32', count[0])}")
+        present = f.op(f"icmp ne i32 {f.op(f'and i32 {word}, {EXPONENT}')}, 0")
+        count[0] = f.op(f"add i64 {count[0]}, {f.op(f'zext i1 {present} to i64')}")
+    return count[0]
+
+
+def _emit_add_products(
+    e: Vectors, settings: KernelSettings, target: Target, weight: str, packed: str, blocks: str, sums: str
+) -> None:
+    """sums[lane] += x[lane, k] * weight for the group, x packed at `packed`."""
+    f = e.f
+    w_planes, product = f.offset("%scratch", _W_PLANES_AT), f.offset("%scratch", _PRODUCT_AT)
+    products = f.offset("%scratch", _PRODUCTS_AT)
+    filled = f.op(f"load i64, ptr {f.offset(packed, _BLOCKS_AT)}")
+    # A zero weight, like a zero activation, changes no sum.
+    some = f.op(f"icmp ne i64 {filled}, 0")
+    exponent = f.op(f"and i32 {weight}, {EXPONENT}")
+    with f.when(f.op(f"and i1 {some}, {f.op(f'icmp ne i32 {exponent}, 0')}")):
+        emit_weight_planes(e, weight, w_planes)
+        w = e.broadcast(f.op(f"and i32 {weight}, {SIGN_AND_EXPONENT - (1 << 32)}"))
+
+        def product_words(block: str, byte_loop_body: Any) -> None:
+            planes = f.offset(packed, f.op(f"mul i64 {block}, {X_BYTES}"))
+            f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
+            with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+                byte_loop_body(emit_words(e, settings, product, byte), f.offset(planes, X_WORDS_AT), byte)
+
+        saved = f.op(f"icmp slt i64 {filled}, {blocks}")
+        with f.when(saved):
+            with f.loop(filled) as block:
+                target_of_block = f.offset(products, f.op(f"mul i64 {block}, {WORD_BYTES}"))
+
+                def store(words: list[str], x_words: str, byte: str, out: str = target_of_block) -> None:
+                    # No operand is zero, so that exponents are added unconditionally (see `float_results`). Lanes
+                    # behind the last activation hold anything; no sum reads them.
+                    for b, word in enumerate(words):
+                        exponent = e.integer("add", e.load(x_words, b, byte), w)
+                        e.store(e.integer("add", word, exponent), out, b, byte)
+
+                product_words(block, store)
+            (_emit_expand if target.ternary else _emit_add_listed)(e, packed, products, sums)
+        with f.when(f.op(f"xor i1 {saved}, true")), f.loop(filled) as block:
+            sums_of_block = f.offset(sums, f.op(f"mul i64 {block}, {WORD_BYTES}"))
+
+            def accumulate(words: list[str], x_words: str, byte: str, out: str = sums_of_block) -> None:
+                emit_accumulate(e, emit_products(e, "normal", words, x_words, w, None, byte), out, byte)
+
+            product_words(block, accumulate)
+
+
+def _emit_runs(f: Function) -> str:
+    """The number of runs of rows, the last of which may be incomplete (i64)."""
+    return f.op(f"udiv i64 {f.op(f'add i64 %lanes, {_RUN - 1}')}, {_RUN}")
+
+
+def _emit_expand(e: Vectors, packed: str, products: str, sums: str) -> None:
+    """Adds each run's products to its sums, those of rows without a product unchanged (+0 is added)."""
+    f = e.f
+    masks, starts = f.offset(packed, _MASKS_AT), f.offset(packed, _STARTS_AT)
+    with f.loop(_emit_runs(f)) as run:
+        bits = f.op(f"load i16, ptr {f.element(masks, 'i16', run)}")
+        mask = f.op(f"bitcast i16 {bits} to {e.mask}")
+        first = f.op(f"load i32, ptr {f.element(starts, 'i32', run)}")
+        start = f.op(f"zext i32 {first} to i64")
+        expanded = f.op(
+            f"call {e.vf} @llvm.masked.expandload.v16f32(ptr {f.element(products, 'float', start)}, "
+            f"{e.mask} {mask}, {e.vf} zeroinitializer)"
+        )
+        address = f.element(sums, "float", f.op(f"mul i64 {run}, {_RUN}"))
+        before = f.op(f"load {e.vf}, ptr {address}, align 4")
+        f.do(f"store {e.vf} {f.op(f'fadd {e.vf} {before}, {expanded}')}, ptr {address}, align 4")
+
+
+def _emit_add_listed(e: Vectors, packed: str, products: str, sums: str) -> None:
+    """Adds each product to the sum of the row that is listed for it."""
+    f = e.f
+    rows = f.offset(packed, _MASKS_AT)
+    with f.loop(f.op(f"load i64, ptr {f.offset(packed, _COUNT_AT)}")) as k:
+        listed = f.op(f"load i32, ptr {f.element(rows, 'i32', k)}")
+        row = f.op(f"zext i32 {listed} to i64")
+        product = f.op(f"load float, ptr {f.element(products, 'float', k)}")
+        address = f.element(sums, "float", row)
+        total = f.op(f"fadd float {f.op(f'load float, ptr {address}')}, {product}")
+        f.do(f"store float {total}, ptr {address}")
+
+
+def _emit_scatter(f: Function, sums: str, sums_of_column: str) -> None:
+    """Writes the sums of the rows, column after column."""
+    with f.loop("%columns") as n:
+        of_column = f.offset(sums, f.op(f"mul i64 {n}, {sums_of_column}"))
+        column = f.element("%out", "float", f.op(f"mul i64 {n}, %out_step"))
+        with f.loop("%lanes") as lane:
+            value = f.op(f"load float, ptr {f.element(of_column, 'float', lane)}")
+            index = f.op(f"load i64, ptr {f.element('%out_at', 'i64', lane)}")
+            f.do(f"store float {value}, ptr {f.element(column, 'float', index)}")
+
+
+@lru_cache(maxsize=64)
+def sparse_matmul_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
+    """The compiled kernel, a ctypes function (see `sparse_matmul_ir`)."""
+    target = Target.host(vector_bits)
+    p, n = ctypes.c_void_p, ctypes.c_int64
+    library = load(sparse_matmul_ir(settings, target), target)
+    return library.function("kernel", p, p, p, p, p, n, n, p, p, n, n, p)
