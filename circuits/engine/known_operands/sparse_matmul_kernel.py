@@ -26,7 +26,6 @@ from circuits.engine.llvm.float_parts import (
     BIAS,
     EXPONENT,
     SIGN_AND_EXPONENT,
-    WIDTH,
     X_BYTES,
     X_WORDS_AT,
     KernelSettings,
@@ -51,6 +50,9 @@ _RUN = 16
 """Rows that one mask of 16 bits describes."""
 _MASKS = GROUP_BLOCKS * BLOCK // _RUN
 
+SLOTS = 128
+"""Planes that gates for a known weight may use as scratch memory; elsewhere the weight's planes lie there."""
+
 # What is kept of one k: blocks of packed activations, then their index. The index holds the number of packed blocks,
 # the number of packed activations, and with AVX-512 for each run of rows a mask and the place of its first product;
 # elsewhere the row of each packed activation.
@@ -61,7 +63,7 @@ _K_BYTES = _MASKS_AT + 4 * GROUP_BLOCKS * BLOCK
 
 # The scratch: the chunk, then planes of one weight and of a product, then words of a whole group.
 _W_PLANES_AT = _CHUNK * _K_BYTES
-_PRODUCT_AT = _W_PLANES_AT + WIDTH * PLANE_BYTES
+_PRODUCT_AT = _W_PLANES_AT + SLOTS * PLANE_BYTES
 _GATHERED_AT = _PRODUCT_AT + 64 * PLANE_BYTES
 _GROUP_BYTES = GROUP_BLOCKS * WORD_BYTES
 # A vector stored behind the last activation, or loaded behind the last product, may reach 64 bytes further.
@@ -75,7 +77,7 @@ def sparse_scratch_bytes(columns: int) -> int:
     return _SUMS_AT + columns * _GROUP_BYTES
 
 
-def sparse_matmul_ir(settings: KernelSettings, target: Target) -> str:
+def sparse_matmul_ir(settings: KernelSettings, target: Target, *, weight_gates: bool) -> str:
     """The matmul kernel over one group of rows.
 
     @kernel(gates, x, x_at, x_step, w, depth, columns, out, out_at, out_step, lanes, scratch): as
@@ -105,7 +107,7 @@ def sparse_matmul_ir(settings: KernelSettings, target: Target) -> str:
             with f.loop(count) as k:
                 weight = f.op(f"load i32, ptr {f.element('%w', 'i32', f.op(f'add i64 {row}, {k}'))}")
                 packed = f.offset("%scratch", f.op(f"mul i64 {k}, {_K_BYTES}"))
-                _emit_add_products(e, settings, target, weight, packed, blocks, sums_of_n)
+                _emit_add_products(e, settings, target, weight_gates, weight, packed, blocks, sums_of_n)
     _emit_scatter(f, sums, sums_of_column)
     declarations = ""
     if target.ternary:
@@ -177,7 +179,14 @@ def _emit_list(e: Vectors, gathered: str, nonzero: str, packed: str) -> str:
 
 
 def _emit_add_products(
-    e: Vectors, settings: KernelSettings, target: Target, weight: str, packed: str, blocks: str, sums: str
+    e: Vectors,
+    settings: KernelSettings,
+    target: Target,
+    weight_gates: bool,
+    weight: str,
+    packed: str,
+    blocks: str,
+    sums: str,
 ) -> None:
     """sums[lane] += x[lane, k] * weight for the group, x packed at `packed`."""
     f = e.f
@@ -188,12 +197,16 @@ def _emit_add_products(
     some = f.op(f"icmp ne i64 {filled}, 0")
     exponent = f.op(f"and i32 {weight}, {EXPONENT}")
     with f.when(f.op(f"and i1 {some}, {f.op(f'icmp ne i32 {exponent}, 0')}")):
-        emit_weight_planes(e, weight, w_planes)
+        if not weight_gates:
+            emit_weight_planes(e, weight, w_planes)
         w = e.broadcast(f.op(f"and i32 {weight}, {SIGN_AND_EXPONENT - (1 << 32)}"))
 
         def product_words(block: str, byte_loop_body: Any) -> None:
             planes = f.offset(packed, f.op(f"mul i64 {block}, {X_BYTES}"))
-            f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
+            if weight_gates:
+                f.do(f"call void %gates(ptr {planes}, i32 {weight}, ptr {product}, ptr {w_planes})")
+            else:
+                f.do(f"call void %gates(ptr {planes}, ptr {w_planes}, ptr {product})")
             with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
                 byte_loop_body(emit_words(e, settings, product, byte), f.offset(planes, X_WORDS_AT), byte)
 
@@ -268,9 +281,9 @@ def _emit_scatter(f: Function, sums: str, sums_of_column: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def sparse_matmul_kernel(settings: KernelSettings, vector_bits: int | None = None) -> Any:
+def sparse_matmul_kernel(settings: KernelSettings, vector_bits: int | None = None, *, weight_gates: bool = False) -> Any:
     """The compiled kernel, a ctypes function (see `sparse_matmul_ir`)."""
     target = Target.host(vector_bits)
     p, n = ctypes.c_void_p, ctypes.c_int64
-    library = load(sparse_matmul_ir(settings, target), target)
+    library = load(sparse_matmul_ir(settings, target, weight_gates=weight_gates), target)
     return library.function("kernel", p, p, p, p, p, n, n, p, p, n, n, p)

@@ -1,0 +1,361 @@
+"""AVX-512 code of a staged program: the stages one after the other, each with a branch on its bit of the weight.
+
+LLVM's register allocator takes long for dozens of vectors that live across two dozen branches, and copies them at the
+joins. Registers are therefore allocated here, and LLVM only assembles the text. The rules:
+
+- Whatever the variant, a stage's outputs end in the same places, their homes. A home is a register where the next stage
+  reads the value, memory otherwise: output planes for results, slots of the scratch memory for the rest.
+- An output takes over the home of a state value that its operation reads and nothing reads later: a row's new sum
+  replaces its old one, and a variant in which the sum does not change has nothing to do.
+- Registers that are no homes hold what lives within a variant. At least _TEMPORARIES are left; should they not suffice,
+  the value whose next use is furthest away goes to memory (Belady's rule).
+
+`vpternlogq d, s, t` computes any function of three vectors, d among them, and t may be in memory. Its immediate is the
+truth table with d, s, t as the first, second and third input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from circuits.engine.blocks import PLANE_BYTES
+from circuits.engine.known_operands.weight_stages import Operation, StagedProgram, Variant
+from circuits.netlists.truth_table import INPUTS, compose
+
+_REGISTERS = 32
+_TEMPORARIES = 6
+_X, _OUT, _SLOTS = "rdi", "rdx", "rcx"
+_SETTLED = -1
+"""Owner of a register in which an output has come home."""
+
+_TWO_INPUTS = {INPUTS[0] & INPUTS[1]: "vpandq", INPUTS[0] | INPUTS[1]: "vporq", INPUTS[0] ^ INPUTS[1]: "vpxorq"}
+"""Functions with a destination of their own; others of two inputs take vpternlogq."""
+_ALL_ONES, _NOT_FIRST = 0xFF, 0x0F
+"""Immediates of vpternlogq."""
+
+Home = int | str
+"""A register's number, or an address."""
+
+
+@dataclass(frozen=True)
+class StageCode:
+    """`text`: Intel syntax, with x planes at rdi, the weight in esi, output planes at rdx, `slots` planes at rcx."""
+
+    text: str
+    slots: int
+
+
+def stage_code(program: StagedProgram, inputs: int) -> StageCode:
+    """The code of a staged program whose first bus is nodes 0 .. `inputs` - 1."""
+    result_of: dict[int, str] = {}
+    for bit, literal in enumerate(program.results):
+        result_of.setdefault((literal >> 1) - 1, f"{_OUT}+{bit * PLANE_BYTES}")
+    lines: list[str] = []
+    state, slots = _State(), 0
+    for number, stage in enumerate(program.stages):
+        dying = {node for node in state.homes if program.last_reads[node] <= number}
+        homes = _choose_homes(program, number, state, dying, result_of)
+        zero, end = (f".L{kind}{number}_${{:uid}}" for kind in ("zero", "end"))
+        variants = []
+        for variant in stage.variants:
+            code = _VariantCode(variant, state, dying, homes)
+            variants.append(code.lines())
+            slots = max(slots, code.slots)
+        if len(variants) == 1:
+            lines += variants[0]
+        else:
+            # bt copies the weight's bit to the carry flag.
+            lines += [f"bt esi, {stage.bit}", f"jnc {zero}", *variants[1], f"jmp {end}"]
+            lines += [f"{zero}:", *variants[0], f"{end}:"]
+        state.homes.update(homes)
+        state.release(dying)
+    return StageCode("\n".join([*lines, *_input_results(program, inputs)]), slots)
+
+
+@dataclass
+class _State:
+    """Homes of the state between two stages, and which slots of memory are free."""
+
+    homes: dict[int, Home] = field(default_factory=dict)
+    free_slots: list[int] = field(default_factory=list)
+    slots: int = 0
+
+    def new_slot(self) -> str:
+        """The address of a slot that holds nothing."""
+        if not self.free_slots:
+            self.free_slots.append(self.slots)
+            self.slots += 1
+        return f"{_SLOTS}+{self.free_slots.pop() * PLANE_BYTES}"
+
+    def release(self, nodes: Iterable[int]) -> None:
+        """Forgets nodes that nothing reads any more."""
+        for node in nodes:
+            home = self.homes.pop(node)
+            if isinstance(home, str) and home.startswith(_SLOTS):
+                self.free_slots.append(int(home.removeprefix(f"{_SLOTS}+")) // PLANE_BYTES)
+
+
+def _choose_homes(
+    program: StagedProgram, number: int, state: _State, dying: set[int], result_of: Mapping[int, str]
+) -> dict[int, Home]:
+    """Where the outputs of stage `number` go."""
+    homes: dict[int, Home] = {}
+    taken = {home for home in state.homes.values() if isinstance(home, int)}
+    claimed: set[int] = set()
+    for node, operands in program.stages[number].outputs.items():
+        if node in result_of:
+            homes[node] = result_of[node]
+            continue
+        register = None
+        if program.next_reads[node] == number + 1:
+            left = [state.homes[operand] for operand in operands if operand in dying]
+            free = [home for home in range(_REGISTERS - _TEMPORARIES) if home not in taken]
+            choices = [home for home in [*left, *free] if isinstance(home, int) and home not in claimed]
+            register = choices[0] if choices else None
+        if register is None:
+            homes[node] = state.new_slot()
+        else:
+            homes[node] = register
+            claimed.add(register)
+    return homes
+
+
+def _input_results(program: StagedProgram, inputs: int) -> list[str]:
+    """Output planes that repeat an earlier one, or are an input or a constant."""
+    lines: list[str] = []
+    first: dict[int, int] = {}
+    for bit, literal in enumerate(program.results):
+        node = (literal >> 1) - 1
+        if node >= inputs and literal not in first:
+            first[literal] = bit
+            continue
+        source = f"{_OUT}+{first[literal] * PLANE_BYTES}" if node >= inputs else f"{_X}+{node * PLANE_BYTES}"
+        lines += _assign("zmm0", literal, _memory(source))
+        lines.append(f"vmovdqa64 {_memory(f'{_OUT}+{bit * PLANE_BYTES}')}, zmm0")
+    return lines
+
+
+def _memory(address: str) -> str:
+    return f"zmmword ptr [{address}]"
+
+
+def _assign(target: str, literal: int, where: str) -> list[str]:
+    """target = literal, whose node is at `where`."""
+    if literal <= 1:
+        return [f"vpternlogq {target}, {target}, {target}, {_ALL_ONES}" if literal else f"vpxorq {target}, {target}, {target}"]
+    lines = [f"vmovdqa64 {target}, {where}"] if where != target else []
+    return [*lines, f"vpternlogq {target}, {target}, {target}, {_NOT_FIRST}"] if literal & 1 else lines
+
+
+class _VariantCode:
+    """Generates one variant.
+
+    Invariants: `_owner[r]` is the node whose value register r holds, or None, or _SETTLED; `_register` is its inverse.
+    `_address` tells which values are in memory, perhaps besides. `_reads[node]` are the positions that have yet to read
+    the node, the nearest last; the end of the variant is one of them for what becomes an output.
+    """
+
+    def __init__(self, variant: Variant, state: _State, dying: set[int], homes: Mapping[int, Home]) -> None:
+        self._lines: list[str] = []
+        self._variant, self._homes = variant, homes
+        # Slots taken within the variant are free again behind it.
+        self._memory = _State(free_slots=list(state.free_slots), slots=state.slots)
+        self._claimed = {home for home in homes.values() if isinstance(home, int)}
+        # What later stages read too stays where it is.
+        self._fixed = set(state.homes) - dying
+        self._reads: dict[int, list[int]] = {}
+        self._end = len(variant.operations)
+        for literal in variant.values.values():
+            self._reads[(literal >> 1) - 1] = [self._end]
+        for position in reversed(range(self._end)):
+            for node in variant.operations[position][2]:
+                self._reads.setdefault(node, []).append(position)
+        # An output in its own polarity can be computed in its home.
+        self._home_of = {
+            (literal >> 1) - 1: homes[node]
+            for node, literal in reversed(list(variant.values.items()))
+            if not literal & 1
+        }
+        self._owner: list[int | None] = [None] * _REGISTERS
+        self._register: dict[int, int] = {}
+        self._address: dict[int, str] = {}
+        for node, home in state.homes.items():
+            if isinstance(home, str):
+                self._address[node] = home
+            elif self._is_needed(node):
+                self._hold(node, home)
+
+    def lines(self) -> list[str]:
+        """The code."""
+        for position, operation in enumerate(self._variant.operations):
+            self._compute(position, operation)
+        self._bring_home()
+        return self._lines
+
+    @property
+    def slots(self) -> int:
+        """Slots of memory that the code uses, those of the state included."""
+        return self._memory.slots
+
+    # Values and registers.
+
+    def _is_needed(self, node: int) -> bool:
+        return bool(self._reads.get(node)) or node in self._fixed
+
+    def _hold(self, node: int, register: int) -> None:
+        self._owner[register] = node
+        self._register[node] = register
+
+    def _empty(self, register: int) -> None:
+        owner = self._owner[register]
+        if owner is not None:
+            self._register.pop(owner, None)
+        self._owner[register] = None
+
+    def _where(self, node: int) -> str:
+        """The node as an operand, a register or memory."""
+        if node in self._register:
+            return f"zmm{self._register[node]}"
+        return _memory(self._address.get(node, f"{_X}+{node * PLANE_BYTES}"))
+
+    def _free_register(self, keep: Iterable[int]) -> int:
+        """A register that holds nothing; emptied if need be, but none with a value of `keep`."""
+        empty = [register for register in reversed(range(_REGISTERS)) if self._owner[register] is None]
+        if empty:
+            return next((register for register in empty if register not in self._claimed), empty[0])
+        movable = self._register.keys() - self._fixed - set(keep)
+        victim = max(movable, key=lambda node: (self._reads[node][-1], node))
+        register = self._register[victim]
+        if victim not in self._address:
+            self._address[victim] = self._memory.new_slot()
+            self._lines.append(f"vmovdqa64 {_memory(self._address[victim])}, zmm{register}")
+        self._empty(register)
+        return register
+
+    def _load(self, node: int, keep: Iterable[int]) -> None:
+        """Brings a value from memory into a register."""
+        where = self._where(node)
+        register = self._free_register(keep)
+        self._lines.append(f"vmovdqa64 zmm{register}, {where}")
+        self._address.setdefault(node, f"{_X}+{node * PLANE_BYTES}")
+        self._hold(node, register)
+
+    def _vacate(self, register: int, keep: tuple[int, ...]) -> None:
+        """Empties a register; a value that is needed moves to another one, unless it is in memory."""
+        node = self._owner[register]
+        if node is not None and (node in keep or node not in self._address) and self._is_needed(node):
+            other = self._free_register([*keep, node])
+            self._lines.append(f"vmovdqa64 zmm{other}, zmm{register}")
+            self._empty(register)
+            self._hold(node, other)
+        else:
+            self._empty(register)
+
+    # Operations.
+
+    def _compute(self, position: int, operation: Operation) -> None:
+        node, table, operands = operation
+        for operand in operands:
+            assert self._reads[operand].pop() == position
+        # One operand may stay in memory, unless it is read again.
+        outside = [operand for operand in operands if operand not in self._register]
+        again = [operand for operand in outside if self._is_needed(operand)]
+        for operand in again or outside[1:]:
+            self._load(operand, operands)
+        for operand in [operand for operand in operands if operand not in self._register][1:]:
+            self._load(operand, operands)
+        home = self._home_of.get(node)
+        last = [operand for operand in operands if operand in self._register and not self._is_needed(operand)]
+        if isinstance(home, int):
+            destination = home
+            if self._owner[home] not in last:
+                self._vacate(home, operands)
+        else:
+            destination = self._register[last[0]] if last else self._free_register(operands)
+        self._operate(table, operands, destination)
+        for operand in last:
+            self._empty(self._register[operand])
+        self._hold(node, destination)
+        if isinstance(home, str):
+            self._lines.append(f"vmovdqa64 {_memory(home)}, zmm{destination}")
+            self._address[node] = home
+            if self._reads[node] == [self._end]:
+                self._empty(destination)
+
+    def _operate(self, table: int, operands: tuple[int, ...], destination: int) -> None:
+        """destination = table(operands)."""
+        where = [self._where(node) for node in operands]
+        target = f"zmm{destination}"
+        in_memory = [place.startswith("zmmword") for place in where]
+        if len(operands) == 2 and table in _TWO_INPUTS:
+            second = int(not in_memory[0])
+            self._lines.append(f"{_TWO_INPUTS[table]} {target}, {where[1 - second]}, {where[second]}")
+            return
+        # vpternlog overwrites its first operand: that in the destination, or else a copy, best of one in memory.
+        first = where.index(target) if target in where else in_memory.index(True) if any(in_memory) else 0
+        if where[first] != target:
+            self._lines.append(f"vmovdqa64 {target}, {where[first]}")
+        others = sorted((k for k in range(len(operands)) if k != first), key=in_memory.__getitem__)
+        order = [first, *others]
+        immediate = compose(table, [INPUTS[order.index(k)] for k in range(len(operands))])
+        sources = [where[k] for k in others] if len(others) == 2 else [target, where[others[0]]]
+        if len(others) == 1:
+            # The second input repeats the first; the other operand is the third.
+            immediate = compose(table, [INPUTS[0 if k == first else 2] for k in range(2)])
+        self._lines.append(f"vpternlogq {target}, {sources[0]}, {sources[1]}, {immediate}")
+
+    # The end of the variant.
+
+    def _bring_home(self) -> None:
+        """Brings every output to its home."""
+        outputs = [(self._homes[node], literal) for node, literal in self._variant.values.items()]
+        # Memory first: storing may take registers from values.
+        for home, literal in outputs:
+            if isinstance(home, str) and (literal & 1 or self._address.get((literal >> 1) - 1) != home):
+                self._store(literal, home)
+        pending: dict[int, int] = {}  # home register -> literal
+        for home, literal in outputs:
+            if isinstance(home, int) and (literal & 1 or self._register.get((literal >> 1) - 1) != home):
+                pending[home] = literal
+        while pending:
+            register = next((home for home in pending if not self._is_wanted(home, pending)), None)
+            if register is None:
+                # A cycle: one of its values steps aside.
+                self._step_aside(next(iter(pending)), pending)
+                continue
+            literal = pending.pop(register)
+            where = self._where((literal >> 1) - 1) if literal > 1 else ""
+            self._lines += _assign(f"zmm{register}", literal, where)
+            self._empty(register)
+            self._owner[register] = _SETTLED
+
+    def _is_wanted(self, register: int, pending: Mapping[int, int]) -> bool:
+        """Whether another register than this one waits for what it holds."""
+        owner = self._owner[register]
+        return any((literal >> 1) - 1 == owner for home, literal in pending.items() if home != register)
+
+    def _step_aside(self, register: int, pending: Mapping[int, int]) -> None:
+        node = self._owner[register]
+        assert node is not None
+        sources = {(literal >> 1) - 1 for literal in pending.values()}
+        kept = sources | self._fixed | {_SETTLED}
+        spare = next(
+            other
+            for other in reversed(range(_REGISTERS))
+            if other not in self._claimed and (self._owner[other] is None or self._owner[other] not in kept)
+        )
+        self._lines.append(f"vmovdqa64 zmm{spare}, zmm{register}")
+        self._empty(spare)
+        self._empty(register)
+        self._hold(node, spare)
+
+    def _store(self, literal: int, address: str) -> None:
+        """Writes a literal to memory."""
+        source = (literal >> 1) - 1
+        if literal > 1 and not literal & 1 and source in self._register:
+            register = self._register[source]
+        else:
+            register = self._free_register([])
+            self._lines += _assign(f"zmm{register}", literal, self._where(source) if literal > 1 else "")
+        self._lines.append(f"vmovdqa64 {_memory(address)}, zmm{register}")
