@@ -281,7 +281,9 @@ def _emit_scatter(f: Function, sums: str, sums_of_column: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def sparse_matmul_kernel(settings: KernelSettings, vector_bits: int | None = None, *, weight_gates: bool = False) -> Any:
+def sparse_matmul_kernel(
+    settings: KernelSettings, vector_bits: int | None = None, *, weight_gates: bool = False
+) -> Any:
     """The compiled kernel, a ctypes function (see `sparse_matmul_ir`)."""
     target = Target.host(vector_bits)
     p, n = ctypes.c_void_p, ctypes.c_int64

@@ -40,37 +40,54 @@ Home = int | str
 
 @dataclass(frozen=True)
 class StageCode:
-    """`text`: Intel syntax, with x planes at rdi, the weight in esi, output planes at rdx, `slots` planes at rcx."""
+    """`text`: Intel syntax, with x planes at rdi, the weight in esi, output planes at rdx, `slots` planes at rcx.
+
+    `expected_lines`: instructions of an evaluation whose weight has random bits.
+    """
 
     text: str
     slots: int
+    expected_lines: float
 
 
 def stage_code(program: StagedProgram, inputs: int) -> StageCode:
     """The code of a staged program whose first bus is nodes 0 .. `inputs` - 1."""
     result_of: dict[int, str] = {}
-    for bit, literal in enumerate(program.results):
-        result_of.setdefault((literal >> 1) - 1, f"{_OUT}+{bit * PLANE_BYTES}")
+    for bit, node in enumerate(program.results):
+        result_of.setdefault(node, f"{_OUT}+{bit * PLANE_BYTES}")
     lines: list[str] = []
-    state, slots = _State(), 0
+    state, slots, expected = _State(), 0, 0.0
     for number, stage in enumerate(program.stages):
         dying = {node for node in state.homes if program.last_reads[node] <= number}
-        homes = _choose_homes(program, number, state, dying, result_of)
-        zero, end = (f".L{kind}{number}_${{:uid}}" for kind in ("zero", "end"))
-        variants = []
-        for variant in stage.variants:
-            code = _VariantCode(variant, state, dying, homes)
-            variants.append(code.lines())
-            slots = max(slots, code.slots)
-        if len(variants) == 1:
-            lines += variants[0]
-        else:
-            # bt copies the weight's bit to the carry flag.
-            lines += [f"bt esi, {stage.bit}", f"jnc {zero}", *variants[1], f"jmp {end}"]
-            lines += [f"{zero}:", *variants[0], f"{end}:"]
-        state.homes.update(homes)
+        places = {**state.homes, **_choose_homes(program, number, state, dying, result_of)}
+        for index, entry in enumerate(stage.entries):
+            lines.append(f"{_label(number, index)}:")
+            if len(entry.variants) > 1:
+                # bt copies the weight's bit to the carry flag.
+                lines += [f"bt esi, {stage.bit}", f"jnc {_label(number, index, 'zero')}"]
+            for value, variant in reversed(list(enumerate(entry.variants))):
+                if not value and len(entry.variants) > 1:
+                    lines.append(f"{_label(number, index, 'zero')}:")
+                code = _VariantCode(variant, state, dying, entry.known, places, inputs)
+                instructions = code.lines()
+                expected += entry.chance * len(instructions) / len(entry.variants)
+                lines += [*instructions, f"jmp {_label(number + 1, variant.following)}"]
+                slots = max(slots, code.slots)
+        state.homes = places
         state.release(dying)
-    return StageCode("\n".join([*lines, *_input_results(program, inputs)]), slots)
+    lines.append(f"{_label(len(program.stages), 0)}:")
+    return StageCode("\n".join([*_without_idle_jumps(lines), *_repeated_results(program, inputs)]), slots, expected)
+
+
+def _label(stage: int, entry: int, part: str = "stage") -> str:
+    # LLVM replaces {:uid} by a number of its own for each piece of assembly.
+    return f".L{part}{stage}_{entry}_${{:uid}}"
+
+
+def _without_idle_jumps(lines: list[str]) -> list[str]:
+    """The lines without jumps to the next one."""
+    following = [*lines[1:], ""]
+    return [line for line, after in zip(lines, following, strict=True) if line != f"jmp {after.removesuffix(':')}"]
 
 
 @dataclass
@@ -121,18 +138,16 @@ def _choose_homes(
     return homes
 
 
-def _input_results(program: StagedProgram, inputs: int) -> list[str]:
-    """Output planes that repeat an earlier one, or are an input or a constant."""
+def _repeated_results(program: StagedProgram, inputs: int) -> list[str]:
+    """Output planes that repeat an earlier one, or are an input."""
     lines: list[str] = []
     first: dict[int, int] = {}
-    for bit, literal in enumerate(program.results):
-        node = (literal >> 1) - 1
-        if node >= inputs and literal not in first:
-            first[literal] = bit
+    for bit, node in enumerate(program.results):
+        if node >= inputs and node not in first:
+            first[node] = bit
             continue
-        source = f"{_OUT}+{first[literal] * PLANE_BYTES}" if node >= inputs else f"{_X}+{node * PLANE_BYTES}"
-        lines += _assign("zmm0", literal, _memory(source))
-        lines.append(f"vmovdqa64 {_memory(f'{_OUT}+{bit * PLANE_BYTES}')}, zmm0")
+        source = f"{_OUT}+{first[node] * PLANE_BYTES}" if node >= inputs else f"{_X}+{node * PLANE_BYTES}"
+        lines += [f"vmovdqa64 zmm0, {_memory(source)}", f"vmovdqa64 {_memory(f'{_OUT}+{bit * PLANE_BYTES}')}, zmm0"]
     return lines
 
 
@@ -140,12 +155,48 @@ def _memory(address: str) -> str:
     return f"zmmword ptr [{address}]"
 
 
+def _in_memory(place: str) -> bool:
+    return place.startswith("zmmword")
+
+
 def _assign(target: str, literal: int, where: str) -> list[str]:
     """target = literal, whose node is at `where`."""
     if literal <= 1:
-        return [f"vpternlogq {target}, {target}, {target}, {_ALL_ONES}" if literal else f"vpxorq {target}, {target}, {target}"]
+        return [
+            f"vpternlogq {target}, {target}, {target}, {_ALL_ONES}"
+            if literal
+            else f"vpxorq {target}, {target}, {target}"
+        ]
     lines = [f"vmovdqa64 {target}, {where}"] if where != target else []
     return [*lines, f"vpternlogq {target}, {target}, {target}, {_NOT_FIRST}"] if literal & 1 else lines
+
+
+def _overwriters_last(variant: Variant, overwritten: Mapping[int, int | None]) -> list[Operation]:
+    """The operations in an order that reads state before it is overwritten, where that is possible without a copy.
+
+    `overwritten`: the state value in the home of each output. An operation that would overwrite a value waits for the
+    other readers of the value, if these have all their operands.
+    """
+    readers: dict[int, list[Operation]] = {}
+    for operation in variant.operations:
+        for node in operation[2]:
+            readers.setdefault(node, []).append(operation)
+    pending = {operation[0] for operation in variant.operations}
+    order: list[Operation] = []
+
+    def take(operation: Operation) -> None:
+        if operation[0] in pending:
+            pending.discard(operation[0])
+            order.append(operation)
+
+    for operation in variant.operations:
+        state = overwritten.get(operation[0])
+        if state is not None and state in operation[2] and operation[0] in pending:
+            for reader in readers[state]:
+                if reader is not operation and not pending.intersection(reader[2]):
+                    take(reader)
+        take(operation)
+    return order
 
 
 class _VariantCode:
@@ -156,20 +207,31 @@ class _VariantCode:
     the node, the nearest last; the end of the variant is one of them for what becomes an output.
     """
 
-    def __init__(self, variant: Variant, state: _State, dying: set[int], homes: Mapping[int, Home]) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        state: _State,
+        dying: set[int],
+        known: Mapping[int, int],
+        places: Mapping[int, Home],
+        inputs: int,
+    ) -> None:
         self._lines: list[str] = []
-        self._variant, self._homes = variant, homes
+        self._variant = variant
+        self._homes = homes = {node: places[node] for node in variant.values}
         # Slots taken within the variant are free again behind it.
         self._memory = _State(free_slots=list(state.free_slots), slots=state.slots)
         self._claimed = {home for home in homes.values() if isinstance(home, int)}
         # What later stages read too stays where it is.
-        self._fixed = set(state.homes) - dying
+        self._fixed = set(state.homes) - dying - set(known)
+        held: dict[Home, int] = {home: node for node, home in state.homes.items() if node not in known}
+        self._operations = _overwriters_last(variant, {n: held.get(home) for n, home in homes.items()})
         self._reads: dict[int, list[int]] = {}
         self._end = len(variant.operations)
         for literal in variant.values.values():
             self._reads[(literal >> 1) - 1] = [self._end]
         for position in reversed(range(self._end)):
-            for node in variant.operations[position][2]:
+            for node in self._operations[position][2]:
                 self._reads.setdefault(node, []).append(position)
         # An output in its own polarity can be computed in its home.
         self._home_of = {
@@ -179,8 +241,10 @@ class _VariantCode:
         }
         self._owner: list[int | None] = [None] * _REGISTERS
         self._register: dict[int, int] = {}
-        self._address: dict[int, str] = {}
+        self._address: dict[int, str] = {node: f"{_X}+{node * PLANE_BYTES}" for node in range(inputs)}
         for node, home in state.homes.items():
+            if node in known:
+                continue
             if isinstance(home, str):
                 self._address[node] = home
             elif self._is_needed(node):
@@ -188,7 +252,7 @@ class _VariantCode:
 
     def lines(self) -> list[str]:
         """The code."""
-        for position, operation in enumerate(self._variant.operations):
+        for position, operation in enumerate(self._operations):
             self._compute(position, operation)
         self._bring_home()
         return self._lines
@@ -202,6 +266,10 @@ class _VariantCode:
 
     def _is_needed(self, node: int) -> bool:
         return bool(self._reads.get(node)) or node in self._fixed
+
+    def _last_reads(self, operands: Iterable[int]) -> list[int]:
+        """The operands in registers that nothing else reads."""
+        return [operand for operand in operands if operand in self._register and not self._is_needed(operand)]
 
     def _hold(self, node: int, register: int) -> None:
         self._owner[register] = node
@@ -217,7 +285,7 @@ class _VariantCode:
         """The node as an operand, a register or memory."""
         if node in self._register:
             return f"zmm{self._register[node]}"
-        return _memory(self._address.get(node, f"{_X}+{node * PLANE_BYTES}"))
+        return _memory(self._address[node])
 
     def _free_register(self, keep: Iterable[int]) -> int:
         """A register that holds nothing; emptied if need be, but none with a value of `keep`."""
@@ -238,7 +306,6 @@ class _VariantCode:
         where = self._where(node)
         register = self._free_register(keep)
         self._lines.append(f"vmovdqa64 zmm{register}, {where}")
-        self._address.setdefault(node, f"{_X}+{node * PLANE_BYTES}")
         self._hold(node, register)
 
     def _vacate(self, register: int, keep: tuple[int, ...]) -> None:
@@ -258,22 +325,25 @@ class _VariantCode:
         node, table, operands = operation
         for operand in operands:
             assert self._reads[operand].pop() == position
-        # One operand may stay in memory, unless it is read again.
-        outside = [operand for operand in operands if operand not in self._register]
-        again = [operand for operand in outside if self._is_needed(operand)]
-        for operand in again or outside[1:]:
-            self._load(operand, operands)
-        for operand in [operand for operand in operands if operand not in self._register][1:]:
-            self._load(operand, operands)
         home = self._home_of.get(node)
-        last = [operand for operand in operands if operand in self._register and not self._is_needed(operand)]
+        # A value that is read again is loaded once: a copy within the registers costs less than a second load. One
+        # operand may stay in memory.
+        outside = [operand for operand in operands if operand not in self._register]
+        once = [operand for operand in outside if not self._is_needed(operand)]
+        for operand in [operand for operand in outside if operand not in once[:1]]:
+            self._load(operand, operands)
+        last = self._last_reads(operands)
+        stale = None
         if isinstance(home, int):
             destination = home
-            if self._owner[home] not in last:
+            occupant = self._owner[home]
+            if occupant not in last:
                 self._vacate(home, operands)
+                # An operand that moved away can still be read here once.
+                stale = occupant
         else:
             destination = self._register[last[0]] if last else self._free_register(operands)
-        self._operate(table, operands, destination)
+        self._operate(table, operands, destination, stale)
         for operand in last:
             self._empty(self._register[operand])
         self._hold(node, destination)
@@ -283,12 +353,17 @@ class _VariantCode:
             if self._reads[node] == [self._end]:
                 self._empty(destination)
 
-    def _operate(self, table: int, operands: tuple[int, ...], destination: int) -> None:
-        """destination = table(operands)."""
-        where = [self._where(node) for node in operands]
+    @staticmethod
+    def _is_plain(table: int, operands: tuple[int, ...]) -> bool:
+        """Whether an instruction with a destination of its own computes the function."""
+        return len(operands) == 2 and table in _TWO_INPUTS
+
+    def _operate(self, table: int, operands: tuple[int, ...], destination: int, stale: int | None) -> None:
+        """destination = table(operands), where the destination still holds the operand `stale`."""
         target = f"zmm{destination}"
-        in_memory = [place.startswith("zmmword") for place in where]
-        if len(operands) == 2 and table in _TWO_INPUTS:
+        where = [target if node == stale else self._where(node) for node in operands]
+        in_memory = [_in_memory(place) for place in where]
+        if self._is_plain(table, operands):
             second = int(not in_memory[0])
             self._lines.append(f"{_TWO_INPUTS[table]} {target}, {where[1 - second]}, {where[second]}")
             return

@@ -7,44 +7,41 @@ from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit
-from circuits.engine.known_operands.sparse_matmul_kernel import (
-    GROUP_BLOCKS,
-    sparse_matmul_kernel,
-    sparse_scratch_bytes,
-)
-from circuits.engine.llvm.float_gates import float_gates
-from circuits.engine.llvm.float_parts import BIAS, FRACTION, scratch_bytes
-from circuits.engine.llvm.wide_matmul_kernel import matmul_kernel
+from circuits.engine.known_operands.wide_kernels import wide_kernel
+from circuits.engine.llvm.float_parts import BIAS, FRACTION
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
 
 Array = NDArray[np.float32]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
-_BLOCKS_A_TASK = 4
 
 
 def run_wide(
-    circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None, *, dense: bool = False
+    circuit: FloatCircuit,
+    x: Array,
+    w: Array,
+    out: Array,
+    places: Places,
+    threads: int | None,
+    *,
+    kernel_name: str = "auto",
 ) -> None:
     """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel.
 
-    `dense`: multiply zero activations like all others, which gives the same bits (for tests and measurements).
+    `kernel_name`: one of `wide_kernels.KERNELS` or "auto", for tests and measurements; the result does not depend on
+    it.
     """
     columns, depth = w.shape
     rows = len(places.x_at)
-    settings, gates = float_gates(circuit)
+    kernel = wide_kernel(circuit, x, rows * w.size, normal=products_stay_normal(x, w), name=kernel_name)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    normal = products_stay_normal(x, w)
-    sparse = normal and not dense
-    kernel = sparse_matmul_kernel(settings) if sparse else matmul_kernel(settings, "normal" if normal else "full")
-    scratch = sparse_scratch_bytes if sparse else scratch_bytes
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step
 
     def task(first_row: int, first_column: int) -> None:
         count = min(columns - first_column, _COLUMNS_A_CALL)
-        kernel(
-            gates.gates_address,
+        kernel.run(
+            kernel.gates_address,
             x.ctypes.data,
             x_at.ctypes.data + 8 * first_row,
             x_step.ctypes.data,
@@ -55,16 +52,15 @@ def run_wide(
             out_at.ctypes.data + 8 * first_row,
             out_step,
             min(rows - first_row, rows_a_task),
-            scratch_address(scratch(count)),
+            scratch_address(kernel.scratch_bytes(count)),
         )
 
-    # At least four tasks a thread where the rows allow it, so that no thread waits long for the last.
+    # Every thread gets rows, and where there are many blocks several tasks, so that none waits long for the last. Tasks
+    # have about the same number of blocks: a small last one would save little by leaving zeros out.
     threads = useful_threads(threads, rows * w.size)
     blocks = -(-rows // BLOCK)
-    most = max(1, blocks // (4 * threads)) if threads > 1 or not sparse else blocks
-    # Groups of about the same size: a small last one would save little.
-    groups = -(-blocks // min(most, GROUP_BLOCKS if sparse else _BLOCKS_A_TASK))
-    rows_a_task = -(-blocks // groups) * BLOCK
+    tasks_of_rows = max(-(-blocks // kernel.blocks), min(threads, blocks))
+    rows_a_task = -(-blocks // tasks_of_rows) * BLOCK
     tasks = [(m, n) for m in range(0, rows, rows_a_task) for n in range(0, columns, _COLUMNS_A_CALL)]
     run_tasks(task, tasks, threads)
 

@@ -10,6 +10,7 @@ from lopsided import LOPSIDED
 
 from circuits import CELLS, NAMED, Design, DesignError, design, matmul
 from circuits.engine import integer_operations
+from circuits.engine.known_operands import wide_kernels
 from circuits.engine.llvm import jit, narrow_matmul_kernel, wide_matmul_kernel
 from circuits.engine.llvm.float_parts import KernelSettings
 from circuits.engine.matrix_products import narrow_matmul, wide_matmul
@@ -250,7 +251,7 @@ def test_kernels_agree_on_every_vector_width(
     x = rng.normal(size=(5 if mode == "narrow" else 600, 20)).astype(np.float32)
     w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
     expected = accumulated(multiplier, x, w)
-    monkeypatch.setattr(wide_matmul, "matmul_kernel", matmul_kernel)
+    monkeypatch.setattr(wide_kernels, "matmul_kernel", matmul_kernel)
     monkeypatch.setattr(narrow_matmul, "narrow_kernel", narrow_kernel)
     narrow_matmul.prepared_rows.cache_clear()
     assert same(matmul(multiplier, x, w), expected).all()

@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 from circuits import Design, DesignError, UnknownNameError, design, error_metrics
-from circuits.engine.matrix_products import narrow_matmul, wide_matmul
+from circuits.engine.known_operands import wide_kernels
+from circuits.engine.matrix_products import narrow_matmul
 from cnn_eval.layers import recording
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear, approximate_layer
 from cnn_eval.layers.approximation import approximate, recomputed
@@ -67,8 +68,8 @@ def test_every_kernel_of_the_engine_is_used_and_equals_a_scalar_loop(
     batch: int, corners: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = []
-    broadcast, narrow = wide_matmul.matmul_kernel, narrow_matmul.NarrowMatmul.run
-    monkeypatch.setattr(wide_matmul, "matmul_kernel", lambda s, m, *rest: met.append(m) or broadcast(s, m, *rest))
+    dense, narrow = wide_kernels.matmul_kernel, narrow_matmul.NarrowMatmul.run
+    monkeypatch.setattr(wide_kernels, "matmul_kernel", lambda s, m, *rest: met.append(m) or dense(s, m, *rest))
     monkeypatch.setattr(narrow_matmul.NarrowMatmul, "run", lambda *rest: met.append("narrow") or narrow(*rest))
     layer, x = conv(), values((batch, 2, 10, 10), 4, corners=corners)
     out = approximate(layer, LOPSIDED)(x)
