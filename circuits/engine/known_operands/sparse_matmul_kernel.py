@@ -30,7 +30,6 @@ from circuits.engine.llvm.float_parts import (
     X_WORDS_AT,
     KernelSettings,
     emit_accumulate,
-    emit_gather,
     emit_pack,
     emit_weight_planes,
     emit_words,
@@ -45,6 +44,9 @@ GROUP_BLOCKS = 8
 
 _CHUNK = 16
 """Operands along k that are packed at a time: 16 x 8 x 3.5 KB stay in the second-level cache."""
+
+_STRIP = 8
+"""Lanes that are gathered at once where they can be."""
 
 _RUN = 16
 """Rows of one vector."""
@@ -70,7 +72,8 @@ _GROUP_BYTES = GROUP_BLOCKS * WORD_BYTES
 # A vector stored behind the last activation, or loaded behind the last product, may reach 64 bytes further.
 _NONZERO_AT = _GATHERED_AT + _CHUNK * _GROUP_BYTES
 _PRODUCTS_AT = _NONZERO_AT + _GROUP_BYTES + 64
-_SUMS_AT = _PRODUCTS_AT + _GROUP_BYTES + 64
+_MARKS_AT = _PRODUCTS_AT + _GROUP_BYTES + 64
+_SUMS_AT = _MARKS_AT + GROUP_BLOCKS * BLOCK // _STRIP
 
 
 def sparse_scratch_bytes(columns: int) -> int:
@@ -96,6 +99,7 @@ def sparse_matmul_ir(settings: KernelSettings, target: Target, *, weight_gates: 
     # Sums begin at +0.
     with f.loop(f.op(f"mul i64 %columns, {sums_of_column}"), step=16) as byte:
         f.do(f"store <4 x float> zeroinitializer, ptr {f.offset(sums, byte)}, align 16")
+    _emit_mark_strips(f, blocks)
     with f.loop("%depth", step=_CHUNK) as chunk:
         rest = f.op(f"sub i64 %depth, {chunk}")
         count = f.op(f"select i1 {f.op(f'icmp slt i64 {rest}, {_CHUNK}')}, i64 {rest}, i64 {_CHUNK}")
@@ -122,17 +126,54 @@ def sparse_matmul_ir(settings: KernelSettings, target: Target, *, weight_gates: 
     return declarations + f.text()
 
 
+def _emit_mark_strips(f: Function, blocks: str) -> None:
+    """Marks by a byte 1 each strip of _STRIP lanes whose activations lie side by side, as in a row of an image."""
+    kind = f"<{_STRIP} x i64>"
+    ascending = "<" + ", ".join(f"i64 {lane}" for lane in range(_STRIP)) + ">"
+    marks = f.offset("%scratch", _MARKS_AT)
+    with f.loop(f.op(f"mul i64 {blocks}, {BLOCK // _STRIP}")) as strip:
+        address = f.element("%x_at", "i64", f.op(f"mul i64 {strip}, {_STRIP}"))
+        offsets = f.op(f"load {kind}, ptr {address}, align 8")
+        first = f.op(f"insertelement {kind} poison, i64 {f.op(f'load i64, ptr {address}')}, i32 0")
+        start = f.op(f"shufflevector {kind} {first}, {kind} poison, <{_STRIP} x i32> zeroinitializer")
+        equal = f.op(f"icmp eq {kind} {offsets}, {f.op(f'add {kind} {start}, {ascending}')}")
+        bits = f.op(f"bitcast <{_STRIP} x i1> {equal} to i{_STRIP}")
+        mark = f.op(f"zext i1 {f.op(f'icmp eq i{_STRIP} {bits}, -1')} to i8")
+        f.do(f"store i8 {mark}, ptr {f.element(marks, 'i8', strip)}")
+
+
 def _emit_gather_chunk(f: Function, chunk: str, count: str, blocks: str) -> None:
     """Gathers the group's activations for `count` k from `chunk` on.
 
     Block by block: where the words of a row lie side by side, the same 512 cache lines serve all k.
     """
     with f.loop(blocks) as block:
-        x_at = f.element("%x_at", "i64", f.op(f"mul i64 {block}, {BLOCK}"))
-        words = f.offset(f.offset("%scratch", _GATHERED_AT), f.op(f"mul i64 {block}, {WORD_BYTES}"))
+        first_lane = f.op(f"mul i64 {block}, {BLOCK}")
+        marks = f.offset(f.offset("%scratch", _MARKS_AT), f.op(f"mul i64 {block}, {BLOCK // _STRIP}"))
+        x_at = f.element("%x_at", "i64", first_lane)
+        words_of_block = f.offset(f.offset("%scratch", _GATHERED_AT), f.op(f"mul i64 {block}, {WORD_BYTES}"))
         with f.loop(count) as k:
             step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
-            emit_gather(f, "%x", x_at, step, f.offset(words, f.op(f"mul i64 {k}, {_GROUP_BYTES}")))
+            source = f.element("%x", "i32", step)
+            words = f.offset(words_of_block, f.op(f"mul i64 {k}, {_GROUP_BYTES}"))
+            with f.loop(BLOCK // _STRIP) as strip:
+                _emit_gather_strip(f, source, x_at, words, marks, strip)
+
+
+def _emit_gather_strip(f: Function, source: str, x_at: str, words: str, marks: str, strip: str) -> None:
+    """words[lane] = source[x_at[lane]] for the lanes of a strip."""
+    lane = f.op(f"mul i64 {strip}, {_STRIP}")
+    offsets, place = f.element(x_at, "i64", lane), f.element(words, "i32", lane)
+    mark = f.op(f"load i8, ptr {f.element(marks, 'i8', strip)}")
+    together = f.op(f"icmp ne i8 {mark}, 0")
+    with f.when(together):
+        address = f.element(source, "i32", f.op(f"load i64, ptr {offsets}"))
+        f.do(f"store <{_STRIP} x i32> {f.op(f'load <{_STRIP} x i32>, ptr {address}, align 4')}, ptr {place}, align 4")
+    with f.when(f.op(f"xor i1 {together}, true")):
+        for i in range(_STRIP):
+            offset = f.op(f"load i64, ptr {f.offset(offsets, 8 * i)}")
+            word = f.op(f"load i32, ptr {f.element(source, 'i32', offset)}")
+            f.do(f"store i32 {word}, ptr {f.offset(place, 4 * i)}")
 
 
 def _emit_pack_group(e: Vectors, target: Target, gathered: str, blocks: str, packed: str) -> None:
