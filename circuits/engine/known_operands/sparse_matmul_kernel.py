@@ -209,9 +209,8 @@ def _emit_compress(e: Vectors, gathered: str, nonzero: str, packed: str) -> str:
         lane = e.integer("add", e.broadcast(f.op(f"trunc i64 {first} to i32")), numbers)
         mask = f.op(f"and {e.mask} {present}, {e.compare('slt', lane, lane_count)}")
         for name, values in (("compress", words), ("expand", seconds)):
-            moved = f.op(
-                f"call {e.v} @llvm.x86.avx512.mask.{name}.v16i32({e.v} {values}, {e.v} zeroinitializer, {e.mask} {mask})"
-            )
+            arguments = f"{e.v} {values}, {e.v} zeroinitializer, {e.mask} {mask}"
+            moved = f.op(f"call {e.v} @llvm.x86.avx512.mask.{name}.v16i32({arguments})")
             if name == "compress":
                 f.do(f"store {e.v} {moved}, ptr {f.element(nonzero, 'i32', count[0])}, align 4")
             else:

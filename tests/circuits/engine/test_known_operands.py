@@ -288,3 +288,24 @@ def test_values_beyond_the_registers_go_to_memory() -> None:
 def test_matmul_of_sparse_activations_equals_its_definition() -> None:
     x, w = operands(700, 30, 9, 0.8)
     assert same_bits(matmul(HEAP, x, w.T), summed(HEAP, x, w))
+
+
+# Few rows.
+
+
+@pytest.mark.parametrize("zeros", [0, 0.3, 0.6, 0.97, 1])
+@pytest.mark.parametrize("shape", [(1, 400, 60), (1, 37, 30), (1, 16, 200), (1, 5, 300), (3, 1100, 130), (2, 33, 9)])
+def test_few_rows_leave_zeros_out_too(shape: tuple[int, int, int], zeros: float) -> None:
+    x, w = operands(*shape, zeros)
+    for threads in (1, 2):
+        assert same_bits(matmul(HEAP, x, w.T, threads=threads), summed(HEAP, x, w))
+
+
+@pytest.mark.parametrize("corner", [np.inf, -np.inf, np.nan, 3e38])
+def test_an_infinite_weight_meets_the_zeros_of_a_single_row(corner: float) -> None:
+    x, w = operands(1, 50, 40, 0.8)
+    x[0, 7], x[0, 9] = 0, 2
+    w[3, 7] = w[5, 9] = corner
+    sums, expected = matmul(HEAP, x, w.T), summed(HEAP, x, w)
+    assert ((sums.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(sums) & np.isnan(expected))).all()
+    assert np.isnan(sums[0, 3]) == (not np.isfinite(corner))
