@@ -252,6 +252,7 @@ def test_machine_code_of_stages_equals_the_reference(name: str) -> None:
 
 
 @needs_avx512
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(
     st.sampled_from(["carry_save_array", "ripple_array"]),
