@@ -10,8 +10,8 @@ are not zero move together, in the order of the rows, and only the blocks that t
     products         p    q    r    s                            gates, for each weight w[n, k]
     added to sums    p    .    .    q    r    .    s    .        every row takes the next product if its mask is set
 
-The order is kept, so that the products of 16 rows are consecutive: a masked expanding load places them (AVX-512), or a
-loop over the list of rows (elsewhere). Each lane still adds its products in ascending k. A k at which no block is saved
+The order is kept, so that the products of 16 rows are consecutive: a permutation places them (AVX-512), or a loop over
+the list of rows (elsewhere). Each lane still adds its products in ascending k. A k at which no block is saved
 is computed as the dense kernel does, straight into the sums.
 """
 

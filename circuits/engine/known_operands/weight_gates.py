@@ -20,6 +20,9 @@ _ENTRIES = 3
 _WORTH = 0.9
 """Expected operations with several entries over those with one, from which they pay."""
 
+_PROMISING = 0.5
+"""Expected operations over the program's, up to which further entries are tried at all."""
+
 _LINES_AN_OPERATION = 1.0
 """Expected instructions, over the program's operations, up to which stages pay.
 
@@ -77,6 +80,8 @@ def _best_stages(program: Program) -> StagedProgram | None:
     if not simple:
         return None
     order = min(simple, key=lambda order: cost(simple[order]))
+    if cost(simple[order]) > _PROMISING * len(program):
+        return simple[order]
     several = staged(program, order, known, _ENTRIES)
     assert several is not None
     return several if cost(several) < _WORTH * cost(simple[order]) else simple[order]
