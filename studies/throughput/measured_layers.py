@@ -63,7 +63,7 @@ class MeasuredLayer:
         out = np.empty((len(x), len(self.weight), *size), dtype=np.float32)
         places = convolution_places(x.shape, out.shape, self.weight.shape, self.geometry)
         rows = np.ascontiguousarray(self.weight.reshape(len(self.weight), -1))
-        return partial(run_wide, design, x, rows, out, places, 1, **_DENSE)
+        return partial(run_wide, design, x, rows, out, places, 1, kernel_name="dense")
 
     def _operand(self, design: Design, operand: int) -> Array:
         values = (self.x, self.weight)[operand]
@@ -74,10 +74,6 @@ class MeasuredLayer:
         scaled = np.rint(values * (limits.max / np.abs(values).max()))
         codes: Array = scaled.clip(max(limits.min, -limits.max), limits.max).astype(dtype)
         return codes
-
-
-_DENSE = {"dense": True} if "dense" in (run_wide.__kwdefaults__ or {}) else {}
-"""The option of the kernel to multiply zeros too, where it can leave them out."""
 
 
 def serving(design: Design, method: str) -> bool:

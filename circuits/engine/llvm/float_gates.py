@@ -7,14 +7,20 @@ from functools import lru_cache
 from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.llvm.float_parts import BIAS, KernelSettings
 from circuits.engine.llvm.gates_function import CompiledProgram, compile_program
-from circuits.netlists.lut_program import restrict
+from circuits.netlists.lut_program import Program, restrict
 
 
 @lru_cache(maxsize=64)
 def float_gates(circuit: FloatCircuit) -> tuple[KernelSettings, CompiledProgram]:
-    """The kernels' settings, and the gates that compute the product bits that the kernels read."""
+    """The kernels' settings, and the compiled gates of `kernel_program`."""
+    settings, program = kernel_program(circuit)
+    return settings, compile_program(program)
+
+
+def kernel_program(circuit: FloatCircuit) -> tuple[KernelSettings, Program]:
+    """The kernels' settings, and the program that computes the product bits that the kernels read."""
     settings = kernel_settings(circuit)
-    return settings, compile_program(restrict(circuit.program(), "product", settings.lowest))
+    return settings, restrict(circuit.program(), "product", settings.lowest)
 
 
 @lru_cache(maxsize=64)

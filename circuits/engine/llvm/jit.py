@@ -153,6 +153,7 @@ def cache_folder() -> Path:
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()  # for code with assembly in it
 
 
 def _machine(target: Target) -> Any:

@@ -18,6 +18,14 @@ from functools import lru_cache
 from typing import Any
 
 from circuits.engine.blocks import BLOCK, PLANE_BYTES
+from circuits.engine.known_operands.zero_positions import (
+    DECLARATIONS as ZERO_DECLARATIONS,
+)
+from circuits.engine.known_operands.zero_positions import (
+    emit_compress_row,
+    emit_compress_weights,
+    emit_count_nonzero,
+)
 from circuits.engine.llvm.float_parts import (
     ACCUMULATORS_AT,
     BIAS,
@@ -37,6 +45,9 @@ from circuits.engine.llvm.vectors import Vectors
 # Each count takes what the larger ones leave; the last is 1, so that none remains.
 _COLUMNS_TOGETHER = (10, 4, 2, 1)
 
+_DEPTH_OF_MASKS = 8 * W_PLANES_AT
+"""Positions whose masks fit where blocks of x are packed."""
+
 NARROW_TASK = ("gates", "x_at", "x_step", "depth", "first_column", "columns", "out_at", "out_step", "rows")
 """The 64-bit fields, addresses or numbers, of a task of this kernel."""
 
@@ -48,7 +59,9 @@ def narrow_scratch_bytes(depth: int, columns: int, rows: int) -> int:
     # The last lane read is at position (depth - 1) + (BLOCK - 1); rows are rounded up to vectors of 16 words.
     x_row = (depth + BLOCK + 15) // 16 * 16
     products_of_row = -(-columns * depth // BLOCK) * BLOCK
-    return ACCUMULATORS_AT + 4 * rows * (x_row + products_of_row) + 64
+    # Behind the products, of single rows: the weights that meet an activation, and room for one more vector.
+    weights = 4 * products_of_row + 64 if rows == 1 else 0
+    return ACCUMULATORS_AT + 4 * rows * (x_row + products_of_row) + weights + 64
 
 
 @dataclass(frozen=True)
@@ -85,36 +98,89 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     gates, x_at, x_step, depth, first_column, columns, out_at, out_step, rows = map(field, NARROW_TASK)
     w_planes, product = f.offset("%scratch", W_PLANES_AT), f.offset("%scratch", PRODUCT_AT)
     x_words, w_words = f.offset("%scratch", X_WORDS_AT), f.offset("%scratch", W_WORDS_AT)
-    lanes = f.op(f"mul i64 {columns}, {depth}")
-    stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
     weights = f.element("%w", "float", f.op(f"mul i64 {first_column}, {depth}"))
     x_rows = f.offset("%scratch", ACCUMULATORS_AT)
     x_stride = f.op(f"and i64 {f.op(f'add i64 {depth}, {BLOCK + 15}')}, -16")
     products = _emit_repeated_rows(f, x_at, x_step, depth, rows, x_rows, x_stride)
-    tail, whole_lanes = f.offset("%scratch", GATHERED_AT), f.op(f"and i64 {lanes}, {-BLOCK}")
-    shape = _Shape(depth, columns, rows, lanes, whole_lanes, weights, tail, x_rows, x_stride, products, stride)
+    tail = f.offset("%scratch", GATHERED_AT)
+    shape = _shape(f, depth, columns, rows, weights, tail, x_rows, x_stride, products)
     _emit_tail(e, shape)
+
     several = f.op(f"icmp sgt i64 {rows}, 1")
     x_range = emit_exponent_range(e, [(x_rows, f.op(f"mul i64 {rows}, {x_stride}"))])
-    w_range = emit_exponent_range(e, [(weights, whole_lanes), (tail, str(BLOCK))])
+    w_range = emit_exponent_range(e, [(weights, shape.whole_lanes), (tail, str(BLOCK))])
     normal = emit_stay_normal(f, settings, x_range, w_range)
+    if target.ternary:
+        short = f.op(f"icmp slt i64 {depth}, {_DEPTH_OF_MASKS}")
+        single = f.op(f"and i1 {short}, {f.op(f'xor i1 {several}, true')}")
+        shape = _emit_leave_out_zeros(e, shape, f.op(f"and i1 {normal}, {single}"))
     for mode, condition in (("normal", normal), ("full", "")):
         with f.when(condition or f.op(f"xor i1 {normal}, true")):
             _emit_blocks(e, settings, mode, shape, several, gates, (w_planes, w_words, x_words, product))
     _emit_sums(f, shape, first_column, out_at, out_step)
-    return f.text()
+    return (ZERO_DECLARATIONS if target.ternary else "") + f.text()
+
+
+def _shape(
+    f: Function,
+    depth: str,
+    columns: str,
+    rows: str,
+    weights: str,
+    tail: str,
+    x_rows: str,
+    x_stride: str,
+    products: str,
+) -> _Shape:
+    """The shape of a product with these sizes and addresses."""
+    lanes = f.op(f"mul i64 {columns}, {depth}")
+    stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
+    whole_lanes = f.op(f"and i64 {lanes}, {-BLOCK}")
+    return _Shape(depth, columns, rows, lanes, whole_lanes, weights, tail, x_rows, x_stride, products, stride)
+
+
+def _emit_leave_out_zeros(e: Vectors, shape: _Shape, possible: str) -> _Shape:
+    """Drops the k at which the only row's activation is zero, where `possible` (i1) and where they are many.
+
+    The row and the weights that it meets move together, and the product goes on with a smaller depth. Sums stay the
+    same bit for bit as long as products stay normal (see `wide_matmul_kernel`).
+    """
+    f = e.f
+    choice = f.offset("%scratch", PRODUCT_AT)  # free until the first block: depth, then the weights' address
+    f.do(f"store i64 {shape.depth}, ptr {choice}")
+    f.do(f"store ptr {shape.weights}, ptr {f.offset(choice, 8)}")
+    with f.when(possible):
+        count = emit_count_nonzero(e, shape.x_rows, shape.depth)
+        some = f.op(f"icmp sgt i64 {count}, 0")
+        many = f.op(f"icmp slt i64 {f.op(f'mul i64 {count}, 4')}, {f.op(f'mul i64 {shape.depth}, 3')}")
+        with f.when(f.op(f"and i1 {some}, {many}")):
+            room = f.op(f"mul i64 {shape.rows}, {shape.products_stride}")
+            moved = f.element(shape.products, "float", room)
+            # The masks of the row's vectors lie where its blocks will be packed.
+            emit_compress_row(e, shape.x_rows, "%scratch", shape.depth)
+            emit_compress_weights(e, shape.weights, "%scratch", shape.depth, shape.columns, moved)
+            _emit_repeat(f, count, shape.x_rows, shape.x_stride)
+            f.do(f"store i64 {count}, ptr {choice}")
+            f.do(f"store ptr {moved}, ptr {f.offset(choice, 8)}")
+    depth = f.op(f"load i64, ptr {choice}")
+    weights = f.op(f"load ptr, ptr {f.offset(choice, 8)}")
+    smaller = _shape(
+        f,
+        depth,
+        shape.columns,
+        shape.rows,
+        weights,
+        shape.tail,
+        shape.x_rows,
+        shape.x_stride,
+        shape.products,
+    )
+    _emit_tail(e, smaller)
+    return smaller
 
 
 def _emit_repeated_rows(f: Function, x_at: str, x_step: str, depth: str, rows: str, x_rows: str, x_stride: str) -> str:
-    """Gathers each row of x and repeats it up to `x_stride` words; returns the address behind the rows.
-
-    The first copy is gathered word by word. Words up to `period`, the shortest multiple of depth that is at least one
-    vector, are copied singly from `depth` before, the others in vectors from `period` before.
-    """
-    # ceil(16 / depth) copies of the row are at least 16 words long.
-    repeats = f.op(f"udiv i64 {f.op(f'add i64 {depth}, 15')}, {depth}")
-    period = f.op(f"mul i64 {repeats}, {depth}")
-    behind = f.element(x_rows, "float", f.op(f"mul i64 {rows}, {x_stride}"))
+    """Gathers each row of x and repeats it up to `x_stride` words; returns the address behind the rows."""
     with f.loop(rows) as row:
         source = f.element("%x", "float", f.op(f"load i64, ptr {f.element(x_at, 'i64', row)}"))
         words = f.element(x_rows, "float", f.op(f"mul i64 {row}, {x_stride}"))
@@ -122,14 +188,26 @@ def _emit_repeated_rows(f: Function, x_at: str, x_step: str, depth: str, rows: s
             step = f.op(f"load i64, ptr {f.element(x_step, 'i64', k)}")
             word = f.op(f"load float, ptr {f.element(source, 'float', step)}")
             f.do(f"store float {word}, ptr {f.element(words, 'float', k)}")
-        # A vector copied from `period` >= 16 words before never reads a word that it writes. The last vector may run up
-        # to 15 words beyond the row; there begins the next row, or the products, and both are written later.
-        for begin, end, kind, length in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
-            with f.loop(end, begin, length) as k:
-                before = f.element(words, "float", f.op(f"sub i64 {k}, {depth if length == 1 else period}"))
-                copied = f.op(f"load {kind}, ptr {before}, align 4")
-                f.do(f"store {kind} {copied}, ptr {f.element(words, 'float', k)}, align 4")
-    return behind
+        _emit_repeat(f, depth, words, x_stride)
+    return f.element(x_rows, "float", f.op(f"mul i64 {rows}, {x_stride}"))
+
+
+def _emit_repeat(f: Function, depth: str, words: str, x_stride: str) -> None:
+    """Repeats the row of `depth` words at `words` up to `x_stride` words.
+
+    Words up to `period`, the shortest multiple of depth that is at least one vector, are copied singly from `depth`
+    before, the others in vectors from `period` before.
+    """
+    # ceil(16 / depth) copies of the row are at least 16 words long.
+    repeats = f.op(f"udiv i64 {f.op(f'add i64 {depth}, 15')}, {depth}")
+    period = f.op(f"mul i64 {repeats}, {depth}")
+    # A vector copied from `period` >= 16 words before never reads a word that it writes. The last vector may run up to
+    # 15 words beyond the row; there begins the next row, or the products, and both are written later.
+    for begin, end, kind, length in ((depth, period, "float", 1), (period, x_stride, "<16 x float>", 16)):
+        with f.loop(end, begin, length) as k:
+            before = f.element(words, "float", f.op(f"sub i64 {k}, {depth if length == 1 else period}"))
+            copied = f.op(f"load {kind}, ptr {before}, align 4")
+            f.do(f"store {kind} {copied}, ptr {f.element(words, 'float', k)}, align 4")
 
 
 def _emit_tail(e: Vectors, shape: _Shape) -> None:

@@ -7,9 +7,9 @@ from functools import lru_cache
 from circuits.engine.blocks import BLOCK
 from circuits.engine.matrix_products.strips.strip_tiling import PACKING, strip_blocks
 
-_STRIPS_OVER_WIDE = 1.05
+_STRIPS_OVER_WIDE = 1.4
 _NARROW_OVER_WIDE = 1.5
-"""Time of a block of products in these layouts, over one of many rows that share a weight."""
+"""Time of a block of products in these layouts, over one of many rows that share a weight, which leaves zeros out."""
 _PREPARED = {"wide": 300, "strips": 400, "narrow": 60}
 """Blocks of products that take as long as preparing a matrix product, .1 ms at most."""
 _CALL = 10  # blocks of products that take as long as a further call of a kernel

@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit
-from circuits.engine.llvm.float_gates import float_gates
-from circuits.engine.llvm.float_parts import scratch_bytes
-from circuits.engine.llvm.wide_matmul_kernel import matmul_kernel
+from circuits.engine.known_operands.wide_kernels import wide_kernel
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.operand_ranges import OperandRanges
 from circuits.engine.task_threads import TASKS_A_THREAD, run_tasks, scratch_address, useful_threads
@@ -20,13 +18,27 @@ _FEWEST_COLUMNS = 8
 _PRODUCTS_A_TASK = 1 << 20  # about a millisecond, so that calls cost nothing and a range check concerns few rows
 
 
-def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel."""
+def run_wide(
+    circuit: FloatCircuit,
+    x: Array,
+    w: Array,
+    out: Array,
+    places: Places,
+    threads: int | None,
+    *,
+    kernel_name: str = "auto",
+) -> None:
+    """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel.
+
+    `kernel_name`: one of `wide_kernels.KERNELS` or "auto", for tests and measurements; the result does not depend on
+    it.
+    """
     rows, depth, columns = places.rows, places.depth, len(w) // places.groups
-    settings, gates = float_gates(circuit)
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
     ranges = OperandRanges(circuit, x, w, x_step)
-    kernels = {mode: matmul_kernel(settings, mode) for mode in ranges.modes}
+    kernels = {
+        mode: wide_kernel(circuit, x, rows * w.size, normal=mode == "normal", name=kernel_name) for mode in ranges.modes
+    }
     x_at, out_at = _padded(places.x_at), _padded(places.out_at)
     out_step = places.out_step
     # Looked up once: an array's address costs as much as a hundred products.
@@ -40,8 +52,9 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
         w_row = group * columns + first_column
         x_address, x_at_address = x_start + 4 * group * places.x_group, x_at_start + 8 * first_row
         mode = ranges.mode(x_address, x_at_address, lanes, slice(w_row, w_row + count))
-        kernels[mode](
-            gates.gates_address,
+        kernel = kernels[mode]
+        kernel.run(
+            kernel.gates_address,
             x_address,
             x_at_address,
             x_step_start,
@@ -52,11 +65,14 @@ def run_wide(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Plac
             out_at_start + 8 * first_row,
             out_step,
             lanes,
-            scratch_address(scratch_bytes(count)),
+            scratch_address(kernel.scratch_bytes(count)),
         )
 
     threads = useful_threads(threads, rows * w.size)
-    rows_a_task, columns_a_task = _split(rows, depth, columns, places.groups, threads)
+    if group_blocks := kernels["normal"].group_blocks:
+        rows_a_task, columns_a_task = _split_groups(rows, columns, group_blocks, places.groups, threads)
+    else:
+        rows_a_task, columns_a_task = _split(rows, depth, columns, places.groups, threads)
     tasks = [
         (group, m, n)
         for group in range(places.groups)
@@ -81,6 +97,21 @@ def _split(rows: int, depth: int, columns: int, groups: int, threads: int) -> tu
         splits = -(-wanted // blocks)
         columns_a_task = max(min(columns_a_task, _FEWEST_COLUMNS), min(columns_a_task, -(-columns // splits)))
     return blocks_a_task * BLOCK, columns_a_task
+
+
+def _split_groups(rows: int, columns: int, group_blocks: int, groups: int, threads: int) -> tuple[int, int]:
+    """The same for kernels that take up to `group_blocks` blocks together.
+
+    Every thread gets rows, and where there are many blocks several tasks, so that none waits long for the last. Tasks
+    have about the same number of blocks: a small last one would save little by leaving zeros out.
+    """
+    blocks = -(-rows // BLOCK)
+    wanted = -(-threads // groups)
+    tasks_of_rows = max(-(-blocks // group_blocks), min(wanted, blocks))
+    columns_a_task = min(columns, _COLUMNS_A_CALL)
+    if blocks < wanted:
+        columns_a_task = max(min(columns_a_task, _FEWEST_COLUMNS), min(columns_a_task, -(-columns // wanted)))
+    return -(-blocks // tasks_of_rows) * BLOCK, columns_a_task
 
 
 def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,9 +11,10 @@ from lopsided import LOPSIDED
 
 from circuits import CELLS, NAMED, Design, DesignError, design, matmul
 from circuits.engine import integer_operations
+from circuits.engine.known_operands import wide_kernels
 from circuits.engine.llvm import jit, narrow_matmul_kernel, wide_matmul_kernel
 from circuits.engine.llvm.float_parts import KernelSettings
-from circuits.engine.matrix_products import narrow_matmul, operand_ranges, wide_matmul
+from circuits.engine.matrix_products import narrow_matmul, operand_ranges
 from circuits.engine.matrix_products.element_places import places_of_rows
 from circuits.engine.matrix_products.gate_method import LAYOUTS
 from circuits.engine.matrix_products.strips import strip_kernel, strip_matmul
@@ -264,7 +265,7 @@ def test_kernels_agree_on_every_vector_width(
     w = (rng.normal(size=(20, 21)) * scale).astype(np.float32)
     expected = accumulated(multiplier, x, w)
     range_kernel = operand_ranges.range_kernel
-    monkeypatch.setattr(wide_matmul, "matmul_kernel", kernel_of_width(wide_matmul_kernel.matmul_kernel))
+    monkeypatch.setattr(wide_kernels, "matmul_kernel", kernel_of_width(wide_matmul_kernel.matmul_kernel))
     monkeypatch.setattr(narrow_matmul, "narrow_kernel", kernel_of_width(narrow_matmul_kernel.narrow_kernel))
     monkeypatch.setattr(strip_matmul, "strip_kernel", kernel_of_width(strip_kernel.strip_kernel))
     monkeypatch.setattr(operand_ranges, "range_kernel", lambda: range_kernel(bits))
