@@ -218,7 +218,7 @@ def cost_report(
     `technology`: by default the typical corner, `circuits.cost.technology("nom")`. `glitches`: "none" or "arc_delay"
     (slower: an event-driven simulation). `whole`: the whole float multiplier; the exact ripple array then rounds to
     nearest even, as the named `exact` does, and exact cells in the own topology truncate. An imported circuit has no
-    topology of its own: both its baselines are the exact ripple array of its width.
+    topology of its own, and some families have no exact form: both their baselines are the exact ripple array.
 
     Raises DesignError for arguments out of range.
     """
@@ -271,10 +271,12 @@ def _baseline_designs(design: Design, whole: bool) -> tuple[Design, Design]:
         signed=design.signed,
         rounding="nearest_even" if whole else "truncate",
     )
-    if design.imported is not None:
+    exact_form = design.architecture.exact_form
+    if design.imported is not None or exact_form is None:
         return exact, exact
     own_topology = replace(
         design,
+        **exact_form,
         placement=Placement.of(EXACT),
         name=None,
         rounding="truncate",

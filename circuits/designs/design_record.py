@@ -25,7 +25,8 @@ from circuits.designs.definitions import DEFINITIONS, NOTES
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError
 from circuits.floats import arithmetic
-from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
+from circuits.multipliers import PORTS, Topology, find_topology, multiplier
+from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
 from circuits.netlists.netlist import Netlist
@@ -49,8 +50,18 @@ _GENERATING: Mapping[str, Any] = {
     "final_adder": "exact",
     "tile": None,
     "truncate_columns": 0,
+    "options": NONE,
 }
 """The fields that say how a circuit is generated, with their defaults."""
+
+_PURPOSES: Mapping[str, str] = {
+    "placement": "adder positions to place cells at",
+    "ports": "adder cells to wire",
+    "half_adders": "half-adder positions",
+    "tile": "form in tiles",
+    "truncate_columns": "columns to truncate",
+}
+"""What a field chooses, as part of the error where an architecture has nothing of the kind."""
 
 
 @dataclass(frozen=True, init=False)
@@ -60,7 +71,7 @@ class Design:
     The first operand is the activation and drives the rows of the array, the second is the weight and drives the
     columns. Fields, which are also the arguments of the constructor:
 
-    - `topology`: a name in TOPOLOGIES.
+    - `topology`: a name in TOPOLOGIES or FAMILIES.
     - `width`: operand bits, an int or a pair (w, v); None takes the mantissa width of the format.
     - `format`: a name in floats.FORMATS or "eXmY"; None makes a bare integer multiplier. Default: "float32", and None
       where a `circuit` is given.
@@ -75,6 +86,8 @@ class Design:
       `circuits.multipliers.array_builder`). None, the default, takes what the circuit given as `circuit` declares
       (`input signed` in Verilog), else False.
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
+    - `options`: what a family of approximate multipliers may be told beyond that, name -> value: {"k": 4} for DRUM, say
+      (`circuits.multipliers.FAMILIES`, docs/families.md). Those that are left out take their defaults.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats.arithmetic`; subnormals=None takes the default of
       the format.
     - `circuit`, in the constructor also `netlist`: a circuit of one's own, read from Verilog for instance, instead of a
@@ -98,6 +111,7 @@ class Design:
     tile: int | None
     signed: bool
     truncate_columns: int
+    options: Any
     rounding: str
     normalization: str
     subnormals: str | None
@@ -123,6 +137,7 @@ class Design:
         name: str | None = None,
         *,
         netlist: Netlist | None = None,
+        options: Mapping[str, Any] = NONE,
     ) -> None:
         circuit = circuit if netlist is None else netlist
         self._set(
@@ -136,6 +151,7 @@ class Design:
             tile=tile,
             signed=isinstance(circuit, Netlist) and declared_signed(circuit) if signed is None else signed,
             truncate_columns=truncate_columns,
+            options=options,
             rounding=rounding,
             normalization=normalization,
             subnormals=subnormals,
@@ -147,6 +163,7 @@ class Design:
         self._check_names()
         self._complete()
         self._check_sizes()
+        self._check_architecture()
         self._check_cells()
 
     def _set(self, **values: Any) -> None:
@@ -172,7 +189,7 @@ class Design:
             self._set(name=circuit.name)
 
     def _check_names(self) -> None:
-        field_checks.check_choice("topology", self.topology, TOPOLOGIES)
+        find_topology(self.topology)
         self._set(placement=Placement.of(self.placement))
         field_checks.check_choice("ports", self.ports, PORTS)
         field_checks.check_choice("half_adders", self.half_adders, ("cell", "exact"))
@@ -200,6 +217,28 @@ class Design:
         if self.name is not None and not field_checks.is_name(self.name):
             raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
         self.placement.check(self.shape, self.tile)
+
+    def _check_architecture(self) -> None:
+        """Completes the options, and refuses fields that the architecture has no use for."""
+        architecture = find_topology(self.topology)
+        what = f"topology {self.topology!r}"
+        self._set(options=completed(architecture.options, self.options, self.shape, what))
+        if architecture.check is not None:
+            architecture.check(self.shape, self.options)
+        unused = {
+            "placement": not architecture.uses_cells,
+            "ports": not architecture.uses_cells,
+            "half_adders": not architecture.uses_cells,
+            "tile": not architecture.tileable,
+            "truncate_columns": not architecture.truncatable,
+        }
+        for name, is_unused in unused.items():
+            if is_unused and getattr(self, name) not in (_GENERATING[name], Placement.of("exact")):
+                value = self.placement.describe() if name == "placement" else repr(getattr(self, name))
+                raise DesignError(
+                    f"{what} has no {_PURPOSES[name]}, so {name} must keep its default {_GENERATING[name]!r}, but got "
+                    f"{value}; leave it out."
+                )
 
     def _check_cells(self) -> None:
         by_name: dict[str, AdderCell] = {}
@@ -243,9 +282,14 @@ class Design:
         return None if self.format is None else arithmetic.float_format(self.format)
 
     @property
+    def architecture(self) -> Topology:
+        """The generator of the topology, with its properties."""
+        return find_topology(self.topology)
+
+    @property
     def has_final_adder(self) -> bool:
         """Whether the field `final_adder` chooses anything: rows that ripple end without one."""
-        return TOPOLOGIES[self.topology].has_final_adder
+        return self.architecture.has_final_adder
 
     @property
     def label(self) -> str:
@@ -316,7 +360,7 @@ class Design:
         """
         w, v = self.shape
         cells = {cell.name: cell for cell in self._cells()}
-        port_names = dict(zip("psc", TOPOLOGIES[self.topology].port_names, strict=True))
+        port_names = dict(zip("psc", self.architecture.port_names, strict=True))
         described = {
             "topology": self.topology,
             "width": f"{w} x {v}",
@@ -327,9 +371,13 @@ class Design:
             "final adder": self.final_adder if self.has_final_adder else "none (ripple rows)",
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
             "truncated columns": str(self.truncate_columns),
+            **({"options": str(self.options)} if self.options else {}),
             **self._float_rules(),
             "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in cells.values()) or "none",
         }
+        if not self.architecture.uses_cells:
+            for key in ("placement", "ports (A,B,Cin)", "half adders", "final adder"):
+                described[key] = "none (gates and exact adders)"
         if self.circuit is not None:
             counts = ", ".join(f"{count} {name}" for name, count in self.circuit.count().items())
             described["topology"] = f"imported, {len(self.circuit.instances)} cells and gates"
@@ -385,8 +433,10 @@ def _netlist(design: Design) -> Netlist:
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
     inexact = not all(entry.is_exact for entry in placement.all_cells())
-    wraps = TOPOLOGIES[design.topology].truncation_may_wrap and design.truncate_columns > 0
-    overflow = design.tile is not None and (inexact or wraps)
+    architecture = design.architecture
+    wraps = architecture.truncation_may_wrap and design.truncate_columns > 0
+    exceeds = architecture.may_exceed is not None and architecture.may_exceed(design.options)
+    overflow = design.tile is not None and (inexact or wraps or exceeds)
     return multiplier(
         design.topology,
         design.shape,
@@ -397,6 +447,7 @@ def _netlist(design: Design) -> Netlist:
         tile=design.tile,
         signed=design.signed,
         truncate_columns=design.truncate_columns,
+        options=design.options,
         overflow_bit=overflow,
     )
 

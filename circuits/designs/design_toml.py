@@ -52,6 +52,8 @@ def _field_data(name: str, value: Any) -> Any:
     """The value of a field as TOML can hold it; None where the field is left out."""
     if name == "placement":
         return value.to_data()
+    if name == "options":
+        return value.to_data() or None
     if name == "format":
         return "integer" if value is None else value
     return list(value) if name == "width" else value

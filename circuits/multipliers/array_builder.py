@@ -33,6 +33,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from circuits.cells.adder_cells import EXACT, AdderCell
+from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.gates import AND2, HALF_ADDER, NAND2, NOT, Gate
 from circuits.netlists.netlist import ZERO, NetlistBuilder
 
@@ -51,7 +52,7 @@ class Frame:
     a tile of a larger array reads the larger array's grid. `ports` is one of PORTS. `half_adders`: "exact" draws
     adders with a constant 0 as exact half adders, "cell" as the cell of their place. `final_adder`: "exact" or "cell"
     (see DESIGN "Arrays"). Product columns below `truncate_columns` are zeros: without partial products, ones and
-    adders. `signed`: operands and product are in two's complement.
+    adders. `signed`: operands and product are in two's complement. `options`: the topology's own, complete.
     """
 
     builder: NetlistBuilder
@@ -63,6 +64,7 @@ class Frame:
     final_adder: str
     truncate_columns: int = 0
     signed: bool = False
+    options: Options = NONE
     origin: tuple[int, int] = (0, 0)
 
     @property
