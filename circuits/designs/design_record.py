@@ -20,12 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.cells.adder_cells import AdderCell
+from circuits.cells.compressors import Compressor
 from circuits.designs import design_toml, digests, field_checks
 from circuits.designs.definitions import DEFINITIONS, NOTES
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError
 from circuits.floats import arithmetic
 from circuits.multipliers import PORTS, Topology, find_topology, multiplier
+from circuits.multipliers.compressor_option import CompressorColumns
 from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
@@ -257,6 +259,12 @@ class Design:
             if isinstance(instance.component, AdderCell):
                 yield instance.component
 
+    def _compressors(self) -> Iterator[Compressor]:
+        """The compressors that the options name."""
+        for value in self.options.values():
+            if isinstance(value, CompressorColumns):
+                yield from value.compressors()
+
     def __hash__(self) -> int:
         # Computed once, because every cache asks for it and a placement may hold thousands of cells. It must not travel
         # to other processes, where strings hash differently.
@@ -399,7 +407,7 @@ class Design:
         """The design as TOML; cells that the library does not have are embedded, and so is a circuit of its own."""
         left_out = {"circuit"} if self.circuit is None else {"circuit", "width", *_GENERATING}
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
-        return design_toml.write_design(values, self.circuit, self._cells())
+        return design_toml.write_design(values, self.circuit, self._cells(), self._compressors())
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "the TOML text") -> Design:

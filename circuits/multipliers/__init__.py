@@ -27,6 +27,7 @@ TOPOLOGIES: Mapping[str, Topology] = LazyMapping(
 
 FAMILIES: Mapping[str, Topology] = LazyMapping(
     {
+        "compressor_tree": "circuits.multipliers.compressor_tree:TOPOLOGY",
         "mitchell": "circuits.multipliers.families.mitchell:TOPOLOGY",
         "mbm": "circuits.multipliers.families.mbm:TOPOLOGY",
         "drum": "circuits.multipliers.families.drum:TOPOLOGY",

@@ -89,7 +89,7 @@ def dadda(height: int) -> Plan | None:
 
 def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit]]:
     """The columns after all stages, none with more than two bits. `add` adds a cell."""
-    heap = [_ordered(column) for column in columns]
+    heap = [ordered(column) for column in columns]
     stage = 0
     while (plan := next_stage(max(map(len, heap), default=0))) is not None:
         stage += 1
@@ -106,7 +106,7 @@ def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit
                 # A carry out of the last column has weight 2^(w+v): the product is taken modulo that.
                 if k + 1 < len(heap):
                     heap[k + 1].append(Bit(carry, row, stage))
-        heap = [_ordered(column) for column in heap]
+        heap = [ordered(column) for column in heap]
     return heap
 
 
@@ -148,5 +148,6 @@ def sum_columns(frame: Frame, columns: Columns, next_stage: NextStage) -> list[i
     return resolve(compress(columns, next_stage, frame.add_in_column), frame.add_final)
 
 
-def _ordered(column: Sequence[Bit]) -> list[Bit]:
+def ordered(column: Sequence[Bit]) -> list[Bit]:
+    """The bits of a column in the order in which cells take them: earlier stages first, then lower source rows."""
     return sorted(column, key=lambda bit: (bit.stage, bit.row))
