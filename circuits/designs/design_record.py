@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from circuits.adders.adder_kinds import ADDERS, chosen_adder
 from circuits.cells.adder_cells import AdderCell
 from circuits.cells.compressors import Compressor
 from circuits.designs import design_toml, digests, field_checks
 from circuits.designs.definitions import DEFINITIONS, NOTES
 from circuits.designs.placement import Placement
-from circuits.errors import DesignError
+from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
-from circuits.multipliers import PORTS, Topology, find_topology, multiplier
+from circuits.multipliers import FINAL_ADDERS, PORTS, Topology, find_topology, multiplier
 from circuits.multipliers.compressor_option import CompressorColumns
 from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
@@ -82,7 +83,8 @@ class Design:
       booth p, s, c mean the first, second and third bit of the column that a cell takes
       (`circuits.multipliers.columns`).
     - `half_adders`: "cell" keeps the full cell where an input is the constant 0, "exact" puts an exact half adder.
-    - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
+    - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one; or an adder of
+      `circuits.adders`, such as "loa(lower=6)", over the w + v product columns, bit 0 in column 0.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
     - `signed`: operands and product are two's complement; integers only, untiled (see
       `circuits.multipliers.array_builder`). None, the default, takes what the circuit given as `circuit` declares
@@ -195,7 +197,6 @@ class Design:
         self._set(placement=Placement.of(self.placement))
         field_checks.check_choice("ports", self.ports, PORTS)
         field_checks.check_choice("half_adders", self.half_adders, ("cell", "exact"))
-        field_checks.check_choice("final_adder", self.final_adder, ("exact", "cell"))
         field_checks.check_choice("rounding", self.rounding, arithmetic.ROUNDINGS)
         field_checks.check_choice("normalization", self.normalization, arithmetic.NORMALIZATIONS)
 
@@ -225,6 +226,7 @@ class Design:
         architecture = find_topology(self.topology)
         what = f"topology {self.topology!r}"
         self._set(options=completed(architecture.options, self.options, self.shape, what))
+        self._check_final_adder(architecture, what)
         if architecture.check is not None:
             architecture.check(self.shape, self.options)
         unused = {
@@ -241,6 +243,18 @@ class Design:
                     f"{what} has no {_PURPOSES[name]}, so {name} must keep its default {_GENERATING[name]!r}, but got "
                     f"{value}; leave it out."
                 )
+
+    def _check_final_adder(self, architecture: Topology, what: str) -> None:
+        if self.final_adder in FINAL_ADDERS:
+            return
+        if isinstance(self.final_adder, str) and self.final_adder.partition("(")[0] not in ADDERS:
+            raise unknown_name("final_adder", self.final_adder, (*FINAL_ADDERS, *ADDERS))
+        self._set(final_adder=str(chosen_adder(self.final_adder, sum(self.shape))))
+        if not architecture.has_final_adder:
+            raise DesignError(
+                f"{what} has no final adder to replace, so final_adder must be 'exact' or 'cell', but got "
+                f"{self.final_adder!r}; leave it out or choose a tree."
+            )
 
     def _check_cells(self) -> None:
         by_name: dict[str, AdderCell] = {}
@@ -443,7 +457,9 @@ def _netlist(design: Design) -> Netlist:
     inexact = not all(entry.is_exact for entry in placement.all_cells())
     architecture = design.architecture
     wraps = architecture.truncation_may_wrap and design.truncate_columns > 0
-    exceeds = architecture.may_exceed is not None and architecture.may_exceed(design.options)
+    exceeds = design.final_adder not in FINAL_ADDERS or (
+        architecture.may_exceed is not None and architecture.may_exceed(design.options)
+    )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
     return multiplier(
         design.topology,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from circuits.adders.adder_kinds import chosen_adder
 from circuits.errors import unknown_name
 from circuits.multipliers import sign_magnitude, tiling
 from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
@@ -12,7 +13,17 @@ from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.netlist import Netlist, NetlistBuilder
 from circuits.support.lazy import LazyMapping
 
-__all__ = ["FAMILIES", "PORTS", "TOPOLOGIES", "AdderAt", "Frame", "Topology", "find_topology", "multiplier"]
+__all__ = [
+    "FAMILIES",
+    "FINAL_ADDERS",
+    "PORTS",
+    "TOPOLOGIES",
+    "AdderAt",
+    "Frame",
+    "Topology",
+    "find_topology",
+    "multiplier",
+]
 
 TOPOLOGIES: Mapping[str, Topology] = LazyMapping(
     {
@@ -40,6 +51,11 @@ FAMILIES: Mapping[str, Topology] = LazyMapping(
     }
 )
 """Families of approximate multipliers by name, which `Design.options` parametrises; docs/families.md lists them."""
+
+
+FINAL_ADDERS = ("exact", "cell")
+"""Final adders made of cells: a ripple of exact ones, or of those of their places. Any other is one of
+`circuits.adders.ADDERS` with its options, "loa(lower=6)"."""
 
 
 def find_topology(name: str) -> Topology:
@@ -75,7 +91,8 @@ def multiplier(
     assert not (signed and tile)
     builder = NetlistBuilder(name or topology)
     x, y = builder.input("x", width[0]), builder.input("y", width[1])
-    frame = Frame(builder, x, y, adder_at, ports, half_adders, final_adder, truncate_columns, signed, options)
+    adder = None if final_adder in FINAL_ADDERS else chosen_adder(final_adder, sum(width))
+    frame = Frame(builder, x, y, adder_at, ports, half_adders, final_adder, truncate_columns, signed, options, adder)
     architecture = find_topology(topology)
     if tile is not None:
         product = tiling.generate(frame, architecture.generate, tile, sum(width) + overflow_bit)

@@ -145,7 +145,15 @@ def partial_products(frame: Frame) -> list[list[Bit]]:
 
 def sum_columns(frame: Frame, columns: Columns, next_stage: NextStage) -> list[int]:
     """The sum of the columns by the frame's cells, ports and policies; returns one net for each column."""
-    return resolve(compress(columns, next_stage, frame.add_in_column), frame.add_final)
+    return final_sum(frame, compress(columns, next_stage, frame.add_in_column))
+
+
+def final_sum(frame: Frame, columns: Columns) -> list[int]:
+    """The sum of columns of at most two bits by the frame's final adder; returns one net for each column."""
+    if frame.adder is None:
+        return resolve(columns, frame.add_final)
+    rows = [(*(bit.net for bit in column), ZERO, ZERO)[:2] for column in columns]
+    return frame.add_rows([first for first, _ in rows], [second for _, second in rows])
 
 
 def ordered(column: Sequence[Bit]) -> list[Bit]:

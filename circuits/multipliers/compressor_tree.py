@@ -33,7 +33,7 @@ def generate(frame: Frame) -> list[int]:
     while (height := max(map(len, heap))) > 2:
         stage += 1
         heap = _stage(frame, heap, _target(height), stage)
-    return columns.resolve(heap, frame.add_final)
+    return columns.final_sum(frame, heap)
 
 
 def _target(height: int) -> int:
