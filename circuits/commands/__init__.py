@@ -17,7 +17,7 @@ from circuits.commands import (
     timing,
     verify,
 )
-from circuits.commands.blocks import adder_command
+from circuits.commands.blocks import adder_command, compressor_command, topology_command
 from circuits.support.cli import Command, run_program
 
 COMMANDS: tuple[Command, ...] = (
@@ -32,6 +32,8 @@ COMMANDS: tuple[Command, ...] = (
     draw,
     verify,
     adder_command,
+    compressor_command,
+    topology_command,
     characterize,
 )
 

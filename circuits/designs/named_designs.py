@@ -9,6 +9,7 @@ from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.designs.definitions import DEFINITIONS
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
+from circuits.designs.spelled_designs import is_spelled, spelled_design
 from circuits.errors import UnknownNameError, unknown_name
 
 NAMED: Mapping[str, Design] = MappingProxyType(
@@ -31,9 +32,12 @@ def design(name: str) -> Design:
 def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
     """The design that a command line means by `text`.
 
-    That is a named design, "CELL_array" (a ripple array of one cell) or a path that ends in .toml. `cells`: a user's
-    own cells by name, for the latter two. Raises DesignError, UnknownNameError for an unknown name.
+    That is a named design, "CELL_array" (a ripple array of one cell), a design spelled out ("drum:width:8:k:4", see
+    `spelled_designs`) or a path that ends in .toml. `cells`: a user's own cells by name, for the latter three. Raises
+    DesignError, UnknownNameError for an unknown name.
     """
+    if is_spelled(text):
+        return spelled_design(text, cells)
     if text.endswith(".toml"):
         return Design.load(text, cells)
     known = {**CELLS, **(cells or {})}

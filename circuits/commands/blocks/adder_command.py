@@ -48,9 +48,8 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--option",
         action="append",
-        default=[],
         metavar="NAME=VALUE",
-        help="option of the kinds named, may be repeated: lower=8 (default: each kind's own)",
+        help="option of the kinds named, may be repeated: lower=8 (default: those of the kind)",
     )
     parser.add_argument("--samples", type=integer(2, MAXIMUM_PAIRS), default=1_000_000, help="sampled operand pairs")
     parser.add_argument(
@@ -79,7 +78,7 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the adders."""
-    options = dict(_option(text) for text in arguments.option)
+    options = dict(_option(text) for text in arguments.option or ())
     adders = [_adder(text, arguments.width, options) for text in arguments.adders]
     if arguments.out is not None:
         if len(adders) > 1 or arguments.out.suffix != ".v":
