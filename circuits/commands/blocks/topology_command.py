@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         listing.add_row(row["kind"], row["name"], row["option"], row["values"], row["meaning"])
     out.print(listing)
     out.print(f'\nA design: {EXAMPLE}, in TOML options = {{ k = 4 }}. A final adder: final_adder = "loa(lower=4)".\n')
-    sources = table("name", "source")
-    for row in {row["name"]: row for row in rows if row["source"]}.values():
-        sources.add_row(row["name"], row["source"])
+    sources = table("kind", "name", "source")
+    for row in {(row["kind"], row["name"]): row for row in rows if row["source"]}.values():
+        sources.add_row(row["kind"], row["name"], row["source"])
     out.print(sources)
     return 0
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 from multiplier_models import every_pair
 
-from circuits import Design, DesignError, cost_report, netlist_from_verilog, simulate, to_verilog
+from circuits import Design, DesignError, cost_report, matmul, netlist_from_verilog, simulate, to_verilog
 from circuits.cells.compressors import COMPRESSORS, Compressor, load_compressors
 from circuits.engine.bit_planes import pack
 from circuits.multipliers.compressor_gates import draw
@@ -252,6 +252,16 @@ def test_fewer_cells_than_a_dadda_tree() -> None:
     exact, approximate = (cost_report(tree(8, name), samples=256).drawn for name in ("none", "momeni2"))
     assert approximate.area < 0.85 * exact.area
     assert approximate.energy < 0.85 * exact.energy
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_integer_matrix_products_go_through_the_tree(name: str) -> None:
+    """What int8 layers compute."""
+    entry = tree(8, name, signed=True)
+    rng = np.random.default_rng(5)
+    x, w = rng.integers(-128, 128, (3, 7)).astype(np.int8), rng.integers(-128, 128, (7, 4)).astype(np.int8)
+    products = entry.multiply_integers(x[:, :, None].astype(np.int64), w[None].astype(np.int64), backend="interpreted")
+    assert np.array_equal(matmul(entry, x, w), products.sum(axis=1))
 
 
 # Text and mistakes.

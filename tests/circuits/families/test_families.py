@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 from multiplier_models import every_pair
 
-from circuits import Design, DesignError, cost_report, error_metrics, netlist_from_verilog, to_verilog
+from circuits import Design, DesignError, cost_report, error_metrics, matmul, netlist_from_verilog, to_verilog
 from circuits.multipliers import FAMILIES
 
 Model = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -364,3 +364,31 @@ def test_mistakes_are_one_line(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         Design(**{"format": None, "width": 8, **fields})
     assert str(caught.value) == message
+
+
+# In networks.
+
+
+@pytest.mark.parametrize("topology", FAMILIES)
+def test_integer_matrix_products_go_through_the_family(topology: str) -> None:
+    """What int8 layers compute: codes, the least one included, through the signed 8 x 8 multiplier."""
+    entry = family(topology, 8, signed=True)
+    rng = np.random.default_rng(5)
+    x, w = rng.integers(-128, 128, (5, 9)).astype(np.int8), rng.integers(-128, 128, (9, 4)).astype(np.int8)
+    x[0, 0] = w[0, 0] = -128
+    products = entry.multiply_integers(x[:, :, None].astype(np.int64), w[None].astype(np.int64), backend="interpreted")
+    assert np.array_equal(matmul(entry, x, w), products.sum(axis=1))
+
+
+@pytest.mark.parametrize("topology", FAMILIES)
+def test_float32_matrix_products_go_through_the_family(topology: str) -> None:
+    """What float layers compute: 24 x 24 mantissas, float32 sums in ascending order."""
+    entry = Design(topology=topology, format="float32")
+    rng = np.random.default_rng(6)
+    x, w = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 5), (5, 4)))
+    x[1, 2] = 0.0
+    products = entry.multiply(x[:, :, None], w[None], backend="interpreted")
+    expected = np.zeros((3, 4), dtype=np.float32)
+    for k in range(5):
+        expected += products[:, k]
+    assert np.array_equal(matmul(entry, x, w), expected)
