@@ -1,4 +1,4 @@
-"""Families of approximate multipliers beside each other: error, energy, area; and one with an approximate accumulator."""
+"""Families of approximate multipliers beside each other: error, energy, area; and an approximate accumulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAMILIES = (
     "broken_array:width:8:vertical:6",
     "truncated:width:8:columns:6",
     "kulkarni:width:8",
-    "compressor_tree:width:8:compressor:momeni2",
+    "compressor_tree:width:8:compressor:venkatachalam",
 )
 
 

@@ -54,6 +54,12 @@ def test_show_prints_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert ["options", "k", "=", "4", "none"] in lines
 
 
+def test_gates_without_places_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "drum:width:6", "-o", str(tmp_path / "drum.svg")]) == 2
+    assert "but drum:width:6 is gates without; export it and draw it with yosys (show)" in capsys.readouterr().err
+    assert main(["draw", "broken_array:width:6", "-o", str(tmp_path / "array.svg")]) == 0
+
+
 def test_topologies_are_listed_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topologies", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["topologies"]
