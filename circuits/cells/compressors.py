@@ -116,6 +116,7 @@ def _majority(a: int, b: int, c: int) -> int:
 
 _MOMENI = "Momeni, Han, Montuschi, Lombardi, IEEE Trans. Computers 64(4), 2015, design {}"
 _AKBARI = "Akbari, Kamal, Afzali-Kusha, Pedram, IEEE TVLSI 25(4), 2017, DQ4:2C{}, approximate mode"
+_YANG = "Yang, Han, Lombardi, DFTS 2015, ACCI{}"
 _ZANANDREA = "Zanandrea, Meinhardt, 2023, CV{}; table second-hand"
 
 _LIBRARY = (
@@ -147,9 +148,21 @@ _LIBRARY = (
     ),
     _equations(
         "yang1",
-        "Yang, Han, Lombardi, DFTS 2015, ACCI1: exact but for 1111, which is 3",
+        f"{_YANG.format(1)}: exact but for 1111, which is 3",
         sum=lambda a, b, c, d: a ^ b ^ c ^ d | a & b & c & d,
         carry=lambda a, b, c, d: a & b | c & d | (a | b) & (c | d),
+    ),
+    _equations(
+        "yang2",
+        _YANG.format(2),
+        sum=lambda a, b, c, d: a ^ b ^ (c | d) | c & d,
+        carry=lambda a, b, c, d: a & b | c & d | (a ^ b) & (c | d),
+    ),
+    _equations(
+        "yang3",
+        _YANG.format(3),
+        sum=lambda a, b, c, d: a ^ b ^ (c | d),
+        carry=lambda a, b, c, d: a & b | c & d | (a ^ b) & (c | d),
     ),
     _equations(
         "venkatachalam",
@@ -165,11 +178,30 @@ _LIBRARY = (
         carry=lambda a, b, c, d, e: d,
         cout=lambda a, b, c, d, e: c,
     ),
+    _equations("akbari3", _AKBARI.format(3), sum=lambda a, b, c, d: a ^ b | c ^ d, carry=lambda a, b, c, d: d),
     _equations(
         "akbari4",
-        f"{_AKBARI.format(4)}; table second-hand",
+        _AKBARI.format(4),
         sum=lambda a, b, c, d: a ^ b | c ^ d,
         carry=lambda a, b, c, d: a & b | c & d,
+    ),
+    _equations(
+        "ahmadinejad",
+        "Ahmadinejad, Moaiyeri, Sabetzadeh, AEU 110, 2019",
+        sum=lambda a, b, c, d: a | b | c | d,
+        carry=lambda a, b, c, d: (a | b) & (c | d),
+    ),
+    _equations(
+        "sabetzadeh",
+        "Sabetzadeh, Moaiyeri, Ahmadinejad, IEEE TCAS-I 66(11), 2019; table second-hand",
+        sum=lambda a, b, c, d: 1,
+        carry=lambda a, b, c, d: _majority(a, c, d),
+    ),
+    _equations(
+        "strollo",
+        "Strollo, Napoli, De Caro, Petra, Di Meo, IEEE TCAS-I 67(9), 2020: a full adder of x1 + x2, x1 x2 + x3 and x4",
+        sum=lambda a, b, c, d: (a | b) ^ (a & b | c) ^ d,
+        carry=lambda a, b, c, d: _majority(a | b, a & b | c, d),
     ),
     _equations(
         "majority",

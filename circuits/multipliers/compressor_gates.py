@@ -118,7 +118,8 @@ def _needed(table: int, nets: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         else:
             k += 1
             continue
-        nets = (*nets[:k], *nets[k + 1 :])
+        # From the first input again: the function may have ceased to depend on it.
+        nets, k = (*nets[:k], *nets[k + 1 :]), 0
     return table, nets
 
 
