@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from circuits import cost_report, error_metrics, find_design
-from circuits.adders import adder
-from circuits.adders.adder_cost import mac_cost
+from circuits import adder, cost_report, error_metrics, find_design, mac_cost
 
 FAMILIES = (
     "mitchell:width:8",
