@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from circuits.cells.adder_cells import AdderCell
+from circuits.designs import field_checks
 from circuits.designs.design_record import Design
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError, unknown_name
@@ -27,7 +28,7 @@ def is_spelled(text: str) -> bool:
 
 
 def spelled_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
-    """The design that "TOPOLOGY:NAME:VALUE:NAME:VALUE" spells, called by that text.
+    """The design that "TOPOLOGY:NAME:VALUE:NAME:VALUE" spells, called by that text where a name may be so long.
 
     A name is a field of `Design` or an option of the topology. With a width and no format it is an integer design.
     `width` is a number, or two as in 8x6; `placement` a cell, of the library or of `cells`. Raises DesignError.
@@ -51,7 +52,8 @@ def spelled_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> D
         chosen[name] = _field(name, value, cells) if chosen is arguments else _option(own[name], value)
     if "width" in arguments:
         arguments.setdefault("format", None)
-    return Design(topology=topology, options=options, name=text, **arguments)
+    name = text if field_checks.is_name(text) else None
+    return Design(topology=topology, options=options, name=name, **arguments)
 
 
 def _field(name: str, value: str, cells: Mapping[str, AdderCell] | None) -> Any:
