@@ -52,8 +52,8 @@ def spelled_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> D
         chosen[name] = _field(name, value, cells) if chosen is arguments else _option(own[name], value)
     if "width" in arguments:
         arguments.setdefault("format", None)
-    name = text if field_checks.is_name(text) else None
-    return Design(topology=topology, options=options, name=name, **arguments)
+    called = text if field_checks.is_name(text) else None
+    return Design(topology=topology, options=options, name=called, **arguments)
 
 
 def _field(name: str, value: str, cells: Mapping[str, AdderCell] | None) -> Any:
