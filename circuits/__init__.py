@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from circuits.accuracy.error_types import Estimate as Estimate
     from circuits.accuracy.measurement import error_metrics as error_metrics
     from circuits.accuracy.surfaces import error_surface as error_surface
+    from circuits.adders import AdderDesign as AdderDesign
+    from circuits.adders import adder as adder
+    from circuits.adders.adder_cost import adder_cost as adder_cost
+    from circuits.adders.adder_cost import mac_cost as mac_cost
+    from circuits.adders.adder_errors import adder_errors as adder_errors
     from circuits.cells.adder_cells import CELLS as CELLS
     from circuits.cells.adder_cells import AdderCell as AdderCell
     from circuits.cells.adder_cells import load_cells as load_cells
+    from circuits.cells.compressors import COMPRESSORS as COMPRESSORS
+    from circuits.cells.compressors import Compressor as Compressor
     from circuits.cost import TrueTiming as TrueTiming
     from circuits.cost import technology as technology
     from circuits.cost import true_timing as true_timing
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     from circuits.hdl import netlist_from_verilog as netlist_from_verilog
     from circuits.hdl import to_blif as to_blif
     from circuits.hdl import to_verilog as to_verilog
+    from circuits.multipliers import FAMILIES as FAMILIES
     from circuits.multipliers import TOPOLOGIES as TOPOLOGIES
     from circuits.netlists.netlist import Netlist as Netlist
 else:
@@ -71,10 +79,23 @@ else:
             ),
             "circuits.accuracy.measurement": ("error_metrics",),
             "circuits.accuracy.surfaces": ("error_surface",),
+            "circuits.adders": (
+                "AdderDesign",
+                "adder",
+            ),
+            "circuits.adders.adder_cost": (
+                "adder_cost",
+                "mac_cost",
+            ),
+            "circuits.adders.adder_errors": ("adder_errors",),
             "circuits.cells.adder_cells": (
                 "CELLS",
                 "AdderCell",
                 "load_cells",
+            ),
+            "circuits.cells.compressors": (
+                "COMPRESSORS",
+                "Compressor",
             ),
             "circuits.cost": (
                 "TrueTiming",
@@ -114,7 +135,10 @@ else:
                 "to_blif",
                 "to_verilog",
             ),
-            "circuits.multipliers": ("TOPOLOGIES",),
+            "circuits.multipliers": (
+                "FAMILIES",
+                "TOPOLOGIES",
+            ),
             "circuits.netlists.netlist": ("Netlist",),
         },
     )

@@ -17,6 +17,7 @@ from circuits.commands import (
     timing,
     verify,
 )
+from circuits.commands.blocks import adder_command, compressor_command, topology_command
 from circuits.support.cli import Command, run_program
 
 COMMANDS: tuple[Command, ...] = (
@@ -30,6 +31,9 @@ COMMANDS: tuple[Command, ...] = (
     import_,
     draw,
     verify,
+    adder_command,
+    compressor_command,
+    topology_command,
     characterize,
 )
 

@@ -43,17 +43,25 @@ def tidy_errors(errors: ErrorMetrics) -> Iterator[dict[str, Any]]:
 
 
 def print_errors(
-    out: Console, labels: Sequence[str], metrics: Sequence[ErrorMetrics], closed: Sequence[ClosedForm | None] = ()
+    out: Console,
+    labels: Sequence[str],
+    metrics: Sequence[ErrorMetrics],
+    closed: Sequence[ClosedForm | None] = (),
+    *,
+    exact: str = "product",
 ) -> None:
-    """Prints error metrics, designs side by side, and below each mean its closed form where there is one."""
+    """Prints error metrics, designs side by side, and below each mean its closed form where there is one.
+
+    `exact`: what the designs compute, in the note on relative errors.
+    """
     rows = table("error metrics", *labels)
     rows.add_row("operands", *(_operands(m) for m in metrics))
     rows.add_row("P_max of NMED", *(plain_number(m.p_max) for m in metrics))
     for title, name in _MEANS:
         rows.add_row(title, *(format_estimate(getattr(m, name)) for m in metrics))
         if any(form is not None for form in closed):
-            exact = (None if form is None else getattr(form, name) for form in closed)
-            rows.add_row("  closed form", *("" if value is None else plain_number(value) for value in exact))
+            values = (None if form is None else getattr(form, name) for form in closed)
+            rows.add_row("  closed form", *("" if value is None else plain_number(value) for value in values))
     rows.add_row("error rate", *(format_rate(m.error_rate) for m in metrics))
     rows.add_row("larger than exact", *(format_rate(m.larger) for m in metrics))
     rows.add_row("|error|, worst", *(f"{plain_number(m.worst_case)} at {_pair(m.worst_case_at)}" for m in metrics))
@@ -68,7 +76,7 @@ def print_errors(
     if any(m.not_finite for m in metrics):
         rows.add_row("results not finite", *(str(m.not_finite) for m in metrics))
     out.print(rows)
-    out.print("±: 95 % confidence interval; relative: error / exact product.")
+    out.print(f"±: 95 % confidence interval; relative: error / exact {exact}.")
     for label, errors in zip(labels, metrics, strict=True):
         for note in _without_interval(errors):
             out.print(f"{label}: {note}")

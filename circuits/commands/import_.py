@@ -195,7 +195,7 @@ def _notes(circuit: Circuit, netlist: Netlist, design: Design, recognition: Reco
         fit = recognition.other
         notes.append(
             f"this is {fit.function.circuit}, no multiplier: it computes {fit.function.text} "
-            f"{_nearness(fit, recognition)}; errors that other commands print are against x * y"
+            f"{_nearness(fit, recognition)}; errors that other commands print are against x * y{_adder_advice(fit)}"
         )
         return notes
     notes += _width_notes(netlist, design, recognition.product[design.signed])
@@ -214,6 +214,11 @@ def _notes(circuit: Circuit, netlist: Netlist, design: Design, recognition: Reco
             "which buses are the operands"
         )
     return notes
+
+
+def _adder_advice(fit: Fit) -> str:
+    """Where an adder's errors are printed; nothing for other circuits."""
+    return ", those of `python -m circuits adder FILE` against x + y" if fit.function.text == "x + y" else ""
 
 
 def _width_notes(netlist: Netlist, design: Design, fit: Fit) -> list[str]:

@@ -36,6 +36,7 @@ from circuits.designs.design_record import Design
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError, unknown_name
 from circuits.floats.float_netlist import float_netlist, random_words, words_of
+from circuits.multipliers import FINAL_ADDERS
 from circuits.netlists.netlist import Netlist
 from circuits.netlists.simplification import simplify
 
@@ -218,15 +219,11 @@ def cost_report(
     `technology`: by default the typical corner, `circuits.cost.technology("nom")`. `glitches`: "none" or "arc_delay"
     (slower: an event-driven simulation). `whole`: the whole float multiplier; the exact ripple array then rounds to
     nearest even, as the named `exact` does, and exact cells in the own topology truncate. An imported circuit has no
-    topology of its own: both its baselines are the exact ripple array of its width.
+    topology of its own, and some families have no exact form: both their baselines are the exact ripple array.
 
     Raises DesignError for arguments out of range.
     """
-    for what, value, low, high in (("samples", samples, 2, MAXIMUM_SAMPLES), ("seed", seed, 0, 2**64 - 1)):
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise DesignError(
-                f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range."
-            )
+    _check_sampling(samples, seed)
     if whole and design.format is None:
         raise DesignError(
             "the cost of a whole float multiplier needs a float format, but got format=None; leave it out."
@@ -271,10 +268,13 @@ def _baseline_designs(design: Design, whole: bool) -> tuple[Design, Design]:
         signed=design.signed,
         rounding="nearest_even" if whole else "truncate",
     )
-    if design.imported is not None:
+    exact_form = design.architecture.exact_form
+    if design.imported is not None or exact_form is None:
         return exact, exact
     own_topology = replace(
         design,
+        **exact_form,
+        final_adder=design.final_adder if design.final_adder in FINAL_ADDERS else "exact",
         placement=Placement.of(EXACT),
         name=None,
         rounding="truncate",
@@ -295,14 +295,15 @@ def _views(
 ) -> tuple[CostViews, tuple[str, ...]]:
     """(both views, names of the components with estimates)."""
     netlist = float_netlist(design) if whole else design.netlist()
-    drawn, estimated = _view(netlist, technology, operands, glitches)
-    simplified, _ = _view(simplify(netlist), technology, operands, glitches)
+    drawn, estimated = cost_view(netlist, technology, operands, glitches)
+    simplified, _ = cost_view(simplify(netlist), technology, operands, glitches)
     return CostViews(drawn, simplified), estimated
 
 
-def _view(
+def cost_view(
     netlist: Netlist, technology: Technology, operands: Operands, glitches: str
 ) -> tuple[CostView, tuple[str, ...]]:
+    """(cost of a netlist as it stands, names of the components with estimates); operands as in `netlist_energy`."""
     area = netlist_area(netlist, technology)
     circuit = circuit_of(netlist, technology)
     delay = circuit_timing(circuit).delay
@@ -318,6 +319,28 @@ def _view(
         switching.activity,
     )
     return view, area.estimated
+
+
+def _check_sampling(samples: int, seed: int) -> None:
+    for what, value, low, high in (("samples", samples, 2, MAXIMUM_SAMPLES), ("seed", seed, 0, 2**64 - 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise DesignError(
+                f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range."
+            )
+
+
+def random_operands(shape: tuple[int, int], samples: int, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The `samples` consecutive pairs of integers of these widths over which `cost_report` takes energies."""
+    _check_sampling(samples, seed)
+    return _operands(shape, None, False, samples, seed)
+
+
+def operand_trace(
+    design: Design, operands: tuple[ArrayLike, ArrayLike]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """A trace as words of the circuit's operands; DesignError if it does not fit."""
+    x, y = _trace(design, False, operands)
+    return x, y
 
 
 @lru_cache(maxsize=16)

@@ -19,13 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from circuits.adders.adder_kinds import ADDERS, chosen_adder
 from circuits.cells.adder_cells import AdderCell
+from circuits.cells.compressors import Compressor
 from circuits.designs import design_toml, digests, field_checks
 from circuits.designs.definitions import DEFINITIONS, NOTES
 from circuits.designs.placement import Placement
-from circuits.errors import DesignError
+from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
-from circuits.multipliers import PORTS, TOPOLOGIES, multiplier
+from circuits.multipliers import FINAL_ADDERS, PORTS, Topology, find_topology, multiplier
+from circuits.multipliers.compressor_option import CompressorColumns
+from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
 from circuits.netlists.netlist import Netlist
@@ -49,10 +53,19 @@ _GENERATING: Mapping[str, Any] = {
     "final_adder": "exact",
     "tile": None,
     "truncate_columns": 0,
+    "options": NONE,
 }
 """The fields that say how a circuit is generated, with their defaults."""
 
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
+_PURPOSES: Mapping[str, str] = {
+    "placement": "adder positions to place cells at",
+    "ports": "adder cells to wire",
+    "half_adders": "half-adder positions",
+    "tile": "form in tiles",
+    "truncate_columns": "columns to truncate",
+}
+"""What a field chooses, as part of the error where an architecture has nothing of the kind."""
 
 
 @dataclass(frozen=True, init=False)
@@ -62,7 +75,7 @@ class Design:
     The first operand is the activation and drives the rows of the array, the second is the weight and drives the
     columns. Fields, which are also the arguments of the constructor:
 
-    - `topology`: a name in TOPOLOGIES.
+    - `topology`: a name in TOPOLOGIES or FAMILIES.
     - `width`: operand bits, an int or a pair (w, v); None takes the mantissa width of the format.
     - `format`: a name in floats.FORMATS or "eXmY"; None makes a bare integer multiplier. Default: "float32", and None
       where a `circuit` is given.
@@ -71,12 +84,15 @@ class Design:
       booth p, s, c mean the first, second and third bit of the column that a cell takes
       (`circuits.multipliers.columns`).
     - `half_adders`: "cell" keeps the full cell where an input is the constant 0, "exact" puts an exact half adder.
-    - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one.
+    - `final_adder`: "exact" (a ripple of exact adders) or "cell", for topologies that end in one; or an adder of
+      `circuits.adders`, such as "loa(lower=6)", over the w + v product columns, bit 0 in column 0.
     - `tile`: cuts both operands into slices of that many bits; the tile products are added exactly.
     - `signed`: operands and product are two's complement; integers only, untiled (see
       `circuits.multipliers.array_builder`). None, the default, takes what the circuit given as `circuit` declares
       (`input signed` in Verilog), else False.
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
+    - `options`: what a family of approximate multipliers may be told beyond that, name -> value: {"k": 4} for DRUM, say
+      (`circuits.multipliers.FAMILIES`, docs/families.md). Those that are left out take their defaults.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats.arithmetic`; subnormals=None takes the default of
       the format.
     - `circuit`, in the constructor also `netlist`: a circuit of one's own, read from Verilog for instance, instead of a
@@ -100,6 +116,7 @@ class Design:
     tile: int | None
     signed: bool
     truncate_columns: int
+    options: Any
     rounding: str
     normalization: str
     subnormals: str | None
@@ -125,6 +142,7 @@ class Design:
         name: str | None = None,
         *,
         netlist: Netlist | None = None,
+        options: Mapping[str, Any] = NONE,
     ) -> None:
         circuit = circuit if netlist is None else netlist
         self._set(
@@ -138,6 +156,7 @@ class Design:
             tile=tile,
             signed=isinstance(circuit, Netlist) and declared_signed(circuit) if signed is None else signed,
             truncate_columns=truncate_columns,
+            options=options,
             rounding=rounding,
             normalization=normalization,
             subnormals=subnormals,
@@ -149,6 +168,7 @@ class Design:
         self._check_names()
         self._complete()
         self._check_sizes()
+        self._check_architecture()
         self._check_cells()
 
     def _set(self, **values: Any) -> None:
@@ -174,11 +194,10 @@ class Design:
             self._set(name=circuit.name)
 
     def _check_names(self) -> None:
-        field_checks.check_choice("topology", self.topology, TOPOLOGIES)
+        find_topology(self.topology)
         self._set(placement=Placement.of(self.placement))
         field_checks.check_choice("ports", self.ports, PORTS)
         field_checks.check_choice("half_adders", self.half_adders, ("cell", "exact"))
-        field_checks.check_choice("final_adder", self.final_adder, ("exact", "cell"))
         field_checks.check_choice("rounding", self.rounding, arithmetic.ROUNDINGS)
         field_checks.check_choice("normalization", self.normalization, arithmetic.NORMALIZATIONS)
 
@@ -203,6 +222,41 @@ class Design:
             raise DesignError(f"a design name must be 1 to 100 printable characters, but got {self.name!r}; rename it.")
         self.placement.check(self.shape, self.tile)
 
+    def _check_architecture(self) -> None:
+        """Completes the options, and refuses fields that the architecture has no use for."""
+        architecture = find_topology(self.topology)
+        what = f"topology {self.topology!r}"
+        self._set(options=completed(architecture.options, self.options, self.shape, what))
+        self._check_final_adder(architecture, what)
+        if architecture.check is not None:
+            architecture.check(self.shape, self.options)
+        unused = {
+            "placement": not architecture.uses_cells,
+            "ports": not architecture.uses_cells,
+            "half_adders": not architecture.uses_cells,
+            "tile": not architecture.tileable,
+            "truncate_columns": not architecture.truncatable,
+        }
+        for name, is_unused in unused.items():
+            if is_unused and getattr(self, name) not in (_GENERATING[name], Placement.of("exact")):
+                value = self.placement.describe() if name == "placement" else repr(getattr(self, name))
+                raise DesignError(
+                    f"{what} has no {_PURPOSES[name]}, so {name} must keep its default {_GENERATING[name]!r}, but got "
+                    f"{value}; leave it out."
+                )
+
+    def _check_final_adder(self, architecture: Topology, what: str) -> None:
+        if self.final_adder in FINAL_ADDERS:
+            return
+        if isinstance(self.final_adder, str) and self.final_adder.partition("(")[0] not in ADDERS:
+            raise unknown_name("final_adder", self.final_adder, (*FINAL_ADDERS, *ADDERS))
+        self._set(final_adder=str(chosen_adder(self.final_adder, sum(self.shape))))
+        if not architecture.has_final_adder:
+            raise DesignError(
+                f"{what} has no final adder to replace, so final_adder must be 'exact' or 'cell', but got "
+                f"{self.final_adder!r}; leave it out or choose a tree."
+            )
+
     def _check_cells(self) -> None:
         by_name: dict[str, AdderCell] = {}
         for cell in self._cells():
@@ -219,6 +273,12 @@ class Design:
         for instance in self.circuit.instances:
             if isinstance(instance.component, AdderCell):
                 yield instance.component
+
+    def _compressors(self) -> Iterator[Compressor]:
+        """The compressors that the options name."""
+        for value in self.options.values():
+            if isinstance(value, CompressorColumns):
+                yield from value.compressors()
 
     def __hash__(self) -> int:
         # Computed once, because every cache asks for it and a placement may hold thousands of cells. It must not travel
@@ -245,9 +305,14 @@ class Design:
         return None if self.format is None else arithmetic.float_format(self.format)
 
     @property
+    def architecture(self) -> Topology:
+        """The generator of the topology, with its properties."""
+        return find_topology(self.topology)
+
+    @property
     def has_final_adder(self) -> bool:
         """Whether the field `final_adder` chooses anything: rows that ripple end without one."""
-        return TOPOLOGIES[self.topology].has_final_adder
+        return self.architecture.has_final_adder
 
     @property
     def label(self) -> str:
@@ -278,8 +343,8 @@ class Design:
     def exact_by_construction(self) -> bool:
         """Whether every product of the mantissa circuit is proven to be x * y.
 
-        A generated circuit is exact where all of its cells are, no column is truncated and its topology says that this
-        is enough. A circuit of one's own of at most 16 operand bits in all is tried with every pair of operands; larger
+        A generated circuit is exact where all of its cells and its final adder are, no column is truncated and its
+        topology says that this is enough. A circuit of one's own of at most 16 operand bits in all is tried with every pair of operands; larger
         ones are not known to be exact.
         """
         return _is_exact(self)
@@ -328,7 +393,7 @@ class Design:
         """
         w, v = self.shape
         cells = {cell.name: cell for cell in self._cells()}
-        port_names = dict(zip("psc", TOPOLOGIES[self.topology].port_names, strict=True))
+        port_names = dict(zip("psc", self.architecture.port_names, strict=True))
         described = {
             "topology": self.topology,
             "width": f"{w} x {v}",
@@ -339,9 +404,13 @@ class Design:
             "final adder": self.final_adder if self.has_final_adder else "none (ripple rows)",
             "tile": "none" if self.tile is None else f"{self.tile} x {self.tile}, added exactly",
             "truncated columns": str(self.truncate_columns),
+            **({"options": str(self.options)} if self.options else {}),
             **self._float_rules(),
             "cells": "; ".join(f"{c.name} sum {c.sum} carry {c.carry}" for c in cells.values()) or "none",
         }
+        if not self.architecture.uses_cells:
+            for key in ("placement", "ports (A,B,Cin)", "half adders", "final adder"):
+                described[key] = "none (gates and exact adders)"
         if self.circuit is not None:
             counts = ", ".join(f"{count} {name}" for name, count in self.circuit.count().items())
             described["topology"] = f"imported, {len(self.circuit.instances)} cells and gates"
@@ -363,7 +432,7 @@ class Design:
         """The design as TOML; cells that the library does not have are embedded, and so is a circuit of its own."""
         left_out = {"circuit"} if self.circuit is None else {"circuit", "width", *_GENERATING}
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
-        return design_toml.write_design(values, self.circuit, self._cells())
+        return design_toml.write_design(values, self.circuit, self._cells(), self._compressors())
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "the TOML text") -> Design:
@@ -397,8 +466,12 @@ def _netlist(design: Design) -> Netlist:
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
     inexact = not all(entry.is_exact for entry in placement.all_cells())
-    wraps = TOPOLOGIES[design.topology].truncation_may_wrap and design.truncate_columns > 0
-    overflow = design.tile is not None and (inexact or wraps)
+    architecture = design.architecture
+    wraps = architecture.truncation_may_wrap and design.truncate_columns > 0
+    exceeds = design.final_adder not in FINAL_ADDERS or (
+        architecture.may_exceed is not None and architecture.may_exceed(design.options)
+    )
+    overflow = design.tile is not None and (inexact or wraps or exceeds)
     return multiplier(
         design.topology,
         design.shape,
@@ -409,6 +482,7 @@ def _netlist(design: Design) -> Netlist:
         tile=design.tile,
         signed=design.signed,
         truncate_columns=design.truncate_columns,
+        options=design.options,
         overflow_bit=overflow,
     )
 
@@ -422,7 +496,9 @@ def _program(design: Design) -> Program:
 def _is_exact(design: Design) -> bool:
     if design.circuit is None:
         exact_cells = all(cell.is_exact for cell in design.placement.all_cells())
-        return exact_cells and not design.truncate_columns and TOPOLOGIES[design.topology].multiplies_exactly
+        exact_adder = design.final_adder in FINAL_ADDERS
+        multiplies = design.architecture.multiplies_exactly
+        return exact_cells and exact_adder and not design.truncate_columns and multiplies
     if sum(design.shape) > _TRIED_OPERAND_BITS:
         return False
     x, y = (np.arange(1 << width) - (design.signed << width - 1) for width in design.shape)

@@ -10,7 +10,6 @@ import numpy as np
 
 from circuits.designs.design_record import Design
 from circuits.floats import arithmetic
-from circuits.multipliers import TOPOLOGIES
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         bits = netlist_bits
         product = int(design.multiply_integers([left.mantissa], [right.mantissa])[0])
         exact_product = left.mantissa * right.mantissa
-        plain = TOPOLOGIES[design.topology].plain_partial_products
+        plain = design.architecture.plain_partial_products
         if plain and not design.signed and design.circuit is None:
             rows = tuple(_row(design, i, left.mantissa, right.mantissa) for i in range(design.shape[0]))
         if fmt is not None:

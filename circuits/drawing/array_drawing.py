@@ -253,7 +253,9 @@ def _placed(design: Design) -> dict[tuple[int, int], tuple[str, ...]]:
     spots = places(design.netlist())
     if not spots:
         reason = f"{design.label} is an imported circuit without; export it and draw it with yosys (show)"
-        if design.imported is None:
+        if not design.architecture.uses_cells:
+            reason = f"{design.label} is gates without; export it and draw it with yosys (show)"
+        elif design.imported is None:
             reason = f"every cell of {design.label} lies in a truncated column; lower truncate_columns"
         raise DesignError(f"a drawing needs cells with rows and columns, but {reason}.")
     return spots

@@ -9,6 +9,7 @@ from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
 from circuits.designs.named_designs import NAMED, design
+from circuits.designs.spelled_designs import is_spelled, spelled_design
 from circuits.errors import DesignError, UnknownNameError
 from circuits.exchange.table_circuit import design_from_table
 from circuits.exchange.table_files import TABLE_SUFFIXES, read_table
@@ -21,11 +22,14 @@ _CIRCUIT_SUFFIXES = (".v", ".sv", ".blif")
 def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
     """The design that a command line means by `text`.
 
-    That is a named design, "CELL_array" (a ripple array of one cell), or the path of a file: a design (.toml), a
-    circuit (.v, .sv, .blif) or a product table (.npy, .bin, .txt, .h; see `table_files`). `cells`: a user's own cells
-    by name, for arrays and .toml files. `circuits import` has the options that a bare path lacks. Raises DesignError,
+    That is a named design, "CELL_array" (a ripple array of one cell), a design spelled out ("drum:width:8:k:4", see
+    `spelled_designs`), or the path of a file: a design (.toml), a circuit (.v, .sv, .blif) or a product table (.npy,
+    .bin, .txt, .h; see `table_files`). `cells`: a user's own cells by name, for arrays, spelled
+    designs and .toml files. `circuits import` has the options that a bare path lacks. Raises DesignError,
     UnknownNameError for an unknown name.
     """
+    if is_spelled(text):
+        return spelled_design(text, cells)
     suffix = Path(text).suffix.lower()
     if suffix == ".toml":
         return Design.load(text, cells)

@@ -32,8 +32,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from circuits.adders.adder_kinds import ChosenAdder
 from circuits.cells.adder_cells import EXACT, AdderCell
+from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.gates import AND2, HALF_ADDER, NAND2, NOT, Gate
+from circuits.netlists.logic import Logic
 from circuits.netlists.netlist import ZERO, NetlistBuilder
 
 AdderAt = Callable[[int, int], AdderCell]
@@ -51,7 +54,8 @@ class Frame:
     a tile of a larger array reads the larger array's grid. `ports` is one of PORTS. `half_adders`: "exact" draws
     adders with a constant 0 as exact half adders, "cell" as the cell of their place. `final_adder`: "exact" or "cell"
     (see DESIGN "Arrays"). Product columns below `truncate_columns` are zeros: without partial products, ones and
-    adders. `signed`: operands and product are in two's complement.
+    adders. `signed`: operands and product are in two's complement. `options`: the topology's own, complete. `adder`:
+    what stands in place of a final adder of cells, or None; bit k of it is product column k.
     """
 
     builder: NetlistBuilder
@@ -63,6 +67,8 @@ class Frame:
     final_adder: str
     truncate_columns: int = 0
     signed: bool = False
+    options: Options = NONE
+    adder: ChosenAdder | None = None
     origin: tuple[int, int] = (0, 0)
 
     @property
@@ -120,6 +126,11 @@ class Frame:
         # The port policy does not apply: a final adder has no partial products.
         cell = EXACT if self.final_adder == "exact" else self.adder_at(*self._place(i, j))
         return self._adder(i, j, s, c, ripple, cell)
+
+    def add_rows(self, a: Sequence[int], b: Sequence[int]) -> list[int]:
+        """The sum of two rows of w + v bits by `adder`, which must not be None; carries beyond are dropped."""
+        assert self.adder is not None
+        return self.adder.add(Logic(self.builder), a, b)[: len(a)]
 
     def truncated(self, column: int) -> bool:
         """Whether product column `column` of this array is left out."""

@@ -29,8 +29,8 @@ from circuits.multipliers import columns
 from circuits.multipliers.array_builder import Frame
 from circuits.multipliers.columns import ONES_ROW, Bit
 from circuits.multipliers.topology import COLUMN_PORTS, Topology
-from circuits.netlists.gates import AND2, NOT, OR2, XOR2
-from circuits.netlists.netlist import ONE, ZERO, NetlistBuilder
+from circuits.netlists.logic import Logic
+from circuits.netlists.netlist import ONE, ZERO
 
 
 def generate(frame: Frame) -> list[int]:
@@ -55,8 +55,8 @@ def generate(frame: Frame) -> list[int]:
 
     for n in range(digits):
         row = 2 * n
-        logic = _Logic(frame.builder, frame.place_in_column(row, row))
-        low, middle, high = (_operand_bit(frame, row + k) for k in (-1, 0, 1))
+        logic = Logic(frame.builder, frame.place_in_column(row, row))
+        low, middle, high = (operand_bit(frame, row + k) for k in (-1, 0, 1))
         one = logic.xor(middle, low)
         # Where one = 0, low = middle: the triple is 000 or 111 (digit 0), or 100 or 011 (digit -2 or 2); only in the
         # latter two do high and middle differ.
@@ -66,7 +66,7 @@ def generate(frame: Frame) -> list[int]:
             carries = j == 0 and exists(row + 1)
             if not exists(row + j) and not carries:
                 continue
-            logic = _Logic(frame.builder, frame.place_in_column(row, row + j))
+            logic = Logic(frame.builder, frame.place_in_column(row, row + j))
             magnitude = logic.either(logic.both(one, y[j + 1]), logic.both(two, y[j]))
             if j == 0:
                 if exists(row):
@@ -80,7 +80,7 @@ def generate(frame: Frame) -> list[int]:
             else:
                 put(logic.xor(magnitude, high), row, row + j)
         if not frame.signed and high != ZERO and exists(row + v + 1):
-            logic = _Logic(frame.builder, frame.place_in_column(row, row + v + 1))
+            logic = Logic(frame.builder, frame.place_in_column(row, row + v + 1))
             put(logic.invert(high), row, row + v + 1)
             negative_weights += 1 << row + v + 1
     for k in range(w + v):
@@ -95,34 +95,8 @@ TOPOLOGY = Topology(
 )
 
 
-def _operand_bit(frame: Frame, k: int) -> int:
+def operand_bit(frame: Frame, k: int) -> int:
     """Bit k of the first operand, extended below by 0 and above by its sign, or by 0 if unsigned."""
     if k < 0 or (k >= len(frame.x) and not frame.signed):
         return ZERO
     return frame.x[min(k, len(frame.x) - 1)]
-
-
-class _Logic:
-    """Adds gates at one place, except where an input is constant or both are the same net."""
-
-    def __init__(self, builder: NetlistBuilder, place: tuple[int, int]) -> None:
-        self._builder = builder
-        self._place = place
-
-    def invert(self, a: int) -> int:
-        return ONE if a == ZERO else self._builder.add(NOT, a, place=self._place)[0]
-
-    def both(self, a: int, b: int) -> int:
-        if ZERO in (a, b):
-            return ZERO
-        if ONE in (a, b):
-            return b if a == ONE else a
-        return self._builder.add(AND2, a, b, place=self._place)[0]
-
-    def either(self, a: int, b: int) -> int:
-        return a or b if ZERO in (a, b) else self._builder.add(OR2, a, b, place=self._place)[0]
-
-    def xor(self, a: int, b: int) -> int:
-        if a == b:
-            return ZERO
-        return a or b if ZERO in (a, b) else self._builder.add(XOR2, a, b, place=self._place)[0]

@@ -34,6 +34,8 @@ def generate(frame: Frame) -> list[int]:
             sums[j], carries[j] = frame.add(i, j, frame.partial_product(i, j), above[j], carries[j])
         product.append(sums[0])
     above = [*sums[1:], leftmost(w)]
+    if frame.adder is not None:
+        return frame.add_rows([*product, *above], [*[ZERO] * w, *carries])
     # The final adder: product column w + j takes the last row's sum j + 1 and carry j.
     ripple = ZERO
     for j in range(v):

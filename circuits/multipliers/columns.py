@@ -89,7 +89,7 @@ def dadda(height: int) -> Plan | None:
 
 def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit]]:
     """The columns after all stages, none with more than two bits. `add` adds a cell."""
-    heap = [_ordered(column) for column in columns]
+    heap = [ordered(column) for column in columns]
     stage = 0
     while (plan := next_stage(max(map(len, heap), default=0))) is not None:
         stage += 1
@@ -106,7 +106,7 @@ def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit
                 # A carry out of the last column has weight 2^(w+v): the product is taken modulo that.
                 if k + 1 < len(heap):
                     heap[k + 1].append(Bit(carry, row, stage))
-        heap = [_ordered(column) for column in heap]
+        heap = [ordered(column) for column in heap]
     return heap
 
 
@@ -145,8 +145,17 @@ def partial_products(frame: Frame) -> list[list[Bit]]:
 
 def sum_columns(frame: Frame, columns: Columns, next_stage: NextStage) -> list[int]:
     """The sum of the columns by the frame's cells, ports and policies; returns one net for each column."""
-    return resolve(compress(columns, next_stage, frame.add_in_column), frame.add_final)
+    return final_sum(frame, compress(columns, next_stage, frame.add_in_column))
 
 
-def _ordered(column: Sequence[Bit]) -> list[Bit]:
+def final_sum(frame: Frame, columns: Columns) -> list[int]:
+    """The sum of columns of at most two bits by the frame's final adder; returns one net for each column."""
+    if frame.adder is None:
+        return resolve(columns, frame.add_final)
+    rows = [(*(bit.net for bit in column), ZERO, ZERO)[:2] for column in columns]
+    return frame.add_rows([first for first, _ in rows], [second for _, second in rows])
+
+
+def ordered(column: Sequence[Bit]) -> list[Bit]:
+    """The bits of a column in the order in which cells take them: earlier stages first, then lower source rows."""
     return sorted(column, key=lambda bit: (bit.stage, bit.row))

@@ -17,7 +17,7 @@ from circuits.engine.known_operands import sparse_matmul_kernel, stage_code, wei
 from circuits.engine.llvm import jit
 from circuits.engine.llvm.float_gates import kernel_program
 from circuits.engine.llvm.float_parts import FRACTION, WIDTH
-from circuits.engine.matrix_products import wide_matmul
+from circuits.engine.matrix_products import operand_ranges, wide_matmul
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.task_threads import aligned_empty
 from circuits.netlists.lut_program import Program
@@ -96,8 +96,8 @@ def test_operands_that_leave_the_normal_range_are_all_multiplied(corner: float) 
     x[3, 2] = corner
     w[:, 2] *= np.float32(1e-4) if corner < 1 else np.float32(100)
     w[1, 2] = 0
-    kernel = wide_kernels.wide_kernel(HEAP, x, 1, normal=wide_matmul.products_stay_normal(x, w), name="staged")
-    assert kernel.blocks != sparse_matmul_kernel.GROUP_BLOCKS
+    kernel = wide_kernels.wide_kernel(HEAP, x, 1, normal=operand_ranges.products_stay_normal(x, w), name="staged")
+    assert not kernel.group_blocks
     expected = summed(HEAP, x, w)
     for name in wide_kernels.KERNELS:
         sums = products_of(name, HEAP, x, w)

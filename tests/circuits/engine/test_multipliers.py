@@ -14,7 +14,7 @@ from lopsided import LOPSIDED
 from multiplier_models import Model, bit_plane, every_pair, numbers
 
 from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, multipliers, simulate
-from circuits.designs import design_record, trace
+from circuits.designs import trace
 from circuits.multipliers import PORTS, TOPOLOGIES
 from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.lut_program import lower
@@ -379,8 +379,7 @@ def test_a_topology_under_another_name_is_described_by_what_it_is(
 ) -> None:
     """D5: a ripple array under a name of its own had a final adder."""
     other = f"{topology}_2"  # circuits are cached by name
-    for module in (multipliers, design_record, trace):
-        monkeypatch.setattr(module, "TOPOLOGIES", {**TOPOLOGIES, other: TOPOLOGIES[topology]})
+    monkeypatch.setattr(multipliers, "TOPOLOGIES", {**TOPOLOGIES, other: TOPOLOGIES[topology]})
     for fields in ({}, {"tile": 2, "truncate_columns": 3}, {"final_adder": "cell", "placement": LOPSIDED}):
         named, second = (integer_design(name, 5, 5, **fields) for name in (topology, other))
         definition = second.describe()

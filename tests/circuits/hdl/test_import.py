@@ -259,7 +259,7 @@ def test_an_adder_is_called_one(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert computes == "x + y on all 65536 operand pairs"
     assert notes == [
         "this is an adder, no multiplier: it computes x + y on all 65536 operand pairs; errors that other commands "
-        "print are against x * y"
+        "print are against x * y, those of `python -m circuits adder FILE` against x + y"
     ]
     assert main(["import", str(tmp_path / "m.v")]) == 0
     assert "note: this is an adder, no multiplier" in capsys.readouterr().out

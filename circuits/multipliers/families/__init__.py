@@ -1,0 +1,1 @@
+"""Families of approximate multipliers, a generator a file (`circuits.multipliers.FAMILIES` lists them)."""
