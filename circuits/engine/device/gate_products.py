@@ -65,7 +65,7 @@ def run(device: Launches, circuit: MultiplierCircuit, operands: Operands, places
         )]
         keep += converted
         x, w = (memory.address for memory in converted)
-    offsets = _offsets(device, places, columns)
+    offsets = device_offsets(device, places, columns)
     x_side = _Side(x, offsets.x_at, offsets.x_step, offsets.row_out, places.rows, places.x_group)
     w_side = _Side(w, offsets.w_at, offsets.w_step, offsets.column_out, columns, columns * places.depth)
     lanes, others = (x_side, w_side) if x_first else (w_side, x_side)
@@ -113,7 +113,7 @@ def _kernels(circuit: MultiplierCircuit, x_first: bool, sum_bits: int) -> _Kerne
 
 
 @dataclass(frozen=True)
-class _Offsets:
+class DeviceOffsets:
     """The offsets of a product in the device's memory, int64."""
 
     x_at: Memory
@@ -124,7 +124,8 @@ class _Offsets:
     column_out: Memory
 
 
-def _offsets(device: Launches, places: Places, columns: int) -> _Offsets:
+def device_offsets(device: Launches, places: Places, columns: int) -> DeviceOffsets:
+    """The offsets that a product's places stand for, copied to the device once."""
     key = ("device offsets", device.key, columns)
     if key not in places.prepared:
         arrays: list[NDArray[Any]] = [
@@ -136,8 +137,8 @@ def _offsets(device: Launches, places: Places, columns: int) -> _Offsets:
             np.arange(columns) * places.out_step,
         ]
         contiguous = (np.ascontiguousarray(array, dtype=np.int64) for array in arrays)
-        places.prepared[key] = _Offsets(*(device.copied(array) for array in contiguous))
-    offsets: _Offsets = places.prepared[key]
+        places.prepared[key] = DeviceOffsets(*(device.copied(array) for array in contiguous))
+    offsets: DeviceOffsets = places.prepared[key]
     return offsets
 
 

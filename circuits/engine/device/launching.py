@@ -13,10 +13,6 @@ from numpy.typing import NDArray
 from circuits.engine.device.thread_code import Kernel
 from circuits.engine.llvm.jit import Target, load
 
-MULTIPROCESSORS = 132
-"""Those of an H100: how many blocks that fill a multiprocessor it takes to fill a device, where it matters."""
-
-
 class Memory(Protocol):
     """Memory that kernels reach, for as long as the object lives."""
 
@@ -29,6 +25,14 @@ class Launches(Protocol):
 
     @property
     def key(self) -> Hashable: ...
+
+    @property
+    def multiprocessors(self) -> int:
+        """How many blocks that take all of a multiprocessor run at the same time."""
+
+    @property
+    def shared_bytes(self) -> int:
+        """The shared memory that a block can have."""
 
     def empty(self, size: int) -> Memory:
         """`size` uninitialised bytes, from a multiple of 16 on."""
@@ -54,6 +58,8 @@ class HostLaunches:
     """The launch grid as loops on one thread of the host."""
 
     key = "host"
+    multiprocessors = 2
+    shared_bytes = 1 << 18
 
     def empty(self, size: int) -> HostMemory:
         return HostMemory(size)

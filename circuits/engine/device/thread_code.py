@@ -16,6 +16,7 @@ from circuits.engine.llvm.vectors import Plane, Vectors
 
 THREADS = 128
 """Threads of a block of the kernels that share nothing."""
+_TRUNC = "declare float @llvm.trunc.f32(float)"
 
 
 class Registers(Vectors):
@@ -130,13 +131,14 @@ class Kernel:
         text = f.text().replace('define void @kernel(', "define ptx_kernel void @kernel(").replace(' "stackrealign"', "")
         declarations = [f"declare i32 @llvm.nvvm.read.ptx.sreg.{axis}()" for axis in axes]
         declarations += ["declare void @llvm.nvvm.barrier0()", "declare i32 @llvm.nvvm.prmt(i32, i32, i32)"]
+        declarations.append(_TRUNC)
         shared = "@table = external addrspace(3) global [0 x i32], align 16" if self.table_words else ""
         # Both notations of the largest block: releases of LLVM before 20 know the first, later ones read it too.
         notes = f'!nvvm.annotations = !{{!0}}\n!0 = !{{ptr @kernel, !"maxntidx", i32 {self.threads}}}'
         return "\n".join(['target triple = "nvptx64-nvidia-cuda"', shared, *declarations, text, notes, ""])
 
     def host_ir(self) -> str:
-        """A host module with @launch(parameters, i64 %blocks, i64 %groups): every thread of the grid, one by one."""
+        """A host module with @launch(parameters, i64 %grid_blocks, i64 %grid_groups): every thread of the grid, one by one."""
         place = GridPlace("%block", "%group", "%thread")
         parts = {"kernel": self.body} if self.stage is None else {"stage": self.stage, "kernel": self.body}
         functions = []
@@ -144,11 +146,11 @@ class Kernel:
             f = Function(name, f"{self.parameters}, i64 %block, i64 %group, i64 %thread")
             body(Registers(f, native=False), place)
             functions.append(f.text())
-        f = Function("launch", f"{self.parameters}, i64 %blocks, i64 %groups")
-        with f.loop("%groups") as group, f.loop("%blocks") as block:
+        f = Function("launch", f"{self.parameters}, i64 %grid_blocks, i64 %grid_groups")
+        with f.loop("%grid_groups") as group, f.loop("%grid_blocks") as block:
             # All threads of a block before the next part: the barrier of the device.
             for name in parts:
                 with f.loop(self.threads) as thread:
                     f.do(f"call void @{name}({self.parameters}, i64 {block}, i64 {group}, i64 {thread})")
         shared = f"@table = internal global [{self.table_words} x i32] zeroinitializer, align 16"
-        return "\n".join([shared if self.table_words else "", *functions, f.text()]).replace(" addrspace(3)", "")
+        return "\n".join([shared if self.table_words else "", _TRUNC, *functions, f.text()]).replace(" addrspace(3)", "")
