@@ -12,6 +12,8 @@ part that depends on the kernel place. In the flattened padded image [B, C, H, W
 
 with stride S and dilation D (each with a vertical and a horizontal value). `Places` holds both arrays.
 
+Arrays are NumPy's, or CUDA tensors of torch throughout, which are multiplied on their device with the same results.
+
 Every output is a float32 sum that starts at +0 and adds the bit-accurate products in the order that the function
 states. The order depends neither on how the batch is split nor on the number of threads. Padding contributes products
 with +0, as in hardware that multiplies the padding.
@@ -27,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import Design
+from circuits.engine.device.tensor_kinds import contiguous, empty, filled, on_cuda
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
 
-Array = NDArray[Any]
+Array = Any
+"""A NumPy array or a CUDA tensor."""
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
@@ -84,17 +88,18 @@ def convolve(
     filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
     x = _padded(x, geometry.padding, padding_code)
-    depth = weight[0].size
+    depth = weight.shape[1] * weight.shape[2] * weight.shape[3]
     dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
-    out = np.empty((len(x), filters, out_height, out_width), dtype=dtype)
-    if not out.size:
+    out = empty(x, (len(x), filters, out_height, out_width), dtype)
+    if 0 in out.shape:
         return out
 
-    rows = np.ascontiguousarray(weight.reshape(filters, depth))
+    rows = contiguous(weight.reshape(filters, depth))
     for images, results in _chunks(x, out, out_height * out_width):
         # Small inputs repeat the same shapes over and over (attacks on a few images); large offset arrays are not
-        # worth keeping.
-        places_of = _cached_places if len(images) * out_height * out_width <= _CACHED_POSITIONS else _places
+        # worth keeping, except where they would have to be copied to a device for every batch.
+        positions = len(images) * out_height * out_width
+        places_of = _cached_places if positions <= _CACHED_POSITIONS else _device_places if on_cuda(x) else _places
         places = places_of(images.shape, results.shape, weight.shape, geometry)
         gathered_matmul(design, images, rows, results, places, method=method, threads=threads)
     return out
@@ -127,6 +132,12 @@ def _cached_places(*shapes: Any) -> Places:
     return _places(*shapes)
 
 
+@lru_cache(maxsize=16)
+def _device_places(*shapes: Any) -> Places:
+    """`_places` for a device, where a product takes less time than its offsets: those of a network's layers."""
+    return _places(*shapes)
+
+
 def input_gradient(
     design: Design,
     gradient: Array,
@@ -152,8 +163,8 @@ def input_gradient(
     batch, channels = len(gradient), inputs * groups
     top, _, left, _ = geometry.padding
     # Positions that no kernel place meets keep +0, the sum of no products.
-    out = np.zeros((batch, channels, *image), dtype=np.float32)
-    if not out.size or not gradient.size:
+    out = filled(gradient, (batch, channels, *image), np.float32)
+    if 0 in (*out.shape, *gradient.shape):
         return out
 
     vertical = _residues(image[0], top, kernel_height, geometry.stride[0], geometry.dilation[0])
@@ -188,7 +199,7 @@ def input_gradient(
                     outputs * height * width,
                     inputs * image[0] * image[1],
                 )
-                matrix = np.ascontiguousarray(sub_kernels.reshape(groups * inputs, -1), dtype=np.float32)
+                matrix = contiguous(sub_kernels.reshape(groups * inputs, -1), np.float32)
                 gathered_matmul(design, gradients, matrix, results, places, method=method, threads=threads)
     return out
 
@@ -214,8 +225,8 @@ def weight_gradient(
     x = _padded(x, geometry.padding)
     batch, channels, height, width = x.shape
     inputs, outputs = channels // groups, filters // groups
-    out = np.zeros((filters, inputs, *kernel), dtype=np.float32)
-    if not out.size or not gradient.size:
+    out = filled(x, (filters, inputs, *kernel), np.float32)
+    if 0 in (*out.shape, *gradient.shape):
         return out
     # Here the kernel places are the positions, and the steps run over image, output row and output column.
     taps = _taps(inputs, (height, width), kernel, geometry.dilation)
@@ -224,7 +235,7 @@ def weight_gradient(
         np.arange(out_height) * geometry.stride[0] * width,
         np.arange(out_width) * geometry.stride[1],
     )
-    rows = np.ascontiguousarray(gradient.swapaxes(0, 1).reshape(groups * outputs, -1), dtype=np.float32)
+    rows = contiguous(gradient.swapaxes(0, 1).reshape(groups * outputs, -1), np.float32)
     places = Places(taps, step, np.arange(len(taps)), len(taps), groups, inputs * height * width, outputs * len(taps))
     gathered_matmul(design, x, rows, out, places, method=method, threads=threads)
     return out
@@ -264,9 +275,9 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
 def _padded(x: Array, padding: tuple[int, int, int, int], value: int = 0) -> Array:
     top, bottom, left, right = padding
     if not any(padding):
-        return np.ascontiguousarray(x)
+        return contiguous(x)
     batch, channels, height, width = x.shape
-    padded = np.full((batch, channels, height + top + bottom, width + left + right), value, dtype=x.dtype)
+    padded = filled(x, (batch, channels, height + top + bottom, width + left + right), None, value)
     padded[:, :, top : top + height, left : left + width] = x
     return padded
 

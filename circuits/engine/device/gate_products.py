@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.device.code_planes import CodeRules
-from circuits.engine.device.conversion_kernel import conversion_kernel
-from circuits.engine.device.float_planes import FloatRules, float_rules
-from circuits.engine.device.gate_matmul_kernel import GateMatmul, gate_matmul_kernel
+from circuits.engine.device.kernels.code_planes import CodeRules
+from circuits.engine.device.kernels.conversion_kernel import conversion_kernel
+from circuits.engine.device.kernels.float_planes import FloatRules, float_rules
+from circuits.engine.device.kernels.gate_matmul_kernel import GateMatmul, gate_matmul_kernel
+from circuits.engine.device.kernels.packing_kernel import LANES, PackedKind, packing_kernel
+from circuits.engine.device.kernels.thread_code import THREADS, Kernel
 from circuits.engine.device.launching import Launches, Memory
-from circuits.engine.device.packing_kernel import LANES, PackedKind, packing_kernel
-from circuits.engine.device.thread_code import THREADS, Kernel
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.multiplier_circuit import MultiplierCircuit, code_dtype
 from circuits.netlists.lut_program import restrict
@@ -42,7 +42,7 @@ class Operands:
 
 
 def refusal(circuit: MultiplierCircuit) -> str:
-    """"" if the gate kernels serve the circuit, else the reason as part of a sentence ("needs ...")."""
+    """ "" if the gate kernels serve the circuit, else the reason as part of a sentence ("needs ...")."""
     if circuit.float_format is None:
         if max(circuit.shape) > 32:
             return f"needs operands of at most 32 bits, but the design has {max(circuit.shape)}"
@@ -60,9 +60,9 @@ def run(device: Launches, circuit: MultiplierCircuit, operands: Operands, places
     kernels = _kernels(circuit, x_first, operands.sum_bits)
     x, w, keep = operands.x, operands.w, []
     if kernels.conversion is not None:
-        converted = [_converted(device, kernels.conversion, *operand) for operand in (
-            (x, operands.x_size), (w, operands.w_size)
-        )]
+        converted = [
+            _converted(device, kernels.conversion, *operand) for operand in ((x, operands.x_size), (w, operands.w_size))
+        ]
         keep += converted
         x, w = (memory.address for memory in converted)
     offsets = device_offsets(device, places, columns)
@@ -148,9 +148,7 @@ def _converted(device: Launches, kernel: Kernel, address: int, count: int) -> Me
     return memory
 
 
-def _run_chunks(
-    device: Launches, kernels: _Kernels, lanes: _Side, others: _Side, out: int, places: Places
-) -> None:
+def _run_chunks(device: Launches, kernels: _Kernels, lanes: _Side, others: _Side, out: int, places: Places) -> None:
     depth, groups = places.depth, places.groups
     group_bytes = 16 * kernels.quads * depth * groups  # of one lane group
     most = max(1, _PLANES_BYTES // (group_bytes * _TILE)) * _TILE * LANES

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.device.thread_code import Kernel
+from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.llvm.jit import Target, load
+
 
 class Memory(Protocol):
     """Memory that kernels reach, for as long as the object lives."""

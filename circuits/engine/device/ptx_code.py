@@ -8,7 +8,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
-from circuits.engine.device.thread_code import Kernel
+from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.llvm.jit import cached_bytes
 from circuits.errors import DesignError
 

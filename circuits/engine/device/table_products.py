@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.device.conversion_kernel import code_values, conversion_kernel
-from circuits.engine.device.float_planes import float_rules
 from circuits.engine.device.gate_products import Operands, device_offsets
+from circuits.engine.device.kernels.conversion_kernel import code_values, conversion_kernel
+from circuits.engine.device.kernels.float_planes import FloatRules, float_rules
+from circuits.engine.device.kernels.table_matmul_kernel import ROWS, TableMatmul, table_matmul_kernel, weight_kernel
+from circuits.engine.device.kernels.thread_code import THREADS, Kernel
 from circuits.engine.device.launching import Launches, Memory
-from circuits.engine.device.table_matmul_kernel import ROWS, TableMatmul, table_matmul_kernel, weight_kernel
-from circuits.engine.device.thread_code import THREADS
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 
@@ -21,7 +21,7 @@ _BITS = 8
 
 
 def refusal(circuit: MultiplierCircuit, shared_bytes: int) -> str:
-    """"" if the table kernels serve the circuit, else the reason as part of a sentence ("needs ...").
+    """ "" if the table kernels serve the circuit, else the reason as part of a sentence ("needs ...").
 
     `shared_bytes`: what a block of the device can have of shared memory.
     """
@@ -55,12 +55,13 @@ def run(device: Launches, circuit: MultiplierCircuit, operands: Operands, places
     row_tiles, column_tiles = -(-places.rows // ROWS), -(-columns // kind.columns)
     weights = column_tiles * kind.columns * depth
     offsets = device.empty(4 * weights * groups)
-    device.launch(weight_kernel(kind), (w, offsets.address, depth, columns, column_tiles), -(-weights // THREADS), groups)
+    kernels = _kernels(kind)
+    device.launch(kernels[0], (w, offsets.address, depth, columns, column_tiles), -(-weights // THREADS), groups)
     tiles = row_tiles * column_tiles * groups
     blocks = min(tiles, device.multiprocessors)
     at = device_offsets(device, places, columns)
     device.launch(
-        table_matmul_kernel(kind),
+        kernels[1],
         (
             *(entries.address, x, at.x_at.address, at.x_step.address, places.x_group, offsets.address),
             *(operands.out, at.row_out.address, places.out_step, places.out_group),
@@ -92,9 +93,18 @@ def _columns(device: Launches, rows: int, columns: int, groups: int) -> int:
 
 def _codes(device: Launches, circuit: MultiplierCircuit, address: int, count: int) -> Memory:
     memory = device.empty(count)
-    kernel = conversion_kernel(float_rules(circuit), codes=True)
-    device.launch(kernel, (address, memory.address, count), -(-count // THREADS), 1)
+    device.launch(_conversion(float_rules(circuit)), (address, memory.address, count), -(-count // THREADS), 1)
     return memory
+
+
+@lru_cache(maxsize=64)
+def _kernels(kind: TableMatmul) -> tuple[Kernel, Kernel]:
+    return weight_kernel(kind), table_matmul_kernel(kind)
+
+
+@lru_cache(maxsize=64)
+def _conversion(rules: FloatRules) -> Kernel:
+    return conversion_kernel(rules, codes=True)
 
 
 def _entries(device: Launches, circuit: MultiplierCircuit) -> Memory:
@@ -126,7 +136,9 @@ def table_entries(circuit: MultiplierCircuit) -> NDArray[np.uint16]:
             np.uint16
         ).ravel()
     x, w = (_integers(width, circuit.signed) for width in circuit.shape)
-    return np.ascontiguousarray(circuit.multiply_integers(x[None, :], w[:, None]).astype(np.int64).astype(np.uint16)).ravel()
+    return np.ascontiguousarray(
+        circuit.multiply_integers(x[None, :], w[:, None]).astype(np.int64).astype(np.uint16)
+    ).ravel()
 
 
 def _integers(width: int, signed: bool) -> NDArray[np.int64]:

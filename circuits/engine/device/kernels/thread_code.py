@@ -105,9 +105,11 @@ class GridPlace:
 Body = Callable[[Registers, GridPlace], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """A kernel: its parameters as IR text ("ptr %x, i64 %n"), its body, and how many threads a block has.
+
+    Made once and kept: loaded kernels are found by the object.
 
     `table_words`: 32-bit words of shared memory, which `stage` fills, before any thread of the block runs the body.
     """
@@ -128,7 +130,9 @@ class Kernel:
             self.stage(Registers(f, native=True), place)
             f.do("call void @llvm.nvvm.barrier0()")
         self.body(Registers(f, native=True), place)
-        text = f.text().replace('define void @kernel(', "define ptx_kernel void @kernel(").replace(' "stackrealign"', "")
+        text = (
+            f.text().replace("define void @kernel(", "define ptx_kernel void @kernel(").replace(' "stackrealign"', "")
+        )
         declarations = [f"declare i32 @llvm.nvvm.read.ptx.sreg.{axis}()" for axis in axes]
         declarations += ["declare void @llvm.nvvm.barrier0()", "declare i32 @llvm.nvvm.prmt(i32, i32, i32)"]
         declarations.append(_TRUNC)
@@ -138,7 +142,7 @@ class Kernel:
         return "\n".join(['target triple = "nvptx64-nvidia-cuda"', shared, *declarations, text, notes, ""])
 
     def host_ir(self) -> str:
-        """A host module with @launch(parameters, i64 %grid_blocks, i64 %grid_groups): every thread of the grid, one by one."""
+        """A host module with @launch(parameters, blocks, groups): every thread of the grid, one by one."""
         place = GridPlace("%block", "%group", "%thread")
         parts = {"kernel": self.body} if self.stage is None else {"stage": self.stage, "kernel": self.body}
         functions = []
@@ -153,4 +157,6 @@ class Kernel:
                 with f.loop(self.threads) as thread:
                     f.do(f"call void @{name}({self.parameters}, i64 {block}, i64 {group}, i64 {thread})")
         shared = f"@table = internal global [{self.table_words} x i32] zeroinitializer, align 16"
-        return "\n".join([shared if self.table_words else "", _TRUNC, *functions, f.text()]).replace(" addrspace(3)", "")
+        return "\n".join([shared if self.table_words else "", _TRUNC, *functions, f.text()]).replace(
+            " addrspace(3)", ""
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.engine.device.thread_code import Registers
+from circuits.engine.device.kernels.thread_code import Registers
 from circuits.engine.llvm.vectors import Plane
 
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.engine.device.code_planes import CodeRules
-from circuits.engine.device.float_planes import FloatRules, operand_planes, planes_of_words
-from circuits.engine.device.thread_code import THREADS, GridPlace, Kernel, Registers
+from circuits.engine.device.kernels.code_planes import CodeRules
+from circuits.engine.device.kernels.float_planes import FloatRules, operand_planes, planes_of_words
+from circuits.engine.device.kernels.thread_code import THREADS, GridPlace, Kernel, Registers
 from circuits.engine.llvm.vectors import Plane
 
 LANES = 32
@@ -91,7 +91,7 @@ def packing_kernel(kind: PackedKind) -> Kernel:
     def body(e: Registers, place: GridPlace) -> None:
         f = e.f
         number = f.op(f"add i64 {f.op(f'mul i64 {place.block}, {THREADS}')}, {place.thread}")
-        row = f.op(f"mul i64 %tile, %depth")
+        row = f.op("mul i64 %tile, %depth")
         with f.when(f.op(f"icmp slt i64 {number}, {f.op(f'mul i64 %tiles, {row}')}")):
             member = f.op(f"urem i64 {number}, %tile")
             rest = f.op(f"udiv i64 {number}, %tile")

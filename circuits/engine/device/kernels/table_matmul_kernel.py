@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.engine.device.packing_kernel import load_word
-from circuits.engine.device.thread_code import THREADS, GridPlace, Kernel, Registers
+from circuits.engine.device.kernels.packing_kernel import load_word
+from circuits.engine.device.kernels.thread_code import THREADS, GridPlace, Kernel, Registers
 
 ROWS = 1024
 """Rows of a block, one a thread: as many as share a multiprocessor's memory."""
@@ -145,9 +145,7 @@ def _term(e: Registers, kind: TableMatmul, entry: str) -> str:
     return e.as_float(e.integer("shl", e.f.op(f"zext i16 {entry} to i32"), 16))
 
 
-def _emit_results(
-    e: Registers, kind: TableMatmul, group: str, row: str, column_tile: str, sums: list[str]
-) -> None:
+def _emit_results(e: Registers, kind: TableMatmul, group: str, row: str, column_tile: str, sums: list[str]) -> None:
     f = e.f
     at = f.op(f"load i64, ptr {f.element('%out_at', 'i64', row)}")
     at = f.op(f"add i64 {at}, {f.op(f'mul i64 {group}, %out_group')}")

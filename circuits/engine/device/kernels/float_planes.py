@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.engine.device.gate_planes import ONES
-from circuits.engine.device.thread_code import Registers
+from circuits.engine.device.kernels.gate_planes import ONES
+from circuits.engine.device.kernels.thread_code import Registers
 from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.llvm.float_parts import BIAS, FRACTION, FRACTION_BITS
 from circuits.engine.llvm.vectors import Plane
@@ -159,9 +159,7 @@ def product_rows(
         over = e.integer("or", over, e.fold_planes("and", [last, *fraction]))
     over = e.integer("and", over, e.inverse(zero))
     # Infinity times zero is NaN, and so is what overflows where there is no infinity.
-    invalid = e.integer(
-        "or", e.integer("and", lanes.special, word.zero), e.integer("and", word.special, lanes.zero)
-    )
+    invalid = e.integer("or", e.integer("and", lanes.special, word.zero), e.integer("and", word.special, lanes.zero))
     nan = e.fold_planes("or", [lanes.nan, word.nan, invalid])
     if not rules.infinity:
         nan = e.integer("or", nan, over)
@@ -221,9 +219,7 @@ def _normalised(e: Registers, rules: FloatRules, product: list[str]) -> tuple[li
     return [*(aligned(guard + k) for k in range(rules.fraction + 1)), ONES], dropped, leads
 
 
-def _exponent(
-    e: Registers, rules: FloatRules, lanes: FloatOperand, word: FloatOperand, leads: list[str]
-) -> list[str]:
+def _exponent(e: Registers, rules: FloatRules, lanes: FloatOperand, word: FloatOperand, leads: list[str]) -> list[str]:
     """E of the module's docstring, ten planes."""
     # s enters as the carry into bit 0; with a 49th product bit it can be 2, and the second 1 takes another pass.
     shifted = e.fold_planes("or", leads)
@@ -306,5 +302,3 @@ def _below(e: Registers, planes: list[str], number: int) -> str:
         inverse = e.inverse(plane)
         below = e.integer("or", inverse, below) if number >> bit & 1 else e.integer("and", inverse, below)
     return e.integer("or", planes[-1], below)
-
-

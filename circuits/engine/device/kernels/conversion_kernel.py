@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.device.float_planes import FloatRules
-from circuits.engine.device.thread_code import THREADS, GridPlace, Kernel, Registers
+from circuits.engine.device.kernels.float_planes import FloatRules
+from circuits.engine.device.kernels.thread_code import THREADS, GridPlace, Kernel, Registers
 from circuits.engine.llvm.float_parts import BIAS, EXPONENT, FRACTION, SIGN
-
 
 _NAN = EXPONENT | 1 << (FRACTION - 1)
 
@@ -75,7 +74,9 @@ def code_values(rules: FloatRules) -> NDArray[np.float32]:
     significand = fraction + ((exponent > 0) << rules.fraction)
     if not rules.gradual:
         significand = np.where(exponent == 0, 0, significand)
-    magnitude = np.ldexp(significand.astype(np.float64), np.maximum(exponent, 1) - 1 + rules.least - BIAS - rules.fraction)
+    magnitude = np.ldexp(
+        significand.astype(np.float64), np.maximum(exponent, 1) - 1 + rules.least - BIAS - rules.fraction
+    )
     if rules.infinity:
         magnitude = np.where(exponent == top, np.where(fraction == 0, np.inf, np.nan), magnitude)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuits.engine.device.thread_code import Registers
+from circuits.engine.device.kernels.thread_code import Registers
 from circuits.engine.llvm.schedule import skewed
 from circuits.netlists.lut_program import Program
 from circuits.netlists.truth_table import CONSTANTS, FALSE, INPUTS

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.engine.device.code_planes import CodeRules, integer_terms, word_planes
-from circuits.engine.device.float_planes import (
+from circuits.engine.device.kernels.code_planes import CodeRules, integer_terms, word_planes
+from circuits.engine.device.kernels.float_planes import (
     FloatRules,
     finished_product,
     lane_operand,
     product_rows,
     word_operand,
 )
-from circuits.engine.device.gate_planes import emit_gates
-from circuits.engine.device.packing_kernel import (
+from circuits.engine.device.kernels.gate_planes import emit_gates
+from circuits.engine.device.kernels.packing_kernel import (
     LANES,
     QUAD_BYTES,
     PackedKind,
@@ -32,7 +32,7 @@ from circuits.engine.device.packing_kernel import (
     load_word,
     quad_address,
 )
-from circuits.engine.device.thread_code import THREADS, GridPlace, Kernel, Registers
+from circuits.engine.device.kernels.thread_code import THREADS, GridPlace, Kernel, Registers
 from circuits.netlists.lut_program import Program
 
 _PARAMETERS = (
