@@ -6,6 +6,7 @@ mantissa products as integers and assemble the floats around them.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from circuits.engine.device.tensor_kinds import contiguous, empty, on_cuda
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
 from circuits.engine.integer_operations import check, choose_backend, product_words
 from circuits.engine.integer_operations import multiply as multiply_integers
-from circuits.engine.matrix_products.element_places import places_of_rows
+from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import MultiplierCircuit, code_dtype, sum_dtype
 from circuits.errors import DesignError
@@ -80,8 +81,15 @@ def matmul(
     dtype = np.float32 if circuit.float_format is not None else sum_dtype(circuit, depth)
     out = empty(left, (rows, columns), dtype)
     left, right = contiguous(left), contiguous(right.T)
-    gathered_matmul(circuit, left, right, out, places_of_rows(rows, depth, columns), method=method, threads=threads)
+    places_of = _device_places if on_cuda(left) else places_of_rows
+    gathered_matmul(circuit, left, right, out, places_of(rows, depth, columns), method=method, threads=threads)
     return out
+
+
+@lru_cache(maxsize=16)
+def _device_places(rows: int, depth: int, columns: int) -> Places:
+    """`places_of_rows`, kept for the next product: copying them to a device takes longer than many products."""
+    return places_of_rows(rows, depth, columns)
 
 
 def _codes(circuit: MultiplierCircuit, values: ArrayLike, name: str, operand: int) -> Any:
@@ -90,7 +98,9 @@ def _codes(circuit: MultiplierCircuit, values: ArrayLike, name: str, operand: in
         tensor: Any = values
         # Two values have the range of all; an array of none has their dtype.
         integers = not (tensor.is_floating_point() or tensor.is_complex())
-        extremes = [int(tensor.min()), int(tensor.max())] if integers and tensor.numel() else tensor[:0].cpu()
+        # Devices cannot compare unsigned integers of more than 8 bits.
+        wide = tensor.long() if integers else tensor
+        extremes = [int(wide.min()), int(wide.max())] if integers and tensor.numel() else tensor[:0].cpu()
         check(np.asarray(extremes), name, circuit.shape[operand], circuit.signed)
         return contiguous(tensor, dtype)
     array = np.asarray(values)
