@@ -21,6 +21,7 @@ from circuits import Design, design, simulate
 from circuits.engine.llvm.gates_function import compile_program, gates_ir
 from circuits.engine.llvm.jit import Target, object_code
 from circuits.engine.task_threads import default_threads
+from circuits.support.processor import chosen_device
 from circuits.support.provenance import machine
 from cnn_eval.attacks.shared.base import MissingExtraError, foolbox_model
 from cnn_eval.data.loading import load
@@ -29,7 +30,7 @@ from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.throughput import attack_throughput, metrics_throughput, search_throughput
+from studies.throughput import attack_throughput, device_throughput, metrics_throughput, search_throughput
 
 TITLE = "products per second of the engines"
 SOURCE = "our own study"
@@ -40,7 +41,12 @@ CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Runs all measurements. Level quick has fewer rounds, images and iterations, and smaller samples."""
+    """Runs all measurements. Level quick has fewer rounds, images and iterations, and smaller samples.
+
+    With --device cuda it runs those of `device_throughput` alone.
+    """
+    if chosen_device() != "cpu":
+        return device_throughput.run(options)
     rounds = 3 if options.level == "quick" else 9
     rows = [*_gates(rounds), *_convolutions(rounds), *_small_layers(rounds), *_engines(rounds)]
     quick = options.level == "quick"

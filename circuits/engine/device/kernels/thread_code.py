@@ -16,6 +16,8 @@ from circuits.engine.llvm.vectors import Plane, Vectors
 
 THREADS = 128
 """Threads of a block of the kernels that share nothing."""
+_REGISTERS = 1 << 16
+"""Registers of a multiprocessor."""
 _TRUNC = "declare float @llvm.trunc.f32(float)"
 
 
@@ -137,8 +139,11 @@ class Kernel:
         declarations += ["declare void @llvm.nvvm.barrier0()", "declare i32 @llvm.nvvm.prmt(i32, i32, i32)"]
         declarations.append(_TRUNC)
         shared = "@table = external addrspace(3) global [0 x i32], align 16" if self.table_words else ""
-        # Both notations of the largest block: releases of LLVM before 20 know the first, later ones read it too.
-        notes = f'!nvvm.annotations = !{{!0}}\n!0 = !{{ptr @kernel, !"maxntidx", i32 {self.threads}}}'
+        # The largest block, and all the registers that a thread can have: left to itself, the assembler would sometimes
+        # rather spill a few.
+        limits = {"maxntidx": self.threads, "maxnreg": min(255, _REGISTERS // self.threads)}
+        notes = ", ".join(f'!"{name}", i32 {value}' for name, value in limits.items())
+        notes = f"!nvvm.annotations = !{{!0}}\n!0 = !{{ptr @kernel, {notes}}}"
         return "\n".join(['target triple = "nvptx64-nvidia-cuda"', shared, *declarations, text, notes, ""])
 
     def host_ir(self) -> str:
