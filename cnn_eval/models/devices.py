@@ -12,6 +12,8 @@ from circuits.support.processor import DEVICE_VARIABLE, chosen_device
 
 __all__ = ["on_chosen_device", "require_cuda"]
 
+_CUDA = "cuda"
+
 
 def on_chosen_device(model: nn.Module) -> nn.Module:
     """The network, moved to the device that --device or the environment names (see `circuits.support.processor`).
@@ -26,7 +28,7 @@ def on_chosen_device(model: nn.Module) -> nn.Module:
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
-    model.to("cuda")
+    model.to(_CUDA)
     model.register_forward_pre_hook(_move_to_network)
     model.register_forward_hook(_move_to_host)
     return model
@@ -42,7 +44,7 @@ def require_cuda() -> None:
 
 
 def _move_to_network(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(value.to("cuda") if isinstance(value, torch.Tensor) else value for value in inputs)
+    return tuple(value.to(_CUDA) if isinstance(value, torch.Tensor) else value for value in inputs)
 
 
 def _move_to_host(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
