@@ -79,7 +79,7 @@ def matmul(
     rows, depth = left.shape
     columns = right.shape[1]
     dtype = np.float32 if circuit.float_format is not None else sum_dtype(circuit, depth)
-    out = empty(left, (rows, columns), dtype)
+    out: NDArray[Any] = empty(left, (rows, columns), dtype)
     left, right = contiguous(left), contiguous(right.T)
     places_of = _device_places if on_cuda(left) else places_of_rows
     gathered_matmul(circuit, left, right, out, places_of(rows, depth, columns), method=method, threads=threads)
