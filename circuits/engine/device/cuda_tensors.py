@@ -55,7 +55,13 @@ class CudaLaunches:
         return self._cuda.shared_bytes
 
     def empty(self, size: int) -> TensorMemory:
-        return TensorMemory(self._torch.empty(size, dtype=self._torch.uint8, device=self._device))
+        try:
+            return TensorMemory(self._torch.empty(size, dtype=self._torch.uint8, device=self._device))
+        except self._torch.cuda.OutOfMemoryError:
+            raise DesignError(
+                f"the device's memory must hold {size / 1e6:.0f} MB more for the planes of operands, but is too small; "
+                "take smaller batches."
+            ) from None
 
     def copied(self, array: NDArray[Any]) -> TensorMemory:
         words = np.array(array.reshape(-1).view(np.uint8))  # torch warns of arrays that cannot be written

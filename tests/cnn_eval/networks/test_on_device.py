@@ -15,6 +15,7 @@ from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate
+from cnn_eval.layers.operand_recording import recorded_operands
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 
@@ -125,6 +126,18 @@ def test_a_stream_of_the_users_own() -> None:
             result = layer(x.cuda())
         stream.synchronize()
     assert same(result.cpu(), expected)
+
+
+def test_recorded_operands() -> None:
+    layer, x = nn.Sequential(conv(1)), values((4, 2, 9, 9), 1)
+    pairs = []
+    for device in ("cpu", "cuda"):
+        network = approximate(layer, design("heap"), record=True).to(device)
+        with torch.no_grad():
+            network(x.to(device))
+        pairs.append(recorded_operands(network, "0", samples=100, seed=1))
+    for one, other in zip(*pairs, strict=True):
+        assert same(one, other)
 
 
 def test_classes_of_a_network() -> None:
