@@ -40,6 +40,8 @@ Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
 """Output positions whose offsets are held in memory at a time: 2 MB."""
+_DEVICE_POSITIONS_PER_CALL = 1 << 19
+"""The same on a device, which needs more of them to be busy: 8 MB."""
 _CACHED_POSITIONS = 256
 """Largest number of output positions whose offsets are cached for the next call."""
 
@@ -283,8 +285,8 @@ def _padded(x: Array, padding: tuple[int, int, int, int], value: int = 0) -> Arr
 
 
 def _chunks(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:
-    """Consecutive images of x and out, with at most _POSITIONS_PER_CALL positions unless one image has more."""
-    images = max(1, _POSITIONS_PER_CALL // positions)
+    """Consecutive images of x and out, with no more positions than a call should have unless one image has more."""
+    images = max(1, (_DEVICE_POSITIONS_PER_CALL if on_cuda(x) else _POSITIONS_PER_CALL) // positions)
     return [(x[first : first + images], out[first : first + images]) for first in range(0, len(x), images)]
 
 

@@ -1,7 +1,8 @@
 """Measures products per second on a CUDA device and compares its bits with the processor's; of the throughput study.
 
 `python -m studies run throughput --device cuda` runs it alone. Times are wall times of whole calls, packing included,
-with the device idle before and after; the first call, which compiles, is left out, and the median of several counts.
+from an idle device to an idle device; those of layers are of CALLS calls in a row, as a network makes them. The first
+call, which compiles, is left out, and the median of several counts.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _LAYERS = {
     "64 -> 64, 3x3, 32x32, batch 512": (512, 64, 34, 64, 3),
 }
 """Name -> images, channels, their height and width, filters, kernel's height and width."""
+CALLS = 10
 _NETWORKS = ("lenet5", "alexnet", "resnet8")
 _IMAGES = 10_000
 _ATTACKED = 1_000
@@ -131,16 +133,17 @@ def _compared_layers(network: nn.Module, name: str) -> tuple[int, int]:
         return len(layers), sum(_differences(module(inputs.cuda()), output) for module, inputs, output in seen)
 
 
-def _seconds(action: Callable[[], Any], rounds: int) -> float:
-    """Median of the times of whole calls."""
+def _seconds(action: Callable[[], Any], rounds: int, calls: int = 1) -> float:
+    """Median of the times of a call, `calls` in a row."""
     action()
     times = []
     for _ in range(rounds):
         torch.cuda.synchronize()
         started = time.perf_counter()
-        action()
+        for _ in range(calls):
+            action()
         torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
+        times.append((time.perf_counter() - started) / calls)
     return statistics.median(times)
 
 
@@ -151,7 +154,7 @@ def _speed(rounds: int) -> Iterator[Row]:
         products = batch * places * channels * kernel * kernel * filters
         x, w = _values(batch, channels, side, side).cuda(), _values(filters, channels, kernel, kernel).cuda()
         codes, weights = _codes(batch, channels, side, side).cuda(), _codes(filters, channels, kernel, kernel).cuda()
-        timed = {"torch float32": _seconds(lambda x=x, w=w: functional.conv2d(x, w), rounds)}  # type: ignore[misc]
+        timed = {"torch float32": _seconds(lambda x=x, w=w: functional.conv2d(x, w), rounds, CALLS)}  # type: ignore[misc]
         narrow = [design("bfloat16"), Design(format="fp8_e4m3", name="fp8_e4m3")]
         for each in (*_designs(), *narrow):
             timed |= _ways(each, x, w, rounds)
@@ -166,7 +169,7 @@ def _ways(each: Design, x: torch.Tensor, w: torch.Tensor, rounds: int) -> dict[s
     shared = find_device(torch.cuda.current_device()).shared_bytes
     served = {"gate": not gate_products.refusal(each), "table": not table_products.refusal(each, shared)}
     return {
-        f"{each.label}, {method}": _seconds(lambda m=method: convolve(each, x, w, Geometry(), method=m), rounds)  # type: ignore[misc]
+        f"{each.label}, {method}": _seconds(lambda m=method: convolve(each, x, w, Geometry(), method=m), rounds, CALLS)  # type: ignore[misc]
         for method, serves in served.items()
         if serves
     }

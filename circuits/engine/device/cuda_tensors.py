@@ -74,23 +74,20 @@ class CudaLaunches:
 def gathered_matmul(circuit: MultiplierCircuit, x: Tensor, w: Tensor, out: Tensor, places: Places, method: str) -> None:
     """`gathering.gathered_matmul` for contiguous tensors on one CUDA device; M, N and K are at least 1.
 
-    Bit identical to the processor's results. `method`: "gate" for the gates, "table" for a table of narrow codes; any
-    other name for the faster of the two that serve. Raises DesignError for circuits that the device does not serve.
+    Bit identical to the processor's results. `method`: "gate" for the gates; any other name, since those are of ways of
+    the processor, for a table where one serves, else the gates. Raises DesignError for circuits that neither serves.
     """
     device = CudaLaunches(x)
     if not x.device == w.device == out.device:
         raise DesignError(
             f"operands must be on one device, but are on {x.device}, {w.device} and {out.device}; move them."
         )
-    refusals = {
-        "table": table_products.refusal(circuit, device.shared_bytes),
-        "gate": gate_products.refusal(circuit),
-    }
-    chosen = method if method in refusals else next((name for name, reason in refusals.items() if not reason), "gate")
-    if refusals[chosen]:
-        raise DesignError(f"on a CUDA device compute={chosen!r} {refusals[chosen]}; compute on the CPU.")
+    tabled = method != "gate" and not table_products.refusal(circuit, device.shared_bytes)
+    reason = "" if tabled else gate_products.refusal(circuit)
+    if reason:
+        raise DesignError(f"a CUDA device {reason}; compute on the CPU.")
     operands = Operands(
         x.data_ptr(), x.numel(), w.data_ptr(), w.numel(), out.data_ptr(), 8 * max(4, out.element_size())
     )
-    module = table_products if chosen == "table" else gate_products
+    module = table_products if tabled else gate_products
     module.run(device, circuit, operands, places)

@@ -130,6 +130,13 @@ def test_places_groups_and_more_lanes_than_memory_for_planes(each: Design, monke
     assert same(out, expected)
 
 
+def test_sums_may_be_subnormal() -> None:
+    """2^-127 is left of two products that are normal numbers."""
+    x, w = np.array([[1.5, 1]], dtype=np.float32) * 2.0**-63, np.array([[1], [-1]], dtype=np.float32) * 2.0**-63
+    result = on_host(gate_products, design("exact"), x.astype(np.float32), w.astype(np.float32))
+    assert result.tolist() == [[2.0**-127]]
+
+
 def test_what_the_kernels_do_not_serve() -> None:
     assert gate_products.refusal(Design(format=None, width=(33, 8))) == (
         "needs operands of at most 32 bits, but the design has 33"

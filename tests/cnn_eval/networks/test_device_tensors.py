@@ -23,6 +23,7 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models import devices
+from studies.commands import main as run_studies
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", ports="pcs")
 GEOMETRIES = (
@@ -104,11 +105,11 @@ def test_what_a_device_does_not_serve_is_refused_in_one_line() -> None:
     with pytest.raises(DesignError) as error:
         matmul(Design(subnormals="ieee"), x, x)
     assert str(error.value) == (
-        "on a CUDA device compute='gate' needs subnormals='flush' in formats as large as float32, but the design has "
-        "'ieee'; compute on the CPU."
+        "a CUDA device needs subnormals='flush' in formats as large as float32, but the design has 'ieee'; compute on "
+        "the CPU."
     )
-    with pytest.raises(DesignError, match=r"^on a CUDA device compute='table' needs operands of at most 8 bits"):
-        cuda_tensors.gathered_matmul(design("heap"), x, x, x, convolution.Places(*[np.arange(2)] * 3, 1), "table")
+    with pytest.raises(DesignError, match=r"^a CUDA device needs operands of at most 32 bits, but the design has 40"):
+        matmul(Design(format=None, width=40), x.long(), x.long())
 
 
 def test_operands_in_two_places_are_refused() -> None:
@@ -149,6 +150,14 @@ def test_without_a_device_every_command_says_so(
     error = capsys.readouterr().err
     assert error.startswith("error: no CUDA device: ")
     assert error.count("\n") == 1
+
+
+def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    assert run_studies(["run", "table2", "throughput", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"
+    )
 
 
 def test_unknown_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

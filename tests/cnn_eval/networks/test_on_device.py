@@ -40,6 +40,11 @@ def test_every_named_design(name: str) -> None:
         assert same(on_device(design(name), x, w), one_by_one(design(name), x, w))
 
 
+def test_sums_may_be_subnormal() -> None:
+    x, w = np.array([[1.5, 1]]) * 2.0**-63, np.array([[1], [-1]]) * 2.0**-63
+    assert on_device(design("exact"), x.astype(np.float32), w.astype(np.float32)).tolist() == [[2.0**-127]]
+
+
 @pytest.mark.parametrize("name", ["exact", "heap"])
 def test_ten_million_products(name: str) -> None:
     x, w = floats((4000, 1), 1, corners=0), floats((1, 2500), 2, corners=0)
