@@ -14,7 +14,8 @@ from pathlib import Path
 from circuits.cells.adder_cells import load_cells
 from circuits.errors import DesignError
 from circuits.support.cli import Commands, integer, run_alone, say
-from circuits.support.options import add_cells, add_cpu_features, add_out, add_seed, add_workers
+from circuits.support.options import add_cells, add_cpu_features, add_device, add_out, add_seed, add_workers
+from circuits.support.processor import chosen_device
 from dse.explore.search_options import METHODS, SearchOptions
 from dse.present.artifacts import print_result, provenance, result_files
 from dse.present.search_folder import finished_search, require_writable_places, run_search
@@ -77,6 +78,7 @@ def register(commands: Commands) -> None:
     )
     add_cpu_features(parser)
     add_workers(parser)
+    add_device(parser)
     parser.add_argument(
         "--dask",
         metavar="ADDRESS",
@@ -129,6 +131,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise DesignError(
             "--workers and --dask must not be given both: a Dask scheduler has its own workers; drop one."
         )
+    if chosen_device() != "cpu":
+        from cnn_eval.models.devices import require_cuda
+
+        require_cuda()
     folder: Path = arguments.out
     path: Path = arguments.store or folder / STORE_NAME
     try:
@@ -164,7 +170,7 @@ def _introduce(options: SearchOptions) -> None:
 
 def _executor(arguments: argparse.Namespace) -> Executor[ScoringTask, ScoresByScorer]:
     if arguments.dask is None:
-        return Processes(measure, arguments.workers or available_cpus())
+        return Processes(measure, arguments.workers or (available_cpus() if chosen_device() == "cpu" else 1))
     from dse.score.dask_executor import Dask
 
     return Dask(measure, arguments.dask)

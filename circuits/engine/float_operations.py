@@ -6,6 +6,7 @@ compute mantissa products as integers and assemble the floats around them.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuits.engine.backends.backend import FASTEST, FloatProducts, find_backend
 from circuits.engine.blocks import BLOCK
+from circuits.engine.device.tensor_kinds import contiguous, empty, on_cuda
 from circuits.engine.float_circuit import FloatCircuit, has_kernel
 from circuits.engine.float_conversion import to_format
 from circuits.engine.integer_operations import check, choose_backend, product_words
 from circuits.engine.integer_operations import multiply as multiply_integers
-from circuits.engine.matrix_products.element_places import places_of_rows
+from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import MultiplierCircuit, code_dtype, sum_dtype
 from circuits.errors import DesignError
@@ -65,8 +67,11 @@ def matmul(
     Float designs: float32 in and out, accumulated in float32 in ascending k from +0. Integer designs: codes within the
     design's widths, and their exact sums, int32 where no operands can make them overflow, else int64. `method`: a name
     in `product_methods.METHODS` or "auto". The result depends neither on it nor on `threads` (default: all cores) nor
-    on how the rows are split into calls. Raises DesignError on shapes that do not fit and on codes out of range.
+    on how the rows are split into calls. Two CUDA tensors of torch give one, computed on their device. Raises
+    DesignError on shapes that do not fit and on codes out of range.
     """
+    if on_cuda(x) != on_cuda(w):
+        raise DesignError("x and w must both be CUDA tensors or neither, but one is; move the other one.")
     if circuit.float_format is None:
         left, right = _codes(circuit, x, "x", 0), _codes(circuit, w, "w", 1)
     else:
@@ -78,16 +83,33 @@ def matmul(
     rows, depth = left.shape
     columns = right.shape[1]
     dtype = np.float32 if circuit.float_format is not None else sum_dtype(circuit, depth)
-    out = np.empty((rows, columns), dtype=dtype)
-    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right.T)
-    gathered_matmul(circuit, left, right, out, places_of_rows(rows, depth, columns), method=method, threads=threads)
+    out: NDArray[Any] = empty(left, (rows, columns), dtype)
+    left, right = contiguous(left), contiguous(right.T)
+    places_of = _device_places if on_cuda(left) else places_of_rows
+    gathered_matmul(circuit, left, right, out, places_of(rows, depth, columns), method=method, threads=threads)
     return out
 
 
-def _codes(circuit: MultiplierCircuit, values: ArrayLike, name: str, operand: int) -> NDArray[Any]:
+@lru_cache(maxsize=16)
+def _device_places(rows: int, depth: int, columns: int) -> Places:
+    """`places_of_rows`, kept for the next product: copying them to a device takes longer than many products."""
+    return places_of_rows(rows, depth, columns)
+
+
+def _codes(circuit: MultiplierCircuit, values: ArrayLike, name: str, operand: int) -> Any:
+    dtype = code_dtype(circuit.shape[operand], circuit.signed)
+    if on_cuda(values):
+        tensor: Any = values
+        # Two values have the range of all; an array of none has their dtype.
+        integers = not (tensor.is_floating_point() or tensor.is_complex())
+        # Devices cannot compare unsigned integers of more than 8 bits.
+        wide = tensor.long() if integers else tensor
+        extremes = [int(wide.min()), int(wide.max())] if integers and tensor.numel() else tensor[:0].cpu()
+        check(np.asarray(extremes), name, circuit.shape[operand], circuit.signed)
+        return contiguous(tensor, dtype)
     array = np.asarray(values)
     check(array, name, circuit.shape[operand], circuit.signed)
-    return array.astype(code_dtype(circuit.shape[operand], circuit.signed), copy=False)
+    return array.astype(dtype, copy=False)
 
 
 def _float_products(circuit: FloatCircuit, backend: str) -> FloatProducts:
@@ -118,7 +140,9 @@ def _assembled_products(circuit: FloatCircuit, backend: str) -> FloatProducts:
     return multiply_all
 
 
-def _float32(values: ArrayLike, name: str) -> Array:
+def _float32(values: ArrayLike, name: str) -> Any:
+    if on_cuda(values):
+        return contiguous(values, np.float32)
     array = np.asarray(values)
     if array.dtype.kind not in "fiub":
         raise DesignError(f"{name} must hold real numbers, but has dtype {array.dtype}; convert it to float32.")

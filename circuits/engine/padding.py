@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from circuits.engine.device.tensor_kinds import contiguous, filled, on_cuda
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
 
@@ -17,19 +17,19 @@ _ELEMENTS = 1 << 15
 """Smaller images are copied by NumPy: compiling or loading the kernel is not worth it."""
 
 
-def padded(x: NDArray[Any], padding: tuple[int, int, int, int], value: int = 0) -> NDArray[Any]:
+def padded(x: Any, padding: tuple[int, int, int, int], value: int = 0) -> Any:
     """x [B, C, H, W] with (top, bottom, left, right) rows and columns of `value` around each image, C-contiguous.
 
-    x itself, made contiguous, where nothing is padded.
+    An array or a CUDA tensor; x itself, made contiguous, where nothing is padded.
     """
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     top, bottom, left, right = padding
     if not any(padding):
         return x
     batch, channels, height, width = x.shape
     shape = batch, channels, height + top + bottom, width + left + right
-    if x.dtype.itemsize != 4 or x.size < _ELEMENTS:
-        out = np.full(shape, value, dtype=x.dtype)
+    if on_cuda(x) or x.dtype.itemsize != 4 or x.size < _ELEMENTS:
+        out = filled(x, shape, None, value)
         out[:, :, top : top + height, left : left + width] = x
         return out
     out = np.empty(shape, dtype=x.dtype)

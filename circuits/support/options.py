@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.support.cli import FORMATS, Parser, deprecated_option, integer
-from circuits.support.processor import VARIABLE, VECTOR_BITS
+from circuits.support.processor import DEVICE_VARIABLE, DEVICES, VARIABLE, VECTOR_BITS
 
 MAXIMUM_THREADS = 4096
 MAXIMUM_WORKERS = 1024
@@ -46,12 +46,22 @@ def add_threads(parser: Parser, *, default: int | None = None) -> None:
     parser.add_argument("--threads", type=integer(1, MAXIMUM_THREADS), metavar="N", default=default, help=help_text)
 
 
-class _CpuFeatures(argparse.Action):
-    """Puts the level into the environment, where kernels and worker processes look."""
+class _InEnvironment(argparse.Action):
+    """Puts the choice into the environment, where kernels and worker processes look."""
+
+    variable: str
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
         setattr(namespace, self.dest, values)
-        os.environ[VARIABLE] = values
+        os.environ[self.variable] = values
+
+
+class _CpuFeatures(_InEnvironment):
+    variable = VARIABLE
+
+
+class _Device(_InEnvironment):
+    variable = DEVICE_VARIABLE
 
 
 def add_cpu_features(parser: Parser) -> None:
@@ -61,6 +71,17 @@ def add_cpu_features(parser: Parser) -> None:
         choices=tuple(VECTOR_BITS),
         action=_CpuFeatures,
         help="vector instructions that kernels may use; never changes the result (default: all that this CPU has)",
+    )
+
+
+def add_device(parser: Parser) -> None:
+    """The option --device: where networks run."""
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        action=_Device,
+        help="where networks run; approximate layers give the same results on all, exact ones up to rounding "
+        "(default: cpu)",
     )
 
 

@@ -1,4 +1,7 @@
-"""Which vector instructions compiled kernels may use: a choice for measurements, which never changes a result."""
+"""Which vector instructions compiled kernels may use, and on which device networks run: choices for the sake of speed.
+
+Neither changes the products and sums of approximate layers.
+"""
 
 from __future__ import annotations
 
@@ -21,3 +24,16 @@ def chosen_level() -> str | None:
     if level not in VECTOR_BITS:
         raise unknown_name(f"value of {VARIABLE}", level, VECTOR_BITS)
     return level
+
+
+DEVICE_VARIABLE = "APPROX_DEVICE"
+"""The environment variable that holds the device on which networks run, so that worker processes inherit it."""
+DEVICES = ("cpu", "cuda")
+
+
+def chosen_device() -> str:
+    """The device that the environment names; "cpu" where it says nothing."""
+    device = os.environ.get(DEVICE_VARIABLE, "") or DEVICES[0]
+    if device not in DEVICES:
+        raise unknown_name(f"value of {DEVICE_VARIABLE}", device, DEVICES)
+    return device

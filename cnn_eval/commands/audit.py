@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one report for each design: attacks, checks, verdict."""
     import torch
 
+    from circuits.support.processor import chosen_device
     from cnn_eval.audit.adaptive_attacks import require_libraries
     from cnn_eval.audit.audit_reference import Reference
     from cnn_eval.audit.audit_settings import AuditSettings
@@ -62,7 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = subjects(arguments)
     require_libraries()
     base = base_network(arguments.model, arguments.weights)
-    how = {"layers": arguments.layers, "backward": backward, "compute": arguments.compute}
+    # The lowered form, which "auto" attacks through on the CPU, is not served on a device; its gates are fast.
+    compute = "gate" if chosen_device() != "cpu" and arguments.compute == "auto" else arguments.compute
+    how = {"layers": arguments.layers, "backward": backward, "compute": compute}
     for subject in chosen:  # all are tried before the first attack
         design_victim(base, subject, **how)
     images, labels = load_test_images(

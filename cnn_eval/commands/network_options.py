@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from circuits.support.cli import Parser, deprecated_option, integer
-from circuits.support.options import add_cells, add_cpu_features, add_format, add_threads
+from circuits.support.options import add_cells, add_cpu_features, add_device, add_format, add_threads
 from cnn_eval.choices import BACKWARD, COMPUTE, DATASETS, LAYERS, NETWORKS
 
 
@@ -64,7 +64,10 @@ def add_samples(parser: Parser, *, default: int | None = None) -> None:
 
 
 def add_compute_options(parser: Parser, *, renamed: bool = True) -> None:
-    """The options --compute, --cpu-features, --threads and --format. `renamed`: the command called --compute --mode."""
+    """The options --compute, --device, --cpu-features, --threads and --format.
+
+    `renamed`: the command called --compute --mode.
+    """
     parser.add_argument(
         "--compute",
         choices=COMPUTE,
@@ -72,6 +75,7 @@ def add_compute_options(parser: Parser, *, renamed: bool = True) -> None:
         help="how products are computed: auto, the fastest bit-accurate way; lowered, as a bilinear form; any other: "
         "this bit-accurate way, an error where it does not serve the design",
     )
+    add_device(parser)
     add_cpu_features(parser)
     add_threads(parser)
     add_format(parser)

@@ -133,12 +133,18 @@ def approximate_layer(model: nn.Module, name: str) -> ApproximateConv2d | Approx
 
 def _check_operands(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
     for name, tensor in (("activations", x), ("weights", weight), ("biases", bias)):
-        if tensor is not None and (tensor.dtype is not torch.float32 or not tensor.is_cpu):
+        if tensor is not None and (tensor.dtype is not torch.float32 or not (tensor.is_cpu or tensor.is_cuda)):
             raise DesignError(
-                f"{name} must be float32 on the CPU, but are {tensor.dtype} on {tensor.device}; convert them."
+                f"{name} must be float32 on the CPU or a CUDA device, but are {tensor.dtype} on {tensor.device}; "
+                "convert them."
             )
-    if torch.is_autocast_enabled("cpu"):
-        raise DesignError("autocast must be off, but is on for the CPU; approximate layers compute in float32.")
+        if tensor is not None and tensor.device != x.device:
+            raise DesignError(
+                f"{name} must be where the activations are, {x.device}, but are on {tensor.device}; move them."
+            )
+    if torch.is_autocast_enabled(x.device.type):
+        kind = "the CPU" if x.is_cpu else "CUDA"
+        raise DesignError(f"autocast must be off, but is on for {kind}; approximate layers compute in float32.")
 
 
 def _pair(value: Any) -> Pair:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import Parameter
 
@@ -32,7 +31,8 @@ class BitExactProducts(Products):
         gradient by x        gradient * weight    ascending (filter, kernel row, kernel column), or n
         gradient by weight   x * gradient         ascending (image, row, column), or m
 
-    Hence the result does not depend on the batch, nor on the number of threads, which is torch.get_num_threads().
+    Hence the result does not depend on the batch, nor on the number of threads, which is torch.get_num_threads(), nor
+    on whether the tensors are on the CPU or on a CUDA device.
     """
 
     design: Design
@@ -44,7 +44,8 @@ class BitExactProducts(Products):
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
         if geometry is None:
             (rows, depth), columns = x.shape, weight.shape[0]
-            prepared = find_method(self.method).prepare_rows(self.design, rows, depth, columns)
+            method = None if x.is_cuda else find_method(self.method)
+            prepared = None if method is None else method.prepare_rows(self.design, rows, depth, columns)
             if prepared is not None and _is_plain(x) and _is_plain(weight) and (bias is None or _is_plain(bias)):
                 # A tiny layer takes less time than NumPy needs to make views of its operands.
                 out = x.new_empty(rows, columns)
@@ -75,7 +76,10 @@ class BitExactProducts(Products):
             return x.new_zeros(len(x), w.shape[1])
         return self._call(matmul, x, w)
 
-    def _call(self, function: Callable[..., np.ndarray], x: Tensor, w: Tensor, *options: Any) -> Tensor:
+    def _call(self, function: Callable[..., Any], x: Tensor, w: Tensor, *options: Any) -> Tensor:
+        if x.is_cuda:
+            on_device: Tensor = function(self.design, x.detach(), w.detach(), *options, method=self.method)
+            return on_device
         arrays = (x.detach().numpy(), w.detach().numpy())
         threads = torch.get_num_threads()
         return torch.from_numpy(function(self.design, *arrays, *options, method=self.method, threads=threads))

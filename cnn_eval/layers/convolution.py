@@ -12,6 +12,8 @@ part that depends on the kernel place. In the flattened padded image [B, C, H, W
 
 with stride S and dilation D (each with a vertical and a horizontal value). `Places` holds both arrays.
 
+Arrays are NumPy's, or CUDA tensors of torch throughout, which are multiplied on their device with the same results.
+
 Every output is a float32 sum that starts at +0 and adds the bit-accurate products in the order that the function
 states. The order depends neither on how the batch is split nor on the number of threads. Padding contributes products
 with +0, as in hardware that multiplies the padding.
@@ -27,18 +29,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import Design
+from circuits.engine.device.tensor_kinds import contiguous, empty, filled, on_cuda
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
 from circuits.engine.padding import padded
 
-Array = NDArray[Any]
+Array = Any
+"""A NumPy array or a CUDA tensor."""
 Offsets = NDArray[np.int64]
 Pair = tuple[int, int]
 _POSITIONS_PER_CALL = 1 << 17
 """Output positions whose offsets are held in memory at a time: 2 MB."""
 _FEW_POSITIONS = 1 << 13
 """Up to so many output positions, the offsets of many shapes are kept for the next call; above, those of a few."""
+_DEVICE_POSITIONS_PER_CALL = 1 << 19
+"""The positions of a call on a device, which needs more of them to be busy: 8 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +91,13 @@ def convolve(
     filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
     x = padded(x, geometry.padding, padding_code)
-    depth = weight[0].size
+    depth = weight.shape[1] * weight.shape[2] * weight.shape[3]
     dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
-    out = np.empty((len(x), filters, out_height, out_width), dtype=dtype)
-    if not out.size:
+    out = empty(x, (len(x), filters, out_height, out_width), dtype)
+    if 0 in out.shape:
         return out
 
-    rows = np.ascontiguousarray(weight.reshape(filters, depth))
+    rows = contiguous(weight.reshape(filters, depth))
     for images, results in _chunks(x, out, out_height * out_width):
         # A network repeats its layers' shapes from batch to batch, and attacks on a few images those of small batches.
         few = len(images) * out_height * out_width <= _FEW_POSITIONS
@@ -155,8 +161,8 @@ def input_gradient(
     batch, channels = len(gradient), inputs * groups
     top, _, left, _ = geometry.padding
     # Positions that no kernel place meets keep +0, the sum of no products.
-    out = np.zeros((batch, channels, *image), dtype=np.float32)
-    if not out.size or not gradient.size:
+    out = filled(gradient, (batch, channels, *image), np.float32)
+    if 0 in (*out.shape, *gradient.shape):
         return out
 
     vertical = _residues(image[0], top, kernel_height, geometry.stride[0], geometry.dilation[0])
@@ -191,7 +197,7 @@ def input_gradient(
                     outputs * height * width,
                     inputs * image[0] * image[1],
                 )
-                matrix = np.ascontiguousarray(sub_kernels.reshape(groups * inputs, -1), dtype=np.float32)
+                matrix = contiguous(sub_kernels.reshape(groups * inputs, -1), np.float32)
                 gathered_matmul(design, gradients, matrix, results, places, method=method, threads=threads)
     return out
 
@@ -217,8 +223,8 @@ def weight_gradient(
     x = padded(x, geometry.padding)
     batch, channels, height, width = x.shape
     inputs, outputs = channels // groups, filters // groups
-    out = np.zeros((filters, inputs, *kernel), dtype=np.float32)
-    if not out.size or not gradient.size:
+    out = filled(x, (filters, inputs, *kernel), np.float32)
+    if 0 in (*out.shape, *gradient.shape):
         return out
     # Here the kernel places are the positions, and the steps run over image, output row and output column.
     taps = _taps(inputs, (height, width), kernel, geometry.dilation)
@@ -227,7 +233,7 @@ def weight_gradient(
         np.arange(out_height) * geometry.stride[0] * width,
         np.arange(out_width) * geometry.stride[1],
     )
-    rows = np.ascontiguousarray(gradient.swapaxes(0, 1).reshape(groups * outputs, -1), dtype=np.float32)
+    rows = contiguous(gradient.swapaxes(0, 1).reshape(groups * outputs, -1), np.float32)
     places = Places(taps, step, np.arange(len(taps)), len(taps), groups, inputs * height * width, outputs * len(taps))
     gathered_matmul(design, x, rows, out, places, method=method, threads=threads)
     return out
@@ -265,8 +271,8 @@ def _margins(residues: list[_Residue], size: int) -> Pair:
 
 
 def _chunks(x: Array, out: Array, positions: int) -> list[tuple[Array, Array]]:
-    """Consecutive images of x and out, with at most _POSITIONS_PER_CALL positions unless one image has more."""
-    images = max(1, _POSITIONS_PER_CALL // positions)
+    """Consecutive images of x and out, with no more positions than a call should have unless one image has more."""
+    images = max(1, (_DEVICE_POSITIONS_PER_CALL if on_cuda(x) else _POSITIONS_PER_CALL) // positions)
     return [(x[first : first + images], out[first : first + images]) for first in range(0, len(x), images)]
 
 

@@ -138,6 +138,9 @@ class LoweredProducts(Products):
         masked_factors(self.design)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
+        if x.is_cuda:
+            # torch may take Winograd's algorithm there, which `_plain_sums` cannot forbid.
+            raise DesignError("compute='lowered' needs tensors on the CPU, but they are on a CUDA device; use 'gate'.")
         factors = masked_factors(self.design)
         weights = [masked_weight(weight, factor) for factor in factors]
         with _plain_sums():

@@ -32,7 +32,7 @@ def recorded_operands(model: nn.Module, layer: str, *, samples: int = 1 << 20, s
             f"1 <= samples <= {MAXIMUM_SAMPLES} must hold, but got {samples}; choose a number in between."
         )
     recorded = approximate_layer(model, layer)
-    recording, weight = recorded.recording, recorded.weight.detach()
+    recording, weight = recorded.recording, recorded.weight.detach().cpu()
     if recording is None:
         raise DesignError(f"layer {layer} does not record its operands; make the model with approximate(record=True).")
     if not recording.images:

@@ -34,7 +34,7 @@ class Recording:
         """Adds the images of x [B, C, H, W] or rows of x [M, K] that were multiplied by `weight`."""
         if weight._version != self.weight_version:  # torch counts the changes in place of a tensor
             self._start(weight._version)
-        for image in x.detach():
+        for image in x.detach().cpu():  # of a device there is less memory
             self.images_seen += 1
             if self.bytes + _bytes(image) <= RECORD_BYTES or not self.images:
                 self.images.append(image.clone())

@@ -19,6 +19,7 @@ from cnn_eval.data.loading import load
 from cnn_eval.data.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.product_kinds import compute_argument
+from cnn_eval.models.devices import on_chosen_device
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model, model_entry
 from cnn_eval.models.user_model import check_model, load_user_model
@@ -127,8 +128,11 @@ def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple
 
 
 def base_network(model: str = "lenet5", weights: Path | str | None = None) -> nn.Module:
-    """The trained `model`, named or a user's, in evaluation mode, with exact products by torch."""
-    return load_user_model(model, weights) if is_user_model(model) else load_model(model, weights)
+    """The trained `model`, named or a user's, in evaluation mode, with exact products by torch.
+
+    It runs on the device of --device or the environment (see `on_chosen_device`).
+    """
+    return on_chosen_device(load_user_model(model, weights) if is_user_model(model) else load_model(model, weights))
 
 
 def network(

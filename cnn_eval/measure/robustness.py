@@ -21,9 +21,9 @@ from circuits.support.statistics import wilson
 from cnn_eval.attacks.shared.primitives import logit_margin, scale_perturbation
 from cnn_eval.examples.stored_examples import AdversarialExamples, load_examples
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import load_test_images, network, sample_count
+from cnn_eval.measure.network_accuracy import base_network, load_test_images, network, sample_count
 from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model, model_entry
+from cnn_eval.models.registry import model_entry
 from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult
 
 __all__ = [
@@ -156,7 +156,7 @@ def adaptive_robustness(
     images, labels = load_test_images(model=model)
     count = sample_count(samples, len(images), "test images")
     images, labels = images[:count], labels[:count]
-    base = load_model(model).requires_grad_(False)
+    base = base_network(model).requires_grad_(False)
     gradients = available_gradients(design)
     networks = [approximate(base, design, layers=layers, backward=backward) for backward in gradients]
     clean = predict(networks[0], images) == labels

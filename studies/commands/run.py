@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuits.support.cli import Commands, deprecated_option, print_text, say
-from circuits.support.options import add_cpu_features, add_format, add_out
+from circuits.support.options import add_cpu_features, add_device, add_format, add_out
+from circuits.support.processor import chosen_device
 
 if TYPE_CHECKING:
     from studies.frame.study import StudyOptions
 
 OUT = Path("runs/studies")
+ON_DEVICES = "throughput"
+"""The study that --device is for: numbers of the others do not depend on where they are computed."""
 _LEVELS = {
     "quick": "at most 90 seconds for each study on 2 cores, with embedded data",
     "full": "as large as the paper's, on fetched data",
@@ -41,6 +44,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="transistor models: cost_validation simulates again (default: none)"
     )
+    add_device(parser)
     add_cpu_features(parser)
     add_format(parser)
     deprecated_option(parser, "--json", "--format", "json")
@@ -54,6 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     from studies.frame.study_runs import known_names
 
     names = known_names(arguments.names)
+    if chosen_device() != "cpu":
+        if names != [ON_DEVICES]:
+            raise ValueError(f"--device is for the study {ON_DEVICES}, but got {', '.join(names)}; leave it out.")
+        from cnn_eval.models.devices import require_cuda
+
+        require_cuda()
+        # Beside the processor's result, which has the same name.
+        arguments.out = arguments.out / chosen_device()
     require_writable(arguments.out)
     options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
     try:

@@ -9,7 +9,7 @@ import time
 from circuits import design
 from circuits.engine.task_threads import default_threads
 from studies.frame.study import Row
-from studies.throughput.measured_layers import depthwise_layers, narrow_format_layers
+from studies.throughput.products.measured_layers import depthwise_layers, narrow_format_layers
 from studies.throughput.timing import HIGHEST_LOAD, best, load_of_others
 
 _TARGET = 1.8

@@ -10,20 +10,23 @@ from collections.abc import Callable
 
 from circuits.engine.llvm.jit import Target
 from circuits.engine.task_threads import default_threads
+from circuits.support.processor import chosen_device
 from circuits.support.provenance import machine
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.throughput import (
     attack_throughput,
-    backend_throughput,
-    format_throughput,
-    gate_throughput,
-    known_operands_throughput,
-    method_throughput,
+    device_throughput,
     metrics_throughput,
     network_throughput,
     search_throughput,
-    small_layer_throughput,
     thread_throughput,
+)
+from studies.throughput.products import (
+    backend_throughput,
+    gate_throughput,
+    integer_throughput,
+    method_throughput,
+    small_layer_throughput,
 )
 
 TITLE = "products per second of the engines"
@@ -34,9 +37,8 @@ THREADS = "threads"
 MEASUREMENTS: dict[str, Callable[[StudyOptions, int], list[Row]]] = {
     THREADS: lambda options, rounds: thread_throughput.rows(rounds),
     "methods": lambda options, rounds: method_throughput.rows(rounds),
-    "formats": lambda options, rounds: format_throughput.rows(rounds),
+    "integers": lambda options, rounds: integer_throughput.rows(rounds),
     "gates": lambda options, rounds: gate_throughput.rows(rounds, 8 if options.level == "quick" else 64),
-    "known operands": lambda options, rounds: known_operands_throughput.rows(rounds),
     "networks": lambda options, rounds: network_throughput.rows(options),
     "small layers": lambda options, rounds: small_layer_throughput.rows(rounds),
     "lowered": lambda options, rounds: small_layer_throughput.lowered_rows(rounds),
@@ -51,7 +53,12 @@ MEASUREMENTS: dict[str, Callable[[StudyOptions, int], list[Row]]] = {
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Runs all measurements. Level quick has fewer rounds, images and iterations, and smaller samples."""
+    """Runs all measurements. Level quick has fewer rounds, images and iterations, and smaller samples.
+
+    With --device cuda it runs those of `device_throughput` alone.
+    """
+    if chosen_device() != "cpu":
+        return device_throughput.run(options)
     rounds = 3 if options.level == "quick" else 9
     obstacle = thread_throughput.obstacle()
     measurements = [measure for theme, measure in MEASUREMENTS.items() if not (obstacle and theme == THREADS)]

@@ -45,10 +45,10 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def speed_row(
-    subject: str, quantity: str, products: int, seconds: float, baseline: float, target: float, method: str = ""
+    subject: str, quantity: str, products: int, seconds: float, baseline: float, target: float | None, method: str = ""
 ) -> Row:
-    """The speed over the baseline's, and in the remark the target, the products per second and the method."""
-    remark = f"target: at least {target:g}; {products / seconds:.3g} products/s"
+    """The speed over the baseline's, and in the remark the target if any, the products per second and the method."""
+    remark = f"target: at least {target:g}; " * (target is not None) + f"{products / seconds:.3g} products/s"
     return Row(
         subject,
         quantity,

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from circuits import Design, design
+from circuits.engine.known_operands.wide_kernels import KERNELS
 from cnn_eval.layers.convolution import Geometry
 from studies.frame.study import Row, StudyOptions
-from studies.throughput import method_throughput, thread_throughput, throughput, timing
-from studies.throughput.measured_layers import MeasuredLayer, real_layer, serving
+from studies.throughput import thread_throughput, throughput, timing
+from studies.throughput.products import method_throughput
+from studies.throughput.products.measured_layers import MeasuredLayer, real_layer, serving
 
 
 def small_layer(groups: int = 1) -> MeasuredLayer:
@@ -29,17 +31,19 @@ def test_the_engine_computes_the_layer_that_torch_computes(groups: int) -> None:
     assert np.allclose(linear.engine_layer(design("exact"), "gate")(), linear.torch_layer()().numpy(), rtol=1e-4)
 
 
-def test_the_dense_baseline_computes_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_wide_kernel_computes_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = []
-    from studies.throughput import measured_layers
+    from studies.throughput.products import measured_layers
 
     run_wide = measured_layers.run_wide
     monkeypatch.setattr(
         measured_layers, "run_wide", lambda *rest, **options: (run_wide(*rest, **options), outputs.append(rest[3]))
     )
     layer = small_layer()
-    layer.dense_layer(design("heap"))()
-    assert (outputs[0] == layer.engine_layer(design("heap"), "gate")()).all()
+    for kernel in KERNELS:
+        layer.wide_layer(design("heap"), kernel)()
+    for output in outputs:
+        assert (output == layer.engine_layer(design("heap"), "gate")()).all()
 
 
 def test_integer_designs_get_all_of_their_codes() -> None:

@@ -14,6 +14,7 @@ import os
 import platform
 import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -126,12 +127,17 @@ def load(ir: str, target: Target) -> Library:
     # All that the machine code depends on, so that an upgrade or another machine in a shared home folder misses the
     # cache instead of loading code that traps.
     versions = (llvmlite.__version__, llvm.llvm_version_info, target.cpu, target.features, platform.machine())
-    key = hashlib.sha256(f"{versions}\n{ir}".encode()).hexdigest()
+    return Library(cached_bytes(f"{versions}\n{ir}", lambda: object_code(ir, target)), target)
+
+
+def cached_bytes(description: str, make: Callable[[], bytes]) -> bytes:
+    """The code that `description` determines, from the cache or from `make`, and then cached."""
+    key = hashlib.sha256(description.encode()).hexdigest()
     code = _read_cached(key)
     if code is None:
-        code = object_code(ir, target)
+        code = make()
         _write_cached(key, code)
-    return Library(code, target)
+    return code
 
 
 def object_code(ir: str, target: Target) -> bytes:

@@ -107,9 +107,12 @@ class Vectors:
         After the five stages all digits are exchanged, that is, row and bit index are. Each stage costs 16 exchanges,
         80 in all, against 32 x 32 for moving bits one by one.
         """
+        return self._transpose_stages(list(rows), (16, 8, 4, 2, 1))
+
+    def _transpose_stages(self, rows: list[Plane], stages: tuple[int, ...]) -> list[Plane]:
+        """Some stages of the transposition, in place."""
         assert len(rows) == 32
-        rows = list(rows)
-        for s in (16, 8, 4, 2, 1):
+        for s in stages:
             low = sum(1 << bit for bit in range(32) if not bit & s)
             low_mask, high_mask = self.splat(low), self.splat(~low & 0xFFFFFFFF)
             for p in range(32):

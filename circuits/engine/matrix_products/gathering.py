@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import NDArray
-
+from circuits.engine.device.tensor_kinds import on_cuda
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.product_methods import choose_method, find_method
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 
-Array = NDArray[Any]
+Array = Any
+"""A NumPy array, or a CUDA tensor of torch."""
 
 
 def gathered_matmul(
@@ -32,8 +32,10 @@ def gathered_matmul(
     every addition. Integer circuits: x and w hold codes of `multiplier_circuit.code_dtype`, out exact sums, int32 or
     int64, which must be wide enough (`multiplier_circuit.sum_dtype`). `method`: a name in `product_methods.METHODS` or
     "auto". The result depends neither on it nor on `threads` (default: all cores).
+
+    CUDA tensors, all on one device, are multiplied there (`circuits.engine.device`), with the same results.
     """
-    if not out.size:
+    if 0 in out.shape:
         return
     if not places.depth:
         # A sum of no products is +0.
@@ -41,5 +43,10 @@ def gathered_matmul(
             columns = len(w) // places.groups
             for n in range(columns):
                 out.reshape(-1)[group.out_at + n * group.out_step] = 0
+        return
+    if on_cuda(x):
+        from circuits.engine.device import cuda_tensors
+
+        cuda_tensors.gathered_matmul(circuit, x, w, out, places, method)
         return
     find_method(choose_method(circuit, method)).run(circuit, x, w, out, places, threads)

@@ -189,7 +189,7 @@ class MinimumNormAttack(Attack):
 
 
 def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
-    """`model` as Foolbox wants it, with bounds [0, 1], on the device of `images`."""
+    """`model` as Foolbox wants it, with bounds [0, 1], for images where `images` are."""
     try:
         with warnings.catch_warnings():
             # Foolbox 3.3.4 imports names that SciPy has deprecated.
@@ -198,4 +198,19 @@ def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         raise MissingExtraError(missing_package("this attack", package, "attacks")) from None
+    if any(parameter.device != images.device for parameter in model.parameters()):
+        model = _Unmoved(model)
     return PyTorchModel(model, bounds=(0, 1), device=images.device)
+
+
+class _Unmoved(nn.Module):
+    """Keeps a network that runs elsewhere than its images are (`cnn_eval.models.devices`) from being moved to them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._model = (model,)  # in a tuple, so that it is no submodule
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [N, classes]."""
+        return self._model[0](images)  # type: ignore[no-any-return]  # torch types a module call as Any

@@ -325,10 +325,10 @@ def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
         return str(error.value)
 
     assert message(made, x.double()) == (
-        "activations must be float32 on the CPU, but are torch.float64 on cpu; convert them."
+        "activations must be float32 on the CPU or a CUDA device, but are torch.float64 on cpu; convert them."
     )
     assert message(copy.deepcopy(made).double(), x) == (
-        "weights must be float32 on the CPU, but are torch.float64 on cpu; convert them."
+        "weights must be float32 on the CPU or a CUDA device, but are torch.float64 on cpu; convert them."
     )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert message(made, x) == (

@@ -54,8 +54,8 @@ class MeasuredLayer:
             return partial(matmul, design, x, weight.T, method=method, threads=threads)
         return partial(convolve, design, x, weight, self.geometry, method=method, threads=threads)
 
-    def dense_layer(self, design: Design) -> Callable[[], None]:
-        """The convolution by the kernel whose lanes are rows, zeros multiplied like all other activations."""
+    def wide_layer(self, design: Design, kernel: str) -> Callable[[], None]:
+        """The convolution by a kernel of `wide_kernels.KERNELS`; "dense" multiplies zeros, too."""
         assert self.geometry is not None
         top, bottom, left, right = self.geometry.padding
         x = np.pad(self.x, ((0, 0), (0, 0), (top, bottom), (left, right)))
@@ -63,7 +63,7 @@ class MeasuredLayer:
         out = np.empty((len(x), len(self.weight), *size), dtype=np.float32)
         places = convolution_places(x.shape, out.shape, self.weight.shape, self.geometry)
         rows = np.ascontiguousarray(self.weight.reshape(len(self.weight), -1))
-        return partial(run_wide, design, x, rows, out, places, 1, kernel_name="dense")
+        return partial(run_wide, design, x, rows, out, places, 1, kernel_name=kernel)
 
     def _operand(self, design: Design, operand: int) -> Array:
         values = (self.x, self.weight)[operand]

@@ -16,7 +16,7 @@ from circuits import Design
 from circuits.engine.llvm.jit import Target
 from circuits.support.processor import VARIABLE
 from studies.frame.study import Row
-from studies.throughput.measured_layers import MeasuredLayer, depthwise_layers, narrow_format_layers, serving
+from studies.throughput.products.measured_layers import MeasuredLayer, depthwise_layers, narrow_format_layers, serving
 from studies.throughput.timing import best, speed_row, torch_threads
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", name="int8, AMA1")
@@ -58,7 +58,7 @@ def _over_torch(layer: MeasuredLayer, design: Design, method: str, target: float
 
 _AVX2_PROBE = """
 import json, sys
-from studies.throughput.method_throughput import int8_seconds
+from studies.throughput.products.method_throughput import int8_seconds
 print(json.dumps(int8_seconds(int(sys.argv[1]))))
 """
 

@@ -1,0 +1,152 @@
+"""The device's kernels, compiled for the host, against elementwise products of the interpreter.
+
+The same functions emit the code of both; the differences are the thread's place, LOP3 and PRMT, whose host forms are
+compared with their definitions here.
+"""
+
+from __future__ import annotations
+
+import lopsided
+import numpy as np
+import pytest
+from device_products import CORNERS, codes, floats, on_host, one_by_one, same
+
+from circuits import FORMATS, NAMED, Design, design
+from circuits.engine.device import gate_products, table_products
+from circuits.engine.device.gate_products import Operands, tiling
+from circuits.engine.device.launching import HostLaunches
+from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.gathering import gathered_matmul
+
+LOPSIDED = Design(placement=lopsided.LOPSIDED, ports="pcs", name="lopsided")
+"""A multiplier whose operands cannot be exchanged."""
+NARROW = {"placement": "ama1", "ports": "pcs"}
+INTEGERS = (
+    Design(format=None, width=8, signed=True, **NARROW),
+    Design(format=None, width=8, **NARROW),
+    Design(format=None, width=(3, 7), **NARROW),
+    Design(format=None, width=(8, 5), signed=True),
+    Design(format=None, width=2),
+)
+WIDE = (
+    Design(format=None, width=(12, 16), **NARROW),
+    Design(format=None, width=16, signed=True, **NARROW),
+    Design(format=None, width=(24, 20), signed=True, **NARROW),
+)
+TILED = Design(tile=4, placement="ama5", topology="ripple_array", rounding="nearest_even", name="49 bits, rounded")
+"""Products of 49 bits, where tiles overestimate, that are rounded."""
+
+
+def test_tiles_hold_all_lanes_and_few_others() -> None:
+    for lanes in [*range(1, 3000), 131_072]:
+        tile, tiles = tiling(lanes)
+        assert 1 <= tile <= 32
+        assert tile * tiles * 32 >= lanes
+        assert tile * tiles - -(-lanes // 32) < tiles
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("each", [*map(design, NAMED), LOPSIDED, TILED], ids=lambda each: each.label)
+def test_every_named_design_gives_the_bits_of_its_gates(each: Design) -> None:
+    corners = CORNERS[:, None], CORNERS[None, :]
+    assert same(on_host(gate_products, each, *corners), one_by_one(each, *corners))
+    # Lanes are rows here, and columns there.
+    for rows, depth, columns in ((70, 5, 3), (3, 4, 70)):
+        x, w = floats((rows, depth), rows), floats((depth, columns), columns)
+        assert same(on_host(gate_products, each, x, w), one_by_one(each, x, w))
+
+
+@pytest.mark.parametrize("name", ["heap", "axfpm_tiled"])
+def test_two_designs_in_the_quick_loop(name: str) -> None:
+    x, w = floats((40, 3), 1), floats((3, 2), 2)
+    assert same(on_host(gate_products, design(name), x, w), one_by_one(design(name), x, w))
+
+
+def _format_cases() -> list[Design]:
+    cases = []
+    for name in (*FORMATS, "e3m4", "e4m2", "e5m7", "e6m17"):
+        for rounding in ("truncate", "nearest_even"):
+            for subnormals in ("flush", "ieee"):
+                each = Design(format=name, rounding=rounding, subnormals=subnormals, placement="ama1", ports="pcs")
+                if not gate_products.refusal(each) and name != "float32":
+                    cases.append(each)
+    return cases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("each", _format_cases(), ids=lambda each: f"{each.format}-{each.rounding}-{each.subnormals}")
+def test_every_format_rounding_and_rule_for_subnormals(each: Design) -> None:
+    corners = CORNERS[:, None], CORNERS[None, :]
+    x, w = floats((40, 4), 3), floats((4, 3), 4)
+    for products in (gate_products, table_products):
+        if products is gate_products or not table_products.refusal(each, 1 << 17):
+            assert same(on_host(products, each, *corners), one_by_one(each, *corners))
+            assert same(on_host(products, each, x, w), one_by_one(each, x, w))
+
+
+@pytest.mark.parametrize("each", [*INTEGERS, *WIDE], ids=lambda each: f"{each.shape}{'s' * each.signed}")
+def test_integers_by_gates_and_tables(each: Design) -> None:
+    for rows, depth, columns in ((40, 9, 3), (3, 9, 40)):
+        x, w = codes(each, 0, (rows, depth), rows), codes(each, 1, (depth, columns), columns)
+        expected = one_by_one(each, x, w)
+        assert same(on_host(gate_products, each, x, w), expected)
+        if each in INTEGERS:
+            assert same(on_host(table_products, each, x, w), expected)
+
+
+def test_a_table_holds_every_product_of_two_codes() -> None:
+    each = INTEGERS[0]
+    every = np.arange(-128, 128, dtype=np.int8)
+    x, w = every[:, None], every[None, :]
+    assert same(on_host(table_products, each, x, w), each.multiply_integers(x, w).astype(np.int32))
+
+
+def test_sums_that_need_more_than_32_bits() -> None:
+    each = Design(format=None, width=16)
+    x, w = np.full((2, 3), 65535, dtype=np.uint16), np.full((3, 1), 65535, dtype=np.uint16)
+    result = on_host(gate_products, each, x, w)
+    assert result.dtype == np.int64
+    assert result.tolist() == [[3 * 65535**2]] * 2
+
+
+@pytest.mark.parametrize("each", [design("heap"), INTEGERS[0]], ids=["gates", "table"])
+def test_places_groups_and_more_lanes_than_memory_for_planes(each: Design, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strided elements of two groups, as a grouped convolution has them, against the processor's product."""
+    monkeypatch.setattr(gate_products, "_PLANES_BYTES", 1)
+    rows, depth, columns = 2100 if each is INTEGERS[0] else 1100, 3, 5
+    size = 2 * (4 * rows + 11 * depth)
+    places = Places(np.arange(rows) * 3, np.array([0, 11, 5]), np.arange(rows)[::-1] * 5, 1, 2, size // 2, rows * 5)
+    if each.float_format is not None:
+        x, w = floats((size,), 5), floats((2 * columns, depth), 6)
+        out, expected = np.zeros((2, 2, rows * 5), dtype=np.float32)
+    else:
+        x, w = codes(each, 0, (size,), 5), codes(each, 1, (2 * columns, depth), 6)
+        out, expected = np.zeros((2, 2, rows * 5), dtype=np.int32)
+    products = gate_products if each.float_format is not None else table_products
+    operands = Operands(x.ctypes.data, x.size, w.ctypes.data, w.size, out.ctypes.data)
+    with np.errstate(all="ignore"):
+        products.run(HostLaunches(), each, operands, places)
+        gathered_matmul(each, x, w, expected, places)
+    assert same(out, expected)
+
+
+def test_sums_may_be_subnormal() -> None:
+    """2^-127 is left of two products that are normal numbers."""
+    x, w = np.array([[1.5, 1]], dtype=np.float32) * 2.0**-63, np.array([[1], [-1]], dtype=np.float32) * 2.0**-63
+    result = on_host(gate_products, design("exact"), x.astype(np.float32), w.astype(np.float32))
+    assert result.tolist() == [[2.0**-127]]
+
+
+def test_what_the_kernels_do_not_serve() -> None:
+    assert gate_products.refusal(Design(format=None, width=(33, 8))) == (
+        "needs operands of at most 32 bits, but the design has 33"
+    )
+    assert gate_products.refusal(Design(subnormals="ieee")) == (
+        "needs subnormals='flush' in formats as large as float32, but the design has 'ieee'"
+    )
+    assert table_products.refusal(design("bfloat16"), 1 << 17) == (
+        "needs operands of at most 8 bits, but the design's have 16"
+    )
+    assert table_products.refusal(INTEGERS[0], 99 << 10) == (
+        "needs 131072 bytes of shared memory a block, but the device has 101376"
+    )

@@ -1,0 +1,164 @@
+"""On a CUDA device: `pytest -m device`. Its results are the processor's bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from device_products import CORNERS, codes, floats, one_by_one, same
+from layer_cases import DESIGNS, conv, values
+from torch import nn
+
+from circuits import FORMATS, NAMED, Design, DesignError, design, matmul
+from circuits.engine.device import gate_products
+from circuits.support.processor import DEVICE_VARIABLE
+from cnn_eval.commands import main
+from cnn_eval.data.loading import load
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.layers.operand_recording import recorded_operands
+from cnn_eval.models.inference import predict
+from cnn_eval.models.registry import load_model
+
+pytestmark = [
+    pytest.mark.device,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+NARROW = {"placement": "ama1", "ports": "pcs"}
+
+
+def on_device(each: Design, x: np.ndarray, w: np.ndarray, method: str = "auto") -> np.ndarray:
+    result = matmul(each, torch.from_numpy(x).cuda(), torch.from_numpy(w).cuda(), method=method)
+    return result.cpu().numpy()
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_named_design(name: str) -> None:
+    corners = CORNERS[:, None], CORNERS[None, :]
+    assert same(on_device(design(name), *corners), one_by_one(design(name), *corners))
+    for rows, depth, columns in ((3000, 20, 9), (5, 20, 200)):
+        x, w = floats((rows, depth), rows), floats((depth, columns), columns)
+        assert same(on_device(design(name), x, w), one_by_one(design(name), x, w))
+
+
+def test_sums_may_be_subnormal() -> None:
+    x, w = np.array([[1.5, 1]]) * 2.0**-63, np.array([[1], [-1]]) * 2.0**-63
+    assert on_device(design("exact"), x.astype(np.float32), w.astype(np.float32)).tolist() == [[2.0**-127]]
+
+
+@pytest.mark.parametrize("name", ["exact", "heap"])
+def test_ten_million_products(name: str) -> None:
+    x, w = floats((4000, 1), 1, corners=0), floats((1, 2500), 2, corners=0)
+    assert same(on_device(design(name), x, w), matmul(design(name), x, w))
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "float32"])
+def test_every_format(name: str) -> None:
+    for subnormals in ("flush", "ieee"):
+        each = Design(format=name, subnormals=subnormals, rounding="nearest_even", **NARROW)
+        if not gate_products.refusal(each):
+            x, w = floats((3000, 5), 1), floats((5, 7), 2)
+            for method in ("gate", "auto"):
+                assert same(on_device(each, x, w, method), one_by_one(each, x, w))
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        Design(format=None, width=8, signed=True, **NARROW),
+        Design(format=None, width=(8, 5), **NARROW),
+        Design(format=None, width=(12, 16), signed=True, **NARROW),
+        Design(format=None, width=24, **NARROW),
+    ],
+    ids=lambda each: str(each.shape),
+)
+def test_integers(each: Design) -> None:
+    x, w = codes(each, 0, (3000, 30), 1), codes(each, 1, (30, 21), 2)
+    expected = one_by_one(each, x, w)
+    assert same(on_device(each, x, w), expected)
+    assert same(on_device(each, x, w, "gate"), expected)
+
+
+@pytest.mark.parametrize("each", DESIGNS, ids=lambda each: each.label)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stride": 2, "padding": (1, 2)},
+        {"dilation": (1, 2), "groups": 2, "in_channels": 4, "out_channels": 6},
+        {"groups": 4, "in_channels": 4, "out_channels": 4, "padding": "same"},
+    ],
+)
+def test_layers_and_their_gradients(each: Design, options: dict[str, object]) -> None:
+    layer = conv(1, **{"bias": True, **options})
+    x = values((3, layer.in_channels, 9, 8), 2)
+    for backward in ("approximate", "ste", "slope"):
+        try:
+            made = approximate(layer, each, backward=backward)
+        except DesignError:
+            continue  # a design without a slope
+        results = []
+        for device in ("cpu", "cuda"):
+            network, leaf = made.to(device), x.to(device, copy=True).requires_grad_()
+            network.zero_grad()
+            out = network(leaf)
+            out.backward(values(tuple(out.shape), 3).to(device))
+            results.append([out, leaf.grad, network.weight.grad])
+            results[-1] = [tensor.detach().cpu().clone() for tensor in results[-1]]
+        assert same(results[0][0], results[1][0])
+        for one, other in zip(results[0][1:], results[1][1:], strict=True):
+            if backward == "approximate":
+                assert same(one.numpy(), other.numpy())
+            else:
+                # torch sums in an order of its own on each device, and may take TF32 where the user lets it.
+                torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
+
+
+def test_linear_layers_and_empty_batches() -> None:
+    layer = approximate(nn.Linear(30, 7), design("heap"), layers="linear")
+    x = values((33, 30), 1)
+    with torch.no_grad():
+        expected = layer(x)
+        assert same(layer.cuda()(x.cuda()).cpu(), expected)
+        assert layer(x[:0].cuda()).shape == (0, 7)
+
+
+def test_a_stream_of_the_users_own() -> None:
+    layer, x = approximate(conv(1), design("exact")), values((4, 2, 9, 9), 1)
+    with torch.no_grad():
+        expected = layer(x)
+        layer.cuda()
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            result = layer(x.cuda())
+        stream.synchronize()
+    assert same(result.cpu(), expected)
+
+
+def test_recorded_operands() -> None:
+    layer, x = nn.Sequential(conv(1)), values((4, 2, 9, 9), 1)
+    pairs = []
+    for device in ("cpu", "cuda"):
+        network = approximate(layer, design("heap"), record=True).to(device)
+        with torch.no_grad():
+            network(x.to(device))
+        pairs.append(recorded_operands(network, "0", samples=100, seed=1))
+    for one, other in zip(*pairs, strict=True):
+        assert same(one, other)
+
+
+def test_classes_of_a_network() -> None:
+    images = load("mnist", "test").images[:200]
+    network = approximate(load_model("lenet5"), design("heap"), layers="all")
+    expected = predict(network, images)
+    assert torch.equal(predict(network.cuda(), images.cuda()).cpu(), expected)
+
+
+@pytest.mark.parametrize("command", ["accuracy heap --samples 50", "transfer heap --samples 20"])
+def test_commands_print_the_same(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = []
+    for device in ("cpu", "cuda"):
+        monkeypatch.setenv(DEVICE_VARIABLE, "cpu")  # restored afterwards: the option writes to the environment
+        assert main([*command.split(), "--device", device]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]

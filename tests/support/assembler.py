@@ -1,0 +1,63 @@
+"""NVIDIA's assembler ptxas, of the wheel nvidia-cuda-nvcc or on the path, and what it reports of a kernel."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import struct
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+INSTRUCTION_BYTES = 16
+"""Of every architecture since sm_70."""
+
+
+@cache
+def find_assembler() -> Path | None:
+    """The program, None where it is not installed."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    for folder in folders:
+        for program in sorted(Path(folder).glob("c*/bin/ptxas")):
+            # Unpacked wheels may have lost the permission to execute.
+            program.chmod(0o755)
+            return program
+    found = shutil.which("ptxas")
+    return Path(found) if found else None
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """Registers a thread, bytes spilled to memory, and instructions of a kernel."""
+
+    registers: int
+    spilled: int
+    instructions: int
+
+
+def assemble(ptx: bytes, architecture: str, folder: Path) -> Assembled:
+    """Assembles PTX text; fails with the assembler's message."""
+    program = find_assembler()
+    assert program is not None
+    source, result = folder / "kernel.ptx", folder / "kernel.cubin"
+    source.write_bytes(ptx.rstrip(b"\0"))
+    command = [program, "-v", "-arch", architecture, source, "-o", result]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (registers,) = re.findall(r"Used (\d+) registers", done.stderr)
+    stored = re.findall(r"(\d+) bytes spill (?:stores|loads)", done.stderr)
+    return Assembled(int(registers), sum(map(int, stored)), _code_bytes(result.read_bytes()) // INSTRUCTION_BYTES)
+
+
+def _code_bytes(elf: bytes) -> int:
+    """Size of the section .text.kernel of a 64-bit ELF file."""
+    (table,), (size, count, names) = struct.unpack_from("<Q", elf, 40), struct.unpack_from("<HHH", elf, 58)
+    headers = [struct.unpack_from("<IIQQQQ", elf, table + number * size) for number in range(count)]
+    start = headers[names][4]
+    for name, _, _, _, _, section_bytes in headers:
+        if elf[start + name :].startswith(b".text.kernel\0"):
+            return section_bytes
+    raise AssertionError("no code")
