@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from circuits.engine.float_operations import matmul as matmul
     from circuits.errors import DesignError as DesignError
     from circuits.errors import UnknownNameError as UnknownNameError
-    from circuits.exchange import design_from_table as design_from_table
-    from circuits.exchange import find_design as find_design
+    from circuits.exchange.design_files import find_design as find_design
+    from circuits.exchange.table_circuit import design_from_table as design_from_table
     from circuits.floats.arithmetic import FORMATS as FORMATS
     from circuits.floats.arithmetic import FloatFormat as FloatFormat
     from circuits.hdl import netlist_from_verilog as netlist_from_verilog
@@ -122,10 +122,8 @@ else:
                 "DesignError",
                 "UnknownNameError",
             ),
-            "circuits.exchange": (
-                "design_from_table",
-                "find_design",
-            ),
+            "circuits.exchange.design_files": ("find_design",),
+            "circuits.exchange.table_circuit": ("design_from_table",),
             "circuits.floats.arithmetic": (
                 "FORMATS",
                 "FloatFormat",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from circuits.commands.design_options import DESIGN_HELP, user_cells
-from circuits.exchange import find_design
+from circuits.exchange.design_files import find_design
 from circuits.support.cli import Commands, say
 from circuits.support.options import add_cells, add_out
 

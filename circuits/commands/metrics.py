@@ -19,7 +19,7 @@ from circuits.commands.operands import read_operands
 from circuits.designs.design_record import Design
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
-from circuits.exchange import find_designs
+from circuits.exchange.design_files import find_designs
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say
 from circuits.support.options import add_cells, add_cpu_features, add_format, add_out, add_seed
 

@@ -20,7 +20,7 @@ from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
 from circuits.engine.matrix_products.product_methods import choose_method, refusals
 from circuits.errors import UnknownCostError
-from circuits.exchange import find_designs
+from circuits.exchange.design_files import find_designs
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
 from circuits.support.numbers import significant
 from circuits.support.options import add_cells, add_format, add_seed

@@ -344,8 +344,8 @@ class Design:
         """Whether every product of the mantissa circuit is proven to be x * y.
 
         A generated circuit is exact where all of its cells and its final adder are, no column is truncated and its
-        topology says that this is enough. A circuit of one's own of at most 16 operand bits in all is tried with every pair of operands; larger
-        ones are not known to be exact.
+        topology says that this is enough. A circuit of one's own of at most 16 operand bits in all is tried with every
+        pair of operands; larger ones are not known to be exact.
         """
         return _is_exact(self)
 

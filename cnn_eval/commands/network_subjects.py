@@ -15,7 +15,7 @@ from circuits.commands.design_options import user_cells
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
 from circuits.errors import DesignError
-from circuits.exchange import find_design
+from circuits.exchange.design_files import find_design
 from circuits.support.cli import say
 from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.layers.replaceable_layers import unreplaced

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
-from circuits.exchange import find_design
+from circuits.exchange.design_files import find_design
 from dse.explore.search_progress import Reporter
 from dse.score.evaluation import Evaluator, Failure, measure
 from dse.score.executor import Processes

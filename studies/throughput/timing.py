@@ -48,7 +48,8 @@ def speed_row(
     subject: str, quantity: str, products: int, seconds: float, baseline: float, target: float | None, method: str = ""
 ) -> Row:
     """The speed over the baseline's, and in the remark the target if any, the products per second and the method."""
-    remark = f"target: at least {target:g}; " * (target is not None) + f"{products / seconds:.3g} products/s"
+    aim = "" if target is None else f"target: at least {target:g}; "
+    remark = f"{aim}{products / seconds:.3g} products/s"
     return Row(
         subject,
         quantity,

@@ -17,7 +17,7 @@ from circuits.commands.design_options import DESIGN_HELP
 from circuits.commands.error_table import SIDE_BY_SIDE, plain_number, print_errors, tidy_errors
 from circuits.cost.cost_model import LEFT_OUT, MAXIMUM_SAMPLES, UNITS
 from circuits.errors import DesignError
-from circuits.exchange import find_design
+from circuits.exchange.design_files import find_design
 from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
 from circuits.hdl.verilog_out import to_verilog
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say, table
