@@ -235,7 +235,7 @@ def cost_report(
     bases = _baseline_designs(design, whole)
     values: Operands
     if operands is None:
-        values = _operands(design.shape, design.format or None, whole, samples, seed)
+        values = random_operands(design.shape, design.format or None, whole, samples, seed)
         baselines = [_baseline(base, samples, seed, technology, glitches, whole) for base in bases]
     else:
         values = _trace(design, whole, operands)
@@ -286,7 +286,7 @@ def _baseline_designs(design: Design, whole: bool) -> tuple[Design, Design]:
 
 @lru_cache(maxsize=256)
 def _baseline(design: Design, samples: int, seed: int, technology: Technology, glitches: str, whole: bool) -> CostViews:
-    values = _operands(design.shape, design.format, whole, samples, seed)
+    values = random_operands(design.shape, design.format, whole, samples, seed)
     return _views(design, values, technology, glitches, whole)[0]
 
 
@@ -321,7 +321,7 @@ def _view(
 
 
 @lru_cache(maxsize=16)
-def _operands(
+def random_operands(
     shape: tuple[int, int], format_name: str | None, whole: bool, samples: int, seed: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Random operands: mantissas with the leading bit set, float words if `whole`, or all integers (no format)."""

@@ -1,0 +1,215 @@
+"""The state of one walk: genes, planes, tables, and the numbers that a walk can be continued from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.cost.cost_model import random_operands
+from circuits.engine.bit_planes import pack
+from dse.evolution.error_limits import Limits
+from dse.evolution.gate_costs import OBJECTIVES, GateCosts, gate_costs
+from dse.evolution.genome import MASKS, Genome
+from dse.evolution.operand_pairs import PairBlocks
+from dse.evolution.plane_kernels import BLOCK_WORDS, COUNTERS, errors_address, gates_address
+
+ENERGY_OPERANDS = 64 * BLOCK_WORDS
+"""Consecutive operands whose toggles make the energy: as many as `cost_report` takes by default."""
+_UNLIMITED = 2.0**62
+_UNDO = 96
+_SLACK = 1.002
+"""A child is simulated if its energy, with its parent's toggles, is at most this times its parent's."""
+
+
+class Genes(NamedTuple):
+    """A genome that the walk changes in place; see `genome.Genome`."""
+
+    functions: NDArray[np.int32]
+    first: NDArray[np.int32]
+    second: NDArray[np.int32]
+    outputs: NDArray[np.int32]
+    fixed: int
+
+
+class Buffers(NamedTuple):
+    """Everything else that the walk writes; by node unless noted.
+
+    `planes` uint64 [blocks + 1, 2 nodes, words]: slots n and nodes + n belong to node n; the last block is for toggles. `slots`: which is the
+    parent's; `valid`: whether its planes are up to date; `dirty`, `touched`, `active`, `parent_active`: marks. `toggles` [2
+    nodes]. `program` int32 [nodes, 4], `outputs` int64: what the plane kernels read. `undo`: genes before a mutation.
+    """
+
+    planes: NDArray[np.uint64]
+    slots: NDArray[np.int64]
+    valid: NDArray[np.int8]
+    dirty: NDArray[np.int8]
+    touched: NDArray[np.int8]
+    active: NDArray[np.int8]
+    parent_active: NDArray[np.int8]
+    toggles: NDArray[np.float64]
+    roots: NDArray[np.int64]
+    loads: NDArray[np.float64]
+    arrivals: NDArray[np.float64]
+    program: NDArray[np.int32]
+    outputs: NDArray[np.int64]
+    undo: NDArray[np.int64]
+    counters: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    statistics: NDArray[np.int64]
+    cost: NDArray[np.float64]
+    random: NDArray[np.uint64]
+
+
+class Pairs(NamedTuple):
+    """Exact products, weights and limits; see `operand_pairs.PairBlocks`."""
+
+    exact: NDArray[np.uint64]
+    weights: NDArray[np.uint64]
+    limit_bits: NDArray[np.int64]
+    counter_limits: NDArray[np.float64]
+    sum_limits: NDArray[np.float64]
+    sum_signed: NDArray[np.int8]
+
+
+class Kernels(NamedTuple):
+    """Addresses of the plane kernels, and the masks of the functions."""
+
+    gates: int
+    errors: int
+    masks: NDArray[np.int64]
+
+
+class Goal(NamedTuple):
+    """`objective`: index in OBJECTIVES. `leakage_time`: delay over which leakage is charged, in 1e6 ps. `slack`: see
+    `_SLACK`."""
+
+    objective: int
+    leakage_time: float
+    slack: float
+
+
+@dataclass(frozen=True, eq=False)
+class WalkState:
+    """The arguments of `walk_kernels.walk`."""
+
+    widths: tuple[int, int]
+    genes: Genes
+    buffers: Buffers
+    pairs: Pairs
+    kernels: Kernels
+    costs: GateCosts
+    goal: Goal
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """In the order in which the kernels take them."""
+        return self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal
+
+    def genome(self) -> Genome:
+        """A copy of the parent."""
+        copies = (column.copy() for column in self.genes[:4])
+        return Genome(self.widths, *copies)
+
+
+def walk_state(
+    genome: Genome,
+    blocks: PairBlocks,
+    limits: Limits,
+    objective: str,
+    *,
+    signed: bool,
+    seed: int,
+    leakage_delay: float,
+    operands: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None,
+) -> WalkState:
+    """The state before the first child. `operands`: consecutive codes for the energy, by default those of `cost_report`."""
+    genes = Genes(*(np.array(column, dtype=np.int32) for column in (genome.functions, genome.first, genome.second, genome.outputs)), genome.fixed)
+    kernel = blocks.kernel
+    buffers = _buffers(genome, blocks, seed)
+    x, y = random_operands(genome.widths, None, False, ENERGY_OPERANDS, 0) if operands is None else operands
+    planes = np.concatenate([pack(values, width) for values, width in zip((x, y), genome.widths, strict=True)])
+    # Constants and operands are never recomputed: slot n holds node n for good.
+    buffers.planes[:, 1] = ~np.uint64(0)
+    buffers.planes[:-1, 2 : genome.fixed] = blocks.inputs
+    buffers.planes[-1, 2 : genome.fixed] = planes
+    addresses = Kernels(gates_address(), errors_address(kernel), np.ascontiguousarray(MASKS))
+    goal = Goal(OBJECTIVES.index(objective), leakage_delay * 1e-6, _SLACK)
+    return WalkState(
+        genome.widths, genes, buffers, _pairs(genome, blocks, limits, signed), addresses, gate_costs(), goal
+    )
+
+
+def _buffers(genome: Genome, blocks: PairBlocks, seed: int) -> Buffers:
+    nodes = len(genome.functions)
+
+    def marks() -> NDArray[np.int8]:
+        return np.zeros(nodes, dtype=np.int8)
+
+    return Buffers(
+        planes=_aligned((blocks.blocks + 1, 2 * nodes, BLOCK_WORDS)),
+        slots=np.zeros(nodes, dtype=np.int64),
+        valid=marks(),
+        dirty=marks(),
+        touched=marks(),
+        active=marks(),
+        parent_active=marks(),
+        toggles=np.zeros(2 * nodes),
+        roots=np.zeros(nodes, dtype=np.int64),
+        loads=np.zeros(nodes),
+        arrivals=np.zeros(nodes),
+        program=np.zeros((nodes, 4), dtype=np.int32),
+        outputs=np.zeros(len(genome.outputs), dtype=np.int64),
+        undo=np.zeros((_UNDO, 3), dtype=np.int64),
+        counters=np.zeros(len(COUNTERS), dtype=np.int64),
+        sums=np.zeros(len(blocks.kernel.weighted)),
+        statistics=np.zeros(5, dtype=np.int64),
+        cost=np.zeros(1),
+        random=_random_state(seed),
+    )
+
+
+def _random_state(seed: int) -> NDArray[np.uint64]:
+    """A state of the generator, never 0."""
+    return np.random.SeedSequence(seed).generate_state(1, np.uint64) | np.uint64(1)
+
+
+def _pairs(genome: Genome, blocks: PairBlocks, limits: Limits, signed: bool) -> Pairs:
+    means = limits.means(genome.widths, signed=signed)
+    bits = blocks.kernel.bits
+    largest = 0
+    counter_limits = np.full(len(COUNTERS), _UNLIMITED)
+    weighted = []
+    for term, mean in means.items():
+        if term.quantity == "over":
+            largest = min(int(mean), (1 << bits) - 1)
+            counter_limits[COUNTERS.index("over")] = 0
+        elif (term.quantity in blocks.kernel.counters) and not term.relative:
+            counter_limits[COUNTERS.index(term.quantity)] = mean * blocks.pairs * (1 + 1e-12)
+        else:
+            weighted.append((term, mean * blocks.pairs))
+    order = [term for term in limits.terms if term in dict(weighted)]
+    return Pairs(
+        _aligned_copy(blocks.exact),
+        _aligned_copy(blocks.weights),
+        -np.array([largest >> bit & 1 for bit in range(bits)], dtype=np.int64),
+        counter_limits,
+        np.array([dict(weighted)[term] for term in order], dtype=np.float64),
+        np.array([term.quantity == "signed" for term in order], dtype=np.int8),
+    )
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """Zeros at an address that is a multiple of 64, as the kernels' vector loads need."""
+    size = int(np.prod(shape))
+    raw = np.zeros(size + 8, dtype=np.uint64)
+    start = -raw.ctypes.data % 64 // 8
+    return raw[start : start + size].reshape(shape)
+
+
+def _aligned_copy(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    copy = _aligned(values.shape)
+    copy[...] = values
+    return copy
