@@ -27,6 +27,7 @@ TERMS: Mapping[str, Term] = MappingProxyType(
         "nmed": Term("absolute"),
         "mae_percent": Term("absolute"),
         "mred": Term("absolute", relative=True),
+        "mred_percent": Term("absolute", relative=True),
         "error_rate": Term("wrong"),
         "bias": Term("signed"),
         "worst_case": Term("over"),
@@ -67,6 +68,8 @@ def unit(name: str, widths: tuple[int, int], *, signed: bool) -> float:
     w, v = widths
     if name == "nmed":
         return float(2 ** (w + v - 2) if signed else (2**w - 1) * (2**v - 1))
+    if name == "mred_percent":
+        return 0.01
     return 2.0 ** (w + v) / 100 if name.endswith("_percent") else 1.0
 
 

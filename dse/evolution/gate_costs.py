@@ -23,14 +23,14 @@ OBJECTIVES = ("area", "energy", "delay")
 class GateCosts(NamedTuple):
     """float64, by function (see `genome.FUNCTIONS`); wires cost nothing.
 
-    `area` um^2; `capacitance` [functions, 2] fF; `leakage` [functions] nW; `loads` [L] fF, the grid of `energy`
-    [functions, 3, L]: fJ a toggle of first input, second input and output; `delay` [functions, L] ps.
+    `area` um^2; `capacitance` [functions, 2] fF; `leakage` nW. `energy` [functions, 3, 2, 2] fJ a toggle of the first input, the
+    second input and the output; `delay` [functions, 2, 2] ps: (offset, slope) over the load in fF, below and above `knee`.
     """
 
     area: NDArray[np.float64]
     capacitance: NDArray[np.float64]
     leakage: NDArray[np.float64]
-    loads: NDArray[np.float64]
+    knee: float
     energy: NDArray[np.float64]
     delay: NDArray[np.float64]
     output_load: float
@@ -56,7 +56,7 @@ def gate_costs(used: Technology | None = None) -> GateCosts:
         energy[k, 2] += grid * used.voltage**2 / 2
         slowest, _ = arcs(gate, free, used)
         delay[k] = np.nanmax(_at_grid(slowest, used).reshape(-1, len(grid)), axis=0)
-    return GateCosts(area, capacitance, leakage, grid.copy(), energy, delay, OUTPUT_LOAD)
+    return GateCosts(area, capacitance, leakage, float(grid[1]), _lines(energy, grid), _lines(delay, grid), OUTPUT_LOAD)
 
 
 def _at_grid(table: NDArray[np.float64], used: Technology) -> NDArray[np.float64]:
@@ -64,3 +64,10 @@ def _at_grid(table: NDArray[np.float64], used: Technology) -> NDArray[np.float64
     loads = used.loads
     stack: Sequence[NDArray[np.float64]] = [interpolate(table[None], used, TYPICAL_SLEW, loads[k : k + 1])[0] for k in range(len(loads))]
     return np.stack(stack, axis=-1)
+
+
+def _lines(table: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[..., 2, 2]: (offset, slope) of both pieces of a table [..., 3] over the loads of `grid`, linear in each."""
+    assert len(grid) == 3
+    slopes = np.diff(table, axis=-1) / np.diff(grid)
+    return np.stack([table[..., 1:] - slopes * grid[1:], slopes], axis=-1)

@@ -15,21 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.accuracy.sampling import AUTOMATIC_EXHAUSTIVE_BITS
+from circuits.cost.cost_model import random_operands
 from circuits.engine.bit_planes import pack
 from dse.evolution.error_limits import Limits, Term
-from dse.evolution.operand_weights import OperandWeights
+from dse.evolution.operand_weights import EXHAUSTIVE_BITS, OperandWeights
 from dse.evolution.plane_kernels import BLOCK_WORDS, COUNTERS, ErrorKernel
 
-EXHAUSTIVE_BITS = AUTOMATIC_EXHAUSTIVE_BITS
 SAMPLED_PAIRS = 1 << 17
 """Pairs of operands of more than EXHAUSTIVE_BITS bits together."""
 _LANES = 64 * BLOCK_WORDS
+ENERGY_OPERANDS = 64 * BLOCK_WORDS
+"""Consecutive operands whose toggles make the energy: as many as `cost_report` takes by default."""
 _WEIGHT_BITS = 24
 _EXCESS = 0.002
 """Weights take as many bits as keep the sum of the rounded ones within this of the exact sum."""
@@ -167,6 +167,11 @@ def _weight_rows(rows: Sequence[NDArray[np.uint64]], lanes: int) -> NDArray[np.u
     return np.ascontiguousarray(np.moveaxis(table, 0, 2)).reshape(blocks, -1)
 
 
-def describe(blocks: PairBlocks) -> dict[str, Any]:
-    """What a result says about the pairs that its evolution looked at."""
-    return {"pairs": blocks.pairs, "exhaustive": blocks.exhaustive}
+def energy_operands(
+    widths: tuple[int, int], weights: OperandWeights | None
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Consecutive operand codes whose toggles make the energy: those of `cost_report`, or drawn from the user's weights."""
+    if weights is None:
+        return random_operands(widths, None, False, ENERGY_OPERANDS, 0)
+    x, y = weights.draw(np.random.Generator(np.random.Philox(key=np.array([0, 3], np.uint64))), ENERGY_OPERANDS)
+    return x.astype(np.uint64), y.astype(np.uint64)

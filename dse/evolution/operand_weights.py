@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.accuracy.sampling import AUTOMATIC_EXHAUSTIVE_BITS
 from circuits.errors import DesignError
 from circuits.support.files import decode, read_bytes
 
 _MAXIMUM_BYTES = 1 << 28
-_MARGINAL_BITS = 20
+EXHAUSTIVE_BITS = AUTOMATIC_EXHAUSTIVE_BITS
+"""Operand bits together up to which evolution looks at all pairs; beyond, at a sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,18 @@ class OperandWeights:
     joint: NDArray[np.float64] | None
     first: NDArray[np.float64]
     second: NDArray[np.float64]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the probabilities."""
+        digest = hashlib.sha256()
+        for values in (self.first, self.second) if self.joint is None else (self.joint,):
+            digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+    def covers(self, bits: int) -> bool:
+        """Whether all pairs of `bits` bits that occur are looked at, not a sample."""
+        return bits <= EXHAUSTIVE_BITS
 
     def of(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float64]:
         """The probability of each pair of codes."""
@@ -65,10 +80,10 @@ def weights_from(weights: NDArray[np.float64], widths: tuple[int, int], where: s
     rows, columns = (1 << width for width in widths)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
         raise DesignError(f"operand weights must be numbers of at least 0, not all 0, but {where} has others; correct it.")
-    if weights.shape == (rows, columns) and sum(widths) <= _MARGINAL_BITS:
+    if weights.shape == (rows, columns) and sum(widths) <= EXHAUSTIVE_BITS:
         joint = weights / weights.sum()
         return OperandWeights(joint, joint.sum(axis=1), joint.sum(axis=0))
-    marginals = [weights, weights] if weights.ndim == 1 else list(weights)
+    marginals = [weights, weights] if weights.ndim < 2 else list(weights)
     if rows != columns or len(marginals) != 2 or any(m.shape != (rows,) or not m.sum() > 0 for m in marginals):
         raise DesignError(
             f"operand weights of a {widths[0]} x {widths[1]} multiplier must have shape {rows} x {columns}"

@@ -90,7 +90,7 @@ def mark_active(genes: Any, active: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _mutate(genes: Any, active: Any, undo: Any, state: Any) -> int:
+def _mutate(genes: Any, active: Any, undo: Any, state: Any, goal: Any) -> int:
     """Changes genes until some active one has changed, and sometimes a few more; returns how many entries `undo` has.
 
     undo[k] = (column, position, former value); columns are functions, first, second inputs and outputs.
@@ -98,7 +98,7 @@ def _mutate(genes: Any, active: Any, undo: Any, state: Any) -> int:
     nodes = len(active)
     gates = nodes - genes.fixed
     wanted = 1
-    while _random(state, 100) < 35 and wanted < 6:
+    while _random(state, 100) < goal.more and wanted < 6:
         wanted += 1
     count = 0
     functions = 8
@@ -153,13 +153,11 @@ def _undo(genes: Any, undo: Any, count: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _interpolated(table: Any, grid: Any, load: float) -> float:
-    """A row of a cost table at `load`, linear between the points of `grid` and beyond them."""
-    k = 0
-    while k < len(grid) - 2 and load > grid[k + 1]:
-        k += 1
-    share = (load - grid[k]) / (grid[k + 1] - grid[k])
-    return table[k] * (1.0 - share) + table[k + 1] * share
+def _at_load(lines: Any, knee: float, load: float) -> float:
+    """A cost that is linear in the load on either side of `knee`: lines [2, 2] are (offset, slope) below and above."""
+    if load > knee:
+        return lines[1, 0] + lines[1, 1] * load
+    return lines[0, 0] + lines[0, 1] * load
 
 
 @numba.njit(cache=True, nogil=True)
@@ -203,11 +201,11 @@ def _energy(genes: Any, costs: Any, active: Any, roots: Any, loads: Any, toggles
             continue
         load = loads[node]
         a = roots[genes.first[node]]
-        total += toggles[a + nodes * slots[a]] * _interpolated(costs.energy[function, 0], costs.loads, load)
+        total += toggles[a + nodes * slots[a]] * _at_load(costs.energy[function, 0], costs.knee, load)
         if function > INVERT:
             b = roots[genes.second[node]]
-            total += toggles[b + nodes * slots[b]] * _interpolated(costs.energy[function, 1], costs.loads, load)
-        total += toggles[node + nodes * slots[node]] * _interpolated(costs.energy[function, 2], costs.loads, load)
+            total += toggles[b + nodes * slots[b]] * _at_load(costs.energy[function, 1], costs.knee, load)
+        total += toggles[node + nodes * slots[node]] * _at_load(costs.energy[function, 2], costs.knee, load)
         total += costs.leakage[function] * leakage_time
     return total
 
@@ -223,7 +221,7 @@ def _delay(genes: Any, costs: Any, active: Any, roots: Any, loads: Any, arrivals
             arrival = arrivals[roots[genes.first[node]]]
             if function > INVERT:
                 arrival = max(arrival, arrivals[roots[genes.second[node]]])
-            arrivals[node] = arrival + _interpolated(costs.delay[function], costs.loads, loads[node])
+            arrivals[node] = arrival + _at_load(costs.delay[function], costs.knee, loads[node])
     for k in range(len(genes.outputs)):
         latest = max(latest, arrivals[roots[genes.outputs[k]]])
     return latest
@@ -338,6 +336,7 @@ def _broken(buffers: Any, pairs: Any, done: int, blocks: int) -> bool:
 def evaluate_parent(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: Any, goal: Any) -> bool:
     """Simulates all active gates from scratch and sets the parent's cost; whether it is within the limits."""
     mark_active(genes, buffers.active)
+    buffers.toggles[:] = 0.0
     buffers.valid[:] = 0
     buffers.valid[: genes.fixed] = 1
     buffers.touched[:] = 0
@@ -347,6 +346,8 @@ def evaluate_parent(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: A
     for node in range(genes.fixed):
         buffers.toggles[node] = _toggles(buffers.planes, node)
     buffers.cost[0] = _cost(genes, buffers, costs, goal)
+    if within and buffers.cost[0] < buffers.cost[1]:
+        _keep_best(genes, buffers)
     return within
 
 
@@ -409,7 +410,7 @@ def walk(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: Any, goal: A
     buffers.touched[:] = 0
     for _ in range(children):
         statistics[0] += 1
-        undo_count = _mutate(genes, parent_active, buffers.undo, buffers.random)
+        undo_count = _mutate(genes, parent_active, buffers.undo, buffers.random, goal)
         first_changed = len(active)
         for k in range(undo_count):
             if buffers.undo[k, 0] < 3:
@@ -418,9 +419,10 @@ def walk(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: Any, goal: A
                 first_changed = min(first_changed, node)
         mark_active(genes, active)
         parent_cost = buffers.cost[0]
+        allowed = max(parent_cost, buffers.cost[1] * goal.tolerance)
         # Energy: with the parent's toggles this is only an estimate, so a little more is allowed.
         slack = goal.slack if goal.objective == 1 else 1.0
-        keep = _cost(genes, buffers, costs, goal) <= parent_cost * slack
+        keep = _cost(genes, buffers, costs, goal) <= allowed * slack
         count = 0
         if keep:
             # A node that was unused may have become active and hold no planes: anything from the first gate on.
@@ -431,18 +433,30 @@ def walk(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: Any, goal: A
             if buffers.undo[k, 0] < 3:
                 buffers.touched[buffers.undo[k, 1]] = 0
         if keep:
-            keep = _replace(genes, buffers, kernels, costs, goal, count)
+            keep = _replace(genes, buffers, kernels, costs, goal, count, allowed)
         if keep:
             parent_active[:] = active
             statistics[2] += 1
-            if buffers.cost[0] < parent_cost:
+            if buffers.cost[0] < buffers.cost[1]:
                 statistics[3] += 1
+                _keep_best(genes, buffers)
         else:
             _undo(genes, buffers.undo, undo_count)
 
 
 @numba.njit(cache=True, nogil=True)
-def _replace(genes: Any, buffers: Any, kernels: Any, costs: Any, goal: Any, count: int) -> bool:
+def _keep_best(genes: Any, buffers: Any) -> None:
+    buffers.cost[1] = buffers.cost[0]
+    buffers.best[0] = genes.functions
+    buffers.best[1] = genes.first
+    buffers.best[2] = genes.second
+    buffers.best_outputs[:] = genes.outputs
+
+
+@numba.njit(cache=True, nogil=True)
+def _replace(
+    genes: Any, buffers: Any, kernels: Any, costs: Any, goal: Any, count: int, allowed: float
+) -> bool:
     """Makes a child that is within the limits the parent, unless it costs more."""
     nodes = len(buffers.slots)
     if goal.objective == 1:
@@ -450,7 +464,7 @@ def _replace(genes: Any, buffers: Any, kernels: Any, costs: Any, goal: Any, coun
         for k in range(count):
             buffers.slots[buffers.program[k, 2] // PLANE_BYTES % nodes] ^= 1
         cost = _cost(genes, buffers, costs, goal)
-        if cost > buffers.cost[0]:
+        if cost > allowed:
             for k in range(count):
                 buffers.slots[buffers.program[k, 2] // PLANE_BYTES % nodes] ^= 1
             return False

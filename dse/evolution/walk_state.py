@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.cost.cost_model import random_operands
 from circuits.engine.bit_planes import pack
 from dse.evolution.error_limits import Limits
 from dse.evolution.gate_costs import OBJECTIVES, GateCosts, gate_costs
@@ -16,12 +15,15 @@ from dse.evolution.genome import MASKS, Genome
 from dse.evolution.operand_pairs import PairBlocks
 from dse.evolution.plane_kernels import BLOCK_WORDS, COUNTERS, errors_address, gates_address
 
-ENERGY_OPERANDS = 64 * BLOCK_WORDS
-"""Consecutive operands whose toggles make the energy: as many as `cost_report` takes by default."""
 _UNLIMITED = 2.0**62
 _UNDO = 96
 _SLACK = 1.002
 """A child is simulated if its energy, with its parent's toggles, is at most this times its parent's."""
+_TOLERANCE = {"area": 1.0, "energy": 1.002, "delay": 1.002}
+"""A child may cost this times the best circuit so far. Areas are often equal, so that the walk drifts without it; energies and
+delays never are."""
+_MORE = 10
+"""Per cent of mutations that change a second active gene, a third, and so on."""
 
 
 class Genes(NamedTuple):
@@ -60,6 +62,8 @@ class Buffers(NamedTuple):
     sums: NDArray[np.float64]
     statistics: NDArray[np.int64]
     cost: NDArray[np.float64]
+    best: NDArray[np.int32]
+    best_outputs: NDArray[np.int32]
     random: NDArray[np.uint64]
 
 
@@ -83,12 +87,14 @@ class Kernels(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """`objective`: index in OBJECTIVES. `leakage_time`: delay over which leakage is charged, in 1e6 ps. `slack`: see
-    `_SLACK`."""
+    """`objective`: index in OBJECTIVES. `leakage_time`: delay over which leakage is charged, in 1e6 ps. `slack`,
+    `tolerance`, `more`: see `_SLACK`, `_TOLERANCE`, `_MORE`."""
 
     objective: int
     leakage_time: float
     slack: float
+    tolerance: float
+    more: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,28 +127,27 @@ def walk_state(
     objective: str,
     *,
     signed: bool,
-    seed: int,
+    seed: int | tuple[int, ...],
     leakage_delay: float,
-    operands: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None,
+    operands: tuple[NDArray[np.uint64], NDArray[np.uint64]],
 ) -> WalkState:
-    """The state before the first child. `operands`: consecutive codes for the energy, by default those of `cost_report`."""
+    """The state before the first child. `operands`: consecutive codes whose toggles make the energy."""
     genes = Genes(*(np.array(column, dtype=np.int32) for column in (genome.functions, genome.first, genome.second, genome.outputs)), genome.fixed)
     kernel = blocks.kernel
     buffers = _buffers(genome, blocks, seed)
-    x, y = random_operands(genome.widths, None, False, ENERGY_OPERANDS, 0) if operands is None else operands
-    planes = np.concatenate([pack(values, width) for values, width in zip((x, y), genome.widths, strict=True)])
+    planes = np.concatenate([pack(values, width) for values, width in zip(operands, genome.widths, strict=True)])
     # Constants and operands are never recomputed: slot n holds node n for good.
     buffers.planes[:, 1] = ~np.uint64(0)
     buffers.planes[:-1, 2 : genome.fixed] = blocks.inputs
     buffers.planes[-1, 2 : genome.fixed] = planes
     addresses = Kernels(gates_address(), errors_address(kernel), np.ascontiguousarray(MASKS))
-    goal = Goal(OBJECTIVES.index(objective), leakage_delay * 1e-6, _SLACK)
+    goal = Goal(OBJECTIVES.index(objective), leakage_delay * 1e-6, _SLACK, _TOLERANCE[objective], _MORE)
     return WalkState(
         genome.widths, genes, buffers, _pairs(genome, blocks, limits, signed), addresses, gate_costs(), goal
     )
 
 
-def _buffers(genome: Genome, blocks: PairBlocks, seed: int) -> Buffers:
+def _buffers(genome: Genome, blocks: PairBlocks, seed: int | tuple[int, ...]) -> Buffers:
     nodes = len(genome.functions)
 
     def marks() -> NDArray[np.int8]:
@@ -166,12 +171,14 @@ def _buffers(genome: Genome, blocks: PairBlocks, seed: int) -> Buffers:
         counters=np.zeros(len(COUNTERS), dtype=np.int64),
         sums=np.zeros(len(blocks.kernel.weighted)),
         statistics=np.zeros(5, dtype=np.int64),
-        cost=np.zeros(1),
+        cost=np.array([np.inf, np.inf]),
+        best=np.array([genome.functions, genome.first, genome.second], dtype=np.int32),
+        best_outputs=np.array(genome.outputs, dtype=np.int32),
         random=_random_state(seed),
     )
 
 
-def _random_state(seed: int) -> NDArray[np.uint64]:
+def _random_state(seed: int | tuple[int, ...]) -> NDArray[np.uint64]:
     """A state of the generator, never 0."""
     return np.random.SeedSequence(seed).generate_state(1, np.uint64) | np.uint64(1)
 
