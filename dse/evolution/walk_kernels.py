@@ -102,6 +102,9 @@ def _mutate(genes: Any, active: Any, undo: Any, state: Any, goal: Any) -> int:
         wanted += 1
     count = 0
     functions = 8
+    if _random(state, 100) < goal.shortcut:
+        count = _short_cut(genes, active, undo, state)
+        wanted -= 1
     while wanted > 0 and count < len(undo):
         gene = _random(state, 3 * gates + len(genes.outputs))
         if gene >= 3 * gates:
@@ -136,6 +139,58 @@ def _mutate(genes: Any, active: Any, undo: Any, state: Any, goal: Any) -> int:
         if matters:
             wanted -= 1
     return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _short_cut(genes: Any, active: Any, undo: Any, state: Any) -> int:
+    """Makes an active gate a wire from a constant, from its second input or from any earlier node; returns as `_mutate`.
+
+    That needs two genes at once, which single mutations rarely hit, and is what approximation most often comes down to.
+    """
+    node = genes.fixed + _random(state, len(active) - genes.fixed)
+    while not active[node]:
+        node = genes.fixed + _random(state, len(active) - genes.fixed)
+    kind = _random(state, 5)
+    source = kind if kind < 2 else genes.second[node] if kind == 2 else _random(state, node)
+    undo[0, 0], undo[0, 1], undo[0, 2] = 0, node, genes.functions[node]
+    undo[1, 0], undo[1, 1], undo[1, 2] = 1, node, genes.first[node]
+    genes.functions[node] = WIRE
+    genes.first[node] = source
+    return 2
+
+
+@numba.njit(cache=True, nogil=True)
+def _simplify(genes: Any, roots: Any) -> None:
+    """Turns gates with a constant input, or with one input twice, into wires and inverters of the same value.
+
+    With c0, c1, c2 as in `plane_kernels`: b = 0 gives c0 ^ c1 a, b = 1 gives (c0 ^ c1) ^ (c1 ^ c2) a, b = a gives c0 ^ c2 a.
+    """
+    for node in range(genes.fixed):
+        roots[node] = node
+    for node in range(genes.fixed, len(roots)):
+        function = genes.functions[node]
+        if function > INVERT:
+            # and nand or nor xor xnor = 2 .. 7: odd ones are inverted.
+            c0 = function & 1
+            c1 = 1 if function >= 4 else 0
+            c2 = 1 if function < 6 else 0
+            a, b = roots[genes.first[node]], roots[genes.second[node]]
+            if a < 2:
+                a, b = b, a
+            if b < 2 or a == b:
+                offset, slope = c0 ^ (c1 & b), c1 ^ (c2 & b)
+                if a == b and b >= 2:
+                    offset, slope = c0, c2
+                genes.functions[node] = offset if slope else WIRE
+                genes.first[node] = a if slope else offset
+                function = genes.functions[node]
+        a = roots[genes.first[node]]
+        if function == INVERT and a < 2:
+            genes.functions[node] = WIRE
+            genes.first[node] = 1 - a
+            function = WIRE
+            a = 1 - a
+        roots[node] = a if function == WIRE else node
 
 
 @numba.njit(cache=True, nogil=True)
@@ -435,6 +490,10 @@ def walk(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: Any, goal: A
         if keep:
             keep = _replace(genes, buffers, kernels, costs, goal, count, allowed)
         if keep:
+            # Values stay what they are, so that all planes remain valid.
+            _simplify(genes, buffers.roots)
+            mark_active(genes, active)
+            buffers.cost[0] = _cost(genes, buffers, costs, goal)
             parent_active[:] = active
             statistics[2] += 1
             if buffers.cost[0] < buffers.cost[1]:

@@ -24,6 +24,8 @@ _TOLERANCE = {"area": 1.0, "energy": 1.002, "delay": 1.002}
 delays never are."""
 _MORE = 10
 """Per cent of mutations that change a second active gene, a third, and so on."""
+_SHORTCUT = 60
+"""Per cent of mutations that make a gate a wire."""
 
 
 class Genes(NamedTuple):
@@ -88,13 +90,14 @@ class Kernels(NamedTuple):
 
 class Goal(NamedTuple):
     """`objective`: index in OBJECTIVES. `leakage_time`: delay over which leakage is charged, in 1e6 ps. `slack`,
-    `tolerance`, `more`: see `_SLACK`, `_TOLERANCE`, `_MORE`."""
+    `tolerance`, `more`, `shortcut`: see `_SLACK`, `_TOLERANCE`, `_MORE`, `_SHORTCUT`."""
 
     objective: int
     leakage_time: float
     slack: float
     tolerance: float
     more: int
+    shortcut: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,7 @@ def walk_state(
     buffers.planes[:-1, 2 : genome.fixed] = blocks.inputs
     buffers.planes[-1, 2 : genome.fixed] = planes
     addresses = Kernels(gates_address(), errors_address(kernel), np.ascontiguousarray(MASKS))
-    goal = Goal(OBJECTIVES.index(objective), leakage_delay * 1e-6, _SLACK, _TOLERANCE[objective], _MORE)
+    goal = Goal(OBJECTIVES.index(objective), leakage_delay * 1e-6, _SLACK, _TOLERANCE[objective], _MORE, _SHORTCUT)
     return WalkState(
         genome.widths, genes, buffers, _pairs(genome, blocks, limits, signed), addresses, gate_costs(), goal
     )
