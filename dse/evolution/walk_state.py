@@ -24,7 +24,7 @@ _TOLERANCE = {"area": 1.0, "energy": 1.002, "delay": 1.002}
 delays never are."""
 _MORE = 10
 """Per cent of mutations that change a second active gene, a third, and so on."""
-_SHORTCUT = 60
+_SHORTCUT = 10
 """Per cent of mutations that make a gate a wire."""
 
 
