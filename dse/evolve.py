@@ -16,6 +16,7 @@ from circuits.cells.adder_cells import load_cells
 from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError
 from circuits.support.cli import Commands, console, integer, run_alone, say, table
+from circuits.support.files import require_writable
 from circuits.support.options import add_cells, add_cpu_features, add_out, add_seed, add_workers
 from circuits.support.progress import progress_bars
 from dse.evolution.error_limits import TERMS
@@ -73,6 +74,13 @@ def register(commands: Commands) -> None:
     add_workers(parser)
     add_cpu_features(parser)
     add_out(parser, "DIR", required=True, help="folder for checkpoints, circuits, front, plots and report")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="also put the circuits, as .toml, into this folder where they are new or better than those of the same names "
+        "there, as circuits/library (default: none)",
+    )
     parser.add_argument("--fresh", action="store_true", help="start over (default: continue what the folder holds)")
     parser.set_defaults(run=run)
 
@@ -88,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     workers = arguments.workers or available_cpus()
     command = f"python -m dse.evolve {shlex.join(word for word in arguments.argv if word != '--fresh')}"
+    if arguments.into is not None:
+        require_writable(arguments.into)
     print(f"{len(options.targets)} sets of limits, {options.evaluations:,} circuits each, seed {options.seed}", flush=True)
     with progress_bars() as bars:
         bar = bars.add_task("walks", total=None)
@@ -98,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
             fresh=arguments.fresh,
             done=lambda finished, walks: bars.update(bar, completed=finished, total=walks),
         )
-    from dse.evolution.evolution_report import write_results
+    from dse.evolution.evolution_report import update_library, write_results
     from dse.evolution.evolved_circuits import evolved_circuit, summary
 
     circuits = [
@@ -117,10 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     out = console()
     out.print(listing)
-    tried = sum(walk.children for walk in results)
     out.print(f"Written to {arguments.out}: {', '.join(names)}.")
     out.print(f"{time.monotonic() - began:.1f} s, {workers} workers.")
-    del tried
+    if arguments.into is not None:
+        written, replaced = update_library(arguments.into, options, circuits, command)
+        out.print(f"Into {arguments.into}: {written} circuits, {replaced} of them in place of others.")
     if not all(circuit.within for circuit in circuits):
         say("note: a circuit exceeds its limits on pairs that the sample did not hold; tighten them", file=sys.stderr)
         return 1

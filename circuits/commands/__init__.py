@@ -17,6 +17,7 @@ from circuits.commands import (
     timing,
     verify,
 )
+from circuits.commands.collections import library_listing, measured_front
 from circuits.support.cli import Command, run_program
 
 COMMANDS: tuple[Command, ...] = (
@@ -25,6 +26,8 @@ COMMANDS: tuple[Command, ...] = (
     timing,
     cells,
     designs,
+    library_listing,
+    measured_front,
     multiply,
     export,
     import_,

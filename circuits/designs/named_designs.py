@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.designs.definitions import DEFINITIONS
+from circuits.designs.design_library import LIBRARY
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
 from circuits.errors import UnknownNameError, unknown_name
@@ -18,20 +20,23 @@ NAMED: Mapping[str, Design] = MappingProxyType(
 
 
 def design(name: str) -> Design:
-    """The named design; UnknownNameError, which lists the nearest names, where there is none.
+    """The named design, or that circuit of the library; UnknownNameError lists the nearest names where there is none.
 
     >>> design("axfpm").describe()["placement"]
     'ama5 everywhere'
     """
-    if name not in NAMED:
-        raise unknown_name("design", name, NAMED)
-    return NAMED[name]
+    if name in NAMED:
+        return NAMED[name]
+    if name in LIBRARY:
+        return LIBRARY[name]
+    # A hundred names of the library would bury the others: only what looks like one of them is compared with them.
+    raise unknown_name("design", name, LIBRARY if re.match(r"[us][0-9]+", name) else NAMED)
 
 
 def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
     """The design that a command line means by `text`.
 
-    That is a named design, "CELL_array" (a ripple array of one cell) or a path that ends in .toml. `cells`: a user's
+    That is a named design, a circuit of the library, "CELL_array" (a ripple array of one cell) or a path that ends in .toml. `cells`: a user's
     own cells by name, for the latter two. Raises DesignError, UnknownNameError for an unknown name.
     """
     if text.endswith(".toml"):

@@ -15,6 +15,7 @@ from circuits.accuracy.measurement import error_metrics
 from circuits.cost.cost_model import CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.hdl import to_verilog
+from circuits.support.documents import toml_comment
 from circuits.support.files import write_atomically
 from dse.evolution.error_limits import TERMS, Limits, unit
 from dse.evolution.genome import netlist_of
@@ -136,8 +137,10 @@ def summary(circuit: EvolvedCircuit) -> dict[str, Any]:
     }
 
 
-def write_circuit(folder: Path, circuit: EvolvedCircuit, provenance: Mapping[str, str]) -> list[str]:
-    """Writes NAME.toml and NAME.v with the numbers and the provenance as comments; returns the files' names."""
+def write_circuit(
+    folder: Path, circuit: EvolvedCircuit, provenance: Mapping[str, str], *, verilog: bool = True
+) -> None:
+    """Writes NAME.toml, and NAME.v, with the numbers and the provenance as comments."""
     numbers = {k: f"{v:.6g}" for k, v in summary(circuit).items() if not math.isnan(v)}
     facts = {
         **provenance,
@@ -145,9 +148,8 @@ def write_circuit(folder: Path, circuit: EvolvedCircuit, provenance: Mapping[str
         "verdict": circuit.verdict,
         **numbers,
     }
-    toml = "".join(f"# {key}: {value}\n" for key, value in facts.items()) + circuit.design.to_toml()
-    verilog = "".join(f"// {key}: {value}\n" for key, value in facts.items()) + to_verilog(circuit.design)
-    names = [f"{circuit.design.name}.toml", f"{circuit.design.name}.v"]
-    for name, text in zip(names, (toml, verilog), strict=True):
-        write_atomically(folder / name, text.encode())
-    return names
+    toml = "".join(f"# {key}: {toml_comment(value)}\n" for key, value in facts.items()) + circuit.design.to_toml()
+    write_atomically(folder / f"{circuit.design.name}.toml", toml.encode())
+    if verilog:
+        head = "".join(f"// {key}: {toml_comment(value)}\n" for key, value in facts.items())
+        write_atomically(folder / f"{circuit.design.name}.v", (head + to_verilog(circuit.design)).encode())

@@ -29,7 +29,7 @@ from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.throughput import attack_throughput, metrics_throughput, search_throughput
+from studies.throughput import attack_throughput, evolution_throughput, metrics_throughput, search_throughput
 
 TITLE = "products per second of the engines"
 SOURCE = "our own study"
@@ -47,6 +47,7 @@ def run(options: StudyOptions) -> StudyResult:
     rows += [*_lowered(rounds), *_networks(options), *_carlini_wagner(100 if quick else 1000)]
     rows += [*_memory(32 if quick else 192), *metrics_throughput.rows(quick=quick)]
     rows += [*attack_throughput.rows(), *search_throughput.rows()]
+    rows += evolution_throughput.rows(quick=quick)
     return StudyResult(
         rows,
         "measured",
