@@ -15,7 +15,7 @@ from circuits.accuracy.measurement import error_metrics
 from circuits.cost.cost_model import CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.hdl import to_verilog
-from circuits.support.documents import toml_comment
+from circuits.support.text import printable
 from circuits.support.files import write_atomically
 from dse.evolution.error_limits import TERMS, Limits, unit
 from dse.evolution.genome import netlist_of
@@ -148,8 +148,8 @@ def write_circuit(
         "verdict": circuit.verdict,
         **numbers,
     }
-    toml = "".join(f"# {key}: {toml_comment(value)}\n" for key, value in facts.items()) + circuit.design.to_toml()
+    toml = "".join(f"# {key}: {printable(value)}\n" for key, value in facts.items()) + circuit.design.to_toml()
     write_atomically(folder / f"{circuit.design.name}.toml", toml.encode())
     if verilog:
-        head = "".join(f"// {key}: {toml_comment(value)}\n" for key, value in facts.items())
+        head = "".join(f"// {key}: {printable(value)}\n" for key, value in facts.items())
         write_atomically(folder / f"{circuit.design.name}.v", (head + to_verilog(circuit.design)).encode())
