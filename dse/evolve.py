@@ -55,10 +55,12 @@ def register(commands: Commands) -> None:
         "--sweep",
         action="append",
         metavar="NAME=LOW:HIGH:COUNT",
-        help="one circuit for each of COUNT limits between LOW and HIGH, evenly spaced on a logarithmic scale, or for a "
+        help="one circuit for each of COUNT limits from LOW to HIGH, evenly spaced on a logarithmic scale, or for a "
         "list NAME=A,B,...; repeatable; other limits hold beside them (default: none)",
     )
-    parser.add_argument("--minimise", choices=OBJECTIVES, default="energy", help="what the circuits should have least of")
+    parser.add_argument(
+        "--minimise", choices=OBJECTIVES, default="energy", help="what the circuits should have least of"
+    )
     parser.add_argument(
         "--evaluations", type=integer(1, 10**12), default=4_000_000, help="circuits to try for each set of limits"
     )
@@ -78,8 +80,8 @@ def register(commands: Commands) -> None:
         "--into",
         type=Path,
         metavar="FOLDER",
-        help="also put the circuits, as .toml, into this folder where they are new or better than those of the same names "
-        "there, as circuits/library (default: none)",
+        help="also put the circuits, as .toml, into this folder (such as circuits/library) where they are new there or "
+        "better than those of the same names (default: none)",
     )
     parser.add_argument("--fresh", action="store_true", help="start over (default: continue what the folder holds)")
     parser.set_defaults(run=run)
@@ -98,7 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
     command = f"python -m dse.evolve {shlex.join(word for word in arguments.argv if word != '--fresh')}"
     if arguments.into is not None:
         require_writable(arguments.into)
-    print(f"{len(options.targets)} sets of limits, {options.evaluations:,} circuits each, seed {options.seed}", flush=True)
+    print(
+        f"{len(options.targets)} sets of limits, {options.evaluations:,} circuits each, seed {options.seed}", flush=True
+    )
     with progress_bars() as bars:
         bar = bars.add_task("walks", total=None)
         results = evolve(
@@ -116,7 +120,9 @@ def run(arguments: argparse.Namespace) -> int:
         for target, walk in zip(options.targets, results, strict=True)
     ]
     names = write_results(arguments.out, options, circuits, command)
-    listing = table("circuit", "limits", "nmed", "worst case", "mred", "energy [fJ]", "delay [ps]", "area [um^2]", "verified")
+    listing = table(
+        "circuit", "limits", "nmed", "worst case", "mred", "energy [fJ]", "delay [ps]", "area [um^2]", "verified"
+    )
     for circuit in circuits:
         numbers = summary(circuit)
         listing.add_row(
@@ -143,7 +149,9 @@ def _options(arguments: argparse.Namespace) -> EvolutionOptions:
         from dse.evolution.library_recipe import library_targets
 
         if arguments.error or arguments.sweep or arguments.operand_weights:
-            raise DesignError("the library has its own limits, but got --error, --sweep or --operand-weights; drop them.")
+            raise DesignError(
+                "the library has its own limits, but got --error, --sweep or --operand-weights; drop them."
+            )
         targets = library_targets()
         weights = None
     else:

@@ -1,8 +1,8 @@
 """The library of evolved multipliers: one TOML file each, found by name, read on first use.
 
-A name says what a circuit is: u8_mae0.037 is an unsigned 8 x 8 multiplier whose mean error is at most 0.037 % of 2^16, of
-the least energy that the evolution found. Comments at the head of a file hold its provenance and its measured numbers, which
-listings read without building the circuit.
+A name says what a circuit is: u8_mae0.037 is an unsigned 8 x 8 multiplier whose mean error is at most 0.037 % of 2^16,
+of the least energy that the evolution found. Comments at the head of a file hold its provenance and its measured
+numbers, which listings read without building the circuit.
 """
 
 from __future__ import annotations

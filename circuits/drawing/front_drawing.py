@@ -27,8 +27,8 @@ _NAMED = 40
 
 
 def front_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Figure:
-    """All `rows` as points, those with a true "front" joined and named ("circuit"); an axis of positive values of which the
-    largest is more than 30 times the smallest is logarithmic."""
+    """All `rows` as points, those with a true "front" joined and named ("circuit"); an axis of positive values of which
+    the largest is more than 30 times the smallest is logarithmic."""
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = figure.add_subplot()
     best = sorted((row for row in rows if row["front"]), key=lambda row: (row[x], row[y]))
@@ -37,7 +37,12 @@ def front_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Figure:
     axes.plot([row[x] for row in best], [row[y] for row in best], "o-", color="#0173b2", markersize=5, label="front")
     for row in best[:_NAMED]:
         axes.annotate(
-            str(row["circuit"]), (row[x], row[y]), xytext=(4, 4), textcoords="offset points", fontsize=7, parse_math=False
+            str(row["circuit"]),
+            (row[x], row[y]),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=7,
+            parse_math=False,
         )
     for values, scale in (([row[x] for row in rows], axes.set_xscale), ([row[y] for row in rows], axes.set_yscale)):
         positive = [value for value in values if value > 0]

@@ -15,7 +15,8 @@ _PATTERN = re.compile(r"\s*([a-z_]+)\s*<=\s*([0-9.eE+-]+)\s*")
 
 @dataclass(frozen=True)
 class Term:
-    """A sum over operand pairs: `quantity` in `plane_kernels.COUNTERS`, of each error over its exact product if `relative`."""
+    """A sum over operand pairs: `quantity` in `plane_kernels.COUNTERS`, of each error over its exact product if
+    `relative`."""
 
     quantity: str
     relative: bool = False
@@ -58,7 +59,11 @@ class Limits:
         for name, bound in self.bounds:
             mean = bound * unit(name, widths, signed=signed)
             # |e| is an integer, and no circuit of these widths has a larger one than 2^(w + v + 1).
-            mean = float(math.floor(min(mean, 2.0 ** (sum(widths) + 1)) + 1e-9)) if TERMS[name].quantity == "over" else mean
+            mean = (
+                float(math.floor(min(mean, 2.0 ** (sum(widths) + 1)) + 1e-9))
+                if TERMS[name].quantity == "over"
+                else mean
+            )
             means[TERMS[name]] = min(mean, means.get(TERMS[name], math.inf))
         return means
 
@@ -111,7 +116,9 @@ def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
         return name, tuple(_bound(text, value) for value in values.split(","))
     parts = values.split(":")
     if len(parts) != 3 or not re.fullmatch(r"\s*[0-9]{1,4}\s*", parts[2]) or int(parts[2]) < 1:
-        raise DesignError(f"a sweep must be NAME=LOW:HIGH:COUNT with a count of 1 to 9999, but got {text!r}; correct it.")
+        raise DesignError(
+            f"a sweep must be NAME=LOW:HIGH:COUNT with a count of 1 to 9999, but got {text!r}; correct it."
+        )
     low, high, count = _bound(text, parts[0]), _bound(text, parts[1]), int(parts[2])
     if not 0 < low <= high:
         raise DesignError(f"0 < LOW <= HIGH must hold in a sweep, but got {text!r}; correct it.")

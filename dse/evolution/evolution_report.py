@@ -1,4 +1,5 @@
-"""What an evolution leaves beside its checkpoints: circuits, front.csv, plots and report.html; and the library's folder."""
+"""What an evolution leaves beside its checkpoints: circuits, front.csv, plots and report.html; and the library's
+folder."""
 
 from __future__ import annotations
 
@@ -14,7 +15,6 @@ from circuits.designs.design_record import Design
 from circuits.drawing.figure_files import render
 from circuits.drawing.front_drawing import front_figure
 from circuits.support.files import require_writable, write_atomically
-from dse.evolution.error_limits import TERMS
 from dse.evolution.evolution_run import EvolutionOptions
 from dse.evolution.evolved_circuits import EvolvedCircuit, summary, write_circuit
 from dse.explore.front import non_dominated
@@ -24,11 +24,15 @@ _PLOTTED = {"med": "nmed", "mred_percent": "mred"}
 """Metrics that are plotted as another one, of which they are a multiple."""
 
 
-def write_results(folder: Path, options: EvolutionOptions, circuits: Sequence[EvolvedCircuit], command: str) -> list[str]:
+def write_results(
+    folder: Path, options: EvolutionOptions, circuits: Sequence[EvolvedCircuit], command: str
+) -> list[str]:
     """Writes all files; returns their names, those of the circuits in short."""
     for provenance, circuit in zip(provenances(options, command), circuits, strict=True):
         write_circuit(folder, circuit, provenance)
-    rows = [{"circuit": str(c.design.name), "limits": c.limits.text, "verdict": c.verdict, **summary(c)} for c in circuits]
+    rows = [
+        {"circuit": str(c.design.name), "limits": c.limits.text, "verdict": c.verdict, **summary(c)} for c in circuits
+    ]
     names = []
     limited = [_PLOTTED.get(metric, metric) for target in options.targets for metric, _ in target.limits.bounds]
     for metric in dict.fromkeys(limited):
@@ -49,13 +53,17 @@ def write_results(folder: Path, options: EvolutionOptions, circuits: Sequence[Ev
 
 def provenances(options: EvolutionOptions, command: str) -> list[dict[str, str]]:
     """For each target, where its circuit comes from: the comments in its file."""
-    return [{"evolved from": target.design.label, "seed": str(options.seed), "command": command} for target in options.targets]
+    return [
+        {"evolved from": target.design.label, "seed": str(options.seed), "command": command}
+        for target in options.targets
+    ]
 
 
 def update_library(
     folder: Path, options: EvolutionOptions, circuits: Sequence[EvolvedCircuit], command: str
 ) -> tuple[int, int]:
-    """Puts circuits that meet their limits into `folder`, unless one of the same name there needs no more of the objective.
+    """Puts circuits that meet their limits into `folder`, unless one of the same name there needs no more of the
+    objective.
 
     Returns (how many were written, how many of these replaced another one). No Verilog: `export` writes it.
     """
@@ -64,7 +72,9 @@ def update_library(
     for provenance, circuit in zip(provenances(options, command), circuits, strict=True):
         path = folder / f"{circuit.design.name}.toml"
         exists = path.exists()
-        if not circuit.within or (exists and _value(path, options.objective) <= circuit.cost.value("drawn", options.objective)):
+        if not circuit.within or (
+            exists and _value(path, options.objective) <= circuit.cost.value("drawn", options.objective)
+        ):
             continue
         write_circuit(folder, circuit, provenance, verilog=False)
         written += 1
@@ -92,13 +102,19 @@ def _page(options: EvolutionOptions, rows: Sequence[Mapping[str, Any]], plots: S
         texts = (f"{value:.5g}" if isinstance(value, float) else str(value) for value in row.values())
         body.append(Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(text) for text in texts)))
     seeds = ", ".join(dict.fromkeys(target.design.label for target in options.targets))
-    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:right}td:first-child{text-align:left}"
+    style = (
+        "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:right}"
+        "td:first-child{text-align:left}"
+    )
     drawings = "".join(plot[plot.index("<svg") :] for plot in plots)
-    return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Evolution</title><style>{style}</style></head>'
-        f"<body><h1>Evolution of {escape(seeds)}</h1><p><code>{escape(command)}</code></p>"
-        f"<p>{options.evaluations:,} circuits tried for each of {len(rows)} sets of limits ({', '.join(TERMS)} can be "
-        f"limited); least {options.objective}; seed {options.seed}. Errors over all operands unless the verdict says "
-        f"otherwise, cost as drawn, without glitches.</p>{drawings}<table><tr>{heads}</tr>{''.join(body)}</table>"
-        "</body></html>\n"
+    return "\n".join(
+        [
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Evolution</title>',
+            f"<style>{style}</style>",
+            f"</head><body><h1>Evolution of {escape(seeds)}</h1><p><code>{escape(command)}</code></p>",
+            f"<p>{options.evaluations:,} circuits tried for each of {len(rows)} sets of limits; least",
+            f"{options.objective}; seed {options.seed}. Errors over all operands unless the verdict says otherwise,",
+            f"cost as drawn, without glitches.</p>{drawings}<table><tr>{heads}</tr>{''.join(body)}</table>",
+            "</body></html>\n",
+        ]
     )

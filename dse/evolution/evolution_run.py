@@ -1,7 +1,7 @@
 """An evolution under one or more sets of error limits: walks in two rounds, kept in a folder, resumed from it.
 
-First round: several walks for each target, from the seed design, with different random numbers. Second round: for each target
-one walk from the best circuit so far that meets its limits; that may come from a target with tighter limits.
+First round: several walks for each target, from the seed design, with different random numbers. Second round: for each
+target one walk from the best circuit so far that meets its limits; that may come from a target with tighter limits.
 Walks are tasks of their own, so that the number of workers changes nothing but the time.
 """
 
@@ -23,7 +23,7 @@ from circuits.support.files import read_bytes, require_writable, write_atomicall
 from dse.evolution.error_limits import TERMS, Limits, unit
 from dse.evolution.operand_weights import OperandWeights
 from dse.evolution.walk_tasks import WalkResult, WalkTask, run_walk
-from dse.score.executor import Processes, TaskOutcome
+from dse.score.executor import Executor, Processes, TaskOutcome
 
 WALKS = "walks"
 RECORD = "evolution.json"
@@ -130,7 +130,7 @@ def _task(options: EvolutionOptions, folder: Path, target: Target, children: int
 
 
 def _finished(
-    executor: Processes[WalkTask, WalkResult], tasks: Sequence[WalkTask], done: Callable[[int], None]
+    executor: Executor[WalkTask, WalkResult], tasks: Sequence[WalkTask], done: Callable[[int], None]
 ) -> list[WalkResult]:
     count = 0
 

@@ -1,4 +1,5 @@
-"""Evolved circuits as designs: checked by the ordinary metrics, priced by the cost model, written as TOML and Verilog."""
+"""Evolved circuits as designs: checked by the ordinary metrics, priced by the cost model, written as TOML and
+Verilog."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from circuits.accuracy.measurement import error_metrics
 from circuits.cost.cost_model import CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.hdl import to_verilog
-from circuits.support.text import printable
 from circuits.support.files import write_atomically
+from circuits.support.text import printable
 from dse.evolution.error_limits import TERMS, Limits, unit
 from dse.evolution.genome import netlist_of
 from dse.evolution.operand_pairs import all_pairs, energy_operands, signed_values
@@ -88,7 +89,8 @@ def uniform_value(metric: str, errors: ErrorMetrics, design: Design) -> float:
 
 
 def weighted_values(design: Design, limits: Limits, weights: OperandWeights) -> dict[str, float]:
-    """The limited metrics over a user's distribution, in float64 from all pairs that occur (or the evolution's sample)."""
+    """The limited metrics over a user's distribution, in float64 from all pairs that occur (or the evolution's
+    sample)."""
     x, y, probabilities, _ = all_pairs(design.shape, signed=design.signed, weights=weights)
     sums: dict[str, float] = dict.fromkeys(("absolute", "wrong", "signed", "relative", "nonzero", "total"), 0.0)
     worst = 0.0

@@ -1,8 +1,9 @@
 """The cost model's numbers of two-input gates as small tables, for the inner loop of the evolution.
 
-The loop's energy is the cost model's (`circuits.cost.energy`, zero delay, TYPICAL_SLEW) over the same random operands, with
-two differences: a gate with a constant input costs like one without, and leakage is charged over the delay of the seed. The
-loop's delay is the longest path with the slowest arc of each gate at TYPICAL_SLEW. Results are ranked by `cost_report`.
+The loop's energy is the cost model's (`circuits.cost.energy`, zero delay, TYPICAL_SLEW) over the same random operands,
+with two differences: a gate with a constant input costs like one without, and leakage is charged over the delay of the
+seed. The loop's delay is the longest path with the slowest arc of each gate at TYPICAL_SLEW. Results are ranked by
+`cost_report`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ OBJECTIVES = ("area", "energy", "delay")
 class GateCosts(NamedTuple):
     """float64, by function (see `genome.FUNCTIONS`); wires cost nothing.
 
-    `area` um^2; `capacitance` [functions, 2] fF; `leakage` nW. `energy` [functions, 3, 2, 2] fJ a toggle of the first input, the
-    second input and the output; `delay` [functions, 2, 2] ps: (offset, slope) over the load in fF, below and above `knee`.
+    `area` um^2; `capacitance` [functions, 2] fF; `leakage` nW. `energy` [functions, 3, 2, 2] fJ a toggle of the first
+    input, the second input and the output; `delay` [functions, 2, 2] ps: (offset, slope) over the load in fF, below and
+    above `knee`.
     """
 
     area: NDArray[np.float64]
@@ -62,7 +64,9 @@ def gate_costs(used: Technology | None = None) -> GateCosts:
 def _at_grid(table: NDArray[np.float64], used: Technology) -> NDArray[np.float64]:
     """`table` [..., S, L] at TYPICAL_SLEW: [..., L]."""
     loads = used.loads
-    stack: Sequence[NDArray[np.float64]] = [interpolate(table[None], used, TYPICAL_SLEW, loads[k : k + 1])[0] for k in range(len(loads))]
+    stack: Sequence[NDArray[np.float64]] = [
+        interpolate(table[None], used, TYPICAL_SLEW, loads[k : k + 1])[0] for k in range(len(loads))
+    ]
     return np.stack(stack, axis=-1)
 
 

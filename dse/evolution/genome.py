@@ -1,19 +1,20 @@
 """Circuits as evolution sees them: nodes of two-input gates in a row, each reading earlier nodes.
 
-Node 0 is the constant 0 and node 1 the constant 1; the operands' bits follow (first operand first, least significant bit
-first), then one node for each gate. `functions[n]` is an index into FUNCTIONS (-1 for constants and operands), `first` and
-`second` are the nodes that it reads. Gates that no output depends on stay in the genome: they cost nothing, drift, and are
-what new connections find (Miller, Thomson, "Cartesian genetic programming", EuroGP 2000).
+Node 0 is the constant 0 and node 1 the constant 1; the operands' bits follow (first operand first, least significant
+bit first), then one node for each gate. `functions[n]` is an index into FUNCTIONS (-1 for constants and operands),
+`first` and `second` are the nodes that it reads. Gates that no output depends on stay in the genome: they cost nothing,
+drift, and are what new connections find (Miller, Thomson, "Cartesian genetic programming", EuroGP 2000).
 
 Any multiplier becomes a genome: cells and gates of three inputs are taken apart into gates of two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,10 @@ def netlist_of(genome: Genome, name: str) -> Netlist:
     for node in range(genome.fixed, len(genome.functions)):
         if active[node]:
             gate = FUNCTIONS[genome.functions[node]]
-            operands = [nets[int(genome.first[node])], nets[int(genome.second[node])] if genome.functions[node] > INVERT else 0]
+            operands = [
+                nets[int(genome.first[node])],
+                nets[int(genome.second[node])] if genome.functions[node] > INVERT else 0,
+            ]
             if gate is None:
                 nets[node] = operands[0]
             else:
@@ -109,8 +113,8 @@ class _Decomposition:
 
     def genome(self, spare: int) -> Genome:
         rows = np.array([*[(-1, 0, 0)] * self._fixed, *self._rows, *[(WIRE, 0, 0)] * spare], dtype=np.int32)
-        columns = (np.ascontiguousarray(rows[:, k]) for k in range(3))
-        return Genome(self._widths, *columns, np.array(self._outputs, dtype=np.int32))
+        functions, first, second = (np.ascontiguousarray(rows[:, k]) for k in range(3))
+        return Genome(self._widths, functions, first, second, np.array(self._outputs, dtype=np.int32))
 
     def _literal(self, literal: int) -> int:
         node = self._nodes[literal >> 1]
@@ -139,8 +143,8 @@ class _Decomposition:
         return self._gate(function, nodes[0], nodes[1] if len(nodes) > 1 else 0)
 
 
-_Expression = int | tuple  # an input's number, or (function, expression, ...)
-_TABLES = {
+_Expression = int | tuple[Any, ...]  # an input's number, or (function, expression, ...)
+_TABLES: Mapping[int, Callable[[int, int], int]] = {
     _AND: lambda a, b: a & b,
     _NAND: lambda a, b: TRUE ^ (a & b),
     _OR: lambda a, b: a | b,
@@ -182,10 +186,10 @@ def _expression_of(table: int, inputs: int) -> _Expression:
     # OR, AND, NOR or XOR of two pairs: majority(a, b, c) = a b | (a ^ b) c is found with c as a factor of the second.
     for expression in _sums_of_products(table):
         return expression
-    c = INPUTS[2]
     high = _expression_of(_restricted(table, 1), 2) if _depends(_restricted(table, 1)) else None
     low = _expression_of(_restricted(table, 0), 2) if _depends(_restricted(table, 0)) else None
-    assert high is not None and low is not None, c
+    assert high is not None
+    assert low is not None
     return (_OR, (_AND, high, 2), (_AND, low, (INVERT, 2)))
 
 

@@ -1,7 +1,8 @@
 """The recipe of the committed library: seeds and limits, evolved by `python -m dse.evolve library --out DIR`.
 
-The limits of the unsigned circuits are the errors of EvoApproxLib's 8x8 multipliers (per cent of 2^16; MRED in per cent) that
-no other of its circuits beats in error and energy, and some between them; those of the signed ones cover the same range.
+The limits of the unsigned circuits are the errors of EvoApproxLib's 8x8 multipliers (per cent of 2^16; MRED in per
+cent) that no other of its circuits beats in error and energy, and some between them; those of the signed ones cover the
+same range.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from dse.evolution.evolution_run import Target
 from dse.evolution.target_names import target_of
 
 _UNSIGNED = {
-    "mae_percent": "0.0014 0.0046 0.0076 0.017 0.037 0.057 0.065 0.11 0.18 0.2 0.43 0.56 0.67 0.89 1.3 2.15 2.28 4.83 7.41 8.01",
-    "wce_percent": "0.0046 0.017 0.061 0.12 0.18 0.25 0.4 0.66 0.79 0.89 1.4 2.15 2.41 2.94 4.29 6 8.21 9.08 19.46 25.78 27.24",
-    "mred_percent": "0.033 0.14 0.15 0.51 0.59 0.8 1.25 1.9 4.05 4.16 4.2 7 10.85 12.14 13.96 21.95 28.42 44 57.81 59.69",
+    "mae_percent": "0.0014 0.0046 0.0076 0.017 0.037 0.057 0.065 0.11 0.18 0.2 0.43 0.56 0.67 0.89 1.3 2.15 2.28 4.83 "
+    "7.41 8.01",
+    "wce_percent": "0.0046 0.017 0.061 0.12 0.18 0.25 0.4 0.66 0.79 0.89 1.4 2.15 2.41 2.94 4.29 6 8.21 9.08 19.46 "
+    "25.78 27.24",
+    "mred_percent": "0.033 0.14 0.15 0.51 0.59 0.8 1.25 1.9 4.05 4.16 4.2 7 10.85 12.14 13.96 21.95 28.42 44 57.81 "
+    "59.69",
 }
 _SIGNED = {
     "mae_percent": "0.002 0.0046 0.01 0.02 0.037 0.065 0.12 0.2 0.43 0.9 1.8",

@@ -4,11 +4,11 @@ All pairs of operands up to `EXHAUSTIVE_BITS` bits together, a random sample bey
 
 - Sums without weights take the pairs in random order, so that the first block is a fair sample and stops most bad
   candidates.
-- Weighted sums (|e| / p of MRED, or the user's distribution) take the pairs sorted by weight, so that the 64 pairs of a word
-  have almost the same weight: a factor of the word times an integer of few bits. Whole words are then shuffled.
+- Weighted sums (|e| / p of MRED, or the user's distribution) take the pairs sorted by weight, so that the 64 pairs of a
+  word have almost the same weight: a factor of the word times an integer of few bits. Whole words are then shuffled.
 
-Weights are rounded up, so that a sum never looks smaller than it is. (For the bias, whose terms have either sign, they are
-rounded to nearest.) Every result is measured again without any rounding (`outcomes`).
+Weights are rounded up, so that a sum never looks smaller than it is. (For the bias, whose terms have either sign, they
+are rounded to nearest.) Every result is measured again without any rounding (`outcomes`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _EXCESS = 0.002
 class PairBlocks:
     """Blocks of `64 BLOCK_WORDS` operand pairs.
 
-    `inputs` uint64 [blocks, operand bits, words]; `exact` uint64 [blocks, product bits, words]; `weights`: uint8, the rows
-    that the error kernel reads, block after block. `pairs`: pairs that count. `exhaustive`: whether these are all.
+    `inputs` uint64 [blocks, operand bits, words]; `exact` uint64 [blocks, product bits, words]; `weights`: uint8, the
+    rows that the error kernel reads, block after block. `pairs`: pairs that count. `exhaustive`: whether these are all.
     """
 
     kernel: ErrorKernel
@@ -93,7 +93,11 @@ def pair_blocks(
     lanes = -(-len(x) // _LANES) * _LANES
     padding = lanes - len(x)
     tables = [_quantised(term, np.pad(amount, (0, padding))) for term, amount in weighted]
-    counters = tuple(name for name in COUNTERS if any(t.quantity == name and a is None for t, a in zip(limits.terms, amounts, strict=True)))
+    counters = tuple(
+        name
+        for name in COUNTERS
+        if any(t.quantity == name and a is None for t, a in zip(limits.terms, amounts, strict=True))
+    )
     kernel = ErrorKernel(
         product_bits,
         signed,
@@ -113,7 +117,9 @@ def pair_blocks(
     )
 
 
-def _weight(term: Term, exact: NDArray[np.int64], probabilities: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+def _weight(
+    term: Term, exact: NDArray[np.int64], probabilities: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
     """The weight of each pair in a sum; None where all count alike."""
     if term.quantity == "over" or (probabilities is None and not term.relative):
         return None
@@ -121,7 +127,9 @@ def _weight(term: Term, exact: NDArray[np.int64], probabilities: NDArray[np.floa
     if term.relative:
         weight = np.divide(weight, np.abs(exact), out=np.zeros(len(exact)), where=exact != 0)
         # The mean over the pairs with a product other than 0.
-        weight *= len(exact) / (np.count_nonzero(exact) if probabilities is None else probabilities[exact != 0].sum() * len(exact))
+        weight *= len(exact) / (
+            np.count_nonzero(exact) if probabilities is None else probabilities[exact != 0].sum() * len(exact)
+        )
     return weight
 
 
@@ -170,7 +178,8 @@ def _weight_rows(rows: Sequence[NDArray[np.uint64]], lanes: int) -> NDArray[np.u
 def energy_operands(
     widths: tuple[int, int], weights: OperandWeights | None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Consecutive operand codes whose toggles make the energy: those of `cost_report`, or drawn from the user's weights."""
+    """Consecutive operand codes whose toggles make the energy: those of `cost_report`, or drawn from the user's
+    weights."""
     if weights is None:
         return random_operands(widths, None, False, ENERGY_OPERANDS, 0)
     x, y = weights.draw(np.random.Generator(np.random.Philox(key=np.array([0, 3], np.uint64))), ENERGY_OPERANDS)

@@ -71,7 +71,9 @@ def load_weights(path: Path, widths: tuple[int, int]) -> OperandWeights:
             weights = np.loadtxt(io.StringIO(decode(content, path, what="a file of operand weights")), delimiter=",")
         weights = np.asarray(weights, dtype=np.float64)
     except (ValueError, EOFError, TypeError) as error:
-        raise DesignError(f"{path} must hold an array of numbers, but: {str(error).splitlines()[0]}; correct it.") from None
+        raise DesignError(
+            f"{path} must hold an array of numbers, but: {str(error).splitlines()[0]}; correct it."
+        ) from None
     return weights_from(weights, widths, str(path))
 
 
@@ -79,7 +81,9 @@ def weights_from(weights: NDArray[np.float64], widths: tuple[int, int], where: s
     """Weights from an array as `load_weights` reads it."""
     rows, columns = (1 << width for width in widths)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
-        raise DesignError(f"operand weights must be numbers of at least 0, not all 0, but {where} has others; correct it.")
+        raise DesignError(
+            f"operand weights must be numbers of at least 0, not all 0, but {where} has others; correct it."
+        )
     if weights.shape == (rows, columns) and sum(widths) <= EXHAUSTIVE_BITS:
         joint = weights / weights.sum()
         return OperandWeights(joint, joint.sum(axis=1), joint.sum(axis=0))

@@ -1,23 +1,24 @@
 """Machine code for evolution: gates on bit-planes, and sums of errors without leaving the planes.
 
-Operand pairs are lanes. A block holds `BLOCK_WORDS` words (2,048 lanes) of every net, one plane behind the other, so that the
-values of a circuit of some hundred gates stay in the cache. Both kernels work on one block.
+Operand pairs are lanes. A block holds `BLOCK_WORDS` words (2,048 lanes) of every net, one plane behind the other, so
+that the values of a circuit of some hundred gates stay in the cache. Both kernels work on one block.
 
 **Gates.** A circuit under evolution changes with every candidate and cannot be compiled; a list of gates is interpreted
-instead. Every symmetric function of two inputs is f = c0 ^ c1 (a ^ b) ^ c2 a b with constants that are 0 or 1: three masks
-instead of a jump that the processor would have to predict.
+instead. Every symmetric function of two inputs is f = c0 ^ c1 (a ^ b) ^ c2 a b with constants that are 0 or 1: three
+masks instead of a jump that the processor would have to predict.
 
-**Errors.** With A the design's product and P the exact one, the difference D = A - P is formed bit by bit with a borrow:
+**Errors.** With A the design's product and P the exact one, the difference D = A - P is formed bit by bit with a
+borrow:
 
     d_i = a_i ^ p_i ^ b_i        b_(i+1) = majority(~a_i, p_i, b_i)
 
-The last borrow (for signed products: bit n of D, with both signs extended by one) is the sign s. Then |D| = (D ^ s) + s,
-and a sum over lanes needs no carry chain for the "+ s", because it is a sum of counts of ones:
+The last borrow (for signed products: bit n of D, with both signs extended by one) is the sign s. Then |D| = (D ^ s) +
+s, and a sum over lanes needs no carry chain for the "+ s", because it is a sum of counts of ones:
 
     sum |D| = sum over i of 2^i popcount(d_i ^ s) + popcount(s)
 
-|D| > T is compared in planes as well: for s = 1, (D ^ s) + 1 > T holds where D ^ s >= T. A weighted sum, of |D| / P say, has
-weights of K bits and a factor for each word of 64 lanes (`operand_pairs`):
+|D| > T is compared in planes as well: for s = 1, (D ^ s) + 1 > T holds where D ^ s >= T. A weighted sum, of |D| / P
+say, has weights of K bits and a factor for each word of 64 lanes (`operand_pairs`):
 
     sum w |D| = sum over words of scale times sum over k, i of 2^(k + i) popcount(m_k & (d_i ^ s))    and so on for s.
 """
@@ -75,10 +76,10 @@ def gates_address() -> int:
 def errors_address(kernel: ErrorKernel) -> int:
     """The address of `errors(block, outputs, exact, limit, weights, counters, sums)`.
 
-    `outputs`: int64 [bits], byte offsets of the product's planes in the block. `exact`: planes of the exact product of this
-    block. `limit`: int64 [bits], the bits of the largest error allowed, each 0 or -1. `weights`: rows of 64 bytes, for each
-    vector the mask (if masked), then the planes and scales (float64) of each weighted sum. Results are added to `counters`
-    (int64 [4]) and `sums` (float64).
+    `outputs`: int64 [bits], byte offsets of the product's planes in the block. `exact`: planes of the exact product of
+    this block. `limit`: int64 [bits], the bits of the largest error allowed, each 0 or -1. `weights`: rows of 64 bytes,
+    for each vector the mask (if masked), then the planes and scales (float64) of each weighted sum. Results are added
+    to `counters` (int64 [4]) and `sums` (float64).
     """
     return _loaded(_errors_ir(kernel), Target.host()).address("errors")
 
@@ -117,9 +118,7 @@ def _gates_ir() -> str:
 
 
 def _errors_ir(kernel: ErrorKernel) -> str:
-    f = Function(
-        "errors", "ptr %block, ptr %outputs, ptr %exact, ptr %limit, ptr %weights, ptr %counters, ptr %sums"
-    )
+    f = Function("errors", "ptr %block, ptr %outputs, ptr %exact, ptr %limit, ptr %weights, ptr %counters, ptr %sums")
     planes = []
     for bit in range(kernel.bits):
         planes.append(f.offset("%block", f.op(f"load i64, ptr {f.offset('%outputs', 8 * bit)}")))
@@ -196,9 +195,7 @@ def _counter(f: Function, counter: str, magnitude: Sequence[str], sign: str, mas
     return _quantity(f, counter, magnitude, sign, lambda plane: plane)
 
 
-def _quantity(
-    f: Function, quantity: str, magnitude: Sequence[str], sign: str, change: Callable[[str], str]
-) -> str:
+def _quantity(f: Function, quantity: str, magnitude: Sequence[str], sign: str, change: Callable[[str], str]) -> str:
     """The sum of a quantity over the lanes that `change` leaves in a plane."""
     if quantity == "wrong":
         # s = 1 is an error whatever the bits are: D ^ s = 0 then means D = -1.

@@ -1,15 +1,16 @@
 """The inner loop of evolution: mutate, judge by cost, simulate what changed, judge by errors, keep or undo.
 
-One parent, one child at a time (a (1 + 1) evolution strategy): the child replaces its parent if it meets the limits and costs
-no more. Equal cost is accepted, so that the population of one drifts along neutral networks. The stages, cheapest first:
+One parent, one child at a time (a (1 + 1) evolution strategy): the child replaces its parent if it meets the limits and
+costs no more. Equal cost is accepted, so that the population of one drifts along neutral networks. The stages, cheapest
+first:
 
-1. Mutation draws genes until it has changed some that outputs depend on. Genes of other gates change along the way: they
-   cost nothing.
+1. Mutation draws genes until it has changed some that outputs depend on. Genes of other gates change along the way:
+   they cost nothing.
 2. Cost: a lower bound of what the child can cost decides whether it is worth simulating (area, delay: the cost itself).
 3. Only gates whose inputs or genes changed are simulated (the fan-out cone); the planes of all others are the parent's.
    Each node has two slots of planes, the parent's and the child's; accepting a child exchanges them.
-4. Blocks of operand pairs one after the other: as soon as the sums so far break a limit, the child is rejected. So it is, from
-   the first block on, where the mean so far is above the limit by far more than chance explains.
+4. Blocks of operand pairs one after the other: as soon as the sums so far break a limit, the child is rejected. So it
+   is, from the first block on, where the mean so far is above the limit by far more than chance explains.
 5. Energy: toggles of the changed gates over the cost model's own operands, in one more block.
 
 Random numbers come from a counter-free generator whose state is part of the walk (xorshift64*), so that a walk that is
@@ -30,12 +31,11 @@ from dse.evolution.plane_kernels import BLOCK_WORDS, PLANE_BYTES
 
 _OVER = 2  # index in COUNTERS
 STATISTICS = ("children", "simulated", "accepted", "improved", "blocks")
-"""Counts that a walk keeps: children with some active gene changed, those that were simulated, those that replaced their
-parent, those that cost less, and blocks simulated."""
+"""Counts that a walk keeps: children with some active gene changed, those that were simulated, those that replaced
+their parent, those that cost less, and blocks simulated."""
 
 
-@intrinsic
-def _call(typing_context: Any, address: Any, arguments: Any) -> Any:
+def _call_of(typing_context: Any, address: Any, arguments: Any) -> Any:
     """Calls a C function without result at `address` with a tuple of 64-bit integers (numbers or pointers)."""
     del typing_context
     signature = types.void(types.intp, arguments)
@@ -44,7 +44,7 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:
         from llvmlite import ir
 
         pointer, packed = values
-        words = cgutils.unpack_tuple(builder, packed)
+        words = cgutils.unpack_tuple(builder, packed)  # type: ignore[no-untyped-call]
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * len(words))
         builder.call(builder.inttoptr(pointer, kind.as_pointer()), words)
         return context.get_dummy_value()
@@ -52,8 +52,7 @@ def _call(typing_context: Any, address: Any, arguments: Any) -> Any:
     return signature, generate
 
 
-@intrinsic
-def _ones(typing_context: Any, word: Any) -> Any:
+def _ones_of(typing_context: Any, word: Any) -> Any:
     """The number of ones in a uint64."""
     del typing_context
 
@@ -64,8 +63,13 @@ def _ones(typing_context: Any, word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
+# Any: to compiled callers these are functions without the typing context.
+_call: Any = intrinsic(_call_of)
+_ones: Any = intrinsic(_ones_of)
+
+
 @numba.njit(cache=True, nogil=True)
-def _random(state: Any, below: int) -> int:
+def _random(state: Any, below: int) -> Any:
     """A number 0 <= r < below from the top 32 bits of xorshift64* (Vigna, ACM TOMS 42(4), 2016)."""
     x = state[0]
     x ^= x >> np.uint64(12)
@@ -143,7 +147,8 @@ def _mutate(genes: Any, active: Any, undo: Any, state: Any, goal: Any) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _short_cut(genes: Any, active: Any, undo: Any, state: Any) -> int:
-    """Makes an active gate a wire from a constant, from its second input or from any earlier node; returns as `_mutate`.
+    """Makes an active gate a wire from a constant, from its second input or from any earlier node; returns as
+    `_mutate`.
 
     That needs two genes at once, which single mutations rarely hit, and is what approximation most often comes down to.
     """
@@ -163,7 +168,8 @@ def _short_cut(genes: Any, active: Any, undo: Any, state: Any) -> int:
 def _simplify(genes: Any, roots: Any) -> None:
     """Turns gates with a constant input, or with one input twice, into wires and inverters of the same value.
 
-    With c0, c1, c2 as in `plane_kernels`: b = 0 gives c0 ^ c1 a, b = 1 gives (c0 ^ c1) ^ (c1 ^ c2) a, b = a gives c0 ^ c2 a.
+    With c0, c1, c2 as in `plane_kernels`: b = 0 gives c0 ^ c1 a, b = 1 gives (c0 ^ c1) ^ (c1 ^ c2) a, b = a gives c0 ^
+    c2 a.
     """
     for node in range(genes.fixed):
         roots[node] = node
@@ -208,7 +214,7 @@ def _undo(genes: Any, undo: Any, count: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _at_load(lines: Any, knee: float, load: float) -> float:
+def _at_load(lines: Any, knee: float, load: float) -> Any:
     """A cost that is linear in the load on either side of `knee`: lines [2, 2] are (offset, slope) below and above."""
     if load > knee:
         return lines[1, 0] + lines[1, 1] * load
@@ -246,7 +252,9 @@ def _area(genes: Any, costs: Any, active: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _energy(genes: Any, costs: Any, active: Any, roots: Any, loads: Any, toggles: Any, slots: Any, leakage_time: float) -> float:
+def _energy(
+    genes: Any, costs: Any, active: Any, roots: Any, loads: Any, toggles: Any, slots: Any, leakage_time: float
+) -> float:
     """fJ an operation, from the toggles of each node's current slot."""
     total = 0.0
     nodes = len(active)
@@ -302,8 +310,8 @@ def _toggles(planes: Any, slot: int) -> float:
 def _program(genes: Any, buffers: Any, active: Any, first_changed: int) -> int:
     """Lists the gates to simulate in buffers.program; returns their number.
 
-    buffers.dirty[node]: 1 for nodes whose value may differ from that of the parent's slot, 2 if listed. A listed node writes
-    to its other slot; readers of a listed node read that one.
+    buffers.dirty[node]: 1 for nodes whose value may differ from that of the parent's slot, 2 if listed. A listed node
+    writes to its other slot; readers of a listed node read that one.
     """
     dirty, slots, valid = buffers.dirty, buffers.slots, buffers.valid
     dirty[:first_changed] = 0
@@ -427,7 +435,14 @@ def _cost(genes: Any, buffers: Any, costs: Any, goal: Any) -> float:
     _net_loads(genes, costs, buffers.active, buffers.roots, buffers.loads)
     if goal.objective == 1:
         return _energy(
-            genes, costs, buffers.active, buffers.roots, buffers.loads, buffers.toggles, buffers.slots, goal.leakage_time
+            genes,
+            costs,
+            buffers.active,
+            buffers.roots,
+            buffers.loads,
+            buffers.toggles,
+            buffers.slots,
+            goal.leakage_time,
         )
     # A little area breaks ties between circuits of one delay, or nothing would ever be removed off the longest path.
     return _delay(genes, costs, buffers.active, buffers.roots, buffers.loads, buffers.arrivals) + 0.02 * area
@@ -435,7 +450,8 @@ def _cost(genes: Any, buffers: Any, costs: Any, goal: Any) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def _accept(genes: Any, buffers: Any, kernels: Any, count: int) -> None:
-    """Makes the listed nodes' other slots the current ones, with their toggles; marks stale planes of unlisted nodes."""
+    """Makes the listed nodes' other slots the current ones, with their toggles; marks stale planes of unlisted
+    nodes."""
     _simulate_toggles(buffers, kernels, count)
     for node in range(genes.fixed, len(buffers.dirty)):
         if buffers.dirty[node] == 2:
@@ -513,9 +529,7 @@ def _keep_best(genes: Any, buffers: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _replace(
-    genes: Any, buffers: Any, kernels: Any, costs: Any, goal: Any, count: int, allowed: float
-) -> bool:
+def _replace(genes: Any, buffers: Any, kernels: Any, costs: Any, goal: Any, count: int, allowed: float) -> bool:
     """Makes a child that is within the limits the parent, unless it costs more."""
     nodes = len(buffers.slots)
     if goal.objective == 1:

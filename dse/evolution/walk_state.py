@@ -20,8 +20,8 @@ _UNDO = 96
 _SLACK = 1.002
 """A child is simulated if its energy, with its parent's toggles, is at most this times its parent's."""
 _TOLERANCE = {"area": 1.0, "energy": 1.002, "delay": 1.002}
-"""A child may cost this times the best circuit so far. Areas are often equal, so that the walk drifts without it; energies and
-delays never are."""
+"""A child may cost this times the best circuit so far. Areas are often equal, so that the walk drifts without it;
+energies and delays never are."""
 _MORE = 10
 """Per cent of mutations that change a second active gene, a third, and so on."""
 _SHORTCUT = 10
@@ -41,9 +41,10 @@ class Genes(NamedTuple):
 class Buffers(NamedTuple):
     """Everything else that the walk writes; by node unless noted.
 
-    `planes` uint64 [blocks + 1, 2 nodes, words]: slots n and nodes + n belong to node n; the last block is for toggles. `slots`: which is the
-    parent's; `valid`: whether its planes are up to date; `dirty`, `touched`, `active`, `parent_active`: marks. `toggles` [2
-    nodes]. `program` int32 [nodes, 4], `outputs` int64: what the plane kernels read. `undo`: genes before a mutation.
+    `planes` uint64 [blocks + 1, 2 nodes, words]: slots n and nodes + n belong to node n; the last block is for toggles.
+    `slots`: which is the parent's; `valid`: whether its planes are up to date; `dirty`, `touched`, `active`,
+    `parent_active`: marks. `toggles` [2 nodes]. `program` int32 [nodes, 4], `outputs` int64: what the plane kernels
+    read. `undo`: genes before a mutation.
     """
 
     planes: NDArray[np.uint64]
@@ -113,8 +114,8 @@ class WalkState:
     goal: Goal
 
     @property
-    def arguments(self) -> tuple[Any, ...]:
-        """In the order in which the kernels take them."""
+    def arguments(self) -> Any:
+        """A tuple, in the order in which the kernels take them."""
         return self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal
 
     def genome(self) -> Genome:
@@ -135,7 +136,9 @@ def walk_state(
     operands: tuple[NDArray[np.uint64], NDArray[np.uint64]],
 ) -> WalkState:
     """The state before the first child. `operands`: consecutive codes whose toggles make the energy."""
-    genes = Genes(*(np.array(column, dtype=np.int32) for column in (genome.functions, genome.first, genome.second, genome.outputs)), genome.fixed)
+    columns = (genome.functions, genome.first, genome.second, genome.outputs)
+    functions, first, second, outputs = (np.array(column, dtype=np.int32) for column in columns)
+    genes = Genes(functions, first, second, outputs, genome.fixed)
     kernel = blocks.kernel
     buffers = _buffers(genome, blocks, seed)
     planes = np.concatenate([pack(values, width) for values, width in zip(operands, genome.widths, strict=True)])

@@ -1,7 +1,7 @@
 """One walk of the evolution as a task for a worker: runs in chunks, leaves a checkpoint after each, goes on from it.
 
-A walk depends on its task alone. The parent is evaluated anew at the start of every chunk, whether the walk was interrupted
-there or not, so that a walk that was killed ends with the same circuit as one that was not.
+A walk depends on its task alone. The parent is evaluated anew at the start of every chunk, whether the walk was
+interrupted there or not, so that a walk that was killed ends with the same circuit as one that was not.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class WalkTask:
 
 @dataclass(frozen=True)
 class WalkResult:
-    """The best circuit of a walk; `cost` is infinite where no circuit met the limits. `statistics`: see `walk_kernels`."""
+    """The best circuit of a walk; `cost` is infinite where no circuit met the limits. `statistics`: see
+    `walk_kernels`."""
 
     genome: Genome
     cost: float
@@ -128,8 +129,8 @@ def _restore(state: WalkState, saved: dict[str, Any]) -> None:
 
 
 def _result(genome: Genome, saved: dict[str, Any], names: tuple[str, ...]) -> WalkResult:
-    columns = (np.array(column, dtype=np.int32) for column in saved["best"])
-    best = Genome(genome.widths, *columns, np.array(saved["best_outputs"], dtype=np.int32))
+    functions, first, second = (np.array(column, dtype=np.int32) for column in saved["best"])
+    best = Genome(genome.widths, functions, first, second, np.array(saved["best_outputs"], dtype=np.int32))
     statistics = {name: int(count) for name, count in zip(names, saved["statistics"], strict=True)}
     return WalkResult(best, float(saved["cost"][1]), int(saved["done"]), statistics)
 

@@ -32,10 +32,12 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "pareto",
         help="measure many circuits and draw their front",
-        description="Measures many circuits, in Verilog, BLIF or TOML files or by name, and shows which of them no other "
-        "beats in the given columns; a file that cannot be read is reported and left out.",
+        description="Measures many circuits, in Verilog, BLIF or TOML files or by name, and shows which of them no "
+        "other beats in the given columns; a file that cannot be read is reported and left out.",
     )
-    parser.add_argument("designs", nargs="+", metavar="FILE", help="Verilog, BLIF or .toml file, or the name of a design")
+    parser.add_argument(
+        "designs", nargs="+", metavar="FILE", help="Verilog, BLIF or .toml file, or the name of a design"
+    )
     add_cells(parser)
     parser.add_argument(
         "--columns", default="nmed,energy", metavar="X,Y,...", help=f"columns to compare in, of {', '.join(COLUMNS)}"
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         require_writable(arguments.out)
     designs, unread = _read_all(arguments)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with progress_bars() as bars:
         bar = bars.add_task("circuits", total=len(designs))
         for design in designs:

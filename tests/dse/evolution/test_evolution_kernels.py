@@ -49,9 +49,7 @@ def state_of(
 ) -> WalkState:
     blocks = pair_blocks(genome.widths, len(genome.outputs), limits, signed=signed, weights=weights)
     operands = energy_operands(genome.widths, weights)
-    return walk_state(
-        genome, blocks, limits, objective, signed=signed, seed=1, leakage_delay=500.0, operands=operands
-    )
+    return walk_state(genome, blocks, limits, objective, signed=signed, seed=1, leakage_delay=500.0, operands=operands)
 
 
 @pytest.mark.parametrize("name", SEEDS)

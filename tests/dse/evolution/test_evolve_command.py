@@ -91,7 +91,15 @@ def test_a_distribution_makes_circuits_for_it(tmp_path: Path, seed_file: str) ->
     weights = np.zeros((16, 16))
     weights[:4, :] = 1  # the first operand is below 4
     np.save(tmp_path / "codes.npy", weights)
-    command = [seed_file, "--error", "med<=0", "--operand-weights", str(tmp_path / "codes.npy"), "--evaluations", "20000"]
+    command = [
+        seed_file,
+        "--error",
+        "med<=0",
+        "--operand-weights",
+        str(tmp_path / "codes.npy"),
+        "--evaluations",
+        "20000",
+    ]
     assert evolve.main([*command, "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
     design = Design.load(tmp_path / "out" / "u4_med0.toml")
     x, y = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
