@@ -109,7 +109,7 @@ def _page(options: EvolutionOptions, rows: Sequence[Mapping[str, Any]], plots: S
     drawings = "".join(plot[plot.index("<svg") :] for plot in plots)
     return "\n".join(
         [
-            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Evolution</title>',
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Evolution</title>',
             f"<style>{style}</style>",
             f"</head><body><h1>Evolution of {escape(seeds)}</h1><p><code>{escape(command)}</code></p>",
             f"<p>{options.evaluations:,} circuits tried for each of {len(rows)} sets of limits; least",

@@ -105,7 +105,7 @@ class _Decomposition:
         self._rows: list[tuple[int, int, int]] = []
         self._known: dict[tuple[int, int, int], int] = {}
         # Nodes of the analysis are 0 for the constant, then inputs, then functions; a literal is 2 node + inverted.
-        self._nodes = [0, *range(2, self._fixed)]
+        self._nodes: list[int] = [0, *range(2, self._fixed)]
         for table, operands in analysis.functions:
             values = tuple(self._nodes[operand] for operand in operands)
             self._nodes.append(self._function(table, values))

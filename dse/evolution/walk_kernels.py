@@ -30,9 +30,6 @@ from dse.evolution.genome import INVERT, WIRE
 from dse.evolution.plane_kernels import BLOCK_WORDS, PLANE_BYTES
 
 _OVER = 2  # index in COUNTERS
-STATISTICS = ("children", "simulated", "accepted", "improved", "blocks")
-"""Counts that a walk keeps: children with some active gene changed, those that were simulated, those that replaced
-their parent, those that cost less, and blocks simulated."""
 
 
 def _call_of(typing_context: Any, address: Any, arguments: Any) -> Any:

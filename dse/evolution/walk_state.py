@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from dse.evolution.genome import MASKS, Genome
 from dse.evolution.operand_pairs import PairBlocks
 from dse.evolution.plane_kernels import BLOCK_WORDS, COUNTERS, errors_address, gates_address
 
+STATISTICS = ("children", "simulated", "accepted", "improved", "blocks")
+"""Counts that a walk keeps: children with some active gene changed, those that were simulated, those that replaced
+their parent, those that cost less, and blocks simulated."""
 _UNLIMITED = 2.0**62
 _UNDO = 96
 _SLACK = 1.002
@@ -103,7 +106,7 @@ class Goal(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class WalkState:
-    """The arguments of `walk_kernels.walk`."""
+    """The arguments of the functions in `walk_kernels`."""
 
     widths: tuple[int, int]
     genes: Genes
@@ -113,10 +116,25 @@ class WalkState:
     costs: GateCosts
     goal: Goal
 
-    @property
-    def arguments(self) -> Any:
-        """A tuple, in the order in which the kernels take them."""
-        return self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal
+    # The kernels are imported on use: numba takes longer to load than everything else here.
+
+    def prepare(self) -> bool:
+        """Simulates the parent from scratch and sets its cost, before a walk; whether it meets the limits."""
+        from dse.evolution.walk_kernels import evaluate_parent
+
+        return bool(evaluate_parent(self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal))
+
+    def walk(self, children: int) -> None:
+        """Tries that many children."""
+        from dse.evolution.walk_kernels import walk
+
+        walk(self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal, children)
+
+    def evaluate_in_full(self, repetitions: int) -> None:
+        """Simulates all gates and sums again and again, for measurements."""
+        from dse.evolution.walk_kernels import full_evaluations
+
+        full_evaluations(self.genes, self.buffers, self.pairs, self.kernels, repetitions)
 
     def genome(self) -> Genome:
         """A copy of the parent."""
@@ -176,7 +194,7 @@ def _buffers(genome: Genome, blocks: PairBlocks, seed: int | tuple[int, ...]) ->
         undo=np.zeros((_UNDO, 3), dtype=np.int64),
         counters=np.zeros(len(COUNTERS), dtype=np.int64),
         sums=np.zeros(len(blocks.kernel.weighted)),
-        statistics=np.zeros(5, dtype=np.int64),
+        statistics=np.zeros(len(STATISTICS), dtype=np.int64),
         cost=np.array([np.inf, np.inf]),
         best=np.array([genome.functions, genome.first, genome.second], dtype=np.int32),
         best_outputs=np.array(genome.outputs, dtype=np.int32),

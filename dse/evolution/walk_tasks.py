@@ -21,7 +21,7 @@ from dse.evolution.error_limits import Limits
 from dse.evolution.genome import Genome, genome_of, netlist_of
 from dse.evolution.operand_pairs import energy_operands, pair_blocks
 from dse.evolution.operand_weights import OperandWeights
-from dse.evolution.walk_state import WalkState, walk_state
+from dse.evolution.walk_state import STATISTICS, WalkState, walk_state
 
 CHUNK = 200_000
 """Children between two checkpoints: one to two seconds."""
@@ -49,7 +49,7 @@ class WalkTask:
 @dataclass(frozen=True)
 class WalkResult:
     """The best circuit of a walk; `cost` is infinite where no circuit met the limits. `statistics`: see
-    `walk_kernels`."""
+    `walk_state`."""
 
     genome: Genome
     cost: float
@@ -59,27 +59,24 @@ class WalkResult:
 
 def run_walk(task: WalkTask) -> WalkResult:
     """Runs or continues a walk to its end."""
-    # Imported here: compiling and loading numba takes longer than everything else that a worker imports.
-    from dse.evolution import walk_kernels
-
     genome = task.start or genome_of(task.design, spare=_SPARE)
     saved = _read(task.checkpoint)
     if saved is not None and saved["done"] >= task.children:
-        return _result(genome, saved, walk_kernels.STATISTICS)
+        return _result(genome, saved, STATISTICS)
     state = _state(task, genome)
     done = 0
     if saved is not None:
         done = int(saved["done"])
         _restore(state, saved)
     while done < task.children:
-        walk_kernels.evaluate_parent(*state.arguments)
+        state.prepare()
         size = min(CHUNK, task.children - done)
-        walk_kernels.walk(*state.arguments, size)
+        state.walk(size)
         done += size
         saved = _snapshot(state, done)
         _write(task.checkpoint, saved)
     assert saved is not None
-    return _result(genome, saved, walk_kernels.STATISTICS)
+    return _result(genome, saved, STATISTICS)
 
 
 def progress(checkpoint: Path) -> int:

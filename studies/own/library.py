@@ -10,13 +10,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from circuits import Design, cost_report, error_metrics, netlist_from_verilog
 from circuits.designs import LIBRARY
 from circuits.drawing.figure_files import render
 from circuits.errors import DesignError
 from circuits.support.files import read_text
+from circuits.support.statistics import rank_correlation
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.own.published_multipliers import MULTIPLIERS, contenders
 
@@ -110,8 +109,7 @@ def _users_copy(folder: Path) -> list[Row]:
             energies.append(measured.energy)
             powers.append(printed["power"])
     if len(powers) > 2:
-        ranks = [np.argsort(np.argsort(values)) for values in (energies, powers)]
-        correlation = float(np.corrcoef(ranks)[0, 1])
+        correlation = rank_correlation(energies, powers)
         rows.append(Row("files", "rank correlation of energy with the printed power", correlation, unit="ratio"))
     return rows
 

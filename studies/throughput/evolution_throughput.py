@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from circuits import Design
-from dse.evolution import walk_kernels
 from dse.evolution.error_limits import parse_limits
 from dse.evolution.genome import genome_of
 from dse.evolution.operand_pairs import energy_operands, pair_blocks
@@ -17,16 +16,19 @@ _SUBJECT = "evolution, Dadda 8x8 in two-input gates, a thread"
 
 
 def rows(*, quick: bool = False) -> list[Row]:
-    """Full evaluations (all gates, all 65,536 pairs, MAE, no early exit) and candidates (incremental, early exit) a second
-    of thread CPU time; candidates after a tenth as many, so that most are those of a circuit near its limit."""
+    """Returns full evaluations and candidates a second of thread CPU time.
+
+    A full evaluation takes all gates, all 65,536 pairs and the MAE, without early exit. Candidates (incremental, early
+    exit) are counted after a tenth as many, so that most are those of a circuit near its limit.
+    """
     repetitions, children, rounds = (300, 50_000, 3) if quick else (2000, 400_000, 5)
     state = _state("area")
-    walk_kernels.evaluate_parent(*state.arguments)
-    walk_kernels.full_evaluations(*state.arguments[:4], 10)
+    state.prepare()
+    state.evaluate_in_full(10)
     seconds = []
     for _ in range(rounds):
         start = time.thread_time()
-        walk_kernels.full_evaluations(*state.arguments[:4], repetitions)
+        state.evaluate_in_full(repetitions)
         seconds.append(time.thread_time() - start)
     measured = [Row(_SUBJECT, "full evaluations, MAE", repetitions / min(seconds), unit="evaluations/s")]
     for objective in ("area", "energy"):
@@ -52,8 +54,8 @@ def _state(objective: str) -> WalkState:
 
 def _candidates(objective: str, children: int) -> float:
     state = _state(objective)
-    walk_kernels.evaluate_parent(*state.arguments)
-    walk_kernels.walk(*state.arguments, children // 10)
+    state.prepare()
+    state.walk(children // 10)
     start = time.thread_time()
-    walk_kernels.walk(*state.arguments, children)
+    state.walk(children)
     return children / (time.thread_time() - start)

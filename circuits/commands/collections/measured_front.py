@@ -24,6 +24,7 @@ _ERRORS = ("nmed", "med", "mred", "error_rate", "bias", "worst_case", "mae_perce
 _COSTS = ("energy", "delay", "area", "transistors")
 COLUMNS = (*_ERRORS, *_COSTS)
 """What can be measured; smaller is better in all of them (the magnitude of the bias)."""
+_LANGUAGES = (".v", ".sv", ".blif")
 _PLOT = "pareto_{}_{}"
 
 
@@ -90,7 +91,8 @@ def _read_all(arguments: argparse.Namespace) -> tuple[list[Design], list[str]]:
 
 def _read(text: str, cells: Any) -> Design:
     path = Path(text)
-    if path.suffix == ".toml" or not path.suffix or not path.exists():
+    # Names of designs may have dots too: u8_mae0.037.
+    if path.suffix == ".toml" or (path.suffix not in _LANGUAGES and not path.is_file()):
         return find_design(text, cells)
     circuit = read_circuit([(text, read_text(path, limit=MAXIMUM_BYTES, what="a circuit's file"))])
     return Design(circuit=circuit.netlist, name=path.stem)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from circuits import Design, cost_report, error_metrics
-from dse.evolution import walk_kernels
 from dse.evolution.error_limits import Limits
 from dse.evolution.genome import FUNCTIONS, Genome, genome_of, netlist_of
 from dse.evolution.operand_pairs import energy_operands, pair_blocks
@@ -72,7 +71,7 @@ def test_sums_in_bit_planes_equal_those_of_the_products(name: str, seed: int) ->
     for allowed in (0, max(0, largest - 1), largest, largest // 3):
         bounds = (("med", LOOSE), ("error_rate", LOOSE), ("bias", LOOSE), ("worst_case", allowed))
         state = state_of(genome, Limits(bounds), signed=design.signed)
-        within = walk_kernels.evaluate_parent(*state.arguments)
+        within = state.prepare()
         assert within == (largest <= allowed)
         counts = dict(zip(COUNTERS, state.buffers.counters, strict=True))
         assert counts == {
@@ -82,7 +81,7 @@ def test_sums_in_bit_planes_equal_those_of_the_products(name: str, seed: int) ->
             "signed": error.sum(),
         }
     state = state_of(genome, Limits((("mred", LOOSE),)), signed=design.signed)
-    walk_kernels.evaluate_parent(*state.arguments)
+    state.prepare()
     nonzero = exact != 0
     mred = (np.abs(error)[nonzero] / np.abs(exact)[nonzero]).mean()
     measured = state.buffers.sums[0] / exact.size
@@ -101,7 +100,7 @@ def test_weighted_sums_follow_the_distribution(name: str) -> None:
     weights = weights_from(joint, design.shape, "joint")
     limits = Limits((("med", LOOSE), ("error_rate", LOOSE), ("bias", LOOSE), ("worst_case", LOOSE)))
     state = state_of(genome, limits, signed=design.signed, weights=weights)
-    walk_kernels.evaluate_parent(*state.arguments)
+    state.prepare()
     probability = joint[x & (1 << w) - 1, y & (1 << v) - 1] / joint.sum()
     error = approximate - x * y
     pairs = np.count_nonzero(probability)
@@ -119,13 +118,13 @@ def test_a_walk_keeps_its_limits_and_its_planes_up_to_date(objective: str, name:
     exact = Design(width=design.shape, format=None, signed=design.signed)
     limits = Limits((("med", 3.0), ("worst_case", 15.0)))
     state = state_of(genome_of(exact, spare=8), limits, signed=design.signed, objective=objective)
-    assert walk_kernels.evaluate_parent(*state.arguments)
+    assert state.prepare()
     start = float(state.buffers.cost[0])
     for _ in range(20):
-        walk_kernels.walk(*state.arguments, 500)
+        state.walk(500)
         incremental = float(state.buffers.cost[0])
         # From scratch: a stale plane would give other sums, or another energy.
-        assert walk_kernels.evaluate_parent(*state.arguments)
+        assert state.prepare()
         assert state.buffers.cost[0] == pytest.approx(incremental, abs=1e-9)
     assert state.buffers.cost[1] < start
     best = Genome(design.shape, *state.buffers.best, state.buffers.best_outputs)
@@ -141,7 +140,7 @@ def test_the_loop_prices_a_circuit_as_the_cost_model_does() -> None:
     limits = Limits((("med", LOOSE),))
     for objective, expected, tolerance in (("energy", report.energy, 1e-3), ("area", report.area, 1e-9)):
         state = state_of(genome, limits, signed=False, objective=objective)
-        walk_kernels.evaluate_parent(*state.arguments)
+        state.prepare()
         # Leakage is charged over 500 ps here, and over the circuit's delay by the report: below a thousandth.
         leakage = report.leakage * (report.delay - 500) * 1e-6 if objective == "energy" else 0
         assert state.buffers.cost[0] + leakage == pytest.approx(expected, rel=tolerance)
