@@ -331,35 +331,46 @@ def _program(genes: Any, buffers: Any, active: Any, first_changed: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _within_limits(genes: Any, buffers: Any, pairs: Any, kernels: Any, count: int, early: bool) -> bool:
-    """Simulates the listed gates block by block; whether all sums stay within their limits.
-
-    The sums are left in buffers.counters and buffers.sums.
-    """
-    planes = buffers.planes
+def _start_sums(genes: Any, buffers: Any) -> None:
+    """Sets the places of the child's product and clears its sums."""
     for k in range(len(genes.outputs)):
         node = genes.outputs[k]
         slot = node + len(buffers.slots) * (buffers.slots[node] ^ (buffers.dirty[node] == 2))
         buffers.outputs[k] = slot * PLANE_BYTES
     buffers.counters[:] = 0
     buffers.sums[:] = 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _simulate(buffers: Any, pairs: Any, kernels: Any, count: int, base: int, block: int) -> None:
+    """Simulates the listed gates on the planes at `base` and adds the errors against the products of `block`."""
+    if count > 0:
+        _call(kernels.gates, (base, buffers.program.ctypes.data, count, kernels.masks.ctypes.data))
+    _call(
+        kernels.errors,
+        (
+            base,
+            buffers.outputs.ctypes.data,
+            pairs.exact.ctypes.data + block * pairs.exact.strides[0],
+            pairs.limit_bits.ctypes.data,
+            pairs.weights.ctypes.data + block * pairs.weights.strides[0],
+            buffers.counters.ctypes.data,
+            buffers.sums.ctypes.data,
+        ),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _within_limits(genes: Any, buffers: Any, pairs: Any, kernels: Any, count: int, early: bool) -> bool:
+    """Simulates the listed gates block by block; whether all sums stay within their limits.
+
+    The sums are left in buffers.counters and buffers.sums.
+    """
+    planes = buffers.planes
+    _start_sums(genes, buffers)
     blocks = len(pairs.exact)
     for block in range(blocks):
-        base = planes.ctypes.data + block * planes.strides[0]
-        if count > 0:
-            _call(kernels.gates, (base, buffers.program.ctypes.data, count, kernels.masks.ctypes.data))
-        _call(
-            kernels.errors,
-            (
-                base,
-                buffers.outputs.ctypes.data,
-                pairs.exact.ctypes.data + block * pairs.exact.strides[0],
-                pairs.limit_bits.ctypes.data,
-                pairs.weights.ctypes.data + block * pairs.weights.strides[0],
-                buffers.counters.ctypes.data,
-                buffers.sums.ctypes.data,
-            ),
-        )
+        _simulate(buffers, pairs, kernels, count, planes.ctypes.data + block * planes.strides[0], block)
         buffers.statistics[4] += 1
         if early and _broken(buffers, pairs, block + 1, blocks):
             return False
@@ -413,15 +424,26 @@ def evaluate_parent(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: A
 
 @numba.njit(cache=True, nogil=True)
 def full_evaluations(genes: Any, buffers: Any, pairs: Any, kernels: Any, repetitions: int) -> int:
-    """Simulates all active gates and all sums `repetitions` times, without any short cut, for measurements."""
+    """Simulates all active gates and all sums `repetitions` times, without any short cut, for measurements.
+
+    All blocks pass through the first one's planes, which stay in the cache: nothing need be kept for a child. Returns
+    how often the limits were met.
+    """
+    planes = buffers.planes
     mark_active(genes, buffers.active)
-    within = 0
+    buffers.valid[genes.fixed :] = 0
+    buffers.touched[:] = 0
+    base = planes.ctypes.data
+    met = 0
     for _ in range(repetitions):
-        buffers.valid[genes.fixed :] = 0
-        buffers.touched[:] = 0
         count = _program(genes, buffers, buffers.active, genes.fixed)
-        within += _within_limits(genes, buffers, pairs, kernels, count, False)
-    return within
+        _start_sums(genes, buffers)
+        for block in range(len(pairs.exact)):
+            planes[0, 2 : genes.fixed] = pairs.inputs[block]
+            _simulate(buffers, pairs, kernels, count, base, block)
+        met += not _broken(buffers, pairs, len(pairs.exact), len(pairs.exact))
+    planes[0, 2 : genes.fixed] = pairs.inputs[0]
+    return met
 
 
 @numba.njit(cache=True, nogil=True)

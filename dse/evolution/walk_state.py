@@ -74,8 +74,9 @@ class Buffers(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Exact products, weights and limits; see `operand_pairs.PairBlocks`."""
+    """Operands, exact products, weights and limits; see `operand_pairs.PairBlocks`."""
 
+    inputs: NDArray[np.uint64]
     exact: NDArray[np.uint64]
     weights: NDArray[np.uint64]
     limit_bits: NDArray[np.int64]
@@ -223,6 +224,7 @@ def _pairs(genome: Genome, blocks: PairBlocks, limits: Limits, signed: bool) -> 
             weighted.append((term, mean * blocks.pairs))
     order = [term for term in limits.terms if term in dict(weighted)]
     return Pairs(
+        blocks.inputs,
         _aligned_copy(blocks.exact),
         _aligned_copy(blocks.weights),
         -np.array([largest >> bit & 1 for bit in range(bits)], dtype=np.int64),
