@@ -36,8 +36,9 @@ def design(name: str) -> Design:
 def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
     """The design that a command line means by `text`.
 
-    That is a named design, a circuit of the library, "CELL_array" (a ripple array of one cell) or a path that ends in .toml. `cells`: a user's
-    own cells by name, for the latter two. Raises DesignError, UnknownNameError for an unknown name.
+    That is a named design, a circuit of the library, "CELL_array" (a ripple array of one cell) or a path that ends in
+    .toml. `cells`: a user's own cells by name, for the latter two. Raises DesignError, UnknownNameError for an unknown
+    name.
     """
     if text.endswith(".toml"):
         return Design.load(text, cells)
