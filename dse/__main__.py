@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuits.support.cli import Command, run_program
-from dse import compare, plot, results, search
+from dse import compare, evolve, plot, results, search
 
-COMMANDS: tuple[Command, ...] = (search, compare, results, plot)
+COMMANDS: tuple[Command, ...] = (search, evolve, compare, results, plot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         package="dse",
         script="approx-dse",
-        description="Design-space exploration of approximate multipliers: search, compare, inspect results.",
+        description="Design-space exploration of approximate multipliers: search, evolve, compare, inspect results.",
         commands=COMMANDS,
     )
 

@@ -36,6 +36,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "audit": "studies.own.audit",
         "cost_validation": "studies.own.cost_validation",
         "search_quality": "studies.own.search_quality",
+        "library": "studies.own.library",
         "throughput": "studies.throughput.throughput",
     }
 )

@@ -18,6 +18,7 @@ from circuits.commands import (
     verify,
 )
 from circuits.commands.blocks import adder_command, compressor_command, topology_command
+from circuits.commands.collections import library_listing, measured_front
 from circuits.support.cli import Command, run_program
 
 COMMANDS: tuple[Command, ...] = (
@@ -26,6 +27,8 @@ COMMANDS: tuple[Command, ...] = (
     timing,
     cells,
     designs,
+    library_listing,
+    measured_front,
     multiply,
     export,
     import_,

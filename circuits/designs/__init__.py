@@ -7,6 +7,7 @@ from circuits.support.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "circuits.designs.design_library": ("LIBRARY",),
         "circuits.designs.design_record": ("Design",),
         "circuits.designs.named_designs": (
             "NAMED",

@@ -22,11 +22,11 @@ _CIRCUIT_SUFFIXES = (".v", ".sv", ".blif")
 def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Design:
     """The design that a command line means by `text`.
 
-    That is a named design, "CELL_array" (a ripple array of one cell), a design spelled out ("drum:width:8:k:4", see
-    `spelled_designs`), or the path of a file: a design (.toml), a circuit (.v, .sv, .blif) or a product table (.npy,
-    .bin, .txt, .h; see `table_files`). `cells`: a user's own cells by name, for arrays, spelled designs and .toml
-    files. `circuits import` has the options that a bare path lacks. Raises DesignError, UnknownNameError for an unknown
-    name.
+    That is a named design, a circuit of the library (u8_mae0.037), "CELL_array" (a ripple array of one cell), a design
+    spelled out ("drum:width:8:k:4", see `spelled_designs`), or the path of a file: a design (.toml), a circuit (.v,
+    .sv, .blif) or a product table (.npy, .bin, .txt, .h; see `table_files`). `cells`: a user's own cells by name, for
+    arrays, spelled designs and .toml files. `circuits import` has the options that a bare path lacks. Raises
+    DesignError, UnknownNameError for an unknown name.
     """
     if is_spelled(text):
         return spelled_design(text, cells)

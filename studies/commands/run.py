@@ -45,6 +45,12 @@ def register(commands: Commands) -> None:
         "--models", type=Path, metavar="DIR", help="transistor models: cost_validation simulates again (default: none)"
     )
     add_device(parser)
+    parser.add_argument(
+        "--library",
+        type=Path,
+        metavar="DIR",
+        help="copy of EvoApproxLib: library measures its files too (default: none)",
+    )
     add_cpu_features(parser)
     add_format(parser)
     deprecated_option(parser, "--json", "--format", "json")
@@ -67,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         # Beside the processor's result, which has the same name.
         arguments.out = arguments.out / chosen_device()
     require_writable(arguments.out)
-    options = StudyOptions(level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models)
+    options = StudyOptions(
+        level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models, library=arguments.library
+    )
     try:
         _run_all(names, options, arguments)
     except KeyboardInterrupt:
@@ -84,7 +92,7 @@ def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Na
     from studies.frame import study_runs
 
     for k, name in enumerate(names, 1):
-        fresh = arguments.fresh or arguments.models
+        fresh = arguments.fresh or arguments.models or arguments.library
         result = None if fresh else study_runs.reusable(arguments.out, name, options.level)
         if len(names) > 1:
             note = "as stored" if result else "running"

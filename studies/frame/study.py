@@ -33,11 +33,13 @@ class StudyOptions:
       "full" (the full image sets, which must have been fetched).
     - `folder`: folder of the full image sets; None stands for the user's cache.
     - `models`: folder of transistor models, for studies that can repeat their circuit simulation.
+    - `library`: folder of a user's copy of EvoApproxLib, for the study that can measure it.
     """
 
     level: str = "default"
     folder: Path | None = None
     models: Path | None = None
+    library: Path | None = None
 
     @property
     def data(self) -> Literal["embedded", "full"]:

@@ -16,6 +16,7 @@ from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.throughput import (
     attack_throughput,
     device_throughput,
+    evolution_throughput,
     metrics_throughput,
     network_throughput,
     search_throughput,
@@ -47,6 +48,7 @@ MEASUREMENTS: dict[str, Callable[[StudyOptions, int], list[Row]]] = {
     "memory": lambda options, rounds: thread_throughput.memory_rows(32 if options.level == "quick" else 192),
     "metrics": lambda options, rounds: metrics_throughput.rows(quick=options.level == "quick"),
     "transfer": lambda options, rounds: attack_throughput.rows(),
+    "evolution": lambda options, rounds: evolution_throughput.rows(quick=options.level == "quick"),
     "search": lambda options, rounds: search_throughput.rows(3 if options.level == "quick" else 6),
 }
 """Theme -> its rows, from the options and the number of rounds."""

@@ -1,0 +1,39 @@
+"""The recipe of the committed library: seeds and limits, evolved by `python -m dse.evolve library --out DIR`.
+
+The limits of the unsigned circuits are the errors of EvoApproxLib's 8x8 multipliers (per cent of 2^16; MRED in per
+cent) that no other of its circuits beats in error and energy, and some between them; those of the signed ones cover the
+same range.
+"""
+
+from __future__ import annotations
+
+from circuits.designs.design_record import Design
+from dse.evolution.error_limits import Limits
+from dse.evolution.evolution_run import Target
+from dse.evolution.target_names import target_of
+
+_UNSIGNED = {
+    "mae_percent": "0.0014 0.0046 0.0076 0.017 0.037 0.057 0.065 0.11 0.18 0.2 0.43 0.56 0.67 0.89 1.3 2.15 2.28 4.83 "
+    "7.41 8.01",
+    "wce_percent": "0.0046 0.017 0.061 0.12 0.18 0.25 0.4 0.66 0.79 0.89 1.4 2.15 2.41 2.94 4.29 6 8.21 9.08 19.46 "
+    "25.78 27.24",
+    "mred_percent": "0.033 0.14 0.15 0.51 0.59 0.8 1.25 1.9 4.05 4.16 4.2 7 10.85 12.14 13.96 21.95 28.42 44 57.81 "
+    "59.69",
+}
+_SIGNED = {
+    "mae_percent": "0.002 0.0046 0.01 0.02 0.037 0.065 0.12 0.2 0.43 0.9 1.8",
+    "wce_percent": "0.01 0.03 0.06 0.12 0.25 0.5 0.9 1.8 3.5 7",
+    "mred_percent": "0.05 0.15 0.4 0.8 1.5 3 6 12 25 45",
+}
+
+
+def library_targets() -> tuple[Target, ...]:
+    """All circuits of the library, unsigned and signed, in the order in which they are listed."""
+    unsigned = Design(topology="dadda", width=8, format=None, name="dadda 8x8")
+    signed = Design(topology="ripple_array", width=8, format=None, signed=True, name="ripple array 8x8 signed")
+    return tuple(
+        target_of(design, Limits(((metric, float(bound)),)))
+        for design, limits in ((unsigned, _UNSIGNED), (signed, _SIGNED))
+        for metric, bounds in limits.items()
+        for bound in bounds.split()
+    )
