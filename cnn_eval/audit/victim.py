@@ -11,7 +11,7 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.audit.wrapped_networks import Logarithm, StraightThrough
-from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
+from cnn_eval.layers.approximate_layers import approximate_layers
 from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.layers.product_kinds import BACKWARD
 
@@ -81,7 +81,7 @@ def approximate_victim(model: nn.Module, *, name: str, compute: str) -> Victim:
         except DesignError:
             if compute == "lowered":
                 raise
-    backward_modes = {layer.backward for layer in _approximate_layers(model)}
+    backward_modes = {layer.backward for layer in approximate_layers(model).values()}
     native = backward_modes.pop() if len(backward_modes) == 1 else "own"
     gradients = {native: value}
     for backward in BACKWARD:
@@ -113,8 +113,4 @@ def module_victim(
 
 def is_approximate(model: nn.Module) -> bool:
     """Whether the network was built by `approximate`."""
-    return bool(_approximate_layers(model))
-
-
-def _approximate_layers(model: nn.Module) -> list[ApproximateConv2d | ApproximateLinear]:
-    return [module for module in model.modules() if isinstance(module, (ApproximateConv2d, ApproximateLinear))]
+    return bool(approximate_layers(model))

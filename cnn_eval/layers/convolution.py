@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import Design
-from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
 
@@ -119,6 +119,17 @@ def _places(image: tuple[int, ...], out: tuple[int, ...], weight: tuple[int, ...
         inputs * height * width,
         outputs * len(position),
     )
+
+
+def places_of_convolution(
+    image: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry | None
+) -> tuple[Places, tuple[int, ...]]:
+    """(places of the elements, shape of the output) for x [B, C, H, W], padded already, and weight [N, C / groups, KH,
+    KW]; for x [M, K] and weight [N, K] with the geometry None."""
+    if geometry is None:
+        return places_of_rows(image[0], image[1], weight[0]), (image[0], weight[0])
+    out = (image[0], weight[0], *geometry.output((image[2], image[3]), (weight[2], weight[3])))
+    return _places(image, out, weight, geometry), out
 
 
 @lru_cache(maxsize=64)
