@@ -36,6 +36,8 @@ LAYERS = ("conv", "linear", "all")
 BACKWARD = ("ste", "approximate", "slope", "table1d", "table2d")
 SCHEMES = tuple(schemes.SCHEMES)
 CALIBRATIONS = ("percentile", "minmax", "least_squares")
+CALIBRATION_IMAGES = 500
+FIRST_LAST = ("quantized", "exact")
 COMPUTE = ("auto", "gate", "lowered")
 """How products are computed: "gate", bit-accurate through the circuit's gates; "lowered", through torch's own products
 where the design is a bilinear form (equal up to float32 rounding of sums); "auto", the fastest bit-accurate way."""

@@ -33,7 +33,15 @@ from cnn_eval.layers.convolution import Geometry
 from cnn_eval.layers.exact_products import ExactProducts
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 
-__all__ = ["FRACTION_MASK", "LoweredProducts", "MaskedFactor", "masked", "masked_factors", "masked_weight", "plain_sums"]
+__all__ = [
+    "FRACTION_MASK",
+    "LoweredProducts",
+    "MaskedFactor",
+    "masked",
+    "masked_factors",
+    "masked_weight",
+    "plain_sums",
+]
 
 # A float32 is sign (1 bit), exponent (8 bits), fraction (23 bits); a hidden one above the fraction gives the mantissa.
 _FRACTION_BITS = 23

@@ -63,8 +63,8 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
     """
     if design.float_format is None:
         raise DesignError(
-            f"layer {layer} is not quantised and needs a design with a float format, but {design.label} has format=None; "
-            "quantise the network first: cnn_eval.quantize, or --quantize on the command line."
+            f"layer {layer} is not quantised and needs a design with a float format, but {design.label} has "
+            "format=None; quantise the network first: cnn_eval.quantize, or --quantize on the command line."
         )
     chosen = choose_method(design) if compute == "auto" else compute
     what = f"compute={chosen!r}"

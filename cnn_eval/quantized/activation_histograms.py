@@ -20,9 +20,7 @@ _BINS = 1 << 16
 _BATCH = 100
 
 
-def observed_inputs(
-    model: nn.Module, layers: Mapping[str, nn.Module], images: torch.Tensor
-) -> dict[str, Observed]:
+def observed_inputs(model: nn.Module, layers: Mapping[str, nn.Module], images: torch.Tensor) -> dict[str, Observed]:
     """Layer name -> what the layer's input holds on all images; layers that do not run are left out.
 
     Raises DesignError, naming the layer, for values that are not finite.
@@ -33,7 +31,8 @@ def observed_inputs(
         low, high = map(float, torch.aminmax(x))
         if not abs(low) < torch.inf or not abs(high) < torch.inf:
             raise DesignError(
-                f"calibration images must give finite values, but layer {name} gets nan or inf; check images and weights."
+                f"calibration images must give finite values, but layer {name} gets nan or inf; check images and "
+                "weights."
             )
         known = ends.get(name, (low, high))
         ends[name] = (min(low, known[0]), max(high, known[1]))

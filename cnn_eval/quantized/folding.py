@@ -45,7 +45,7 @@ def fold_batch_norms(model: nn.Module, images: torch.Tensor) -> tuple[nn.Module,
             folded.append(norms[norm])
     if not _same_outputs(model, result, images[:_CHECKED_IMAGES]):
         unfolded = copy.deepcopy(model).eval()
-        return unfolded, [], {name: "folding it would change the network" for name in norms.values()}
+        return unfolded, [], dict.fromkeys(norms.values(), "folding it would change the network")
     left = {
         name: f"{type(norm).__name__} not directly behind a convolution or linear layer that it alone reads"
         for norm, name in norms.items()
@@ -73,8 +73,10 @@ def _folds(layer: nn.Module, norm: nn.Module) -> bool:
 
 
 def _fold(layer: nn.Module, norm: nn.Module) -> None:
-    assert isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(norm, nn.modules.batchnorm._BatchNorm)
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert isinstance(layer, (nn.Conv2d, nn.Linear))
+    assert isinstance(norm, nn.modules.batchnorm._BatchNorm)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     mean, variance = norm.running_mean.double(), norm.running_var.double()
     gamma = torch.ones_like(mean) if norm.weight is None else norm.weight.detach().double()
     beta = torch.zeros_like(mean) if norm.bias is None else norm.bias.detach().double()

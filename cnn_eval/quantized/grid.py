@@ -27,7 +27,7 @@ class Grid:
     high: int
 
     def codes(self, values: Tensor) -> Tensor:
-        """clamp(round_half_even(x / scale) + zero, low, high), float32 of the shape of x. Raises DesignError for NaN."""
+        """clamp(round_half_even(x / scale) + zero, low, high), float32 [like x]. Raises DesignError for NaN."""
         return self._unclamped(values).clamp_(self.low, self.high)
 
     def centred(self, values: Tensor) -> Tensor:

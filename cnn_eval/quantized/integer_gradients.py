@@ -44,7 +44,7 @@ from cnn_eval.quantized.integer_sums import padded_tensor
 from cnn_eval.quantized.quantized_products import QuantizedProducts, masked_gradients
 from cnn_eval.quantized.schemes import SCHEMES
 
-__all__ = ["INTEGER_GRADIENTS", "STEP", "line_slopes", "central_differences"]
+__all__ = ["INTEGER_GRADIENTS", "STEP", "central_differences", "line_slopes"]
 
 Array = NDArray[Any]
 STEP = 4

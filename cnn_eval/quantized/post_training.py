@@ -16,8 +16,8 @@ from cnn_eval.layers.replaceable_layers import survey, unreplaced
 from cnn_eval.quantized.accumulators import Accumulator
 from cnn_eval.quantized.activation_histograms import observed_inputs
 from cnn_eval.quantized.calibration import Observed, check_calibration, grid_for
-from cnn_eval.quantized.folding import fold_batch_norms
 from cnn_eval.quantized.execution_record import record_execution
+from cnn_eval.quantized.folding import fold_batch_norms
 from cnn_eval.quantized.quantized_layers import GRID_BUFFERS, make_quantized
 from cnn_eval.quantized.schemes import SCHEMES, check_scheme, scheme_for
 
@@ -62,7 +62,10 @@ def quantize(
         raise unknown_name("choice for the first and the last layer", first_last, FIRST_LAST)
     _check_images(images)
     if any(isinstance(module, (ApproximateConv2d, ApproximateLinear)) for module in model.modules()):
-        raise DesignError("a network must be quantised before it is made approximate, but has such layers; begin there.")
+        raise DesignError(
+            "the network to quantise must be float throughout, but has quantised or approximate layers; give the "
+            "float network."
+        )
 
     result, folded, kept = fold_batch_norms(model, images)
     kept |= unreplaced(result, images=images)

@@ -93,7 +93,9 @@ def load_quantized(model: nn.Module, path: Path | str) -> nn.Module:
         result.load_state_dict(tensors)
     except (KeyError, AttributeError, TypeError, RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} must hold the quantised tensors of the model, but does not fit it ({reason}).") from None
+        raise DataError(
+            f"{path} must hold the quantised tensors of the model, but does not fit it ({reason}); name its model."
+        ) from None
     result.folded, result.kept_float = list(description["folded"]), dict(description["kept_float"])
     return result
 
@@ -103,7 +105,7 @@ def _rebuild(layer: nn.Module, name: str, description: Mapping[str, Any], tensor
     assert type(layer) in (nn.Conv2d, nn.Linear), f"{name} is a {type(layer).__name__}"
     assert isinstance(layer, (nn.Conv2d, nn.Linear))
     scheme, bits = description["scheme"], tuple(description["bits"])
-    assert scheme in SCHEMES and len(bits) == 2, f"{name} has the scheme {scheme!r}"
+    assert scheme in SCHEMES, f"{name} has the scheme {scheme!r}"
     if f"{name}.bias" in tensors and layer.bias is None:
         layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
     accumulator = Accumulator(**description["accumulator"]) if description["accumulator"] else None
