@@ -60,7 +60,7 @@ class ApproximateLayer(nn.Module):
         assert weight is not None
         _check_operands(x, weight, bias)
         if self.recording is not None:
-            self.recording.add(x, weight)
+            self.recording.add(self.operands(x), weight)
         out = apply_products(x, weight, bias, self.products, self.gradients, geometry)
         # Exact products need no correction: the buffers of a quantised layer are for its designs.
         return out if "recovery_gain" not in self._buffers or self.design is None else self._corrected(out, geometry)
@@ -70,6 +70,19 @@ class ApproximateLayer(nn.Module):
         if geometry is not None:
             gain, bias = gain[:, None, None], bias[:, None, None]
         return out * gain + bias
+
+    def operands(self, x: torch.Tensor) -> torch.Tensor:
+        """The first operands that the multiplier gets for activations x."""
+        return x
+
+    def weight_operands(self) -> torch.Tensor:
+        """The second operands, of the shape of the weight."""
+        return self.weight.detach()
+
+    @property
+    def padding_operand(self) -> int:
+        """The first operand that stands for padding."""
+        return 0
 
     def computed_by(self, name: str, design: Design, *, compute: str, backward: str) -> ComputedBy:
         """What computes the products of this layer, called `name`, through `design`; raises as `products_for` does."""

@@ -82,6 +82,8 @@ def quantize(
         )
     schemes = ("int8", scheme_for(signed=False)) if scheme == "auto" else (scheme,)
     for name, layer in layers.items():
+        if not bool(layer.weight.isfinite().all()):
+            raise DesignError(f"weights must be finite, but those of layer {name} are not; check them.")
         grids = {each: _grids(observed[name], layer.weight, each, widths, calibration) for each in schemes}
         first, *others = grids.items()
         make_quantized(layer, *first, bits=widths, accumulator=accumulator, other_grids=others[0] if others else None)

@@ -74,6 +74,21 @@ class QuantizedLayer(ApproximateLayer):
         """The codes of activations, int32."""
         return self.input_grid.codes(x).to(torch.int32)
 
+    def operands(self, x: Tensor) -> Tensor:
+        codes = self.input_codes(x)
+        return codes if self._operands_are_codes() else codes.abs()
+
+    def weight_operands(self) -> Tensor:
+        return self.weight_codes if self._operands_are_codes() else self.weight_codes.abs()
+
+    @property
+    def padding_operand(self) -> int:
+        return int(self.input_zero_point)
+
+    def _operands_are_codes(self) -> bool:
+        """Whether a design multiplies the codes as they stand, and not their magnitudes."""
+        return self.code_scheme.signed == (self.code_scheme.codes(self.bits[0])[0] < 0)
+
     def computed_by(self, name: str, design: Design, *, compute: str, backward: str) -> ComputedBy:
         """What computes the layer's products through `design`. Raises DesignError, naming the layer, if it cannot."""
         if compute not in COMPUTE:
