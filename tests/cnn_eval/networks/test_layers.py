@@ -342,7 +342,8 @@ def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
         "Linear layers; choose other layers."
     )
     assert message(approximate, LeNet5(), {"conv1": Design(format=None, width=8)}) == (
-        "layer conv1 needs a design with a float format, but got format=None; give one."
+        "layer conv1 is not quantised and needs a design with a float format, but 8f5 has format=None; quantise the "
+        "network first: cnn_eval.quantize, or --quantize on the command line."
     )
 
 

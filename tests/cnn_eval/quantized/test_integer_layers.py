@@ -84,9 +84,7 @@ def test_linear_layer_equals_integers_one_by_one(scheme: str, bits: tuple[int, i
     layer.weight = nn.Parameter(values((4, 7), 1))
     x = values((5, 7), 2)
     network = quantised(layer, x, scheme, bits, how)
-    sums = integer_layers.layer_sums(
-        network, x.numpy(), integer_layers.product_of(scheme, bits, exact=how != "ama1")
-    )
+    sums = integer_layers.layer_sums(network, x.numpy(), integer_layers.product_of(scheme, bits, exact=how != "ama1"))
     assert np.array_equal(integer_sums(network, x), sums)
     assert same(network(x), integer_layers.layer_output(network, sums))
     assert same(network(x[:, None])[:, 0], network(x))
@@ -135,15 +133,15 @@ def test_accumulators_of_few_bits(scheme: str, overflow: str, how: str) -> None:
     network = quantised(layer, x, scheme, (4, 4), how, accumulator=Accumulator(6, overflow))
     product = integer_layers.product_of(scheme, (4, 4), exact=how != "ama1")
     limits = (0, 63) if scheme == "uint8" else (-32, 31)
-    limited = integer_layers.layer_sums(
-        network, x.numpy(), product, limits=limits, saturates=overflow == "saturate"
-    )
+    limited = integer_layers.layer_sums(network, x.numpy(), product, limits=limits, saturates=overflow == "saturate")
     assert np.array_equal(integer_sums(network, x), limited)
     assert not np.array_equal(limited, integer_layers.layer_sums(network, x.numpy(), product))
 
 
 def test_an_accumulator_has_bits_and_a_kind_of_overflow() -> None:
-    with pytest.raises(DesignError, match=r"^2 <= bits <= 63 must hold for an accumulator, but got 1; choose another\.$"):
+    with pytest.raises(
+        DesignError, match=r"^2 <= bits <= 63 must hold for an accumulator, but got 1; choose another\.$"
+    ):
         Accumulator(1)
     with pytest.raises(DesignError, match="^unknown overflow of an accumulator 'clip'"):
         Accumulator(8, "clip")  # type: ignore[arg-type]
@@ -172,9 +170,7 @@ def test_torchs_own_quantised_convolution_agrees(groups: int) -> None:
         codes = torch._make_per_tensor_quantized_tensor(
             network.input_codes(x).to(torch.uint8), float(network.input_scale), int(network.input_zero_point)
         )
-        weight = torch._make_per_channel_quantized_tensor(
-            (network.weight_codes - 128).to(torch.int8), scales, zeros, 0
-        )
+        weight = torch._make_per_channel_quantized_tensor((network.weight_codes - 128).to(torch.int8), scales, zeros, 0)
         out_scale = 0.01
         try:
             packed = torch.ops.quantized.conv2d_prepack(weight, layer.bias.detach(), [2, 2], [1, 1], [1, 1], groups)
