@@ -39,10 +39,12 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design and set of examples."""
     from cnn_eval.commands.network_subjects import identity, integer_settings, subject_networks, subjects
+    from cnn_eval.models.registry import model_entry
     from cnn_eval.scenarios.transfer import measure_transfer
 
     rows: list[dict[str, Any]] = []
     chosen = subjects(arguments)
+    model_entry(arguments.model)  # no examples are stored for other networks
     networks = subject_networks(arguments)
     for subject in chosen:
         networks.check(subject)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ from cnn_eval.measure.network_accuracy import (
 from cnn_eval.models.registry import model_entry
 from cnn_eval.quantized.post_training import quantize
 from cnn_eval.quantized.quantized_files import is_quantized_file
-from cnn_eval.quantized.quantized_layers import quantized_layers
+from cnn_eval.quantized.quantized_layers import layers_of_integers
 from cnn_eval.quantized.recovery import recover
 from cnn_eval.quantized.schemes import SCHEMES, check_scheme, scheme_for
 
@@ -98,7 +99,7 @@ class SubjectNetworks:
         self._quantization = quantization
         self._recovered = recovered
         self._images = images
-        self._how = {"layers": layers, "compute": compute}
+        self._how: dict[str, Any] = {"layers": layers, "compute": compute}
         self.base = base_network(model, weights)
         """The network as it was loaded, float or quantised."""
         self._quantized: dict[tuple[str, tuple[int, int]], nn.Module] = {}
@@ -128,7 +129,7 @@ class SubjectNetworks:
 
     def codes_of(self, subject: Subject) -> str:
         """What a quantised network of this subject is called: the scheme and widths of its layers."""
-        layer = next(iter(quantized_layers(self.exact(subject)).values()))
+        layer = next(iter(layers_of_integers(self.exact(subject)).values()))
         return f"{layer.scheme} {layer.bits[0]}x{layer.bits[1]}"
 
     def common_exact(self, subjects: Sequence[Subject]) -> nn.Module:

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "cnn_eval.quantized.quantized_layers": (
             "QuantizedConv2d",
             "QuantizedLinear",
-            "quantized_layers",
+            "layers_of_integers",
         ),
         "cnn_eval.quantized.recovery": ("recover",),
     },

@@ -52,8 +52,8 @@ def exact_tensor_sums(x: Tensor, weight: Tensor, geometry: Geometry | None) -> T
 
 def exact_sums(x: Array, weight: Array, geometry: Geometry | None) -> Array:
     """`exact_tensor_sums` of integer arrays, int64."""
-    operands = (torch.from_numpy(np.ascontiguousarray(each, dtype=np.float64)) for each in (x, weight))
-    return exact_tensor_sums(*operands, geometry).numpy().astype(np.int64)
+    left, right = (torch.from_numpy(np.ascontiguousarray(each, dtype=np.float64)) for each in (x, weight))
+    return exact_tensor_sums(left, right, geometry).numpy().astype(np.int64)
 
 
 def padded_codes(x: Array, geometry: Geometry | None, code: int) -> tuple[Array, Geometry | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -67,6 +68,7 @@ def quantize(
             "float network."
         )
 
+    result: Any
     result, folded, kept = fold_batch_norms(model, images)
     kept |= unreplaced(result, images=images)
     layers = {name: layer for name, layer in survey(result)[0].items() if name not in kept}
@@ -91,7 +93,8 @@ def quantize(
     if kept:
         reasons = ", ".join(f"{name or 'the network'} ({reason})" for name, reason in kept.items())
         say(f"note: layers that stay float: {reasons}", file=sys.stderr)
-    return result
+    network: nn.Module = result
+    return network
 
 
 def _grids(

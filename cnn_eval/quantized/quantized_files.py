@@ -28,8 +28,8 @@ from cnn_eval.quantized.quantized_layers import (
     QuantizedConv2d,
     QuantizedLayer,
     QuantizedLinear,
+    layers_of_integers,
     make_quantized,
-    quantized_layers,
 )
 from cnn_eval.quantized.schemes import SCHEMES
 from cnn_eval.support.tensor_files import MAX_FILE_BYTES
@@ -49,7 +49,7 @@ def save_quantized(network: nn.Module, path: Path | str) -> None:
     Designs are not part of the file; gains and biases of `recover` are, for the designs that they were made with. Of a
     layer with two schemes ("auto") the one in use is written. Raises DesignError for a network that is not quantised.
     """
-    layers = quantized_layers(network)
+    layers = layers_of_integers(network)
     if not layers:
         raise DesignError("the network to save must be quantised, but has no quantised layer; make it with quantize.")
     if Path(path).suffix != ".safetensors":
@@ -82,7 +82,7 @@ def load_quantized(model: nn.Module, path: Path | str) -> nn.Module:
     Raises DataError, naming what does not fit.
     """
     tensors, description = _read(Path(path))
-    result = copy.deepcopy(model).eval()
+    result: Any = copy.deepcopy(model).eval()
     modules = dict(result.named_modules())
     try:
         for name in description["folded"]:
@@ -97,7 +97,8 @@ def load_quantized(model: nn.Module, path: Path | str) -> nn.Module:
             f"{path} must hold the quantised tensors of the model, but does not fit it ({reason}); name its model."
         ) from None
     result.folded, result.kept_float = list(description["folded"]), dict(description["kept_float"])
-    return result
+    network: nn.Module = result
+    return network
 
 
 def _rebuild(layer: nn.Module, name: str, description: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:

@@ -23,7 +23,14 @@ from cnn_eval.quantized.quantized_products import QuantizedProducts
 from cnn_eval.quantized.schemes import SCHEMES, scheme_for
 from cnn_eval.quantized.schemes.scheme import Scheme
 
-__all__ = ["GRID_BUFFERS", "QuantizedConv2d", "QuantizedLayer", "QuantizedLinear", "make_quantized", "quantized_layers"]
+__all__ = [
+    "GRID_BUFFERS",
+    "QuantizedConv2d",
+    "QuantizedLayer",
+    "QuantizedLinear",
+    "layers_of_integers",
+    "make_quantized",
+]
 
 Tensor = torch.Tensor
 GRID_BUFFERS = ("input_scale", "input_zero_point", "weight_scale", "weight_zero_point")
@@ -186,7 +193,7 @@ def make_quantized(
     layer.compute, layer.products, layer.gradients, layer.backward = "auto", exact, exact, "ste"
 
 
-def quantized_layers(model: nn.Module) -> dict[str, QuantizedConv2d | QuantizedLinear]:
+def layers_of_integers(model: nn.Module) -> dict[str, QuantizedConv2d | QuantizedLinear]:
     """The quantised layers by name, each once."""
     return {
         name: module for name, module in model.named_modules() if isinstance(module, (QuantizedConv2d, QuantizedLinear))

@@ -90,7 +90,7 @@ def _correct(layer: nn.Module, name: str, output: Tensor, target: Tensor, gain: 
     axis = -3 if isinstance(layer, nn.Conv2d) else -1
     channels = output.shape[axis]
     sums = torch.zeros(4, channels, dtype=torch.float64)
-    for pair in zip(output.split(_ROWS_AT_ONCE), target.split(_ROWS_AT_ONCE), strict=True):
+    for pair in zip(torch.split(output, _ROWS_AT_ONCE), torch.split(target, _ROWS_AT_ONCE), strict=True):
         y, t = (values.movedim(axis, 0).reshape(channels, -1).double() for values in pair)
         sums += torch.stack([y.sum(1), t.sum(1), (y * y).sum(1), (y * t).sum(1)])
     factor, offset = gain_and_bias(sums, output.numel() // channels, gain=gain, bias=bias)

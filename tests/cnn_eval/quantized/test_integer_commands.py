@@ -136,8 +136,8 @@ def test_examples_are_crafted_on_one_exact_network(folder: Path, capsys: pytest.
     files = [str(folder / "signed8.toml"), str(folder / "unsigned8.toml")]
     assert main(["attack", *files, "--attacks", "fgsm", "--quantize", "auto"]) == 2
     assert capsys.readouterr().err == (
-        "error: designs must share one exact network, on which examples are crafted, but need int8 of 8 x 8 bits, uint8 "
-        "of 8 x 8 bits; run them apart.\n"
+        "error: designs must share one exact network, on which examples are crafted, but need int8 of 8 x 8 bits, "
+        "uint8 of 8 x 8 bits; run them apart.\n"
     )
 
 

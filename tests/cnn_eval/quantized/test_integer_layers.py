@@ -1,4 +1,4 @@
-"""Quantised layers against scalar loops over integers, against torch's own quantised convolution, and their gradients."""
+"""Quantised layers against scalar loops over integers and torch's own quantised convolution, and their gradients."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_an_accumulator_has_bits_and_a_kind_of_overflow() -> None:
         DesignError, match=r"^2 <= bits <= 63 must hold for an accumulator, but got 1; choose another\.$"
     ):
         Accumulator(1)
-    with pytest.raises(DesignError, match="^unknown overflow of an accumulator 'clip'"):
+    with pytest.raises(DesignError, match=r"^unknown overflow of an accumulator 'clip'"):
         Accumulator(8, "clip")  # type: ignore[arg-type]
 
 
@@ -299,7 +299,9 @@ def test_gradients_that_an_integer_design_does_not_have(backward: str, bits: tup
 
 
 def test_table_gradients_need_an_integer_design() -> None:
-    with pytest.raises(DesignError, match="^layer , backward='table1d': needs an integer design in a quantised layer;"):
+    with pytest.raises(
+        DesignError, match=r"^layer , backward='table1d': needs an integer design in a quantised layer;"
+    ):
         approximate(conv(1), Design(), backward="table1d")
 
 

@@ -26,7 +26,7 @@ from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models.inference import logits, predict
 from cnn_eval.quantized.folding import fold_batch_norms
 from cnn_eval.quantized.quantized_files import is_quantized_file
-from cnn_eval.quantized.quantized_layers import quantized_layers
+from cnn_eval.quantized.quantized_layers import layers_of_integers
 from cnn_eval.support.verified_files import DataError
 
 SIGNED = Design(format=None, width=8, signed=True, topology="dadda")
@@ -90,9 +90,9 @@ def test_what_stays_float_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     note = capsys.readouterr().err
     assert note.startswith("note: layers that stay float: shared_bn (BatchNorm2d not directly behind")
     assert note.count("\n") == 1
-    assert list(quantized_layers(network)) == ["stem", "depthwise", "shared", "hidden", "head"]
+    assert list(layers_of_integers(network)) == ["stem", "depthwise", "shared", "hidden", "head"]
     ends = quantize(Branches(), images(), first_last="exact")
-    assert list(quantized_layers(ends)) == ["depthwise", "shared", "hidden"]
+    assert list(layers_of_integers(ends)) == ["depthwise", "shared", "hidden"]
     assert type(ends.stem) is nn.Conv2d
     assert ends.kept_float["head"] == "Linear, first or last layer"
 
@@ -172,15 +172,15 @@ def test_least_squares_beats_every_other_part_of_the_range() -> None:
 def test_auto_takes_the_scheme_of_the_first_design() -> None:
     model, x = Branches(), images()
     auto = quantize(model, x)
-    assert {layer.scheme for layer in quantized_layers(auto).values()} == {"int8"}
+    assert {layer.scheme for layer in layers_of_integers(auto).values()} == {"int8"}
     for design, scheme in ((SIGNED, "int8"), (UNSIGNED, "uint8")):
         through = approximate(auto, design)
         # Exact designs in the convolutions, and the linear layers of the same scheme without a design.
         assert torch.equal(through(x), quantize(model, x, scheme=scheme)(x))
-        assert {layer.scheme for layer in quantized_layers(through).values()} == {scheme}
+        assert {layer.scheme for layer in layers_of_integers(through).values()} == {scheme}
     mixed = approximate(auto, {"stem": SIGNED, "shared": UNSIGNED})
     assert (mixed.stem.scheme, mixed.shared.scheme, mixed.head.scheme) == ("int8", "uint8", "int8")
-    assert {layer.scheme for layer in quantized_layers(auto).values()} == {"int8"}
+    assert {layer.scheme for layer in layers_of_integers(auto).values()} == {"int8"}
 
 
 def test_designs_by_layer() -> None:
@@ -205,8 +205,8 @@ def test_files_hold_the_whole_network(scheme: str, tmp_path: Path) -> None:
     assert loaded.kept_float == network.kept_float
     assert loaded.stem.accumulator == Accumulator(24, "wrap")
     assert all(
-        torch.equal(layer.weight_codes, quantized_layers(loaded)[name].weight_codes)
-        for name, layer in quantized_layers(network).items()
+        torch.equal(layer.weight_codes, layers_of_integers(loaded)[name].weight_codes)
+        for name, layer in layers_of_integers(network).items()
     )
     assert is_quantized_file(path)
 
@@ -234,7 +234,7 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=str(file.name)):
             load_quantized(Branches(), file)
     with pytest.raises(
-        DesignError, match="^the network to save must be quantised, but has no quantised layer; make it"
+        DesignError, match=r"^the network to save must be quantised, but has no quantised layer; make it"
     ):
         save_quantized(Branches(), path)
 
@@ -272,16 +272,16 @@ def test_what_quantize_refuses(arguments: dict[str, object], message: str) -> No
 
 def test_networks_that_cannot_be_quantised() -> None:
     with pytest.raises(
-        DesignError, match="^the model must have a layer to quantise, but none of its Conv2d and Linear"
+        DesignError, match=r"^the model must have a layer to quantise, but none of its Conv2d and Linear"
     ):
         quantize(nn.Sequential(nn.Flatten(), nn.ReLU()), images())
     network = quantize(Branches(), images())
-    with pytest.raises(DesignError, match="^the network to quantise must be float throughout, but has quantised or "):
+    with pytest.raises(DesignError, match=r"^the network to quantise must be float throughout, but has quantised or "):
         quantize(network, images())
     model = Branches()
     model.stem.weight.data[0, 0] = torch.nan
     with pytest.raises(
-        DesignError, match="^calibration images must give finite values, but layer depthwise gets nan or"
+        DesignError, match=r"^calibration images must give finite values, but layer depthwise gets nan or"
     ):
         quantize(model, images())
     model = Branches()
@@ -317,7 +317,7 @@ def test_designs_that_do_not_fit_the_codes(scheme: str, design: Design, message:
 
 def test_an_integer_design_needs_a_quantised_network() -> None:
     with pytest.raises(
-        DesignError, match="^layer stem is not quantised and needs a design with a float format, but .* "
+        DesignError, match=r"^layer stem is not quantised and needs a design with a float format, but .* "
     ):
         approximate(Branches(), UNSIGNED)
 
