@@ -67,13 +67,15 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
             "format=None; quantise the network first: cnn_eval.quantize, or --quantize on the command line."
         )
     chosen = choose_method(design) if compute == "auto" else compute
-    what = f"compute={chosen!r}"
+    option = f"compute={chosen!r}"
     try:
         forward = FORWARD[chosen](design)
-        what = f"backward={backward!r}"
+        option = f"backward={backward!r}"
         return ComputedBy(chosen, forward, GRADIENTS[backward](design, forward))
     except DesignError as error:
-        raise type(error)(f"layer {layer}, {what}: {error}") from None
+        # The engine's own refusal already names the option.
+        where = f"layer {layer}" if str(error).startswith(option) else f"layer {layer}, {option}"
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _needs_codes() -> Products:

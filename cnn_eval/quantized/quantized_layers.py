@@ -105,11 +105,15 @@ class QuantizedLayer(ApproximateLayer):
         self._check_design(name, design)
         if compute == "lowered":
             raise DesignError(f"layer {name}, compute='lowered' needs a float design; compute integers with 'auto'.")
+        option = f"compute={compute!r}"
         try:
             forward = QuantizedProducts(self, design, choose_method(design, compute))
+            option = f"backward={backward!r}"
             return ComputedBy(forward.method, forward, INTEGER_GRADIENTS[backward](forward))
         except DesignError as error:
-            raise type(error)(f"layer {name}, backward={backward!r}: {error}") from None
+            # The engine's own refusal already names the option.
+            where = f"layer {name}" if str(error).startswith(option) else f"layer {name}, {option}"
+            raise type(error)(f"{where}: {error}") from None
 
     def _check_design(self, name: str, design: Design) -> None:
         signed = "signed" if self._scheme_of(design).signed else "unsigned"

@@ -16,6 +16,7 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits.netlists.netlist import NetlistBuilder
 from cnn_eval import Accumulator, approximate, quantize
+from cnn_eval.audit.victim import approximate_victim
 from cnn_eval.layers.operand_recording import recorded_operands
 from cnn_eval.quantized.integer_gradients import central_differences, line_slopes
 
@@ -296,6 +297,13 @@ def test_gradients_that_an_integer_design_does_not_have(backward: str, bits: tup
     network = quantize(conv(1), x, scheme="uint8", bits=bits)
     with pytest.raises(DesignError, match=f"^{message}"):
         approximate(network, exact_design(bits, "uint8"), backward=backward)
+
+
+def test_an_audit_uses_every_gradient_of_a_quantised_network_that_is_cheap() -> None:
+    network = approximate(quantize(conv(1), values((1, 2, 4, 4), 1), scheme="uint8"), exact_design((8, 8), "uint8"))
+    victim = approximate_victim(network, name="network", compute="auto")
+    assert set(victim.gradients) == {"ste", "table1d"}
+    assert victim.value is victim.judge
 
 
 def test_table_gradients_need_an_integer_design() -> None:
