@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from cnn_eval.measurements import measure_accuracy as measure_accuracy
     from cnn_eval.models.inference import predict as predict
     from cnn_eval.models.registry import MODELS as MODELS
+    from cnn_eval.quantized.accumulators import Accumulator as Accumulator
+    from cnn_eval.quantized.post_training import quantize as quantize
+    from cnn_eval.quantized.quantized_files import load_quantized as load_quantized
+    from cnn_eval.quantized.quantized_files import save_quantized as save_quantized
+    from cnn_eval.quantized.recovery import recover as recover
     from cnn_eval.scenarios.attacking import AttackRecord as AttackRecord
     from cnn_eval.scenarios.attacking import run_attack as run_attack
     from cnn_eval.scenarios.control import CONTROL as CONTROL
@@ -64,6 +69,10 @@ else:
             "cnn_eval.measurements": ("load_images", "load_model", "measure_accuracy"),
             "cnn_eval.models.inference": ("predict",),
             "cnn_eval.models.registry": ("MODELS",),
+            "cnn_eval.quantized.accumulators": ("Accumulator",),
+            "cnn_eval.quantized.post_training": ("quantize",),
+            "cnn_eval.quantized.quantized_files": ("load_quantized", "save_quantized"),
+            "cnn_eval.quantized.recovery": ("recover",),
             "cnn_eval.scenarios.attacking": ("AttackRecord", "run_attack"),
             "cnn_eval.scenarios.control": ("CONTROL", "power_of_two_control"),
             "cnn_eval.scenarios.transfer": ("TransferResult", "measure_transfer"),

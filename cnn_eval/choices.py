@@ -14,6 +14,7 @@ from cnn_eval.attacks.shared.budgets import BUDGETS
 from cnn_eval.data import dataset_registry
 from cnn_eval.examples import example_sets
 from cnn_eval.models import registry
+from cnn_eval.quantized import schemes
 from cnn_eval.support.seeds import MAX_SEED
 
 NETWORKS = tuple(registry.MODELS)
@@ -32,7 +33,11 @@ MAXIMUM_SEED = MAX_SEED
 SOURCES = ("embedded", "full")
 """Where images of a data set come from: the subset in the package, or the full set after `data fetch`."""
 LAYERS = ("conv", "linear", "all")
-BACKWARD = ("ste", "approximate", "slope")
+BACKWARD = ("ste", "approximate", "slope", "table1d", "table2d")
+SCHEMES = tuple(schemes.SCHEMES)
+CALIBRATIONS = ("percentile", "minmax", "least_squares")
+CALIBRATION_IMAGES = 500
+FIRST_LAST = ("quantized", "exact")
 COMPUTE = ("auto", "native", "table", "gate", "lowered")
 """How products are computed: "native", by the processor's own arithmetic where the circuit is exact by construction;
 "table", from tables that the gates fill, for codes of few bits; "gate", bit-accurate through the circuit's gates;

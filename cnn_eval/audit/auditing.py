@@ -72,10 +72,14 @@ def run_audit(
 
 
 def check_eligible(
-    subject: Design | Mapping[str, Design], reference: Reference, *, layers: str = "conv", backward: str = "ste"
+    subject: Design | Mapping[str, Design] | nn.Module,
+    reference: Reference,
+    *,
+    layers: str = "conv",
+    backward: str = "ste",
 ) -> None:
     """Raises ValueError, as `run_audit` would, where no image is classified rightly by both; costs one forward pass."""
-    victim = design_victim(reference.exact, subject, layers=layers, backward=backward, compute="gate")
+    victim = _victim_of(subject, reference, surrogates=None, layers=layers, backward=backward, compute="gate")
     right = predict(victim.judge, reference.images) == reference.labels
     require_eligible(victim.name, right, reference.log.right)
 

@@ -11,7 +11,7 @@ from torch import nn
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.audit.wrapped_networks import Logarithm, StraightThrough
-from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
+from cnn_eval.layers.approximate_layers import approximate_layers
 from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.layers.product_kinds import BACKWARD
 
@@ -69,11 +69,13 @@ def design_victim(
 def approximate_victim(model: nn.Module, *, name: str, compute: str) -> Victim:
     """A network built by `approximate`; its native gradient is its backward mode, called "own" where layers differ.
 
-    Every other backward mode that the designs allow is a surrogate.
+    Every other backward mode that the designs allow is a surrogate, "table2d" apart.
     """
     if compute not in AUDIT_COMPUTE:
         raise unknown_name("way of computing", compute, AUDIT_COMPUTE)
-    judge = recomputed(model, compute="gate")
+    # All bit-accurate methods give the same integers, and the gates themselves would be slow.
+    integers = all(layer.design.float_format is None for layer in approximate_layers(model).values() if layer.design)
+    judge = recomputed(model, compute="auto" if integers else "gate")
     value, computed = judge, "gate"
     if compute != "gate":
         try:
@@ -81,11 +83,12 @@ def approximate_victim(model: nn.Module, *, name: str, compute: str) -> Victim:
         except DesignError:
             if compute == "lowered":
                 raise
-    backward_modes = {layer.backward for layer in _approximate_layers(model)}
+    backward_modes = {layer.backward for layer in approximate_layers(model).values()}
     native = backward_modes.pop() if len(backward_modes) == 1 else "own"
     gradients = {native: value}
     for backward in BACKWARD:
-        if backward != native:
+        # A derivative for every product makes a step of an attack many times as long; table1d is nearly as good.
+        if backward not in (native, "table2d"):
             with contextlib.suppress(DesignError):  # a design without a slope
                 # From `value`, not from the judge: the forward pass through gates would make every gradient step
                 # expensive.
@@ -113,8 +116,4 @@ def module_victim(
 
 def is_approximate(model: nn.Module) -> bool:
     """Whether the network was built by `approximate`."""
-    return bool(_approximate_layers(model))
-
-
-def _approximate_layers(model: nn.Module) -> list[ApproximateConv2d | ApproximateLinear]:
-    return [module for module in model.modules() if isinstance(module, (ApproximateConv2d, ApproximateLinear))]
+    return bool(approximate_layers(model))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from circuits.support.cli import Commands, table
 from cnn_eval.commands.network_options import (
     add_compute_options,
     add_data_options,
     add_designs,
+    add_integer_options,
     add_network_options,
     add_samples,
 )
 from cnn_eval.commands.output import PRODUCTS, print_results, print_titled, span
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cnn_eval.measure.network_accuracy import AccuracyResult
 
 
 def register(commands: Commands) -> None:
@@ -22,12 +29,14 @@ def register(commands: Commands) -> None:
         "accuracy",
         help="share of test images classified correctly, by design",
         description="Measures the share of test images that a network classifies correctly through each design, beside "
-        "the exact network, with 95 % intervals.",
+        "the exact network, with 95 % intervals. With --quantize, integer designs in a quantised network, beside that "
+        "network with exact products and beside the float network.",
     )
     add_designs(parser)
     add_network_options(parser)
     add_data_options(parser)
     add_samples(parser)
+    add_integer_options(parser)
     add_compute_options(parser)
     parser.set_defaults(run=run)
 
@@ -35,80 +44,121 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design, beside the exact network."""
     from circuits.designs.named_designs import design
-    from cnn_eval.commands.network_subjects import Subject, identity, note_unreplaced, subjects
-    from cnn_eval.layers.approximation import approximate
-    from cnn_eval.measure.network_accuracy import (
-        AccuracyResult,
-        base_network,
-        difference,
-        evaluate,
-        load_test_images,
-        sample_count,
+    from cnn_eval.commands.network_subjects import (
+        identity,
+        integer_settings,
+        note_unreplaced,
+        subject_networks,
+        subjects,
     )
+    from cnn_eval.layers.approximation import approximate
+    from cnn_eval.measure.network_accuracy import AccuracyResult, load_test_images, sample_count
+    from cnn_eval.models.inference import predict
     from cnn_eval.models.user_model import check_model
 
     chosen = subjects(arguments)
+    networks = subject_networks(arguments)
     # Every design is tried before the first image is computed.
-    base = base_network(arguments.model, arguments.weights)
     for subject in chosen:
-        approximate(base, subject, layers=arguments.layers, compute=arguments.compute)
+        networks.check(subject)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
     )
-    sample_count(arguments.samples, len(images), "test images")
-    check_model(base, images, labels)
-    left = note_unreplaced(base, arguments.layers, images)
+    count = sample_count(arguments.samples, len(images), "test images")
+    check_model(networks.base, images, labels)
+    left = note_unreplaced(networks.base, arguments.layers, images)
+    results: dict[int, AccuracyResult] = {}
 
-    def result(subject: Subject) -> AccuracyResult:
-        return evaluate(
-            subject,
-            model=arguments.model,
-            data=arguments.data,
-            samples=arguments.samples,
-            layers=arguments.layers,
-            folder=arguments.folder,
-            compute=arguments.compute,
-            weights=arguments.weights,
-            dataset=arguments.dataset,
-        )
+    def result(network: nn.Module) -> AccuracyResult:
+        # Several designs share an exact network; the networks live as long as `networks` does.
+        if id(network) not in results:
+            results[id(network)] = AccuracyResult((predict(network, images[:count]) == labels[:count]).numpy())
+        return results[id(network)]
 
-    baseline = result(design("exact"))
+    exact_float = None
+    if not networks.is_quantized:
+        exact_float = approximate(networks.base, design("exact"), layers=arguments.layers, compute=arguments.compute)
     rows: list[dict[str, Any]] = []
+    baselines: dict[str, AccuracyResult] = {}
     for subject in chosen:
-        measured = baseline if subject == design("exact") else result(subject)
-        moved, interval = difference(measured, baseline)
-        rows.append(
-            {
-                **identity(subject),
-                "correct": int(measured.correct.sum()),
-                "images": measured.correct.size,
-                "accuracy": measured.accuracy,
-                "interval": measured.interval,
-                "difference_to_exact": moved,
-                "difference_interval": interval,
-            }
-        )
+        exact = networks.exact(subject) if exact_float is None else exact_float
+        baseline = result(exact)
+        if subject == design("exact") and not arguments.recover:
+            measured = baseline
+        else:
+            measured = AccuracyResult((predict(networks.through(subject), images[:count]) == labels[:count]).numpy())
+        row = {**identity(subject), **_numbers(measured), **_difference("exact", measured, baseline)}
+        if networks.is_quantized:
+            baselines[networks.codes_of(subject)] = baseline
+            row["codes"] = networks.codes_of(subject)
+            if networks.float_network is not None:
+                baselines["float"] = result(networks.float_network)
+                row |= _difference("float", measured, baselines["float"])
+        rows.append(row)
     if arguments.format != "table":
         own = {key: str(value) for key in ("weights", "dataset") if (value := getattr(arguments, key)) is not None}
-        return print_results(arguments, rows, {"data": arguments.data, **own, "unreplaced": left})
-    return _print(arguments, rows, baseline.correct.size)
+        more = {"data": arguments.data, **own, **integer_settings(arguments), "unreplaced": left}
+        if networks.is_quantized:
+            more["exact"] = {name: _numbers(each) for name, each in baselines.items()}
+        return print_results(arguments, rows, more)
+    return _print(arguments, rows, baselines, count)
 
 
-def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], images: int) -> int:
+def _numbers(measured: AccuracyResult) -> dict[str, Any]:
+    return {
+        "correct": int(measured.correct.sum()),
+        "images": measured.correct.size,
+        "accuracy": measured.accuracy,
+        "interval": measured.interval,
+    }
+
+
+def _difference(name: str, measured: AccuracyResult, baseline: AccuracyResult) -> dict[str, Any]:
+    """The paired difference to the network called `name`. The interval of that to exact has the shorter key."""
+    from cnn_eval.measure.network_accuracy import difference
+
+    moved, interval = difference(measured, baseline)
+    return {
+        f"difference_to_{name}": moved,
+        "difference_interval" if name == "exact" else f"difference_to_{name}_interval": interval,
+    }
+
+
+def _print(
+    arguments: argparse.Namespace,
+    rows: list[dict[str, Any]],
+    baselines: Mapping[str, AccuracyResult],
+    images: int,
+) -> int:
     title = (
         f"{arguments.model}, {arguments.layers} layers through the design, {PRODUCTS[arguments.compute]} products, "
         f"{images} {arguments.data} test images;\n"
         "differences in percentage points"
     )
-    columns = ("correct", "accuracy %", "95 % (Wilson)", "less exact", "95 % (paired)")
+    columns = ["correct", "accuracy %", "95 % (Wilson)", "less exact", "95 % (paired)"]
+    if baselines:
+        exact = "; ".join(
+            f"{name if name == 'float' else f'exact {name}'}: {100 * each.accuracy:.2f} % ({span(each.interval)})"
+            for name, each in baselines.items()
+        )
+        title = f"{title}\n{exact}"
+    if arguments.recover:
+        title = f"{title}\nrecovered from {arguments.recover} images: a gain and a bias a channel"
+    with_float = "float" in baselines
+    columns += ["less float", "95 % (to float)"] if with_float else []
     accuracies = table("design", *columns, right=columns)
     for row in rows:
-        accuracies.add_row(
-            row["design"].replace(", ", "\n"),
+        cells = [
             str(row["correct"]),
             f"{100 * row['accuracy']:.2f}",
             span(row["interval"]),
             f"{100 * row['difference_to_exact']:+.2f}",
             span(row["difference_interval"], sign="+"),
-        )
+        ]
+        if with_float:
+            cells += [
+                f"{100 * row['difference_to_float']:+.2f}",
+                span(row["difference_to_float_interval"], sign="+"),
+            ]
+        accuracies.add_row(row["design"].replace(", ", "\n"), *cells)
     return print_titled(title, accuracies)

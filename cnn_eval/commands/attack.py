@@ -14,6 +14,7 @@ from cnn_eval.commands.network_options import (
     add_compute_options,
     add_data_options,
     add_designs,
+    add_integer_options,
     add_network_options,
     add_samples,
 )
@@ -73,6 +74,7 @@ def register(commands: Commands) -> None:
         "--grid", type=Path, metavar="FILE.png", help="draw clean, adversarial and difference images (default: none)"
     )
     add_samples(parser, default=SAMPLES)
+    add_integer_options(parser)
     add_compute_options(parser, renamed=False)
     parser.set_defaults(run=run)
 

@@ -23,12 +23,19 @@ from cnn_eval.commands.attack_report import (
     report_failures,
     result_row,
 )
-from cnn_eval.commands.network_subjects import Subject, chosen_budget, identity, note_unreplaced, subjects
+from cnn_eval.commands.network_subjects import (
+    chosen_budget,
+    identity,
+    integer_settings,
+    note_unreplaced,
+    subject_networks,
+    subjects,
+)
 from cnn_eval.commands.output import print_results
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+from cnn_eval.measure.network_accuracy import load_test_images, sample_count
+from cnn_eval.measure.subject_networks import Subject, SubjectNetworks
 from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
@@ -47,9 +54,10 @@ def run_attacks(arguments: argparse.Namespace) -> int:
     chosen = subjects(arguments, reserved=(CONTROL, EXACT))
     for each in attacks:
         each.require_library()
-    base = base_network(arguments.model, arguments.weights)
+    networks = subject_networks(arguments)
+    base = networks.common_exact(chosen)
     white = arguments.scenario == "white-box"
-    victims, identities = _victims(arguments, base, chosen)
+    victims, identities = _victims(arguments, networks, chosen)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
     )
@@ -95,6 +103,7 @@ def run_attacks(arguments: argparse.Namespace) -> int:
         more = {
             "epsilon_reason": budget[1] if budget else None,
             "attacks": [each.settings(mode=arguments.mode, epsilon=epsilon) for each in attacks],
+            **integer_settings(arguments),
             "unreplaced": left,
             "paired": pairs,
         }
@@ -103,17 +112,16 @@ def run_attacks(arguments: argparse.Namespace) -> int:
 
 
 def _victims(
-    arguments: argparse.Namespace, base: nn.Module, chosen: list[Subject]
+    arguments: argparse.Namespace, networks: SubjectNetworks, chosen: list[Subject]
 ) -> tuple[dict[str, nn.Module], dict[str, dict[str, Any]]]:
     """(the networks to attack by name, the control among them; name and digest of those that are designs)."""
     backward = arguments.backward if arguments.backward and arguments.scenario == "white-box" else BACKWARD[0]
+    base = networks.common_exact(chosen)
     victims: dict[str, nn.Module] = {} if arguments.scenario == "transfer" else {EXACT: base}
     identities = {row["design"]: row for row in map(identity, chosen)}
     for subject in chosen:
-        victims[identity(subject)["design"]] = approximate(
-            base, subject, layers=arguments.layers, compute=arguments.compute, backward=backward
-        )
-    victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
+        victims[identity(subject)["design"]] = networks.through(subject, backward=backward)
+    victims[CONTROL] = power_of_two_control(networks.float_network or base, layers=arguments.layers)
     return victims, identities
 
 

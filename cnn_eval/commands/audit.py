@@ -14,6 +14,7 @@ from cnn_eval.commands.network_options import (
     add_compute_options,
     add_data_options,
     add_designs,
+    add_integer_options,
     add_network_options,
     add_samples,
 )
@@ -39,6 +40,7 @@ def register(commands: Commands) -> None:
     add_seed(parser, MAXIMUM_SEED, help="seed of the images' order and of the attacks")
     add_data_options(parser, unit=True)
     add_samples(parser, default=SAMPLES)
+    add_integer_options(parser)
     add_compute_options(parser, renamed=False)
     parser.set_defaults(run=run)
 
@@ -54,20 +56,32 @@ def run(arguments: argparse.Namespace) -> int:
     from cnn_eval.audit.auditing import check_eligible, run_audit
     from cnn_eval.audit.victim import design_victim
     from cnn_eval.commands.audit_text import print_report
-    from cnn_eval.commands.network_subjects import chosen_budget, identity, note_unreplaced, subjects
-    from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+    from cnn_eval.commands.network_subjects import (
+        chosen_budget,
+        identity,
+        integer_settings,
+        note_unreplaced,
+        subject_networks,
+        subjects,
+    )
+    from cnn_eval.measure.network_accuracy import load_test_images, sample_count
     from cnn_eval.models.user_model import check_model
 
     backward = arguments.backward = arguments.backward or BACKWARD[0]
     AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)  # checked before any work
     chosen = subjects(arguments)
     require_libraries()
-    base = base_network(arguments.model, arguments.weights)
+    networks = subject_networks(arguments)
+    base = networks.common_exact(chosen)
     # The lowered form, which "auto" attacks through on the CPU, is not served on a device; its gates are fast.
     compute = "gate" if chosen_device() != "cpu" and arguments.compute == "auto" else arguments.compute
     how = {"layers": arguments.layers, "backward": backward, "compute": compute}
     for subject in chosen:  # all are tried before the first attack
         design_victim(base, subject, **how)
+    # A design's network is built by the audit itself, unless there is more to it than the design.
+    recovered = {
+        k: networks.through(subject, backward=backward) for k, subject in enumerate(chosen) if arguments.recover
+    }
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
     )
@@ -78,14 +92,22 @@ def run(arguments: argparse.Namespace) -> int:
     epsilon, reason = chosen_budget(arguments, arguments.norm, images)
     settings = AuditSettings(norm=arguments.norm, epsilon=epsilon, seed=arguments.seed)
     reference = Reference(base, images[order], labels[order], settings)
-    for subject in chosen:
-        check_eligible(subject, reference, layers=arguments.layers, backward=backward)
+    for k, subject in enumerate(chosen):
+        check_eligible(recovered.get(k, subject), reference, layers=arguments.layers, backward=backward)
     if arguments.format == "table":
         console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows: list[dict[str, Any]] = []
     for k, subject in enumerate(chosen):
         report = run_audit(
-            subject, base, images[order], labels[order], settings=settings, reference=reference, progress=True, **how
+            recovered.get(k, subject),
+            base,
+            images[order],
+            labels[order],
+            settings=settings,
+            reference=reference,
+            progress=True,
+            name=identity(subject)["design"],
+            **how,
         )
         if arguments.format != "table":
             row = {**identity(subject), **report.to_dict()}
@@ -97,7 +119,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format != "table":
         own = ("model", "layers", "samples", "norm", "backward", "seed", "data")
         return print_results(
-            arguments, rows, {"epsilon": epsilon, "epsilon_reason": reason, "unreplaced": left}, keys=own
+            arguments,
+            rows,
+            {
+                "epsilon": epsilon,
+                "epsilon_reason": reason,
+                **integer_settings(arguments),
+                "unreplaced": left,
+            },
+            keys=own,
         )
     return 0
 

@@ -16,6 +16,7 @@ from cnn_eval.commands.network_options import (
     add_compute_options,
     add_data_options,
     add_designs,
+    add_integer_options,
     add_network_options,
     add_samples,
 )
@@ -51,6 +52,7 @@ def register(commands: Commands) -> None:
     add_data_options(parser, unit=True)
     add_cache(parser)
     add_samples(parser, default=SAMPLES)
+    add_integer_options(parser)
     add_compute_options(parser)
     parser.set_defaults(run=run)
 
@@ -58,11 +60,16 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each attack, value and design."""
     from cnn_eval.attacks.attack_registry import attack
-    from cnn_eval.commands.network_subjects import identity, note_unreplaced, subjects
+    from cnn_eval.commands.network_subjects import (
+        identity,
+        integer_settings,
+        note_unreplaced,
+        subject_networks,
+        subjects,
+    )
     from cnn_eval.examples.example_cache import default_cache
-    from cnn_eval.layers.approximation import approximate
     from cnn_eval.measure.margin_curves import PUBLISHED, measure_margins
-    from cnn_eval.measure.network_accuracy import base_network, load_test_images, sample_count
+    from cnn_eval.measure.network_accuracy import load_test_images, sample_count
     from cnn_eval.models.user_model import check_model
     from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 
@@ -73,13 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = subjects(arguments, reserved=(CONTROL,))
     for name in arguments.attacks:
         attack(name).require_library()
-    base = base_network(arguments.model, arguments.weights)
+    networks = subject_networks(arguments)
+    base = networks.common_exact(chosen)
     identities = {row["design"]: row for row in map(identity, chosen)}
-    victims = {
-        identity(subject)["design"]: approximate(base, subject, layers=arguments.layers, compute=arguments.compute)
-        for subject in chosen
-    }
-    victims[CONTROL] = power_of_two_control(base, layers=arguments.layers)
+    victims = {identity(subject)["design"]: networks.through(subject) for subject in chosen}
+    victims[CONTROL] = power_of_two_control(networks.float_network or base, layers=arguments.layers)
     images, labels = load_test_images(
         model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
     )
@@ -111,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
             {
                 "data": arguments.data,
                 "published_percent": {name: dict(rates) for name, rates in published.items()},
+                **integer_settings(arguments),
                 "unreplaced": left,
             },
         )

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from circuits.support.cli import Parser, deprecated_option, integer
 from circuits.support.options import add_cells, add_cpu_features, add_device, add_format, add_threads
-from cnn_eval.choices import BACKWARD, COMPUTE, DATASETS, LAYERS, NETWORKS
+from cnn_eval.choices import (
+    BACKWARD,
+    CALIBRATION_IMAGES,
+    CALIBRATIONS,
+    COMPUTE,
+    DATASETS,
+    FIRST_LAST,
+    LAYERS,
+    NETWORKS,
+    SCHEMES,
+)
 
 
 def add_designs(parser: Parser) -> None:
@@ -90,9 +101,51 @@ def add_backward(parser: Parser) -> None:
         "--backward",
         choices=BACKWARD,
         help="gradient of the approximate layers: ste, as if products were exact; approximate, through the design; "
-        "slope, of the bilinear form (default: ste)",
+        "slope, of the bilinear form; table1d and table2d, from the product table of integer designs (default: ste)",
     )
     deprecated_option(parser, "--gradient", "--backward")
+
+
+def add_integer_options(parser: Parser) -> None:
+    """The options of quantised networks, --quantize and what goes with it, and --recover."""
+    group = parser.add_argument_group("integer designs and recovery")
+    group.add_argument(
+        "--quantize",
+        choices=("auto", *SCHEMES),
+        help="quantise the network for integer designs: int8 (signed), uint8 or sign_magnitude (unsigned), or auto, by "
+        "the design (default: a float network)",
+    )
+    group.add_argument(
+        "--bits", type=_bits, metavar="A[,W]", help="bits of activations and weights (default: the design's widths)"
+    )
+    group.add_argument(
+        "--calibration", choices=CALIBRATIONS, help=f"how activations are scaled (default: {CALIBRATIONS[0]})"
+    )
+    group.add_argument(
+        "--calibration-images",
+        type=integer(1),
+        metavar="N",
+        help=f"training images to calibrate on (default: {CALIBRATION_IMAGES})",
+    )
+    group.add_argument(
+        "--first-last",
+        choices=FIRST_LAST,
+        help=f"the first and the last layer: quantised, or exact in float (default: {FIRST_LAST[0]})",
+    )
+    group.add_argument(
+        "--recover",
+        type=integer(1),
+        metavar="N",
+        help="correct each approximate layer by a gain and a bias a channel, from N training images (default: none)",
+    )
+
+
+def _bits(text: str) -> tuple[int, int]:
+    """Bits of --bits: a number or a pair, 2 to 16 each."""
+    parts = text.split(",")
+    if len(parts) > 2 or not all(part.isdigit() and 2 <= int(part) <= 16 for part in parts):
+        raise argparse.ArgumentTypeError(f"must be 2 to 16, or two such numbers A,W, but got {text!r}; correct it")
+    return int(parts[0]), int(parts[-1])
 
 
 def add_cache(parser: Parser) -> None:

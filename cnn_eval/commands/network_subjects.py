@@ -20,10 +20,8 @@ from circuits.support.cli import say
 from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
+from cnn_eval.measure.subject_networks import QuantizeSettings, Subject, SubjectNetworks, unlabelled_images
 from cnn_eval.models.registry import model_entry
-
-Subject = Design | Mapping[str, Design]
-"""A design for all layers, or one for each layer by its name."""
 
 
 def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
@@ -67,6 +65,46 @@ def subjects(arguments: argparse.Namespace, *, reserved: Sequence[str] = ()) -> 
         if isinstance(each, Design) and each.label in reserved:
             raise DesignError(f"a design must not be called {each.label!r}, as another network here is; rename it.")
     return chosen
+
+
+def subject_networks(arguments: argparse.Namespace) -> SubjectNetworks:
+    """The networks of the command line: --model, --weights, --quantize and what goes with it, --recover."""
+    quantization = None
+    chosen = {
+        "bits": arguments.bits,
+        "calibration": arguments.calibration,
+        "first_last": arguments.first_last,
+        "images": arguments.calibration_images,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if arguments.quantize is not None:
+        quantization = QuantizeSettings(arguments.quantize, **given)
+    elif given:
+        name = next(iter(given)).replace("_", "-").replace("images", "calibration-images")
+        raise ValueError(f"--{name} is for a network that is quantised, but --quantize is missing; give it.")
+    images = None
+    if quantization is not None or arguments.recover:
+        images = unlabelled_images(
+            model=arguments.model,
+            data=getattr(arguments, "data", "embedded"),
+            dataset=getattr(arguments, "dataset", None),
+            folder=getattr(arguments, "folder", None),
+        )
+    return SubjectNetworks(
+        arguments.model,
+        getattr(arguments, "weights", None),
+        quantization=quantization,
+        recovered=arguments.recover or 0,
+        images=images,
+        layers=arguments.layers,
+        compute=arguments.compute,
+    )
+
+
+def integer_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How the network was quantised and recovered, for documents; empty where it was not."""
+    keys = ("quantize", "bits", "calibration", "calibration_images", "first_last", "recover")
+    return {key: value for key in keys if (value := getattr(arguments, key)) is not None}
 
 
 def _designs_of(subject: Subject) -> list[Design]:

@@ -7,7 +7,13 @@ from typing import Any
 
 from circuits.support.cli import Commands, table
 from cnn_eval.choices import EXAMPLE_SETS
-from cnn_eval.commands.network_options import add_compute_options, add_designs, add_network_options, add_samples
+from cnn_eval.commands.network_options import (
+    add_compute_options,
+    add_designs,
+    add_integer_options,
+    add_network_options,
+    add_samples,
+)
 from cnn_eval.commands.output import print_results, print_titled, span
 
 
@@ -25,19 +31,26 @@ def register(commands: Commands) -> None:
         "--examples", nargs="+", choices=EXAMPLE_SETS, default=list(EXAMPLE_SETS), help="stored sets of examples"
     )
     add_samples(parser)
+    add_integer_options(parser)
     add_compute_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design and set of examples."""
-    from cnn_eval.commands.network_subjects import identity, subjects
+    from cnn_eval.commands.network_subjects import identity, integer_settings, subject_networks, subjects
+    from cnn_eval.models.registry import model_entry
     from cnn_eval.scenarios.transfer import measure_transfer
 
     rows: list[dict[str, Any]] = []
-    for subject in subjects(arguments):
+    chosen = subjects(arguments)
+    model_entry(arguments.model)  # no examples are stored for other networks
+    networks = subject_networks(arguments)
+    for subject in chosen:
+        networks.check(subject)
+    for subject in chosen:
         results = measure_transfer(
-            subject,
+            networks.through(subject),
             examples=arguments.examples,
             model=arguments.model,
             layers=arguments.layers,
@@ -56,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
                 }
             )
     if arguments.format != "table":
-        return print_results(arguments, rows, {})
+        return print_results(arguments, rows, integer_settings(arguments))
     columns = ("fooled / eligible", "transfer %", "95 % (Wilson)")
     rates = table("design", "examples", *columns, keys=2, right=columns)
     for row in rows:

@@ -208,7 +208,7 @@ class _Walk:
 def _is_named_only(value: object) -> bool:
     """Whether a class or function is identified by its name."""
     if isinstance(value, type) and issubclass(value, (ApproximateConv2d, ApproximateLinear)):
-        return value.__module__ == ApproximateConv2d.__module__
+        return value.__module__.partition(".")[0] == __name__.partition(".")[0]  # and no subclass of a user
     if not isinstance(value, (type, types.FunctionType)):
         return isinstance(value, _BUILT_IN)
     return _is_library(value.__module__)

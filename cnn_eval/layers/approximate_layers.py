@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -14,18 +15,25 @@ from circuits import Design, DesignError
 from circuits.errors import unknown_name
 from cnn_eval.layers.convolution import Geometry, Pair
 from cnn_eval.layers.layer_products import Products, apply_products
+from cnn_eval.layers.product_kinds import ComputedBy, products_for
 from cnn_eval.layers.recording import Recording
 
-__all__ = ["ApproximateConv2d", "ApproximateLinear", "approximate_layer"]
+__all__ = ["ApproximateConv2d", "ApproximateLayer", "ApproximateLinear", "approximate_layer", "approximate_layers"]
 
 
-class _ApproximateLayer(nn.Module):
+CORRECTION = ("recovery_gain", "recovery_bias")
+"""Buffers of a layer after `recover`: float32, [N] for one value a channel or [1] for one in all."""
+
+
+class ApproximateLayer(nn.Module):
     """The attributes that `approximate` sets and the computation that both kinds of layer share.
 
-    `compute` and `backward` name how products and gradients are computed; `products` and `gradients` compute them.
+    `design` is None only in a quantised layer that multiplies exactly. `compute` and `backward` name how products and
+    gradients are computed; `products` and `gradients` compute them. A layer that `recover` has corrected has the
+    buffers CORRECTION: its output is then multiplied by the gain, and the bias is added.
     """
 
-    design: Design
+    design: Design | None
     compute: str
     backward: str
     products: Products
@@ -52,15 +60,57 @@ class _ApproximateLayer(nn.Module):
         assert weight is not None
         _check_operands(x, weight, bias)
         if self.recording is not None:
-            self.recording.add(x, weight)
-        return apply_products(x, weight, bias, self.products, self.gradients, geometry)
+            self.recording.add(self.operands(x), weight)
+        out = apply_products(x, weight, bias, self.products, self.gradients, geometry)
+        # Exact products need no correction: the buffers of a quantised layer are for its designs.
+        return out if "recovery_gain" not in self._buffers or self.design is None else self._corrected(out, geometry)
+
+    def _corrected(self, out: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+        gain, bias = (self.get_buffer(name) for name in CORRECTION)
+        if geometry is not None:
+            gain, bias = gain[:, None, None], bias[:, None, None]
+        return out * gain + bias
+
+    def operands(self, x: torch.Tensor) -> torch.Tensor:
+        """The first operands that the multiplier gets for activations x."""
+        return x
+
+    def weight_operands(self) -> torch.Tensor:
+        """The second operands, of the shape of the weight."""
+        return self.weight.detach()
+
+    @property
+    def padding_operand(self) -> int:
+        """The first operand that stands for padding."""
+        return 0
+
+    def computed_by(self, name: str, design: Design, *, compute: str, backward: str) -> ComputedBy:
+        """What computes the products of this layer, called `name`, through `design`; raises as `products_for` does."""
+        return products_for(name, design, compute=compute, backward=backward)
+
+    def use(self, design: Design, computed_by: ComputedBy, backward: str) -> None:
+        """Sends the products through `design`."""
+        self.design = design
+        self.compute, self.products, self.gradients = computed_by
+        self.backward = backward
+
+    def follow(self, designs: Collection[Design]) -> None:
+        """Tells an exact layer of a quantised network which designs other layers got."""
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        # A correction that the tensors bring along; without one, a layer keeps its own.
+        for name in CORRECTION:
+            if prefix + name in state_dict:
+                self.register_buffer(name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def extra_repr(self) -> str:
-        choices = f"design={self.design.label}, compute={self.compute}, backward={self.backward}"
+        label = "exact" if self.design is None else self.design.label
+        choices = f"design={label}, compute={self.compute}, backward={self.backward}"
         return f"{super().extra_repr()}, {choices}"
 
 
-def _compute(layer: _ApproximateLayer, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
+def _compute(layer: ApproximateLayer, x: torch.Tensor, geometry: Geometry | None) -> torch.Tensor:
     return layer._compute(x, geometry)
 
 
@@ -68,7 +118,7 @@ _compute_outside_graphs = _disable_dynamo(_compute)
 """`_compute` with torch.compile switched off; like torch.compiler.disable, but imports torch._dynamo when called."""
 
 
-class ApproximateConv2d(_ApproximateLayer, nn.Conv2d):
+class ApproximateConv2d(ApproximateLayer, nn.Conv2d):
     """A Conv2d whose products go through `design`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -103,7 +153,7 @@ class ApproximateConv2d(_ApproximateLayer, nn.Conv2d):
         )
 
 
-class ApproximateLinear(_ApproximateLayer, nn.Linear):
+class ApproximateLinear(ApproximateLayer, nn.Linear):
     """A Linear layer whose products go through `design`."""
 
     geometry = None
@@ -129,6 +179,15 @@ def approximate_layer(model: nn.Module, name: str) -> ApproximateConv2d | Approx
     if name not in layers:
         raise unknown_name("approximate layer", name, layers)
     return layers[name]
+
+
+def approximate_layers(model: nn.Module) -> dict[str, ApproximateConv2d | ApproximateLinear]:
+    """The layers that multiply through a design, by name, each once."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, (ApproximateConv2d, ApproximateLinear)) and module.design is not None
+    }
 
 
 def _check_operands(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:

@@ -9,7 +9,12 @@ from torch import nn
 
 from circuits import Design, DesignError
 from circuits.errors import unknown_name
-from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
+from cnn_eval.layers.approximate_layers import (
+    ApproximateConv2d,
+    ApproximateLayer,
+    ApproximateLinear,
+    approximate_layers,
+)
 from cnn_eval.layers.product_kinds import ComputedBy, check_backward, check_compute, compute_argument, products_for
 from cnn_eval.layers.recording import Recording
 from cnn_eval.layers.replaceable_layers import check_layers, layer_kinds, survey
@@ -32,6 +37,9 @@ def approximate(
 ) -> nn.Module:
     """A copy of `model` whose Conv2d and/or Linear layers multiply through `design`; the original is left unchanged.
 
+    A float design serves the layers of a float network; an integer design (format=None) the layers that
+    `cnn_eval.quantize` made, if its widths and signedness fit their codes.
+
     `design`: one design for all layers, or layer name -> design for exactly the layers named (`layers` and `filter`
     are then ignored). `layers`: "conv", "linear" or "all". `filter(name, module)` returns False to keep a layer exact.
     `unreplaced(model)` lists what stays exact because it cannot be replaced.
@@ -43,7 +51,8 @@ def approximate(
 
     `backward`, for the gradients: "ste" (straight-through estimator: the gradients of the exact products),
     "approximate" (the products of the gradients go through the design as well, see `BitExactProducts`), or "slope" (the
-    mean slope of the bilinear form, see `SlopeProducts`). Gradients can be taken once. The bias is added exactly.
+    mean slope of the bilinear form, see `SlopeProducts`); for integer designs "ste", "table1d" or "table2d" (from the
+    product table, see `cnn_eval.quantized.integer_gradients`). Gradients can be taken once. The bias is added exactly.
 
     `record=True` keeps operands for `recorded_operands`. Everything is float32 on the CPU, with
     torch.get_num_threads() threads. The state_dict has the original's keys; hooks are kept. `mode` is the old name of
@@ -58,15 +67,14 @@ def approximate(
     check_compute(compute)
     designs = _chosen_designs(model, design, layers, filter)
     # Before the copy: a design that cannot serve a layer fails at once and leaves nothing half done.
-    products = {
-        name: products_for(name, layer_design, compute=compute, backward=backward)
-        for name, layer_design in designs.items()
-    }
+    places = dict(model.named_modules(remove_duplicate=False))
+    for name, layer_design in designs.items():
+        _computed_by(places[name], name, layer_design, compute=compute, backward=backward)
     result = _copy(model)
     places = dict(result.named_modules(remove_duplicate=False))
     for name, layer_design in designs.items():
         layer = places[name]
-        if isinstance(layer, (ApproximateConv2d, ApproximateLinear)):
+        if isinstance(layer, (ApproximateConv2d, ApproximateLinear)) and layer.design is not None:
             # The module stands in two places and was replaced under its other name.
             if layer.design != layer_design:
                 raise DesignError(
@@ -74,8 +82,12 @@ def approximate(
                     f"{layer_design.label} after {layer.design.label}; name it once."
                 )
             continue
-        _replace(layer, layer_design, products[name], backward)
+        layer = _replaced(layer)
+        layer.use(layer_design, _computed_by(layer, name, layer_design, compute=compute, backward=backward), backward)
         layer.recording = Recording() if record else None
+    for module in result.modules():
+        if isinstance(module, ApproximateLayer) and module.design is None:
+            module.follow(designs.values())
     return result
 
 
@@ -93,11 +105,11 @@ def recomputed(
     if backward is not None:
         check_backward(backward)
     result = _copy(model)
-    for name, layer in result.named_modules():
-        if isinstance(layer, (ApproximateConv2d, ApproximateLinear)):
-            chosen = backward or layer.backward
-            products = products_for(name, layer.design, compute=compute or layer.compute, backward=chosen)
-            _set_products(layer, products, chosen)
+    for name, layer in approximate_layers(result).items():
+        assert layer.design is not None
+        chosen = backward or layer.backward
+        computed_by = layer.computed_by(name, layer.design, compute=compute or layer.compute, backward=chosen)
+        layer.use(layer.design, computed_by, chosen)
     return result
 
 
@@ -120,6 +132,10 @@ def _chosen_designs(
             for name, module in model.named_modules()
             if name in replaceable and isinstance(module, kinds) and (filter is None or filter(name, module))
         }
+        quantised = {name for name in designs if isinstance(replaceable[name], ApproximateLayer)}
+        if quantised and design.float_format is None:
+            # What stayed float in a quantised network has no codes for an integer design.
+            designs = {name: design for name in designs if name in quantised}
     if not designs:
         raise DesignError(
             f"the model must have a layer to replace, but layers={layers!r} and the filter leave none of its "
@@ -128,21 +144,23 @@ def _chosen_designs(
     return designs
 
 
-def _replace(layer: nn.Module, design: Design, products: ComputedBy, backward: str) -> None:
-    """Turns a Conv2d or Linear into its approximate counterpart.
+def _computed_by(layer: nn.Module, name: str, design: Design, *, compute: str, backward: str) -> ComputedBy:
+    """What computes the products of a layer that is still exact; raises DesignError, naming the layer."""
+    if isinstance(layer, (ApproximateConv2d, ApproximateLinear)):
+        return layer.computed_by(name, design, compute=compute, backward=backward)
+    return products_for(name, design, compute=compute, backward=backward)
+
+
+def _replaced(layer: nn.Module) -> ApproximateConv2d | ApproximateLinear:
+    """Turns a Conv2d or Linear into its approximate counterpart; a quantised layer is one already.
 
     The class is exchanged in place, so that parameters, hooks and modules that stand in several places are preserved.
     """
     # survey() admits plain Conv2d and Linear only, so that no subclass's own forward is lost.
-    layer.__class__ = ApproximateConv2d if isinstance(layer, nn.Conv2d) else ApproximateLinear
+    if not isinstance(layer, (ApproximateConv2d, ApproximateLinear)):
+        layer.__class__ = ApproximateConv2d if isinstance(layer, nn.Conv2d) else ApproximateLinear
     assert isinstance(layer, (ApproximateConv2d, ApproximateLinear))
-    layer.design = design
-    _set_products(layer, products, backward)
-
-
-def _set_products(layer: ApproximateConv2d | ApproximateLinear, products: ComputedBy, backward: str) -> None:
-    layer.compute, layer.products, layer.gradients = products
-    layer.backward = backward
+    return layer
 
 
 def _copy(model: nn.Module) -> nn.Module:

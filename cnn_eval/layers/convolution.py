@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from circuits import Design
 from circuits.engine.device.tensor_kinds import contiguous, empty, filled, on_cuda
-from circuits.engine.matrix_products.element_places import Places
+from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
 from circuits.engine.padding import padded
@@ -134,6 +134,17 @@ _places_of_few = lru_cache(maxsize=64)(convolution_places)
 """`convolution_places`, cached, at most 64 times .2 MB: computing the offsets takes longer than a few products."""
 _places_of_many = lru_cache(maxsize=12)(convolution_places)
 """The same of at most 12 times 3 MB, with what kernels keep beside the offsets."""
+
+
+def places_of_convolution(
+    image: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry | None
+) -> tuple[Places, tuple[int, ...]]:
+    """(places of the elements, shape of the output) for x [B, C, H, W], padded already, and weight [N, C / groups, KH,
+    KW]; for x [M, K] and weight [N, K] with the geometry None."""
+    if geometry is None:
+        return places_of_rows(image[0], image[1], weight[0]), (image[0], weight[0])
+    out = (image[0], weight[0], *geometry.output((image[2], image[3]), (weight[2], weight[3])))
+    return convolution_places(image, out, weight, geometry), out
 
 
 def input_gradient(

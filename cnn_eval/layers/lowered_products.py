@@ -32,7 +32,15 @@ from cnn_eval.layers.convolution import Geometry
 from cnn_eval.layers.exact_products import ExactProducts
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 
-__all__ = ["FRACTION_MASK", "LoweredProducts", "MaskedFactor", "masked", "masked_factors", "masked_weight"]
+__all__ = [
+    "FRACTION_MASK",
+    "LoweredProducts",
+    "MaskedFactor",
+    "masked",
+    "masked_factors",
+    "masked_weight",
+    "plain_sums",
+]
 
 # A float32 is sign (1 bit), exponent (8 bits), fraction (23 bits); a hidden one above the fraction gives the mantissa.
 _FRACTION_BITS = 23
@@ -143,7 +151,7 @@ class LoweredProducts(Products):
             raise DesignError("compute='lowered' needs tensors on the CPU, but they are on a CUDA device; use 'gate'.")
         factors = masked_factors(self.design)
         weights = [masked_weight(weight, factor) for factor in factors]
-        with _plain_sums():
+        with plain_sums():
             if len(factors) == 1:
                 return _EXACT.product(masked(x, factors[0].x_mask), weights[0], bias, geometry)
             shape = _output_shape(x, weight, geometry)
@@ -169,7 +177,7 @@ class LoweredProducts(Products):
     ) -> Gradients:
         """Gradient * weight and x * gradient, in this operand order, as in `BitExactProducts.gradients`."""
         by_x, by_weight = torch.zeros_like(x), torch.zeros_like(weight)
-        with _plain_sums():
+        with plain_sums():
             for factor in masked_factors(self.design):
                 # The gradient is the first operand of gradient * weight and the second one of x * gradient; an
                 # approximate product is not symmetric in its operands.
@@ -188,7 +196,7 @@ def _output_shape(x: Tensor, weight: Tensor, geometry: Geometry | None) -> tuple
     return len(weight), *geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
 
 
-def _plain_sums() -> AbstractContextManager[Any]:
+def plain_sums() -> AbstractContextManager[Any]:
     """Makes torch compute plain sums of float32 products: no Winograd or FFT convolution, no narrower format."""
     backend: Any = torch.backends.mkldnn
     # Winograd and FFT convolutions form sums of operands before they multiply; bfloat16 and TF32 drop mantissa bits.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,12 +18,14 @@ __all__ = ["recorded_operands"]
 
 MAXIMUM_SAMPLES = 10**8
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 
 def recorded_operands(model: nn.Module, layer: str, *, samples: int = 1 << 20, seed: int = 0) -> tuple[Array, Array]:
-    """Draws `samples` operand pairs (activations, weights), float32 [samples] each, with replacement and uniformly from
-    the products that the layer named `layer` computed since its weights last changed (padding included).
+    """Draws `samples` operand pairs (activations, weights), [samples] each, with replacement and uniformly from the
+    products that the layer named `layer` computed since its weights last changed (padding included).
+
+    float32; for integer designs the codes that the multiplier gets, int32 (of sign_magnitude, magnitudes).
 
     `model` comes from `approximate(..., record=True)` and has been run on the images of interest. Pass the pairs to
     `circuits.error_metrics(design, operands=...)`. A layer that received more than RECORD_BYTES of activations has kept
@@ -32,7 +36,7 @@ def recorded_operands(model: nn.Module, layer: str, *, samples: int = 1 << 20, s
             f"1 <= samples <= {MAXIMUM_SAMPLES} must hold, but got {samples}; choose a number in between."
         )
     recorded = approximate_layer(model, layer)
-    recording, weight = recorded.recording, recorded.weight.detach().cpu()
+    recording = recorded.recording
     if recording is None:
         raise DesignError(f"layer {layer} does not record its operands; make the model with approximate(record=True).")
     if not recording.images:
@@ -42,9 +46,11 @@ def recorded_operands(model: nn.Module, layer: str, *, samples: int = 1 << 20, s
             f"the weights of layer {layer} changed after its operands were recorded; run the model again."
         )
     generator = np.random.default_rng(seed)
+    weight = recorded.weight_operands().detach().cpu().numpy()
     if recorded.geometry is None:
-        return _linear_pairs(recording.images, weight.numpy(), samples, generator)
-    return _convolution_pairs(recording.images, weight.numpy(), recorded.geometry, samples, generator)
+        return _linear_pairs(recording.images, weight, samples, generator)
+    padding = recorded.padding_operand
+    return _convolution_pairs(recording.images, weight, recorded.geometry, padding, samples, generator)
 
 
 def _linear_pairs(
@@ -60,7 +66,12 @@ def _linear_pairs(
 
 
 def _convolution_pairs(
-    images: list[torch.Tensor], weight: Array, geometry: Geometry, samples: int, generator: np.random.Generator
+    images: list[torch.Tensor],
+    weight: Array,
+    geometry: Geometry,
+    padding: int,
+    samples: int,
+    generator: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Pairs for random image, output position, filter n and kernel place (c, i, j).
 
@@ -79,12 +90,12 @@ def _convolution_pairs(
     n, c = generator.integers(filters, size=samples), generator.integers(inputs, size=samples)
     i, j = generator.integers(taps[0], size=samples), generator.integers(taps[1], size=samples)
     position = generator.integers(positions[image_of])
-    x = np.empty(samples, dtype=np.float32)
+    x = np.empty(samples, dtype=weight.dtype)
     top, bottom, left, right = geometry.padding
     starts = np.searchsorted(image_of, np.arange(len(images) + 1))
     for image, (_, width), first, end in zip(images, shapes, starts[:-1], starts[1:], strict=True):
         of_image = slice(int(first), int(end))
-        padded = functional.pad(image, (left, right, top, bottom)).numpy()
+        padded = functional.pad(image, (left, right, top, bottom), value=padding).numpy()
         row, column = position[of_image] // width, position[of_image] % width
         x[of_image] = padded[
             n[of_image] // (filters // geometry.groups) * inputs + c[of_image],

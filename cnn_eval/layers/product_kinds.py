@@ -37,9 +37,14 @@ GRADIENTS: Mapping[str, Callable[[Design, Products], Products]] = MappingProxyTy
         "ste": lambda design, forward: ExactProducts(),
         "approximate": lambda design, forward: forward,
         "slope": lambda design, forward: SlopeProducts(design),
+        "table1d": lambda design, forward: _needs_codes(),
+        "table2d": lambda design, forward: _needs_codes(),
     }
 )
-"""Name -> what computes the gradients of a layer, from its design and its forward computation."""
+"""Name -> what computes the gradients of a float layer, from its design and its forward computation.
+
+What quantised layers make of these names: `cnn_eval.quantized.integer_gradients`.
+"""
 BACKWARD = tuple(GRADIENTS)
 
 
@@ -57,7 +62,10 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
     Raises DesignError, naming the layer, for a design that `compute` or `backward` cannot serve.
     """
     if design.float_format is None:
-        raise DesignError(f"layer {layer} needs a design with a float format, but got format=None; give one.")
+        raise DesignError(
+            f"layer {layer} is not quantised and needs a design with a float format, but {design.label} has "
+            "format=None; quantise the network first: cnn_eval.quantize, or --quantize on the command line."
+        )
     chosen = choose_method(design) if compute == "auto" else compute
     option = f"compute={chosen!r}"
     try:
@@ -68,6 +76,10 @@ def products_for(layer: str, design: Design, *, compute: str, backward: str) -> 
         # The engine's own refusal already names the option.
         where = f"layer {layer}" if str(error).startswith(option) else f"layer {layer}, {option}"
         raise type(error)(f"{where}: {error}") from None
+
+
+def _needs_codes() -> Products:
+    raise DesignError("needs an integer design in a quantised layer; choose ste, approximate or slope.")
 
 
 def check_compute(compute: str) -> None:

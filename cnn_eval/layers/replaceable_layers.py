@@ -52,7 +52,10 @@ def survey(model: nn.Module) -> tuple[dict[str, nn.Conv2d | nn.Linear], dict[str
         kind = type(module).__name__
         parent = modules.get(name.rpartition(".")[0])
         if isinstance(module, (ApproximateConv2d, ApproximateLinear)):
-            obstacles[name] = f"{kind}: approximate already"
+            if module.design is None:  # quantised, and exact so far
+                replaceable[name] = module
+            else:
+                obstacles[name] = f"{kind}: approximate already"
         # The exact type: a subclass may multiply in a forward of its own, which an exchanged class would drop.
         elif type(module) in (nn.Conv2d, nn.Linear):
             assert isinstance(module, (nn.Conv2d, nn.Linear))

@@ -21,8 +21,9 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.product_kinds import compute_argument
 from cnn_eval.models.devices import on_chosen_device
 from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model, model_entry
+from cnn_eval.models.registry import build, load_model, model_entry
 from cnn_eval.models.user_model import check_model, load_user_model
+from cnn_eval.quantized.quantized_files import is_quantized_file, load_quantized
 from cnn_eval.support.verified_files import DataError
 
 __all__ = ["AccuracyResult", "base_network", "difference", "evaluate", "network"]
@@ -130,9 +131,17 @@ def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple
 def base_network(model: str = "lenet5", weights: Path | str | None = None) -> nn.Module:
     """The trained `model`, named or a user's, in evaluation mode, with exact products by torch.
 
-    It runs on the device of --device or the environment (see `on_chosen_device`).
+    It runs on the device of --device or the environment (see `on_chosen_device`). Weights that `save_quantized` wrote
+    make it a quantised network with exact integer products.
     """
+    if weights is not None and is_quantized_file(weights):
+        return on_chosen_device(load_quantized(untrained(model), weights))
     return on_chosen_device(load_user_model(model, weights) if is_user_model(model) else load_model(model, weights))
+
+
+def untrained(model: str) -> nn.Module:
+    """The architecture of `model`, with weights of no meaning."""
+    return load_user_model(model) if is_user_model(model) else build(model, seed=0).eval()
 
 
 def network(

@@ -6,6 +6,7 @@ The long versions, with more attacks and controls, are meant for the few designs
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -51,7 +52,7 @@ def scaled_examples(name: str, factor: float, *, model: str = "lenet5") -> Adver
 
 
 def transfer_at_margin(
-    design: Design | Mapping[str, Design],
+    design: Design | Mapping[str, Design] | nn.Module,
     *,
     factor: float = 1.2,
     examples: Sequence[str] = EXAMPLES,
@@ -60,12 +61,14 @@ def transfer_at_margin(
 ) -> dict[str, TransferResult]:
     """Example set -> how many of its examples, with perturbations scaled by `factor`, fool `model` through `design`.
 
+    `design` may also be a network of the same inputs and classes.
+
     Eligible are examples whose clean image both networks classify correctly and whose scaled image fools the source,
     the network through the design `exact`. Examples just past the decision boundary transfer badly; a small margin
     beyond it suffices to change that.
     """
     model_entry(model)
-    victim = network(design, model=model, layers=layers)
+    victim = design if isinstance(design, nn.Module) else network(design, model=model, layers=layers)
     results = {}
     for name in examples:
         scaled = scaled_examples(name, factor, model=model)
@@ -131,7 +134,12 @@ class AdaptiveResult:
 
 
 def available_gradients(design: Design | Mapping[str, Design]) -> tuple[str, ...]:
-    """The `backward` modes open to a white-box attacker: "ste", and "slope" if all designs are bilinear forms."""
+    """The `backward` modes open to a white-box attacker: "ste", and "slope" if all designs are bilinear forms.
+
+    Of integer designs "ste" and "table1d".
+    """
+    if all(each.float_format is None for each in (design.values() if isinstance(design, Mapping) else [design])):
+        return "ste", "table1d"
     try:
         for layer_design in design.values() if isinstance(design, Mapping) else [design]:
             approximate(nn.Conv2d(1, 1, 1), layer_design, backward="slope")
@@ -144,19 +152,23 @@ def adaptive_robustness(
     design: Design | Mapping[str, Design],
     attack: AdaptiveAttack | None = None,
     *,
-    model: str = "lenet5",
+    model: str | nn.Module = "lenet5",
     samples: int = 100,
     layers: str = "conv",
+    dataset: str | None = None,
 ) -> AdaptiveResult:
     """The accuracy of `model` through `design` under a white-box attack, on the first `samples` embedded test images.
+
+    `dataset` names the images, by default those of the named model; a `model` that is a network (quantised, for integer
+    designs) needs it.
 
     Every forward pass is bit-accurate. The result of an image does not depend on the other images.
     """
     attack = attack or AdaptiveAttack()
-    images, labels = load_test_images(model=model)
+    images, labels = load_test_images(model=model if isinstance(model, str) else "", dataset=dataset)
     count = sample_count(samples, len(images), "test images")
     images, labels = images[:count], labels[:count]
-    base = base_network(model).requires_grad_(False)
+    base = (base_network(model) if isinstance(model, str) else copy.deepcopy(model)).requires_grad_(False)
     gradients = available_gradients(design)
     networks = [approximate(base, design, layers=layers, backward=backward) for backward in gradients]
     clean = predict(networks[0], images) == labels

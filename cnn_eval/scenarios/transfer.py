@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from torch import nn
 
 from circuits import Design, design
 from circuits.support.statistics import wilson
@@ -45,7 +46,7 @@ class TransferResult:
 
 
 def measure_transfer(
-    victim: Design | Mapping[str, Design],
+    victim: Design | Mapping[str, Design] | nn.Module,
     *,
     examples: Sequence[str] = EXAMPLES,
     model: str = "lenet5",
@@ -56,12 +57,13 @@ def measure_transfer(
 ) -> dict[str, TransferResult]:
     """For each example set, how many of its first `samples` examples fool `model` with its `layers` through `victim`.
 
-    `victim`, the design or designs, `layers`, `compute` and the deprecated `mode`: as in `approximate`; `model`: a name
-    in MODELS. Raises as `load_examples` does.
+    `victim`: the design or designs, or a network of the same inputs and classes as `model`; `layers`, `compute` and the
+    deprecated `mode`: as in `approximate`; `model`: a name in MODELS. Raises as `load_examples` does.
     """
     compute = compute_argument(compute, mode)
     model_entry(model)
-    attacked = network(victim, model=model, layers=layers, compute=compute)
+    how = {"model": model, "layers": layers, "compute": compute}
+    attacked = victim if isinstance(victim, nn.Module) else network(victim, **how)
     results = {}
     for name in examples:
         stored = load_examples(name, model)

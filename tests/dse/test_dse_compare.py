@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from circuits import design
+from circuits import Design, design
 from circuits.accuracy.measurement import error_metrics
 from circuits.cost.cost_model import cost_report
-from dse import compare
+from dse import compare, compare_designs
 from dse.present.score_table import score_text
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import COLUMNS, SCORERS
@@ -136,3 +136,20 @@ def test_scores_of_few_pairs_have_no_interval() -> None:
     text = interval_text("nmed", "significant")
     assert text(few) == f"{few['nmed']:.4f}"
     assert text({"nmed": 0.5, "nmed_low": 0.25, "nmed_high": 0.75}) == "0.500 [0.250, 0.750]"
+
+
+@pytest.mark.slow
+def test_integer_designs_are_compared_in_a_quantised_network() -> None:
+    from cnn_eval import approximate, load_images, load_model, measure_accuracy, quantize
+
+    exact = Design(format=None, width=4, signed=True, topology="dadda", name="exact4s")
+    rough = Design(format=None, width=4, truncate_columns=2, name="rough4")
+    settings = ScoreSettings(images=40, attack_images=2, attack_steps=2, attack_restarts=1)
+    rows = compare_designs([exact, rough, "axfpm"], settings=settings)
+    assert rows[0].scores["accuracy_loss"] == 0
+    assert rows[0].scores["mred"] == 0
+    assert all(row.scores["images"] == 40 and row.scores["adaptive_gradients"] == 2 for row in rows)
+    train, (images, labels) = load_images("mnist", "train", samples=500)[0], load_images("mnist", samples=40)
+    network = approximate(quantize(load_model("lenet5"), train, scheme="uint8", bits=4), rough)
+    correct = measure_accuracy(network, images=images, labels=labels).accuracy
+    assert rows[1].scores["accuracy"] == pytest.approx(100 * correct)

@@ -294,6 +294,9 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     from cnn_eval.layers.replaceable_layers import LAYERS
     from cnn_eval.measure.margin_curves import CURVES
     from cnn_eval.models.training_settings import Optimizer, Precision
+    from cnn_eval.quantized.calibration import CALIBRATIONS
+    from cnn_eval.quantized.post_training import FIRST_LAST
+    from cnn_eval.quantized.schemes import SCHEMES
     from cnn_eval.scenarios.scenario_runs import SCENARIOS
     from cnn_eval.scenarios.substitute import SubstituteSettings
     from cnn_eval.scenarios.transfer import EXAMPLES
@@ -302,6 +305,9 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     assert LAYERS == choices.LAYERS
     assert BACKWARD == choices.BACKWARD
     assert COMPUTE == choices.COMPUTE
+    assert tuple(SCHEMES) == choices.SCHEMES
+    assert tuple(CALIBRATIONS) == choices.CALIBRATIONS
+    assert FIRST_LAST == choices.FIRST_LAST
     assert tuple(CURVES) == choices.MARGIN_ATTACKS
     assert SCENARIOS == choices.SCENARIOS
     assert set(EXAMPLES) <= set(choices.EXAMPLE_SETS)

@@ -221,6 +221,36 @@ class Toy:
     uses=("-m", "dse.compare", "exact", "axfpm", "--scorer", "toy:Toy"),
     prints="toy",
 )
+SCHEME = Toy(
+    name="quantisation scheme",
+    files={
+        "cnn_eval/quantized/schemes/toy.py": '''"""A toy: signed codes of which half are used."""
+
+from cnn_eval.quantized.schemes.scheme import Scheme, direct_product, direct_sums, symmetric_scales
+
+SCHEME = Scheme(
+    name="toy",
+    signed=True,
+    affine=False,
+    codes=lambda bits: (-(1 << bits - 2), 1 << bits - 2),
+    scales=lambda low, high, bits: symmetric_scales(low, high, 1 << bits - 2),
+    product=direct_product,
+    sums=direct_sums,
+)
+'''
+    },
+    lines={
+        "cnn_eval/quantized/schemes/__init__.py": [
+            (
+                '        "uint8": "cnn_eval.quantized.schemes.uint8:SCHEME",\n',
+                '        "toy": "cnn_eval.quantized.schemes.toy:SCHEME",\n',
+            )
+        ]
+    },
+    uses=("-m", "cnn_eval", "accuracy", "toy.toml", "--quantize", "toy", "--samples", "4", "--calibration-images", "8"),
+    outside={"toy.toml": '[design]\nformat = "integer"\nwidth = 8\nsigned = true\n'},
+    prints="exact toy 8x8",
+)
 NETWORK = Toy(
     name="network",
     files={
@@ -360,6 +390,7 @@ def used(folder: Path, toy: Toy) -> str:
         (SCORER_OUTSIDE, 0, 0),
         (SCORER, 1, 1),
         (SEARCH_METHOD, 1, 1),
+        (SCHEME, 1, 1),
         (NETWORK, 1, 1),
         (DATA_SET, 1, 1),
         (NETWORK_OUTSIDE, 0, 0),

@@ -1,5 +1,7 @@
 """Scorer `accuracy`: accuracy of the network with the design in its convolutions, and the loss against exact products.
 
+Integer designs are scored in the quantised network, and lose against that network with exact products.
+
 Details: images (number), images_lost (right with exact products, wrong with the design) and images_gained.
 """
 
@@ -10,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.designs.named_designs import design
 from circuits.support.statistics import paired_difference_interval
-from dse.score.scorers.evaluation_data import network_settings, record_digest
+from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text, plain_text
 from dse.space.per_layer import Candidate, for_network
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from cnn_eval.measure.network_accuracy import AccuracyResult
 
 __all__ = ["ACCURACY"]
@@ -45,7 +49,12 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
 
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
     result = _evaluate(candidate, settings)
-    exact = _evaluate_exact(settings)
+    networks = integer_networks(candidate, settings)
+    exact = (
+        _evaluate_exact(settings)
+        if networks is None
+        else _evaluate_network(networks.exact(for_network(candidate)), settings)
+    )
     low, high = result.interval
     return {
         "accuracy": 100 * result.accuracy,
@@ -63,9 +72,19 @@ def _evaluate(candidate: Candidate, settings: ScoreSettings) -> AccuracyResult:
     from cnn_eval.models.registry import model_entry
 
     assert model_entry(settings.model).dataset == settings.dataset
+    networks = integer_networks(candidate, settings)
+    if networks is not None:
+        return _evaluate_network(networks.through(for_network(candidate)), settings)
     return evaluate(
         for_network(candidate), model=settings.model, data="embedded", samples=settings.images, layers="conv"
     )
+
+
+def _evaluate_network(network: nn.Module, settings: ScoreSettings) -> AccuracyResult:
+    from cnn_eval import load_images, measure_accuracy
+
+    images, labels = load_images(settings.dataset, samples=settings.images)
+    return measure_accuracy(network, images=images, labels=labels)
 
 
 @lru_cache(maxsize=4)

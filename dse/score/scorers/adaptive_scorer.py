@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.score.scorers.evaluation_data import network_settings, record_digest
+from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, ScoreSettings, interval_text
 from dse.space.per_layer import Candidate, for_network
 
@@ -38,7 +38,10 @@ def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
         restarts=settings.attack_restarts,
         seed=settings.seed,
     )
-    result = adaptive_robustness(for_network(candidate), attack, model=settings.model, samples=settings.attack_images)
+    subject = for_network(candidate)
+    networks = integer_networks(candidate, settings)
+    base = settings.model if networks is None else networks.exact(subject)
+    result = adaptive_robustness(subject, attack, model=base, samples=settings.attack_images, dataset=settings.dataset)
     low, high = result.interval
     return {
         "adaptive_robustness": 100 * result.accuracy,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dse.score.scorers.evaluation_data import integer_networks
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 from dse.score.scorers.transfer_scorer import NOTE, comparison_of, pooled_interval, transfer_scores, transfer_settings
 from dse.space.per_layer import Candidate, for_network
@@ -18,9 +19,9 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
     from cnn_eval.measure.robustness import transfer_at_margin
 
-    results = transfer_at_margin(
-        for_network(candidate), factor=settings.margin, examples=settings.examples, model=settings.model
-    )
+    networks = integer_networks(candidate, settings)
+    victim = for_network(candidate) if networks is None else networks.through(for_network(candidate))
+    results = transfer_at_margin(victim, factor=settings.margin, examples=settings.examples, model=settings.model)
     return transfer_scores("margin", results)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from circuits.support.statistics import wilson
-from dse.score.scorers.evaluation_data import network_settings, record_digest
+from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text
 from dse.space.per_layer import Candidate, for_network
 
@@ -74,7 +74,9 @@ def comparison_of(prefix: str) -> Callable[[ScoreSettings], list[ComparisonLine]
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
     from cnn_eval.scenarios.transfer import measure_transfer
 
-    results = measure_transfer(for_network(candidate), examples=settings.examples, model=settings.model)
+    networks = integer_networks(candidate, settings)
+    victim = for_network(candidate) if networks is None else networks.through(for_network(candidate))
+    results = measure_transfer(victim, examples=settings.examples, model=settings.model)
     return transfer_scores("transfer", results)
 
 

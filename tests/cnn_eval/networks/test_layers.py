@@ -287,7 +287,7 @@ def test_unknown_choices_and_layers_name_the_nearest_ones() -> None:
     cases = [
         ({"design": {"conv3": LOPSIDED}}, "unknown layer 'conv3'; nearest: conv2, conv1, fc3."),
         ({"layers": "convs"}, "unknown choice of layers 'convs'; nearest: conv."),
-        ({"backward": "exact"}, "unknown backward mode 'exact'; available: approximate, slope, ste."),
+        ({"backward": "exact"}, "unknown backward mode 'exact'; available: approximate, slope, ste, table1d, table2d."),
         ({"compute": "lower"}, "unknown way of computing 'lower'; nearest: lowered."),
     ]
     for arguments, message in cases:
@@ -347,8 +347,9 @@ def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
         "the model must have a layer to replace, but layers='conv' and the filter leave none of its 1 Conv2d and "
         "Linear layers; choose other layers."
     )
-    assert message(approximate, LeNet5(), {"conv1": Design(format=None, width=8)}) == (
-        "layer conv1 needs a design with a float format, but got format=None; give one."
+    assert message(approximate, LeNet5(), {"conv1": Design(format=None, width=8, name="mul8")}) == (
+        "layer conv1 is not quantised and needs a design with a float format, but mul8 has format=None; quantise the "
+        "network first: cnn_eval.quantize, or --quantize on the command line."
     )
 
 
