@@ -15,6 +15,7 @@ from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.table_kernels.expanded_kernel import COLUMNS, expanded_kernel, expanded_scratch_bytes
 from circuits.engine.table_kernels.float_codes import code_bits, encode, is_small
 from circuits.engine.table_kernels.kernel_calls import run_kernel
+from circuits.engine.table_kernels.operand_exchange import exchanged_operands, exchanged_places
 from circuits.engine.table_kernels.permutation_kernel import Terms, permutation_kernel, scratch_bytes
 from circuits.engine.table_kernels.permuted_floats import SmallFloatTerms
 from circuits.engine.table_kernels.permuted_fractions import FractionTerms
@@ -62,25 +63,29 @@ def _refusal(circuit: MultiplierCircuit) -> str:
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
     fmt, target, together = circuit.float_format, Target.host(), 1
-    if fmt is not None and not is_small(fmt):
-        codes = (encode(circuit, x), encode(circuit, w)) if target.byte_permutations else None
-        if codes is None or not _stay_normal(fmt, fraction_image(circuit).raised, *codes):
-            find_method("gate").run(circuit, x, w, out, places, threads)
-            return
-        x, w = codes
-        chosen = _fractions(circuit, places.depth)
+    fractions = fmt is not None and not is_small(fmt)
+    if fmt is not None and (not fractions or target.byte_permutations):
+        codes = encode(circuit, x), encode(circuit, w)
     else:
-        if fmt is not None:
-            x, w = encode(circuit, x), encode(circuit, w)
-        many = places.rows >= _many_rows(circuit, target) and len(w) // places.groups >= _MANY_COLUMNS
-        halves = half_table(circuit) if many else None
-        if halves is not None:
-            chosen, together = _expanded(halves, out, places.depth), COLUMNS
-        elif target.byte_permutations:
-            chosen = _permuted(circuit, out, places.depth)
-        else:
-            entries = WordEntries(_SUMS[out.dtype.name])
-            chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
+        codes = x, w
+    if fractions and not (target.byte_permutations and _stay_normal(fmt, fraction_image(circuit).raised, *codes)):
+        find_method("gate").run(circuit, x, w, out, places, threads)
+        return
+    x, w = codes
+    columns = len(w) // places.groups
+    many = not fractions and places.rows >= _many_rows(circuit, target) and columns >= _MANY_COLUMNS
+    halves = half_table(circuit) if many else None
+    if halves is not None:
+        chosen, together = _expanded(halves, out, places.depth), COLUMNS
+    elif target.byte_permutations:
+        exchanged = exchanged_places(places, columns)
+        if exchanged is not None:
+            x, w = exchanged_operands(x, w, places)
+            places = exchanged
+        chosen = _permuted(circuit, out, places.depth, exchanged is not None)
+    else:
+        entries = WordEntries(_SUMS[out.dtype.name])
+        chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
     kernel, scratch, table, constant = chosen
     run_kernel(kernel, scratch, table, x, w, out, places, constant, threads, together=together)
 
@@ -122,27 +127,21 @@ def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
     )
 
 
-def _permuted(circuit: MultiplierCircuit, out: Array, depth: int) -> Chosen:
+def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool) -> Chosen:
     terms: Terms
-    if circuit.float_format is not None:
-        image = float_planes(circuit)
-        terms = SmallFloatTerms(image.segments)
-    else:
-        image = integer_planes(circuit)
+    planes, constant = None, 0
+    if circuit.float_format is None:
+        image = integer_planes(circuit, exchanged)
         terms = IntegerTerms(image.plane_count, image.segments, _SUMS[out.dtype.name])
-    return (
-        permutation_kernel(terms, Target.host()),
-        lambda rows, columns: scratch_bytes(terms, depth, columns),
-        image.planes,
-        image.smallest * depth,
-    )
-
-
-def _fractions(circuit: MultiplierCircuit, depth: int) -> Chosen:
-    image = fraction_image(circuit)
-    terms = FractionTerms(image.plane_count)
+        planes, constant = image.planes, image.smallest * depth
+    elif is_small(circuit.float_format):
+        image = float_planes(circuit, exchanged)
+        terms, planes = SmallFloatTerms(image.segments, image.signs_apart), image.planes
+    else:
+        fractions = fraction_image(circuit, exchanged)
+        terms, planes = FractionTerms(fractions.plane_count), fractions.planes
     kernel = permutation_kernel(terms, Target.host())
-    return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), image.planes, 0
+    return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant
 
 
 METHOD = ProductMethod(_refusal, _run)

@@ -40,6 +40,7 @@ class FractionTerms(FloatSums):
     planes: int
 
     tile_bytes = 3 * LANES
+    most_blocks = 4
 
     def declarations(self) -> str:
         return _DECLARATIONS
