@@ -94,7 +94,7 @@ class SmallFloatTerms(FloatSums):
     signs_apart: bool = False
 
     tile_bytes = LANES
-    most_blocks = 2
+    most_blocks = 1
 
     def declarations(self) -> str:
         return PERMUTATIONS
