@@ -14,6 +14,7 @@ from circuits.engine.matrix_products.product_methods import ProductMethod, find_
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.table_kernels.expanded_kernel import COLUMNS, expanded_kernel, expanded_scratch_bytes
 from circuits.engine.table_kernels.float_codes import code_bits, encode, is_small
+from circuits.engine.table_kernels.fraction_codes import fraction_codes
 from circuits.engine.table_kernels.kernel_calls import run_kernel
 from circuits.engine.table_kernels.operand_exchange import exchanged_operands, exchanged_places
 from circuits.engine.table_kernels.permutation_kernel import Terms, permutation_kernel, scratch_bytes
@@ -30,7 +31,6 @@ from circuits.engine.table_kernels.table_images import (
     word_table,
 )
 from circuits.engine.table_kernels.word_entries import WordEntries
-from circuits.floats.arithmetic import FloatFormat
 
 Array = NDArray[Any]
 _CODE_BITS = 8
@@ -38,6 +38,10 @@ _FRACTION_BITS = 7
 _SUMS = {"int32": "i32", "int64": "i64", "float32": "float"}
 _MANY_COLUMNS = 4
 """Columns from which on an expanded table serves them together."""
+
+
+Zeros = tuple[bool, bool]
+"""Whether zeros may be among the operands of the kernel, the one in lanes first."""
 
 
 def _many_rows(circuit: MultiplierCircuit, target: Target) -> int:
@@ -62,16 +66,16 @@ def _refusal(circuit: MultiplierCircuit) -> str:
 
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    fmt, target, together = circuit.float_format, Target.host(), 1
+    fmt, target, together, zeros = circuit.float_format, Target.host(), 1, (True, True)
     fractions = fmt is not None and not is_small(fmt)
-    if fmt is not None and (not fractions or target.byte_permutations):
-        codes = encode(circuit, x), encode(circuit, w)
-    else:
-        codes = x, w
-    if fractions and not (target.byte_permutations and _stay_normal(fmt, fraction_image(circuit).raised, *codes)):
-        find_method("gate").run(circuit, x, w, out, places, threads)
-        return
-    x, w = codes
+    if fractions:
+        codes = _normal_codes(circuit, x, w) if target.byte_permutations else None
+        if codes is None:
+            find_method("gate").run(circuit, x, w, out, places, threads)
+            return
+        x, w, zeros = codes
+    elif fmt is not None:
+        x, w = encode(circuit, x), encode(circuit, w)
     columns = len(w) // places.groups
     many = not fractions and places.rows >= _many_rows(circuit, target) and columns >= _MANY_COLUMNS
     halves = half_table(circuit) if many else None
@@ -81,8 +85,8 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
         exchanged = exchanged_places(places, columns)
         if exchanged is not None:
             x, w = exchanged_operands(x, w, places)
-            places = exchanged
-        chosen = _permuted(circuit, out, places.depth, exchanged is not None)
+            places, zeros = exchanged, zeros[::-1]
+        chosen = _permuted(circuit, out, places.depth, exchanged is not None, zeros)
     else:
         entries = WordEntries(_SUMS[out.dtype.name])
         chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
@@ -90,23 +94,21 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     run_kernel(kernel, scratch, table, x, w, out, places, constant, threads, together=together)
 
 
-def _stay_normal(fmt: FloatFormat, raised: int, x: Array, w: Array) -> bool:
-    """Whether no product of an x and a w, upper halves of float32, leaves the format's normal range (zeros aside).
+def _normal_codes(circuit: MultiplierCircuit, x: Array, w: Array) -> tuple[Array, Array, Zeros] | None:
+    """The upper halves of x and w; None where a product of them might leave the format's normal range, zeros aside.
 
-    With unbiased exponents e, a product's lies between e_x + e_w and e_x + e_w + `raised`. Infinities and NaN have the
-    exponent 128.
+    With unbiased exponents e, a product's lies between e_x + e_w and e_x + e_w + `raised`.
     """
-    lowest = highest = 0
-    for halves in (x, w):
-        magnitudes = halves.reshape(-1) << np.uint16(1)  # without the sign
-        most = int(magnitudes.max(initial=0)) >> 8
-        magnitudes -= np.uint16(1)  # zeros become the largest
-        least = int(magnitudes.min(initial=0xFFFF)) + 1 >> 8
-        if most == 255 or least == 0:
-            return False
-        lowest, highest = lowest + least - 127, highest + most - 127
+    fmt = circuit.float_format
+    assert fmt is not None
+    (x_codes, x_range), (w_codes, w_range) = fraction_codes(circuit, x), fraction_codes(circuit, w)
+    if max(x_range.greatest, w_range.greatest) == 255 or min(x_range.least, w_range.least) == 0:
+        return None
+    lowest, highest = x_range.least + w_range.least - 2 * 127, x_range.greatest + w_range.greatest - 2 * 127
     top = (1 << fmt.exponent_bits) - 2 - fmt.bias
-    return lowest >= fmt.minimum_exponent and highest + raised <= top
+    if lowest < fmt.minimum_exponent or highest + fraction_image(circuit).raised > top:
+        return None
+    return x_codes, w_codes, (x_range.zeros, w_range.zeros)
 
 
 def _no_scratch(rows: int, columns: int) -> int:
@@ -127,7 +129,7 @@ def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
     )
 
 
-def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool) -> Chosen:
+def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool, zeros: Zeros) -> Chosen:
     terms: Terms
     planes, constant = None, 0
     if circuit.float_format is None:
@@ -139,7 +141,7 @@ def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: boo
         terms, planes = SmallFloatTerms(image.segments, image.signs_apart), image.planes
     else:
         fractions = fraction_image(circuit, exchanged)
-        terms, planes = FractionTerms(fractions.plane_count), fractions.planes
+        terms, planes = FractionTerms(fractions.plane_count, *zeros), fractions.planes
     kernel = permutation_kernel(terms, Target.host())
     return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant
 
