@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.product_methods import ProductMethod, find_method
+from circuits.engine.matrix_products.table_rows import prepared_rows
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.table_kernels.expanded_kernel import COLUMNS, expanded_kernel, expanded_scratch_bytes
 from circuits.engine.table_kernels.float_codes import code_bits, encode, is_small
@@ -146,4 +147,4 @@ def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: boo
     return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant
 
 
-METHOD = ProductMethod(_refusal, _run)
+METHOD = ProductMethod(_refusal, _run, prepared_rows)

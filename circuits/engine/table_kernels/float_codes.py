@@ -99,6 +99,16 @@ def encode(circuit: FloatCircuit, values: NDArray[np.float32]) -> NDArray[Any]:
 
 @lru_cache
 def _encoder(drop: int, code_size: int, target: Target) -> Any:
+    p = ctypes.c_void_p
+    return load(_encoder_ir(drop, code_size), target).function("encode", p, p, ctypes.c_int64, p)
+
+
+def byte_encoder_ir(fmt: FloatFormat) -> str:
+    """@encode(table, values, count, codes) for a format of at most 8 bits and its table from `encoding`."""
+    return _encoder_ir(_dropped_bits(fmt), 8)
+
+
+def _encoder_ir(drop: int, code_size: int) -> str:
     f = Function("encode", "ptr %table, ptr %values, i64 %count, ptr %codes")
     code_type = f"i{code_size}"
     whole = f.op(f"and i64 %count, {-_UNROLLED}")
@@ -111,5 +121,4 @@ def _encoder(drop: int, code_size: int, target: Target) -> Any:
                 part = f.op(f"or i32 {f.op(f'lshr i32 {pattern}, {drop}')}, {f.op(f'zext i1 {lower} to i32')}")
                 code = f.op(f"load {code_type}, ptr {f.element('%table', code_type, f.op(f'zext i32 {part} to i64'))}")
                 f.do(f"store {code_type} {code}, ptr {f.offset(target_codes, code_size // 8 * number)}")
-    p = ctypes.c_void_p
-    return load(f.text(), target).function("encode", p, p, ctypes.c_int64, p)
+    return f.text()

@@ -26,7 +26,6 @@ from circuits.engine.llvm.jit import Target, load
 from circuits.engine.table_kernels.float_codes import encode
 
 
-
 @dataclass(frozen=True)
 class CodeRange:
     """Least and greatest biased float32 exponent of nonzero numbers, infinity and NaN 255, and whether there are zeros.
@@ -79,7 +78,10 @@ def encoder_ir(fraction_bits: int, rounding: str, subnormals: str) -> str:
     f = Function("encode", "ptr %values, i64 %count, ptr %codes, ptr %extremes")
     numbers = ", ".join(f"i64 {lane}" for lane in range(_LANES))
     wide = f"<{_LANES} x i64>"
-    with f.fold("%count", _WORDS, ["splat (i32 -1)", "zeroinitializer", "splat (i32 -1)"], step=_LANES) as (index, present):
+    with f.fold("%count", _WORDS, ["splat (i32 -1)", "zeroinitializer", "splat (i32 -1)"], step=_LANES) as (
+        index,
+        present,
+    ):
         left = f.op(f"insertelement {wide} poison, i64 {f.op(f'sub i64 %count, {index}')}, i32 0")
         left = f.op(f"shufflevector {wide} {left}, {wide} poison, <{_LANES} x i32> zeroinitializer")
         lanes = f.op(f"icmp slt {wide} <{numbers}>, {left}")

@@ -129,7 +129,9 @@ def fraction_image(circuit: FloatCircuit, exchanged: bool = False) -> FractionIm
         subnormals="flush",
     )
     entries = np.zeros((128, 128), dtype=np.int64)
-    entries[:: 1 << unused, :: 1 << unused] = upper_halves(products if exchanged else products.T).astype(np.int64) - _ONE
+    entries[:: 1 << unused, :: 1 << unused] = (
+        upper_halves(products if exchanged else products.T).astype(np.int64) - _ONE
+    )
     return FractionImage(byte_planes(entries, 1 if entries.max() < 256 else 2), int(entries.max()) >> 7)
 
 

@@ -294,7 +294,7 @@ def test_which_circuits_take_the_table() -> None:
     assert choose_method(INTEGER_DESIGNS["3x7"]) == "table"  # exact ones, such as 8x4, are native
     assert choose_method(FLOAT_DESIGNS["e5m2"]) == "table"
     assert choose_method(FRACTION_DESIGNS["e5m7, subnormals"]) == "table"
-    assert choose_method(design("exact")) == "gate"
+    assert choose_method(design("heap")) == "gate"
     assert choose_method(Design(format="float16")) == "gate"
     with pytest.raises(DesignError, match=r"^compute='table' needs operands of at most 8 bits, .* 9x9; leave"):
         choose_method(Design(width=9, format=None), "table")
