@@ -112,7 +112,7 @@ def _padded_bytes(
 @lru_cache(maxsize=64)
 def _expanded_pieces(image: tuple[int, int], padding: tuple[int, int, int, int]) -> NDArray[np.int64]:
     """For every 64 bytes of a padded image: the place in the image of the first byte in it, and the mask of all."""
-    inside = np.zeros(tuple(np.array(image) + (sum(padding[:2]), sum(padding[2:]))), dtype=np.uint8)
+    inside = np.zeros((image[0] + sum(padding[:2]), image[1] + sum(padding[2:])), dtype=np.uint8)
     inside[padding[0] : padding[0] + image[0], padding[2] : padding[2] + image[1]] = 1
     bits = np.pad(inside.reshape(-1), (0, -inside.size % _BYTES)).reshape(-1, _BYTES)
     counts = bits.sum(axis=1, dtype=np.int64)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
 from circuits.engine.matrix_products.element_places import places_of_rows
@@ -34,10 +33,11 @@ _HALF_BITS = 16
 class TableRows:
     """`product_methods.PreparedRows` of a format that tables serve: x [M, K] times w [N, K]."""
 
-    def __init__(self, circuit: FloatCircuit, rows: int, depth: int, columns: int) -> None:
+    def __init__(self, circuit: MultiplierCircuit, rows: int, depth: int, columns: int) -> None:
         fmt = circuit.float_format
         assert fmt is not None
         self._circuit, self._sizes = circuit, (rows, depth, columns)
+        self._tables: tuple[NDArray[Any], ...]
         if is_small(fmt):
             self._tables = encoding(fmt, circuit.rounding, str(circuit.subnormals)), word_table(circuit)
             self._kernel = _small_kernel(fmt, Target.host())

@@ -129,11 +129,11 @@ def _emit_tile(f: Function, row: str, column: str, size: int) -> None:
         registers = interleaved
     for start in lane_starts:
         for c, register in enumerate(registers):
-            lanes = ", ".join(f"i32 {start + i}" for i in range(per_lane))
-            part = f.op(f"shufflevector {vector} {register}, {vector} poison, <{per_lane} x i32> <{lanes}>")
+            own = ", ".join(f"i32 {start + i}" for i in range(per_lane))
+            values = f.op(f"shufflevector {vector} {register}, {vector} poison, <{per_lane} x i32> <{own}>")
             place = f.op(f"mul i64 {f.op(f'add i64 {column}, {start + c}')}, %rows")
             address = f.element("%out", kind, f.op(f"add i64 {place}, {row}"))
-            f.do(f"store <{per_lane} x {kind}> {part}, ptr {address}, align {size}")
+            f.do(f"store <{per_lane} x {kind}> {values}, ptr {address}, align {size}")
 
 
 @lru_cache(maxsize=4)

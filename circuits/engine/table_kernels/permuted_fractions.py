@@ -71,11 +71,11 @@ class FractionTerms(FloatSums):
         row = f.offset(table, f.op(f"mul i64 {fraction}, {2 * LANES * self.planes}"))
         registers = [f.op(f"load {_BYTES}, ptr {f.offset(row, LANES * k)}, align 64") for k in range(2 * self.planes)]
         addend = f.op(f"sub i16 {f.op(f'and i16 {half}, -128')}, {0x3F80}")
-        row = [*registers, _spread(f, addend)]
+        values = [*registers, _spread(f, addend)]
         if self.w_zeros:
             nonzero = f.op(f"icmp ne i16 {f.op(f'and i16 {half}, 32767')}, 0")
-            row.append(f.op(f"bitcast i32 {f.op(f'sext i1 {nonzero} to i32')} to <32 x i1>"))
-        return row
+            values.append(f.op(f"bitcast i32 {f.op(f'sext i1 {nonzero} to i32')} to <32 x i1>"))
+        return values
 
     def load_codes(self, f: Function, tile: str) -> list[str]:
         """The indices of the fractions, their mask, two vectors of signs and exponents, two masks of nonzero lanes."""
