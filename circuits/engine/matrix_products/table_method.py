@@ -36,6 +36,8 @@ Array = NDArray[Any]
 _CODE_BITS = 8
 _FRACTION_BITS = 7
 _SUMS = {"int32": "i32", "int64": "i64", "float32": "float"}
+_TINY_PRODUCT = 1 << 12
+"""Products below which nothing pays but looking them up one by one."""
 _MANY_COLUMNS = 4
 """Columns from which on an expanded table serves them together."""
 
@@ -77,11 +79,12 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     elif fmt is not None:
         x, w = encode(circuit, x), encode(circuit, w)
     columns = len(w) // places.groups
+    tiny = not fractions and places.rows * w.size < _TINY_PRODUCT
     many = not fractions and places.rows >= _many_rows(circuit, target) and columns >= _MANY_COLUMNS
     halves = half_table(circuit) if many else None
     if halves is not None:
         chosen, together = _expanded(halves, out, places.depth), COLUMNS
-    elif target.byte_permutations:
+    elif target.byte_permutations and not tiny:
         exchanged = exchanged_places(places, columns)
         if exchanged is not None:
             x, w = exchanged_operands(x, w, places)
