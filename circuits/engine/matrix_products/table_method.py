@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine.llvm.jit import Target
@@ -38,6 +39,7 @@ _FRACTION_BITS = 7
 _SUMS = {"int32": "i32", "int64": "i64", "float32": "float"}
 _TINY_PRODUCT = 1 << 12
 """Products below which nothing pays but looking them up one by one."""
+_COLUMNS_TO_SHARE = 32
 _MANY_COLUMNS = 4
 """Columns from which on an expanded table serves them together."""
 
@@ -51,6 +53,11 @@ def _many_rows(circuit: MultiplierCircuit, target: Target) -> int:
     if not target.byte_permutations:
         return 64
     return 1024 if circuit.float_format is None else 512
+
+
+def _width_in_use(codes: Array, width: int) -> int:
+    """Bits that integer codes use: 7 of 8 where bit 7 is 0 in all of them, as behind a ReLU with signed codes."""
+    return 7 if width == _CODE_BITS and int(codes.view(np.uint8).max()) < 1 << 7 else width
 
 
 def _refusal(circuit: MultiplierCircuit) -> str:
@@ -80,16 +87,20 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
         x, w = encode(circuit, x), encode(circuit, w)
     columns = len(w) // places.groups
     tiny = not fractions and places.rows * w.size < _TINY_PRODUCT
+    permuted = target.byte_permutations and not tiny
+    exchanged = exchanged_places(places, columns) if permuted else None
     many = not fractions and places.rows >= _many_rows(circuit, target) and columns >= _MANY_COLUMNS
-    halves = half_table(circuit) if many else None
+    width = _width_in_use(x, circuit.shape[0]) if permuted and fmt is None else _CODE_BITS
+    # Rows of half a table beat expanding it where enough columns share what is gathered.
+    expanded = many and not (width < _CODE_BITS and columns >= _COLUMNS_TO_SHARE)
+    halves = half_table(circuit) if expanded else None
     if halves is not None:
         chosen, together = _expanded(halves, out, places.depth), COLUMNS
-    elif target.byte_permutations and not tiny:
-        exchanged = exchanged_places(places, columns)
+    elif permuted:
         if exchanged is not None:
             x, w = exchanged_operands(x, w, places)
-            places, zeros = exchanged, zeros[::-1]
-        chosen = _permuted(circuit, out, places.depth, exchanged is not None, zeros)
+            places, zeros, width = exchanged, zeros[::-1], circuit.shape[1]
+        chosen = _permuted(circuit, out, places.depth, exchanged is not None, zeros, width)
     else:
         entries = WordEntries(_SUMS[out.dtype.name])
         chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
@@ -132,11 +143,11 @@ def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
     )
 
 
-def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool, zeros: Zeros) -> Chosen:
+def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool, zeros: Zeros, width: int) -> Chosen:
     terms: Terms
     planes, constant = None, 0
     if circuit.float_format is None:
-        image = integer_planes(circuit, exchanged)
+        image = integer_planes(circuit, exchanged, width)
         terms = IntegerTerms(image.plane_count, image.segments, _SUMS[out.dtype.name])
         planes, constant = image.planes, image.smallest * depth
     elif is_small(circuit.float_format):

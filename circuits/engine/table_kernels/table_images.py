@@ -51,10 +51,13 @@ def segments_for(width: int) -> int:
 
 
 @lru_cache(maxsize=32)
-def integer_planes(circuit: MultiplierCircuit, exchanged: bool) -> PlaneImage:
-    """The table of an integer circuit of at most 8 x 8 bits for the permutation kernel."""
+def integer_planes(circuit: MultiplierCircuit, exchanged: bool, width: int) -> PlaneImage:
+    """The table of an integer circuit of at most 8 x 8 bits for the permutation kernel.
+
+    `width`: bits of the codes in lanes, at most the operand's; fewer where no code has the upper ones set.
+    """
     products = product_table(circuit)
-    table = by_bytes(products.T if exchanged else products, 64 * segments_for(circuit.shape[exchanged]))
+    table = by_bytes(products.T if exchanged else products, 64 * segments_for(width))
     table = table.astype(np.int64)
     smallest = int(table.min())
     count = max(1, -(-(int(table.max()) - smallest).bit_length() // 8))

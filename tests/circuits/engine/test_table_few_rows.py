@@ -89,6 +89,18 @@ def test_columns_in_lanes(name: str, shape: tuple[int, int, int], monkeypatch: p
         np.testing.assert_array_equal(matmul(circuit, x, w.T, method="table", threads=threads), expected)
 
 
+@pytest.mark.parametrize("name", ["signed", "not commutative"])
+@pytest.mark.parametrize("shape", [(1100, 9, 40), (300, 150, 3), (2, 90, 70)])
+def test_codes_that_use_seven_bits(name: str, shape: tuple[int, int, int], cpu_level: str) -> None:
+    circuit, rng = DESIGNS[name], np.random.default_rng(3)
+    rows, depth, columns = shape
+    x, w = operands(circuit, rng, (rows, depth), 0) & 127, operands(circuit, rng, (columns, depth), 1)
+    x[0, :2] = 0, 127
+    for last in (127, -1 if circuit.signed else 128):  # the last code needs the whole table
+        x[-1, -1] = last
+        np.testing.assert_array_equal(matmul(circuit, x, w.T, method="table", threads=2), sums(circuit, x, w))
+
+
 @pytest.mark.parametrize("name", ["e4m3", "e5m2", "bfloat16", "e2m4"])
 def test_corner_operands_with_columns_in_lanes(name: str, cpu_level: str) -> None:
     circuit, rng = DESIGNS[name], np.random.default_rng(2)
