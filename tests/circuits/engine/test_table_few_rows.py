@@ -17,6 +17,7 @@ from circuits.engine.matrix_products.element_places import Places, places_of_row
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.matrix_products.table_rows import prepared_rows
 from circuits.engine.padding import padded
+from circuits.engine.table_kernels.float_codes import decoded, encode
 from circuits.engine.table_kernels.fraction_codes import CodeRange, fraction_codes
 from circuits.engine.table_kernels.operand_exchange import exchanged_places, transposed
 from circuits.engine.table_kernels.table_images import float_planes
@@ -151,6 +152,25 @@ def test_signs_of_products_are_looked_at_apart(name: str, exchanged: bool) -> No
     assert image.planes.shape == (256, 2, 128)
 
 
+@pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2", "e2m5", "e6m1", "e3m2"])
+@pytest.mark.parametrize("rounding", ["truncate", "nearest_even"])
+@pytest.mark.parametrize("subnormals", ["flush", "ieee"])
+def test_codes_of_bytes(name: str, rounding: str, subnormals: str) -> None:
+    circuit = Design(format=name, rounding=rounding, subnormals=subnormals)
+    fmt = circuit.float_format
+    assert fmt is not None
+    patterns = (np.arange(1 << 16, dtype=np.uint32) << np.uint32(16))[:, None] + np.uint32([0, 1, 0x8000, 0xFFFF])
+    # In order, and mixed so that values beyond the largest finite one have others beside them.
+    for values in (patterns.ravel(), np.random.default_rng(5).permutation(patterns.ravel())[:-3]):
+        floats = values.view(np.float32)
+        codes = encode(circuit, floats)  # type: ignore[arg-type]
+        with np.errstate(invalid="ignore"):
+            expected = quantize(fmt, floats, rounding=rounding, subnormals=subnormals)
+        np.testing.assert_array_equal(decoded(fmt)[codes], expected)
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(np.signbit(decoded(fmt)[codes[finite]]), np.signbit(expected[finite]))
+
+
 @pytest.mark.parametrize("fraction_bits", [7, 3, 1])
 @pytest.mark.parametrize("rounding", ["truncate", "nearest_even"])
 @pytest.mark.parametrize("subnormals", ["flush", "ieee"])
@@ -169,6 +189,16 @@ def test_codes_of_upper_halves(fraction_bits: int, rounding: str, subnormals: st
     nan = np.isnan(values)
     assert (codes[nan] == 0x7FC0).all()
     np.testing.assert_array_equal(codes[~nan], expected[~nan].view(np.uint32) >> 16)
+
+
+def test_subnormals_that_do_not_round_up_to_the_least_normal_number() -> None:
+    circuit = DESIGNS["bfloat16 ama1"]
+    x = np.array([[0x007F8001], [0x007FBFFF], [0x007FC000], [0x00800000]], dtype=np.uint32).view(np.float32)
+    w = np.float32([[2.0, 64.0]])
+    products = matmul(circuit, x, w, method="table")
+    np.testing.assert_array_equal(products, circuit.multiply(x, w))
+    assert not products[:2].any()
+    assert products[2:].all()
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "e5m7"])
