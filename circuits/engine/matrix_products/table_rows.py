@@ -7,6 +7,7 @@ look-ups take.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -87,7 +88,7 @@ def prepared_rows(circuit: MultiplierCircuit, rows: int, depth: int, columns: in
     return TableRows(circuit, rows, depth, columns)
 
 
-def _emit_products(f: Function, code: str, product: Any) -> None:
+def _emit_products(f: Function, code: str, product: Callable[[str, str], str]) -> None:
     """out = x w + bias; `product(x code, w code)` emits one product. Codes lie at 64 bytes behind %scratch."""
     rows, depth, columns = (f.op(f"load i64, ptr {f.offset('%shape', 8 * k)}") for k in range(3))
     x_codes = f.offset("%scratch", 64)
@@ -106,7 +107,7 @@ def _emit_products(f: Function, code: str, product: Any) -> None:
             f.do(f"store float {f.op(f'fadd float {total[0]}, {own_bias}')}, ptr {place}")
 
 
-def _emit_encoding(f: Function, code: str, call: Any) -> None:
+def _emit_encoding(f: Function, code: str, call: Callable[[str, str, str, int], None]) -> None:
     """Encodes x and w to where `_emit_products` finds them; `call(values, count, codes, number)` does one of them."""
     rows, depth, columns = (f.op(f"load i64, ptr {f.offset('%shape', 8 * k)}") for k in range(3))
     codes = f.offset("%scratch", 64)
