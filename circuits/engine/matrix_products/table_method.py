@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.product_methods import ProductMethod, find_method
+from circuits.engine.matrix_products.table_rows import prepared_rows
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.table_kernels.expanded_kernel import COLUMNS, expanded_kernel, expanded_scratch_bytes
 from circuits.engine.table_kernels.float_codes import code_bits, encode, is_small
+from circuits.engine.table_kernels.fraction_codes import fraction_codes
 from circuits.engine.table_kernels.kernel_calls import run_kernel
+from circuits.engine.table_kernels.operand_exchange import exchanged_operands, exchanged_places
 from circuits.engine.table_kernels.permutation_kernel import Terms, permutation_kernel, scratch_bytes
 from circuits.engine.table_kernels.permuted_floats import SmallFloatTerms
 from circuits.engine.table_kernels.permuted_fractions import FractionTerms
@@ -29,14 +32,20 @@ from circuits.engine.table_kernels.table_images import (
     word_table,
 )
 from circuits.engine.table_kernels.word_entries import WordEntries
-from circuits.floats.arithmetic import FloatFormat
 
 Array = NDArray[Any]
 _CODE_BITS = 8
 _FRACTION_BITS = 7
 _SUMS = {"int32": "i32", "int64": "i64", "float32": "float"}
+_TINY_PRODUCT = 1 << 12
+"""Products below which nothing pays but looking them up one by one."""
+_COLUMNS_TO_SHARE = 32
 _MANY_COLUMNS = 4
 """Columns from which on an expanded table serves them together."""
+
+
+Zeros = tuple[bool, bool]
+"""Whether zeros may be among the operands of the kernel, the one in lanes first."""
 
 
 def _many_rows(circuit: MultiplierCircuit, target: Target) -> int:
@@ -44,6 +53,11 @@ def _many_rows(circuit: MultiplierCircuit, target: Target) -> int:
     if not target.byte_permutations:
         return 64
     return 1024 if circuit.float_format is None else 512
+
+
+def _width_in_use(codes: Array, width: int) -> int:
+    """Bits that integer codes use: 7 of 8 where bit 7 is 0 in all of them, as behind a ReLU with signed codes."""
+    return 7 if width == _CODE_BITS and int(codes.view(np.uint8).max()) < 1 << 7 else width
 
 
 def _refusal(circuit: MultiplierCircuit) -> str:
@@ -61,47 +75,54 @@ def _refusal(circuit: MultiplierCircuit) -> str:
 
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    fmt, target, together = circuit.float_format, Target.host(), 1
-    if fmt is not None and not is_small(fmt):
-        codes = (encode(circuit, x), encode(circuit, w)) if target.byte_permutations else None
-        if codes is None or not _stay_normal(fmt, fraction_image(circuit).raised, *codes):
+    fmt, target, together, zeros = circuit.float_format, Target.host(), 1, (True, True)
+    fractions = fmt is not None and not is_small(fmt)
+    if fractions:
+        codes = _normal_codes(circuit, x, w) if target.byte_permutations else None
+        if codes is None:
             find_method("gate").run(circuit, x, w, out, places, threads)
             return
-        x, w = codes
-        chosen = _fractions(circuit, places.depth)
+        x, w, zeros = codes
+    elif fmt is not None:
+        x, w = encode(circuit, x), encode(circuit, w)
+    columns = len(w) // places.groups
+    tiny = not fractions and places.rows * w.size < _TINY_PRODUCT
+    permuted = target.byte_permutations and not tiny
+    exchanged = exchanged_places(places, columns) if permuted else None
+    many = not fractions and places.rows >= _many_rows(circuit, target) and columns >= _MANY_COLUMNS
+    width = _width_in_use(x, circuit.shape[0]) if permuted and fmt is None else _CODE_BITS
+    # Rows of half a table beat expanding it where enough columns share what is gathered.
+    expanded = many and not (width < _CODE_BITS and columns >= _COLUMNS_TO_SHARE)
+    halves = half_table(circuit) if expanded else None
+    if halves is not None:
+        chosen, together = _expanded(halves, out, places.depth), COLUMNS
+    elif permuted:
+        if exchanged is not None:
+            x, w = exchanged_operands(x, w, places)
+            places, zeros, width = exchanged, zeros[::-1], circuit.shape[1]
+        chosen = _permuted(circuit, out, places.depth, exchanged is not None, zeros, width)
     else:
-        if fmt is not None:
-            x, w = encode(circuit, x), encode(circuit, w)
-        many = places.rows >= _many_rows(circuit, target) and len(w) // places.groups >= _MANY_COLUMNS
-        halves = half_table(circuit) if many else None
-        if halves is not None:
-            chosen, together = _expanded(halves, out, places.depth), COLUMNS
-        elif target.byte_permutations:
-            chosen = _permuted(circuit, out, places.depth)
-        else:
-            entries = WordEntries(_SUMS[out.dtype.name])
-            chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
+        entries = WordEntries(_SUMS[out.dtype.name])
+        chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
     kernel, scratch, table, constant = chosen
     run_kernel(kernel, scratch, table, x, w, out, places, constant, threads, together=together)
 
 
-def _stay_normal(fmt: FloatFormat, raised: int, x: Array, w: Array) -> bool:
-    """Whether no product of an x and a w, upper halves of float32, leaves the format's normal range (zeros aside).
+def _normal_codes(circuit: MultiplierCircuit, x: Array, w: Array) -> tuple[Array, Array, Zeros] | None:
+    """The upper halves of x and w; None where a product of them might leave the format's normal range, zeros aside.
 
-    With unbiased exponents e, a product's lies between e_x + e_w and e_x + e_w + `raised`. Infinities and NaN have the
-    exponent 128.
+    With unbiased exponents e, a product's lies between e_x + e_w and e_x + e_w + `raised`.
     """
-    lowest = highest = 0
-    for halves in (x, w):
-        magnitudes = halves.reshape(-1) << np.uint16(1)  # without the sign
-        most = int(magnitudes.max(initial=0)) >> 8
-        magnitudes -= np.uint16(1)  # zeros become the largest
-        least = int(magnitudes.min(initial=0xFFFF)) + 1 >> 8
-        if most == 255 or least == 0:
-            return False
-        lowest, highest = lowest + least - 127, highest + most - 127
+    fmt = circuit.float_format
+    assert fmt is not None
+    (x_codes, x_range), (w_codes, w_range) = fraction_codes(circuit, x), fraction_codes(circuit, w)
+    if max(x_range.greatest, w_range.greatest) == 255 or min(x_range.least, w_range.least) == 0:
+        return None
+    lowest, highest = x_range.least + w_range.least - 2 * 127, x_range.greatest + w_range.greatest - 2 * 127
     top = (1 << fmt.exponent_bits) - 2 - fmt.bias
-    return lowest >= fmt.minimum_exponent and highest + raised <= top
+    if lowest < fmt.minimum_exponent or highest + fraction_image(circuit).raised > top:
+        return None
+    return x_codes, w_codes, (x_range.zeros, w_range.zeros)
 
 
 def _no_scratch(rows: int, columns: int) -> int:
@@ -122,27 +143,21 @@ def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
     )
 
 
-def _permuted(circuit: MultiplierCircuit, out: Array, depth: int) -> Chosen:
+def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool, zeros: Zeros, width: int) -> Chosen:
     terms: Terms
-    if circuit.float_format is not None:
-        image = float_planes(circuit)
-        terms = SmallFloatTerms(image.segments)
-    else:
-        image = integer_planes(circuit)
+    planes, constant = None, 0
+    if circuit.float_format is None:
+        image = integer_planes(circuit, exchanged, width)
         terms = IntegerTerms(image.plane_count, image.segments, _SUMS[out.dtype.name])
-    return (
-        permutation_kernel(terms, Target.host()),
-        lambda rows, columns: scratch_bytes(terms, depth, columns),
-        image.planes,
-        image.smallest * depth,
-    )
-
-
-def _fractions(circuit: MultiplierCircuit, depth: int) -> Chosen:
-    image = fraction_image(circuit)
-    terms = FractionTerms(image.plane_count)
+        planes, constant = image.planes, image.smallest * depth
+    elif is_small(circuit.float_format):
+        image = float_planes(circuit, exchanged)
+        terms, planes = SmallFloatTerms(image.segments, image.signs_apart), image.planes
+    else:
+        fractions = fraction_image(circuit, exchanged)
+        terms, planes = FractionTerms(fractions.plane_count, *zeros), fractions.planes
     kernel = permutation_kernel(terms, Target.host())
-    return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), image.planes, 0
+    return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant
 
 
-METHOD = ProductMethod(_refusal, _run)
+METHOD = ProductMethod(_refusal, _run, prepared_rows)

@@ -25,6 +25,7 @@ from circuits.floats.arithmetic import FloatFormat
 
 HALF = 16
 _UNROLLED = 8
+_LANES = 16
 _FRACTION = 23  # fraction bits of float32
 
 
@@ -92,14 +93,93 @@ def encode(circuit: FloatCircuit, values: NDArray[np.float32]) -> NDArray[Any]:
     assert fmt is not None
     table = encoding(fmt, circuit.rounding, str(circuit.subnormals))
     codes = np.empty(values.shape, dtype=table.dtype)
-    encoder = _encoder(_dropped_bits(fmt), 8 * table.itemsize, Target.host())
+    if is_small(fmt):
+        encoder = _byte_encoder(fmt, circuit.rounding, str(circuit.subnormals), Target.host())
+    else:
+        encoder = _encoder(_dropped_bits(fmt), 8 * table.itemsize, Target.host())
     encoder(table.ctypes.data, values.ctypes.data, values.size, codes.ctypes.data)
     return codes
 
 
 @lru_cache
 def _encoder(drop: int, code_size: int, target: Target) -> Any:
+    p = ctypes.c_void_p
+    return load(_encoder_ir(drop, code_size), target).function("encode", p, p, ctypes.c_int64, p)
+
+
+def byte_encoder_ir(fmt: FloatFormat) -> str:
+    """@encode(table, values, count, codes) for a format of at most 8 bits and its table from `encoding`."""
+    return _encoder_ir(_dropped_bits(fmt), 8)
+
+
+@lru_cache
+def _byte_encoder(fmt: FloatFormat, rounding: str, subnormals: str, target: Target) -> Any:
+    p = ctypes.c_void_p
+    ir = vector_encoder_ir(fmt, rounding, subnormals)
+    return load(ir, target).function("encode", p, p, ctypes.c_int64, p)
+
+
+def vector_encoder_ir(fmt: FloatFormat, rounding: str, subnormals: str) -> str:
+    """`byte_encoder_ir` by arithmetic, 16 values at a time; those beyond the largest finite one are looked up.
+
+    With F fraction bits, exponents from e on and bias b, the pattern m of a magnitude gives the code
+
+        (m rounded to F fraction bits) / 2^(23 - F) - (127 - b) 2^F      for |v| >= 2^e
+        |v| / 2^(e - F), rounded                                         below, or 0 where subnormals are flushed
+
+    A carry of the rounding reaches the exponent. Adding 2^(e - F + 23) rounds a subnormal to an integer, to nearest
+    even, in the last bits of the sum. Flushed numbers from 2^e - 2^(e - F - 2) on round up to 2^e.
+    """
+    least, dropped, bits = fmt.minimum_exponent, _FRACTION - fmt.fraction_bits, code_bits(fmt)
+    nearest, flush = rounding == "nearest_even", subnormals == "flush"
+    largest = decoded(fmt)
+    limit = int(largest[np.isfinite(largest)].max().view(np.uint32))
+    words, floats, mask = (f"<{_LANES} x {kind}>" for kind in ("i32", "float", "i1"))
     f = Function("encode", "ptr %table, ptr %values, i64 %count, ptr %codes")
+    whole = f.op(f"and i64 %count, {-_LANES}")
+    with f.loop(whole, step=_LANES) as first:
+        source, target = f.element("%values", "i32", first), f.element("%codes", "i8", first)
+        pattern = f.op(f"load {words}, ptr {source}, align 4")
+        magnitude = f.op(f"and {words} {pattern}, splat (i32 {0x7FFFFFFF})")
+        rounded, least_normal = magnitude, 127 + least << _FRACTION
+        if nearest:
+            last = f.op(f"and {words} {f.op(f'lshr {words} {magnitude}, splat (i32 {dropped})')}, splat (i32 1)")
+            half = f.op(f"add {words} {magnitude}, splat (i32 {(1 << dropped - 1) - 1})")
+            rounded = f.op(f"add {words} {half}, {last}")
+            least_normal -= 1 << _FRACTION - fmt.fraction_bits - 1 if flush else 0
+        code = f.op(f"lshr {words} {rounded}, splat (i32 {dropped})")
+        code = f.op(f"sub {words} {code}, splat (i32 {127 - fmt.bias << fmt.fraction_bits})")
+        value = f.op(f"bitcast {words} {magnitude} to {floats}")
+        if flush:
+            small = "zeroinitializer"
+        elif nearest:
+            one = 127 + least - fmt.fraction_bits + _FRACTION << _FRACTION  # 2^(e - F + 23)
+            unit = f.op(f"bitcast {words} splat (i32 {one}) to {floats}")
+            total = f.op(f"bitcast {floats} {f.op(f'fadd {floats} {value}, {unit}')} to {words}")
+            small = f.op(f"sub {words} {total}, splat (i32 {one})")
+        else:
+            scale = 127 - least + fmt.fraction_bits << _FRACTION
+            unit = f.op(f"bitcast {words} splat (i32 {scale}) to {floats}")
+            below = f.op(f"icmp ult {words} {magnitude}, splat (i32 {least_normal})")
+            own = f.op(f"select {mask} {below}, {floats} {value}, {floats} zeroinitializer")
+            small = f.op(f"fptosi {floats} {f.op(f'fmul {floats} {own}, {unit}')} to {words}")
+        normal = f.op(f"icmp uge {words} {magnitude}, splat (i32 {least_normal})")
+        code = f.op(f"select {mask} {normal}, {words} {code}, {words} {small}")
+        sign = f.op(f"lshr {words} {pattern}, splat (i32 31)")
+        code = f.op(f"or {words} {code}, {f.op(f'shl {words} {sign}, splat (i32 {bits - 1})')}")
+        f.do(f"store <{_LANES} x i8> {f.op(f'trunc {words} {code} to <{_LANES} x i8>')}, ptr {target}, align 1")
+        beyond = f.op(f"icmp ugt {words} {magnitude}, splat (i32 {limit})")
+        some = f.op(f"icmp ne i{_LANES} {f.op(f'bitcast {mask} {beyond} to i{_LANES}')}, 0")
+        with f.when(some):
+            f.do(f"call void @lookup(ptr %table, ptr {source}, i64 {_LANES}, ptr {target})")
+    rest = f.op(f"sub i64 %count, {whole}")
+    values, codes = f.element("%values", "i32", whole), f.element("%codes", "i8", whole)
+    f.do(f"call void @lookup(ptr %table, ptr {values}, i64 {rest}, ptr {codes})")
+    return _encoder_ir(_dropped_bits(fmt), 8, "lookup") + f.text()
+
+
+def _encoder_ir(drop: int, code_size: int, name: str = "encode") -> str:
+    f = Function(name, "ptr %table, ptr %values, i64 %count, ptr %codes")
     code_type = f"i{code_size}"
     whole = f.op(f"and i64 %count, {-_UNROLLED}")
     for begin, end, together in (("0", whole, _UNROLLED), (whole, "%count", 1)):
@@ -111,5 +191,4 @@ def _encoder(drop: int, code_size: int, target: Target) -> Any:
                 part = f.op(f"or i32 {f.op(f'lshr i32 {pattern}, {drop}')}, {f.op(f'zext i1 {lower} to i32')}")
                 code = f.op(f"load {code_type}, ptr {f.element('%table', code_type, f.op(f'zext i32 {part} to i64'))}")
                 f.do(f"store {code_type} {code}, ptr {f.offset(target_codes, code_size // 8 * number)}")
-    p = ctypes.c_void_p
-    return load(f.text(), target).function("encode", p, p, ctypes.c_int64, p)
+    return f.text()

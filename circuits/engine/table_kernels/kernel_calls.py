@@ -39,40 +39,56 @@ def run_kernel(
     `together`: columns that the kernel does more for at once than it would for each of them.
     """
     columns = len(w) // places.groups
-    rows, depth, groups = places.rows, places.depth, places.groups
-    x_at, x_step, out_at = (
-        np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)
-    )
-    threads = useful_threads(threads, rows * w.size)
-    parts = _parts(rows, columns, groups, threads, together)
-    records = np.empty((len(parts), len(TASK)), dtype=np.int64)
-    for record, ((row, row_end), (column, column_end), (group, group_end)) in zip(records, parts, strict=True):
-        record[:] = (
-            table.ctypes.data,
-            x_at.ctypes.data + 8 * row,
-            x_step.ctypes.data,
-            depth,
-            group_end - group,
-            places.x_group,
-            columns * depth,
-            column_end - column,
-            out_at.ctypes.data + 8 * row,
-            places.out_step,
-            places.out_group,
-            row_end - row,
-            group * places.x_group,
-            (group * columns + column) * depth,
-            group * places.out_group + column * places.out_step,
-            constant,
-        )
-    size = scratch(max(end - first for (first, end), _, _ in parts), min(columns, _COLUMNS))
+    threads = useful_threads(threads, places.rows * w.size)
+    # All but the table and the constant depends on the places alone, not on the circuit, of which a search may bring
+    # thousands.
+    key = "table", columns, threads, together
+    if key not in places.prepared:
+        places.prepared[key] = _Split(places, columns, threads, together)
+    split: _Split = places.prepared[key]
+    records = split.records.copy()
+    records[:, TASK.index("table")] = table.ctypes.data
+    records[:, TASK.index("constant")] = constant
+    size = scratch(split.most_rows, min(columns, _COLUMNS))
     x_address, w_address, out_address = x.ctypes.data, w.ctypes.data, out.ctypes.data
     first, stride = records.ctypes.data, records.strides[0]
 
     def task(number: int) -> None:
         kernel(first + number * stride, x_address, w_address, out_address, scratch_address(size))
 
-    run_tasks(task, [(number,) for number in range(len(parts))], threads)
+    run_tasks(task, [(number,) for number in range(len(records))], threads)
+
+
+class _Split:
+    """The tasks of one product: `records`, and the arrays that they refer to, which live as long."""
+
+    def __init__(self, places: Places, columns: int, threads: int, together: int) -> None:
+        rows, depth, groups = places.rows, places.depth, places.groups
+        x_at, x_step, out_at = self.arrays = tuple(
+            np.ascontiguousarray(a, dtype=np.int64) for a in (places.x_at, places.x_step, places.out_at)
+        )
+        parts = _parts(rows, columns, groups, threads, together)
+        self.most_rows = max(end - first for (first, end), _, _ in parts)
+        self.records = np.zeros((len(parts), len(TASK)), dtype=np.int64)
+        for record, ((row, row_end), (column, column_end), (group, group_end)) in zip(self.records, parts, strict=True):
+            fields = {
+                "x_at": x_at.ctypes.data + 8 * row,
+                "x_step": x_step.ctypes.data,
+                "depth": depth,
+                "groups": group_end - group,
+                "x_group": places.x_group,
+                "w_group": columns * depth,
+                "columns": column_end - column,
+                "out_at": out_at.ctypes.data + 8 * row,
+                "out_step": places.out_step,
+                "out_group": places.out_group,
+                "rows": row_end - row,
+                "x_first": group * places.x_group,
+                "w_first": (group * columns + column) * depth,
+                "out_first": group * places.out_group + column * places.out_step,
+            }
+            for name, value in fields.items():
+                record[TASK.index(name)] = value
 
 
 Span = tuple[int, int]

@@ -1,8 +1,8 @@
 """The table kernel of AVX-512 hosts with VBMI: 64 products are looked up in registers by a few byte permutations.
 
 A weight's row of the table, one product for every code of x, is held as byte planes in registers, 64 codes a register:
-`vpermi2b` picks 64 bytes out of 128 by the low 7 bits of 64 codes. Lanes run over rows m. The kernel works on up to
-four blocks of 64 rows at a time, because loading a weight's row from the second-level cache (512 bytes for 8x8 bits)
+`vpermb` picks 64 bytes out of a register by the low 6 bits of 64 codes. Lanes run over rows m. The kernel works on two
+or four blocks of 64 rows at a time, because loading a weight's row from the second-level cache (512 bytes for 8x8 bits)
 takes longer than 64 products. For each chunk of k,
 
     the codes of x are gathered into a tile [k][block][64 lanes], once for all columns;
@@ -21,8 +21,8 @@ from circuits.engine.llvm.jit import Target, load
 from circuits.engine.table_kernels.kernel_task import LANES, PARAMETERS, field, kernel_function
 from circuits.engine.table_kernels.row_runs import RUNS_BYTES, run_count, run_of, runs_function
 
-MOST_BLOCKS = 4
-"""Blocks of rows that a weight's row is loaded for at a time."""
+SUMS = 4
+"""Blocks of rows times columns whose sums are held in registers at a time."""
 CHUNK = 128
 """Terms of a chunk: 128 x 4 blocks of codes are 32 KB, and sums of 257 bytes fit 16 bits."""
 _GATHERED = 3
@@ -35,12 +35,16 @@ _COLUMNS_COPIED = 16
 class Terms(Protocol):
     """One kind of products and sums. Hashable, as kernels are cached under it.
 
-    `tile_bytes`: bytes of the tile for each k and block. `accumulators` of type `kind` a block sum a chunk's terms,
-    from what `begin` gives. `result`: the type of totals and of `out`, i32, i64 or float; 64 of them a block.
+    `tile_bytes`: bytes of the tile for each k and block. `most_blocks`: blocks that a weight's row is loaded for at a
+    time, at most SUMS; fewer blocks go with more columns, which share the masks made from the codes of x.
+    `accumulators` of type `kind` a block sum a chunk's terms, from what `begin` gives. `result`: the type of totals and
+    of `out`, i32, i64 or float; 64 of them a block.
     """
 
     @property
     def tile_bytes(self) -> int: ...
+    @property
+    def most_blocks(self) -> int: ...
     @property
     def kind(self) -> str: ...
     @property
@@ -80,25 +84,25 @@ def result_bytes(terms: Terms) -> int:
 
 def scratch_bytes(terms: Terms, depth: int, columns: int) -> int:
     """Bytes of scratch (64-aligned) that a task of `columns` columns needs."""
-    runs = 2 * MOST_BLOCKS * RUNS_BYTES
-    totals = MOST_BLOCKS * LANES * result_bytes(terms) * (columns + 1)
-    return runs + MOST_BLOCKS * min(depth, CHUNK) * terms.tile_bytes + totals + 64
+    runs = 2 * terms.most_blocks * RUNS_BYTES
+    totals = terms.most_blocks * LANES * result_bytes(terms) * (columns + 1)
+    return runs + terms.most_blocks * min(depth, CHUNK) * terms.tile_bytes + totals + 64
 
 
 def permutation_ir(terms: Terms) -> str:
     """The module of `permutation_kernel`."""
     parts = [terms.declarations(), _STORES[terms.result], runs_function()]
-    parts += [_blocks_function(terms, blocks) for blocks in range(1, MOST_BLOCKS + 1)]
+    parts += [_blocks_function(terms, blocks) for blocks in range(1, terms.most_blocks + 1)]
     f = Function("kernel", PARAMETERS)
     rows = field(f, "rows")
-    at_once = MOST_BLOCKS * LANES
+    at_once = terms.most_blocks * LANES
     whole = f.op(f"and i64 {rows}, {-at_once}")
     arguments = "ptr %task, ptr %x, ptr %w, ptr %out, ptr %scratch"
     with f.loop(whole, step=at_once) as first:
-        f.do(f"call void @blocks{MOST_BLOCKS}({arguments}, i64 {first}, i64 {at_once})")
+        f.do(f"call void @blocks{terms.most_blocks}({arguments}, i64 {first}, i64 {at_once})")
     rest = f.op(f"sub i64 {rows}, {whole}")
     rest_blocks = f.op(f"lshr i64 {f.op(f'add i64 {rest}, {LANES - 1}')}, {LANES.bit_length() - 1}")
-    for blocks in range(1, MOST_BLOCKS + 1):
+    for blocks in range(1, terms.most_blocks + 1):
         with f.when(f.op(f"icmp eq i64 {rest_blocks}, {blocks}")):
             f.do(f"call void @blocks{blocks}({arguments}, i64 {whole}, i64 {rest})")
     return "\n".join([*parts, f.text()])
@@ -115,8 +119,8 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
     f = Function(f"blocks{blocks}", f"{PARAMETERS}, i64 %first, i64 %count")
     depth, columns, table = field(f, "depth"), field(f, "columns"), field(f, "table")
     x_runs = "%scratch"
-    out_runs = f.offset(x_runs, MOST_BLOCKS * RUNS_BYTES)
-    tile = f.offset(out_runs, MOST_BLOCKS * RUNS_BYTES)
+    out_runs = f.offset(x_runs, terms.most_blocks * RUNS_BYTES)
+    tile = f.offset(out_runs, terms.most_blocks * RUNS_BYTES)
     tile_row = blocks * terms.tile_bytes
     most = f.op(f"icmp slt i64 {depth}, {CHUNK}")
     tile_size = f.op(f"mul i64 {f.op(f'select i1 {most}, i64 {depth}, i64 {CHUNK}')}, {tile_row}")
@@ -146,7 +150,7 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
             _emit_gather(f, terms, blocks, terms_here, x_begin, f.element(x_step, "i64", begin), tile, x_runs)
             weights = f.op(f"add i64 {w_begin}, {begin}")
             begin_column = "0"
-            for together in dict.fromkeys((MOST_BLOCKS // blocks, 1)):
+            for together in dict.fromkeys((SUMS // blocks, 1)):
                 rest = f.op(f"urem i64 {f.op(f'sub i64 {columns}, {begin_column}')}, {together}")
                 end_column = f.op(f"sub i64 {columns}, {rest}")
                 with f.loop(end_column, begin_column, together) as column:

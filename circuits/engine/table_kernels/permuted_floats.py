@@ -84,11 +84,17 @@ class FloatSums:
 
 @dataclass(frozen=True)
 class SmallFloatTerms(FloatSums):
-    """`Terms` of float codes of at most 8 bits, in 1, 2 or 4 `segments` of 64 codes."""
+    """`Terms` of float codes of at most 8 bits, in 1, 2 or 4 `segments` of 64 codes.
+
+    `signs_apart`: the codes have 8 bits, and the segments hold products with the 128 codes of positive x only; those of
+    negative x differ by their sign, which is the exclusive OR with x's.
+    """
 
     segments: int
+    signs_apart: bool = False
 
     tile_bytes = LANES
+    most_blocks = 1
 
     def declarations(self) -> str:
         return PERMUTATIONS
@@ -104,4 +110,7 @@ class SmallFloatTerms(FloatSums):
 
     def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
         low, high = (lookup(f, row[k : k + self.segments], codes) for k in (0, self.segments))
+        if self.signs_apart:
+            sign = f.op(f"and {_BYTES} {codes[0]}, splat (i8 -128)")
+            high = f.op(f"xor {_BYTES} {high}, {sign}")
         return add_words(f, unpacked(f, low, high), sums)

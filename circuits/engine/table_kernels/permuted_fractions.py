@@ -34,12 +34,15 @@ class FractionTerms(FloatSums):
     """`Terms` of upper halves, uint16, with 1 or 2 byte planes of entries.
 
     The tile holds, of each k and block, 64 bytes that index the fractions and 64 words of signs and exponents in the
-    order of `unpacked`, 0 for zeros.
+    order of `unpacked`, 0 for zeros. `x_zeros`, `w_zeros`: whether zeros may be among the codes of x, and of w.
     """
 
     planes: int
+    x_zeros: bool = True
+    w_zeros: bool = True
 
     tile_bytes = 3 * LANES
+    most_blocks = 2
 
     def declarations(self) -> str:
         return _DECLARATIONS
@@ -68,28 +71,32 @@ class FractionTerms(FloatSums):
         row = f.offset(table, f.op(f"mul i64 {fraction}, {2 * LANES * self.planes}"))
         registers = [f.op(f"load {_BYTES}, ptr {f.offset(row, LANES * k)}, align 64") for k in range(2 * self.planes)]
         addend = f.op(f"sub i16 {f.op(f'and i16 {half}, -128')}, {0x3F80}")
-        nonzero = f.op(f"icmp ne i16 {f.op(f'and i16 {half}, 32767')}, 0")
-        lanes = f.op(f"sext i1 {nonzero} to i32")
-        return [*registers, _spread(f, addend), f.op(f"bitcast i32 {lanes} to <32 x i1>")]
+        values = [*registers, _spread(f, addend)]
+        if self.w_zeros:
+            nonzero = f.op(f"icmp ne i16 {f.op(f'and i16 {half}, 32767')}, 0")
+            values.append(f.op(f"bitcast i32 {f.op(f'sext i1 {nonzero} to i32')} to <32 x i1>"))
+        return values
 
     def load_codes(self, f: Function, tile: str) -> list[str]:
         """The indices of the fractions, their mask, two vectors of signs and exponents, two masks of nonzero lanes."""
         index = f.op(f"load {_BYTES}, ptr {tile}, align 64")
         mask = f.op(f"icmp slt {_BYTES} {index}, zeroinitializer")
         words = [f.op(f"load {_HALVES}, ptr {f.offset(tile, LANES * k)}, align 64") for k in (1, 2)]
-        present = [f.op(f"icmp ne {_HALVES} {own}, zeroinitializer") for own in words]
+        present = [f.op(f"icmp ne {_HALVES} {own}, zeroinitializer") for own in words] if self.x_zeros else []
         return [index, mask, *words, *present]
 
     def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
-        *registers, addend, all_lanes = row
-        planes = [lookup(f, registers[2 * k : 2 * k + 2], codes[:2]) for k in range(self.planes)]
+        addend, all_lanes = row[2 * self.planes], row[2 * self.planes + 1 :]
+        planes = [lookup(f, row[2 * k : 2 * k + 2], codes[:2]) for k in range(self.planes)]
         entries = unpacked(f, planes[0], planes[1] if self.planes == 2 else "zeroinitializer")
         words = []
-        for own, nonzero, entry in zip(codes[2:4], codes[4:], entries, strict=True):
-            present = f.op(f"and <32 x i1> {nonzero}, {all_lanes}")
-            total = f.op(f"add {_HALVES} {own}, {f.op(f'bitcast {_PAIRS} {entry} to {_HALVES}')}")
+        for half, entry in enumerate(entries):
+            total = f.op(f"add {_HALVES} {codes[2 + half]}, {f.op(f'bitcast {_PAIRS} {entry} to {_HALVES}')}")
             total = f.op(f"add {_HALVES} {total}, {addend}")
-            total = f.op(f"select <32 x i1> {present}, {_HALVES} {total}, {_HALVES} zeroinitializer")
+            masks = [*codes[4 + half : 5 + half], *all_lanes]
+            if masks:
+                present = f.op(f"and <32 x i1> {masks[0]}, {masks[1]}") if len(masks) == 2 else masks[0]
+                total = f.op(f"select <32 x i1> {present}, {_HALVES} {total}, {_HALVES} zeroinitializer")
             words.append(f.op(f"bitcast {_HALVES} {total} to {_PAIRS}"))
         return add_words(f, words, sums)
 

@@ -28,33 +28,30 @@ declare <64 x i8> @llvm.masked.load.v64i8.p0(ptr, i32, <64 x i1>, <64 x i8>)
 
 
 def load_code_bytes(f: Function, tile: str, segments: int) -> list[str]:
-    """64 codes, then the masks of those with bit 6 set, and bit 7, as far as `segments` registers need them."""
+    """64 codes, then the masks of those with bit 6 set, bit 7, and both, as far as `segments` registers need them."""
     codes = f.op(f"load {_BYTES}, ptr {tile}, align 64")
     values = [codes]
     if segments > 1:
-        values.append(f.op(f"icmp slt {_BYTES} {f.op(f'add {_BYTES} {codes}, {codes}')}, zeroinitializer"))
+        bit = f.op(f"and {_BYTES} {codes}, splat (i8 64)")
+        values.append(f.op(f"icmp ne {_BYTES} {bit}, zeroinitializer"))
     if segments > 2:
         values.append(f.op(f"icmp slt {_BYTES} {codes}, zeroinitializer"))
+        values.append(f.op(f"and <64 x i1> {values[1]}, {values[2]}"))
     return values
 
 
 def lookup(f: Function, registers: list[str], codes: list[str]) -> str:
     """64 bytes of a plane of 64, 128 or 256 bytes, one for each of 64 codes; `codes` from `load_code_bytes`.
 
-    `vpermb` under a mask joins two registers at no cost. `vpermi2b`, which picks from two registers, takes three
-    micro-operations where this takes two.
+    `vpermb` under a mask writes over lanes of the registers before it at no cost. `vpermi2b`, which picks from two
+    registers, takes three micro-operations where this takes two.
     """
     indices, *masks = codes
-    found = [
-        f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {register}, {_BYTES} {indices})")
-        for register in registers
-    ]
-    for mask in masks:
-        found = [
-            f.op(f"select <64 x i1> {mask}, {_BYTES} {yes}, {_BYTES} {no}")
-            for no, yes in zip(found[::2], found[1::2], strict=True)
-        ]
-    return found[0]
+    found = ""
+    for register, mask in zip(registers, ["", *masks], strict=True):
+        own = f.op(f"call {_BYTES} @llvm.x86.avx512.permvar.qi.512({_BYTES} {register}, {_BYTES} {indices})")
+        found = f.op(f"select <64 x i1> {mask}, {_BYTES} {own}, {_BYTES} {found}") if mask else own
+    return found
 
 
 def gather_bytes(f: Function, places: list[str], runs: str, tiles: list[str]) -> None:
@@ -89,6 +86,7 @@ class IntegerTerms:
     result: str = "i32"
 
     tile_bytes = LANES
+    most_blocks = 2
     kind = _WORDS
 
     @property

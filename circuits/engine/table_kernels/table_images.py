@@ -25,10 +25,16 @@ BYTES = 256
 
 @dataclass(frozen=True, eq=False)
 class PlaneImage:
-    """Byte planes, uint8 [256 weights, planes, segments * 64], of table - `smallest`; `smallest` is 0 for floats."""
+    """Byte planes, uint8 [256 weights, planes, segments * 64], of table - `smallest`; `smallest` is 0 for floats.
+
+    `signs_apart`: the planes hold only products with codes of x whose sign bit, bit 7, is 0; those with the others
+    differ by their sign. The operand whose codes lie in lanes is called x here, the other one the weight, also where
+    the kernel is given the operands exchanged (`exchanged` below).
+    """
 
     planes: NDArray[np.uint8]
     smallest: int
+    signs_apart: bool = False
 
     @property
     def plane_count(self) -> int:
@@ -45,9 +51,14 @@ def segments_for(width: int) -> int:
 
 
 @lru_cache(maxsize=32)
-def integer_planes(circuit: MultiplierCircuit) -> PlaneImage:
-    """The table of an integer circuit of at most 8 x 8 bits for the permutation kernel."""
-    table = by_bytes(product_table(circuit), 64 * segments_for(circuit.shape[0])).astype(np.int64)
+def integer_planes(circuit: MultiplierCircuit, exchanged: bool, width: int) -> PlaneImage:
+    """The table of an integer circuit of at most 8 x 8 bits for the permutation kernel.
+
+    `width`: bits of the codes in lanes, at most the operand's; fewer where no code has the upper ones set.
+    """
+    products = product_table(circuit)
+    table = by_bytes(products.T if exchanged else products, 64 * segments_for(width))
+    table = table.astype(np.int64)
     smallest = int(table.min())
     count = max(1, -(-(int(table.max()) - smallest).bit_length() // 8))
     return PlaneImage(byte_planes(table - smallest, count), smallest)
@@ -64,13 +75,27 @@ def float_products(circuit: FloatCircuit) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=32)
-def float_planes(circuit: FloatCircuit) -> PlaneImage:
+def float_planes(circuit: FloatCircuit, exchanged: bool) -> PlaneImage:
     """The table of a circuit of floats of at most 8 bits: two planes, the upper halves of the products' float32."""
     fmt = circuit.float_format
     assert fmt is not None
-    halves = upper_halves(float_products(circuit))
-    table = by_bytes(halves, 64 * segments_for(code_bits(fmt))).astype(np.int64)
-    return PlaneImage(byte_planes(table, 2), 0)
+    products = float_products(circuit)
+    table = by_bytes(upper_halves(products.T if exchanged else products), 64 * segments_for(code_bits(fmt)))
+    signs_apart = code_bits(fmt) == 8 and _signs_multiply(table[:, :128], table[:, 128:])
+    if signs_apart:
+        table = table[:, :128]
+    return PlaneImage(byte_planes(table.astype(np.int64), 2), 0, signs_apart)
+
+
+def _signs_multiply(positive: NDArray[np.uint16], negative: NDArray[np.uint16]) -> bool:
+    """Whether upper halves of products differ in their signs only, or are zeros or NaN of whatever sign.
+
+    A zero of either sign changes no sum that begins at +0, and NaN makes it NaN.
+    """
+    magnitudes = positive & 0x7FFF
+    unsigned = (magnitudes == 0) | (magnitudes > 0x7F80)
+    opposite = negative == positive ^ 0x8000
+    return bool(np.all(opposite | unsigned & (magnitudes == negative & 0x7FFF)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +116,7 @@ class FractionImage:
 
 
 @lru_cache(maxsize=32)
-def fraction_image(circuit: FloatCircuit) -> FractionImage:
+def fraction_image(circuit: FloatCircuit, exchanged: bool = False) -> FractionImage:
     """The products of significands of a circuit with at most 7 fraction bits, as its gates give them."""
     fmt = circuit.float_format
     assert fmt is not None
@@ -107,7 +132,9 @@ def fraction_image(circuit: FloatCircuit) -> FractionImage:
         subnormals="flush",
     )
     entries = np.zeros((128, 128), dtype=np.int64)
-    entries[:: 1 << unused, :: 1 << unused] = upper_halves(products).T.astype(np.int64) - _ONE
+    entries[:: 1 << unused, :: 1 << unused] = (
+        upper_halves(products if exchanged else products.T).astype(np.int64) - _ONE
+    )
     return FractionImage(byte_planes(entries, 1 if entries.max() < 256 else 2), int(entries.max()) >> 7)
 
 
