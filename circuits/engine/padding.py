@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from circuits.engine.device.tensor_kinds import contiguous, filled, on_cuda
 from circuits.engine.llvm.ir import Function

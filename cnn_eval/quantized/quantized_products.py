@@ -82,8 +82,8 @@ class QuantizedProducts(Products):
                 padding_code = int(self.layer.input_grid.zero)
                 on_device: Tensor = scheme.sums(self.design, x, w, geometry, padding_code, self.method, 1)
                 return on_device
-        arrays = (self._array(codes.cpu(), k) for k, codes in enumerate((x_codes, w_codes)))
-        return torch.from_numpy(self._sums_of_codes(*arrays, geometry)).to(x_codes.device)
+        x_array, w_array = self._array(x_codes.cpu(), 0), self._array(w_codes.cpu(), 1)
+        return torch.from_numpy(self._sums_of_codes(x_array, w_array, geometry)).to(x_codes.device)
 
     def _sums_of_codes(self, x: Array, w: Array, geometry: Geometry | None) -> Array:
         """The sums of products of codes, as the accumulator holds them."""
