@@ -78,6 +78,8 @@ class QuantizedProducts(Products):
         if x_codes.is_cuda and self.design is not None and self.layer.accumulator is None:
             scheme = self.layer.code_scheme
             if scheme.sums is direct_sums:
+                x: Any
+                w: Any
                 x, w = (codes.to(_torch_dtype(self._dtype(k))) for k, codes in enumerate((x_codes, w_codes)))
                 padding_code = int(self.layer.input_grid.zero)
                 on_device: Tensor = scheme.sums(self.design, x, w, geometry, padding_code, self.method, 1)
