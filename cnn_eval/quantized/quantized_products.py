@@ -78,12 +78,13 @@ class QuantizedProducts(Products):
         if x_codes.is_cuda and self.design is not None and self.layer.accumulator is None:
             scheme = self.layer.code_scheme
             if scheme.sums is direct_sums:
-                x: Any
-                w: Any
-                x, w = (codes.to(_torch_dtype(self._dtype(k))) for k, codes in enumerate((x_codes, w_codes)))
-                padding_code = int(self.layer.input_grid.zero)
-                on_device: Tensor = scheme.sums(self.design, x, w, geometry, padding_code, self.method, 1)
-                return on_device
+                # The engine takes tensors on a device as it takes arrays.
+                x: Any = x_codes.to(_torch_dtype(self._dtype(0)))
+                w: Any = w_codes.to(_torch_dtype(self._dtype(1)))
+                on_device: Any = direct_sums(
+                    self.design, x, w, geometry, int(self.layer.input_grid.zero), self.method, 1
+                )
+                return torch.as_tensor(on_device)
         x_array, w_array = self._array(x_codes.cpu(), 0), self._array(w_codes.cpu(), 1)
         return torch.from_numpy(self._sums_of_codes(x_array, w_array, geometry)).to(x_codes.device)
 
