@@ -12,7 +12,7 @@ from layer_cases import LOPSIDED, conv, values
 from torch import nn
 
 from circuits import Design, DesignError, design, matmul
-from circuits.engine import float_operations
+from circuits.engine import float_operations, padding
 from circuits.engine.device import cuda_tensors, tensor_kinds
 from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products import gathering
@@ -36,7 +36,7 @@ GEOMETRIES = (
 @pytest.fixture
 def host_as_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every tensor counts as one on a device, whose launches run as loops on the host."""
-    for module in (tensor_kinds, gathering, float_operations, convolution):
+    for module in (tensor_kinds, gathering, float_operations, convolution, padding):
         monkeypatch.setattr(module, "on_cuda", lambda values: isinstance(values, torch.Tensor))
     monkeypatch.setattr(cuda_tensors, "CudaLaunches", lambda like: HostLaunches())
 
