@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from cnn_eval.quantized.quantized_files import load_quantized as load_quantized
     from cnn_eval.quantized.quantized_files import save_quantized as save_quantized
     from cnn_eval.quantized.recovery import recover as recover
+    from cnn_eval.retraining.finetune_settings import FinetuneSettings as FinetuneSettings
+    from cnn_eval.retraining.finetuning import finetune as finetune
     from cnn_eval.scenarios.attacking import AttackRecord as AttackRecord
     from cnn_eval.scenarios.attacking import run_attack as run_attack
     from cnn_eval.scenarios.control import CONTROL as CONTROL
@@ -73,6 +75,8 @@ else:
             "cnn_eval.quantized.post_training": ("quantize",),
             "cnn_eval.quantized.quantized_files": ("load_quantized", "save_quantized"),
             "cnn_eval.quantized.recovery": ("recover",),
+            "cnn_eval.retraining.finetune_settings": ("FinetuneSettings",),
+            "cnn_eval.retraining.finetuning": ("finetune",),
             "cnn_eval.scenarios.attacking": ("AttackRecord", "run_attack"),
             "cnn_eval.scenarios.control": ("CONTROL", "power_of_two_control"),
             "cnn_eval.scenarios.transfer": ("TransferResult", "measure_transfer"),

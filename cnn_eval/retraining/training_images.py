@@ -1,0 +1,62 @@
+"""Images to retrain on and, apart from them, to measure on."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from circuits.support.cli import say
+from cnn_eval.data.loading import load
+from cnn_eval.measure.network_accuracy import is_user_data, is_user_model, load_test_images
+from cnn_eval.models.registry import model_entry
+
+__all__ = ["TrainAndTest", "train_and_test"]
+
+HELD_OUT = 5
+"""Of a user's images in one file, each fifth is kept for the test."""
+
+
+@dataclass(frozen=True)
+class TrainAndTest:
+    """Images float32 [N, C, H, W] and labels int64 [N] to train on, and others to test with."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    described: str
+
+
+def train_and_test(
+    *,
+    model: str,
+    data: str = "embedded",
+    test_data: str | None = None,
+    dataset: str | None = None,
+    folder: Path | str | None = None,
+) -> TrainAndTest:
+    """The training and test images of a data set, or of a user's `data` and `test_data`.
+
+    Without `test_data`, every fifth image of the user's own is held out, and a note says so.
+    """
+    if not is_user_data(data):
+        test = load_test_images(model=model, data=test_data or data, dataset=dataset, folder=folder)
+        name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
+        train = load(name, "train", source=data, folder=folder)  # type: ignore[arg-type]  # load checks it
+        return TrainAndTest(train.images, train.labels, *test, f"{data} training images of {name}")
+    images, labels = load_test_images(model=model, data=data, dataset=dataset, folder=folder)
+    if test_data is not None:
+        return TrainAndTest(images, labels, *load_test_images(model=model, data=test_data), data)
+    held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
+    if not bool(held_out.any()):
+        raise ValueError(
+            f"{data} must hold at least {HELD_OUT} images, of which each fifth is held out for the test, but has "
+            f"{len(images)}; give --test-data."
+        )
+    say(f"note: every fifth image of {data} is held out for the test; --test-data names other images", file=sys.stderr)
+    return TrainAndTest(
+        images[~held_out], labels[~held_out], images[held_out], labels[held_out], f"{data}, every fifth image held out"
+    )
