@@ -65,9 +65,7 @@ def _train_with_progress(
 ) -> tuple[nn.Module, list[float]]:
     """The trained network and the training loss of each epoch trained in this run."""
     with training_progress(settings, len(images), enabled=enabled) as progress:
-        model = train(
-            settings, images, checkpoint=checkpoint, on_epoch=progress.on_epoch, on_batch=progress.on_batch
-        )
+        model = train(settings, images, checkpoint=checkpoint, on_epoch=progress.on_epoch, on_batch=progress.on_batch)
     return model, progress.losses
 
 
