@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cnn_eval.measure.network_accuracy import difference as difference
     from cnn_eval.measure.robustness import AdaptiveAttack as AdaptiveAttack
     from cnn_eval.measure.robustness import adaptive_robustness as adaptive_robustness
+    from cnn_eval.measure.sensitivities import measure_sensitivity as measure_sensitivity
     from cnn_eval.measurements import load_images as load_images
     from cnn_eval.measurements import load_model as load_model
     from cnn_eval.measurements import measure_accuracy as measure_accuracy
@@ -68,6 +69,7 @@ else:
             "cnn_eval.measure.margin_curves": ("measure_margins",),
             "cnn_eval.measure.network_accuracy": ("AccuracyResult", "difference"),
             "cnn_eval.measure.robustness": ("AdaptiveAttack", "adaptive_robustness"),
+            "cnn_eval.measure.sensitivities": ("measure_sensitivity",),
             "cnn_eval.measurements": ("load_images", "load_model", "measure_accuracy"),
             "cnn_eval.models.inference": ("predict",),
             "cnn_eval.models.registry": ("MODELS",),

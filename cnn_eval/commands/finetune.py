@@ -42,7 +42,7 @@ def register(commands: Commands) -> None:
     add_network_options(parser)
     add_data_options(parser)
     parser.add_argument(
-        "--test-data", metavar="SOURCE", help="test images, as for --data (default: of --data; each fifth of a file)"
+        "--test-data", metavar="SOURCE", help="test images, as for --data (default: of --data; a fifth of your own)"
     )
     parser.add_argument("--train-images", type=integer(1), metavar="N", help="training images (default: all)")
     add_samples(parser)

@@ -49,8 +49,8 @@ def finetune(
     from it, bit for bit as if it had not been. `on_epoch` gets (number, mean loss) after each epoch, `on_batch` the
     number of images processed so far.
 
-    Raises DesignError or ValueError for what does not fit; DivergedError (a ValueError) once the loss or a weight is not
-    finite, which leaves the checkpoint of the last whole epoch; DataError for a damaged checkpoint.
+    Raises DesignError or ValueError for what does not fit; DivergedError (a ValueError) once the loss or a weight is
+    not finite, which leaves the checkpoint of the last whole epoch; DataError for a damaged checkpoint.
     """
     settings = settings or FinetuneSettings()
     if not approximate_layers(network):

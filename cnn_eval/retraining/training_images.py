@@ -10,13 +10,14 @@ import torch
 
 from circuits.support.cli import say
 from cnn_eval.data.loading import load
-from cnn_eval.measure.network_accuracy import is_user_data, is_user_model, load_test_images
+from cnn_eval.data.own_images.user_images import is_user_data
+from cnn_eval.measure.network_accuracy import is_user_model, load_test_images
 from cnn_eval.models.registry import model_entry
 
 __all__ = ["TrainAndTest", "train_and_test"]
 
 HELD_OUT = 5
-"""Of a user's images in one file, each fifth is kept for the test."""
+"""Of a user's images in one file, one in so many is kept for the test."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def train_and_test(
 ) -> TrainAndTest:
     """The training and test images of a data set, or of a user's `data` and `test_data`.
 
-    Without `test_data`, every fifth image of the user's own is held out, and a note says so.
+    Without `test_data`, a fifth of the user's own images is held out, always the same one, and a note says so.
     """
     if not is_user_data(data):
         test = load_test_images(model=model, data=test_data or data, dataset=dataset, folder=folder)
@@ -50,13 +51,14 @@ def train_and_test(
     images, labels = load_test_images(model=model, data=data, dataset=dataset, folder=folder)
     if test_data is not None:
         return TrainAndTest(images, labels, *load_test_images(model=model, data=test_data), data)
-    held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
-    if not bool(held_out.any()):
+    if len(images) < HELD_OUT:
         raise ValueError(
-            f"{data} must hold at least {HELD_OUT} images, of which each fifth is held out for the test, but has "
+            f"{data} must hold at least {HELD_OUT} images, of which a fifth is held out for the test, but has "
             f"{len(images)}; give --test-data."
         )
-    say(f"note: every fifth image of {data} is held out for the test; --test-data names other images", file=sys.stderr)
-    return TrainAndTest(
-        images[~held_out], labels[~held_out], images[held_out], labels[held_out], f"{data}, every fifth image held out"
-    )
+    say(f"note: a fifth of the images of {data} is held out for the test; --test-data names others", file=sys.stderr)
+    # At random, because the images may be in the order of their classes.
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    test, train_on = (part.sort().values for part in order.tensor_split([len(images) // HELD_OUT]))
+    described = f"{data}, a fifth held out"
+    return TrainAndTest(images[train_on], labels[train_on], images[test], labels[test], described)
