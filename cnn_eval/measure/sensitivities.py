@@ -93,14 +93,12 @@ def measure_sensitivity(
 
 
 def products_per_image(model: nn.Module, images: torch.Tensor) -> dict[str, int]:
-    """Layer name -> products that the Conv2d or Linear computes for one image [C, H, W], those of padding included.
+    """Layer name -> products that the Conv2d or Linear, approximate or not, computes for one image [C, H, W], with
+    those of padding.
 
     Layers that do not run are left out; a layer that runs several times counts each time. Runs the first of `images`.
     """
-    layers = survey(model)[0]
-    names: dict[nn.Module, str] = {}
-    for name, layer in layers.items():
-        names.setdefault(layer, name)
+    names = {layer: name for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))}
     counts: dict[str, int] = {}
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:

@@ -61,6 +61,8 @@ def test_products_are_counted_by_hand() -> None:
     model = Twice()
     assert products_per_image(model, torch.rand(3, 4, 24, 40)) == expected
     assert model.training
+    network = approximate(model, design("axfpm"), layers="all", compute="lowered")
+    assert products_per_image(network, torch.rand(3, 4, 24, 40)) == expected
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
