@@ -72,7 +72,7 @@ _EVERY = tuple(design.label for design in MULTIPLIERS)
 _THREE = ("u8_mae0.43", "truncated, 9 columns", WORST_RETRAINED)
 _SIZES = MappingProxyType(
     {
-        "quick": _Size({"resnet8": ("truncated, 9 columns",)}, 100, 160, 1, 60, 40),
+        "quick": _Size({"resnet8": ("u8_mae0.43",)}, 100, 320, 1, 60, 40),
         "default": _Size({"resnet20": _EVERY}, 1000, 1000, 3),
         "full": _Size({"resnet20": _EVERY, "mobilenet_cifar": _THREE}, 10_000, 50_000, 3, 500, 200),
     }
@@ -125,7 +125,13 @@ def _images(options: StudyOptions, size: _Size) -> _Images:
 
 def _settings(name: str, size: _Size) -> FinetuneSettings:
     return FinetuneSettings(
-        model=name, epochs=size.epochs, learning_rate=2e-3, crop=4, mirror=True, threads=torch.get_num_threads()
+        model=name,
+        epochs=size.epochs,
+        batch_size=32,
+        learning_rate=1e-3,
+        crop=4,
+        mirror=True,
+        threads=torch.get_num_threads(),
     )
 
 
