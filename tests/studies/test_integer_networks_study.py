@@ -35,7 +35,7 @@ def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch
     rows = {(row.subject, row.quantity): row for row in result.rows}
     images, labels = load_images("cifar10", samples=20)
     training = load_images("cifar10", "train", samples=20)[0]
-    quantized = quantize(load_model("resnet8"), training, scheme="uint8")
+    quantized = quantize(load_model("resnet8"), training, scheme="sign_magnitude")
     network = approximate(quantized, multiplier, layers="all")
     subject = "resnet8, u8_mae0.43"
     for quantity, each in (
@@ -45,7 +45,7 @@ def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch
         accuracy = measure_accuracy(each, images=images, labels=labels).accuracy
         assert rows[subject, quantity].measured == pytest.approx(100 * accuracy)
     exact = measure_accuracy(quantized, images=images, labels=labels).accuracy
-    assert rows["resnet8, exact uint8", "accuracy"].measured == pytest.approx(100 * exact)
+    assert rows["resnet8, exact sign_magnitude", "accuracy"].measured == pytest.approx(100 * exact)
     assert rows[subject, "less exact, recovered"].measured == pytest.approx(
         rows[subject, "accuracy, recovered"].measured - 100 * exact
     )
