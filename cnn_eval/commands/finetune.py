@@ -165,10 +165,11 @@ def _numbers(measured: AccuracyResult, before: AccuracyResult) -> dict[str, Any]
 
 
 def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], design: str, train: int) -> int:
+    recovered = f"recovered from {arguments.recover} images beforehand; " if arguments.recover else ""
     title = (
         f"{arguments.model} retrained through {design}: {arguments.epochs} "
         f"epoch{'s' if arguments.epochs > 1 else ''} of {train:,} images, {rows[0]['images']:,} test images;\n"
-        "differences in percentage points"
+        f"{recovered}differences in percentage points"
     )
     columns = ["correct", "accuracy %", "95 % (Wilson)", "less before", "95 % (paired)"]
     accuracies = table("network", *columns, right=columns)
