@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cnn_eval.measure.network_accuracy import difference as difference
     from cnn_eval.measure.robustness import AdaptiveAttack as AdaptiveAttack
     from cnn_eval.measure.robustness import adaptive_robustness as adaptive_robustness
+    from cnn_eval.measure.sensitivities import measure_sensitivity as measure_sensitivity
     from cnn_eval.measurements import load_images as load_images
     from cnn_eval.measurements import load_model as load_model
     from cnn_eval.measurements import measure_accuracy as measure_accuracy
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from cnn_eval.quantized.quantized_files import load_quantized as load_quantized
     from cnn_eval.quantized.quantized_files import save_quantized as save_quantized
     from cnn_eval.quantized.recovery import recover as recover
+    from cnn_eval.retraining.finetune_settings import FinetuneSettings as FinetuneSettings
+    from cnn_eval.retraining.finetuning import finetune as finetune
     from cnn_eval.scenarios.attacking import AttackRecord as AttackRecord
     from cnn_eval.scenarios.attacking import run_attack as run_attack
     from cnn_eval.scenarios.control import CONTROL as CONTROL
@@ -66,6 +69,7 @@ else:
             "cnn_eval.measure.margin_curves": ("measure_margins",),
             "cnn_eval.measure.network_accuracy": ("AccuracyResult", "difference"),
             "cnn_eval.measure.robustness": ("AdaptiveAttack", "adaptive_robustness"),
+            "cnn_eval.measure.sensitivities": ("measure_sensitivity",),
             "cnn_eval.measurements": ("load_images", "load_model", "measure_accuracy"),
             "cnn_eval.models.inference": ("predict",),
             "cnn_eval.models.registry": ("MODELS",),
@@ -73,6 +77,8 @@ else:
             "cnn_eval.quantized.post_training": ("quantize",),
             "cnn_eval.quantized.quantized_files": ("load_quantized", "save_quantized"),
             "cnn_eval.quantized.recovery": ("recover",),
+            "cnn_eval.retraining.finetune_settings": ("FinetuneSettings",),
+            "cnn_eval.retraining.finetuning": ("finetune",),
             "cnn_eval.scenarios.attacking": ("AttackRecord", "run_attack"),
             "cnn_eval.scenarios.control": ("CONTROL", "power_of_two_control"),
             "cnn_eval.scenarios.transfer": ("TransferResult", "measure_transfer"),

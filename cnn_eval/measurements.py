@@ -15,9 +15,9 @@ from torch import nn
 from circuits.designs.design_record import Design
 from cnn_eval.data.dataset_record import Source, Split
 from cnn_eval.data.loading import load
-from cnn_eval.data.user_images import load_user_images
+from cnn_eval.data.own_images.user_images import is_user_data, load_user_images
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, is_user_data, load_test_images, sample_count
+from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, load_test_images, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import check_model
 
@@ -47,8 +47,9 @@ def load_images(
     """The first `samples` labelled images (all by default): float32 [N, C, H, W] in [0, 1], int64 [N].
 
     `name`: a data set ("mnist", "cifar10"), of which `data` is the "embedded" balanced subset or the "full" set that
-    `python -m cnn_eval data fetch` brought to `folder`; or a .safetensors file with `images` and `labels`, whose pixels
-    must be finite but need not lie in [0, 1]. Raises DataError naming a file that is missing or damaged.
+    `python -m cnn_eval data fetch` brought to `folder`; or your own images and labels, a .safetensors, .npz or .npy
+    file or a folder of pictures by class (see `load_user_images`), whose pixels must be finite but need not lie in
+    [0, 1]. Raises DataError naming a file that is missing or damaged.
     """
     if is_user_data(str(name)):
         images, labels = load_user_images(name)

@@ -37,6 +37,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "cost_validation": "studies.own.cost_validation",
         "search_quality": "studies.own.search_quality",
         "library": "studies.own.library",
+        "integer_networks": "studies.own.integer_networks",
         "throughput": "studies.throughput.throughput",
     }
 )

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from circuits.errors import DesignError
-from circuits.support.archives import open_archive
+from circuits.support.archives import open_archive, read_array
 from circuits.support.files import open_file
 from circuits.support.text import shorten
 
 MAXIMUM_OPERAND_BYTES = 1 << 32
 """Largest operand array that is read."""
-MAXIMUM_RATIO = 100
-"""Largest ratio of compression: constants reach 1000, operands of networks 10."""
-UNCHECKED_BYTES = 1 << 26
-"""Arrays up to this size may be compressed in any ratio."""
 MAXIMUM_FILE_BYTES = 3 * MAXIMUM_OPERAND_BYTES
 """Largest file of operands: two such arrays, and room for others."""
 
@@ -57,28 +51,4 @@ def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]
         raise DesignError(
             f"{path} must hold arrays x and w, but holds {shorten(names, 200)}; save them by those names."
         )
-    size = members[f"{name}.npy"].file_size
-    if size > MAXIMUM_OPERAND_BYTES:
-        raise DesignError(
-            f"array {name} in {path} must have at most {MAXIMUM_OPERAND_BYTES} bytes, but has {size}; save fewer pairs."
-        )
-    packed = members[f"{name}.npy"].compress_size
-    if size > UNCHECKED_BYTES and size > MAXIMUM_RATIO * packed:
-        raise DesignError(
-            f"array {name} in {path} must unpack to at most {MAXIMUM_RATIO} times its size, but has {packed} bytes and "
-            f"unpacks to {size}; save it with numpy.savez."
-        )
-    # numpy asks for the memory of what the header declares before it reads a value.
-    with archive.open(members[f"{name}.npy"]) as member:
-        read_header = np.lib.format.read_array_header_1_0
-        if np.lib.format.read_magic(member) != (1, 0):
-            read_header = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(member)
-    if math.prod(shape) * dtype.itemsize > size:
-        raise DesignError(
-            f"array {name} in {path} must hold the {math.prod(shape)} values that its header declares, but has {size} "
-            "bytes; write it with numpy.savez."
-        )
-    with archive.open(members[f"{name}.npy"]) as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-    return array
+    return read_array(archive, name, path, limit=MAXIMUM_OPERAND_BYTES, advice="save fewer pairs")

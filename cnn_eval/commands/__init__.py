@@ -8,9 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuits.support.cli import Command, run_program
-from cnn_eval.commands import accuracy, attack, audit, data, examples, margins, train, transfer
+from cnn_eval.commands import accuracy, attack, audit, data, examples, finetune, margins, sensitivity, train, transfer
 
-COMMANDS: tuple[Command, ...] = (accuracy, transfer, attack, audit, margins, data, train, examples)
+COMMANDS: tuple[Command, ...] = (
+    accuracy,
+    transfer,
+    attack,
+    audit,
+    margins,
+    sensitivity,
+    data,
+    train,
+    finetune,
+    examples,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -81,6 +81,6 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design and attack, their noise, and the networks' differences pair by pair."""
-    from cnn_eval.commands.attack_run import run_attacks
+    from cnn_eval.commands.robustness.attack_run import run_attacks
 
     return run_attacks(arguments)

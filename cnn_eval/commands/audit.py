@@ -55,7 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     from cnn_eval.audit.audit_settings import AuditSettings
     from cnn_eval.audit.auditing import check_eligible, run_audit
     from cnn_eval.audit.victim import design_victim
-    from cnn_eval.commands.audit_text import print_report
     from cnn_eval.commands.network_subjects import (
         chosen_budget,
         identity,
@@ -64,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         subject_networks,
         subjects,
     )
+    from cnn_eval.commands.robustness.audit_text import print_report
     from cnn_eval.measure.network_accuracy import load_test_images, sample_count
     from cnn_eval.models.user_model import check_model
 

@@ -38,10 +38,15 @@ def add_network_options(parser: Parser, *, own: bool = True) -> None:
     of_your_own = ", or package.module:factory for your own" if own else ""
     parser.add_argument("--model", metavar="NAME", default="lenet5", help=f"network: {names}{of_your_own}")
     if own:
-        parser.add_argument(
-            "--weights", type=Path, metavar="FILE", help=".safetensors, or .pt with weights only (default: the model's)"
-        )
+        add_weights(parser)
     parser.add_argument("--layers", choices=LAYERS, default="conv", help="layers whose products go through the design")
+
+
+def add_weights(parser: Parser) -> None:
+    """The option --weights."""
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help=".safetensors, or .pt with weights only (default: the model's)"
+    )
 
 
 def add_data_options(parser: Parser, *, unit: bool = False) -> None:
@@ -51,7 +56,8 @@ def add_data_options(parser: Parser, *, unit: bool = False) -> None:
         "--data",
         default="embedded",
         metavar="SOURCE",
-        help=f"test images: embedded (the package's subset), full, or a .safetensors file of {pixels} and labels",
+        help=f"test images: embedded (the package's subset), full, or your own: {pixels} and labels in a .safetensors, "
+        ".npz or .npy file, or a folder of pictures by class",
     )
     parser.add_argument(
         "--dataset", metavar="NAME", help=f"data set: {', '.join(DATASETS)} (default: the model's, else mnist)"
@@ -106,9 +112,9 @@ def add_backward(parser: Parser) -> None:
     deprecated_option(parser, "--gradient", "--backward")
 
 
-def add_integer_options(parser: Parser) -> None:
-    """The options of quantised networks, --quantize and what goes with it, and --recover."""
-    group = parser.add_argument_group("integer designs and recovery")
+def add_integer_options(parser: Parser, *, recovery: bool = True) -> None:
+    """The options of quantised networks, --quantize and what goes with it, and with `recovery` --recover."""
+    group = parser.add_argument_group("integer designs and recovery" if recovery else "integer designs")
     group.add_argument(
         "--quantize",
         choices=("auto", *SCHEMES),
@@ -132,6 +138,8 @@ def add_integer_options(parser: Parser) -> None:
         choices=FIRST_LAST,
         help=f"the first and the last layer: quantised, or exact in float (default: {FIRST_LAST[0]})",
     )
+    if not recovery:
+        return
     group.add_argument(
         "--recover",
         type=integer(1),

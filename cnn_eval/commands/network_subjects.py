@@ -18,8 +18,9 @@ from circuits.errors import DesignError
 from circuits.exchange.design_files import find_design
 from circuits.support.cli import say
 from cnn_eval.attacks.shared.budgets import default_budget
+from cnn_eval.data.own_images.user_images import is_user_data
 from cnn_eval.layers.replaceable_layers import unreplaced
-from cnn_eval.measure.network_accuracy import is_user_data, is_user_model
+from cnn_eval.measure.network_accuracy import is_user_model
 from cnn_eval.measure.subject_networks import QuantizeSettings, Subject, SubjectNetworks, unlabelled_images
 from cnn_eval.models.registry import model_entry
 

@@ -16,7 +16,7 @@ from circuits import Design
 from circuits.support.statistics import paired_difference_interval, wilson
 from cnn_eval.data.dataset_record import Source
 from cnn_eval.data.loading import load
-from cnn_eval.data.user_images import load_user_images
+from cnn_eval.data.own_images.user_images import is_user_data, load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.product_kinds import compute_argument
 from cnn_eval.models.devices import on_chosen_device
@@ -64,7 +64,7 @@ def evaluate(
     `design`, `layers`, `compute` and the deprecated `mode`: as in `approximate`. `model`: a name in
     MODELS, or package.module:factory (see `load_user_model`). `weights`: a file that replaces the committed or the
     factory's weights. `data`: "embedded" or "full", the test images of `dataset` (by default that of a named model,
-    "mnist" for a user's), or the path of a safetensors file (see `load_user_images`), whose pixels must be finite but
+    "mnist" for a user's), or the path of a file or folder (see `load_user_images`), whose pixels must be finite but
     need not lie in [0, 1]. Raises DataError or DesignError for anything that is missing or does not fit.
     """
     compute = compute_argument(compute, mode)
@@ -84,21 +84,22 @@ def load_test_images(
     folder: Path | str | None = None,
     dataset: str | None = None,
     unit: bool = False,
+    notes: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(images float32 [N, C, H, W], labels int64 [N]) that `evaluate` uses with these arguments.
 
-    With `unit`, the pixels of a user's images must lie in [0, 1], as attacks need.
+    With `unit`, the pixels of a user's images must lie in [0, 1], as attacks need. `notes`: see `load_user_images`.
     """
     if is_user_data(data):
         if dataset is not None or folder is not None:
             raise ValueError(
                 f"data must be 'embedded' or 'full' with a dataset or folder, but got {data!r}; leave those out."
             )
-        return load_user_images(data, unit=unit)
+        return load_user_images(data, unit=unit, notes=notes)
     if data not in get_args(Source) and (Path(data).suffix or Path(data).exists()):
         raise DataError(
-            f"data must be 'embedded', 'full' or a .safetensors file of images and labels, but got {data!r}; write it "
-            "with safetensors.torch.save_file."
+            "data must be 'embedded', 'full', a .safetensors, .npz or .npy file of images and labels, or a folder of "
+            f"pictures by class, but got {data!r}; convert it."
         )
     name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
     images = load(name, "test", source=data, folder=folder)  # type: ignore[arg-type]  # load checks it
@@ -108,11 +109,6 @@ def load_test_images(
 def is_user_model(model: str) -> bool:
     """Whether `model` means package.module:factory."""
     return ":" in model
-
-
-def is_user_data(data: str) -> bool:
-    """Whether `data` means a file."""
-    return data.endswith(".safetensors")
 
 
 def difference(one: AccuracyResult, other: AccuracyResult) -> tuple[float, tuple[float, float]]:

@@ -15,10 +15,10 @@ from circuits import Design, DesignError
 from circuits.support.cli import say
 from cnn_eval.choices import CALIBRATION_IMAGES
 from cnn_eval.data.loading import load
+from cnn_eval.data.own_images.user_images import is_user_data
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import (
     base_network,
-    is_user_data,
     is_user_model,
     load_test_images,
     sample_count,
@@ -169,6 +169,6 @@ def unlabelled_images(
     """
     if is_user_data(data):
         say(f"note: calibrated on the images of {data} themselves, without their labels", file=sys.stderr)
-        return load_test_images(model=model, data=data)[0]
+        return load_test_images(model=model, data=data, notes=False)[0]
     name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
     return load(name, "train", source=data, folder=folder).images  # type: ignore[arg-type]  # load checks it

@@ -78,7 +78,9 @@ def restore_checkpoint(
         {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
     )
     for name, parameter in model.named_parameters():
-        optimizer.state[parameter] = {key: tensors[f"optimizer.{key}.{name}"] for key in _MOMENTS[settings.optimizer]}
+        moments = {key: f"optimizer.{key}.{name}" for key in _MOMENTS[settings.optimizer]}
+        if set(moments.values()) <= tensors.keys():  # a parameter that has had no gradient has none
+            optimizer.state[parameter] = {key: tensors[tensor] for key, tensor in moments.items()}
     return epochs_done
 
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from circuits.support.files import require_writable
-from circuits.support.progress import progress_bars
 from cnn_eval.data.loading import LabelledImages, load
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import model_entry
-from cnn_eval.models.training_loop import EpochReport, train
+from cnn_eval.models.training_loop import train
+from cnn_eval.models.training_progress import training_progress
 from cnn_eval.models.training_settings import TrainingSettings
 from cnn_eval.support.verified_files import write_tensors_with_record
 
@@ -64,24 +64,9 @@ def _train_with_progress(
     settings: TrainingSettings, images: LabelledImages, checkpoint: Path, *, enabled: bool
 ) -> tuple[nn.Module, list[float]]:
     """The trained network and the training loss of each epoch trained in this run."""
-    losses: list[float] = []
-    with progress_bars(enabled=enabled, transient=False) as bars:
-        task = bars.add_task(f"training {settings.model}", total=settings.epochs * len(images))
-
-        def report(epoch: EpochReport) -> None:
-            losses.append(epoch.loss)
-            bars.update(
-                task, description=f"{settings.model} epoch {epoch.number}/{settings.epochs} loss {epoch.loss:.4f}"
-            )
-
-        model = train(
-            settings,
-            images,
-            checkpoint=checkpoint,
-            on_epoch=report,
-            on_batch=lambda images_done: bars.update(task, completed=images_done),
-        )
-    return model, losses
+    with training_progress(settings, len(images), enabled=enabled) as progress:
+        model = train(settings, images, checkpoint=checkpoint, on_epoch=progress.on_epoch, on_batch=progress.on_batch)
+    return model, progress.losses
 
 
 def _accuracy(model: nn.Module, images: LabelledImages) -> dict[str, float]:

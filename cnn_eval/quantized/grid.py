@@ -8,9 +8,13 @@ import torch
 
 from circuits import DesignError
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "NotANumberError"]
 
 Tensor = torch.Tensor
+
+
+class NotANumberError(DesignError):
+    """Values to quantise are NaN, which no code stands for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,7 @@ class Grid:
     high: int
 
     def codes(self, values: Tensor) -> Tensor:
-        """clamp(round_half_even(x / scale) + zero, low, high), float32 [like x]. Raises DesignError for NaN."""
+        """clamp(round_half_even(x / scale) + zero, low, high), float32 [like x]. Raises NotANumberError."""
         return self._unclamped(values).clamp_(self.low, self.high)
 
     def centred(self, values: Tensor) -> Tensor:
@@ -48,5 +52,7 @@ class Grid:
         values = values.detach()
         # A sum is NaN wherever a value is, and costs less than a test of every value.
         if bool(values.sum().isnan()) and bool(values.isnan().any()):
-            raise DesignError("values to quantise must be numbers, but some are NaN; check the weights and the images.")
+            raise NotANumberError(
+                "values to quantise must be numbers, but some are NaN; check the weights and the images."
+            )
         return torch.div(values, self.along(self.scale, values)).round_().add_(self.along(self.zero, values))

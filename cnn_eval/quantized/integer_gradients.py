@@ -44,12 +44,12 @@ from cnn_eval.quantized.integer_sums import padded_tensor
 from cnn_eval.quantized.quantized_products import QuantizedProducts, masked_gradients
 from cnn_eval.quantized.schemes import SCHEMES
 
-__all__ = ["INTEGER_GRADIENTS", "STEP", "central_differences", "line_slopes"]
+__all__ = ["INTEGER_GRADIENTS", "STEP", "TABLE_BITS", "central_differences", "line_slopes"]
 
 Array = NDArray[Any]
 STEP = 4
 """h of the central differences."""
-_TABLE_BITS = 20
+TABLE_BITS = 20
 """Most operand bits together of a design whose products are tabled: 8 MB of int64."""
 _ROWS_AT_ONCE = 1 << 12
 _EXACT = ExactProducts()
@@ -168,9 +168,9 @@ INTEGER_GRADIENTS: Mapping[str, Callable[[QuantizedProducts], Products]] = Mappi
 
 
 def _check_table(design: Design) -> None:
-    if sum(design.shape) > _TABLE_BITS:
+    if sum(design.shape) > TABLE_BITS:
         raise DesignError(
-            f"operands of at most {_TABLE_BITS} bits together must be tabled for this gradient, but {design.label} is "
+            f"operands of at most {TABLE_BITS} bits together must be tabled for this gradient, but {design.label} is "
             f"{design.shape[0]} x {design.shape[1]}; choose backward='ste'."
         )
 

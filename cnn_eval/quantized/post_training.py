@@ -19,10 +19,10 @@ from cnn_eval.quantized.activation_histograms import observed_inputs
 from cnn_eval.quantized.calibration import Observed, check_calibration, grid_for
 from cnn_eval.quantized.execution_record import record_execution
 from cnn_eval.quantized.folding import fold_batch_norms
-from cnn_eval.quantized.quantized_layers import GRID_BUFFERS, make_quantized
+from cnn_eval.quantized.quantized_layers import GRID_BUFFERS, layers_of_integers, make_quantized
 from cnn_eval.quantized.schemes import SCHEMES, check_scheme, scheme_for
 
-__all__ = ["FIRST_LAST", "quantize"]
+__all__ = ["FIRST_LAST", "quantize", "recalibrate"]
 
 Tensor = torch.Tensor
 FIRST_LAST = ("quantized", "exact")
@@ -95,6 +95,23 @@ def quantize(
         say(f"note: layers that stay float: {reasons}", file=sys.stderr)
     network: nn.Module = result
     return network
+
+
+def recalibrate(network: nn.Module, images: Tensor, *, calibration: str = "percentile") -> None:
+    """Takes the scales of the network's quantised layers anew, in place, from its present weights and from the inputs
+    that the layers get on `images` (float32 [N, C, H, W]) as the network computes now; the schemes stay.
+
+    Layers that do not run keep their scales. Raises DesignError for images and values that `quantize` refuses.
+    """
+    check_calibration(calibration)
+    _check_images(images)
+    layers = layers_of_integers(network)
+    observed = observed_inputs(network, layers, images)
+    for name, seen in observed.items():
+        layer = layers[name]
+        layer.use_grids(layer.scheme, _grids(seen, layer.weight, layer.scheme, layer.bits, calibration))
+        # Those of the other scheme of "auto" would still be of the old weights.
+        layer.other_grids = None
 
 
 def _grids(

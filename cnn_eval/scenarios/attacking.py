@@ -16,9 +16,10 @@ from cnn_eval.attacks.attack_registry import attack as build_attack
 from cnn_eval.attacks.shared.attack_modes import Mode
 from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.attacks.shared.budgets import default_budget
+from cnn_eval.data.own_images.user_images import is_user_data
 from cnn_eval.examples.example_cache import Crafted
 from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import base_network, is_user_data, is_user_model, load_test_images, sample_count
+from cnn_eval.measure.network_accuracy import base_network, is_user_model, load_test_images, sample_count
 from cnn_eval.models.registry import model_entry
 from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios.scenario_runs import SCENARIOS, Attacked, Task, black_box, transfer_attack, white_box

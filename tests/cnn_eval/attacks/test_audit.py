@@ -24,7 +24,7 @@ from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.auditing import run_audit
 from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.commands import main
-from cnn_eval.commands.audit_text import print_report
+from cnn_eval.commands.robustness.audit_text import print_report
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximation import approximate, recomputed
 from cnn_eval.models.inference import predict

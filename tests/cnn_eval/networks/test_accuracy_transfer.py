@@ -21,7 +21,7 @@ from circuits import Design, design
 from cnn_eval.commands import main
 from cnn_eval.commands.network_subjects import identity, subjects
 from cnn_eval.data.loading import load
-from cnn_eval.data.user_images import load_user_images
+from cnn_eval.data.own_images.user_images import load_user_images
 from cnn_eval.examples.stored_examples import load_examples
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
 from cnn_eval.models.inference import predict

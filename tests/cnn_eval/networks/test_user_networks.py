@@ -26,7 +26,7 @@ from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.auditing import run_audit
 from cnn_eval.commands import main
 from cnn_eval.data.image_checks import check_images, check_labels
-from cnn_eval.data.user_images import load_user_images
+from cnn_eval.data.own_images.user_images import load_user_images
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.replaceable_layers import unreplaced
 from cnn_eval.measure.margin_curves import measure_margins
@@ -419,10 +419,10 @@ def test_psnr_and_image_checks_refuse_wrong_ranges_and_shapes() -> None:
 
 
 def test_other_files_of_images_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["accuracy", "axfpm", "--data", "mine.npz"]) == 2
+    assert main(["accuracy", "axfpm", "--data", "mine.csv"]) == 2
     assert capsys.readouterr().err == (
-        "error: data must be 'embedded', 'full' or a .safetensors file of images and labels, but got 'mine.npz'; write "
-        "it with safetensors.torch.save_file.\n"
+        "error: data must be 'embedded', 'full', a .safetensors, .npz or .npy file of images and labels, or a folder "
+        "of pictures by class, but got 'mine.csv'; convert it.\n"
     )
 
 

@@ -14,15 +14,6 @@ from circuits.errors import unknown_name
 from cnn_eval.attacks.attack_registry import attack, check_hyperparameter, hyperparameter_kinds
 from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.choices import BACKWARD
-from cnn_eval.commands.attack_report import (
-    AttackResult,
-    draw_grid,
-    note,
-    paired_rows,
-    print_tables,
-    report_failures,
-    result_row,
-)
 from cnn_eval.commands.network_subjects import (
     chosen_budget,
     identity,
@@ -32,6 +23,15 @@ from cnn_eval.commands.network_subjects import (
     subjects,
 )
 from cnn_eval.commands.output import print_results
+from cnn_eval.commands.robustness.attack_report import (
+    AttackResult,
+    draw_grid,
+    note,
+    paired_rows,
+    print_tables,
+    report_failures,
+    result_row,
+)
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png
 from cnn_eval.measure.network_accuracy import load_test_images, sample_count

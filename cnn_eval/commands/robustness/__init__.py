@@ -1,0 +1,1 @@
+"""What `attack` and `audit` run and print."""
