@@ -205,6 +205,17 @@ def test_products_that_are_no_bilinear_form_are_not_claimed() -> None:
         assert check(build(3, 3, bits)) is None
 
 
+def test_a_form_with_a_negative_entry_is_not_claimed() -> None:
+    """Both bits of the product are x0 y0, so P = 3 x0 y0, which rewriting modulo 4 takes for -x0 y0."""
+    both = """module m(input x, y, output [1:0] p);
+      wire product = x & y;
+      assign p = {product, product};
+    endmodule"""
+    form = check(netlist_from_verilog(both, where="m.v"))
+    assert form is not None
+    assert (form.matrix, form.proof) == (((3,),), "exhaustive")
+
+
 def test_nothing_is_claimed_by_sampling() -> None:
     """One wrong product of 2^22, and rewriting cannot decide: no claim."""
     width = 11
@@ -268,6 +279,10 @@ ZERO = AdderCell("zero", "00000000", "00000000", transistors=0)
 CROSSED = """module crossed(input [3:0] x, y, output [7:0] p);
   assign p = {1'b0, x[3] & y[3], 4'b0000, x[0] & y[0], x[1] & y[0]};
 endmodule"""
+HALVED = """module halved(input [2:0] x, y, output [5:0] p);
+  assign p = {2'b0, x[2] & y[2], x[1] & y[2], 2'b0};
+endmodule"""
+"""P = (X & 6) (Y & 4) / 2, at least half of the least exact product of normalised operands, 4 * 4."""
 REFUSED = [
     (
         Design(format=None, width=8),
@@ -293,11 +308,16 @@ REFUSED = [
         "lowering needs products of at least 2^14 for normalised operands, but nothing is only known to give 0; "
         "compute it gate-exact.",
     ),
+    (
+        Design(netlist=netlist_from_verilog(HALVED, where="halved.v"), format="fp8_e5m2"),
+        "lowering needs products of at least 2^4 for normalised operands, but halved is only known to give 8; "
+        "compute it gate-exact.",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("multiplier", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "too small"]
+    ("multiplier", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "zero", "too small by half"]
 )
 def test_designs_that_cannot_be_lowered_are_refused_with_the_reason(multiplier: Design, message: str) -> None:
     with pytest.raises(DesignError) as caught:
