@@ -206,14 +206,11 @@ def test_products_that_are_no_bilinear_form_are_not_claimed() -> None:
 
 
 def test_a_form_with_a_negative_entry_is_not_claimed() -> None:
-    """Both bits of the product are x0 y0, so P = 3 x0 y0, which rewriting modulo 4 takes for -x0 y0."""
-    both = """module m(input x, y, output [1:0] p);
-      wire product = x & y;
-      assign p = {product, product};
-    endmodule"""
-    form = check(netlist_from_verilog(both, where="m.v"))
+    """All bits of the product are x0 y0, so P = 15 x0 y0, which rewriting modulo 16 takes for -x0 y0."""
+    text = "module m(input [1:0] x, y, output [3:0] p); assign p = {4{x[0] & y[0]}}; endmodule"
+    form = check(netlist_from_verilog(text, where="m.v"))
     assert form is not None
-    assert (form.matrix, form.proof) == (((3,),), "exhaustive")
+    assert (form.matrix, form.proof) == (((15, 0), (0, 0)), "exhaustive")
 
 
 def test_nothing_is_claimed_by_sampling() -> None:
