@@ -26,8 +26,11 @@ reconstructed, since its cell map was never published.
 *reproduced*: the 95 % interval reaches what rounds to the published number (without an interval: within
 {100 * CLOSE:g} %); *reproduced in direction*: it does not, but the number points the claimed way, as the column "in
 direction" states; *not reproduced*: neither; *too few samples to tell*: an interval wider than {DECISIVE:g} points
-holds the number. Where the paper gives words and no number, the direction decides. A line over several attacks gives
-the range of their numbers and of their intervals, and needs all of them. The control is the exact network with its
+holds the number; *cannot be told*: the test could not pass, since the exact network leaves less room than the
+published difference, or a direction has no interval to bear it. Where the paper gives words and no number, the
+direction decides. Differences to exact have Newcombe's interval for independent rates; under white-box attacks the
+weakest gradient counts. A line over several attacks gives the range of their numbers and of their intervals, and needs
+all of them. The control is the exact network with its
 convolution weights rounded up to powers of two: what it does as well is no effect of noisy arithmetic.
 """
 

@@ -262,6 +262,17 @@ def test_factors_sum_to_the_matrix_and_are_as_many_as_its_rank(matrix: list[list
             assert gcd(*weights) == 1
 
 
+def test_the_documented_factorisations() -> None:
+    """Parallel rows have a common direction that starts positive; elimination may need fractions."""
+    assert factorise([[2, 4], [3, 6]]) == (Factor(Fraction(1), (2, 3), (1, 2)),)
+    assert factorise([[-2, 4], [3, -6]]) == (Factor(Fraction(1), (-2, 3), (1, -2)),)
+    # Three directions of rows and of columns, rank 2: the echelon form is [1 0 1/2; 0 1 1/2].
+    assert factorise([[2, 0, 1], [0, 2, 1], [2, 2, 2]]) == (
+        Factor(Fraction(1), (1, 0, 1), (2, 0, 1)),
+        Factor(Fraction(1), (0, 1, 1), (0, 2, 1)),
+    )
+
+
 def test_factors_are_readable() -> None:
     assert str(Factor(Fraction(2), (0, 1, 0), (1, 2, 4))) == "(X & 0x2) * Y"
     assert str(Factor(Fraction(3), (0, 1, 2), (1, 2, 4))) == "3/2 * (X & 0x6) * Y"
@@ -279,7 +290,7 @@ endmodule"""
 HALVED = """module halved(input [2:0] x, y, output [5:0] p);
   assign p = {2'b0, x[2] & y[2], x[1] & y[2], 2'b0};
 endmodule"""
-"""P = (X & 6) (Y & 4) / 2, at least half of the least exact product of normalised operands, 4 * 4."""
+"""P = (X & 6) (Y & 4) / 2: of normalised operands 8 at least, half of the exact 4 * 4."""
 REFUSED = [
     (
         Design(format=None, width=8),
