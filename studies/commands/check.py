@@ -31,7 +31,9 @@ def register(commands: Commands) -> None:
     compared.add_argument("--results", type=Path, metavar="DIR", help="compare what `run --quick` left there")
     compared.add_argument("--stale", action="store_true", help="run stale results again and compare")
     compared.add_argument("--fresh", action="store_true", help="run all results again and compare")
-    parser.add_argument("--quick", action="store_true", help="run only those of level quick again (default: all)")
+    parser.add_argument(
+        "--quick", dest="level", action="store_const", const="quick", help="run only those of level quick again"
+    )
     add_store(parser)
     parser.set_defaults(run=run)
 
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one line for each study with stale results and for each difference; returns 1 where there is one."""
     from studies.frame import stored_results, study_runs
 
-    if arguments.quick and not (arguments.stale or arguments.fresh):
+    if arguments.level and not (arguments.stale or arguments.fresh):
         raise ValueError("--quick needs --stale or --fresh, but got neither; nothing runs again without them.")
     names = study_runs.known_names(arguments.names or ["all"])
     stored, lines = _load(names, arguments.store)
@@ -91,7 +93,7 @@ def _counterpart(old: StudyResult, changed: bool, arguments: argparse.Namespace)
 
     if arguments.results is not None:
         return StudyResult.load(arguments.results / f"{old.name}.json") if old.level == "quick" else None
-    if not (arguments.fresh or (arguments.stale and changed)) or (arguments.quick and old.level != "quick"):
+    if not (arguments.fresh or (arguments.stale and changed)) or arguments.level not in (None, old.level):
         return None
     print(f"{old.name}: running at level {old.level}", file=sys.stderr, flush=True)
     return study_runs.measure(old.name, StudyOptions(level=old.level))

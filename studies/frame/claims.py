@@ -112,7 +112,6 @@ def above(limit: float) -> Direction:
 _FLAT, _RELEASED, _HEAP = "axfpm", "axfpm_released", "heap (reconstructed)"
 _BOTH = (_FLAT, _RELEASED)
 _SMALLEST, _SPENT = "[^,]*, smallest", "(FGSM|PGD), linf <= .*"
-_RESISTS = (below(NEARLY_ALL), f"under {NEARLY_ALL:g} % fool it")
 
 
 def _transfer(text: str, section: str, study: str) -> list[Claim]:
@@ -123,12 +122,13 @@ def _transfer(text: str, section: str, study: str) -> list[Claim]:
     under half of the examples.
     """
     return [
-        Claim(f"{text}, {what}", section, study, subject, quantity, *rule, control=CONTROL)
+        Claim(f"{text}, {what}", section, study, subject, quantity, below(limit), stated, words, control=CONTROL)
         for subject in _BOTH
-        for what, quantity, rule in (
-            ("smallest perturbations", _SMALLEST, _RESISTS),
-            ("FGSM and PGD spending a budget", _SPENT, (below(50), "under 50 % fool it", "seldom")),
+        for what, quantity, limit, words in (
+            ("smallest perturbations", _SMALLEST, NEARLY_ALL, ""),
+            ("FGSM and PGD spending a budget", _SPENT, 50.0, "seldom"),
         )
+        for stated in (f"under {limit:g} % fool it",)
     ]
 
 
