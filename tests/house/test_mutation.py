@@ -55,7 +55,7 @@ def test_a_mutant_differs_from_its_source_in_one_place_and_compiles() -> None:
 def test_every_group_has_files_tests_and_enough_mutants(name: str) -> None:
     group = GROUPS[name]
     assert all(list(ROOT.glob(pattern)) for pattern in group.sources)
-    assert all((ROOT / test).is_file() for test in group.tests)
+    assert all((ROOT / test.partition("::")[0]).is_file() for test in group.tests)
     mutants = drawn(group, 25, "0")
     assert len(set(mutants)) == 25
     assert mutants == drawn(group, 40, "0")[:25] != drawn(group, 25, "1")

@@ -49,7 +49,13 @@ _ENGINE = "tests/circuits/engine"
 GROUPS: Mapping[str, Group] = {
     "floats": Group(
         ("circuits/floats/[a-z]*.py",),
-        (f"{_ENGINE}/test_formats.py", f"{_ENGINE}/test_float_netlist.py", f"{_ENGINE}/test_float_multiply.py"),
+        (
+            "tests/circuits/support/test_circuits_cli.py::test_bit_patterns_are_the_codes_of_the_format",
+            "tests/circuits/support/test_circuits_cli.py::test_the_bit_pattern_of_nan_is_the_quiet_one",
+            f"{_ENGINE}/test_formats.py",
+            f"{_ENGINE}/test_float_netlist.py",
+            f"{_ENGINE}/test_float_multiply.py",
+        ),
     ),
     "accuracy": Group(
         ("circuits/accuracy/[ac-z]*.py",),
