@@ -16,7 +16,8 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "report",
         help="write RESULTS.md from the committed results",
-        description="Writes the page of results, RESULTS.md, from the committed results.",
+        description="Writes the page of results, RESULTS.md, from the committed results. It shows which of them are "
+        "stale: measured before their code or data last changed.",
     )
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help="commit what `run` left there first (default: nothing)"
@@ -29,7 +30,7 @@ def register(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Commits results if asked to, then writes the page."""
     from studies import STUDIES
-    from studies.frame import stored_results
+    from studies.frame import stored_results, study_runs
     from studies.frame.results_page import markdown
     from studies.frame.study import MAX_BYTES, StudyResult
 
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = stored_results.load_best(arguments.store)
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
-    write_atomically(page, markdown(results).encode())
+    stale = study_runs.stale_names(results.values())
+    write_atomically(page, markdown(results, stale=stale).encode())
     say(f"{len(results)} of {len(STUDIES)} studies in {page}")
     return 0

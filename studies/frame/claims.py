@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnn_eval.scenarios.control import CONTROL
+from studies.frame.claim_rules import Difference, Direction, differences, surely, weakest
 from studies.frame.study import Row, StudyResult
 from studies.frame.verdict_text import DECISIVE, NEARLY_ALL
 
 CLOSE = 0.05
 """Largest relative difference at which a number without an interval still agrees with the published number."""
 UNDECIDED = "too few samples to tell"
-Direction = Callable[[Row], bool]
+CANNOT_TELL = "cannot be told"
+"""The verdict where the test could not pass, whatever the circuit, or where a direction has no interval to bear it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class Claim:
     its size, and `stated` describes that direction in words. `words` quotes the paper where it gives no number; the
     direction alone then decides. `control` is the subject of the control's rows, which show how much of the effect
     occurs without noisy arithmetic.
+
+    `reference`, if given, is the subject from whose rates those of the claim and of the control are taken as
+    differences. `gradients`, if given, names the victims of a white-box attack, one for each gradient: the weakest
+    counts, and only an interval can bear a direction.
     """
 
     text: str
@@ -36,29 +42,44 @@ class Claim:
     stated: str
     words: str = ""
     control: str = ""
+    reference: str = ""
+    gradients: tuple[str, ...] = ()
 
     def controls(self, result: StudyResult) -> list[Row]:
         """Returns the rows of the control with the same quantities."""
-        return [row for row in result.rows if row.subject == self.control and re.fullmatch(self.quantity, row.quantity)]
+        return self._relative(self._of(result, (self.control,)), result)
 
     def rows(self, result: StudyResult) -> list[Row]:
         """Returns the rows that test the claim: only those with a published number, unless the claim is in words."""
-        return [
+        rows = [
             row
-            for row in result.rows
-            if row.subject == self.subject
-            and re.fullmatch(self.quantity, row.quantity)
-            and (self.words or row.published is not None)
+            for row in self._of(result, self.gradients or (self.subject,))
+            if self.words or row.published is not None
         ]
+        return self._relative(weakest(rows, self.direction) if self.gradients else rows, result)
+
+    def _of(self, result: StudyResult, subjects: Sequence[str]) -> list[Row]:
+        return [row for row in result.rows if row.subject in subjects and re.fullmatch(self.quantity, row.quantity)]
+
+    def _relative(self, rows: list[Row], result: StudyResult) -> list[Row]:
+        return differences(rows, self._of(result, (self.reference,))) if self.reference else rows
 
     def verdict(self, rows: Sequence[Row]) -> str:
         """Returns the verdict on the claim, given the rows that test it.
 
         The claim is reproduced if every row's interval contains a value that rounds to the published number. A row
         without an interval gets one of 5 % to either side. The claim is reproduced in direction if every row points in
-        the claimed direction; for a claim in words, this suffices for "reproduced".
+        the claimed direction; for a claim in words, this suffices for "reproduced". Differences, and noise under
+        white-box attacks, point in a direction only with their whole interval.
+
+        Where the exact network leaves less room than the published difference, its test could not pass: it cannot be
+        told. Nor can a direction that a number has without an interval to bear it.
         """
+        if any(isinstance(row, Difference) and row.cannot_be_had for row in rows):
+            return CANNOT_TELL
         pointing = all(self.direction(row) for row in rows)
+        if pointing and (self.gradients or self.reference) and not all(surely(row, self.direction) for row in rows):
+            return UNDECIDED if all(row.interval for row in rows) else CANNOT_TELL
         if self.words:
             return "reproduced" if pointing else "not reproduced"
         agreements = [_agrees(row) for row in rows]
@@ -91,15 +112,23 @@ def above(limit: float) -> Direction:
 _FLAT, _RELEASED, _HEAP = "axfpm", "axfpm_released", "heap (reconstructed)"
 _BOTH = (_FLAT, _RELEASED)
 _SMALLEST, _SPENT = "[^,]*, smallest", "(FGSM|PGD), linf <= .*"
-_RESISTS = (below(NEARLY_ALL), f"under {NEARLY_ALL:g} % fool it")
 
 
 def _transfer(text: str, section: str, study: str) -> list[Claim]:
-    """Returns the claims that attacks seldom transfer, for both circuits and both kinds of attack."""
+    """Returns the claims that attacks seldom transfer, for both circuits and both kinds of attack.
+
+    The published 100 % on the exact network is what a search for the smallest perturbation gives by construction, so
+    that the published numbers stand beside those, once. FGSM and PGD with a budget are tested in words: "seldom" is
+    under half of the examples.
+    """
     return [
-        Claim(f"{text}, {what}", section, study, subject, quantity, *_RESISTS, control=CONTROL)
+        Claim(f"{text}, {what}", section, study, subject, quantity, below(limit), stated, words, control=CONTROL)
         for subject in _BOTH
-        for what, quantity in (("smallest perturbations", _SMALLEST), ("FGSM and PGD spending a budget", _SPENT))
+        for what, quantity, limit, words in (
+            ("smallest perturbations", _SMALLEST, NEARLY_ALL, ""),
+            ("FGSM and PGD spending a budget", _SPENT, 50.0, "seldom"),
+        )
+        for stated in (f"under {limit:g} % fool it",)
     ]
 
 
@@ -137,7 +166,20 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     *_transfer("attacks on the exact LeNet-5 seldom transfer to Ax-FPM", "table 2", "table2"),
     *_transfer("attacks on the exact AlexNet seldom transfer to Ax-FPM", "table 3", "table3"),
-    *_transfer("black-box attacks seldom fool Ax-FPM", "table 4", "table4"),
+    *(
+        Claim(
+            "black-box attacks fool Ax-FPM less often than exact, smallest perturbations",
+            "table 4",
+            "table4",
+            subject,
+            _SMALLEST,
+            below(0),
+            "less often than exact",
+            control=CONTROL,
+            reference="exact",
+        )
+        for subject in _BOTH
+    ),
     *(
         Claim(
             f"white-box {name} needs more noise on Ax-FPM: {what}",
@@ -147,8 +189,9 @@ CLAIMS: tuple[Claim, ...] = (
             quantity,
             *rule,
             control=CONTROL,
+            gradients=gradients,
         )
-        for subject in ("axfpm, ste", "axfpm, slope", "axfpm_released, ste")
+        for subject, gradients in ((_FLAT, ("axfpm, ste", "axfpm, slope")), (_RELEASED, ("axfpm_released, ste",)))
         for name, key in (("DeepFool", "deepfool"), ("C&W", "cw"))
         for what, quantity, rule in (
             ("L2 less exact", f"{key}: L2 less exact", (above(0), "more noise")),
@@ -174,10 +217,11 @@ CLAIMS: tuple[Claim, ...] = (
             "6",
             "figure12",
             subject,
-            "confidence above 0.8, less exact",
+            "confidence above 0.8",
             above(0),
             "more than exact",
             control=CONTROL,
+            reference="exact",
         )
         for subject in _BOTH
     ),

@@ -25,6 +25,7 @@ _UNFINISHED = ".checkpoint.safetensors"
 _FRAME = (ROOT / "studies" / "__init__.py", ROOT / "studies" / "frame" / "study.py")
 """Modules that register and display results. No number depends on them, so `sources` skips them."""
 _OWN_OUTPUT = ROOT / "studies" / "results"
+_LIBRARY_VERSIONS = "constraints.txt"
 
 
 def digest(module: str) -> str:
@@ -33,6 +34,14 @@ def digest(module: str) -> str:
     for path in sources(module):
         sha256.update(f"{path.relative_to(ROOT).as_posix()} {_content(path)}\n".encode())
     return sha256.hexdigest()
+
+
+def comparable() -> bool:
+    """Whether digests can be compared with those of committed results: in a checkout, not in an installation.
+
+    An installed package comes without the file that pins the library versions.
+    """
+    return (ROOT / _LIBRARY_VERSIONS).is_file()
 
 
 @lru_cache(maxsize=64)
@@ -58,7 +67,7 @@ def sources(module: str) -> tuple[Path, ...]:
         for k in range(1, len(folder_names))
     }
     data = {file for folder in folders if "studies" not in folder.parts[-2:] for file in _data(folder)}
-    extra_files = {ROOT.joinpath(*module.split(".")).with_suffix(".json"), ROOT / "constraints.txt"}
+    extra_files = {ROOT.joinpath(*module.split(".")).with_suffix(".json"), ROOT / _LIBRARY_VERSIONS}
     return tuple(sorted(modules | data | {path for path in extra_files if path.is_file()}))
 
 

@@ -37,13 +37,17 @@ def path_of(name: str, level: str, store: Path = COMMITTED) -> Path:
     return store / level / f"{name}.json"
 
 
+def stored_levels(name: str, store: Path = COMMITTED) -> list[str]:
+    """Returns the levels at which the study has a committed result, in the order of LEVELS."""
+    return [level for level in LEVELS if path_of(name, level, store).is_file()]
+
+
 def load_best(store: Path = COMMITTED) -> dict[str, StudyResult]:
     """Loads the committed result of every study at its highest stored level, in the order of STUDIES."""
     results = {}
     for name in STUDIES:
-        level = next((level for level in reversed(LEVELS) if path_of(name, level, store).is_file()), None)
-        if level is not None:
-            results[name] = load(name, level, store)
+        if levels := stored_levels(name, store):
+            results[name] = load(name, levels[-1], store)
     return results
 
 

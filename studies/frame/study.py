@@ -17,6 +17,7 @@ from circuits.support.files import read_bytes, write_atomically
 from circuits.support.provenance import machine as machine
 from circuits.support.text import csv_field, shorten
 from studies import STUDIES
+from studies.frame import result_digest
 
 LEVELS = ("quick", "default", "full")
 MAX_BYTES = 1 << 26
@@ -99,19 +100,21 @@ class StudyResult:
         assert self.verdict in VERDICTS
 
     def to_json(self) -> str:
-        """Returns the result without its figures as JSON, with a description of the machine."""
+        """Returns the result without its figures as JSON, with the machine and the digest of all of it."""
         record = asdict(self)
         del record["figures"]
         # The fields that identify the result come first in the file.
         head = {key: record.pop(key) for key in ("name", "title", "source")}
-        return json.dumps({**head, **record, "machine": machine()}, indent=2) + "\n"
+        record = {**head, **record, result_digest.KEY: "", "machine": machine()}
+        record[result_digest.KEY] = result_digest.content_digest(record)
+        return json.dumps(record, indent=2) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> StudyResult:
         """Loads a result that `save` has written. Its figures are not loaded.
 
-        Raises ValueError with the file's name if the content is not a stored result, or if it is the result of a study
-        other than the one that the file is named after.
+        Raises ValueError with the file's name if the content is not a stored result, if it was edited after it was
+        saved, or if it is the result of a study other than the one that the file is named after.
         """
         content = read_bytes(path, limit=MAX_BYTES, error=ValueError)
         try:
@@ -125,6 +128,11 @@ class StudyResult:
             raise ValueError(
                 f"{path} must be a stored result of a study, but is not; delete it and run again."
             ) from error
+        if record.get(result_digest.KEY) != result_digest.content_digest(record):
+            raise ValueError(
+                f"{path} must hold what a study saved, but its content does not match its digest: it was edited, or "
+                "saved by an earlier version; run the study again."
+            )
         if result.name not in STUDIES or result.name != path.stem:
             raise ValueError(
                 f"{path} must hold the result of the study that it is named after, but holds that of "

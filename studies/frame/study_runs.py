@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,19 @@ def measure(name: str, options: StudyOptions) -> StudyResult:
         figures = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
         result = replace(result, figures=figures)
     return replace(result, level=options.level, inputs=inputs)
+
+
+def is_stale(result: StudyResult) -> bool:
+    """Whether the code or data that a stored result depends on have changed since it was measured.
+
+    An installation has no constraints.txt, which is one of these files, and nobody edits its code: False.
+    """
+    return fingerprint.comparable() and result.inputs != fingerprint.digest(STUDIES[result.name])
+
+
+def stale_names(results: Iterable[StudyResult]) -> set[str]:
+    """Returns the names of the results that are stale."""
+    return {result.name for result in results if is_stale(result)}
 
 
 def reusable(folder: Path, name: str, level: str) -> StudyResult | None:

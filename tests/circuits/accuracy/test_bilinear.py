@@ -205,6 +205,14 @@ def test_products_that_are_no_bilinear_form_are_not_claimed() -> None:
         assert check(build(3, 3, bits)) is None
 
 
+def test_a_form_with_a_negative_entry_is_not_claimed() -> None:
+    """All bits of the product are x0 y0, so P = 15 x0 y0, which rewriting modulo 16 takes for -x0 y0."""
+    text = "module m(input [1:0] x, y, output [3:0] p); assign p = {4{x[0] & y[0]}}; endmodule"
+    form = check(netlist_from_verilog(text, where="m.v"))
+    assert form is not None
+    assert (form.matrix, form.proof) == (((15, 0), (0, 0)), "exhaustive")
+
+
 def test_nothing_is_claimed_by_sampling() -> None:
     """One wrong product of 2^22, and rewriting cannot decide: no claim."""
     width = 11
@@ -254,6 +262,17 @@ def test_factors_sum_to_the_matrix_and_are_as_many_as_its_rank(matrix: list[list
             assert gcd(*weights) == 1
 
 
+def test_the_documented_factorisations() -> None:
+    """Parallel rows have a common direction that starts positive; elimination may need fractions."""
+    assert factorise([[2, 4], [3, 6]]) == (Factor(Fraction(1), (2, 3), (1, 2)),)
+    assert factorise([[-2, 4], [3, -6]]) == (Factor(Fraction(1), (-2, 3), (1, -2)),)
+    # Three directions of rows and of columns, rank 2: the echelon form is [1 0 1/2; 0 1 1/2].
+    assert factorise([[2, 0, 1], [0, 2, 1], [2, 2, 2]]) == (
+        Factor(Fraction(1), (1, 0, 1), (2, 0, 1)),
+        Factor(Fraction(1), (0, 1, 1), (0, 2, 1)),
+    )
+
+
 def test_factors_are_readable() -> None:
     assert str(Factor(Fraction(2), (0, 1, 0), (1, 2, 4))) == "(X & 0x2) * Y"
     assert str(Factor(Fraction(3), (0, 1, 2), (1, 2, 4))) == "3/2 * (X & 0x6) * Y"
@@ -268,6 +287,10 @@ ZERO = AdderCell("zero", "00000000", "00000000", transistors=0)
 CROSSED = """module crossed(input [3:0] x, y, output [7:0] p);
   assign p = {1'b0, x[3] & y[3], 4'b0000, x[0] & y[0], x[1] & y[0]};
 endmodule"""
+HALVED = """module halved(input [2:0] x, y, output [5:0] p);
+  assign p = {2'b0, x[2] & y[2], x[1] & y[2], 2'b0};
+endmodule"""
+"""P = (X & 6) (Y & 4) / 2: of normalised operands 8 at least, half of the exact 4 * 4."""
 REFUSED = [
     (
         Design(format=None, width=8),
@@ -293,11 +316,16 @@ REFUSED = [
         "lowering needs products of at least 2^14 for normalised operands, but nothing is only known to give 0; "
         "compute it gate-exact.",
     ),
+    (
+        Design(netlist=netlist_from_verilog(HALVED, where="halved.v"), format="fp8_e5m2"),
+        "lowering needs products of at least 2^4 for normalised operands, but halved is only known to give 8; "
+        "compute it gate-exact.",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("multiplier", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "too small"]
+    ("multiplier", "message"), REFUSED, ids=["integer", "released", "none", "no masks", "zero", "too small by half"]
 )
 def test_designs_that_cannot_be_lowered_are_refused_with_the_reason(multiplier: Design, message: str) -> None:
     with pytest.raises(DesignError) as caught:

@@ -268,6 +268,20 @@ def test_bit_patterns_are_the_codes_of_the_format(name: str) -> None:
                 assert bit_pattern(fmt, np.float32(value)).replace(" ", "") == f"{word:016b}"
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("float16", "11111 1000000000"),  # IEEE 754, 6.2.1: quiet NaNs have the fraction's first bit set
+        ("fp8_e5m2", "11111 10"),
+        ("fp8_e4m3", "1111 111"),  # OCP 8-bit floating point, table 1: the only NaN
+    ],
+)
+def test_the_bit_pattern_of_nan_is_the_quiet_one(name: str, code: str) -> None:
+    for sign in (0, 1):
+        value = np.copysign(np.float32(np.nan), np.float32(-1 if sign else 1))
+        assert bit_pattern(float_format(name), value) == f"{sign} {code}"
+
+
 @pytest.mark.parametrize("name", ["float32", "tf32", "bfloat16"])
 def test_bit_patterns_of_formats_with_the_exponent_of_float32_are_its_upper_bits(name: str) -> None:
     fmt = float_format(name)

@@ -240,6 +240,33 @@ def test_a_substitute_counts_its_queries_and_learns(model: nn.Module) -> None:
     assert torch.equal(outcome.success, outcome.eligible & (predict(model, adversarial) != labels))
 
 
+class Recording(nn.Module):
+    """Keeps the images that it is asked about; they are all of class 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[torch.Tensor] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.asked.append(images)
+        return torch.tensor([0.0, 1.0, 0.0]).expand(len(images), 3)
+
+
+def test_new_images_of_a_substitute_ascend_the_logit_of_the_victims_class() -> None:
+    """Algorithm 1, line 6, on a linear substitute, whose gradient is its row of weights; its own class would be 2."""
+    victim, untrained = Recording(), nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    with torch.no_grad():
+        untrained[1].weight.copy_(torch.tensor([[9.0, 9, 9, 9], [1, -1, 2, -3], [-8, 8, -8, 8]]))
+        untrained[1].bias.copy_(torch.tensor([0.0, 0, 99]))
+    images = torch.tensor([[[[0.5, 0.5], [0.95, 0.05]]], [[[0.25, 0.75], [0.5, 0.5]]]])
+    settings = SubstituteSettings(rounds=1, step=0.1, epochs=1, learning_rate=1e-9)
+    assert train_substitute(victim, untrained, images, settings).queries == 4
+    first, new = victim.asked
+    assert torch.equal(first, images)
+    expected = torch.tensor([[[[0.6, 0.4], [1.0, 0.0]]], [[[0.35, 0.65], [0.6, 0.4]]]])
+    assert torch.allclose(new, expected, atol=1e-6)
+
+
 def test_first_images_are_of_every_class() -> None:
     labels = torch.tensor([0, 1, 2, 0, 1, 0, 0, 0, 2, 0])
     assert first_images(labels, 6).tolist() == [1, 2, 4, 7, 8, 9]

@@ -108,7 +108,49 @@ def test_pgd_stays_in_its_ball_and_reaches_the_linear_optimum() -> None:
     assert torch.allclose(result, images + 0.05 * towards.reshape(images.shape), atol=1e-5)
 
 
+class Tent(nn.Module):
+    """One pixel, two classes: the second one wins where the pixel is within .09 of .46."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pixel = images.flatten(1)
+        return torch.cat([0 * pixel, 0.09 - (pixel - 0.46).abs()], 1)
+
+
+def test_pgd_keeps_the_shortest_perturbation_not_that_of_the_smallest_eps() -> None:
+    """Three steps of eps / 4 from .25: with eps .5 up to .5 and back to .375, with eps .25 up to .4375; both fool."""
+    image, label = torch.full((1, 1, 1, 1), 0.25), torch.tensor([0])
+    method = PGD(steps=3, relative_step=0.25, random_start=False, bisections=2)
+    for eps, reached in ((0.5, 0.375), (0.25, 0.4375)):
+        budget = method.run(Tent(), image, label, mode="budget", epsilon=eps)
+        assert float(budget) == reached
+        assert bool(fooled(Tent(), budget, label))
+    assert float(method.run(Tent(), image, label, mode="minimum")) == 0.375
+
+
 # ---- few pixels
+
+
+def test_of_equally_salient_values_the_first_two_are_changed() -> None:
+    alike = torch.ones(3, 200)
+    free = torch.ones(3, 200, dtype=torch.bool)
+    free[1, 0] = free[2, 50:] = False
+    first, second, found = most_salient(alike, alike, free)
+    assert (first.tolist(), second.tolist(), found.tolist()) == ([0, 1, 0], [1, 2, 1], [True, True, True])
+
+
+def test_where_two_targets_succeed_in_one_step_the_likelier_class_wins() -> None:
+    """Black images of four pixels: the first two lead to class 1, the others to class 2."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    towards = torch.tensor([[-0.1, -0.1, -0.1, -0.1], [1.0, 1.0, -0.1, -0.1], [-0.1, -0.1, 1.0, 1.0]])
+    images, labels = torch.zeros(1, 1, 2, 2), torch.tensor([0])
+    for likelier, expected in ((1, [1.0, 1.0, 0.0, 0.0]), (2, [0.0, 0.0, 1.0, 1.0])):
+        with torch.no_grad():
+            model[1].weight.copy_(towards)
+            model[1].bias.copy_(torch.tensor([1.0, 0.4, 0.4]))
+            model[1].bias[likelier] += 0.1
+        for targets in (1, 2):
+            result = JSMA(targets=targets, gamma=1.0).run(model, images, labels, mode="minimum")
+            assert result.flatten().tolist() == expected
 
 
 def test_most_salient_pair_is_that_of_an_exhaustive_search() -> None:
@@ -175,10 +217,11 @@ def test_more_targets_never_need_more_values(convolutional: tuple[nn.Module, tor
 
 def scalar_local_search(
     method: LocalSearch, model: nn.Module, image: torch.Tensor, label: int, first: set[tuple[int, int]]
-) -> torch.Tensor:
-    """LocSearchAdv for one image, pixel by pixel, in the words of the paper; p is not adapted."""
+) -> tuple[torch.Tensor, list[float]]:
+    """LocSearchAdv for one image, pixel by pixel, in the words of the paper; also p at the start of every round."""
     x, candidates = image - 0.5, set(first)
     last: dict[tuple[int, int], int] = {}
+    p, every_p = method.p, []
 
     def cyclic(value: float) -> float:
         scaled = method.r * value
@@ -187,20 +230,23 @@ def scalar_local_search(
         return scaled - 1 if scaled > 0.5 else scaled
 
     for number in range(method.rounds):
+        every_p.append(p)
         scores = {}
         for i, j in candidates:
             trial = x.clone()
             for channel in range(3):
                 value = float(x[channel, i, j])
-                trial[channel, i, j] = method.p * float(torch.tensor(cyclic(value) - value).sign())
+                trial[channel, i, j] = p * float(torch.tensor(cyclic(value) - value).sign())
             scores[i, j] = float(model(trial[None] + 0.5).softmax(1)[0, label])
         chosen = sorted(scores, key=lambda place: (scores[place], place))[: method.t]
         for i, j in chosen:
             last[i, j] = number
             for channel in range(3):
                 x[channel, i, j] = cyclic(float(x[channel, i, j]))
+        mean = sum(scores[place] for place in chosen) / len(chosen)
+        p = p * method.adaptation if mean > 0.9 else p / method.adaptation if mean < 0.3 else p
         if int(model(x[None] + 0.5).argmax()) != label:
-            return (x + 0.5).clamp(0, 1)
+            return (x + 0.5).clamp(0, 1), every_p
         resting = {place for place, when in last.items() if when > number - method.rest}
         candidates = {
             (i, j)
@@ -208,21 +254,29 @@ def scalar_local_search(
             for i in range(max(0, a - method.d), min(6, a + method.d + 1))
             for j in range(max(0, b - method.d), min(6, b + method.d + 1))
         } - resting
-    return image
+    return image, every_p
 
 
+@pytest.mark.parametrize(
+    ("adaptation", "p", "changes"),
+    [(1.0, 2.0, {"="}), (3.0, 4.0, {"<", "=", ">"}), (3.0, 0.1, {"<", "=", ">"})],
+    ids=["p kept", "p adapted from above", "p adapted from below"],
+)
 def test_local_search_is_that_of_a_scalar_program(
-    convolutional: tuple[nn.Module, torch.Tensor, torch.Tensor],
+    adaptation: float, p: float, changes: set[str], convolutional: tuple[nn.Module, torch.Tensor, torch.Tensor]
 ) -> None:
     model, images, labels = convolutional
-    method = LocalSearch(rounds=5, t=2, d=2, rest=3, adaptation=1.0, p=2.0)
+    method = LocalSearch(rounds=5, t=2, d=2, rest=3, adaptation=adaptation, p=p)
     result = method.run(model, images, labels, mode="minimum")
+    seen = set()
     with torch.no_grad():
         for image, label, start, found in zip(images, labels.tolist(), method._first(images), result, strict=True):
             first = {(int(i), int(j)) for i, j in start.nonzero()}
             assert len(first) == 3  # a tenth of 36 pixels
-            expected = scalar_local_search(method, model, image, label, first)
+            expected, every_p = scalar_local_search(method, model, image, label, first)
             assert torch.allclose(found, expected, atol=1e-5)
+            seen |= {"<" if b < a else ">" if b > a else "=" for a, b in itertools.pairwise(every_p)}
+    assert seen == changes  # the cases that occur: p lowered, kept, raised
     assert int(fooled(model, result, labels).sum()) >= 2
     assert float(distances(images, result, "l0").max()) <= 3 * method.t * method.rounds
     within = LocalSearch(rounds=5, t=2).run(model, images, labels, mode="budget", epsilon=6)
