@@ -29,11 +29,19 @@ _SIGNED = {
 
 def library_targets() -> tuple[Target, ...]:
     """All circuits of the library, unsigned and signed, in the order in which they are listed."""
-    unsigned = Design(topology="dadda", width=8, format=None, name="dadda 8x8")
-    signed = Design(topology="ripple_array", width=8, format=None, signed=True, name="ripple array 8x8 signed")
+    unsigned, signed = (
+        tuple(
+            Design(topology=topology, width=8, format=None, signed=sign, name=f"{topology} 8x8{' signed' * sign}")
+            for topology in topologies
+        )
+        for sign, topologies in (
+            (False, ("ripple_array", "carry_save_array", "dadda")),
+            (True, ("ripple_array", "dadda", "carry_save_array", "booth")),
+        )
+    )
     return tuple(
-        target_of(design, Limits(((metric, float(bound)),)))
-        for design, limits in ((unsigned, _UNSIGNED), (signed, _SIGNED))
+        target_of(seeds, Limits(((metric, float(bound)),)))
+        for seeds, limits in ((unsigned, _UNSIGNED), (signed, _SIGNED))
         for metric, bounds in limits.items()
         for bound in bounds.split()
     )

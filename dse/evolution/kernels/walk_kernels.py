@@ -27,7 +27,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from dse.evolution.genome import INVERT, WIRE
-from dse.evolution.plane_kernels import BLOCK_WORDS, PLANE_BYTES
+from dse.evolution.kernels.plane_kernels import BLOCK_WORDS, PLANE_BYTES
 
 _OVER = 2  # index in COUNTERS
 
@@ -61,7 +61,7 @@ def _ones_of(typing_context: Any, word: Any) -> Any:
 
 
 # Any: to compiled callers these are functions without the typing context.
-_call: Any = intrinsic(_call_of)
+call: Any = intrinsic(_call_of)
 _ones: Any = intrinsic(_ones_of)
 
 
@@ -345,8 +345,8 @@ def _start_sums(genes: Any, buffers: Any) -> None:
 def _simulate(buffers: Any, pairs: Any, kernels: Any, count: int, base: int, block: int) -> None:
     """Simulates the listed gates on the planes at `base` and adds the errors against the products of `block`."""
     if count > 0:
-        _call(kernels.gates, (base, buffers.program.ctypes.data, count, kernels.masks.ctypes.data))
-    _call(
+        call(kernels.gates, (base, buffers.program.ctypes.data, count, kernels.masks.ctypes.data))
+    call(
         kernels.errors,
         (
             base,
@@ -372,13 +372,13 @@ def _within_limits(genes: Any, buffers: Any, pairs: Any, kernels: Any, count: in
     for block in range(blocks):
         _simulate(buffers, pairs, kernels, count, planes.ctypes.data + block * planes.strides[0], block)
         buffers.statistics[4] += 1
-        if early and _broken(buffers, pairs, block + 1, blocks):
+        if early and limits_broken(buffers, pairs, block + 1, blocks):
             return False
-    return not _broken(buffers, pairs, blocks, blocks)
+    return not limits_broken(buffers, pairs, blocks, blocks)
 
 
 @numba.njit(cache=True, nogil=True)
-def _broken(buffers: Any, pairs: Any, done: int, blocks: int) -> bool:
+def limits_broken(buffers: Any, pairs: Any, done: int, blocks: int) -> bool:
     """Whether a sum over `done` blocks is beyond its limit, or would be if the other blocks were alike."""
     share = done / blocks
     # Four standard errors of the mean of values with four times their mean as standard deviation.
@@ -423,30 +423,6 @@ def evaluate_parent(genes: Any, buffers: Any, pairs: Any, kernels: Any, costs: A
 
 
 @numba.njit(cache=True, nogil=True)
-def full_evaluations(genes: Any, buffers: Any, pairs: Any, kernels: Any, repetitions: int) -> int:
-    """Simulates all active gates and all sums `repetitions` times, without any short cut, for measurements.
-
-    All blocks pass through the first one's planes, which stay in the cache: nothing need be kept for a child. Returns
-    how often the limits were met.
-    """
-    planes = buffers.planes
-    mark_active(genes, buffers.active)
-    buffers.valid[genes.fixed :] = 0
-    buffers.touched[:] = 0
-    base = planes.ctypes.data
-    met = 0
-    for _ in range(repetitions):
-        count = _program(genes, buffers, buffers.active, genes.fixed)
-        _start_sums(genes, buffers)
-        for block in range(len(pairs.exact)):
-            planes[0, 2 : genes.fixed] = pairs.inputs[block]
-            _simulate(buffers, pairs, kernels, count, base, block)
-        met += not _broken(buffers, pairs, len(pairs.exact), len(pairs.exact))
-    planes[0, 2 : genes.fixed] = pairs.inputs[0]
-    return met
-
-
-@numba.njit(cache=True, nogil=True)
 def _cost(genes: Any, buffers: Any, costs: Any, goal: Any) -> float:
     area = _area(genes, costs, buffers.active)
     if goal.objective == 0:
@@ -485,7 +461,7 @@ def _simulate_toggles(buffers: Any, kernels: Any, count: int) -> None:
     planes = buffers.planes
     base = planes.ctypes.data + (len(planes) - 1) * planes.strides[0]
     if count > 0:
-        _call(kernels.gates, (base, buffers.program.ctypes.data, count, kernels.masks.ctypes.data))
+        call(kernels.gates, (base, buffers.program.ctypes.data, count, kernels.masks.ctypes.data))
     for k in range(count):
         slot = buffers.program[k, 2] // PLANE_BYTES
         buffers.toggles[slot] = _toggles(planes, slot)
