@@ -151,6 +151,11 @@ def _merge(genes: Any, work: Any) -> None:
     nodes count what is left of later ones. A node without readers is computed nowhere or inside others.
     """
     functions, first, second, fixed = genes.functions, genes.first, genes.second, genes.fixed
+    a: Any
+    b: Any
+    c: Any
+    p: Any
+    q: Any
     for node in range(len(functions) - 1, fixed - 1, -1):
         if work[_READERS, node] == 0:
             continue
