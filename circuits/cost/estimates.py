@@ -24,7 +24,7 @@ from circuits.cells.adder_cells import AdderCell
 from circuits.cost.cell_table import CellData, Technology
 from circuits.cost.characterize.gate_networks import INPUTS, Tree, gates, networks, parse
 from circuits.errors import UnknownCostError
-from circuits.netlists.gates import BEHAVIOUR
+from circuits.netlists.behaviour import BEHAVIOUR
 from circuits.netlists.netlist import Component
 from circuits.netlists.truth_table import project
 

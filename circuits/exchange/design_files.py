@@ -24,9 +24,9 @@ def find_design(text: str, cells: Mapping[str, AdderCell] | None = None) -> Desi
 
     That is a named design, a circuit of the library (u8_mae0.037), "CELL_array" (a ripple array of one cell), a design
     spelled out ("drum:width:8:k:4", see `spelled_designs`), or the path of a file: a design (.toml), a circuit (.v,
-    .sv, .blif) or a product table (.npy, .bin, .txt, .h; see `table_files`). `cells`: a user's own cells by name, for
-    arrays, spelled designs and .toml files. `circuits import` has the options that a bare path lacks. Raises
-    DesignError, UnknownNameError for an unknown name.
+    .sv, .blif) or a product table (.npy, .bin, .txt, .h; see `table_files`). Circuits and tables are called by their
+    files. `cells`: a user's own cells by name, for arrays, spelled designs and .toml files. `circuits import` has the
+    options that a bare path lacks. Raises DesignError, UnknownNameError for an unknown name.
     """
     if is_spelled(text):
         return spelled_design(text, cells)
@@ -68,6 +68,6 @@ def _circuit_design(path: Path) -> Design:
     content = read_bytes(path, limit=MAXIMUM_BYTES, what="a Verilog or BLIF file")
     circuit = read_circuit([(str(path), content.decode("utf-8", errors="replace"))])
     try:
-        return Design(circuit=circuit.netlist, format=None)
+        return Design(circuit=circuit.netlist, format=None, name=path.stem[:100])
     except DesignError as error:
         raise type(error)(f"{path}: {error}") from None

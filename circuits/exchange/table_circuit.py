@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
-from circuits.netlists.gates import BEHAVIOUR
+from circuits.netlists.behaviour import BEHAVIOUR
 from circuits.netlists.netlist import ONE, ZERO, Netlist, NetlistBuilder
 
 WIDEST = 10

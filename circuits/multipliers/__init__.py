@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from circuits.adders.adder_kinds import chosen_adder
 from circuits.errors import unknown_name
-from circuits.multipliers import sign_magnitude, tiling
+from circuits.multipliers import signed_magnitudes, tiling
 from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
 from circuits.multipliers.topology import Topology
 from circuits.netlists.block_options import NONE, Options
@@ -97,7 +97,7 @@ def multiplier(
     if tile is not None:
         product = tiling.generate(frame, architecture.generate, tile, sum(width) + overflow_bit)
     elif signed and architecture.magnitudes_only:
-        product = sign_magnitude.generate(frame, architecture.generate)
+        product = signed_magnitudes.generate(frame, architecture.generate)
     else:
         product = architecture.generate(frame)
     builder.output("product", product)

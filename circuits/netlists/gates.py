@@ -47,9 +47,6 @@ OAI21 = Gate("oai21", ("a", "b", "c"), ("y",), (0b01010111,), 6)
 MAJORITY_NOT = Gate("majority_not", ("a", "b", "c"), ("y",), (0b00010111,), 10)
 """y = ~((a & b) | (a & c) | (b & c))."""
 
-BEHAVIOUR = Gate("behaviour", ("low", "high", "select"), ("y",), MUX2.tables, 0)
-"""y = high where select, else low: stands for a function whose circuit is not known, so that it has no cost."""
-
 GATES: Mapping[str, Gate] = MappingProxyType({g.name: g for g in (NOT, BUFFER, AND2, NAND2, OR2, XOR2, HALF_ADDER)})
 """The gates that generators draw, by name. The text form of an imported circuit uses these without defining them."""
 

@@ -44,7 +44,7 @@ def observed_inputs(model: nn.Module, layers: Mapping[str, nn.Module], images: t
     def count(name: str, x: torch.Tensor) -> None:
         low, high = ends[name]
         if low < high:
-            counts[name] += torch.histc(x, _BINS, low, high)
+            counts[name] += torch.histc(x, _BINS, low, high).cpu()
         else:
             counts[name][0] += x.numel()
 

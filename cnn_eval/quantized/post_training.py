@@ -100,12 +100,12 @@ def quantize(
 def _grids(
     inputs: Observed, weight: Tensor, scheme: str, widths: tuple[int, int], calibration: str
 ) -> dict[str, Tensor]:
-    rows = weight.detach().flatten(1)
+    rows = weight.detach().cpu().flatten(1)
     weights = Observed(rows, torch.ones(rows.shape[1], dtype=torch.float64), weights=True)
     input_scale, input_zero = grid_for(inputs, SCHEMES[scheme], widths[0], calibration)
     weight_scale, weight_zero = grid_for(weights, SCHEMES[scheme], widths[1], calibration)
     values = (input_scale[0].clone(), input_zero[0].clone(), weight_scale, weight_zero)
-    return dict(zip(GRID_BUFFERS, values, strict=True))
+    return {name: value.to(weight.device) for name, value in zip(GRID_BUFFERS, values, strict=True)}
 
 
 def _in_order(model: nn.Module, layers: Mapping[str, nn.Module], images: Tensor) -> list[str]:

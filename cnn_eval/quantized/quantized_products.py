@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from circuits import Design
 from circuits.engine.multiplier_circuit import code_dtype
@@ -17,7 +17,7 @@ from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 from cnn_eval.quantized.accumulators import Accumulator, saturating_sums
 from cnn_eval.quantized.grid import Grid
 from cnn_eval.quantized.integer_sums import exact_sums, exact_tensor_sums, padded_codes, with_zero_points
-from cnn_eval.quantized.schemes.scheme import Scheme
+from cnn_eval.quantized.schemes.scheme import Scheme, direct_sums
 
 __all__ = ["CodeOperands", "QuantizedProducts"]
 
@@ -68,10 +68,22 @@ class QuantizedProducts(Products):
         if self.design is None and self.layer.accumulator is None:
             return exact_tensor_sums(inputs.centred(x), weights.centred(weight), geometry)
         x_codes, w_codes = inputs.codes(x), weights.codes(weight)
-        sums = torch.from_numpy(self._sums_of_codes(self._array(x_codes, 0), self._array(w_codes, 1), geometry))
+        sums = self._sums_on_device(x_codes, w_codes, geometry)
         if not self.layer.code_scheme.affine:
             return sums
         return with_zero_points(sums, x_codes, w_codes, geometry, int(inputs.zero), weights.zero)
+
+    def _sums_on_device(self, x_codes: Tensor, w_codes: Tensor, geometry: Geometry | None) -> Tensor:
+        """The sums where the codes are: on a CUDA device where its kernels serve the scheme, else by way of the CPU."""
+        if x_codes.is_cuda and self.design is not None and self.layer.accumulator is None:
+            scheme = self.layer.code_scheme
+            if scheme.sums is direct_sums:
+                x, w = (codes.to(_torch_dtype(self._dtype(k))) for k, codes in enumerate((x_codes, w_codes)))
+                padding_code = int(self.layer.input_grid.zero)
+                on_device: Tensor = scheme.sums(self.design, x, w, geometry, padding_code, self.method, 1)
+                return on_device
+        arrays = (self._array(codes.cpu(), k) for k, codes in enumerate((x_codes, w_codes)))
+        return torch.from_numpy(self._sums_of_codes(*arrays, geometry)).to(x_codes.device)
 
     def _sums_of_codes(self, x: Array, w: Array, geometry: Geometry | None) -> Array:
         """The sums of products of codes, as the accumulator holds them."""
@@ -94,11 +106,13 @@ class QuantizedProducts(Products):
         return self.layer.code_scheme.product(self.design, x, w)
 
     def _array(self, codes: Tensor, operand: int) -> Array:
+        return codes.numpy().astype(self._dtype(operand))
+
+    def _dtype(self, operand: int) -> DTypeLike:
         scheme, bits = self.layer.code_scheme, self.layer.bits[operand]
         # Codes that are operands as they stand take the engine's dtype; others are signed and one bit wider.
         negative = scheme.codes(bits)[0] < 0
-        dtype = code_dtype(bits, scheme.signed) if scheme.signed == negative else code_dtype(bits + 1, True)
-        return codes.numpy().astype(dtype)
+        return code_dtype(bits, scheme.signed) if scheme.signed == negative else code_dtype(bits + 1, True)
 
     def gradients(
         self, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry | None, needed: Needed
@@ -109,6 +123,11 @@ class QuantizedProducts(Products):
         w_rounded = weights.centred(weight) * weights.along(weights.scale, weight)
         by_x, by_weight = _EXACT.gradients(gradient, x_rounded, w_rounded, geometry, needed)
         return masked_gradients(self.layer, by_x, by_weight, x, weight)
+
+
+def _torch_dtype(dtype: DTypeLike) -> torch.dtype:
+    found: torch.dtype = getattr(torch, np.dtype(dtype).name)
+    return found
 
 
 def masked_gradients(

@@ -18,6 +18,7 @@ import circuits.commands
 import cnn_eval.commands
 import dse.__main__
 import studies.commands
+from circuits.exchange.table_files import TABLE_FORMATS
 from circuits.support.cli import Commands, Parser, deprecated_option, run_alone, run_program
 
 ROOT = Path(__file__).parent.parent.parent
@@ -130,7 +131,7 @@ def test_choices_of_an_option_are_the_same_except_for_formats() -> None:
     for name, uses in options().items():
         choices = {tuple(action.choices) for _, action in uses if action.choices is not None}
         if name == "--format":
-            assert choices == {("table", "json", "csv"), ("csv", "json"), ("verilog", "blif")}
+            assert choices == {("table", "json", "csv"), ("csv", "json"), ("verilog", "blif", *TABLE_FORMATS)}
         elif name not in ("--attacks", "--method", "--data"):  # subsets for which there are curves, ways, sources
             assert len(choices) <= 1, name
 

