@@ -1,8 +1,12 @@
-"""The recipe of the committed library: seeds and limits, evolved by `python -m dse.evolve library --out DIR`.
+"""The recipe of the committed library: seeds and limits of all its circuits. One command makes it again:
+
+    python -m dse.evolve library --evaluations 10000000 --restarts 20 --out DIR --into circuits/library
+
+That is 920 million circuits at 6 to 18 seconds of processor time a million, about two and a half hours on one core.
 
 The limits of the unsigned circuits are the errors of EvoApproxLib's 8x8 multipliers (per cent of 2^16; MRED in per
 cent) that no other of its circuits beats in error and energy, and some between them; those of the signed ones cover the
-same range.
+same range. Walks start from several exact designs: from arrays they often end at less energy than from a Dadda tree.
 """
 
 from __future__ import annotations
