@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from circuits.cells.adder_cells import load_cells
@@ -20,7 +21,7 @@ from circuits.support.files import require_writable
 from circuits.support.options import add_cells, add_cpu_features, add_out, add_seed, add_workers
 from circuits.support.progress import progress_bars
 from dse.evolution.error_limits import TERMS
-from dse.evolution.evolution_run import EvolutionOptions, check_design, evolve
+from dse.evolution.evolution_run import EvolutionOptions, Target, check_seeds, evolve
 from dse.evolution.target_names import targets_of
 from dse.score.executor import available_cpus
 
@@ -59,12 +60,29 @@ def register(commands: Commands) -> None:
         "list NAME=A,B,...; repeatable; other limits hold beside them (default: none)",
     )
     parser.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="evolve only circuits whose names match, such as 'u8_wce*'; repeatable (default: all)",
+    )
+    parser.add_argument(
         "--minimise", choices=OBJECTIVES, default="energy", help="what the circuits should have least of"
     )
     parser.add_argument(
         "--evaluations", type=integer(1, 10**12), default=4_000_000, help="circuits to try for each set of limits"
     )
-    parser.add_argument("--restarts", type=integer(1, 1000), default=3, help="independent walks before the last one")
+    parser.add_argument(
+        "--also-from",
+        action="append",
+        metavar="DESIGN",
+        help="further design of the same function to start from; repeatable (default: none)",
+    )
+    parser.add_argument(
+        "--restarts",
+        type=integer(1, 1000),
+        default=8,
+        help="short walks from the seeds; long ones go on from the best circuits",
+    )
     parser.add_argument(
         "--operand-weights",
         type=Path,
@@ -148,23 +166,39 @@ def _options(arguments: argparse.Namespace) -> EvolutionOptions:
     if arguments.design == "library":
         from dse.evolution.library_recipe import library_targets
 
-        if arguments.error or arguments.sweep or arguments.operand_weights:
+        if arguments.error or arguments.sweep or arguments.operand_weights or arguments.also_from:
             raise DesignError(
-                "the library has its own limits, but got --error, --sweep or --operand-weights; drop them."
+                "the library has its own seeds and limits, but got --error, --sweep, --operand-weights or --also-from; "
+                "drop them."
             )
         targets = library_targets()
         weights = None
     else:
         cells = None if arguments.cells is None else load_cells(arguments.cells)
-        design = find_design(arguments.design, cells)
-        check_design(design)
+        seeds = [find_design(name, cells) for name in (arguments.design, *(arguments.also_from or ()))]
+        check_seeds(seeds)
         from dse.evolution.operand_weights import load_weights
 
-        weights = None if arguments.operand_weights is None else load_weights(arguments.operand_weights, design.shape)
-        targets = targets_of(design, arguments.error or (), arguments.sweep or ())
+        weights = None if arguments.operand_weights is None else load_weights(arguments.operand_weights, seeds[0].shape)
+        targets = targets_of(seeds, arguments.error or (), arguments.sweep or ())
     return EvolutionOptions(
-        targets, arguments.minimise, arguments.evaluations, arguments.restarts, arguments.seed, weights
+        _matching(targets, arguments.only),
+        arguments.minimise,
+        arguments.evaluations,
+        arguments.restarts,
+        arguments.seed,
+        weights,
     )
+
+
+def _matching(targets: tuple[Target, ...], patterns: Sequence[str] | None) -> tuple[Target, ...]:
+    if patterns is None:
+        return targets
+    chosen = tuple(target for target in targets if any(fnmatchcase(target.name, pattern) for pattern in patterns))
+    if not chosen:
+        names = f"{targets[0].name} to {targets[-1].name}"
+        raise DesignError(f"--only must match a circuit's name, but {' '.join(patterns)} matches none of {names}.")
+    return chosen
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def write_results(
 def provenances(options: EvolutionOptions, command: str) -> list[dict[str, str]]:
     """For each target, where its circuit comes from: the comments in its file."""
     return [
-        {"evolved from": target.design.label, "seed": str(options.seed), "command": command}
+        {"evolved from": ", ".join(seed.label for seed in target.seeds), "seed": str(options.seed), "command": command}
         for target in options.targets
     ]
 
@@ -101,7 +101,7 @@ def _page(options: EvolutionOptions, rows: Sequence[Mapping[str, Any]], plots: S
     for row in rows:
         texts = (f"{value:.5g}" if isinstance(value, float) else str(value) for value in row.values())
         body.append(Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(text) for text in texts)))
-    seeds = ", ".join(dict.fromkeys(target.design.label for target in options.targets))
+    seeds = ", ".join(dict.fromkeys(seed.label for target in options.targets for seed in target.seeds))
     style = (
         "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:right}"
         "td:first-child{text-align:left}"

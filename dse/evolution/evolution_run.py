@@ -1,8 +1,12 @@
-"""An evolution under one or more sets of error limits: walks in two rounds, kept in a folder, resumed from it.
+"""An evolution under one or more sets of error limits: walks in three rounds, kept in a folder, resumed from it.
 
-First round: several walks for each target, from the seed design, with different random numbers. Second round: for each
-target one walk from the best circuit so far that meets its limits; that may come from a target with tighter limits.
-Walks are tasks of their own, so that the number of workers changes nothing but the time.
+First round: many short walks for each target from the exact seed designs, with different random numbers. How far such
+a walk gets is mostly luck (a tenth of the energy between one and the next), so that the rounds halve successively:
+second, a quarter as many walks of four times the length from the cheapest circuits so far, third, two long ones.
+
+A circuit starts a walk wherever it meets the limits, whichever target it was evolved for: a tighter limit on the same
+metric, or another metric (a circuit evolved for its mean error often has a small worst case). Whether it does is
+measured, not inferred. Walks are tasks of their own, so that the number of workers changes nothing but the time.
 """
 
 from __future__ import annotations
@@ -11,8 +15,8 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,11 @@ from circuits.designs.design_record import Design
 from circuits.errors import DesignError
 from circuits.support.documents import parse_json
 from circuits.support.files import read_bytes, require_writable, write_atomically
-from dse.evolution.error_limits import TERMS, Limits, unit
+from dse.evolution.error_limits import Limits
+from dse.evolution.genome import Genome, genome_of
+from dse.evolution.limit_check import LimitCheck
 from dse.evolution.operand_weights import OperandWeights
-from dse.evolution.walk_tasks import WalkResult, WalkTask, run_walk
+from dse.evolution.walk_tasks import SPARE, WalkResult, WalkTask, run_walk
 from dse.score.executor import Executor, Processes, TaskOutcome
 
 WALKS = "walks"
@@ -34,16 +40,26 @@ MAXIMUM_WIDTH = 16
 
 @dataclass(frozen=True)
 class Target:
-    """Limits for which a circuit is wanted, from a seed `design`; `name` becomes the circuit's."""
+    """Limits for which a circuit is wanted, from a seed `design`; `name` becomes the circuit's.
+
+    `others`: further designs of the same function. Walks of the first round start from `design` and these in turn.
+    """
 
     name: str
     design: Design
     limits: Limits
+    others: tuple[Design, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[Design, ...]:
+        return (self.design, *self.others)
 
 
 @dataclass(frozen=True)
 class EvolutionOptions:
-    """`evaluations`: children for each target, half of them spread over `restarts` walks, the rest in one more walk."""
+    """`evaluations`: children for each target, a third of them in each round.
+
+    `restarts`: walks of the first round; with one walk there is one round."""
 
     targets: tuple[Target, ...]
     objective: str
@@ -55,7 +71,10 @@ class EvolutionOptions:
     def record(self) -> dict[str, Any]:
         """All that the circuits depend on, ready for JSON."""
         return {
-            "targets": [[t.name, t.design.digest, [list(bound) for bound in t.limits.bounds]] for t in self.targets],
+            "targets": [
+                [t.name, [seed.digest for seed in t.seeds], [list(bound) for bound in t.limits.bounds]]
+                for t in self.targets
+            ],
             "objective": self.objective,
             "evaluations": self.evaluations,
             "restarts": self.restarts,
@@ -64,18 +83,29 @@ class EvolutionOptions:
         }
 
 
-def check_design(design: Design) -> None:
-    """Raises DesignError for a design that cannot be evolved."""
-    if design.format is not None:
-        raise DesignError(
-            f"an integer multiplier can be evolved, but {design.label!r} has format {design.format!r}; give a design "
-            'with format = "integer".'
-        )
-    if max(design.shape) > MAXIMUM_WIDTH:
-        raise DesignError(
-            f"operands of at most {MAXIMUM_WIDTH} bits can be evolved, but {design.label!r} is "
-            f"{design.shape[0]} x {design.shape[1]}; give a narrower design."
-        )
+def check_seeds(seeds: Sequence[Design]) -> None:
+    """Raises DesignError for designs that cannot be evolved, or not together."""
+    first = seeds[0]
+    for design in seeds:
+        if design.format is not None:
+            raise DesignError(
+                f"an integer multiplier can be evolved, but {design.label!r} has format {design.format!r}; give a "
+                'design with format = "integer".'
+            )
+        if max(design.shape) > MAXIMUM_WIDTH:
+            raise DesignError(
+                f"operands of at most {MAXIMUM_WIDTH} bits can be evolved, but {design.label!r} is "
+                f"{design.shape[0]} x {design.shape[1]}; give a narrower design."
+            )
+        if (design.shape, design.signed) != (first.shape, first.signed):
+            raise DesignError(
+                f"seed designs must have the same operands, but {first.label!r} is {_operands(first)} and "
+                f"{design.label!r} is {_operands(design)}; evolve them apart."
+            )
+
+
+def _operands(design: Design) -> str:
+    return f"{design.shape[0]} x {design.shape[1]} {'signed' if design.signed else 'unsigned'}"
 
 
 def evolve(
@@ -91,41 +121,59 @@ def evolve(
     `done(finished, walks)` is called as walks end. Raises DesignError where the folder holds another evolution.
     """
     for target in options.targets:
-        check_design(target.design)
+        check_seeds(target.seeds)
     require_writable(folder)
     _claim(options, folder, fresh)
     (folder / WALKS).mkdir(exist_ok=True)
-    restarts = options.restarts
-    share = max(1, options.evaluations // (2 * restarts)) if restarts > 1 else options.evaluations
-    rest = max(0, options.evaluations - share * restarts)
-    total = len(options.targets) * (restarts + (rest > 0))
-    first = [
-        _task(options, folder, target, share, restart) for target in options.targets for restart in range(restarts)
-    ]
+    rounds = _rounds(options)
+    total = len(options.targets) * sum(walks for walks, _ in rounds)
+    known: dict[Target, list[WalkResult]] = {target: [] for target in options.targets}
+    before = 0
     with Processes(run_walk, workers) as executor:
-        results = _finished(executor, first, lambda count: done(count, total))
-        best = [_best(options, results, target) for target in options.targets]
-        if rest == 0:
-            return best
-        second = [
-            replace(_task(options, folder, target, rest, restarts), start=walk.genome)
-            for target, walk in zip(options.targets, best, strict=True)
-        ]
-        last = _finished(executor, second, lambda count: done(len(first) + count, total))
-    return [min(pair, key=lambda walk: walk.cost) for pair in zip(best, last, strict=True)]
+        for number, (walks, children) in enumerate(rounds):
+            tasks = []
+            for target in options.targets:
+                starts = [walk.genome for walk in cheapest(options, known, target, walks)] if number else []
+                tasks += [_task(options, folder, target, children, number, k, starts) for k in range(walks)]
+            results = _finished(executor, tasks, lambda count, before=before: done(before + count, total))  # type: ignore[misc]
+            before += len(tasks)
+            for k, walk in enumerate(results):
+                known[options.targets[k // walks]].append(walk)
+    return [cheapest(options, known, target, 1)[0] for target in options.targets]
 
 
-def _task(options: EvolutionOptions, folder: Path, target: Target, children: int, restart: int) -> WalkTask:
-    # From the name, not the position: a target's circuit does not depend on the other targets' number.
+def _rounds(options: EvolutionOptions) -> list[tuple[int, int]]:
+    """(walks, children of each) of each round, for one target."""
+    restarts = options.restarts
+    if restarts == 1:
+        return [(1, options.evaluations)]
+    share = options.evaluations / 3
+    return [(walks, max(1, int(share / walks))) for walks in (restarts, max(2, restarts // 4), 2)]
+
+
+def _task(
+    options: EvolutionOptions,
+    folder: Path,
+    target: Target,
+    children: int,
+    number: int,
+    walk: int,
+    starts: Sequence[Genome],
+) -> WalkTask:
+    """A walk of round `number`, from one of `starts` in turn, or from a seed in the first round."""
+    # From the name, not the position: a target's random numbers do not depend on the other targets' number.
     stream = int.from_bytes(hashlib.sha256(target.name.encode()).digest()[:4], "little")
+    seed = target.seeds[walk % len(target.seeds)]
+    start = starts[walk % len(starts)] if starts else None
     return WalkTask(
         target.design,
         target.limits,
         options.objective,
         children,
-        (options.seed, stream, restart),
-        folder / WALKS / f"{target.name}-{restart}.npz",
+        (options.seed, stream, number, walk),
+        folder / WALKS / f"{target.name}-{number}-{walk}.npz",
         options.weights,
+        start if start is not None or seed == target.design else genome_of(seed, spare=SPARE),
     )
 
 
@@ -149,26 +197,24 @@ def _finished(
     return results
 
 
-def _best(options: EvolutionOptions, results: Sequence[WalkResult], target: Target) -> WalkResult:
-    """The cheapest circuit of the first round that is known to meet the limits of `target`."""
-    chosen = None
-    for k, walk in enumerate(results):
-        other = options.targets[k // options.restarts]
-        fits = other.design == target.design and implies(other.limits, target.limits, target.design)
-        if fits and (chosen is None or walk.cost < chosen.cost):
-            chosen = walk
-    assert chosen is not None
-    return chosen
+def cheapest(
+    options: EvolutionOptions, known: Mapping[Target, Sequence[WalkResult]], target: Target, count: int
+) -> list[WalkResult]:
+    """The cheapest circuits that meet the limits of `target`, of different costs: at most `count`, at least one.
 
-
-def implies(tighter: Limits, limits: Limits, design: Design) -> bool:
-    """Whether circuits that meet `tighter` also meet `limits`, judged metric by metric."""
-    signed = design.signed
-    known = {(TERMS[name]): bound * unit(name, design.shape, signed=signed) for name, bound in tighter.bounds}
-    return all(
-        known.get(TERMS[name], math.inf) <= bound * unit(name, design.shape, signed=signed)
-        for name, bound in limits.bounds
-    )
+    Considers all walks for the target and the best one for each other target of the same design. (Costs of different
+    designs do not compare: leakage is charged over the design's delay.)
+    """
+    check = LimitCheck(target.design, target.limits, options.weights)
+    walks = list(known[target])
+    for other, results in known.items():
+        if other is not target and other.design == target.design:
+            best = min(results, key=lambda walk: walk.cost)
+            if check.meets(best.genome):
+                walks.append(best)
+    by_cost = {walk.cost: walk for walk in reversed(walks) if math.isfinite(walk.cost)}
+    # Where no circuit meets the limits, the walks go on from where they were.
+    return [by_cost[cost] for cost in sorted(by_cost)[:count]] or walks[:1]
 
 
 def _claim(options: EvolutionOptions, folder: Path, fresh: bool) -> None:

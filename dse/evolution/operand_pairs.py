@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from circuits.cost.cost_model import random_operands
 from circuits.engine.bit_planes import pack
 from dse.evolution.error_limits import Limits, Term
+from dse.evolution.kernels.plane_kernels import BLOCK_WORDS, COUNTERS, ErrorKernel
 from dse.evolution.operand_weights import EXHAUSTIVE_BITS, OperandWeights
-from dse.evolution.plane_kernels import BLOCK_WORDS, COUNTERS, ErrorKernel
 
 SAMPLED_PAIRS = 1 << 17
 """Pairs of operands of more than EXHAUSTIVE_BITS bits together."""

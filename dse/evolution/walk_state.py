@@ -12,8 +12,8 @@ from circuits.engine.bit_planes import pack
 from dse.evolution.error_limits import Limits
 from dse.evolution.gate_costs import OBJECTIVES, GateCosts, gate_costs
 from dse.evolution.genome import MASKS, Genome
+from dse.evolution.kernels.plane_kernels import BLOCK_WORDS, COUNTERS, errors_address, gates_address
 from dse.evolution.operand_pairs import PairBlocks
-from dse.evolution.plane_kernels import BLOCK_WORDS, COUNTERS, errors_address, gates_address
 
 STATISTICS = ("children", "simulated", "accepted", "improved", "blocks")
 """Counts that a walk keeps: children with some active gene changed, those that were simulated, those that replaced
@@ -121,21 +121,15 @@ class WalkState:
 
     def prepare(self) -> bool:
         """Simulates the parent from scratch and sets its cost, before a walk; whether it meets the limits."""
-        from dse.evolution.walk_kernels import evaluate_parent
+        from dse.evolution.kernels.walk_kernels import evaluate_parent
 
         return bool(evaluate_parent(self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal))
 
     def walk(self, children: int) -> None:
         """Tries that many children."""
-        from dse.evolution.walk_kernels import walk
+        from dse.evolution.kernels.walk_kernels import walk
 
         walk(self.genes, self.buffers, self.pairs, self.kernels, self.costs, self.goal, children)
-
-    def evaluate_in_full(self, repetitions: int) -> None:
-        """Simulates all gates and sums again and again, for measurements."""
-        from dse.evolution.walk_kernels import full_evaluations
-
-        full_evaluations(self.genes, self.buffers, self.pairs, self.kernels, repetitions)
 
     def genome(self) -> Genome:
         """A copy of the parent."""
@@ -168,7 +162,13 @@ def walk_state(
     addresses = Kernels(gates_address(), errors_address(kernel), np.ascontiguousarray(MASKS))
     goal = Goal(OBJECTIVES.index(objective), leakage_delay * 1e-6, _SLACK, _TOLERANCE[objective], _MORE, _SHORTCUT)
     return WalkState(
-        genome.widths, genes, buffers, _pairs(genome, blocks, limits, signed), addresses, gate_costs(), goal
+        genome.widths,
+        genes,
+        buffers,
+        pairs_of(genome.widths, blocks, limits, signed=signed),
+        addresses,
+        gate_costs(),
+        goal,
     )
 
 
@@ -179,7 +179,7 @@ def _buffers(genome: Genome, blocks: PairBlocks, seed: int | tuple[int, ...]) ->
         return np.zeros(nodes, dtype=np.int8)
 
     return Buffers(
-        planes=_aligned((blocks.blocks + 1, 2 * nodes, BLOCK_WORDS)),
+        planes=aligned((blocks.blocks + 1, 2 * nodes, BLOCK_WORDS)),
         slots=np.zeros(nodes, dtype=np.int64),
         valid=marks(),
         dirty=marks(),
@@ -208,8 +208,9 @@ def _random_state(seed: int | tuple[int, ...]) -> NDArray[np.uint64]:
     return np.random.SeedSequence(seed).generate_state(1, np.uint64) | np.uint64(1)
 
 
-def _pairs(genome: Genome, blocks: PairBlocks, limits: Limits, signed: bool) -> Pairs:
-    means = limits.means(genome.widths, signed=signed)
+def pairs_of(widths: tuple[int, int], blocks: PairBlocks, limits: Limits, *, signed: bool) -> Pairs:
+    """What the kernels read of the operand pairs and limits."""
+    means = limits.means(widths, signed=signed)
     bits = blocks.kernel.bits
     largest = 0
     counter_limits = np.full(len(COUNTERS), _UNLIMITED)
@@ -224,9 +225,9 @@ def _pairs(genome: Genome, blocks: PairBlocks, limits: Limits, signed: bool) -> 
             weighted.append((term, mean * blocks.pairs))
     order = [term for term in limits.terms if term in dict(weighted)]
     return Pairs(
-        blocks.inputs,
-        _aligned_copy(blocks.exact),
-        _aligned_copy(blocks.weights),
+        aligned_copy(blocks.inputs),
+        aligned_copy(blocks.exact),
+        aligned_copy(blocks.weights),
         -np.array([largest >> bit & 1 for bit in range(bits)], dtype=np.int64),
         counter_limits,
         np.array([dict(weighted)[term] for term in order], dtype=np.float64),
@@ -234,7 +235,7 @@ def _pairs(genome: Genome, blocks: PairBlocks, limits: Limits, signed: bool) -> 
     )
 
 
-def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint64]:
+def aligned(shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """Zeros at an address that is a multiple of 64, as the kernels' vector loads need."""
     size = int(np.prod(shape))
     raw = np.zeros(size + 8, dtype=np.uint64)
@@ -242,7 +243,8 @@ def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint64]:
     return raw[start : start + size].reshape(shape)
 
 
-def _aligned_copy(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    copy = _aligned(values.shape)
+def aligned_copy(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A copy as `aligned` places it."""
+    copy = aligned(values.shape)
     copy[...] = values
     return copy

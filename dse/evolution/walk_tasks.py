@@ -25,7 +25,7 @@ from dse.evolution.walk_state import STATISTICS, WalkState, walk_state
 
 CHUNK = 200_000
 """Children between two checkpoints: one to two seconds."""
-_SPARE = 32
+SPARE = 32
 _MAXIMUM_BYTES = 1 << 26
 
 
@@ -59,7 +59,7 @@ class WalkResult:
 
 def run_walk(task: WalkTask) -> WalkResult:
     """Runs or continues a walk to its end."""
-    genome = task.start or genome_of(task.design, spare=_SPARE)
+    genome = task.start or genome_of(task.design, spare=SPARE)
     saved = _read(task.checkpoint)
     if saved is not None and saved["done"] >= task.children:
         return _result(genome, saved, STATISTICS)

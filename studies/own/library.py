@@ -7,6 +7,7 @@ the user's copy of EvoApproxLib is measured as well, and compared with what its 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ _HEADERS = {
     "mred": r"MRE\s*%\s*=\s*([0-9.eE+-]+)",
     "power": r"PDK45_PWR\s*=\s*([0-9.eE+-]+)",
 }
+_ERRORS = ("mae", "wce", "error_rate", "mred")
 _MAXIMUM_BYTES = 1 << 22
 
 
@@ -48,6 +50,8 @@ class _Measured:
 
 def run(options: StudyOptions) -> StudyResult:
     """Measures the unsigned circuits of the library, and with `--library` the user's files."""
+    # First of all, because a mistake in the path should show at once.
+    paths = None if options.library is None else library_files(options.library)
     ours = [_measured(LIBRARY[name], name) for name in LIBRARY if name.startswith("u8_")]
     ours.append(_measured(Design(topology="dadda", width=8, format=None), "exact Dadda"))
     rows: list[Row] = []
@@ -66,8 +70,8 @@ def run(options: StudyOptions) -> StudyResult:
             rows.append(Row(subject, "energy", ours_then.energy, theirs.energy, unit="fJ", remark=remark))
         rows.append(Row(metric.upper(), f"of {len(best)} unbeaten circuits matched or beaten", wins, unit="count"))
         summary.append(f"{wins} of {len(best)} by {metric.upper()}")
-    if options.library is not None:
-        rows += _users_copy(options.library)
+    if paths is not None:
+        rows += library_rows(paths)
     return StudyResult(
         rows,
         "measured",
@@ -91,27 +95,54 @@ def _measured(circuit: Design, name: str) -> _Measured:
     )
 
 
-def _users_copy(folder: Path) -> list[Row]:
-    """Rows for every 8x8 unsigned multiplier (mul8u_*.v) in `folder`: measured errors beside those of its header, and
-    the rank correlation of our energies with the printed powers."""
-    paths = sorted(folder.rglob("mul8u_*.v"))
-    if not paths:
+def library_files(folder: Path) -> list[Path]:
+    """The 8x8 unsigned multipliers in a copy of EvoApproxLib, mul8u_NAME.v anywhere below `folder`, each once.
+
+    A circuit that is Pareto-optimal in several respects lies in several folders. Files mul8u_NAME_pdk45.v hold the same
+    circuits mapped to cells of a library that is not part of the copy, and are left out.
+    """
+    by_name = {
+        path.stem: path for path in sorted(folder.rglob("mul8u_*.v"), reverse=True) if not path.stem.endswith("_pdk45")
+    }
+    if not by_name:
         raise DesignError(f"--library must hold EvoApproxLib's files mul8u_*.v, but {folder} has none; check the path.")
-    rows, energies, powers = [], [], []
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def library_rows(paths: Sequence[Path]) -> list[Row]:
+    """For every file its measured errors beside those of its header, and its energy; for all of them the share of
+    printed errors that agree and the rank correlation of our energies with the printed powers."""
+    rows, agreements, energies, powers = [], [], [], []
     for path in paths:
         text = read_text(path, limit=_MAXIMUM_BYTES, what="a Verilog file")
-        printed = {key: float(match[1]) for key, pattern in _HEADERS.items() if (match := re.search(pattern, text))}
+        printed = {key: match[1] for key, pattern in _HEADERS.items() if (match := re.search(pattern, text))}
         measured = _measured(Design(circuit=netlist_from_verilog(text, where=str(path)), name=path.stem), path.stem)
-        for key in ("mae", "wce", "error_rate", "mred"):
-            rows.append(Row(f"file {path.stem}", key, getattr(measured, key), printed.get(key), unit="%"))
+        for key in _ERRORS:
+            error = getattr(measured, key)
+            agrees = key in printed and _rounds_to(error, printed[key])
+            remark = "" if key not in printed else "agrees" if agrees else "differs from the header"
+            published = float(printed[key]) if key in printed else None
+            rows.append(Row(f"file {path.stem}", key, error, published, unit="%", remark=remark))
+            if key in printed:
+                agreements.append(agrees)
         rows.append(Row(f"file {path.stem}", "energy", measured.energy, unit="fJ"))
         if "power" in printed:
             energies.append(measured.energy)
-            powers.append(printed["power"])
+            powers.append(float(printed["power"]))
+    if agreements:
+        agreeing = sum(agreements) / len(agreements)
+        rows.append(Row("files", "errors that agree with the headers", agreeing, 1.0, unit="ratio"))
     if len(powers) > 2:
         correlation = rank_correlation(energies, powers)
         rows.append(Row("files", "rank correlation of energy with the printed power", correlation, unit="ratio"))
     return rows
+
+
+def _rounds_to(value: float, printed: str) -> bool:
+    """Whether a printed number is `value` to as many decimals as it has, or cut off there."""
+    mantissa, _, exponent = printed.lower().partition("e")
+    unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    return abs(value - float(printed)) < unit * (1 + 1e-9)
 
 
 def _figures(ours: list[_Measured]) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ Every operation works lane by lane, so that the order of the lanes is the caller
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -71,8 +72,7 @@ def gates_ir(program: Program, target: Target, order: NDArray[np.int64]) -> str:
             arguments.append(f"ptr {simulate.offset(source, start * PLANE_BYTES)}")
             start += width
         simulate.do(f"call void @gates({', '.join([*arguments, f'ptr {result}'])})")
-    intrinsic = "declare <8 x i64> @llvm.x86.avx512.pternlog.q.512(<8 x i64>, <8 x i64>, <8 x i64>, i32)\n"
-    return (intrinsic if target.ternary else "") + function.text() + simulate.text()
+    return (TERNARY if target.ternary else "") + function.text() + simulate.text()
 
 
 def _emit_part(function: Function, program: Program, target: Target, order: NDArray[np.int64], byte: str) -> None:
@@ -107,24 +107,30 @@ def _emit_part(function: Function, program: Program, target: Target, order: NDAr
     operands = program.operands.tolist()
     for k in order.tolist():
         table, nodes = tables[k], operands[k]
-        if table in CONSTANTS:
-            values[inputs + k] = "zeroinitializer" if table == FALSE else _ONES
-        elif target.ternary and len(set(nodes)) == 3:
-            # Functions of two inputs stay and/or/xor below: they run on more execution ports than vpternlog.
-            # The immediate of vpternlog is indexed by a << 2 | b << 1 | c, as our truth tables are, so that it is the
-            # table.
-            a, b, c = (f"{vector} {value(node)}" for node in nodes)
-            values[inputs + k] = function.op(
-                f"call {vector} @llvm.x86.avx512.pternlog.q.512({a}, {b}, {c}, i32 {table})"
-            )
-        else:
-            values[inputs + k] = _emit_form(function, vector, shortest_form(table), [value(n) for n in nodes])
+        # Functions of two inputs stay and/or/xor: they run on more execution ports than vpternlog.
+        ternary = target.ternary and len(set(nodes)) == 3
+        operand_planes = [] if table in CONSTANTS else [value(node) for node in nodes]
+        values[inputs + k] = emit_table(function, vector, table, operand_planes, ternary=ternary)
         store(inputs + k)
     for node in range(inputs):
         store(node)
 
 
 _ONES = "splat (i64 -1)"
+TERNARY = "declare <8 x i64> @llvm.x86.avx512.pternlog.q.512(<8 x i64>, <8 x i64>, <8 x i64>, i32)\n"
+"""Belongs to a module with functions in it that `emit_table` made with `ternary`."""
+
+
+def emit_table(function: Function, vector: str, table: int, inputs: Sequence[str], *, ternary: bool) -> str:
+    """The value of a truth table over the values `inputs`, which a constant does not need; as one vpternlog if
+    `ternary`."""
+    if table in CONSTANTS:
+        return "zeroinitializer" if table == FALSE else _ONES
+    if ternary:
+        # The immediate is indexed by a << 2 | b << 1 | c, as our truth tables are, so that it is the table.
+        a, b, c = (f"{vector} {value}" for value in inputs)
+        return function.op(f"call {vector} @llvm.x86.avx512.pternlog.q.512({a}, {b}, {c}, i32 {table})")
+    return _emit_form(function, vector, shortest_form(table), list(inputs))
 
 
 def _emit_form(function: Function, vector: str, form: Form, inputs: list[str]) -> str:

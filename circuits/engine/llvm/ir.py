@@ -5,7 +5,7 @@ It checks nothing; LLVM's verifier does, when the text is compiled (see `jit`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -97,6 +97,23 @@ class Function:
         yield
         self.do(f"br label %{after}")
         self._begin(after)
+
+    def switch(self, value: str, cases: Sequence[int]) -> Iterator[int]:
+        """Yields each of `cases`; what is emitted meanwhile runs where the i32 `value` is that number.
+
+        Any other value is undefined behaviour.
+        """
+        self._count += 1
+        number = self._count
+        arms = " ".join(f"i32 {case}, label %case{number}.{case}" for case in cases)
+        self.do(f"switch i32 {value}, label %never{number} [{arms}]")
+        self._begin(f"never{number}")
+        self.do("unreachable")
+        for case in cases:
+            self._begin(f"case{number}.{case}")
+            yield case
+            self.do(f"br label %join{number}")
+        self._begin(f"join{number}")
 
     def text(self) -> str:
         """The finished function."""

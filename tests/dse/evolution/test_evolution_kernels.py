@@ -10,9 +10,10 @@ import pytest
 from circuits import Design, cost_report, error_metrics
 from dse.evolution.error_limits import Limits
 from dse.evolution.genome import FUNCTIONS, Genome, genome_of, netlist_of
+from dse.evolution.kernels.plane_kernels import COUNTERS
+from dse.evolution.limit_check import LimitCheck
 from dse.evolution.operand_pairs import energy_operands, pair_blocks
 from dse.evolution.operand_weights import OperandWeights, weights_from
-from dse.evolution.plane_kernels import COUNTERS
 from dse.evolution.walk_state import WalkState, walk_state
 
 SEEDS = {
@@ -32,12 +33,12 @@ def products(design: Design) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, y, design.multiply_integers(x, y).astype(np.int64)
 
 
-def mutated(genome: Genome, seed: int) -> Genome:
-    """A random circuit near `genome`: a tenth of its genes drawn anew."""
+def mutated(genome: Genome, seed: int, share: float = 0.1) -> Genome:
+    """A random circuit near `genome`: a share of its nodes drawn anew."""
     random = np.random.default_rng(seed)
     functions, first, second = genome.functions.copy(), genome.first.copy(), genome.second.copy()
     for node in range(genome.fixed, len(functions)):
-        if random.random() < 0.1:
+        if random.random() < share:
             functions[node] = random.integers(len(FUNCTIONS))
             first[node], second[node] = random.integers(node, size=2)
     return Genome(genome.widths, functions, first, second, genome.outputs.copy())
@@ -87,6 +88,50 @@ def test_sums_in_bit_planes_equal_those_of_the_products(name: str, seed: int) ->
     measured = state.buffers.sums[0] / exact.size
     assert mred <= measured * (1 + 1e-12)
     assert measured <= mred * 1.02 + 1e-3
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_whole_evaluations_equal_the_products(name: str) -> None:
+    design = SEEDS[name]
+    exact_genome = genome_of(design, spare=6)
+    # Many new nodes make gates that share inputs, wires, inverters, constants and outputs that others read: all that
+    # merging gates has to keep apart.
+    genomes = [exact_genome] + [
+        mutated(exact_genome, seed, share) for share in (0.03, 0.1, 0.4, 1.0) for seed in range(5)
+    ]
+    bounds = (("med", LOOSE), ("error_rate", LOOSE), ("bias", LOOSE), ("worst_case", 7))
+    check = LimitCheck(design, Limits(bounds))
+    relative = LimitCheck(design, Limits((("mred", LOOSE),)))
+    for genome in genomes:
+        x, y, approximate = products(Design(circuit=netlist_of(genome, "random"), signed=design.signed))
+        error = approximate - x * y
+        met, counters, _ = check.evaluate(genome, 2)
+        assert dict(zip(COUNTERS, counters, strict=True)) == {
+            "absolute": np.abs(error).sum(),
+            "wrong": np.count_nonzero(error),
+            "over": np.count_nonzero(np.abs(error) > 7),
+            "signed": error.sum(),
+        }
+        assert met == (np.abs(error).max() <= 7)
+        nonzero = x * y != 0
+        mred = (np.abs(error)[nonzero] / np.abs(x * y)[nonzero]).mean()
+        measured = relative.evaluate(genome, 1).sums[0] / error.size
+        assert mred * (1 - 1e-9) <= measured <= mred * 1.02 + 1e-3
+
+
+def test_lowering_makes_two_operations_of_a_full_adder() -> None:
+    from dse.evolution.kernels.whole_kernels import ROWS, lower
+    from dse.evolution.walk_state import Genes
+
+    genome = genome_of(Design(topology="dadda", width=8, format=None))
+    nodes = len(genome.functions)
+    genes = Genes(genome.functions, genome.first, genome.second, genome.outputs, genome.fixed)
+    operations = np.zeros((nodes, 5), dtype=np.int32)
+    count = lower(genes, np.zeros((ROWS, nodes), dtype=np.int32), operations, np.zeros(16, dtype=np.int64))
+    # A Dadda tree of 8 x 8: 64 partial products, 48 full adders in all, 8 half adders (Dadda 1965: w^2 - 4 w + 3 + the
+    # final adder's 2 w - 3, and w - 1 + 1).
+    assert count == 64 + 2 * 48 + 2 * 8
+    assert {0x96, 0xE8} <= set(operations[:count, 4].tolist())
 
 
 @pytest.mark.parametrize("name", ["dadda", "signed"])

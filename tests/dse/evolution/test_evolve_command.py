@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from circuits import Design, error_metrics, netlist_from_verilog
 from dse import evolve
 from dse.evolution import walk_tasks
 from dse.evolution.error_limits import Limits, parse_limits, parse_sweep
-from dse.evolution.evolution_run import implies
+from dse.evolution.evolution_run import EvolutionOptions, cheapest
+from dse.evolution.genome import Genome, genome_of
 from dse.evolution.library_recipe import library_targets
-from dse.evolution.walk_tasks import WalkTask, run_walk
+from dse.evolution.target_names import target_of
+from dse.evolution.walk_tasks import WalkResult, WalkTask, run_walk
 
 SEED = Design(topology="dadda", width=4, format=None, name="dadda4")
 
@@ -152,10 +155,46 @@ def test_limits_and_sweeps() -> None:
     assert limits.bounds == (("nmed", 0.001), ("worst_case", 40.0))
     assert parse_sweep("mae_percent=0.01:1:3") == ("mae_percent", (0.01, 0.1, 1.0))
     assert parse_sweep("mred=0.5,0.25") == ("mred", (0.5, 0.25))
-    design = Design(width=8, format=None)
-    assert implies(parse_limits(["mae_percent<=1"]), parse_limits(["nmed<=0.011"]), design)
-    assert not implies(parse_limits(["mae_percent<=1"]), parse_limits(["nmed<=0.01"]), design)
-    assert not implies(parse_limits(["mae_percent<=1"]), parse_limits(["mae_percent<=1", "mred<=1"]), design)
+
+
+def test_a_circuit_starts_walks_wherever_it_meets_the_limits() -> None:
+    """Also where it was evolved for another metric; cheaper ones that do not meet the limits start none."""
+    exact, rough = (
+        genome_of(SEED),
+        genome_of(Design(topology="truncated", width=4, format=None, options={"columns": 3})),
+    )
+    errors = error_metrics(Design(topology="truncated", width=4, format=None, options={"columns": 3}))
+
+    def walk(genome: Genome, cost: float) -> WalkResult:
+        return WalkResult(genome, cost, 1, {})
+
+    mean, worst, tight = (
+        target_of([SEED], parse_limits([text]))
+        for text in ("med<=100", f"worst_case<={errors.worst_case:g}", f"worst_case<={errors.worst_case - 1:g}")
+    )
+    options = EvolutionOptions((mean, worst, tight), "energy", 100, 4, 0)
+    known = {
+        mean: [walk(rough, 10.0), walk(exact, 30.0)],
+        worst: [walk(exact, 20.0), walk(exact, 20.0)],
+        tight: [walk(exact, 21.0), walk(exact, math.inf)],
+    }
+    costs = [[start.cost for start in cheapest(options, known, target, 2)] for target in options.targets]
+    assert costs == [[10.0, 20.0], [10.0, 20.0], [20.0, 21.0]]
+
+
+def test_only_matching_targets_are_evolved_and_other_seeds_help(
+    tmp_path: Path, seed_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [seed_file, "--sweep", "med=1,2,3", "--evaluations", "300", "--restarts", "2", "--workers", "1"]
+    command += ["--also-from", "ripple_array:width:4:format:integer", "--out", str(tmp_path / "out")]
+    assert evolve.main([*command, "--only", "*med2"]) == 0
+    assert [path.stem for path in (tmp_path / "out").glob("*.toml")] == ["u4_med2"]
+    assert "# evolved from: dadda4, " in (tmp_path / "out" / "u4_med2.toml").read_text()
+    capsys.readouterr()
+    assert evolve.main([*command, "--only", "s8*"]) == 2
+    assert "--only must match a circuit's name, but s8* matches none of u4_med1 to u4_med3." in capsys.readouterr().err
+    assert evolve.main([*command, "--also-from", "ripple_array:width:5:format:integer"]) == 2
+    assert "seed designs must have the same operands, but 'dadda4' is 4 x 4 unsigned" in capsys.readouterr().err
 
 
 def test_the_library_has_at_least_ninety_targets() -> None:

@@ -70,7 +70,7 @@ def gates_address() -> int:
     `program`: int32 [count, 4], byte offsets in the block of both inputs and of the output, and the byte offset of the
     function in `masks`: int64 [functions, 3], each 0 or -1.
     """
-    return _loaded(_gates_ir(), Target.host()).address("gates")
+    return loaded(_gates_ir(), Target.host()).address("gates")
 
 
 def errors_address(kernel: ErrorKernel) -> int:
@@ -81,11 +81,11 @@ def errors_address(kernel: ErrorKernel) -> int:
     for each vector the mask (if masked), then the planes and scales (float64) of each weighted sum. Results are added
     to `counters` (int64 [4]) and `sums` (float64).
     """
-    return _loaded(_errors_ir(kernel), Target.host()).address("errors")
+    return loaded(errors_ir(kernel), Target.host()).address("errors")
 
 
 @lru_cache
-def _loaded(ir: str, target: Target) -> Library:
+def loaded(ir: str, target: Target) -> Library:
     return load(ir, target)
 
 
@@ -117,7 +117,7 @@ def _gates_ir() -> str:
     return f.text()
 
 
-def _errors_ir(kernel: ErrorKernel) -> str:
+def errors_ir(kernel: ErrorKernel) -> str:
     f = Function("errors", "ptr %block, ptr %outputs, ptr %exact, ptr %limit, ptr %weights, ptr %counters, ptr %sums")
     planes = []
     for bit in range(kernel.bits):
