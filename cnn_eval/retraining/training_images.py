@@ -60,6 +60,6 @@ def train_and_test(
     # At random, because the images may be in the order of their classes.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     held_out = len(images) // HELD_OUT
-    test, train_on = order[:held_out].sort().values, order[held_out:].sort().values
+    for_test, for_training = order[:held_out].sort().values, order[held_out:].sort().values
     described = f"{data}, a fifth held out"
-    return TrainAndTest(images[train_on], labels[train_on], images[test], labels[test], described)
+    return TrainAndTest(images[for_training], labels[for_training], images[for_test], labels[for_test], described)
