@@ -89,9 +89,12 @@ GROUPS: Mapping[str, Group] = {
     ),
     "attacks": Group(
         ("cnn_eval/attacks/[a-z]*.py", "cnn_eval/attacks/shared/[a-z]*.py"),
-        tuple(
-            f"{_ATTACKS}/test_attacks_{name}.py"
-            for name in ("primitives", "closed_form", "ported", "crafting", "hyperparameters")
+        (
+            f"{_ATTACKS}/test_budgets.py",
+            *(
+                f"{_ATTACKS}/test_attacks_{name}.py"
+                for name in ("primitives", "closed_form", "ported", "crafting", "hyperparameters")
+            ),
         ),
     ),
     "scenarios": Group(
