@@ -98,7 +98,9 @@ def products_per_image(model: nn.Module, images: torch.Tensor) -> dict[str, int]
 
     Layers that do not run are left out; a layer that runs several times counts each time. Runs the first of `images`.
     """
-    names = {layer: name for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))}
+    names: dict[nn.Module, str] = {
+        layer: name for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))
+    }
     counts: dict[str, int] = {}
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
