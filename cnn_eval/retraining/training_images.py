@@ -59,7 +59,6 @@ def train_and_test(
     say(f"note: a fifth of the images of {data} is held out for the test; --test-data names others", file=sys.stderr)
     # At random, because the images may be in the order of their classes.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    held_out = len(images) // HELD_OUT
-    for_test, for_training = order[:held_out].sort().values, order[held_out:].sort().values
+    held_out, rest = (part.sort().values for part in order.tensor_split([len(images) // HELD_OUT]))
     described = f"{data}, a fifth held out"
-    return TrainAndTest(images[for_training], labels[for_training], images[for_test], labels[for_test], described)
+    return TrainAndTest(images[rest], labels[rest], images[held_out], labels[held_out], described)
