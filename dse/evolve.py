@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from circuits.cells.adder_cells import load_cells
-from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError
+from circuits.exchange.design_files import find_design
 from circuits.support.cli import Commands, console, integer, run_alone, say, table
 from circuits.support.files import require_writable
 from circuits.support.options import add_cells, add_cpu_features, add_out, add_seed, add_workers

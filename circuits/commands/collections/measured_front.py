@@ -12,8 +12,8 @@ from circuits.commands.design_options import user_cells
 from circuits.cost.cost_model import cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
-from circuits.designs.named_designs import find_design
 from circuits.errors import DesignError, unknown_name
+from circuits.exchange.design_files import find_design
 from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
 from circuits.support.cli import Commands, console, print_csv, print_json, say, table
 from circuits.support.files import read_text, require_writable, write_atomically
