@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from circuits.netlists import truth_table
 from circuits.netlists.netlist import Bus, Instance, Netlist
@@ -40,8 +40,10 @@ class Analysis:
     literals: list[int]
 
 
+# A design's error needs the analysis for its program, and its cost for the simplified netlist, one after the other.
+@lru_cache(maxsize=4)
 def analyse(netlist: Netlist) -> Analysis:
-    """Values of all nets: constants propagated, aliases resolved, equal functions shared."""
+    """Values of all nets: constants propagated, aliases resolved, equal functions shared. Not to be altered."""
     literals = [-1] * netlist.nets
     literals[0], literals[1] = FALSE, TRUE
     for node, net in enumerate(netlist.input_nets, 1):

@@ -1,9 +1,11 @@
 """One search from beginning to end: references, exploration by the chosen method, then all scores of the front.
 
-Determinism rests on three things. Genomes follow from the seed and from judgements alone, whatever evaluates them and
+Determinism rests on four things. Genomes follow from the seed and from judgements alone, whatever evaluates them and
 in whatever order designs end. Scores follow from design and settings alone: one thread and seeded samples for each.
-And scores come from the store where they are there. So the same options end with the same front, however often the
-search was killed, with any number of workers. (`asynchronous` gives the first of the three up.)
+Scores come from the store where they are there. And what need not be measured, since it cannot change the front
+(`dse.score.rivals`), is decided against rivals that were scored before a wave of designs began, never against those
+that happen to be done first. So the same options end with the same front, however often the search was killed, with any
+number of workers. (`asynchronous` gives the first and the last of the four up.)
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration
 from dse.explore.search_options import REFERENCES, SearchOptions
 from dse.explore.search_progress import Reporter
-from dse.explore.search_result import RuledOut, SearchResult, goal, pareto_front, reference_row, sorted_out
+from dse.explore.search_result import RuledOut, SearchResult, beaten, goal, pareto_front, reference_row, sorted_out
 from dse.explore.stored_runs import stored_result
-from dse.score.constraints import violations
-from dse.score.evaluation import Evaluator, Failure, ScoresByScorer, ScoringTask, measure
+from dse.explore.waves import waves
+from dse.score.constraints import broken, violations
+from dse.score.evaluation import Beaten, Evaluator, Failure, ScoresByScorer, ScoringTask, measure
 from dse.score.executor import Executor, Processes
+from dse.score.rivals import Rivals
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers.scorer import Scores
 from dse.score.store import Member, Store
@@ -34,6 +38,9 @@ from dse.space.per_layer import Candidate
 from dse.space.search_space import Genome
 
 __all__ = ["search"]
+
+_BLOCK = 240
+"""Designs whose cheap scores are measured before any of their networks."""
 
 
 def search(
@@ -60,7 +67,11 @@ def search(
 
 
 class _Search:
-    """One run in progress. `rows`: every scored design of the space, by its cost digest, in the order of scoring."""
+    """One run in progress.
+
+    `rows`: every scored design of the space, by its cost digest, in the order of scoring; `beaten`: those of them that
+    were not measured in full because a rival dominates them; `rivals`: the front so far.
+    """
 
     def __init__(self, options: SearchOptions, evaluator: Evaluator, reporter: Reporter) -> None:
         self.options = options
@@ -68,6 +79,8 @@ class _Search:
         self.evaluator = evaluator
         self.reporter = reporter
         self.rows: dict[str, ScoredDesign] = {}
+        self.beaten: dict[str, RuledOut] = {}
+        self.rivals = Rivals(self.question.objectives)
         self.failures: list[Failure] = []
         self.decode = lru_cache(maxsize=None)(options.space.decode)
 
@@ -80,10 +93,11 @@ class _Search:
         self._explore()
         self.reporter.end(len(self.rows) + len(self.failures) + len(REFERENCES))
         rows, ruled_out = sorted_out(self.rows.values(), self.question)
+        beaten_rows = tuple(self.beaten.values())
         front = [row.design for row in pareto_front(rows, self.question)]
         completed = self._completed(references, front)
         if not self.failures:
-            self.evaluator.store.finish(run, self._members(references, ruled_out), _now())
+            self.evaluator.store.finish(run, self._members(references, [*ruled_out, *beaten_rows]), _now())
         layers, columns = len(options.space.layers), self.question.columns
         return SearchResult(
             self.evaluator.store.run(run),
@@ -97,6 +111,7 @@ class _Search:
                 if entry.cost_digest in completed
             ),
             ruled_out,
+            beaten_rows,
             tuple(self.failures),
             len(self.evaluator.new),
         )
@@ -149,10 +164,29 @@ class _Search:
         return [*members, *(Member(entry, "reference") for entry in references)]
 
     def _evaluate(self, genomes: Sequence[Genome]) -> list[Judgement]:
-        designs = [self.decode(genome) for genome in genomes]
-        limits = self.question.constraints
-        scored = self.evaluator.score(designs, self.question.scorers, self.reporter.advance, limits=limits)
-        return [self._judge(entry, scores) for entry, scores in zip(designs, scored, strict=True)]
+        judgements: list[Judgement] = []
+        for first in range(0, len(genomes), _BLOCK):
+            judgements += self._evaluate_block([self.decode(genome) for genome in genomes[first : first + _BLOCK]])
+        return judgements
+
+    def _evaluate_block(self, designs: Sequence[Candidate]) -> list[Judgement]:
+        """Cheap scores of all, then wave by wave what can still matter."""
+        limits, scorers = self.question.constraints, self.question.scorers
+        judgements: dict[str, Judgement] = {}
+        cheap = [scorer for scorer in scorers if scorer.cost == "cheap"]
+        if len(cheap) == len(scorers):
+            scored = self.evaluator.score(designs, cheap, self.reporter.advance, limits=limits)
+            return [self._judge(entry, scores) for entry, scores in zip(designs, scored, strict=True)]
+        bounds = []
+        for scores in self.evaluator.score(designs, cheap, limits=limits):
+            # What could not be scored is tried once more among the others, and fails there.
+            bounds.append(self.rivals.bound({} if isinstance(scores, Failure) else scores))
+        for wave in waves(bounds):
+            members = [designs[index] for index in wave]
+            against = self.evaluator.score_against(self.rivals, members, scorers, self.reporter.advance, limits=limits)
+            for entry, outcome in zip(members, against, strict=True):
+                judgements[entry.cost_digest] = self._judge(entry, outcome)
+        return [judgements[entry.cost_digest] for entry in designs]
 
     def _stream(self, genomes: Iterator[Genome]) -> Iterator[tuple[Genome, Judgement]]:
         taken: dict[str, Genome] = {}
@@ -163,18 +197,26 @@ class _Search:
                 yield self.decode(genome)
 
         limits = self.question.constraints
-        for entry, scores in self.evaluator.stream(designs(), self.question.scorers, limits=limits):
+        stream = self.evaluator.stream(designs(), self.question.scorers, limits=limits, rivals=lambda: self.rivals)
+        for entry, scores in stream:
             self.reporter.advance()
             yield taken.pop(entry.cost_digest), self._judge(entry, scores)
 
-    def _judge(self, candidate: Candidate, scores: Scores | Failure) -> Judgement:
-        limits = self.question.constraints
+    def _judge(self, candidate: Candidate, scores: Scores | Beaten | Failure) -> Judgement:
+        limits, digest = self.question.constraints, candidate.cost_digest
         if isinstance(scores, Failure):
             self.failures.append(scores)
             return Judgement(None, [0.0] * len(limits))
-        row = self.rows[candidate.cost_digest] = ScoredDesign(candidate, scores)
+        if isinstance(scores, Beaten):
+            row = self.rows[digest] = ScoredDesign(candidate, scores.scores)
+            self.beaten[digest] = beaten(row, scores, self.question)
+            # At its bound, which the rival dominates: it ranks as dominated, and as near to the front as it may be.
+            return Judgement(self.rivals.bound({**scores.bounds, **scores.scores}), violations(limits, scores.scores))
+        row = self.rows[digest] = ScoredDesign(candidate, scores)
         values = goal(row, self.question.objectives)
         ranked = values is not None and all(map(math.isfinite, values))
+        if values is not None and not broken(limits, scores):
+            self.rivals = self.rivals.joined_by(candidate.label, values)
         return Judgement(values if ranked else None, violations(limits, scores))
 
     def _key(self, genome: Genome) -> str:

@@ -19,7 +19,7 @@ __all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "Question", "SearchOptions
 
 REFERENCES = ("exact", "heap", "axfpm", "axfpm_tiled", "bfloat16")
 """The named designs that every search scores and marks."""
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 """Raised whenever the same options would evaluate other designs."""
 METHODS = ("auto", *SEARCH_METHODS)
 """How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget, else nsga2."""

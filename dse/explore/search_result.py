@@ -11,7 +11,7 @@ from circuits.support.numbers import number
 from dse.explore.front import non_dominated
 from dse.explore.search_options import Question
 from dse.score.constraints import broken
-from dse.score.evaluation import Failure
+from dse.score.evaluation import Beaten, Failure
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorer_choice import columns_for
 from dse.score.scorers.layer_scores import in_each_layer
@@ -19,12 +19,29 @@ from dse.score.scorers.scorer import Column, Scores
 from dse.score.store import RunRecord
 from dse.space.per_layer import Candidate
 
-__all__ = ["RuledOut", "SearchResult", "goal", "pareto_front", "reference_row", "sorted_out"]
+__all__ = [
+    "RuledOut",
+    "SearchResult",
+    "beaten",
+    "goal",
+    "is_beaten",
+    "left_out",
+    "pareto_front",
+    "reference_row",
+    "sorted_out",
+]
+
+
+_BEATEN = "dominated by"
+_LEFT_OUT = "; not measured: "
 
 
 @dataclass(frozen=True)
 class RuledOut:
-    """A design that breaks constraints, with the scores it has and what was left out because of them, in one line."""
+    """A design that breaks constraints or is beaten, with the scores that it has.
+
+    `reason`: why, and what was therefore not measured, in one line.
+    """
 
     row: ScoredDesign
     reason: str
@@ -38,6 +55,7 @@ class SearchResult:
     - `front`: those that meet the constraints and that no other such design dominates, sorted by the first objective.
     - `references`: the named designs, with the scores of a network that has the design in each of its layers.
     - `ruled_out`: designs that break constraints, whether scored in full or not.
+    - `beaten`: designs that were not measured in full, because a scored one dominates them whatever the rest is.
     - `failures`: designs that could not be scored.
     - `computed`: number of designs for which something was computed now; the others came from the store.
 
@@ -49,6 +67,7 @@ class SearchResult:
     front: tuple[ScoredDesign, ...]
     references: tuple[ScoredDesign, ...]
     ruled_out: tuple[RuledOut, ...]
+    beaten: tuple[RuledOut, ...]
     failures: tuple[Failure, ...]
     computed: int
 
@@ -66,6 +85,16 @@ class SearchResult:
     def columns(self) -> Mapping[str, Column]:
         """Every column by name, with its scope in this search."""
         return columns_for(self.layers, self.question.columns)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Cost digest -> reason, for designs that are ruled out or beaten."""
+        return {entry.row.design.cost_digest: entry.reason for entry in (*self.ruled_out, *self.beaten)}
+
+    @property
+    def scored(self) -> int:
+        """Number of designs of the space that were judged by all objectives: `rows` and `beaten`."""
+        return len(self.rows) + len(self.beaten)
 
     @property
     def objectives(self) -> tuple[Column, ...]:
@@ -88,14 +117,41 @@ def sorted_out(
             complete.append(row)
         limits = broken(question.constraints, row.scores)
         if limits:
-            left_out = [s.name for s in question.scorers if not all(column.name in row.scores for column in s.columns)]
+            left_out = _not_measured(row, question)
             reason = ", ".join(
                 f"{limit} (it has {number(row.scores[limit.column.name], limit.column.format)})" for limit in limits
             )
             if left_out:
-                reason += f"; not measured: {', '.join(left_out)}"
+                reason += f"{_LEFT_OUT}{', '.join(left_out)}"
             ruled_out.append(RuledOut(row, reason))
     return tuple(complete), tuple(ruled_out)
+
+
+def _not_measured(row: ScoredDesign, question: Question) -> list[str]:
+    return [s.name for s in question.scorers if not all(column.name in row.scores for column in s.columns)]
+
+
+def beaten(row: ScoredDesign, outcome: Beaten, question: Question) -> RuledOut:
+    """The entry of a design that a rival dominates at its bound."""
+    best = []
+    for column in question.objectives:
+        if column.name not in row.scores:
+            value = outcome.bounds.get(column.name, column.best)
+            assert value is not None  # or nothing could dominate it
+            unit = "" if column.unit == "1" else f" {column.unit}"
+            best.append(f"{column.name} {number(value, column.format)}{unit}")
+    reason = f"{_BEATEN} {outcome.rival} even with {', '.join(best)}"
+    return RuledOut(row, f"{reason}{_LEFT_OUT}{', '.join(_not_measured(row, question))}")
+
+
+def is_beaten(reason: str) -> bool:
+    """Whether that is a reason that `beaten` gave."""
+    return reason.startswith(_BEATEN)
+
+
+def left_out(reason: str) -> list[str]:
+    """Names of the scorers that did not measure a design, from its reason."""
+    return reason.partition(_LEFT_OUT)[2].split(", ") if _LEFT_OUT in reason else []
 
 
 def pareto_front(rows: Sequence[ScoredDesign], question: Question) -> list[ScoredDesign]:

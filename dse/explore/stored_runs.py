@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from circuits.designs.named_designs import design
 from circuits.errors import DesignError
 from dse.explore.search_options import SEARCH_VERSION, Question
-from dse.explore.search_result import SearchResult, pareto_front, reference_row, sorted_out
+from dse.explore.search_result import (
+    RuledOut,
+    SearchResult,
+    is_beaten,
+    left_out,
+    pareto_front,
+    reference_row,
+    sorted_out,
+)
 from dse.score.constraints import Constraint, broken
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import SCORERS
@@ -85,10 +93,10 @@ def load_run(store: Store | Path | str, run: str = "last") -> pandas.DataFrame:
     `store`: an open store, its file, or the folder of a search. `run`: the beginning of the run's identifier, or
     "last".
 
-    Index "digest" (of the behaviour). Columns: "name", "front" (bool), "reference" (bool), "skipped" (why constraints
-    ruled the design out, or empty), "cost_digest", then each score by name, NaN where it was not measured; details such
-    as "nmed_low" follow their column. `attrs`: "run", "units" (of each column), "labels", "scopes" (of what a number is
-    where it is not that of one multiplier), "objectives", "constraints", "configuration".
+    Index "digest" (of the behaviour). Columns: "name", "front" (bool), "reference" (bool), "skipped" (why the design is
+    ruled out or was not measured in full, or empty), "cost_digest", then each score by name, NaN where it was not
+    measured; details such as "nmed_low" follow their column. `attrs`: "run", "units" (of each column), "labels",
+    "scopes" (of what a number is where it is not that of one multiplier), "objectives", "constraints", "configuration".
 
     Raises DesignError where there is no such store or run, StoreError where the store cannot be trusted.
     """
@@ -100,7 +108,7 @@ def load_run(store: Store | Path | str, run: str = "last") -> pandas.DataFrame:
         with open_store(store) as opened:
             result = require_result(opened, run)
     front = {row.design.cost_digest for row in result.front}
-    reasons = {entry.row.design.cost_digest: entry.reason for entry in result.ruled_out}
+    reasons = result.reasons
     rows = [*((row, False) for row in every_design(result)), *((row, True) for row in result.references)]
     table = pandas.DataFrame(
         [
@@ -142,9 +150,9 @@ def _owner(name: str, result: SearchResult) -> tuple[int, str]:
 
 
 def every_design(result: SearchResult) -> list[ScoredDesign]:
-    """The front with all its scores, then the other designs, those ruled out included, with what they have."""
+    """The front with all its scores, then all other designs, ruled out or beaten ones included, with what they have."""
     rows = {row.design.cost_digest: row for row in result.front}
-    for row in [*result.rows, *(entry.row for entry in result.ruled_out)]:
+    for row in [*result.rows, *(entry.row for entry in (*result.ruled_out, *result.beaten))]:
         rows.setdefault(row.design.cost_digest, row)
     return list(rows.values())
 
@@ -162,13 +170,20 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
         return None
     question = Question.of(configuration)
     stored = _StoredScores(store, configuration)
-    scored = []
+    scored, beaten_rows = [], []
     for member in members:
         if member.role == "space":
-            scores = stored.of(member.design, question.scorers, question.constraints)
+            # What another run measured of a beaten design since then is no part of this run.
+            omitted = left_out(member.skipped) if is_beaten(member.skipped) else []
+            end = next((place for place, entry in enumerate(question.scorers) if entry.name in omitted), None)
+            scorers = question.scorers[:end]
+            scores = stored.of(member.design, scorers, question.constraints)
             if scores is None:
                 return None
-            scored.append(ScoredDesign(member.design, scores))
+            row = ScoredDesign(member.design, scores)
+            scored.append(row)
+            if omitted:
+                beaten_rows.append(RuledOut(row, member.skipped))
     rows, ruled_out = sorted_out(scored, question)
     front, references = [], []
     for row in pareto_front(rows, question):
@@ -183,7 +198,7 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
         if scores is None:
             return None
         references.append(reference_row(design(name), scores, layers, question.columns))
-    return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, (), 0)
+    return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, tuple(beaten_rows), (), 0)
 
 
 class _StoredScores:

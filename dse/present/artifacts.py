@@ -171,6 +171,12 @@ def print_result(result: SearchResult, folder: Path | None, names: Sequence[str]
             f"report.html and the store list them, the first {min(_NOT_MEASURED, len(result.ruled_out))}:"
         )
         lines += [f"  {entry.row.name}: {entry.reason}" for entry in result.ruled_out[:_NOT_MEASURED]]
+    if result.beaten:
+        lines.append(
+            f"Not measured in full: {len(result.beaten)} designs that a scored one dominates whatever the rest is; "
+            f"report.html and the store list them, the first {min(_NOT_MEASURED, len(result.beaten))}:"
+        )
+        lines += [f"  {entry.row.name}: {entry.reason}" for entry in result.beaten[:_NOT_MEASURED]]
     if not result.front and result.ruled_out:
         lines.append("No design meets the constraints: loosen them, or raise --budget.")
     lines += [f"not scored: {failure.design.label}: {failure.reason}" for failure in result.failures]

@@ -78,6 +78,7 @@ def report(result: SearchResult) -> str:
             for row in result.front
         ],
         ruled_out=result.ruled_out,
+        beaten=result.beaten,
         partial=sum("not measured" in entry.reason for entry in result.ruled_out),
         failures=result.failures,
     )

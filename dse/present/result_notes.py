@@ -13,7 +13,7 @@ __all__ = ["front_note", "notes", "plain_rows", "title_of"]
 def title_of(result: SearchResult) -> str:
     """How many designs of which space, and the seed."""
     configuration = result.record.configuration
-    return f"{len(result.rows)} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
+    return f"{result.scored} designs of space {configuration['space']['name']}, seed {configuration['seed']}"
 
 
 def plain_rows(result: SearchResult) -> list[ScoredDesign]:

@@ -81,12 +81,12 @@ def exported(result: SearchResult, *, designs: str = "front", format: str = "csv
     """(text, number of designs) of a run's designs with all their scores.
 
     `designs`: one of `SELECTIONS`; `format`: "csv" or "json", which also has the run, the references, the units and why
-    constraints skipped a design.
+    a design was skipped.
     """
     rows = list(result.front) if designs == "front" else every_design(result)
     if format == "csv":
         return front_csv(rows, result.objectives, result.columns), len(rows)
-    reasons = {entry.row.design.cost_digest: entry.reason for entry in result.ruled_out}
+    reasons = result.reasons
     data = {
         "run": result.record.run,
         "configuration": result.record.configuration,

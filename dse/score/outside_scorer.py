@@ -37,8 +37,8 @@ _CHOICES = {
     "scale": ("linear", "log", "symlog"),
     "over_layers": ("mean", "sum", "largest"),
 }
-_STORED_COLUMN = tuple(item.name for item in fields(Column) if item.name not in ("interval", "scope"))
-"""The fields of a column that a run records."""
+_STORED_COLUMN = tuple(item.name for item in fields(Column) if item.name not in ("interval", "scope", "best"))
+"""The fields of a column that a run records; `best` only where it has one."""
 _OPTIONAL = ("cost", "key", "settings", "title", "comparison")
 _ANYTHING = (Exception, SystemExit)
 """What a user's module may raise; it is reported in one line."""
@@ -88,6 +88,8 @@ def scorer_to_data(scorer: Scorer, settings: ScoreSettings) -> dict[str, Any]:
         data = {name: getattr(column, name) for name in _STORED_COLUMN}
         # With the settings filled in, since a reader knows only the text.
         # Braces are doubled because a note is a template, which would fill them again.
+        if column.best is not None:
+            data["best"] = column.best
         data["note"] = column.note_for(_values(settings)).replace("{", "{{").replace("}", "}}")
         columns.append(data)
     return {"source": scorer.source, "cost": scorer.cost, "key": scorer.key, "columns": columns}
@@ -101,7 +103,7 @@ def scorer_from_data(name: str, version: int, data: Mapping[str, Any]) -> Scorer
     if not isinstance(data, Mapping) or data.keys() != {"source", "cost", "key", "columns"}:
         raise DesignError(f"scorer {shorten(repr(name))} must have a source, cost, key and columns; correct it.")
     if not isinstance(data["columns"], list) or not all(
-        isinstance(entry, Mapping) and entry.keys() == set(_STORED_COLUMN) for entry in data["columns"]
+        isinstance(entry, Mapping) and entry.keys() - {"best"} == set(_STORED_COLUMN) for entry in data["columns"]
     ):
         raise DesignError(f"scorer {shorten(repr(name))} must have columns in this version's form; correct it.")
     if not isinstance(data["source"], str):
@@ -210,6 +212,9 @@ def _check_column_fields(data: Mapping[str, Any]) -> None:
     for key in ("minimise", "in_table", "partly_estimated"):
         if not isinstance(data[key], bool):
             raise DesignError(f"{key} of column {data['name']} must be True or False, but is {data[key]!r}; correct it")
+    best = data.get("best")
+    if best is not None and (not isinstance(best, Real) or isinstance(best, bool) or not math.isfinite(best)):
+        raise DesignError(f"best of column {data['name']} must be a finite number or None, but is {best!r}; correct it")
     for key in ("scale", "over_layers"):
         _check_choice(f"{key} of column {data['name']}", data[key], key)
     if data["format"] != SIGNIFICANT and not _FORMAT.fullmatch(data["format"]):

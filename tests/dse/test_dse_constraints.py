@@ -166,9 +166,8 @@ def test_what_a_cheap_score_rules_out_is_not_sent_to_the_network(
         # The store keeps what was skipped and why, and gives the same result again.
         members = store.members(result.record.run)
         assert members is not None
-        assert {m.design.cost_digest: m.skipped for m in members if m.skipped} == {
-            entry.row.design.cost_digest: entry.reason for entry in result.ruled_out
-        }
+        assert {m.design.cost_digest: m.skipped for m in members if m.skipped} == result.reasons
+        assert not late & {entry.row.design.cost_digest for entry in result.beaten}
         again = stored_result(store, store.run(result.record.run))
         assert again is not None
         assert again.ruled_out == result.ruled_out
@@ -225,7 +224,7 @@ def test_an_asynchronous_search_scores_the_budget_and_keeps_the_constraints(
     options = dataclasses.replace(run(tmp_path, ["delay<=2500"], "nsga2"), asynchronous=True)
     with Store(tmp_path / "store.sqlite") as store:
         result = search(options, store)
-        assert len(result.rows) + len(result.ruled_out) == 24
+        assert result.scored + len(result.ruled_out) == 24
         assert len({row.design.cost_digest for row in result.rows}) == len(result.rows)
         assert result.front
         assert all(row.scores["delay"] <= 2500 for row in result.front)

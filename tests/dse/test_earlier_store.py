@@ -83,6 +83,7 @@ def test_a_run_of_an_earlier_version_reads_as_it_was(path: Path, name: str) -> N
     assert [row.design.cost_digest for row in result.front] == expected["front"]
     assert [[row.design.cost_digest, row.design.digest] for row in result.rows] == expected["rows"]
     assert [[entry.row.design.cost_digest, entry.reason] for entry in result.ruled_out] == expected["ruled_out"]
+    assert [[entry.row.design.cost_digest, entry.reason] for entry in result.beaten] == expected["beaten"]
     assert [row.name for row in result.references] == expected["references"]
     assert front_csv(result.front, result.objectives, result.columns) == expected["csv"]
 
@@ -110,11 +111,14 @@ def test_a_run_is_a_table_for_pandas_with_units(path: Path) -> None:
     expected = EXPECTED["nsga2"]
     frame = load_run(path, expected["run"][:12])
     designs = frame[~frame["reference"]]
-    assert set(designs["cost_digest"]) == {cost_digest for cost_digest, _ in expected["rows"]} | {
-        cost_digest for cost_digest, _ in expected["ruled_out"]
-    }
+    known = [*expected["rows"], *expected["ruled_out"], *expected["beaten"]]
+    assert set(designs["cost_digest"]) == {cost_digest for cost_digest, _ in known}
     assert designs[designs["front"]]["cost_digest"].tolist() == expected["front"]
-    assert frame.loc[frame["skipped"] != "", "delay"].gt(2500).all()
+    ruled_out = {cost_digest for cost_digest, _ in expected["ruled_out"]}
+    assert designs[designs["cost_digest"].isin(ruled_out)]["delay"].gt(2500).all()
+    assert dict(designs[designs["skipped"] != ""][["cost_digest", "skipped"]].to_numpy().tolist()) == dict(
+        [*expected["ruled_out"], *expected["beaten"]]
+    )
     assert frame[frame["reference"]]["name"].tolist() == expected["references"]
     assert frame.attrs["run"] == expected["run"]
     assert (frame.attrs["units"]["energy"], frame.attrs["units"]["accuracy_loss"]) == ("fJ", "pp")

@@ -2,16 +2,24 @@
 
 Integer designs are scored in the quantised network, and lose against that network with exact products.
 
-Details: images (number), images_lost (right with exact products, wrong with the design) and images_gained.
+`accuracy_loss` is never negative, so that 0 is the best possible and a search can tell when no design does better; the
+signed difference is `signed_loss`. Details: images (number), images_lost (right with exact products, wrong with the
+design) and images_gained.
+
+In a search the first images come first: a design that would be dominated even were all the remaining images right is
+not measured on those.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from circuits.designs.named_designs import design
-from circuits.support.statistics import paired_difference_interval
+from circuits.support.statistics import paired_difference_interval, wilson
 from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text, plain_text
 from dse.space.per_layer import Candidate, for_network
@@ -19,13 +27,14 @@ from dse.space.per_layer import Candidate, for_network
 if TYPE_CHECKING:
     from torch import nn
 
-    from cnn_eval.measure.network_accuracy import AccuracyResult
-
 __all__ = ["ACCURACY"]
 
+_VERSION = 2
+_SCREENS = (200, 600)
+"""Numbers of images after which a search decides whether the remaining ones can matter."""
 _NOTE = (
     "accuracy: {model} on {images:,} {dataset} test images; loss: percentage points against exact products on the same "
-    "images."
+    "images, 0 where the design is better."
 )
 
 
@@ -48,54 +57,122 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
 
 
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
-    result = _evaluate(candidate, settings)
-    networks = integer_networks(candidate, settings)
-    exact = (
-        _evaluate_exact(settings)
-        if networks is None
-        else _evaluate_network(networks.exact(for_network(candidate)), settings)
-    )
-    low, high = result.interval
+    right = _answers(candidate, settings).first(settings.images)
+    exact = _exact_answers(candidate, settings).first(settings.images)
+    low, high = wilson(int(right.sum()), right.size)
+    loss = 100 * float(int(exact.sum()) - int(right.sum())) / right.size
     return {
-        "accuracy": 100 * result.accuracy,
+        "accuracy": 100 * float(right.mean()),
         "accuracy_low": 100 * low,
         "accuracy_high": 100 * high,
-        "accuracy_loss": 100 * float(int(exact.correct.sum()) - int(result.correct.sum())) / result.correct.size,
-        "images": float(result.correct.size),
-        "images_lost": float((exact.correct & ~result.correct).sum()),
-        "images_gained": float((~exact.correct & result.correct).sum()),
+        "accuracy_loss": max(0.0, loss),
+        "signed_loss": loss,
+        "images": float(right.size),
+        "images_lost": float((exact & ~right).sum()),
+        "images_gained": float((~exact & right).sum()),
     }
 
 
-def _evaluate(candidate: Candidate, settings: ScoreSettings) -> AccuracyResult:
-    from cnn_eval.measure.network_accuracy import evaluate
+@lru_cache(maxsize=8)
+def _screens(settings: ScoreSettings) -> tuple[Scorer, ...]:
+    """The accuracy on the first images alone; not where the first ones are nearly all."""
+    counts = [count for count in _SCREENS if 2 * count <= settings.images]
+    return tuple(
+        Scorer(
+            name=f"accuracy_{count}",
+            version=_VERSION,
+            cost="network",
+            key="digest",
+            columns=(),
+            settings=_settings,
+            measure=partial(_measure_first, count=count),
+            bounds=_bounds,
+        )
+        for count in counts
+    )
+
+
+def _measure_first(candidate: Candidate, settings: ScoreSettings, *, count: int) -> dict[str, float]:
+    """How many of the first `count` images are right, and how many of all with exact products."""
+    return {
+        "images": float(settings.images),
+        "images_seen": float(count),
+        "images_right": float(_answers(candidate, settings).first(count).sum()),
+        "images_right_exact": float(_exact_answers(candidate, settings).first(settings.images).sum()),
+    }
+
+
+def _bounds(screen: Scores) -> dict[str, float]:
+    """The columns as they would be, were all the remaining images right."""
+    images = screen["images"]
+    right = screen["images_right"] + images - screen["images_seen"]
+    loss = 100 * (screen["images_right_exact"] - right) / images
+    return {"accuracy": 100 * right / images, "accuracy_loss": max(0.0, loss), "signed_loss": loss}
+
+
+class _Answers:
+    """Which images a network classifies correctly, computed as far as they are asked for.
+
+    Always in the same batches, those that screens ask for: torch's own layers may sum in another order in others, and
+    a score must not depend on how far a screen came before.
+    """
+
+    def __init__(self, network: nn.Module, settings: ScoreSettings) -> None:
+        from cnn_eval import load_images
+
+        self._network = network
+        self._images, self._labels = load_images(settings.dataset, samples=settings.images)
+        self._correct = np.zeros(0, dtype=bool)
+
+    def first(self, count: int) -> NDArray[np.bool_]:
+        """Of the first `count` images, bool [count]."""
+        from cnn_eval.models.inference import predict
+
+        while (done := len(self._correct)) < count:
+            end = next((border for border in _SCREENS if border > done), len(self._images))
+            images, labels = self._images[done:end], self._labels[done:end]
+            self._correct = np.concatenate([self._correct, (predict(self._network, images) == labels).numpy()])
+        return self._correct[:count]
+
+
+# One design at a time is measured in a process, first by the screens and then in full: only the last one is kept.
+@lru_cache(maxsize=1)
+def _answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
+    from cnn_eval.measure.network_accuracy import network
     from cnn_eval.models.registry import model_entry
 
     assert model_entry(settings.model).dataset == settings.dataset
     networks = integer_networks(candidate, settings)
-    if networks is not None:
-        return _evaluate_network(networks.through(for_network(candidate)), settings)
-    return evaluate(
-        for_network(candidate), model=settings.model, data="embedded", samples=settings.images, layers="conv"
+    subject = for_network(candidate)
+    return _Answers(
+        network(subject, model=settings.model, layers="conv") if networks is None else networks.through(subject),
+        settings,
     )
 
 
-def _evaluate_network(network: nn.Module, settings: ScoreSettings) -> AccuracyResult:
-    from cnn_eval import load_images, measure_accuracy
-
-    images, labels = load_images(settings.dataset, samples=settings.images)
-    return measure_accuracy(network, images=images, labels=labels)
+def _exact_answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
+    """Those of the network that the candidate loses against."""
+    networks = integer_networks(candidate, settings)
+    network = _float_exact(settings.model) if networks is None else networks.exact(for_network(candidate))
+    return _answers_of_exact(network, settings)
 
 
 @lru_cache(maxsize=4)
-def _evaluate_exact(settings: ScoreSettings) -> AccuracyResult:
-    return _evaluate(design("exact"), settings)
+def _answers_of_exact(network: nn.Module, settings: ScoreSettings) -> _Answers:
+    return _Answers(network, settings)
+
+
+@lru_cache(maxsize=2)
+def _float_exact(model: str) -> nn.Module:
+    from cnn_eval.measure.network_accuracy import network
+
+    return network(design("exact"), model=model, layers="conv")
 
 
 def _comparison(settings: ScoreSettings) -> list[ComparisonLine]:
     return [
         ComparisonLine("accuracy, %", interval_text("accuracy", ".2f")),
-        ComparisonLine("loss against exact, pp", plain_text("accuracy_loss", ".2f")),
+        ComparisonLine("loss against exact, pp", plain_text("signed_loss", ".2f")),
         ComparisonLine(
             "images lost / gained",
             lambda scores: f"{scores['images_lost']:.0f} / {scores['images_gained']:.0f}",
@@ -105,7 +182,7 @@ def _comparison(settings: ScoreSettings) -> list[ComparisonLine]:
 
 ACCURACY = Scorer(
     name="accuracy",
-    version=1,
+    version=_VERSION,
     cost="network",
     key="digest",
     columns=(
@@ -117,6 +194,7 @@ ACCURACY = Scorer(
             minimise=False,
             heading="accuracy\n%",
             note=_NOTE,
+            best=100.0,
         ),
         Column(
             name="accuracy_loss",
@@ -127,10 +205,21 @@ ACCURACY = Scorer(
             heading="loss\npp",
             note=_NOTE,
             interval=_loss_interval,
+            best=0.0,
+        ),
+        Column(
+            name="signed_loss",
+            unit="pp",
+            label="accuracy loss, negative where the design is better",
+            format=".2f",
+            scale="symlog",
+            in_table=False,
+            interval=_loss_interval,
         ),
     ),
     settings=_settings,
     measure=_measure,
+    screens=_screens,
     title=lambda settings: (
         "accuracy",
         f"{settings.model}, {settings.images:,} {settings.dataset} test images (95 % interval)",

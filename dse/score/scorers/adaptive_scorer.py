@@ -67,6 +67,7 @@ ADAPTIVE = Scorer(
             minimise=False,
             heading="robust\n%",
             note=_NOTE,
+            best=100.0,
         ),
     ),
     settings=_settings,

@@ -39,6 +39,7 @@ MARGIN = Scorer(
             heading="margin_rate",
             in_table=False,
             note=NOTE,
+            best=0.0,
             interval=pooled_interval,
         ),
         Column(
@@ -49,6 +50,7 @@ MARGIN = Scorer(
             heading="margin_pgd",
             in_table=False,
             note=NOTE,
+            best=0.0,
         ),
         Column(
             name="margin_fgsm_smallest",
@@ -57,6 +59,7 @@ MARGIN = Scorer(
             format=".1f",
             heading="FGSM\nx1.2 %",
             note=NOTE,
+            best=0.0,
         ),
     ),
     settings=_settings,

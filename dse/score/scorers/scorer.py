@@ -89,6 +89,8 @@ class Column:
       "mean" (weighted by products an image), "sum" or "largest".
     - `partly_estimated`: whether estimated costs of cells enter it; tables then mark it with "~".
     - `interval`: gives the 95 % interval from the column's name and all scores; None where there is none.
+    - `best`: the best value that it can take, e.g. 0 for an error or 100 for a share in %; None where it has no limit.
+      A search does not measure an objective where even this value could not bring the design to the front.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Column:
     over_layers: Literal["mean", "sum", "largest"] = "mean"
     partly_estimated: bool = False
     interval: Callable[[str, Scores], tuple[float, float] | None] = field(default=stored_interval, compare=False)
+    best: float | None = None
 
     @property
     def header(self) -> str:
@@ -176,6 +179,10 @@ def _no_settings(settings: ScoreSettings) -> dict[str, Any]:
     return {}
 
 
+def _no_screens(settings: ScoreSettings) -> tuple[Scorer, ...]:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
     """One measurement.
@@ -191,6 +198,9 @@ class Scorer:
     - `title`: (heading, what was measured) of its part of `dse.compare`; default: the name.
     - `comparison`: the lines of that part; default: one for each column.
     - `source`: "package.module:NAME" of a scorer from outside, by which workers import it; empty for those built in.
+    - `screens`: cheaper measurements that come before this one in a search, cheapest first. Each is a scorer without
+      columns, whose scores are stored like others and are no scores of the design; `bounds` gives the best values that
+      this scorer's columns can take after them.
     """
 
     name: str
@@ -203,6 +213,8 @@ class Scorer:
     title: Callable[[ScoreSettings], tuple[str, str]] | None = None
     comparison: Callable[[ScoreSettings], list[ComparisonLine]] | None = None
     source: str = ""
+    screens: Callable[[ScoreSettings], tuple[Scorer, ...]] = _no_screens
+    bounds: Callable[[Scores], dict[str, float]] | None = None
 
     def settings_data(self, settings: ScoreSettings) -> dict[str, Any]:
         """The settings that the score depends on, JSON-ready; those of a scorer from outside name it and its columns.
