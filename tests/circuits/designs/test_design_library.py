@@ -92,7 +92,7 @@ def test_pareto_measures_files_and_names_as_one_front(tmp_path: Path, capsys: py
     missing, out = tmp_path / "none.v", tmp_path / "front"
     command = ["pareto", *map(str, paths.values()), str(missing), "--columns", "mae_percent,area", "--out", str(out)]
     assert main(command) == 0
-    assert f"left out: {missing} must be a circuit's file" in " ".join(capsys.readouterr().out.split())
+    assert f"left out: {missing} must be a Verilog or BLIF file" in " ".join(capsys.readouterr().out.split())
     with (out / "front.csv").open() as stream:
         rows = {row["circuit"]: row for row in csv.DictReader(stream)}
     points = {}
