@@ -69,9 +69,10 @@ def save_quantized(network: nn.Module, path: Path | str) -> None:
 def is_quantized_file(path: Path | str) -> bool:
     """Whether `path` is a file that `save_quantized` wrote; False for files that are missing or damaged."""
     try:
-        with safe_open(path, framework="pt") as stream:
+        # Opened first, because safetensors would wait for the writer of a FIFO.
+        with open_file(path, limit=MAX_FILE_BYTES, error=DataError), safe_open(path, framework="pt") as stream:
             return _KEY in (stream.metadata() or {})
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, DataError):
         return False
 
 

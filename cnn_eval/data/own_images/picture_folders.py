@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from circuits.support.files import open_file
 from cnn_eval.support.verified_files import DataError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["read_pictures"]
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _GREY = ("1", "L")
+_LARGEST_PICTURE = 256 * 1024 * 1024
 
 
 def read_pictures(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +63,7 @@ def _read(path: Path) -> Image.Image:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        with open_file(path, limit=_LARGEST_PICTURE) as stream, Image.open(stream) as picture:
             picture.load()
             return picture.copy()
     # Pillow promises no type for what is damaged; a picture of too many pixels is a warning or an error of its own.

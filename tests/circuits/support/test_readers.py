@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ from dse.present.artifacts import _record_of
 from dse.results import main as results_main
 from dse.search import main as search_main
 from studies.commands import main as studies_main
+from studies.frame.result_digest import KEY, content_digest
 
 Content = Callable[[Path], None]
 Command = Callable[[Path], int]
@@ -267,6 +269,13 @@ RESULT = {
     "level": "quick",
     "inputs": "abc",
 }
+
+
+def with_digest(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a result as it is saved."""
+    return {**record, KEY: content_digest(record)}
+
+
 JSON: dict[str, tuple[bytes | str, str]] = {
     "nested arrays": ("[" * 100_000, f"must be JSON of at most {MAX_LEVELS} levels, but has more; flatten it."),
     "nested objects": ('{"a":' * 100_000, f"must be JSON of at most {MAX_LEVELS} levels, but has more; flatten it."),
@@ -324,7 +333,7 @@ def _report(results: Path) -> int:
 def test_a_report_takes_only_the_study_that_a_file_is_named_after(
     change: dict[str, object], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "table2.json").write_text(json.dumps({**RESULT, **change}))
+    (tmp_path / "table2.json").write_text(json.dumps(with_digest({**RESULT, **change})))
     printed = refusal(capsys, lambda: _report(tmp_path))
     assert f"{tmp_path / 'table2.json'} {expected}" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hostilenet.py", "table2.json"]
@@ -333,10 +342,10 @@ def test_a_report_takes_only_the_study_that_a_file_is_named_after(
 def test_a_report_commits_a_result_to_the_place_of_its_level(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "throughput.json").write_text(json.dumps({**RESULT, "name": "throughput"}))
+    (tmp_path / "throughput.json").write_text(json.dumps(with_digest({**RESULT, "name": "throughput"})))
     assert _report(tmp_path) == 0
     committed = tmp_path / "store" / "results" / "quick" / "throughput.json"
-    assert json.loads(committed.read_text()) == {**RESULT, "name": "throughput"}
+    assert json.loads(committed.read_text()) == with_digest({**RESULT, "name": "throughput"})
     full = tmp_path / "store" / "results" / "full" / "throughput.json"
     full.parent.mkdir()
     committed.rename(full)
@@ -351,7 +360,7 @@ def test_control_characters_of_a_stored_result_do_not_reach_the_terminal(
     for folder, measured in (("old", 1.0), ("new", 2.0)):
         (tmp_path / folder / "quick").mkdir(parents=True)
         row = {**RESULT["rows"][0], "measured": measured, "subject": "a\x1b[31m\u202e"}  # type: ignore[dict-item,index]
-        text = json.dumps({**RESULT, "name": "table3", "rows": [row]})
+        text = json.dumps(with_digest({**RESULT, "name": "table3", "rows": [row]}))
         for place in (tmp_path / folder, tmp_path / folder / "quick"):
             (place / "table3.json").write_text(text)
     options = ["--results", f"{tmp_path}/new", "--store", f"{tmp_path}/old"]
