@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.support.cli import Commands, integer, say, table
-from circuits.support.options import add_cells, add_cpu_features, add_format, add_out, add_seed, add_threads
+from circuits.support.options import add_cells, add_cpu_features, add_device, add_format, add_out, add_seed, add_threads
 from cnn_eval.choices import BACKWARD, COMPUTE, MAXIMUM_SEED, OPTIMIZERS
 from cnn_eval.commands.network_options import (
     add_data_options,
@@ -66,6 +66,7 @@ def register(commands: Commands) -> None:
     add_seed(training, MAXIMUM_SEED, help="seed of every random choice")  # type: ignore[arg-type]
     training.add_argument("--compute", choices=COMPUTE, default=COMPUTE[0], help="how products are computed")
     add_cpu_features(parser)
+    add_device(parser)
     add_threads(parser)
     add_out(parser, help="weights to write, .safetensors, with a record beside them", required=True)
     parser.add_argument("--fresh", action="store_true", help="start over, replacing weights and checkpoint")

@@ -37,7 +37,7 @@ def write_checkpoint(
     tensors = {f"model.{key}": tensor for key, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         tensors.update({f"optimizer.{key}.{name}": value for key, value in optimizer.state[parameter].items()})
-    tensors = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     metadata = {
         "settings": json.dumps(asdict(settings)),
         "epoch": str(epochs_done),
@@ -80,7 +80,11 @@ def restore_checkpoint(
     for name, parameter in model.named_parameters():
         moments = {key: f"optimizer.{key}.{name}" for key in _MOMENTS[settings.optimizer]}
         if set(moments.values()) <= tensors.keys():  # a parameter that has had no gradient has none
-            optimizer.state[parameter] = {key: tensors[tensor] for key, tensor in moments.items()}
+            # Adam counts its steps on the CPU, wherever the parameter is.
+            optimizer.state[parameter] = {
+                key: tensors[tensor] if key == "step" else tensors[tensor].to(parameter.device)
+                for key, tensor in moments.items()
+            }
     return epochs_done
 
 

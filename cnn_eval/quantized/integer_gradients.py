@@ -75,7 +75,8 @@ class _TableProducts(Products):
         layer, design = self.forward.layer, self.forward.design
         assert design is not None
         by_x, by_w = make(design, layer.code_scheme.name, layer.bits)
-        return torch.from_numpy(by_x), torch.from_numpy(by_w)
+        device = layer.input_grid.scale.device
+        return torch.from_numpy(by_x).to(device), torch.from_numpy(by_w).to(device)
 
 
 class LineSlopeProducts(_TableProducts):
@@ -113,19 +114,19 @@ class DifferenceProducts(_TableProducts):
         x_index, w_index = self._operands(x, weight)
         padded, unpadded = padded_tensor(x_index, geometry, int(inputs.zero) - inputs.low)
         places, _ = places_of_convolution(tuple(padded.shape), tuple(weight.shape), unpadded)
-        by_x = torch.zeros(padded.shape)
-        by_weight = torch.zeros(weight.shape)
+        by_x = x.new_zeros(padded.shape)
+        by_weight = x.new_zeros(weight.shape)
         depth = weight[0].numel()
         columns = len(weight) // places.groups
         flat_gradient, flat_x, flat_by_x = gradient.reshape(-1), padded.reshape(-1), by_x.view(-1)
         by_rows, w_rows = by_weight.view(places.groups, columns, depth), w_index.view(places.groups, columns, depth)
         scales, zeros = (each.view(places.groups, columns) for each in (weights.scale, weights.zero))
         for number, group in enumerate(places.of_groups()):
-            x_step = torch.from_numpy(np.ascontiguousarray(group.x_step))
-            out_columns = torch.arange(columns) * group.out_step
+            x_step = torch.from_numpy(np.ascontiguousarray(group.x_step)).to(x.device)
+            out_columns = torch.arange(columns, device=x.device) * group.out_step
             for first in range(0, group.rows, _ROWS_AT_ONCE):
                 rows = slice(first, first + _ROWS_AT_ONCE)
-                x_at, out_at = torch.from_numpy(group.x_at[rows]), torch.from_numpy(group.out_at[rows])
+                x_at, out_at = (torch.from_numpy(each[rows]).to(x.device) for each in (group.x_at, group.out_at))
                 part = flat_gradient[out_at[:, None] + out_columns]
                 for k in range(depth):
                     # The places of one k are distinct, so that adding by index loses nothing.

@@ -39,7 +39,7 @@ MEASUREMENTS: dict[str, Callable[[StudyOptions, int], list[Row]]] = {
     THREADS: lambda options, rounds: thread_throughput.rows(rounds),
     "methods": lambda options, rounds: method_throughput.rows(rounds),
     "integers": lambda options, rounds: integer_throughput.rows(rounds),
-    "gates": lambda options, rounds: gate_throughput.rows(rounds, 8 if options.level == "quick" else 64),
+    "gates": lambda options, rounds: gate_throughput.rows(rounds, 24 if options.level == "quick" else 160),
     "networks": lambda options, rounds: network_throughput.rows(options),
     "small layers": lambda options, rounds: small_layer_throughput.rows(rounds),
     "lowered": lambda options, rounds: small_layer_throughput.lowered_rows(rounds),

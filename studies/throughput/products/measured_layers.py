@@ -120,8 +120,10 @@ def depthwise_layers() -> list[MeasuredLayer]:
 
 
 @lru_cache
-def real_layer(network: str, title: str, layer: str, data: str, images: int) -> MeasuredLayer:
-    """A layer of a committed network, with the activations that its images give it."""
+def real_layer(
+    network: str, title: str, layer: str, data: str, images: int, filters: int | None = None
+) -> MeasuredLayer:
+    """A layer of a committed network, or its first `filters`, with the activations that its images give it."""
     model = load_model(network)
     convolution = model.get_submodule(layer)
     assert isinstance(convolution, nn.Conv2d)
@@ -135,5 +137,5 @@ def real_layer(network: str, title: str, layer: str, data: str, images: int) -> 
     padding = convolution.padding
     assert isinstance(padding, tuple)
     geometry = Geometry(padding=(padding[0], padding[0], padding[1], padding[1]))
-    x, weight = inputs[0].contiguous().numpy(), convolution.weight.detach().numpy()
+    x, weight = inputs[0].contiguous().numpy(), convolution.weight.detach().numpy()[:filters]
     return MeasuredLayer(f"{title} {layer}, batch {images}, real activations", x, weight, geometry)

@@ -175,6 +175,20 @@ def test_quantised_on_the_device() -> None:
     assert agree.float().mean() > 0.95
 
 
+@pytest.mark.parametrize("backward", ["ste", "table1d", "table2d"])
+def test_gradients_of_quantised_layers(backward: str) -> None:
+    x = values((3, 2, 6, 6), 1, corners=False)
+    network = quantize(nn.Sequential(conv(1)).eval(), x, scheme="uint8")
+    network = approximate(network, Design(format=None, width=8, **NARROW), backward=backward)
+    gradients = []
+    for device in ("cpu", "cuda"):
+        network = network.to(device)
+        network.zero_grad()
+        network(x.to(device)).square().sum().backward()
+        gradients.append(network[0].weight.grad.cpu().clone())
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-2)
+
+
 @pytest.mark.parametrize("command", ["accuracy heap --samples 50", "transfer heap --samples 20"])
 def test_commands_print_the_same(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
