@@ -26,7 +26,8 @@ def _first_row(record: dict[str, Any], **changes: Any) -> None:
 
 
 def _rename_inputs(record: dict[str, Any]) -> None:
-    record["inputs"] = fingerprint.digest("studies.paper.table2")
+    """Declares that the result came of other code and data than it did."""
+    record["inputs"] = "0" * len(record["inputs"])
 
 
 EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
