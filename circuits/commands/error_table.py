@@ -1,4 +1,4 @@
-"""Error metrics as a table with designs side by side, and as one row for each quantity."""
+"""Error metrics as a table with designs side by side, and as one row for each quantity; headings of costs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from circuits.accuracy.error_types import ErrorMetrics, Estimate
+from circuits.cost.cost_model import UNITS
 from circuits.support.cli import table
 from circuits.support.numbers import significant
 
@@ -81,6 +82,11 @@ def print_errors(
         for note in _without_interval(errors):
             out.print(f"{label}: {note}")
     out.print()
+
+
+def cost_heading(measure: str) -> str:
+    """The heading of a measure of cost, indented below that of its view; counts need no unit."""
+    return f"  {measure}" if measure in ("cells", "transistors") else f"  {measure}, {UNITS[measure]}"
 
 
 def _without_interval(errors: ErrorMetrics) -> Iterator[str]:

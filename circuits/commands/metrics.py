@@ -11,11 +11,10 @@ import numpy as np
 from circuits.accuracy.closed_forms import ClosedForm, closed_form_metrics
 from circuits.accuracy.error_types import ErrorMetrics, ErrorSurface
 from circuits.accuracy.measurement import error_metrics
-from circuits.accuracy.sampling import DISTRIBUTIONS, MAXIMUM_SAMPLES, METHODS
 from circuits.accuracy.surfaces import MAXIMUM_BINS, error_surface
 from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, print_errors, tidy_errors
-from circuits.commands.operands import read_operands
+from circuits.commands.operands import add_distribution, add_pairs, read_operands
 from circuits.designs.design_record import Design
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
@@ -34,25 +33,14 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("designs", nargs="+", metavar="DESIGN", help=DESIGN_HELP)
     add_cells(parser)
-    parser.add_argument("--samples", type=integer(2, MAXIMUM_SAMPLES), default=1_000_000, help="sampled operand pairs")
+    add_pairs(parser, all_of="of integer designs up to 20 bits")
     add_seed(parser, help="seed of the operands")
-    parser.add_argument(
-        "--distribution",
-        choices=DISTRIBUTIONS,
-        default="uniform01",
-        help="of operands: uniform in [0, 1], or mantissas uniform in [1, 2); for integers: any, or leading bit set",
-    )
+    add_distribution(parser)
     parser.add_argument(
         "--operands",
         type=Path,
         metavar="FILE",
         help="use all operand pairs of this .npz file, arrays x (first operand) and w (default: random pairs)",
-    )
-    parser.add_argument(
-        "--method",
-        choices=METHODS,
-        default="auto",
-        help="how operand pairs are chosen; auto: all pairs of integer designs up to 20 bits, else a sample",
     )
     parser.add_argument(
         "--backend",

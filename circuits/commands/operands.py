@@ -1,4 +1,4 @@
-"""A user's operand pairs from a .npz file."""
+"""Operand pairs of a command line: the options that say which, and a user's own from a .npz file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from circuits.accuracy.sampling import DISTRIBUTIONS, METHODS
+from circuits.accuracy.sampling import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
+from circuits.cost.cost_model import MAXIMUM_SAMPLES
 from circuits.errors import DesignError
 from circuits.support.archives import open_archive, read_array
+from circuits.support.cli import Parser, integer
 from circuits.support.files import open_file
 from circuits.support.text import shorten
 
@@ -17,6 +21,42 @@ MAXIMUM_OPERAND_BYTES = 1 << 32
 """Largest operand array that is read."""
 MAXIMUM_FILE_BYTES = 3 * MAXIMUM_OPERAND_BYTES
 """Largest file of operands: two such arrays, and room for others."""
+
+
+def add_pairs(parser: Parser, *, all_of: str) -> None:
+    """The options --samples and --method of error metrics. `all_of`: where the method auto takes all pairs."""
+    parser.add_argument(
+        "--samples",
+        type=integer(2, MAXIMUM_PAIRS),
+        default=1_000_000,
+        help="sampled operand pairs for the error metrics",
+    )
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help=f"how operand pairs are chosen; auto: all pairs {all_of}, else a sample",
+    )
+
+
+def add_distribution(parser: Parser) -> None:
+    """The option --distribution of sampled operands."""
+    parser.add_argument(
+        "--distribution",
+        choices=DISTRIBUTIONS,
+        default="uniform01",
+        help="of operands: uniform in [0, 1], or mantissas uniform in [1, 2); for integers: any, or leading bit set",
+    )
+
+
+def add_cost_samples(parser: Parser) -> None:
+    """The option --cost-samples."""
+    parser.add_argument(
+        "--cost-samples",
+        type=integer(2, MAXIMUM_SAMPLES),
+        default=2048,
+        help="consecutive operand pairs for the switching activity",
+    )
 
 
 def read_operands(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -9,19 +9,17 @@ from typing import Any, NamedTuple
 from circuits.accuracy.bilinear import BilinearForm, design_form
 from circuits.accuracy.error_types import ErrorMetrics
 from circuits.accuracy.measurement import error_metrics
-from circuits.accuracy.sampling import DISTRIBUTIONS, METHODS
-from circuits.accuracy.sampling import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
 from circuits.commands.design_options import DESIGN_HELP, user_cells
-from circuits.commands.error_table import SIDE_BY_SIDE, plain_number, print_errors, tidy_errors
-from circuits.commands.operands import read_operands
+from circuits.commands.error_table import SIDE_BY_SIDE, cost_heading, plain_number, print_errors, tidy_errors
+from circuits.commands.operands import add_cost_samples, add_distribution, add_pairs, read_operands
 from circuits.cost import GLITCHES
-from circuits.cost.cost_model import ACTIVITIES, EXACT, LEFT_OUT, MAXIMUM_SAMPLES, OWN_TOPOLOGY, CostReport, cost_report
+from circuits.cost.cost_model import ACTIVITIES, EXACT, LEFT_OUT, OWN_TOPOLOGY, UNITS, CostReport, cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
 from circuits.engine.matrix_products.product_methods import choose_method, refusals
 from circuits.errors import UnknownCostError
 from circuits.exchange.design_files import find_designs
-from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
+from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.numbers import significant
 from circuits.support.options import add_cells, add_format, add_seed
 
@@ -35,31 +33,10 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("designs", nargs="+", metavar="DESIGN", help=DESIGN_HELP)
     add_cells(parser)
-    parser.add_argument(
-        "--samples",
-        type=integer(2, MAXIMUM_PAIRS),
-        default=1_000_000,
-        help="sampled operand pairs for the error metrics",
-    )
+    add_pairs(parser, all_of="of integer designs up to 20 bits")
     add_seed(parser, help="seed of the operands")
-    parser.add_argument(
-        "--distribution",
-        choices=DISTRIBUTIONS,
-        default="uniform01",
-        help="of operands: uniform in [0, 1], or mantissas uniform in [1, 2); for integers: any, or leading bit set",
-    )
-    parser.add_argument(
-        "--method",
-        choices=METHODS,
-        default="auto",
-        help="how operand pairs are chosen; auto: all pairs of integer designs up to 20 bits, else a sample",
-    )
-    parser.add_argument(
-        "--cost-samples",
-        type=integer(2, MAXIMUM_SAMPLES),
-        default=2048,
-        help="consecutive operand pairs for the switching activity",
-    )
+    add_distribution(parser)
+    add_cost_samples(parser)
     parser.add_argument(
         "--glitches",
         choices=GLITCHES,
@@ -160,8 +137,8 @@ def _tidy(
     if cost is None:
         return rows
     for view in ("drawn", "simplified"):
-        for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
-            add(f"cost {view}", name, cost.value(view, name), cost.units[name], cost.note)
+        for name, unit in UNITS.items():
+            add(f"cost {view}", name, cost.value(view, name), unit, cost.note)
     for baseline, views in cost.to_dict()["ratios"].items():
         for view, measures in views.items():
             for name, value in measures.items():
@@ -205,15 +182,13 @@ def _print_tables(results: list[Result]) -> None:
     if not costs:
         out.print()
         return
-    units = costs[0].units
     costs_table = table(
         "cost at 45 nm", *(f"~{label}" if cost.estimated else label for label, cost in zip(labels, costs, strict=True))
     )
     for view, title in (("drawn", "as drawn"), ("simplified", "simplified")):
         costs_table.add_row(title)
-        for name in ("cells", "transistors", "area", "energy", "delay", "leakage"):
-            heading = f"  {name}" if name in ("cells", "transistors") else f"  {name}, {units[name]}"
-            costs_table.add_row(heading, *(plain_number(c.value(view, name)) for c in costs))
+        for name in UNITS:
+            costs_table.add_row(cost_heading(name), *(plain_number(c.value(view, name)) for c in costs))
         for baseline, short in ((EXACT, "exact"), (OWN_TOPOLOGY, "own topology")):
             for name in ("transistors", "area", "energy", "delay"):
                 ratios = (c.ratio(name, baseline=baseline, view=view) for c in costs)

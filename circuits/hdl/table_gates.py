@@ -11,7 +11,7 @@ from functools import lru_cache
 from circuits.cost.characterize.gate_networks import INPUTS, Tree, networks, parse
 from circuits.netlists.gates import AND2, BUFFER, EXTRA_GATES, GATES, MUX2, NOT, OR2, XOR2, Gate
 from circuits.netlists.netlist import ONE, ZERO
-from circuits.netlists.truth_table import choose, cofactors, constant_one, input_table, widen
+from circuits.netlists.truth_table import cofactors, constant_one, input_table, reduce_inputs, widen
 
 MAXIMUM_INPUTS = 10
 """Most inputs of a table; a wider cover is taken as a sum of products."""
@@ -30,7 +30,7 @@ def add_table(add: AddGate, table: int, inputs: Sequence[int]) -> int:
     """
     nets = tuple(inputs)
     if len(nets) > 3 or len(set(nets)) < len(nets) or min(nets, default=ZERO) <= ONE:
-        table, nets = _support(table, nets)
+        table, nets = reduce_inputs(table, nets, zero=ZERO, one=ONE)
     if not nets:
         return ONE if table else ZERO
     if len(nets) <= 3:
@@ -77,24 +77,6 @@ def cover_table(cover: tuple[str, ...], inputs: int) -> int:
                 rows &= column if literal == "1" else column ^ full
         table |= rows
     return table
-
-
-def _support(table: int, nets: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Without inputs that are constants, repeated, or that the function does not depend on."""
-    k = 0
-    while k < len(nets):
-        zero, one = cofactors(table, len(nets), k)
-        if nets[k] == ZERO or zero == one:
-            table = zero
-        elif nets[k] == ONE:
-            table = one
-        elif nets[k] in nets[:k]:
-            table = choose(zero, one, len(nets) - 1, nets.index(nets[k]))
-        else:
-            k += 1
-            continue
-        nets = (*nets[:k], *nets[k + 1 :])
-    return table, nets
 
 
 def _split_cost(zero: int, one: int, inputs: int) -> int:

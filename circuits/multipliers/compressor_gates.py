@@ -22,7 +22,7 @@ from circuits.cells.compressors import Compressor
 from circuits.netlists.gates import AND2, EXTRA_GATES, NAND2, NOT, OR2, XOR2, Gate
 from circuits.netlists.logic import Logic
 from circuits.netlists.netlist import ONE, ZERO, NetlistBuilder, Place
-from circuits.netlists.truth_table import choose, cofactors, constant_one, widen
+from circuits.netlists.truth_table import cofactors, constant_one, reduce_inputs, support, widen
 
 _GATES = (AND2, NAND2, OR2, XOR2, *(gate for gate in EXTRA_GATES))
 """What networks are drawn from, beside NOT."""
@@ -50,7 +50,7 @@ class _Network:
 
     def net(self, table: int, nets: tuple[int, ...]) -> int:
         """The net of a function: a truth table over `nets`, the first one the high digit of its rows."""
-        table, nets = _needed(table, nets)
+        table, nets = reduce_inputs(table, nets, zero=ZERO, one=ONE)
         key = table, nets
         if key not in self._drawn:
             self._drawn[key] = self._draw(table, nets)
@@ -69,7 +69,7 @@ class _Network:
             inner, outer, chosen = split
             rest = tuple(net for k, net in enumerate(nets) if k not in chosen)
             return self.net(outer, (self.net(inner, tuple(nets[k] for k in chosen)), *rest))
-        k = min(range(count), key=lambda k: sum(_support(part, count - 1) for part in cofactors(table, count, k)))
+        k = min(range(count), key=lambda k: sum(len(support(part, count - 1)) for part in cofactors(table, count, k)))
         rest = (*nets[:k], *nets[k + 1 :])
         zero, one = (self.net(part, rest) for part in cofactors(table, count, k))
         return Logic(self._builder, self._place).choose(zero, one, nets[k])
@@ -102,30 +102,6 @@ def _transistors(table: int) -> int:
         return 0 if isinstance(tree, str) else gates()[tree[0]].transistors + sum(map(count, tree[1:]))
 
     return count(parse(networks()[table]))
-
-
-def _needed(table: int, nets: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Without inputs that are constant, repeated, or that the function does not depend on."""
-    k = 0
-    while k < len(nets):
-        zero, one = cofactors(table, len(nets), k)
-        if nets[k] == ZERO or zero == one:
-            table = zero
-        elif nets[k] == ONE:
-            table = one
-        elif nets[k] in nets[:k]:
-            table = choose(zero, one, len(nets) - 1, nets.index(nets[k]))
-        else:
-            k += 1
-            continue
-        # From the first input again: the function may have ceased to depend on it.
-        nets, k = (*nets[:k], *nets[k + 1 :]), 0
-    return table, nets
-
-
-def _support(table: int, inputs: int) -> int:
-    """On how many inputs the function depends."""
-    return sum(len(set(cofactors(table, inputs, k))) > 1 for k in range(inputs))
 
 
 def _splits(table: int, inputs: int, sizes: tuple[int, ...]) -> Iterator[tuple[int, int, tuple[int, ...]]]:

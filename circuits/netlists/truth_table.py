@@ -78,17 +78,36 @@ def choose(zero: int, one: int, inputs: int, k: int) -> int:
     return (one & column) | (zero & ~column)
 
 
+def support(table: int, inputs: int = 3) -> tuple[int, ...]:
+    """Numbers of the inputs that the function depends on, ascending."""
+    return tuple(k for k in range(inputs) if len(set(cofactors(table, inputs, k))) > 1)
+
+
+def reduce_inputs(table: int, nets: tuple[int, ...], *, zero: int, one: int) -> tuple[int, tuple[int, ...]]:
+    """The same function of fewer nets: none is `zero` or `one`, none stands twice, and every one matters."""
+    k = 0
+    while k < len(nets):
+        at_zero, at_one = cofactors(table, len(nets), k)
+        if nets[k] == zero or at_zero == at_one:
+            table = at_zero
+        elif nets[k] == one:
+            table = at_one
+        elif nets[k] in nets[:k]:
+            table = choose(at_zero, at_one, len(nets) - 1, nets.index(nets[k]))
+        else:
+            k += 1
+            continue
+        # From the first input again: a ^ b does not depend on a any more once b is a.
+        nets, k = (*nets[:k], *nets[k + 1 :]), 0
+    return table, nets
+
+
 def widen(table: int, inputs: int) -> int:
     """The byte of a table of `inputs` <= 3 inputs: missing inputs come last and do not matter."""
     return sum((table >> (row >> (3 - inputs)) & 1) << row for row in range(ROWS))
 
 
 # Of three inputs.
-
-
-def support(table: int) -> tuple[int, ...]:
-    """Numbers of the inputs that the function depends on, ascending."""
-    return tuple(k for k in range(3) if len(set(cofactors(table, 3, k))) > 1)
 
 
 def project(table: int, inputs: Sequence[int]) -> int:

@@ -15,7 +15,14 @@ from cnn_eval.commands.network_options import (
     add_network_options,
     add_samples,
 )
-from cnn_eval.commands.output import PRODUCTS, print_results, print_titled, span
+from cnn_eval.commands.output import (
+    PRODUCTS,
+    accuracy_cells,
+    accuracy_columns,
+    print_results,
+    print_titled,
+    span,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,34 +52,29 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each design, beside the exact network."""
     from circuits.designs.named_designs import design
     from cnn_eval.commands.network_subjects import (
+        given_images,
         identity,
         integer_settings,
-        note_unreplaced,
         subject_networks,
         subjects,
     )
     from cnn_eval.layers.approximation import approximate
-    from cnn_eval.measure.network_accuracy import AccuracyResult, load_test_images, sample_count
+    from cnn_eval.measure.network_accuracy import AccuracyResult
     from cnn_eval.models.inference import predict
-    from cnn_eval.models.user_model import check_model
 
     chosen = subjects(arguments)
     networks = subject_networks(arguments)
     # Every design is tried before the first image is computed.
     for subject in chosen:
         networks.check(subject)
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
-    )
-    count = sample_count(arguments.samples, len(images), "test images")
-    check_model(networks.base, images, labels)
-    left = note_unreplaced(networks.base, arguments.layers, images)
+    tested = given_images(arguments, networks.base)
+    images, labels = tested.measured
     results: dict[int, AccuracyResult] = {}
 
     def result(network: nn.Module) -> AccuracyResult:
         # Several designs share an exact network; the networks live as long as `networks` does.
         if id(network) not in results:
-            results[id(network)] = AccuracyResult((predict(network, images[:count]) == labels[:count]).numpy())
+            results[id(network)] = AccuracyResult((predict(network, images) == labels).numpy())
         return results[id(network)]
 
     exact_float = None
@@ -86,8 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         if subject == design("exact") and not arguments.recover:
             measured = baseline
         else:
-            measured = AccuracyResult((predict(networks.through(subject), images[:count]) == labels[:count]).numpy())
-        row = {**identity(subject), **_numbers(measured), **_difference("exact", measured, baseline)}
+            measured = AccuracyResult((predict(networks.through(subject), images) == labels).numpy())
+        row = {**identity(subject), **measured.to_dict(), **_difference("exact", measured, baseline)}
         if networks.is_quantized:
             baselines[networks.codes_of(subject)] = baseline
             row["codes"] = networks.codes_of(subject)
@@ -97,20 +99,11 @@ def run(arguments: argparse.Namespace) -> int:
         rows.append(row)
     if arguments.format != "table":
         own = {key: str(value) for key in ("weights", "dataset") if (value := getattr(arguments, key)) is not None}
-        more = {"data": arguments.data, **own, **integer_settings(arguments), "unreplaced": left}
+        more = {"data": arguments.data, **own, **integer_settings(arguments), "unreplaced": tested.unreplaced}
         if networks.is_quantized:
-            more["exact"] = {name: _numbers(each) for name, each in baselines.items()}
+            more["exact"] = {name: each.to_dict() for name, each in baselines.items()}
         return print_results(arguments, rows, more)
-    return _print(arguments, rows, baselines, count)
-
-
-def _numbers(measured: AccuracyResult) -> dict[str, Any]:
-    return {
-        "correct": int(measured.correct.sum()),
-        "images": measured.correct.size,
-        "accuracy": measured.accuracy,
-        "interval": measured.interval,
-    }
+    return _print(arguments, rows, baselines, tested.count)
 
 
 def _difference(name: str, measured: AccuracyResult, baseline: AccuracyResult) -> dict[str, Any]:
@@ -135,7 +128,7 @@ def _print(
         f"{images} {arguments.data} test images;\n"
         "differences in percentage points"
     )
-    columns = ["correct", "accuracy %", "95 % (Wilson)", "less exact", "95 % (paired)"]
+    columns = accuracy_columns("exact")
     if baselines:
         exact = "; ".join(
             f"{name if name == 'float' else f'exact {name}'}: {100 * each.accuracy:.2f} % ({span(each.interval)})"
@@ -148,13 +141,7 @@ def _print(
     columns += ["less float", "95 % (to float)"] if with_float else []
     accuracies = table("design", *columns, right=columns)
     for row in rows:
-        cells = [
-            str(row["correct"]),
-            f"{100 * row['accuracy']:.2f}",
-            span(row["interval"]),
-            f"{100 * row['difference_to_exact']:+.2f}",
-            span(row["difference_interval"], sign="+"),
-        ]
+        cells = accuracy_cells(row, "exact")
         if with_float:
             cells += [
                 f"{100 * row['difference_to_float']:+.2f}",

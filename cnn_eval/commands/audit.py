@@ -57,15 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
     from cnn_eval.audit.victim import design_victim
     from cnn_eval.commands.network_subjects import (
         chosen_budget,
+        given_images,
         identity,
         integer_settings,
-        note_unreplaced,
         subject_networks,
         subjects,
     )
     from cnn_eval.commands.robustness.audit_text import print_report
-    from cnn_eval.measure.network_accuracy import load_test_images, sample_count
-    from cnn_eval.models.user_model import check_model
 
     backward = arguments.backward = arguments.backward or BACKWARD[0]
     AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)  # checked before any work
@@ -82,12 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     recovered = {
         k: networks.through(subject, backward=backward) for k, subject in enumerate(chosen) if arguments.recover
     }
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
-    )
-    count = sample_count(arguments.samples, len(images), "test images")
-    check_model(base, images, labels)
-    left = note_unreplaced(base, arguments.layers, images)
+    images, labels, count, left = given_images(arguments, base, unit=True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
     epsilon, reason = chosen_budget(arguments, arguments.norm, images)
     settings = AuditSettings(norm=arguments.norm, epsilon=epsilon, seed=arguments.seed)

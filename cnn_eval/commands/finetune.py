@@ -15,7 +15,7 @@ from cnn_eval.commands.network_options import (
     add_network_options,
     add_samples,
 )
-from cnn_eval.commands.output import print_results, print_titled, span
+from cnn_eval.commands.output import accuracy_cells, accuracy_columns, print_results, print_titled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -155,14 +155,7 @@ def _numbers(measured: AccuracyResult, before: AccuracyResult) -> dict[str, Any]
     from cnn_eval.measure.network_accuracy import difference
 
     moved, interval = difference(measured, before)
-    return {
-        "correct": int(measured.correct.sum()),
-        "images": measured.correct.size,
-        "accuracy": measured.accuracy,
-        "interval": measured.interval,
-        "difference_to_before": moved,
-        "difference_interval": interval,
-    }
+    return {**measured.to_dict(), "difference_to_before": moved, "difference_interval": interval}
 
 
 def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], design: str, train: int) -> int:
@@ -172,15 +165,8 @@ def _print(arguments: argparse.Namespace, rows: list[dict[str, Any]], design: st
         f"epoch{'s' if arguments.epochs > 1 else ''} of {train:,} images, {rows[0]['images']:,} test images;\n"
         f"{recovered}differences in percentage points"
     )
-    columns = ["correct", "accuracy %", "95 % (Wilson)", "less before", "95 % (paired)"]
+    columns = accuracy_columns("before")
     accuracies = table("network", *columns, right=columns)
     for row in rows:
-        accuracies.add_row(
-            row["network"],
-            str(row["correct"]),
-            f"{100 * row['accuracy']:.2f}",
-            span(row["interval"]),
-            f"{100 * row['difference_to_before']:+.2f}",
-            span(row["difference_interval"], sign="+"),
-        )
+        accuracies.add_row(row["network"], *accuracy_cells(row, "before"))
     return print_titled(title, accuracies)

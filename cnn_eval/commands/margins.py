@@ -61,16 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one row for each attack, value and design."""
     from cnn_eval.attacks.attack_registry import attack
     from cnn_eval.commands.network_subjects import (
+        given_images,
         identity,
         integer_settings,
-        note_unreplaced,
         subject_networks,
         subjects,
     )
     from cnn_eval.examples.example_cache import default_cache
     from cnn_eval.measure.margin_curves import PUBLISHED, measure_margins
-    from cnn_eval.measure.network_accuracy import load_test_images, sample_count
-    from cnn_eval.models.user_model import check_model
     from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 
     if arguments.plot is not None:
@@ -85,17 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
     identities = {row["design"]: row for row in map(identity, chosen)}
     victims = {identity(subject)["design"]: networks.through(subject) for subject in chosen}
     victims[CONTROL] = power_of_two_control(networks.float_network or base, layers=arguments.layers)
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
-    )
-    count = sample_count(arguments.samples, len(images), "test images")
-    check_model(base, images, labels)
-    left = note_unreplaced(base, arguments.layers, images)
+    tested = given_images(arguments, base, unit=True)
     points = measure_margins(
         base,
         victims,
-        images[:count],
-        labels[:count],
+        *tested.measured,
         attacks=arguments.attacks,
         cache=arguments.cache or default_cache(),
         progress=True,
@@ -105,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         from cnn_eval.measure.margins_plot import margins_plot
 
-        title = f"{arguments.model}: transfer from the exact network, {count} images"
+        title = f"{arguments.model}: transfer from the exact network, {tested.count} images"
         files = margins_plot(points, control=CONTROL, published=published, title=title)
         write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
         say(f"note: curves in {arguments.plot}", file=sys.stderr)
@@ -117,10 +109,10 @@ def run(arguments: argparse.Namespace) -> int:
                 "data": arguments.data,
                 "published_percent": {name: dict(rates) for name, rates in published.items()},
                 **integer_settings(arguments),
-                "unreplaced": left,
+                "unreplaced": tested.unreplaced,
             },
         )
-    return _print(arguments, points, published, count)
+    return _print(arguments, points, published, tested.count)
 
 
 def _row(point: MarginPoint, identities: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

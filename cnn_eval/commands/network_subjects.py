@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -20,9 +20,10 @@ from circuits.support.cli import say
 from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.data.own_images.user_images import is_user_data
 from cnn_eval.layers.replaceable_layers import unreplaced
-from cnn_eval.measure.network_accuracy import is_user_model
+from cnn_eval.measure.network_accuracy import is_user_model, load_test_images, sample_count
 from cnn_eval.measure.subject_networks import QuantizeSettings, Subject, SubjectNetworks, unlabelled_images
 from cnn_eval.models.registry import model_entry
+from cnn_eval.models.user_model import check_model
 
 
 def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
@@ -38,6 +39,38 @@ def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor
             f"--mode budget must have --epsilon in the norm {norm}, for which there is no default; give one."
         )
     return budget.epsilon, budget.reason
+
+
+class GivenImages(NamedTuple):
+    """The test images of a command line, after the checks of the network that they are for."""
+
+    images: torch.Tensor
+    """float32 [N, C, H, W], those beyond `count` included."""
+    labels: torch.Tensor
+    """int64 [N]"""
+    count: int
+    """How many of the first images are measured."""
+    unreplaced: dict[str, str]
+    """See `note_unreplaced`."""
+
+    @property
+    def measured(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(images, labels) of the first `count`."""
+        return self.images[: self.count], self.labels[: self.count]
+
+
+def given_images(arguments: argparse.Namespace, base: nn.Module, *, unit: bool = False, kept: int = 0) -> GivenImages:
+    """The images of --data, --dataset and --folder for the network `base`; --samples of them are measured.
+
+    `unit`: pixels must lie in [0, 1]. `kept`: images that must be left beyond the measured ones.
+    """
+    images, labels = load_test_images(
+        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=unit
+    )
+    what = "test images left to attack" if kept else "test images"
+    count = sample_count(arguments.samples, len(images) - kept, what)
+    check_model(base, images, labels)
+    return GivenImages(images, labels, count, note_unreplaced(base, arguments.layers, images))
 
 
 def note_unreplaced(model: nn.Module, layers: str, images: torch.Tensor) -> dict[str, str]:

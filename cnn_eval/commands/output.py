@@ -60,6 +60,22 @@ def print_titled(title: str, body: Table) -> int:
     return 0
 
 
+def accuracy_columns(other: str) -> list[str]:
+    """Headings of an accuracy beside that of another network."""
+    return ["correct", "accuracy %", "95 % (Wilson)", f"less {other}", "95 % (paired)"]
+
+
+def accuracy_cells(row: Mapping[str, Any], other: str) -> list[str]:
+    """What stands below `accuracy_columns` for a row with the keys of `AccuracyResult.to_dict` and the difference."""
+    return [
+        str(row["correct"]),
+        f"{100 * row['accuracy']:.2f}",
+        span(row["interval"]),
+        f"{100 * row[f'difference_to_{other}']:+.2f}",
+        span(row["difference_interval"], sign="+"),
+    ]
+
+
 def span(interval: tuple[float, float], *, digits: int = 2, sign: str = "") -> str:
     """An interval of rates, in percent."""
     return " .. ".join(f"{100 * end:{sign}.{digits}f}" for end in interval)

@@ -49,50 +49,42 @@ def run(arguments: argparse.Namespace) -> int:
     from circuits.errors import DesignError
     from circuits.support.progress import progress_bars
     from cnn_eval.commands.network_subjects import (
+        given_images,
         identity,
         integer_settings,
-        note_unreplaced,
         subject_networks,
         subjects,
     )
-    from cnn_eval.measure.network_accuracy import load_test_images, sample_count
     from cnn_eval.measure.sensitivities import measure_sensitivity
-    from cnn_eval.models.user_model import check_model
 
     (subject,) = subjects(arguments)
     if not isinstance(subject, Design):
         raise DesignError("sensitivity needs one design for each layer in turn, but got designs by layer; name one.")
     networks = subject_networks(arguments)
     networks.check(subject)
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset
-    )
-    count = sample_count(arguments.samples, len(images), "test images")
-    check_model(networks.base, images, labels)
-    left = note_unreplaced(networks.base, arguments.layers, images)
+    tested = given_images(arguments, networks.base)
     network = networks.exact(subject)
     with progress_bars() as bars:
         task = bars.add_task("layers", total=None)
         result = measure_sensitivity(
             network,
             subject,
-            images[:count],
-            labels[:count],
+            *tested.measured,
             layers=arguments.layers,
             compute=arguments.compute,
             on_layer=lambda _: bars.advance(task),
         )
     rows = [_row(each) for each in (*result.layers, result.together)]
-    exact = {
-        "correct": int(result.exact.correct.sum()),
-        "images": result.exact.correct.size,
-        "accuracy": result.exact.accuracy,
-        "interval": result.exact.interval,
-        "loss": result.loss,
-    }
+    exact = {**result.exact.to_dict(), "loss": result.loss}
     codes = {"codes": networks.codes_of(subject)} if networks.is_quantized else {}
     if arguments.format != "table":
-        more = {**identity(subject), **integer_settings(arguments), **codes, "unreplaced": left, "exact": exact}
+        more = {
+            **identity(subject),
+            **integer_settings(arguments),
+            **codes,
+            "unreplaced": tested.unreplaced,
+            "exact": exact,
+        }
         return print_results(arguments, rows, more)
     if arguments.compute == "lowered":
         say("note: products are lowered, not bit-accurate", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -44,6 +44,15 @@ class AccuracyResult:
     def interval(self) -> tuple[float, float]:
         """95 % Wilson interval of `accuracy`."""
         return wilson(int(self.correct.sum()), self.correct.size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as JSON-ready values."""
+        return {
+            "correct": int(self.correct.sum()),
+            "images": self.correct.size,
+            "accuracy": self.accuracy,
+            "interval": self.interval,
+        }
 
 
 def evaluate(

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from circuits.accuracy.error_types import ErrorMetrics
-from circuits.accuracy.sampling import MAXIMUM_SAMPLES as MAXIMUM_PAIRS
-from circuits.accuracy.sampling import METHODS
 from circuits.adders.adder_cost import AdderCost, MacCost, adder_cost, mac_cost
 from circuits.adders.adder_errors import adder_errors
 from circuits.adders.adder_kinds import ADDERS
 from circuits.adders.stand_alone import MAXIMUM_WIDTH, AdderDesign, adder
 from circuits.commands.design_options import DESIGN_HELP
-from circuits.commands.error_table import SIDE_BY_SIDE, plain_number, print_errors, tidy_errors
-from circuits.cost.cost_model import LEFT_OUT, MAXIMUM_SAMPLES, UNITS
+from circuits.commands.error_table import SIDE_BY_SIDE, cost_heading, plain_number, print_errors, tidy_errors
+from circuits.commands.operands import add_cost_samples, add_pairs
+from circuits.cost.cost_model import LEFT_OUT, UNITS
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_design
 from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
@@ -25,7 +24,6 @@ from circuits.support.files import read_bytes, write_atomically
 from circuits.support.options import add_format, add_out, add_seed
 
 _FILES = (".v", ".sv", ".blif")
-_MEASURES = ("cells", "transistors", "area", "energy", "delay", "leakage")
 
 
 def register(commands: Commands) -> None:
@@ -51,19 +49,8 @@ def register(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="option of the kinds named, may be repeated: lower=8 (default: those of the kind)",
     )
-    parser.add_argument("--samples", type=integer(2, MAXIMUM_PAIRS), default=1_000_000, help="sampled operand pairs")
-    parser.add_argument(
-        "--method",
-        choices=METHODS,
-        default="auto",
-        help="how operand pairs are chosen; auto: all pairs up to 10 bits, else a sample",
-    )
-    parser.add_argument(
-        "--cost-samples",
-        type=integer(2, MAXIMUM_SAMPLES),
-        default=2048,
-        help="consecutive operand pairs for the switching activity",
-    )
+    add_pairs(parser, all_of="up to 10 bits")
+    add_cost_samples(parser)
     parser.add_argument(
         "--multiplier", metavar="DESIGN", help=f"multiplier in front of it: {DESIGN_HELP} (default: none)"
     )
@@ -157,11 +144,9 @@ def _mac_rows(both: MacCost) -> list[tuple[str, float, str]]:
 def _tidy(entry: AdderDesign, errors: ErrorMetrics, cost: AdderCost, both: MacCost | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"adder": entry.name, "group": "errors", **row} for row in tidy_errors(errors)]
     for view in ("drawn", "simplified"):
-        for name in _MEASURES:
+        for name, unit in UNITS.items():
             value = cost.views.value(view, name)
-            rows.append(
-                {"adder": entry.name, "group": f"cost {view}", "quantity": name, "value": value, "unit": UNITS[name]}
-            )
+            rows.append({"adder": entry.name, "group": f"cost {view}", "quantity": name, "value": value, "unit": unit})
     for name, value, unit in () if both is None else _mac_rows(both):
         rows.append(
             {"adder": entry.name, "group": "with the multiplier", "quantity": name, "value": value, "unit": unit}
@@ -179,9 +164,8 @@ def _print_tables(results: list[Result]) -> None:
     )
     for view, title in (("drawn", "as drawn"), ("simplified", "simplified")):
         rows.add_row(title)
-        for name in _MEASURES:
-            heading = f"  {name}" if name in ("cells", "transistors") else f"  {name}, {UNITS[name]}"
-            rows.add_row(heading, *(plain_number(cost.views.value(view, name)) for cost in costs))
+        for name in UNITS:
+            rows.add_row(cost_heading(name), *(plain_number(cost.views.value(view, name)) for cost in costs))
         for name in ("area", "energy", "delay"):
             rows.add_row(f"  {name} / exact", *(f"{cost.ratio(name, view):.3f}" for cost in costs))
     macs = [both for *_, both in results if both is not None]

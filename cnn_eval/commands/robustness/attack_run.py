@@ -16,9 +16,9 @@ from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.choices import BACKWARD
 from cnn_eval.commands.network_subjects import (
     chosen_budget,
+    given_images,
     identity,
     integer_settings,
-    note_unreplaced,
     subject_networks,
     subjects,
 )
@@ -34,10 +34,8 @@ from cnn_eval.commands.robustness.attack_report import (
 )
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png
-from cnn_eval.measure.network_accuracy import load_test_images, sample_count
 from cnn_eval.measure.subject_networks import Subject, SubjectNetworks
 from cnn_eval.models.inference import predict
-from cnn_eval.models.user_model import check_model
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.substitute import Substitute, SubstituteSettings, first_images, reinitialised, train_substitute
@@ -58,13 +56,8 @@ def run_attacks(arguments: argparse.Namespace) -> int:
     base = networks.common_exact(chosen)
     white = arguments.scenario == "white-box"
     victims, identities = _victims(arguments, networks, chosen)
-    images, labels = load_test_images(
-        model=arguments.model, data=arguments.data, folder=arguments.folder, dataset=arguments.dataset, unit=True
-    )
     seeds = QUERY_SEEDS if arguments.scenario == "black-box" else 0
-    count = sample_count(arguments.samples, len(images) - seeds, "test images" + (" left to attack" if seeds else ""))
-    check_model(base, images, labels)
-    left = note_unreplaced(base, arguments.layers, images)
+    images, labels, count, left = given_images(arguments, base, unit=True, kept=seeds)
     budget = chosen_budget(arguments, attacks[0].norm, images) if arguments.mode == "budget" else None
     epsilon = budget[0] if budget else None
     cache = arguments.cache or default_cache()

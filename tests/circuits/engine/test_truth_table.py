@@ -59,6 +59,29 @@ def test_support_holds_the_inputs_that_can_change_the_value() -> None:
         assert list(truth_table.support(table)) == changing
 
 
+@pytest.mark.parametrize("inputs", [1, 2, 4])
+def test_reduced_functions_read_every_net_once_and_no_constant(inputs: int) -> None:
+    """Against the function looked up row by row; nets 0 and 1 are the constants, and nets repeat."""
+    rng = np.random.default_rng(inputs)
+    for _ in range(200):
+        # Functions with few ones and those of fewer inputs often lose inputs.
+        table = int(rng.integers(0, 1 << min(1 << inputs, 62))) & int(rng.integers(0, 1 << min(1 << inputs, 62)))
+        nets = tuple(int(net) for net in rng.integers(0, 5, inputs))
+        reduced, kept = truth_table.reduce_inputs(table, nets, zero=0, one=1)
+        assert len(set(kept)) == len(kept)
+        assert not {0, 1} & set(kept)
+        assert truth_table.support(reduced, len(kept)) == tuple(range(len(kept)))
+        for values in product((0, 1), repeat=3):
+            at = {0: 0, 1: 1, **dict(zip((2, 3, 4), values, strict=True))}
+            row = tuple(at[net] for net in kept)
+            assert (value(reduced, row) if row else reduced) == value(table, tuple(at[net] for net in nets))
+
+
+def test_reducing_starts_again_after_every_input() -> None:
+    """With a = b, a ^ b is 0 and does not depend on a, which has passed by then."""
+    assert truth_table.reduce_inputs(0b0110, (7, 7), zero=0, one=1) == (0, ())
+
+
 def test_projection_and_widening_keep_the_function_of_the_inputs_left() -> None:
     for table in TABLES:
         kept = truth_table.support(table)
