@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from circuits.commands.design_options import user_cells
 from circuits.designs.named_designs import NAMED
 from circuits.exchange.design_files import find_designs
+from circuits.exchange.design_options import user_cells
 from circuits.support.cli import Commands, run_alone
 from circuits.support.options import add_cells, add_cpu_features, add_format, add_workers
 from dse.explore.design_comparison import compare_designs, comparison_scorers

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from circuits.cells.adder_cells import CELLS, AdderCell
-from circuits.commands.design_options import user_cells
 from circuits.cost import technology
+from circuits.exchange.design_options import user_cells
 from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.options import add_cells, add_format
 

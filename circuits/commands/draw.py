@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.support.cli import Commands, say
 from circuits.support.options import add_cells, add_out
 

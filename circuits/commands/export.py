@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.designs.design_record import Design
 from circuits.engine.product_table import product_table
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.exchange.table_files import TABLE_FORMATS, write_table
 from circuits.hdl import to_blif, to_verilog
 from circuits.hdl.names import exported_netlist

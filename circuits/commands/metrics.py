@@ -12,13 +12,13 @@ from circuits.accuracy.closed_forms import ClosedForm, closed_form_metrics
 from circuits.accuracy.error_types import ErrorMetrics, ErrorSurface
 from circuits.accuracy.measurement import error_metrics
 from circuits.accuracy.surfaces import MAXIMUM_BINS, error_surface
-from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, print_errors, tidy_errors
 from circuits.commands.operands import add_distribution, add_pairs, read_operands
 from circuits.designs.design_record import Design
 from circuits.engine import BACKENDS
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_designs
+from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say
 from circuits.support.options import add_cells, add_cpu_features, add_format, add_out, add_seed
 

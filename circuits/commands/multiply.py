@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.designs.design_record import Design
 from circuits.designs.trace import Trace, plain, trace_product
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.options import add_cells, add_format
 from circuits.support.text import shorten

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from circuits.accuracy.bilinear import BilinearForm, design_form
 from circuits.accuracy.error_types import ErrorMetrics
 from circuits.accuracy.measurement import error_metrics
-from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.commands.error_table import SIDE_BY_SIDE, cost_heading, plain_number, print_errors, tidy_errors
 from circuits.commands.operands import add_cost_samples, add_distribution, add_pairs, read_operands
 from circuits.cost import GLITCHES
@@ -19,6 +18,7 @@ from circuits.designs.headings import side_by_side
 from circuits.engine.matrix_products.product_methods import choose_method, refusals
 from circuits.errors import UnknownCostError
 from circuits.exchange.design_files import find_designs
+from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.numbers import significant
 from circuits.support.options import add_cells, add_format, add_seed

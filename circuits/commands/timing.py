@@ -6,11 +6,11 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from circuits.commands.design_options import DESIGN_HELP, user_cells
 from circuits.cost import CORNERS, Step, netlist_area, technology, true_timing
 from circuits.cost.circuit import INPUT_SLEW, OUTPUT_LOAD
 from circuits.cost.true_paths.proof_budget import TRIES, WORK
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.netlists.simplification import simplify
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, table
 from circuits.support.options import add_cells, add_format

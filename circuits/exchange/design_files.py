@@ -13,7 +13,6 @@ from circuits.designs.spelled_designs import is_spelled, spelled_design
 from circuits.errors import DesignError, UnknownNameError
 from circuits.exchange.table_circuit import design_from_table
 from circuits.exchange.table_files import TABLE_SUFFIXES, read_table
-from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
 from circuits.support.files import read_bytes
 
 _CIRCUIT_SUFFIXES = (".v", ".sv", ".blif")
@@ -65,6 +64,9 @@ def table_design(path: Path, *, signed: bool | None = None, exchange: bool = Fal
 
 
 def _circuit_design(path: Path) -> Design:
+    # The readers of Verilog and BLIF are a third of the imports that --help would wait for.
+    from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
+
     content = read_bytes(path, limit=MAXIMUM_BYTES, what="a Verilog or BLIF file")
     circuit = read_circuit([(str(path), content.decode("utf-8", errors="replace"))])
     try:

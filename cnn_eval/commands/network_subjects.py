@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from circuits.cells.adder_cells import AdderCell
-from circuits.commands.design_options import user_cells
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import user_cells
 from circuits.support.cli import say
 from cnn_eval.attacks.shared.budgets import default_budget
 from cnn_eval.data.own_images.user_images import is_user_data

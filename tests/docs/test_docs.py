@@ -21,28 +21,22 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in ("REA
 EXAMPLES = sorted(script.name for script in (DOCS / "examples").glob("*.py"))
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In place of the user's cache folder, for all pages."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_every_block_of_the_page(name: str, tmp_path: Path, cache: Path) -> None:
+def test_every_block_of_the_page(name: str, tmp_path: Path, shared_cache: Path) -> None:
     found = blocks((DOCS / name).read_text(encoding="utf-8"))
     assert any(block.language == "text" for block in found)
-    with Reader(tmp_path, cache) as reader:
+    with Reader(tmp_path, shared_cache) as reader:
         for block in found:
             reader.read(block)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example(name: str, tmp_path: Path, cache: Path) -> None:
+def test_example(name: str, tmp_path: Path, shared_cache: Path) -> None:
     script = DOCS / "examples" / name
     assert len(script.read_text(encoding="utf-8").splitlines()) < 40
-    done = run_python(str(script), folder=tmp_path, environment=environment(cache), name="")
+    done = run_python(str(script), folder=tmp_path, environment=environment(shared_cache), name="")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") >= 3
 
@@ -122,8 +116,8 @@ def test_blocks_are_found() -> None:
         blocks("```\nx\n```\n")
 
 
-def test_a_wrong_page_fails(tmp_path: Path, cache: Path) -> None:
-    with Reader(tmp_path, cache) as reader:
+def test_a_wrong_page_fails(tmp_path: Path, shared_cache: Path) -> None:
+    with Reader(tmp_path, shared_cache) as reader:
         with pytest.raises(AssertionError, match="line 1: an output must follow the block that prints it"):
             reader.read(Block("text", "", "x\n", 1))
         reader.read(Block("toml", "", "# a.toml\nx = 1\n", 2))

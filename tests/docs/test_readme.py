@@ -41,11 +41,11 @@ def is_slow(command: str) -> bool:
 
 
 @pytest.mark.slow
-def test_python_blocks_run(tmp_path: Path) -> None:
+def test_python_blocks_run(tmp_path: Path, shared_cache: Path) -> None:
     found = [block.text for block in BLOCKS if block.language == "python"]
     assert len(found) == 3
     for code in found:
-        done = run_python(code, folder=tmp_path, environment=environment(tmp_path))
+        done = run_python(code, folder=tmp_path, environment=environment(shared_cache))
         assert done.returncode == 0, done.stderr
         assert done.stdout
         for printed in re.findall(r"# ([0-9.]+)$", code, flags=re.MULTILINE):
@@ -65,11 +65,11 @@ def test_the_cell_and_the_space_file_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_commands_run_as_printed(tmp_path: Path) -> None:
+def test_commands_run_as_printed(tmp_path: Path, shared_cache: Path) -> None:
     """In order, in one folder: what one writes another reads."""
     quick = [command for command in COMMANDS if not is_slow(command)]
     assert len(quick) > 10
-    with Reader(tmp_path, tmp_path / "cache") as reader:
+    with Reader(tmp_path, shared_cache) as reader:
         for block in BLOCKS:
             if block.file:
                 reader.read(block)

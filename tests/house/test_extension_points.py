@@ -335,9 +335,9 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def copy_of_the_packages(folder: Path) -> None:
-    """The packages in `folder`, their large data folders as links."""
+    """The packages in `folder`, their large data folders as links; bytecode and compiled kernels are copied too."""
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", *BIG))
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns(*BIG))
         for name in BIG:
             if (ROOT / package / name).is_dir():
                 (folder / package / name).symlink_to(ROOT / package / name)
@@ -367,9 +367,9 @@ def added(folder: Path, toy: Toy) -> tuple[int, str]:
     return changed, "".join(difference)
 
 
-def used(folder: Path, toy: Toy) -> str:
+def used(folder: Path, toy: Toy, cache: Path) -> str:
     """What the toy's own command prints, in `folder`."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": f"{folder}/cache"}
+    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)}
     done = subprocess.run(
         [sys.executable, *toy.uses], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -398,9 +398,11 @@ def used(folder: Path, toy: Toy) -> str:
     ],
     ids=lambda value: value.name if isinstance(value, Toy) else "",
 )
-def test_something_new_is_one_file_and_its_registration(toy: Toy, files: int, lines: int, tmp_path: Path) -> None:
+def test_something_new_is_one_file_and_its_registration(
+    toy: Toy, files: int, lines: int, tmp_path: Path, shared_cache: Path
+) -> None:
     copy_of_the_packages(tmp_path)
     changed, difference = added(tmp_path, toy)
     assert (len(toy.files), changed) == (files, lines), difference
-    assert toy.prints in used(tmp_path, toy)
+    assert toy.prints in used(tmp_path, toy, shared_cache)
     print(f"\n{toy.name}: {files} new files, {lines} lines in existing files\n{difference}")

@@ -293,6 +293,7 @@ class Laboratory:
             **os.environ,
             "PYTHONPATH": str(self.root),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "MUTANT": "1",  # see tests/conftest.py
             "NUMBA_CACHE_DIR": str(self._caches / cache),
             "XDG_CACHE_HOME": str(self._caches / f"{cache}-user"),
         }

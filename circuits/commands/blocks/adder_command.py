@@ -11,12 +11,12 @@ from circuits.adders.adder_cost import AdderCost, MacCost, adder_cost, mac_cost
 from circuits.adders.adder_errors import adder_errors
 from circuits.adders.adder_kinds import ADDERS
 from circuits.adders.stand_alone import MAXIMUM_WIDTH, AdderDesign, adder
-from circuits.commands.design_options import DESIGN_HELP
 from circuits.commands.error_table import SIDE_BY_SIDE, cost_heading, plain_number, print_errors, tidy_errors
 from circuits.commands.operands import add_cost_samples, add_pairs
 from circuits.cost.cost_model import LEFT_OUT, UNITS
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import DESIGN_HELP
 from circuits.hdl.reading import MAXIMUM_BYTES, read_circuit
 from circuits.hdl.verilog_out import to_verilog
 from circuits.support.cli import Commands, console, integer, print_csv, print_json, say, table

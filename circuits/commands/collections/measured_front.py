@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from circuits.accuracy.measurement import error_metrics
-from circuits.commands.design_options import user_cells
 from circuits.cost.cost_model import cost_report
 from circuits.designs.design_record import Design
 from circuits.designs.headings import told_apart
 from circuits.errors import DesignError, unknown_name
 from circuits.exchange.design_files import find_design
+from circuits.exchange.design_options import user_cells
 from circuits.support.cli import Commands, console, print_csv, print_json, say, table
 from circuits.support.files import require_writable, write_atomically
 from circuits.support.options import add_cells, add_format, add_out

@@ -28,9 +28,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from circuits.engine.llvm.ir import Function
-from circuits.engine.llvm.jit import Library, Target, load
+
+if TYPE_CHECKING:
+    from circuits.engine.llvm.jit import Library
 
 BLOCK_WORDS = 32
 """Words of 64 lanes in a block: the planes of 300 nets take 77 KB."""
@@ -70,7 +73,7 @@ def gates_address() -> int:
     `program`: int32 [count, 4], byte offsets in the block of both inputs and of the output, and the byte offset of the
     function in `masks`: int64 [functions, 3], each 0 or -1.
     """
-    return loaded(_gates_ir(), Target.host()).address("gates")
+    return loaded(_gates_ir()).address("gates")
 
 
 def errors_address(kernel: ErrorKernel) -> int:
@@ -81,12 +84,15 @@ def errors_address(kernel: ErrorKernel) -> int:
     for each vector the mask (if masked), then the planes and scales (float64) of each weighted sum. Results are added
     to `counters` (int64 [4]) and `sums` (float64).
     """
-    return loaded(errors_ir(kernel), Target.host()).address("errors")
+    return loaded(errors_ir(kernel)).address("errors")
 
 
 @lru_cache
-def loaded(ir: str, target: Target) -> Library:
-    return load(ir, target)
+def loaded(ir: str) -> Library:
+    # LLVM is imported here: help must not wait for it.
+    from circuits.engine.llvm.jit import Target, load
+
+    return load(ir, Target.host())
 
 
 def _ternary(f: Function, text: Sequence[str]) -> str:

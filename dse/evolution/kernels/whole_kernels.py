@@ -46,7 +46,7 @@ def whole_address(kernel: ErrorKernel, inputs: int) -> int:
     operands. `operations`: int32 [count, 5], byte offsets of three operands and of the result, and the truth table.
     `inputs`, `exact`, `weights`: those of all blocks. The others are those of the error kernel.
     """
-    return loaded(_whole_ir(kernel, inputs, Target.host()), Target.host()).address("whole")
+    return loaded(_whole_ir(kernel, inputs, Target.host())).address("whole")
 
 
 def _whole_ir(kernel: ErrorKernel, inputs: int, target: Target) -> str:
