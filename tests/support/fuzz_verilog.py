@@ -1,7 +1,7 @@
 """Differential fuzz of the Verilog reader against iverilog: random expressions, values compared bit for bit.
 
     python tests/support/fuzz_verilog.py --count 2000 --seed 0
-    python tests/support/fuzz_verilog.py --count 400 --seed 7 --write tests/verilog_expressions.json
+    python tests/support/fuzz_verilog.py --count 400 --seed 7 --write tests/support/verilog/verilog_expressions.json
 
 Every expression is assigned to a target of random width and sign, over inputs of several widths and both signs. All
 operators are drawn (+ - * bitwise, shifts, comparisons, logical, reductions, ?:, concatenation, replication, bit and

@@ -45,16 +45,16 @@ class Group:
 
 
 _ACCURACY, _COST, _ATTACKS = "tests/circuits/accuracy", "tests/circuits/cost", "tests/cnn_eval/attacks"
-_ENGINE = "tests/circuits/engine"
+_FLOATS = "tests/circuits/floats"
 GROUPS: Mapping[str, Group] = {
     "floats": Group(
         ("circuits/floats/[a-z]*.py",),
         (
             "tests/circuits/support/test_circuits_cli.py::test_bit_patterns_are_the_codes_of_the_format",
             "tests/circuits/support/test_circuits_cli.py::test_the_bit_pattern_of_nan_is_the_quiet_one",
-            f"{_ENGINE}/test_formats.py",
-            f"{_ENGINE}/test_float_netlist.py",
-            f"{_ENGINE}/test_float_multiply.py",
+            f"{_FLOATS}/test_formats.py",
+            f"{_FLOATS}/test_float_netlist.py",
+            f"{_FLOATS}/test_float_multiply.py",
         ),
     ),
     "accuracy": Group(
@@ -76,14 +76,14 @@ GROUPS: Mapping[str, Group] = {
     "scorers": Group(
         ("dse/score/scorers/[a-z]*.py",),
         tuple(
-            f"tests/dse/test_{name}.py"
+            f"tests/dse/{name}.py"
             for name in (
-                "adaptive_scorer",
-                "outside_scorers",
-                "dse_layers",
-                "dse_intervals",
-                "dse_compare",
-                "dse_search",
+                "score/test_adaptive_scorer",
+                "score/test_outside_scorers",
+                "space/test_dse_layers",
+                "explore/test_dse_intervals",
+                "explore/test_dse_compare",
+                "explore/test_dse_search",
             )
         ),
     ),

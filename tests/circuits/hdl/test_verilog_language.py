@@ -2,7 +2,7 @@
 
 The answers are stored, so that no tool runs.
 
-`tests/verilog_oracle.py` and `tests/fuzz_verilog.py` made the answers.
+`tests/support/verilog/verilog_oracle.py` and `tests/support/fuzz_verilog.py` made the answers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from circuits import DesignError, Netlist, simulate
 from circuits.hdl import VerilogCircuit, read_verilog
 from circuits.netlists.lut_program import lower
 
-HERE = Path(__file__).parents[2] / "support"
+HERE = Path(__file__).parents[2] / "support" / "verilog"
 ANSWERS = json.loads((HERE / "verilog_cases" / "answers.json").read_text())
 SAMPLE = json.loads((HERE / "verilog_expressions.json").read_text())
 

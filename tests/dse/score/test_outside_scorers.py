@@ -24,7 +24,7 @@ from dse.score.scorer_choice import all_scorers
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 from dse.score.store import Store
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 MODULE = '''
 """A user's module: nothing of it is known to the project."""
 

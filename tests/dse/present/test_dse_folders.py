@@ -27,7 +27,7 @@ from dse.score.scorers.scorer import ScoreSettings
 from dse.score.store import Store
 from dse.score.store_file import move_aside
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 PATIENCE = 120.0
 SPACE = """
 [space]

@@ -1,6 +1,6 @@
 """kill -9 of a real search at random points: nothing is lost but designs in flight, and no row is ever wrong.
 
-DSE_KILLS=50 python -m pytest tests/dse/test_dse_kill.py kills fifty times instead of five.
+DSE_KILLS=50 python -m pytest tests/dse/explore/test_dse_kill.py kills fifty times instead of five.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 from dse.score.store import Store
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("DSE_KILLS", "5"))
 SPACE = """
 [space]

@@ -21,7 +21,7 @@ pytest.importorskip("distributed", reason="needs the extra `dask`")
 
 from dse.score.dask_executor import Dask
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 PATIENCE = 600.0
 SPACE = """
 [space]

@@ -1,9 +1,10 @@
-"""What iverilog computes for tests/verilog_cases/*.v, for all operands: stored for the test that runs without it.
+"""What iverilog computes for verilog_cases/*.v, for all operands: stored for the test that runs without it.
 
-    python tests/support/verilog_oracle.py
+    python tests/support/verilog/verilog_oracle.py
 
-writes tests/verilog_cases/answers.json: file -> (module, operand bits, product bits, products for a = 0, 1, ... of b =
-0, 1, ...). Files whose cells have no definition (Nangate, yosys) are 2 x 2 multipliers; their products are a * b.
+writes verilog_cases/answers.json beside it: file -> (module, operand bits, product bits, products for a = 0, 1, ...
+of b = 0, 1, ...). Files whose cells have no definition (Nangate, yosys) are 2 x 2 multipliers; their products are
+a * b.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dse.explore.front import non_dominated
 from dse.score.executor import Processes, TaskOutcome
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def slow_square(task: int) -> int:
