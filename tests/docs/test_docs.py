@@ -33,7 +33,7 @@ def test_every_block_of_the_page(name: str, tmp_path: Path, shared_cache: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example(name: str, tmp_path: Path, shared_cache: Path) -> None:
+def test_every_example_runs_as_a_short_script(name: str, tmp_path: Path, shared_cache: Path) -> None:
     script = DOCS / "examples" / name
     assert len(script.read_text(encoding="utf-8").splitlines()) < 40
     done = run_python(str(script), folder=tmp_path, environment=environment(shared_cache), name="")

@@ -177,7 +177,7 @@ TOY = Scorer(
             )
         ]
     },
-    uses=("-m", "dse.compare", "exact", "axfpm", "--images", "20"),
+    uses=("-m", "dse.compare", "exact", "axfpm", "--images", "20", "--workers", "1"),
     prints="cells in the array",
 )
 SEARCH_METHOD = Toy(
@@ -200,7 +200,18 @@ explore_toy = explore_at_random
     },
     uses=(
         *("-m", "dse.search", "--method", "toy", "--budget", "8", "--population", "4"),
-        *("--objectives", "transistors,nmed", "--images", "20", "--attack-images", "4", "--out", "out"),
+        *(
+            "--objectives",
+            "transistors,nmed",
+            "--images",
+            "20",
+            "--attack-images",
+            "4",
+            "--workers",
+            "1",
+            "--out",
+            "out",
+        ),
     ),
     prints="method toy",
 )
@@ -218,7 +229,7 @@ class Toy:
         return {"toy": float(len(design.netlist().instances))}
 """
     },
-    uses=("-m", "dse.compare", "exact", "axfpm", "--scorer", "toy:Toy"),
+    uses=("-m", "dse.compare", "exact", "axfpm", "--images", "20", "--workers", "1", "--scorer", "toy:Toy"),
     prints="toy",
 )
 SCHEME = Toy(

@@ -91,7 +91,7 @@ def test_a_stored_result_is_read_back(tmp_path: Path) -> None:
         StudyResult.load(tmp_path / "table2.json")
 
 
-def test_what_still_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_differs_beyond_interval_tolerance_or_verdict_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studies.paper.table2.TOLERANCE", 0.1, raising=False)
     assert differences(_stored(), _stored()) == []
     assert differences(_stored(54.0), _stored()) == []  # in the interval, and 8 % in what has none
@@ -189,7 +189,7 @@ def test_a_run_takes_up_what_is_there(tmp_path: Path, counted: list[str], capsys
     assert counted == ["quick", "quick", "default", "default"]
 
 
-def test_report_and_check(
+def test_report_writes_what_check_accepts(
     tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, store = tmp_path / "out", tmp_path / "studies" / "results"
@@ -241,7 +241,9 @@ def test_report_and_check(
         (95.0, (92.0, 99.0), "not reproduced"),
     ],
 )
-def test_verdict_of_a_claim(measured: float, interval: tuple[float, float], verdict: str) -> None:
+def test_the_verdict_of_a_claim_follows_its_interval(
+    measured: float, interval: tuple[float, float], verdict: str
+) -> None:
     claim = Claim("", "", "table2", "axfpm", ".*", below(90), "")
     assert claim.verdict([Row("axfpm", "rate", measured, 12.0, interval, "%")]) == verdict
 
@@ -252,7 +254,7 @@ def test_verdict_of_a_claim_without_interval() -> None:
         assert claim.verdict([Row("axfpm", "energy", measured, 0.41)]) == verdict
 
 
-def test_rows_are_drawn(tmp_path: Path, counted: list[str]) -> None:
+def test_a_figure_has_a_panel_for_each_unit(tmp_path: Path, counted: list[str]) -> None:
     rows = [Row("a", "rate", 40.0, 12.0, (30.0, 50.0), "%"), Row("a", "energy", 0.1, 0.4), Row("b", "rate", 1.0)]
     figure = _figure(rows[:2], "title")
     top, bottom = figure.axes

@@ -234,7 +234,7 @@ def assert_complete(result: StudyResult) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
-def test_figure3() -> None:
+def test_figure3_has_the_noise_of_the_released_circuit() -> None:
     result = figure3.run(QUICK)
     assert_complete(result)
     assert result.figures == figure3.run(QUICK).figures
@@ -258,7 +258,7 @@ def test_figure3() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_figure15() -> None:
+def test_figure15_has_the_noise_of_heap() -> None:
     result = figure15.run(QUICK)
     assert_complete(result)
     rows = result.rows
@@ -282,7 +282,7 @@ def test_figure15() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_figure13() -> None:
+def test_figure13_has_the_noise_of_bfloat16() -> None:
     result = figure13.run(QUICK)
     assert_complete(result)
     value = {(row.subject, row.quantity): row.measured for row in result.rows}
@@ -350,7 +350,7 @@ def test_measures_of_gaps_by_hand() -> None:
     assert math.isnan(rows["rank correlation of gap / exact, random"].measured)
 
 
-def test_figure4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figure4_has_gaps_by_similarity_for_two_kinds_of_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure4, "FILTERS", 12)
     result = figure4.run(QUICK)
     assert_complete(result)
@@ -395,7 +395,7 @@ def test_measures_of_feature_maps_by_hand() -> None:
     assert rows["slope of the regression on exact"] == pytest.approx(np.mean(slopes))
 
 
-def test_figure16(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figure16_measures_feature_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     images = figure16.load_test_images(model="lenet5")[0][:6]
     monkeypatch.setattr(figure16, "load_test_images", lambda **_: (images, torch.zeros(6)))
     result = figure16.run(QUICK)
@@ -505,7 +505,7 @@ def test_only_halved_results_are_not_larger() -> None:
 
 
 @pytest.mark.usefixtures("ripple", "small")
-def test_wiring() -> None:
+def test_wiring_ranks_every_port_assignment() -> None:
     result = wiring.run(QUICK)
     assert_complete(result)
     value = {(row.subject, row.quantity): row for row in result.rows}

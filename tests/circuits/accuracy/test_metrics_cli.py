@@ -68,7 +68,9 @@ def test_json_and_csv_equal_the_api(capsys: pytest.CaptureFixture[str]) -> None:
     assert (float(exact["value"]), exact["low"]) == (form.nmed, "")
 
 
-def test_methods_and_backends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_method_changes_what_is_printed_and_the_backend_does_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     path = tmp_path / "small.toml"
     path.write_text(Design(format=None, width=5, placement="ama1", name="small").to_toml(), encoding="utf-8")
     found = {
@@ -81,7 +83,7 @@ def test_methods_and_backends(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert "error: method='exhaustive' needs" in refuse(capsys, "axfpm", "--method", "exhaustive")
 
 
-def test_own_operands(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_users_operands_are_measured_in_their_order(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """First operand x: axfpm does not commute."""
     rng = np.random.default_rng(0)
     x, w = rng.uniform(0.5, 3, (2, 500)).astype(np.float32)
@@ -122,7 +124,9 @@ def test_operand_files_that_are_refused(capsys: pytest.CaptureFixture[str], tmp_
     assert refuse(capsys, "axfpm", "--operands", str(path)).startswith(f"error: {path} must be a .npz file, but: ")
 
 
-def test_surfaces(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_surfaces_equal_the_api_and_go_to_a_file_or_a_document(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     surface = error_surface(design("heap"), bins=3, samples=20000)
     (record,) = json.loads(run(capsys, "heap", "--surface", "3", "--format", "json", *FEW))["surfaces"]
     assert record == json.loads(json.dumps(surface.to_dict()))

@@ -67,7 +67,7 @@ def test_rank_correlation_interval_covers_where_there_is_one(correlation: float,
 
 @pytest.mark.parametrize("trials", [20, 100, 1000])
 @pytest.mark.parametrize("rates", [(0.5, 0.5), (0.1, 0.5), (0.9, 0.8), (0.1, 0.1)])
-def test_ratio_interval_covers(rates: tuple[float, float], trials: int) -> None:
+def test_the_interval_of_a_ratio_covers_it_as_often_as_it_should(rates: tuple[float, float], trials: int) -> None:
     rng = np.random.default_rng(trials)
     counts = rng.binomial(trials, rates, (500, 2))
     intervals = [ratio_interval((int(one), trials), (int(other), trials)) for one, other in counts]

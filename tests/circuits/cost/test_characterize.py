@@ -74,7 +74,7 @@ def test_every_schematic_has_its_truth_table(part: object) -> None:
             assert values[port] == table >> (row << (3 - inputs)) & 1
 
 
-def test_transistor_counts() -> None:
+def test_schematics_have_the_published_numbers_of_transistors() -> None:
     """FACTS 1: AMA1..5 have 20, 14, 11, 15, 8; the mirror adder 24, 28 with output inverters. Gates as declared."""
     counts = {name: schematic(CELLS[name]).transistors for name in ("exact", *(f"ama{k}" for k in range(1, 6)))}
     assert counts == {"exact": 28, "ama1": 20, "ama2": 14, "ama3": 11, "ama4": 15, "ama5": 8}

@@ -476,7 +476,7 @@ def test_the_whole_multiplier_costs_more_and_rounding_costs() -> None:
     assert whole.ratio("delay") < 1
 
 
-def test_seed_and_samples() -> None:
+def test_the_seed_decides_the_energy_and_nothing_else() -> None:
     entry = design("heap")
     one, again = cost_report(entry, seed=5), cost_report(entry, seed=5)
     assert one == again
@@ -611,7 +611,7 @@ def test_a_design_without_cells_costs_nothing(
         ({"glitches": "some"}, "unknown activity model 'some'; nearest: none."),
     ],
 )
-def test_wrong_arguments(options: dict[str, int], message: str) -> None:
+def test_arguments_that_cannot_be_are_refused_with_whole_messages(options: dict[str, int], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         cost_report(design("axfpm"), **options)
     assert str(caught.value) == message

@@ -166,7 +166,7 @@ def test_a_false_path_is_left_out() -> None:
 
 
 @pytest.mark.slow
-def test_a_large_design() -> None:
+def test_the_interval_of_a_large_design_holds_what_is_simulated() -> None:
     """24 x 24: the interval holds what is simulated; ama4 (not commutative) and axfpm are decided."""
     netlist = design("ama4_array").netlist()
     found = true_timing(netlist, NOMINAL)
@@ -189,7 +189,7 @@ def test_a_small_budget_leaves_an_interval() -> None:
     assert found.delay < found.bound <= found.structural.delay * 1.001
 
 
-def test_nothing_to_time() -> None:
+def test_a_circuit_without_paths_takes_no_time() -> None:
     builder = NetlistBuilder("wire")
     x = builder.input("x", 2)
     builder.output("y", [*x, *builder.add(AND2, x[0], 0)])
@@ -244,7 +244,7 @@ def test_the_solver_refutes_pigeonholes_and_keeps_to_its_budget() -> None:
     assert solve(*packed(clauses), guess, 100_000, 50)[0] == UNDECIDED
 
 
-def test_prime_implicants() -> None:
+def test_prime_implicants_of_known_functions() -> None:
     """Majority: two that agree decide; exclusive or: only all three; at most eight of any function."""
     assert set(prime_implicants(0b11101000)) == {
         (*(2 if k == free else bit for k in range(3)), bit) for free in range(3) for bit in (0, 1)

@@ -88,7 +88,7 @@ def test_every_placement_lowers_to_its_grid(multiplier: Design) -> None:
     assert same.cost_digest == multiplier.cost_digest
 
 
-def test_placement_by_tiles() -> None:
+def test_tiles_of_a_placement_are_blocks_of_its_grid() -> None:
     """tiles[i][j]: X tile i, Y tile j; a tile of one kind is that block of the grid."""
     tiles = [["ama5", "exact"], ["ama1", "ama4"]]
     multiplier = Design(format=None, width=(4, 6), tile=3, placement={"tiles": tiles})

@@ -57,7 +57,7 @@ def test_every_named_design_gives_the_bits_of_its_gates(each: Design) -> None:
 
 
 @pytest.mark.parametrize("name", ["heap", "axfpm_tiled"])
-def test_two_designs_in_the_quick_loop(name: str) -> None:
+def test_the_kernels_give_the_bits_of_two_designs(name: str) -> None:
     x, w = floats((40, 3), 1), floats((3, 2), 2)
     assert same(on_host(gate_products, design(name), x, w), one_by_one(design(name), x, w))
 

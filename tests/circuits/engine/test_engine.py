@@ -164,7 +164,7 @@ def test_restrict_keeps_the_upper_bits() -> None:
     np.testing.assert_array_equal(simulate(upper, planes, "reference"), simulate(program, planes, "reference")[23:])
 
 
-def test_packing_round_trip() -> None:
+def test_unpacked_planes_are_the_packed_numbers() -> None:
     rng = np.random.default_rng(2)
     for width in (1, 7, 24, 64):
         for count in (0, 1, 63, 64, 65, 1000):

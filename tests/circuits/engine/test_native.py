@@ -124,7 +124,7 @@ def test_sums_equal_the_gates(name: str, scale: float, level: str, monkeypatch: 
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_any_places_equal_the_gates(data: st.DataObject) -> None:
+def test_convolutions_of_any_shape_equal_the_gates(data: st.DataObject) -> None:
     """Convolutions of any stride, with groups: packed, or read where they lie."""
     stride, kernel = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
     height, width = (data.draw(st.integers(kernel, 30)) for _ in range(2))

@@ -78,7 +78,9 @@ def sums(circuit: Design, x: Array, w: Array) -> Array:
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("shape", [(1, 130, 65), (3, 20, 200), (70, 131, 130), (65, 5, 700)])
-def test_columns_in_lanes(name: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_with_columns_in_lanes_equal_the_sums(
+    name: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     circuit, rng = DESIGNS[name], np.random.default_rng(1)
     rows, depth, columns = shape
     if Target.host().byte_permutations:
@@ -137,7 +139,7 @@ def test_places_of_exchanged_operands(
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16])
-def test_transposition(dtype: Any, cpu_level: str) -> None:
+def test_transposed_matrices_are_those_of_numpy(dtype: Any, cpu_level: str) -> None:
     rng = np.random.default_rng(4)
     for rows, columns in ((1, 1), (16, 64), (8, 32), (17, 65), (64, 200), (3, 129), (130, 7), (10, 84)):
         matrix = rng.integers(0, 100, (rows, columns)).astype(dtype)
@@ -155,7 +157,7 @@ def test_signs_of_products_are_looked_at_apart(name: str, exchanged: bool) -> No
 @pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2", "e2m5", "e6m1", "e3m2"])
 @pytest.mark.parametrize("rounding", ["truncate", "nearest_even"])
 @pytest.mark.parametrize("subnormals", ["flush", "ieee"])
-def test_codes_of_bytes(name: str, rounding: str, subnormals: str) -> None:
+def test_codes_of_bytes_equal_the_conversion(name: str, rounding: str, subnormals: str) -> None:
     circuit = Design(format=name, rounding=rounding, subnormals=subnormals)
     fmt = circuit.float_format
     assert fmt is not None
@@ -174,7 +176,7 @@ def test_codes_of_bytes(name: str, rounding: str, subnormals: str) -> None:
 @pytest.mark.parametrize("fraction_bits", [7, 3, 1])
 @pytest.mark.parametrize("rounding", ["truncate", "nearest_even"])
 @pytest.mark.parametrize("subnormals", ["flush", "ieee"])
-def test_codes_of_upper_halves(fraction_bits: int, rounding: str, subnormals: str) -> None:
+def test_codes_of_upper_halves_equal_the_conversion(fraction_bits: int, rounding: str, subnormals: str) -> None:
     circuit = Design(format=f"e8m{fraction_bits}", rounding=rounding, subnormals=subnormals)
     # All upper halves with all midpoints of values, their neighbours, and subnormals that round up to a normal number.
     lower = np.array([0, 1, 0x3FFF, 0x7FFF, 0x8000, 0x8001, 0xC000, 0xFFFF], dtype=np.uint32)
@@ -202,7 +204,7 @@ def test_subnormals_that_do_not_round_up_to_the_least_normal_number() -> None:
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "e5m7"])
-def test_ranges_of_codes(name: str) -> None:
+def test_the_range_of_codes_is_found(name: str) -> None:
     for values, expected in (
         ([1.0, -2.0, 3.5], CodeRange(127, 128, False)),
         ([1.0] * 15 + [-0.0], CodeRange(127, 127, True)),
@@ -248,7 +250,7 @@ def test_larger_products_are_not_prepared() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 1200, 7, 7), (2, 3, 112, 112), (1, 1024, 8, 8), (40, 30, 5, 13)])
 @pytest.mark.parametrize("padding", [(1, 1, 1, 1), (3, 2, 1, 0), (0, 8, 0, 0), (0, 0, 0, 5)])
-def test_padding_of_bytes(shape: tuple[int, ...], padding: tuple[int, int, int, int]) -> None:
+def test_padded_bytes_are_those_of_numpy(shape: tuple[int, ...], padding: tuple[int, int, int, int]) -> None:
     x = np.random.default_rng(8).integers(-128, 128, shape).astype(np.int8)
     for value in (0, -5):
         expected = np.pad(x, ((0, 0), (0, 0), padding[:2], padding[2:]), constant_values=value)

@@ -109,7 +109,7 @@ def float_samples(rng: np.random.Generator, shape: tuple[int, ...], decades: flo
 
 @pytest.mark.parametrize("name", INTEGER_DESIGNS)
 @pytest.mark.parametrize("repeats", [1, 7])  # few rows and many: different kernels
-def test_every_pair_of_codes(name: str, repeats: int, cpu_level: str) -> None:
+def test_every_pair_of_codes_has_the_product_of_the_circuit(name: str, repeats: int, cpu_level: str) -> None:
     circuit = INTEGER_DESIGNS[name]
     x, w = (values_of(width, circuit.signed) for width in circuit.shape)
     x = np.tile(x, repeats)
@@ -219,7 +219,7 @@ def test_the_first_exponents_that_leave_the_normal_range() -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_any_table_shape_and_places(data: st.DataObject) -> None:
+def test_any_table_in_any_place_gives_the_sums_of_its_entries(data: st.DataObject) -> None:
     draw = data.draw
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     widths = draw(st.integers(2, 8)), draw(st.integers(2, 8))
@@ -269,7 +269,7 @@ def test_partial_sums_of_the_extreme_products(depth: int, rows: int, cpu_level: 
 
 
 @pytest.mark.parametrize("rows", [2, 520])
-def test_sums_beyond_32_bits(rows: int, cpu_level: str) -> None:
+def test_sums_beyond_32_bits_are_exact(rows: int, cpu_level: str) -> None:
     circuit = INTEGER_DESIGNS["unsigned"]
     depth = 70_000
     x, w = np.full((rows, depth), 255, dtype=np.uint8), np.full((depth, 4), 255, dtype=np.uint8)

@@ -139,7 +139,7 @@ def test_comments_continuations_off_sets_and_constants() -> None:
         assert values == [1, 0, 1 - (a0 & b0), (a0 & b1) | (a1 & b0), a1]
 
 
-def test_hierarchy_and_order() -> None:
+def test_models_and_tables_may_stand_in_any_order() -> None:
     """Models after their use, tables before those that they read, copies, open pins."""
     top = model(".names n o[1]\n1 1\n.subckt ha a=k b=b[0] s=o[0] c=n\n.conn a[0] k\n.subckt ha a=a[1] b=b[1] s=unused")
     netlist, _ = read_blif([("top.blif", top), ("ha.blif", HALF_ADDER)])
@@ -237,7 +237,7 @@ def test_hierarchy_and_order() -> None:
         ),
     ],
 )  # fmt: skip
-def test_mistakes(text: str, message: str) -> None:
+def test_mistakes_name_the_line_in_one_sentence(text: str, message: str) -> None:
     with pytest.raises(DesignError) as caught:
         read(text)
     assert str(caught.value).startswith(message)

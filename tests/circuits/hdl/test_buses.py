@@ -29,7 +29,7 @@ from circuits.hdl.buses import group_ports
         ("a10 a9 a8 a7 a6 a5 a4 a3 a2 a1 a0", {"a": "a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10"}),
     ],
 )  # fmt: skip
-def test_grouping(ports: str, buses: dict[str, str]) -> None:
+def test_bits_are_grouped_into_buses_by_their_names(ports: str, buses: dict[str, str]) -> None:
     grouping = group_ports(ports.split())
     assert {name: " ".join(bits) for name, bits in grouping.buses.items()} == buses
     assert grouping.notes == ()

@@ -88,7 +88,7 @@ def test_expressions_of_all_functions_are_read_back_as_them() -> None:
         assert evaluate_row(netlist, bits) == [table >> row & 1 for table in range(256)]
 
 
-def test_readable_expressions() -> None:
+def test_expressions_are_the_short_ones_of_papers() -> None:
     names = ("a", "b", "cin")
     cells = {"exact": ("a ^ b ^ cin", "(b & cin) | (a & cin) | (a & b)"), "ama5": ("b", "a")}
     for name, texts in cells.items():
@@ -278,7 +278,7 @@ def test_a_netlist_of_wires_alone() -> None:
     assert [values[f"o[{k}]"] for k in range(3)] == [1, 0, 1]
 
 
-def test_export_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_what_the_functions_return(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "axfpm"]) == 0
     assert capsys.readouterr().out == to_verilog(design("axfpm"))
     target = tmp_path / "heap.blif"

@@ -223,7 +223,7 @@ def test_the_command_line_round_trip(tmp_path: Path, capsys: pytest.CaptureFixtu
 # Operands.
 
 
-def test_exchange(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exchange_swaps_the_operands_of_an_imported_circuit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry = Design(format=None, width=(3, 5), placement="ama5", name="m")
     source, target = write(tmp_path, "m.v", to_verilog(entry)), tmp_path / "m.toml"
     found, _ = imported(capsys, source, "--exchange", "-o", target)
@@ -443,7 +443,7 @@ def test_the_command_given_works_as_typed(
     assert found["computes"] == "x * y on all 64 operand pairs"
 
 
-def test_yosys_synthesises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_behavioural_verilog_is_imported_through_yosys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need("yosys")
     source, target = write(tmp_path, "a b.v", BEHAVIOURAL), tmp_path / "m.toml"
     found, _ = imported(capsys, source, "--synthesise", "-o", target)

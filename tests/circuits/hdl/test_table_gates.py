@@ -40,7 +40,7 @@ def test_all_functions_of_up_to_three_inputs(inputs: int) -> None:
 
 
 @given(st.integers(4, 6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, (1 << (1 << n)) - 1))))
-def test_wider_functions(case: tuple[int, int]) -> None:
+def test_functions_of_four_to_six_inputs(case: tuple[int, int]) -> None:
     inputs, table = case
     netlist = circuit(inputs, table)
     assert [value(netlist, row) for row in range(1 << inputs)] == [table >> row & 1 for row in range(1 << inputs)]
@@ -64,7 +64,7 @@ def test_ands_ors_and_parities_take_a_gate_an_input() -> None:
 
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("inputs", [0, 1, 3, 5, MAXIMUM_INPUTS + 1])
-def test_covers(inputs: int, inverted: bool) -> None:
+def test_covers_are_the_or_of_their_cubes_or_its_complement(inputs: int, inverted: bool) -> None:
     rng = np.random.default_rng(inputs)
     cover = ["".join(rng.choice(["0", "1", "-"], inputs)) for _ in range(4 if inputs else 1)]
     netlist = circuit(inputs, cover=cover, inverted=inverted)

@@ -221,7 +221,7 @@ def test_standard_cells_need_no_definition(name: str, function: object) -> None:
         ("a & 2 | 1", lambda a, b: a & 2 | 1),
     ],
 )
-def test_expressions(expression: str, function: object) -> None:
+def test_expressions_compute_what_verilog_says(expression: str, function: object) -> None:
     netlist = read(body(f"assign o = {{2'd0, {expression}}};" if "+" not in expression else
                         f"wire [1:0] s; assign s = {expression}; assign o = {{2'h0, s}};"))  # fmt: skip
     for a in range(4):
@@ -461,7 +461,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)
-def test_mistakes(text: str, message: str) -> None:
+def test_mistakes_have_one_exact_sentence(text: str, message: str) -> None:
     # A module that instantiates itself is no candidate for the top module.
     with pytest.raises(DesignError) as caught:
         read(text, "m" if "again" in text else None)
@@ -628,7 +628,7 @@ def test_toml_embeds_cells_and_gates_of_ones_own() -> None:
         ),
     ],
 )  # fmt: skip
-def test_damaged_netlist_texts(text: str, message: str) -> None:
+def test_damaged_netlist_texts_are_refused_with_the_reason(text: str, message: str) -> None:
     document = f"[design]\nformat = \"integer\"\n[netlist]\ntext = '''\n{text}'''\n"
     with pytest.raises(DesignError) as caught:
         Design.from_toml(document)
@@ -679,7 +679,7 @@ def test_circuits_that_are_no_multiplier() -> None:
         assert str(caught.value) == message
 
 
-def test_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_and_writes_what_it_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = tmp_path / "mul.v", tmp_path / "mul.toml"
     source.write_text(EVOAPPROX_CELLS)
     assert main(["import", str(source), "--top", "mul2u_B", "-o", str(target)]) == 0
@@ -693,7 +693,7 @@ def test_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert '"topology": "imported, 6 cells and gates"' in capsys.readouterr().out
 
 
-def test_import_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "mul.v"
     source.write_text(body("real q;"))
     target = tmp_path / "mul.toml"

@@ -147,7 +147,7 @@ def test_cells_of_libraries(name: str, inputs: str, output: str, function: Calla
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("form", ["yosys", "lut"])
-def test_lookup_tables(width: int, form: str) -> None:
+def test_lookup_tables_of_yosys_and_fpgas_are_their_functions(width: int, form: str) -> None:
     """$lut of yosys (`synth -lut`) and LUT1 ... LUT6 of FPGAs; up to three inputs are one gate."""
     bits = 1 << width
     table = 0x9BC0_F14E_27AD_8366 & (1 << bits) - 1

@@ -190,7 +190,7 @@ def test_heterogeneous_arrays_equal_the_model_at_greater_widths(
 @topologies
 @signednesses
 @pytest.mark.parametrize("shape", [(2, 64), (64, 2), (64, 64), (33, 64)])
-def test_the_widest_operands(topology: str, signed: bool, shape: tuple[int, int]) -> None:
+def test_products_of_the_widest_operands_equal_the_model(topology: str, signed: bool, shape: tuple[int, int]) -> None:
     w, v = shape
     entry = integer_design(topology, w, v, signed=signed)
     x, y = (np.array([a % 2**n for a in extremes(n, signed)], dtype=np.uint64).view(np.int64) for n in shape)
@@ -269,7 +269,7 @@ def test_every_policy_changes_the_products_of_a_non_commutative_cell(topology: s
 
 
 @topologies
-def test_operands_do_not_commute(topology: str) -> None:
+def test_products_of_a_lopsided_placement_do_not_commute(topology: str) -> None:
     product = values(integer_design(topology, 6, 6, placement=LOPSIDED)).reshape(64, 64)
     assert not np.array_equal(product, product.T)
 

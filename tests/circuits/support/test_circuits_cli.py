@@ -115,7 +115,7 @@ def test_show_an_integer_design_from_toml_with_own_cells(capsys: pytest.CaptureF
     assert run(capsys, "multiply", str(entry), "3", "0x1f", "--cells", str(cells)).strip().isdigit()
 
 
-def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_lists_the_library_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "cells")
     assert max(map(len, out.splitlines())) <= 100
     for name, cell in CELLS.items():
@@ -141,7 +141,7 @@ def test_show_the_whole_multiplier_with_glitches(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.slow
-def test_timing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_timing_prints_the_path_and_what_is_proved(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "timing", "axfpm")
     assert max(map(len, out.splitlines())) <= 100
     assert out.startswith("axfpm, mantissa multiplier, as drawn: ")
@@ -156,7 +156,7 @@ def test_timing(capsys: pytest.CaptureFixture[str]) -> None:
     )
     refused = refuse(capsys, "timing", "exact", "--effort", "0")
     assert refused.startswith("error: argument --effort:")
-    found = json.loads(run(capsys, "timing", "exact", "--whole", "--corner", "ss", "--format", "json"))
+    found = json.loads(run(capsys, "timing", "axfpm", "--whole", "--corner", "ss", "--format", "json"))
     assert found["path"][-1]["arrival_ps"] == pytest.approx(found["delay_ps"], abs=0.01)
     total = sum(step["delay_ps"] for step in found["path"])
     assert total == pytest.approx(found["delay_ps"], abs=0.01 * len(found["path"]))
@@ -173,7 +173,7 @@ def test_timing_marks_estimates(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert "~: estimated, not characterised: mine." in out
 
 
-def test_designs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_designs_lists_names_and_digests_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "designs")
     assert max(map(len, out.splitlines())) <= 100
     assert HEAP in out
@@ -183,7 +183,7 @@ def test_designs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "digest" in run(capsys, "designs", "--format", "csv").splitlines()[0]
 
 
-def test_multiply(capsys: pytest.CaptureFixture[str]) -> None:
+def test_multiply_prints_the_product(capsys: pytest.CaptureFixture[str]) -> None:
     """FACTS 2: 0.856 * 0.471 -> 0.42608058."""
     assert run(capsys, "multiply", "axfpm_tiled", "0.856", "0.471") == "0.42608058\n"
     assert run(capsys, "multiply", "exact", "-1.5", "2") == "-3.0\n"
@@ -193,7 +193,7 @@ def test_multiply(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(run(capsys, "multiply", "exact", "inf", "1", "--format", "json"))["result"] == "inf"
 
 
-def test_multiply_trace(capsys: pytest.CaptureFixture[str]) -> None:
+def test_multiply_shows_every_step_of_the_published_product(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "multiply", "axfpm_tiled", "0.856", "0.471", "--trace")
     assert max(map(len, out.splitlines())) <= 100
     x, y = 14361297, 15804137  # 0.856 and 0.471 as 24-bit mantissas, exponents 2^-1 and 2^-2

@@ -220,7 +220,7 @@ def test_damaged_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # ---- arguments
 
 
-def test_wrong_arguments() -> None:
+def test_unknown_sets_splits_and_sources_name_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"^unknown data set 'minst'; nearest: mnist\.$"):
         load("minst")
     with pytest.raises(ValueError, match=r"^unknown split 'tests'; nearest: test\.$"):
@@ -411,7 +411,7 @@ def test_fetch_goes_on_to_the_next_mirror(entry: DataSet, tiny: dict[str, bytes]
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
-def test_fetch_repairs(
+def test_fetch_repairs_missing_and_damaged_files(
     damage: str, entry: DataSet, tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fetch("mnist", tmp_path / "cache", progress=False)
@@ -423,7 +423,7 @@ def test_fetch_repairs(
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == tiny
 
 
-def test_fetch_without_any_source(entry: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_says_what_each_source_lacked(entry: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = entry.sources[0].label
     use(changed(entry, sources=(entry.sources[0], entry.sources[-1])), monkeypatch)
     monkeypatch.setattr("shutil.which", lambda _: None)

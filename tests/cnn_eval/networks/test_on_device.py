@@ -33,7 +33,7 @@ def on_device(each: Design, x: np.ndarray, w: np.ndarray, method: str = "auto") 
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_every_named_design(name: str) -> None:
+def test_every_named_design_gives_the_bits_of_the_cpu(name: str) -> None:
     corners = CORNERS[:, None], CORNERS[None, :]
     assert same(on_device(design(name), *corners), one_by_one(design(name), *corners))
     for rows, depth, columns in ((3000, 20, 9), (5, 20, 200)):
@@ -47,13 +47,13 @@ def test_sums_may_be_subnormal() -> None:
 
 
 @pytest.mark.parametrize("name", ["exact", "heap"])
-def test_ten_million_products(name: str) -> None:
+def test_ten_million_products_are_those_of_the_cpu(name: str) -> None:
     x, w = floats((4000, 1), 1, corners=0), floats((1, 2500), 2, corners=0)
     assert same(on_device(design(name), x, w), matmul(design(name), x, w))
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "float32"])
-def test_every_format(name: str) -> None:
+def test_every_format_gives_the_bits_of_the_cpu(name: str) -> None:
     for subnormals in ("flush", "ieee"):
         each = Design(format=name, subnormals=subnormals, rounding="nearest_even", **NARROW)
         if not gate_products.refusal(each):
@@ -72,7 +72,7 @@ def test_every_format(name: str) -> None:
     ],
     ids=lambda each: str(each.shape),
 )
-def test_integers(each: Design) -> None:
+def test_integer_sums_are_those_of_the_cpu(each: Design) -> None:
     x, w = codes(each, 0, (3000, 30), 1), codes(each, 1, (30, 21), 2)
     expected = one_by_one(each, x, w)
     assert same(on_device(each, x, w), expected)
@@ -134,7 +134,7 @@ def test_a_stream_of_the_users_own() -> None:
     assert same(result.cpu(), expected)
 
 
-def test_recorded_operands() -> None:
+def test_recorded_operands_are_those_of_the_cpu() -> None:
     layer, x = nn.Sequential(conv(1)), values((4, 2, 9, 9), 1)
     pairs = []
     for device in ("cpu", "cuda"):
@@ -146,7 +146,7 @@ def test_recorded_operands() -> None:
         assert same(one, other)
 
 
-def test_classes_of_a_network() -> None:
+def test_a_network_predicts_the_classes_of_the_cpu() -> None:
     images = load("mnist", "test").images[:200]
     network = approximate(load_model("lenet5"), design("heap"), layers="all")
     expected = predict(network, images)
@@ -155,7 +155,7 @@ def test_classes_of_a_network() -> None:
 
 @pytest.mark.parametrize("scheme", ["int8", "uint8", "sign_magnitude"])
 @pytest.mark.parametrize("exact", [True, False])
-def test_quantised_layers(scheme: str, exact: bool) -> None:
+def test_quantised_layers_give_the_sums_of_the_cpu(scheme: str, exact: bool) -> None:
     x = values((6, 2, 9, 9), 1, corners=False)
     network = nn.Sequential(conv(1), nn.ReLU(), nn.Flatten(), nn.Linear(147, 7)).eval()
     network = quantize(network, x, scheme=scheme)

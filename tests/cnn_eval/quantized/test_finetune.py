@@ -210,7 +210,9 @@ def _metadata(path: Path) -> dict[str, str]:
         return dict(stream.metadata())
 
 
-def test_what_cannot_be_retrained(quantized: nn.Module, data: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_networks_and_images_that_cannot_be_retrained_are_refused(
+    quantized: nn.Module, data: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     network = approximate(quantized, BROKEN)
     with pytest.raises(DesignError, match=r"^the network to retrain must have approximate layers, but has none;"):
         finetune(quantized, *data)

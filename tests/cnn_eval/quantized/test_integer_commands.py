@@ -64,7 +64,7 @@ def test_the_table_says_what_is_compared(folder: Path, capsys: pytest.CaptureFix
     assert printed.err.startswith("note: layers that stay float: conv1 (Conv2d, first or last layer), ")
 
 
-def test_recovery_of_a_float_design(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recover_corrects_a_float_design(capsys: pytest.CaptureFixture[str]) -> None:
     document = results(capsys, "accuracy", "axfpm", "--samples", 60, "--recover", 50, "--compute", "lowered")
     x, labels = load_images("mnist", samples=60)
     from circuits import design
@@ -75,7 +75,7 @@ def test_recovery_of_a_float_design(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["recover"] == 50
 
 
-def test_quantised_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_of_a_quantised_network_serve_as_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = folder / "lenet5.safetensors"
     save_quantized(quantize(load_model("lenet5"), load_images("mnist", samples=60)[0], scheme="uint8"), weights)
     files = ("accuracy", folder / "unsigned8.toml", "--weights", weights, "--samples", 30)
@@ -86,7 +86,7 @@ def test_quantised_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.slow
-def test_transfer_margins_and_attack(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_transfer_margins_and_attack_take_integer_designs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     design = folder / "unsigned8.toml"
     document = results(
         capsys, "transfer", design, "--quantize", "uint8", "--calibration-images", 60, "--examples", "pgd",
@@ -121,7 +121,7 @@ def test_transfer_margins_and_attack(folder: Path, capsys: pytest.CaptureFixture
     ],
 )
 @pytest.mark.parametrize("command", ["accuracy", "transfer"])
-def test_mistakes(
+def test_mistakes_are_one_line(
     command: str, arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [str(folder / text) if text.endswith(".toml") else text for text in arguments]

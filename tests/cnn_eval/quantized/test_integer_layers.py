@@ -118,7 +118,7 @@ def test_products_with_zero_that_are_not_zero(scheme: str, positive: bool) -> No
 
 @pytest.mark.parametrize("bits", [(12, 12), (16, 16), (16, 10)])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_wide_codes(scheme: str, bits: tuple[int, int]) -> None:
+def test_codes_of_more_than_eight_bits_sum_exactly(scheme: str, bits: tuple[int, int]) -> None:
     layer, x = conv(1, padding=1, out_channels=2, in_channels=2), values((1, 2, 4, 4), 3)
     network = quantised(layer, x, scheme, bits, "exact design")
     sums = integer_layers.layer_sums(network, x.numpy(), lambda a, b: a * b)

@@ -136,7 +136,7 @@ def test_scales_of_the_schemes() -> None:
     assert found["uint8"].weight_zero_point.tolist() == [15, 0]
 
 
-def test_calibrations() -> None:
+def test_each_calibration_takes_its_range() -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(64, 1, 40, 40, generator=generator)
     x[0, 0, 0, 0] = 50
@@ -183,7 +183,7 @@ def test_auto_takes_the_scheme_of_the_first_design() -> None:
     assert {layer.scheme for layer in layers_of_integers(auto).values()} == {"int8"}
 
 
-def test_designs_by_layer() -> None:
+def test_layers_without_a_design_stay_exact() -> None:
     x = images()
     network = quantize(Branches(), x, scheme="int8")
     through = approximate(network, {"depthwise": SIGNED})
@@ -222,7 +222,7 @@ def test_a_recovery_is_part_of_the_file_and_only_for_designs(tmp_path: Path) -> 
     assert torch.equal(approximate(loaded, rough)(x), recovered(x))
 
 
-def test_files_that_do_not_fit(tmp_path: Path) -> None:
+def test_files_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "network.safetensors"
     save_quantized(quantize(Branches(), images()), path)
     with pytest.raises(DataError, match="must hold the quantised tensors of the model, but does not fit it"):
@@ -264,7 +264,7 @@ def test_weights_of_a_quantised_network_are_loaded_by_name(tmp_path: Path) -> No
         ({"images": torch.tensor([1.0, torch.inf]).expand(2, 3, 6, 2)}, r"calibration images must be finite, but hold"),
     ],
 )
-def test_what_quantize_refuses(arguments: dict[str, object], message: str) -> None:
+def test_quantize_refuses_arguments_with_the_reason(arguments: dict[str, object], message: str) -> None:
     given = {"images": images(), **arguments}
     with pytest.raises(DesignError, match=f"^{message}"):
         quantize(Branches(), given.pop("images"), **given)  # type: ignore[arg-type]

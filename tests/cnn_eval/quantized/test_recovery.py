@@ -110,7 +110,7 @@ def test_gradients_pass_through_the_correction() -> None:
         (approximate(conv(1), design("heap")), {"bias": "image"}, "unknown kind of bias 'image'"),
     ],
 )
-def test_what_recover_refuses(network: nn.Module, arguments: dict[str, str], message: str) -> None:
+def test_recover_refuses_arguments_with_the_reason(network: nn.Module, arguments: dict[str, str], message: str) -> None:
     with pytest.raises(DesignError, match=f"^{message}"):
         recover(network, values((2, 2, 6, 6), 1), **arguments)
 

@@ -65,7 +65,9 @@ def test_products_are_counted_by_hand() -> None:
     assert products_per_image(network, torch.rand(3, 4, 24, 40)) == expected
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_layers_as_table_and_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "unsigned8.toml"
     file.write_text(UNSIGNED.to_toml())
     common = ["sensitivity", "lenet5", str(file), "--quantize", "auto", "--calibration-images", "60", "--samples", "30"]
@@ -89,7 +91,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "153,600" in printed
 
 
-def test_a_float_network() -> None:
+def test_a_float_network_has_products_and_refuses_integer_designs() -> None:
     x, labels = load_images("mnist", samples=20)
     result = measure_sensitivity(load_model("lenet5"), design("axfpm"), x, labels, layers="conv", compute="lowered")
     assert {row.layer: row.products for row in result.layers} == {"conv1": 86_400, "conv2": 153_600}
@@ -113,7 +115,7 @@ def test_a_float_network() -> None:
         ),
     ],
 )
-def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sensitivity", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -150,7 +150,7 @@ def test_float_designs_and_other_evolutions_are_refused(
     assert evolve.main([*command, "--seed", "7", "--fresh"]) == 0
 
 
-def test_limits_and_sweeps() -> None:
+def test_limits_and_sweeps_are_read() -> None:
     limits = parse_limits(["nmed<=0.001", "worst_case <= 40"])
     assert limits.bounds == (("nmed", 0.001), ("worst_case", 40.0))
     assert parse_sweep("mae_percent=0.01:1:3") == ("mae_percent", (0.01, 0.1, 1.0))

@@ -1,6 +1,6 @@
 """kill -9 of a real search at random points: nothing is lost but designs in flight, and no row is ever wrong.
 
-DSE_KILLS=50 python -m pytest tests/dse/explore/test_dse_kill.py kills fifty times instead of five.
+DSE_KILLS=50 python -m pytest tests/dse/explore/test_dse_kill.py kills fifty times instead of four.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from dse.score.store import Store
 
 ROOT = Path(__file__).parents[3]
-KILLS = int(os.environ.get("DSE_KILLS", "5"))
+KILLS = int(os.environ.get("DSE_KILLS", "4"))
 SPACE = """
 [space]
 ports = ["psc", "scp", "csp"]
@@ -33,7 +33,7 @@ Key = tuple[str, str, int, str]
 
 def start(folder: Path, space: Path, seed: int) -> subprocess.Popen[bytes]:
     options = ["--space", str(space), "--objectives", "delay,nmed", "--population", "8", "--seed", str(seed)]
-    options += ["--budget", "40", "--images", "10", "--attack-images", "2", "--constraint", "energy<=4000"]
+    options += ["--budget", "24", "--images", "10", "--attack-images", "2", "--constraint", "energy<=4000"]
     return subprocess.Popen(
         [sys.executable, "-m", "dse.search", *options, "--workers", "2", "--out", str(folder)],
         cwd=ROOT,

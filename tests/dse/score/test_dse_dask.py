@@ -128,7 +128,7 @@ def test_an_address_that_nobody_answers_is_refused() -> None:
 
 def run(folder: Path, space: Path, *more: str) -> subprocess.Popen[str]:
     options = ["--space", str(space), "--objectives", "delay,nmed", "--population", "8", "--seed", "5"]
-    options += ["--budget", "24", "--images", "10", "--attack-images", "2", "--out", str(folder), *more]
+    options += ["--budget", "16", "--images", "10", "--attack-images", "2", "--out", str(folder), *more]
     return subprocess.Popen(
         [sys.executable, "-m", "dse.search", *options],
         cwd=ROOT,
