@@ -26,6 +26,7 @@ from cnn_eval.models import devices
 from studies.commands import main as run_studies
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", ports="pcs")
+BFLOAT16 = Design(format="bfloat16", placement="ama1", ports="pcs")
 GEOMETRIES = (
     (Geometry(), 1),
     (Geometry(stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2)), 1),
@@ -47,22 +48,25 @@ def chosen_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("host_as_device")
+@pytest.mark.parametrize("each", [LOPSIDED, BFLOAT16], ids=["gates", "table of fractions"])
 @pytest.mark.parametrize(("geometry", "groups"), GEOMETRIES)
-def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(geometry: Geometry, groups: int) -> None:
+def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(
+    geometry: Geometry, groups: int, each: Design
+) -> None:
     x, weight = floats((2, 2 * groups, 6, 7), 1), floats((4, 2, 3, 2), 2)
     with np.errstate(all="ignore"):
-        out = convolve(LOPSIDED, x, weight, geometry)
+        out = convolve(each, x, weight, geometry)
         gradient = floats(out.shape, 3)
         expected = [
             out,
-            input_gradient(LOPSIDED, gradient, weight, (6, 7), geometry),
-            weight_gradient(LOPSIDED, x, gradient, (3, 2), geometry),
+            input_gradient(each, gradient, weight, (6, 7), geometry),
+            weight_gradient(each, x, gradient, (3, 2), geometry),
         ]
     tensors = [torch.from_numpy(array) for array in (x, weight, gradient)]
     results = [
-        convolve(LOPSIDED, tensors[0], tensors[1], geometry),
-        input_gradient(LOPSIDED, tensors[2], tensors[1], (6, 7), geometry),
-        weight_gradient(LOPSIDED, tensors[0], tensors[2], (3, 2), geometry),
+        convolve(each, tensors[0], tensors[1], geometry),
+        input_gradient(each, tensors[2], tensors[1], (6, 7), geometry),
+        weight_gradient(each, tensors[0], tensors[2], (3, 2), geometry),
     ]
     for result, array in zip(results, expected, strict=True):
         assert isinstance(result, torch.Tensor)
