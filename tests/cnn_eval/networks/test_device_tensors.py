@@ -16,6 +16,7 @@ from circuits.engine import float_operations, padding
 from circuits.engine.device import cuda_tensors, tensor_kinds
 from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products import gathering
+from circuits.support import cli
 from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval.commands import main
 from cnn_eval.layers import convolution
@@ -158,6 +159,7 @@ def test_without_a_device_every_command_says_so(
 
 def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    monkeypatch.setattr(cli, "load_driver", lambda: None)  # with or without a device
     assert run_studies(["run", "table2", "throughput", "--device", "cuda"]) == 2
     assert capsys.readouterr().err == (
         "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"
