@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
+from circuits.support.cuda_library import load_driver
 from circuits.support.text import csv_field, json_safe, printable, shorten
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def run_program(
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parser.parse_args(words)
     arguments.argv = words[words.index(arguments.command) + 1 :]
-    return guarded(lambda: int(arguments.run(arguments)))
+    return guarded(lambda: _run(arguments))
 
 
 def run_alone(argv: Sequence[str] | None, register: Callable[[Commands], None], *, prog: str) -> int:
@@ -126,7 +127,14 @@ def run_alone(argv: Sequence[str] | None, register: Callable[[Commands], None], 
     register(alone)
     arguments = alone.parser.parse_args(argv)
     arguments.argv = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: int(arguments.run(arguments)))
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if getattr(arguments, "device", None) == "cuda":
+        # Commands look for the device only when they have imported torch, which takes seconds.
+        load_driver()
+    return int(arguments.run(arguments))
 
 
 class _Alone:

@@ -59,6 +59,7 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the studies in order; results of finished ones stay when it is interrupted."""
+    _require_folders(arguments)
     from circuits.support.files import require_writable
     from studies.frame.study import LEVELS, StudyOptions
     from studies.frame.study_runs import known_names
@@ -86,6 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
             again = ""  # With models, nothing is taken from stored results.
         raise KeyboardInterrupt(f"results of the studies that ended are in {arguments.out}{again}") from None
     return 0
+
+
+def _require_folders(arguments: argparse.Namespace) -> None:
+    """Before the studies are imported, which takes seconds: they look into the folders themselves."""
+    for option in ("folder", "models", "library"):
+        path = getattr(arguments, option)
+        if path is not None and not path.is_dir():
+            raise ValueError(f"--{option} must name a folder, but {path} is none; check the path.")
 
 
 def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from circuits.errors import unknown_name
 from studies import STUDIES
 from studies.frame import fingerprint
-from studies.frame.row_figures import comparison
 from studies.frame.study import StudyOptions, StudyResult
 
 
@@ -35,6 +34,9 @@ def measure(name: str, options: StudyOptions) -> StudyResult:
     module = module_of(name)
     result: StudyResult = replace(module.run(options), name=name, title=module.TITLE, source=module.SOURCE)
     if not result.figures:
+        # Plotting takes longer to import than a mistake in the options should take to show.
+        from studies.frame.row_figures import comparison
+
         figures = comparison(result.rows, name=name, title=f"{result.title} ({result.source})")
         result = replace(result, figures=figures)
     return replace(result, level=options.level, inputs=inputs)

@@ -18,8 +18,9 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import CELLS, Design, design, matmul
-from circuits.engine.device import gate_products, table_products
+from circuits.engine.device import gate_products
 from circuits.engine.device.cuda_driver import find_device
+from circuits.engine.device.product_modules import table_module
 from circuits.support.provenance import machine
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear
@@ -45,6 +46,8 @@ _EPSILON, _STEPS = 0.1, 40
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", name="int8 ama1")
 """A multiplier of signed codes whose operands cannot be exchanged."""
+NARROW = (Design(format="bfloat16", placement="ama1", name="bfloat16 ama1"), Design(format="fp8_e4m3", name="fp8_e4m3"))
+"""Formats that are looked up: by their fractions, and by their codes."""
 
 
 def run(options: StudyOptions) -> StudyResult:
@@ -106,7 +109,7 @@ def _identity() -> Iterator[Row]:
     """Counts results on the device that differ from the processor's."""
     x, w = _values(4000, 1), _values(1, 2500)
     subject = "10^7 random products"
-    for each in _designs():
+    for each in (*_designs(), *NARROW):
         differ = _differences(_product(each, x, w), torch.from_numpy(matmul(each, x, w)))
         yield Row(subject, each.label, differ, unit="differ")
     # Where x w differs from w x, an exchange of operands would have shown above.
@@ -155,8 +158,7 @@ def _speed(rounds: int) -> Iterator[Row]:
         x, w = _values(batch, channels, side, side).cuda(), _values(filters, channels, kernel, kernel).cuda()
         codes, weights = _codes(batch, channels, side, side).cuda(), _codes(filters, channels, kernel, kernel).cuda()
         timed = {"torch float32": _seconds(lambda x=x, w=w: functional.conv2d(x, w), rounds, CALLS)}  # type: ignore[misc]
-        narrow = [design("bfloat16"), Design(format="fp8_e4m3", name="fp8_e4m3")]
-        for each in (*_designs(), *narrow):
+        for each in (*_designs(), *NARROW):
             timed |= _ways(each, x, w, rounds)
         timed |= _ways(INT8, codes, weights, rounds)
         for label, seconds in timed.items():
@@ -167,7 +169,7 @@ def _speed(rounds: int) -> Iterator[Row]:
 def _ways(each: Design, x: torch.Tensor, w: torch.Tensor, rounds: int) -> dict[str, float]:
     """Seconds of a convolution by the gates and, where there is one, by the table."""
     shared = find_device(torch.cuda.current_device()).shared_bytes
-    served = {"gate": not gate_products.refusal(each), "table": not table_products.refusal(each, shared)}
+    served = {"gate": not gate_products.refusal(each), "table": table_module(each, shared) is not None}
     return {
         f"{each.label}, {method}": _seconds(lambda m=method: convolve(each, x, w, Geometry(), method=m), rounds, CALLS)  # type: ignore[misc]
         for method, serves in served.items()

@@ -105,7 +105,7 @@ def levels_run(monkeypatch: pytest.MonkeyPatch, store: Path) -> list[str]:
         return kept[options.level]
 
     monkeypatch.setattr("studies.paper.table2.run", run)
-    monkeypatch.setattr("studies.frame.study_runs.comparison", lambda *_, **__: {})  # drawing takes seconds
+    monkeypatch.setattr("studies.frame.row_figures.comparison", lambda *_, **__: {})  # drawing takes seconds
     return ran
 
 

@@ -87,12 +87,22 @@ def test_a_checkout_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert written == [COMMITTED.parent / "RESULTS.md"]
 
 
+@pytest.mark.parametrize("option", ["folder", "models", "library"])
+def test_a_wrong_folder_is_refused_before_any_study_is_imported(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(study_runs, "module_of", lambda name: pytest.fail("imported"))
+    assert main(["run", "library", f"--{option}", "nowhere"]) == 2
+    error = f"error: --{option} must name a folder, but nowhere is none; check the path.\n"
+    assert capsys.readouterr().err == error
+
+
 @pytest.mark.parametrize(
     ("options", "end"),
     [
         ([], "; the same command runs only the others"),
         (["--fresh"], "; the same command without --fresh runs only the others"),
-        (["--models", "somewhere"], ""),
+        (["--models", "."], ""),
     ],
 )
 def test_ctrl_c_says_where_results_are(

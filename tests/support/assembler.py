@@ -13,6 +13,7 @@ from pathlib import Path
 
 INSTRUCTION_BYTES = 16
 """Of every architecture since sm_70."""
+_READ_SHARED, _BRANCH = 0x984, 0x947
 
 
 @cache
@@ -31,11 +32,30 @@ def find_assembler() -> Path | None:
 
 @dataclass(frozen=True)
 class Assembled:
-    """Registers a thread, bytes spilled to memory, and instructions of a kernel."""
+    """Registers a thread, bytes spilled to memory, and the instructions of a kernel."""
 
     registers: int
     spilled: int
-    instructions: int
+    code: bytes
+
+    @property
+    def instructions(self) -> int:
+        """Their number."""
+        return len(self.code) // INSTRUCTION_BYTES
+
+    def loop_of_lookups(self) -> int:
+        """Instructions of the loop that reads shared memory, from the target of the branch behind the last read on.
+
+        For sm_90. The operation is the lowest 12 bits of an instruction; the distance of a branch, in four bytes from
+        the next instruction on, has its lowest 8 bits from bit 16 on and the others from bit 34 on, as nvdisasm shows.
+        """
+        words = struct.unpack(f"<{2 * self.instructions}Q", self.code)[::2]
+        last_read = max(index for index, word in enumerate(words) if word & 0xFFF == _READ_SHARED)
+        branch = next(index for index in range(last_read, len(words)) if words[index] & 0xFFF == _BRANCH)
+        (upper,) = struct.unpack("<i", struct.pack("<I", words[branch] >> 32))
+        distance = 4 * ((upper >> 2) * 256 + (words[branch] >> 16 & 255)) // INSTRUCTION_BYTES
+        assert distance < 0
+        return -distance
 
 
 def assemble(ptx: bytes, architecture: str, folder: Path) -> Assembled:
@@ -49,15 +69,15 @@ def assemble(ptx: bytes, architecture: str, folder: Path) -> Assembled:
     assert done.returncode == 0, done.stderr
     (registers,) = re.findall(r"Used (\d+) registers", done.stderr)
     stored = re.findall(r"(\d+) bytes spill (?:stores|loads)", done.stderr)
-    return Assembled(int(registers), sum(map(int, stored)), _code_bytes(result.read_bytes()) // INSTRUCTION_BYTES)
+    return Assembled(int(registers), sum(map(int, stored)), _code(result.read_bytes()))
 
 
-def _code_bytes(elf: bytes) -> int:
-    """Size of the section .text.kernel of a 64-bit ELF file."""
+def _code(elf: bytes) -> bytes:
+    """The section .text.kernel of a 64-bit ELF file."""
     (table,), (size, count, names) = struct.unpack_from("<Q", elf, 40), struct.unpack_from("<HHH", elf, 58)
     headers = [struct.unpack_from("<IIQQQQ", elf, table + number * size) for number in range(count)]
     start = headers[names][4]
-    for name, _, _, _, _, section_bytes in headers:
+    for name, _, _, _, begin, section_bytes in headers:
         if elf[start + name :].startswith(b".text.kernel\0"):
-            return section_bytes
+            return elf[begin : begin + section_bytes]
     raise AssertionError("no code")

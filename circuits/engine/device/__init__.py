@@ -9,5 +9,6 @@ The way of a matrix product of floats or wide integers, `gate_products`:
     operand in lanes -> packing_kernel -> planes in device memory --.
     the other operand, one word at a time ------------------------> gate_matmul_kernel -> sums
 
-Narrow codes take `table_products`: every product of two codes is computed once, and looked up in shared memory.
+Narrow codes take `table_products`: every product of two codes is computed once, and looked up in shared memory. So are
+the products of fractions of bfloat16 and its like (`fraction_products`). `product_modules` chooses.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any
 from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.device.ptx_code import ptx
 from circuits.errors import DesignError
+from circuits.support.cuda_library import load_driver
 
 # Numbers from cuda.h.
 _MULTIPROCESSOR_COUNT = 16
@@ -24,14 +24,7 @@ _LOG_BYTES = 4096
 @lru_cache(maxsize=1)
 def _driver() -> Any:
     """The driver's library, initialised. Raises DesignError where there is none or no device."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        library: Any = ctypes.CDLL(name)
-    except OSError:
-        raise DesignError(
-            f"no CUDA device: the driver's library {name} cannot be loaded; install NVIDIA's driver, or compute on the "
-            "CPU."
-        ) from None
+    library = load_driver()
     _check(library, "cuInit", library.cuInit(0))
     return library
 

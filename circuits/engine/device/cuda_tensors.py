@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.device import gate_products, table_products
 from circuits.engine.device.cuda_driver import find_device
 from circuits.engine.device.gate_products import Operands
 from circuits.engine.device.kernels.thread_code import Kernel
+from circuits.engine.device.product_modules import serving_module
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.errors import DesignError
@@ -82,12 +82,8 @@ def gathered_matmul(circuit: MultiplierCircuit, x: Tensor, w: Tensor, out: Tenso
         raise DesignError(
             f"operands must be on one device, but are on {x.device}, {w.device} and {out.device}; move them."
         )
-    tabled = method != "gate" and not table_products.refusal(circuit, device.shared_bytes)
-    reason = "" if tabled else gate_products.refusal(circuit)
-    if reason:
-        raise DesignError(f"a CUDA device {reason}; compute on the CPU.")
+    module = serving_module(circuit, method, device.shared_bytes)
     operands = Operands(
         x.data_ptr(), x.numel(), w.data_ptr(), w.numel(), out.data_ptr(), 8 * max(4, out.element_size())
     )
-    module = table_products if tabled else gate_products
     module.run(device, circuit, operands, places)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.llvm.jit import Target, load
+
+Circuit = TypeVar("Circuit", bound=Hashable)
 
 
 class Memory(Protocol):
@@ -43,6 +45,24 @@ class Launches(Protocol):
 
     def launch(self, kernel: Kernel, arguments: Sequence[int], blocks: int, groups: int) -> None:
         """Runs blocks x groups blocks of the kernel; arguments are addresses and i64 numbers."""
+
+
+class KeptArrays:
+    """Arrays made of circuits, kept in the memory of devices for the next call; the oldest makes room."""
+
+    _MOST = 64
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Hashable, Hashable], Memory] = {}
+
+    def copied(self, device: Launches, circuit: Circuit, make: Callable[[Circuit], NDArray[Any]]) -> Memory:
+        """The array that `make` makes of the circuit, in the device's memory."""
+        key = (device.key, circuit)
+        if key not in self._kept:
+            if len(self._kept) >= self._MOST:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = device.copied(make(circuit))
+        return self._kept[key]
 
 
 class HostMemory:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.device.gate_products import Operands, device_offsets
+from circuits.engine.device.gate_products import Operands
 from circuits.engine.device.kernels.conversion_kernel import code_values, conversion_kernel
 from circuits.engine.device.kernels.float_planes import FloatRules, float_rules
 from circuits.engine.device.kernels.table_matmul_kernel import ROWS, TableMatmul, table_matmul_kernel, weight_kernel
 from circuits.engine.device.kernels.thread_code import THREADS, Kernel
-from circuits.engine.device.launching import Launches, Memory
+from circuits.engine.device.launching import KeptArrays, Launches, Memory
+from circuits.engine.device.tile_launches import TiledProduct, tile_columns
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 
@@ -38,38 +38,22 @@ def refusal(circuit: MultiplierCircuit, shared_bytes: int) -> str:
 
 def run(device: Launches, circuit: MultiplierCircuit, operands: Operands, places: Places) -> None:
     """`gathering.gathered_matmul` on a device; M, N and K are at least 1."""
-    depth, groups = places.depth, places.groups
-    columns = operands.w_size // depth // groups
+    columns = operands.w_size // places.depth // places.groups
     floats = circuit.float_format is not None
     kind = TableMatmul(
         *_code_bits(circuit),
         sums="float" if floats else f"i{operands.sum_bits}",
         signed=circuit.signed,
-        columns=_columns(device, places.rows, columns, groups),
+        columns=tile_columns(device, ROWS, places, columns),
     )
     x, w = operands.x, operands.w
     if floats:
         codes = [_codes(device, circuit, *of) for of in ((x, operands.x_size), (w, operands.w_size))]
         x, w = (memory.address for memory in codes)
-    entries = _entries(device, circuit)
-    row_tiles, column_tiles = -(-places.rows // ROWS), -(-columns // kind.columns)
-    weights = column_tiles * kind.columns * depth
-    offsets = device.empty(4 * weights * groups)
-    kernels = _kernels(kind)
-    device.launch(kernels[0], (w, offsets.address, depth, columns, column_tiles), -(-weights // THREADS), groups)
-    tiles = row_tiles * column_tiles * groups
-    blocks = min(tiles, device.multiprocessors)
-    at = device_offsets(device, places, columns)
-    device.launch(
-        kernels[1],
-        (
-            *(entries.address, x, at.x_at.address, at.x_step.address, places.x_group, offsets.address),
-            *(operands.out, at.row_out.address, places.out_step, places.out_group),
-            *(places.rows, depth, columns, row_tiles, column_tiles, tiles, blocks),
-        ),
-        blocks,
-        1,
-    )
+    product = TiledProduct(places, columns, ROWS, kind.columns)
+    offsets, matmul = _kernels(kind)
+    weights = product.weights(device, offsets, w, kind.columns, kind.columns)
+    product.run(device, matmul, operands, _ENTRIES.copied(device, circuit, table_entries), x, weights)
 
 
 def _code_bits(circuit: MultiplierCircuit) -> tuple[int, int]:
@@ -78,17 +62,6 @@ def _code_bits(circuit: MultiplierCircuit) -> tuple[int, int]:
         return circuit.shape
     bits = 1 + fmt.exponent_bits + fmt.fraction_bits
     return bits, bits
-
-
-def _columns(device: Launches, rows: int, columns: int, groups: int) -> int:
-    """Columns that a thread sums: many, so that few instructions are shared by many products, but enough tiles."""
-    if columns < 3:
-        return 1
-    for count in (16, 8):
-        tiles = -(-rows // ROWS) * -(-columns // count) * groups
-        if count < columns + 4 and tiles >= 2 * device.multiprocessors:
-            return count
-    return 4
 
 
 def _codes(device: Launches, circuit: MultiplierCircuit, address: int, count: int) -> Memory:
@@ -107,21 +80,9 @@ def _conversion(rules: FloatRules) -> Kernel:
     return conversion_kernel(rules, codes=True)
 
 
-def _entries(device: Launches, circuit: MultiplierCircuit) -> Memory:
-    key = (device.key, circuit)
-    if key not in _ENTRIES:
-        if len(_ENTRIES) >= _MOST_TABLES:
-            del _ENTRIES[next(iter(_ENTRIES))]
-        _ENTRIES[key] = device.copied(table_entries(circuit))
-    return _ENTRIES[key]
+_ENTRIES = KeptArrays()
 
 
-_MOST_TABLES = 64
-_ENTRIES: dict[Any, Memory] = {}
-"""The tables in the memory of devices, the oldest first: 128 KB each."""
-
-
-@lru_cache(maxsize=16)
 def table_entries(circuit: MultiplierCircuit) -> NDArray[np.uint16]:
     """uint16 [2^w_bits * 2^x_bits]: the product of each pair of codes by the circuit's gates, x codes in rows.
 

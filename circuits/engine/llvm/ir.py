@@ -98,6 +98,20 @@ class Function:
         self.do(f"br label %{after}")
         self._begin(after)
 
+    @contextmanager
+    def choice(self, condition: str, kind: str, values: list[str]) -> Iterator[list[str]]:
+        """As `when`; yields the list of the values' names, of type `kind`, whose elements the body may replace.
+
+        Behind the body `values` holds its values where it ran, else the ones from before.
+        """
+        before, entered_from, present = list(values), self._label, list(values)
+        with self.when(condition):
+            yield present
+            left_from = self._label
+        for k, (old, new) in enumerate(zip(before, present, strict=True)):
+            if new != old:
+                values[k] = self.op(f"phi {kind} [{old}, %{entered_from}], [{new}, %{left_from}]")
+
     def switch(self, value: str, cases: Sequence[int]) -> Iterator[int]:
         """Yields each of `cases`; what is emitted meanwhile runs where the i32 `value` is that number.
 

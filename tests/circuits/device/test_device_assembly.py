@@ -9,10 +9,11 @@ import pytest
 from assembler import assemble, find_assembler
 
 from circuits import NAMED, Design, design
-from circuits.engine.device import cuda_driver, gate_products
-from circuits.engine.device.kernels import gate_matmul_kernel
+from circuits.engine.device import cuda_driver, fraction_products, gate_products
+from circuits.engine.device.kernels import fraction_matmul_kernel, gate_matmul_kernel
 from circuits.engine.device.kernels.conversion_kernel import conversion_kernel
 from circuits.engine.device.kernels.float_planes import float_rules
+from circuits.engine.device.kernels.fraction_matmul_kernel import FractionMatmul
 from circuits.engine.device.kernels.table_matmul_kernel import TableMatmul, table_matmul_kernel, weight_kernel
 from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.device.ptx_code import ARCHITECTURE, ptx, ptx_of_ir
@@ -21,6 +22,7 @@ from circuits.errors import DesignError
 ARCHITECTURES = ("sm_80", "sm_90")
 # An H100: multiprocessors, Hz, and instructions of the integer and logic unit a clock and multiprocessor.
 _PROCESSORS, _CLOCK, _RATE = 132, 1.755e9, 64
+_ISSUED = 4  # instructions a clock and multiprocessor, of whatever unit
 CIRCUITS = (
     *map(design, NAMED),
     Design(format="float16"),
@@ -47,6 +49,11 @@ def _kernels() -> Iterator[tuple[str, Kernel]]:
         for columns in (1, 4, 8, 16):
             yield f"table, {sums}, {columns} columns", table_matmul_kernel(TableMatmul(8, 8, sums, True, columns))
     yield "offsets of weights", weight_kernel(TableMatmul(8, 8, "i32", True, 8))
+    for each in (Design(format="bfloat16"), Design(format="e6m7", subnormals="ieee", rounding="nearest_even")):
+        for entry_bytes, columns in ((1, 1), (1, 4), (1, 8), (1, 16), (2, 16)):
+            kind = FractionMatmul(float_rules(each), entry_bytes, 1, columns)
+            for use, kernel in zip(("conversion", "weights", "table"), fraction_products._kernels(kind), strict=True):
+                yield f"{each.format}, {use} of {entry_bytes}-byte entries, {columns} columns", kernel
 
 
 @pytest.mark.slow
@@ -93,6 +100,22 @@ def test_the_estimate_for_an_h100(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         # Twelve warps of 32 threads on 65,536 registers of a multiprocessor.
         assert whole.registers <= 65536 // (12 * 32) + 32
         assert estimate > 1e11
+
+
+@needs_assembler
+@pytest.mark.slow
+def test_the_estimate_of_bfloat16_by_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instructions of the loop that 16 products take, where they and their factors are normal numbers."""
+    monkeypatch.setattr(fraction_matmul_kernel, "_emit_any", lambda *_: None)
+    monkeypatch.setattr(fraction_matmul_kernel, "BLOCKS", 1)
+    kind = FractionMatmul(float_rules(design("bfloat16")), 1, 1, 16)
+    kernel = fraction_matmul_kernel.fraction_matmul_kernel(kind)
+    each = assemble(ptx_of_ir(kernel.device_ir()), "sm_90", tmp_path).loop_of_lookups() / 16
+    estimate = _PROCESSORS * _CLOCK * _ISSUED * 32 / each
+    print(f"bfloat16: {each:.1f} instructions a product: {estimate:.2g} products/s if all are issued without a pause")
+    # 5.5 of the module's docstring, and of x and the loop at most 40 for all 16.
+    assert 5.5 < each < 8
+    assert estimate > 3e12
 
 
 def test_without_a_driver_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,19 @@ compared with their definitions here.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import lopsided
 import numpy as np
 import pytest
 from device_products import CORNERS, codes, floats, on_host, one_by_one, same
 
 from circuits import FORMATS, NAMED, Design, design
-from circuits.engine.device import gate_products, table_products
+from circuits.engine.device import fraction_products, gate_products, table_products
 from circuits.engine.device.gate_products import Operands, tiling
+from circuits.engine.device.kernels import fraction_matmul_kernel
 from circuits.engine.device.launching import HostLaunches
+from circuits.engine.device.product_modules import TABLES, serving_module, table_module
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 
@@ -78,10 +82,13 @@ def _format_cases() -> list[Design]:
 def test_every_format_rounding_and_rule_for_subnormals(each: Design) -> None:
     corners = CORNERS[:, None], CORNERS[None, :]
     x, w = floats((40, 4), 3), floats((4, 3), 4)
-    for products in (gate_products, table_products):
-        if products is gate_products or not table_products.refusal(each, 1 << 17):
-            assert same(on_host(products, each, *corners), one_by_one(each, *corners))
-            assert same(on_host(products, each, x, w), one_by_one(each, x, w))
+    tables = [products for products in TABLES if not products.refusal(each, 1 << 17)]
+    assert len(tables) == (each.float_format.fraction_bits <= 7) + (
+        each.format in ("fp8_e4m3", "fp8_e5m2", "e3m4", "e4m2")
+    )
+    for products in (gate_products, *tables):
+        assert same(on_host(products, each, *corners), one_by_one(each, *corners))
+        assert same(on_host(products, each, x, w), one_by_one(each, x, w))
 
 
 @pytest.mark.parametrize("each", [*INTEGERS, *WIDE], ids=lambda each: f"{each.shape}{'s' * each.signed}")
@@ -101,6 +108,78 @@ def test_a_table_holds_every_product_of_two_codes() -> None:
     assert same(on_host(table_products, each, x, w), each.multiply_integers(x, w).astype(np.int32))
 
 
+FRACTIONS = (
+    Design(format="bfloat16", name="bfloat16 ama1", **NARROW),
+    Design(format="bfloat16", rounding="nearest_even", normalization="released", name="bfloat16 released", **NARROW),
+    Design(format="bfloat16", tile=2, placement="ama5", rounding="nearest_even", name="bfloat16, entries of two bytes"),
+    Design(format="e5m7", subnormals="ieee", rounding="nearest_even", name="e5m7 ieee", **NARROW),
+)
+"""Designs for the kernel of fractions; `ama1` tells x w from w x."""
+
+
+def _significands(exponents: tuple[int, int], seed: int) -> np.ndarray:
+    """All 256 signs and fractions of 7 bits, float32 [256], the exponents drawn from a range."""
+    rng = np.random.default_rng(seed)
+    fraction, sign = np.arange(256) % 128, np.arange(256) // 128
+    exponent = rng.integers(*exponents, 256, endpoint=True)
+    words = (sign << 31 | exponent << 23 | fraction << 16).astype(np.uint32)
+    return words.view(np.float32)
+
+
+@pytest.mark.parametrize("each", FRACTIONS, ids=lambda each: each.label)
+def test_all_signs_and_fractions_with_random_exponents(each: Design) -> None:
+    """65,536 pairs: with exponents that keep all products normal, then with any, where they overflow and vanish."""
+    normal = each.float_format.exponent_bits == 8
+    for exponents in ((120, 133) if normal else (125, 130), (1, 254) if normal else (103, 144)):
+        x, w = _significands(exponents, 1)[:, None], _significands(exponents, 2)[None, :]
+        with np.errstate(all="ignore"):
+            expected = each.multiply(x, w, backend="interpreted") + np.float32(0)
+        assert same(on_host(fraction_products, each, x, w), expected)
+
+
+@pytest.mark.parametrize("each", FRACTIONS, ids=lambda each: each.label)
+def test_every_exponent_around_the_bounds_of_the_normal_range(each: Design) -> None:
+    """Weights of one exponent: the quick way ends exactly where the first product could leave the range."""
+    exponents, fractions = np.meshgrid(np.arange(256), [0, 1, 64, 106, 127])
+    x = (exponents << 23 | fractions << 16).astype(np.uint32).view(np.float32).reshape(-1, 1)
+    for exponent in (1, 60, 113, 127, 140, 200, 254):
+        w = (exponent << 23 | np.array([[0, 53, 90, 127]]) << 16).astype(np.uint32).view(np.float32)
+        with np.errstate(all="ignore"):
+            expected = each.multiply(x, w, backend="interpreted") + np.float32(0)
+        assert same(on_host(fraction_products, each, x, w), expected)
+
+
+def test_both_ways_of_the_fraction_kernel_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the one for any product left out, just rows that are never out of range stay right, and vice versa."""
+    each = FRACTIONS[0]
+    x, w = (
+        np.array([[1.5], [0.0], [-(2.0**-90)], [2.0**127]], dtype=np.float32),
+        np.full((1, 3), 3e-39 + 2.0**-60, "f4"),
+    )
+    expected = one_by_one(each, x, w)
+    rows = {}
+    for way in ("_emit_any", "_emit_normal"):
+        fraction_products._kernels.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(fraction_matmul_kernel, way, lambda *_: None)
+            rows[way] = (on_host(fraction_products, each, x, w) == expected).all(axis=1).tolist()
+    fraction_products._kernels.cache_clear()
+    # 2^-150 is flushed: its row is right without any term. 2^67 is in range again.
+    assert rows == {"_emit_any": [True, True, True, True], "_emit_normal": [False, True, True, False]}
+
+
+def test_which_table_serves() -> None:
+    shared = 1 << 17
+    assert table_module(design("bfloat16"), shared) is fraction_products
+    assert table_module(Design(format="fp8_e4m3"), shared) is table_products
+    assert table_module(Design(format="fp8_e4m3"), 99 << 10) is fraction_products
+    assert table_module(INTEGERS[0], shared) is table_products
+    assert table_module(Design(format="float16"), shared) is None
+    assert serving_module(design("bfloat16"), "auto", shared) is fraction_products
+    assert serving_module(design("bfloat16"), "gate", shared) is gate_products
+    assert serving_module(design("heap"), "auto", shared) is gate_products
+
+
 def test_sums_that_need_more_than_32_bits() -> None:
     each = Design(format=None, width=16)
     x, w = np.full((2, 3), 65535, dtype=np.uint16), np.full((3, 1), 65535, dtype=np.uint16)
@@ -109,8 +188,14 @@ def test_sums_that_need_more_than_32_bits() -> None:
     assert result.tolist() == [[3 * 65535**2]] * 2
 
 
-@pytest.mark.parametrize("each", [design("heap"), INTEGERS[0]], ids=["gates", "table"])
-def test_places_groups_and_more_lanes_than_memory_for_planes(each: Design, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("products", "each"),
+    [(gate_products, design("heap")), (table_products, INTEGERS[0]), (fraction_products, FRACTIONS[0])],
+    ids=["gates", "table", "fractions"],
+)
+def test_places_groups_and_more_lanes_than_memory_for_planes(
+    products: ModuleType, each: Design, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Strided elements of two groups, as a grouped convolution has them, against the processor's product."""
     monkeypatch.setattr(gate_products, "_PLANES_BYTES", 1)
     rows, depth, columns = 2100 if each is INTEGERS[0] else 1100, 3, 5
@@ -122,7 +207,6 @@ def test_places_groups_and_more_lanes_than_memory_for_planes(each: Design, monke
     else:
         x, w = codes(each, 0, (size,), 5), codes(each, 1, (2 * columns, depth), 6)
         out, expected = np.zeros((2, 2, rows * 5), dtype=np.int32)
-    products = gate_products if each.float_format is not None else table_products
     operands = Operands(x.ctypes.data, x.size, w.ctypes.data, w.size, out.ctypes.data)
     with np.errstate(all="ignore"):
         products.run(HostLaunches(), each, operands, places)
@@ -146,6 +230,14 @@ def test_what_the_kernels_do_not_serve() -> None:
     )
     assert table_products.refusal(design("bfloat16"), 1 << 17) == (
         "needs operands of at most 8 bits, but the design's have 16"
+    )
+    assert fraction_products.refusal(Design(format="tf32"), 1 << 17) == "needs at most 7 fraction bits, but tf32 has 10"
+    assert fraction_products.refusal(INTEGERS[0], 1 << 17) == "needs a float format"
+    assert fraction_products.refusal(Design(format="bfloat16", subnormals="ieee"), 1 << 17) == (
+        "needs subnormals='flush' in formats as large as bfloat16, but the design has 'ieee'"
+    )
+    assert fraction_products.refusal(design("bfloat16"), 1 << 13) == (
+        "needs 16384 bytes of shared memory a block, but the device has 8192"
     )
     assert table_products.refusal(INTEGERS[0], 99 << 10) == (
         "needs 131072 bytes of shared memory a block, but the device has 101376"

@@ -16,6 +16,7 @@ from circuits.engine import float_operations, padding
 from circuits.engine.device import cuda_tensors, tensor_kinds
 from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products import gathering
+from circuits.support import cli
 from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval.commands import main
 from cnn_eval.layers import convolution
@@ -26,6 +27,7 @@ from cnn_eval.models import devices
 from studies.commands import main as run_studies
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", ports="pcs")
+BFLOAT16 = Design(format="bfloat16", placement="ama1", ports="pcs")
 GEOMETRIES = (
     (Geometry(), 1),
     (Geometry(stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2)), 1),
@@ -47,22 +49,25 @@ def chosen_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("host_as_device")
+@pytest.mark.parametrize("each", [LOPSIDED, BFLOAT16], ids=["gates", "table of fractions"])
 @pytest.mark.parametrize(("geometry", "groups"), GEOMETRIES)
-def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(geometry: Geometry, groups: int) -> None:
+def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(
+    geometry: Geometry, groups: int, each: Design
+) -> None:
     x, weight = floats((2, 2 * groups, 6, 7), 1), floats((4, 2, 3, 2), 2)
     with np.errstate(all="ignore"):
-        out = convolve(LOPSIDED, x, weight, geometry)
+        out = convolve(each, x, weight, geometry)
         gradient = floats(out.shape, 3)
         expected = [
             out,
-            input_gradient(LOPSIDED, gradient, weight, (6, 7), geometry),
-            weight_gradient(LOPSIDED, x, gradient, (3, 2), geometry),
+            input_gradient(each, gradient, weight, (6, 7), geometry),
+            weight_gradient(each, x, gradient, (3, 2), geometry),
         ]
     tensors = [torch.from_numpy(array) for array in (x, weight, gradient)]
     results = [
-        convolve(LOPSIDED, tensors[0], tensors[1], geometry),
-        input_gradient(LOPSIDED, tensors[2], tensors[1], (6, 7), geometry),
-        weight_gradient(LOPSIDED, tensors[0], tensors[2], (3, 2), geometry),
+        convolve(each, tensors[0], tensors[1], geometry),
+        input_gradient(each, tensors[2], tensors[1], (6, 7), geometry),
+        weight_gradient(each, tensors[0], tensors[2], (3, 2), geometry),
     ]
     for result, array in zip(results, expected, strict=True):
         assert isinstance(result, torch.Tensor)
@@ -154,6 +159,7 @@ def test_without_a_device_every_command_says_so(
 
 def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    monkeypatch.setattr(cli, "load_driver", lambda: None)  # with or without a device
     assert run_studies(["run", "table2", "throughput", "--device", "cuda"]) == 2
     assert capsys.readouterr().err == (
         "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"

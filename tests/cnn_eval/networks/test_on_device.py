@@ -46,13 +46,13 @@ def test_sums_may_be_subnormal() -> None:
     assert on_device(design("exact"), x.astype(np.float32), w.astype(np.float32)).tolist() == [[2.0**-127]]
 
 
-@pytest.mark.parametrize("name", ["exact", "heap"])
+@pytest.mark.parametrize("name", ["exact", "heap", "bfloat16"])
 def test_ten_million_products_are_those_of_the_cpu(name: str) -> None:
     x, w = floats((4000, 1), 1, corners=0), floats((1, 2500), 2, corners=0)
     assert same(on_device(design(name), x, w), matmul(design(name), x, w))
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "float32"])
+@pytest.mark.parametrize("name", [name for name in (*FORMATS, "e5m7", "e7m6") if name != "float32"])
 def test_every_format_gives_the_bits_of_the_cpu(name: str) -> None:
     for subnormals in ("flush", "ieee"):
         each = Design(format=name, subnormals=subnormals, rounding="nearest_even", **NARROW)
@@ -60,6 +60,13 @@ def test_every_format_gives_the_bits_of_the_cpu(name: str) -> None:
             x, w = floats((3000, 5), 1), floats((5, 7), 2)
             for method in ("gate", "auto"):
                 assert same(on_device(each, x, w, method), one_by_one(each, x, w))
+
+
+def test_a_table_of_fractions_where_products_overflow_and_vanish() -> None:
+    each = Design(format="bfloat16", **NARROW)
+    rng = np.random.default_rng(1)
+    x, w = (rng.integers(0, 1 << 32, shape, dtype=np.uint32).view(np.float32) for shape in ((3000, 1), (1, 2000)))
+    assert same(on_device(each, x, w), matmul(each, x, w))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from circuits.engine.device.kernels.packing_kernel import load_word
 from circuits.engine.device.kernels.thread_code import THREADS, GridPlace, Kernel, Registers
+from circuits.engine.device.kernels.tiled_lookups import TileKind, load_quads, shared_address, tiled_kernel
 
 ROWS = 1024
 """Rows of a block, one a thread: as many as share a multiprocessor's memory."""
@@ -66,63 +67,27 @@ def weight_kernel(kind: TableMatmul) -> Kernel:
 
 
 def table_matmul_kernel(kind: TableMatmul) -> Kernel:
-    """@kernel(entries, x, x_at, x_step, x_group, offsets, out, out_at, out_step, out_group, rows, depth, columns,
-    row_tiles, column_tiles, all_tiles, blocks): as `gathering.gathered_matmul`, x bytes, offsets of `weight_kernel`.
+    """@kernel(`tiled_lookups.PARAMETERS`): x bytes, weights the offsets of `weight_kernel`."""
 
-    A tile is ROWS rows times `kind.columns` columns of one group. The grid has `blocks` blocks, and each takes every
-    `blocks`-th tile, so that a table that has been copied to shared memory serves many of them.
-    """
+    def sums(e: Registers, at: str, tile_number: str) -> list[str]:
+        return _emit_sums(e, kind, at, tile_number)
 
-    def stage(e: Registers, place: GridPlace) -> None:
-        f = e.f
-        with f.loop(kind.table_words, place.thread, ROWS) as word:
-            value = f.op(f"load i32, ptr {f.element('%entries', 'i32', word)}")
-            f.do(f"store i32 {value}, ptr addrspace(3) {_shared(f'i32, ptr addrspace(3) @table, i64 {word}', e)}")
-
-    def body(e: Registers, place: GridPlace) -> None:
-        f = e.f
-        rounded_up = f.op(f"sub i64 {f.op('add i64 %all_tiles, %blocks')}, 1")
-        turns = f.op(f"udiv i64 {rounded_up}, %blocks")
-        with f.loop(turns) as turn:
-            number = f.op(f"add i64 {f.op(f'mul i64 {turn}, %blocks')}, {place.block}")
-            with f.when(f.op(f"icmp slt i64 {number}, %all_tiles")):
-                # Neighbouring blocks take the same rows with other columns: x comes from the second-level cache.
-                column_tile = f.op(f"urem i64 {number}, %column_tiles")
-                rest = f.op(f"udiv i64 {number}, %column_tiles")
-                row_tile, group = f.op(f"urem i64 {rest}, %row_tiles"), f.op(f"udiv i64 {rest}, %row_tiles")
-                row = f.op(f"add i64 {f.op(f'mul i64 {row_tile}, {ROWS}')}, {place.thread}")
-                with f.when(f.op(f"icmp slt i64 {row}, %rows")):
-                    sums = _emit_sums(e, kind, group, row, column_tile)
-                    _emit_results(e, kind, group, row, column_tile, sums)
-
-    parameters = (
-        "ptr %entries, ptr %x, ptr %x_at, ptr %x_step, i64 %x_group, ptr %offsets, ptr %out, ptr %out_at, "
-        "i64 %out_step, i64 %out_group, i64 %rows, i64 %depth, i64 %columns, i64 %row_tiles, i64 %column_tiles, "
-        "i64 %all_tiles, i64 %blocks"
-    )
-    return Kernel(parameters, body, ROWS, kind.table_words, stage)
+    return tiled_kernel(TileKind(ROWS, kind.columns, kind.table_words, kind.sums), sums)
 
 
-def _shared(element: str, e: Registers) -> str:
-    return e.f.op(f"getelementptr {element}")
-
-
-def _emit_sums(e: Registers, kind: TableMatmul, group: str, row: str, column_tile: str) -> list[str]:
+def _emit_sums(e: Registers, kind: TableMatmul, at: str, tile_number: str) -> list[str]:
     """The sums of one row with the tile's columns."""
     f = e.f
-    at = f.op(f"load i64, ptr {f.element('%x_at', 'i64', row)}")
-    at = f.op(f"add i64 {at}, {f.op(f'mul i64 {group}, %x_group')}")
-    tile = f.op(f"add i64 {f.op(f'mul i64 {group}, %column_tiles')}, {column_tile}")
-    offsets = f.element("%offsets", "i32", f.op(f"mul i64 {f.op(f'mul i64 {tile}, %depth')}, {kind.columns}"))
+    offsets = f.element("%weights", "i32", f.op(f"mul i64 {f.op(f'mul i64 {tile_number}, %depth')}, {kind.columns}"))
     zero = "0.0" if kind.sums == "float" else "0"
     with f.fold("%depth", kind.sums, [zero] * kind.columns) as (k, sums):
         step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', k)}")
         word = load_word(e, 8, "%x", f.op(f"add i64 {at}, {step}"))
         code = e.integer("and", word, (1 << kind.x_bits) - 1)
-        entries = _shared(f"i16, ptr addrspace(3) @table, i32 {code}", e)
+        entries = shared_address(e, "i16", "@table", f"i32 {code}")
         weights = f.element(offsets, "i32", f.op(f"mul i64 {k}, {kind.columns}"))
         for column, offset in enumerate(_load_offsets(e, kind.columns, weights)):
-            address = _shared(f"i8, ptr addrspace(3) {entries}, i32 {offset}", e)
+            address = shared_address(e, "i8", entries, f"i32 {offset}")
             entry = f.op(f"load i16, ptr addrspace(3) {address}, align 2")
             add = "fadd" if kind.sums == "float" else "add"
             sums[column] = f.op(f"{add} {kind.sums} {sums[column]}, {_term(e, kind, entry)}")
@@ -130,27 +95,10 @@ def _emit_sums(e: Registers, kind: TableMatmul, group: str, row: str, column_til
 
 
 def _load_offsets(e: Registers, count: int, address: str) -> list[str]:
-    if count == 1:
-        return [e.f.op(f"load i32, ptr {address}")]
-    offsets = []
-    for quad in range(count // 4):
-        value = e.f.op(f"load <4 x i32>, ptr {e.f.offset(address, 16 * quad)}, align 16")
-        offsets += [e.f.op(f"extractelement <4 x i32> {value}, i32 {index}") for index in range(4)]
-    return offsets
+    return [e.f.op(f"load i32, ptr {address}")] if count == 1 else load_quads(e, address, count)
 
 
 def _term(e: Registers, kind: TableMatmul, entry: str) -> str:
     if kind.sums != "float":
         return e.f.op(f"{'sext' if kind.signed else 'zext'} i16 {entry} to {kind.sums}")
     return e.as_float(e.integer("shl", e.f.op(f"zext i16 {entry} to i32"), 16))
-
-
-def _emit_results(e: Registers, kind: TableMatmul, group: str, row: str, column_tile: str, sums: list[str]) -> None:
-    f = e.f
-    at = f.op(f"load i64, ptr {f.element('%out_at', 'i64', row)}")
-    at = f.op(f"add i64 {at}, {f.op(f'mul i64 {group}, %out_group')}")
-    for column, value in enumerate(sums):
-        n = f.op(f"add i64 {f.op(f'mul i64 {column_tile}, {kind.columns}')}, {column}")
-        with f.when(f.op(f"icmp slt i64 {n}, %columns")):
-            place = f.op(f"add i64 {at}, {f.op(f'mul i64 {n}, %out_step')}")
-            f.do(f"store {kind.sums} {value}, ptr {f.element('%out', kind.sums, place)}")

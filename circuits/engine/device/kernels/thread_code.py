@@ -114,6 +114,7 @@ class Kernel:
     Made once and kept: loaded kernels are found by the object.
 
     `table_words`: 32-bit words of shared memory, which `stage` fills, before any thread of the block runs the body.
+    `blocks`: that shall run at the same time on a multiprocessor, which bounds the registers of a thread.
     """
 
     parameters: str
@@ -121,6 +122,7 @@ class Kernel:
     threads: int = THREADS
     table_words: int = 0
     stage: Body | None = None
+    blocks: int = 1
 
     def device_ir(self) -> str:
         """An NVPTX module with the kernel @kernel."""
@@ -141,7 +143,7 @@ class Kernel:
         shared = "@table = external addrspace(3) global [0 x i32], align 16" if self.table_words else ""
         # The largest block, and all the registers that a thread can have: left to itself, the assembler would sometimes
         # rather spill a few.
-        limits = {"maxntidx": self.threads, "maxnreg": min(255, _REGISTERS // self.threads)}
+        limits = {"maxntidx": self.threads, "maxnreg": min(255, _REGISTERS // (self.threads * self.blocks))}
         notes = ", ".join(f'!"{name}", i32 {value}' for name, value in limits.items())
         notes = f"!nvvm.annotations = !{{!0}}\n!0 = !{{ptr @kernel, {notes}}}"
         return "\n".join(['target triple = "nvptx64-nvidia-cuda"', shared, *declarations, text, notes, ""])
