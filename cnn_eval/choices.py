@@ -37,6 +37,9 @@ BACKWARD = ("ste", "approximate", "slope", "table1d", "table2d")
 SCHEMES = tuple(schemes.SCHEMES)
 CALIBRATIONS = ("percentile", "minmax", "least_squares")
 CALIBRATION_IMAGES = 500
+OVERFLOWS = ("wrap", "saturate")
+"""What an accumulator of few bits does with sums beyond its range."""
+ACCUMULATOR_BITS = (2, 63)
 FIRST_LAST = ("quantized", "exact")
 COMPUTE = ("auto", "native", "table", "gate", "lowered")
 """How products are computed: "native", by the processor's own arithmetic where the circuit is exact by construction;
