@@ -15,7 +15,7 @@ longer than other studies: an hour of one core.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
@@ -64,8 +64,8 @@ AFFINE_RETRAINED = "truncated, 9 columns"
 
 @dataclass(frozen=True)
 class _Size:
-    """What a level runs. `retrained`: network -> names of the multipliers to retrain through; `affine`: network -> names
-    of those to retrain through with affine codes too."""
+    """What a level runs. `retrained`: network -> names of the multipliers to retrain through; `affine`: those of them to
+    retrain through with affine codes too."""
 
     retrained: Mapping[str, tuple[str, ...]]
     test_images: int
@@ -74,7 +74,7 @@ class _Size:
     calibration_images: int = 200
     recovery_images: int = 100
     batch_size: int = 64
-    affine: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    affine: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _EVERY = tuple(design.label for design in MULTIPLIERS)
