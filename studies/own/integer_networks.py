@@ -64,8 +64,8 @@ AFFINE_RETRAINED = "truncated, 9 columns"
 
 @dataclass(frozen=True)
 class _Size:
-    """What a level runs. `retrained`: network -> names of the multipliers to retrain through; `affine`: those of them to
-    retrain through with affine codes too."""
+    """What a level runs. `retrained`: network -> names of the multipliers to retrain through; `affine`: those that are
+    retrained with affine codes too."""
 
     retrained: Mapping[str, tuple[str, ...]]
     test_images: int
