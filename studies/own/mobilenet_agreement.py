@@ -2,7 +2,7 @@
 
 Twenty pictures with known labels can be had from package registries, too few to measure an accuracy. So what is
 measured is agreement with the float network on these pictures: of the most likely class, and of the 1,000 logits. All
-53 convolutions, 17 of them depthwise, and the linear layer go through the design.
+52 convolutions, 17 of them depthwise, and the linear layer go through the design.
 
 Scales of integers and gains and biases of `recover` are taken from one half of the pictures and measured on the other,
 and the halves then change places: no picture is measured that anything was fitted to.
@@ -17,7 +17,7 @@ from torch import nn
 
 from circuits import Design, design
 from circuits.support.statistics import wilson
-from cnn_eval.data.file_sets.imagenet_pictures import imagenet_pictures
+from cnn_eval.data.file_sets.imagenet_pictures import load_imagenet_pictures
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.inference import logits
 from cnn_eval.models.networks.mobilenet_v2 import pretrained
@@ -43,7 +43,7 @@ Build = Callable[[Tensor], nn.Module]
 def run(options: StudyOptions) -> StudyResult:
     """Measures all designs at every level, since it takes under a minute; nothing where the files are missing."""
     try:
-        model, (images, labels) = pretrained(), imagenet_pictures()
+        model, (images, labels) = pretrained(), load_imagenet_pictures()
     except DataError as error:
         reason = f"nothing was measured, because files are missing; fetch them with {FETCH} ({error})"
         return StudyResult([Row("pictures", "measured", 0, unit="count")], "measured", reason)

@@ -12,7 +12,7 @@ from cnn_eval.data.canonical_files import CanonicalFile
 from cnn_eval.data.file_sets.file_set import FileSet
 from cnn_eval.data.sources.pypi_wheel import PypiWheel
 
-__all__ = ["IMAGENET_PICTURES", "PIXELS", "imagenet_pictures"]
+__all__ = ["IMAGENET_PICTURES", "PIXELS", "load_imagenet_pictures"]
 
 PIXELS = 224
 """Height and width of the pictures as networks take them."""
@@ -58,7 +58,7 @@ IMAGENET_PICTURES = FileSet(
 )
 
 
-def imagenet_pictures(folder: Path | str | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def load_imagenet_pictures(folder: Path | str | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """(images float32 [20, 3, 224, 224] in [0, 1], labels int64 [20], 0 to 999).
 
     The shorter side is scaled to 256 pixels, and the middle is cut out. Raises DataError, with how to fetch the files,
