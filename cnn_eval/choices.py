@@ -12,6 +12,7 @@ from cnn_eval.attacks import attack_registry
 from cnn_eval.attacks.shared.attack_modes import BallNorm, Mode
 from cnn_eval.attacks.shared.budgets import BUDGETS
 from cnn_eval.data import dataset_registry
+from cnn_eval.data.file_sets import FILE_SETS
 from cnn_eval.examples import example_sets
 from cnn_eval.models import registry
 from cnn_eval.quantized import schemes
@@ -19,6 +20,8 @@ from cnn_eval.support.seeds import MAX_SEED
 
 NETWORKS = tuple(registry.MODELS)
 DATASETS = tuple(dataset_registry.DATASETS)
+FETCHABLE = (*DATASETS, *FILE_SETS)
+"""What `data fetch` brings."""
 ATTACKS = tuple(attack_registry.ATTACKS)
 ATTACK_MODES: tuple[str, ...] = get_args(Mode)
 BALL_NORMS: tuple[str, ...] = get_args(BallNorm)
@@ -37,6 +40,9 @@ BACKWARD = ("ste", "approximate", "slope", "table1d", "table2d")
 SCHEMES = tuple(schemes.SCHEMES)
 CALIBRATIONS = ("percentile", "minmax", "least_squares")
 CALIBRATION_IMAGES = 500
+OVERFLOWS = ("wrap", "saturate")
+"""What an accumulator of few bits does with sums beyond its range."""
+ACCUMULATOR_BITS = (2, 63)
 FIRST_LAST = ("quantized", "exact")
 COMPUTE = ("auto", "native", "table", "gate", "lowered")
 """How products are computed: "native", by the processor's own arithmetic where the circuit is exact by construction;

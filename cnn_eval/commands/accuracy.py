@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         given_images,
         identity,
         integer_settings,
+        overflowed,
         subject_networks,
         subjects,
     )
@@ -85,14 +86,19 @@ def run(arguments: argparse.Namespace) -> int:
     for subject in chosen:
         exact = networks.exact(subject) if exact_float is None else exact_float
         baseline = result(exact)
+        beyond = None
         if subject == design("exact") and not arguments.recover:
             measured = baseline
         else:
-            measured = AccuracyResult((predict(networks.through(subject), images) == labels).numpy())
+            network = networks.through(subject)
+            measured = AccuracyResult((predict(network, images) == labels).numpy())
+            beyond = overflowed(network)
         row = {**identity(subject), **measured.to_dict(), **_difference("exact", measured, baseline)}
         if networks.is_quantized:
             baselines[networks.codes_of(subject)] = baseline
             row["codes"] = networks.codes_of(subject)
+            if beyond is not None:
+                row["overflowed_sums"] = beyond
             if networks.float_network is not None:
                 baselines["float"] = result(networks.float_network)
                 row |= _difference("float", measured, baselines["float"])
@@ -137,8 +143,12 @@ def _print(
         title = f"{title}\n{exact}"
     if arguments.recover:
         title = f"{title}\nrecovered from {arguments.recover} images: a gain and a bias a channel"
+    if arguments.accumulator:
+        bits, how = arguments.accumulator
+        title = f"{title}\naccumulators of the design's layers: {bits} bits, {how}; the exact network's sums are exact"
     with_float = "float" in baselines
     columns += ["less float", "95 % (to float)"] if with_float else []
+    columns += ["sums beyond %"] if arguments.accumulator else []
     accuracies = table("design", *columns, right=columns)
     for row in rows:
         cells = accuracy_cells(row, "exact")
@@ -147,5 +157,7 @@ def _print(
                 f"{100 * row['difference_to_float']:+.2f}",
                 span(row["difference_to_float_interval"], sign="+"),
             ]
+        if arguments.accumulator:
+            cells.append(f"{100 * row['overflowed_sums']:.3g}")
         accuracies.add_row(row["design"].replace(", ", "\n"), *cells)
     return print_titled(title, accuracies)

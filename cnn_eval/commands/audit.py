@@ -77,8 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
     for subject in chosen:  # all are tried before the first attack
         design_victim(base, subject, **how)
     # A design's network is built by the audit itself, unless there is more to it than the design.
-    recovered = {
-        k: networks.through(subject, backward=backward) for k, subject in enumerate(chosen) if arguments.recover
+    prepared = {
+        k: networks.through(subject, backward=backward)
+        for k, subject in enumerate(chosen)
+        if not networks.is_only_the_design
     }
     images, labels, count, left = given_images(arguments, base, unit=True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(arguments.seed))[:count]
@@ -86,13 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     settings = AuditSettings(norm=arguments.norm, epsilon=epsilon, seed=arguments.seed)
     reference = Reference(base, images[order], labels[order], settings)
     for k, subject in enumerate(chosen):
-        check_eligible(recovered.get(k, subject), reference, layers=arguments.layers, backward=backward)
+        check_eligible(prepared.get(k, subject), reference, layers=arguments.layers, backward=backward)
     if arguments.format == "table":
         console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows: list[dict[str, Any]] = []
     for k, subject in enumerate(chosen):
         report = run_audit(
-            recovered.get(k, subject),
+            prepared.get(k, subject),
             base,
             images[order],
             labels[order],

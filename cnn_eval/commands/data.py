@@ -1,4 +1,4 @@
-"""`data`: the full image sets, and the subsets that the package carries."""
+"""`data`: the full image sets, other files that are fetched, and the subsets that the package carries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from circuits.support.cli import Commands, Parser, say
 from circuits.support.options import add_out
-from cnn_eval.choices import DATASETS
+from cnn_eval.choices import DATASETS, FETCHABLE
 from cnn_eval.commands.network_options import add_folder
 
 
@@ -23,9 +23,11 @@ def register(commands: Commands) -> None:
     )
     names = ", ".join(DATASETS)
 
-    fetching = actions.add_parser("fetch", help="fetch the full files of a data set, each checked against its SHA-256")
+    fetching = actions.add_parser(
+        "fetch", help="fetch the full files of a data set, weights or pictures, each checked against its SHA-256"
+    )
     fetching.add_argument(
-        "name", nargs="?", default="mnist", metavar="NAME", help=f"data set: {names} (default: mnist)"
+        "name", nargs="?", default="mnist", metavar="NAME", help=f"{', '.join(FETCHABLE)} (default: mnist)"
     )
     add_folder(fetching)
     fetching.set_defaults(act=_fetch)
@@ -57,7 +59,7 @@ def _list(arguments: argparse.Namespace) -> int:
     from cnn_eval.data.inventory import list_images
 
     for line in list_images(arguments.folder):
-        say(f"{line.name:8} {line.split:6} {line.source:9} {line.state:13} {line.folder}")
+        say(f"{line.name:17} {line.split:6} {line.source:9} {line.state:13} {line.folder}")
     return 0
 
 

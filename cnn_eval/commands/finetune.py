@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
     if networks.is_quantized:
         others[f"exact {networks.codes_of(subject)}"] = measured(networks.exact(subject))
     result = finetune_to_file(network, settings, data, out, fresh=arguments.fresh)
-    say(f"{out}  sha256 {result.record['sha256']}")
+    # Standard output is one document where --format asks for one.
+    say(f"{out}  sha256 {result.record['sha256']}", file=sys.stdout if arguments.format == "table" else sys.stderr)
     accuracies = {**others, "before": result.before, "after": result.after}
     rows = [{"network": name, **_numbers(each, result.before)} for name, each in accuracies.items()]
     if arguments.format != "table":

@@ -8,6 +8,7 @@ from pathlib import Path
 from circuits.support.cli import Parser, deprecated_option, integer
 from circuits.support.options import add_cells, add_cpu_features, add_device, add_format, add_threads
 from cnn_eval.choices import (
+    ACCUMULATOR_BITS,
     BACKWARD,
     CALIBRATION_IMAGES,
     CALIBRATIONS,
@@ -16,6 +17,7 @@ from cnn_eval.choices import (
     FIRST_LAST,
     LAYERS,
     NETWORKS,
+    OVERFLOWS,
     SCHEMES,
 )
 
@@ -138,6 +140,13 @@ def add_integer_options(parser: Parser, *, recovery: bool = True) -> None:
         choices=FIRST_LAST,
         help=f"the first and the last layer: quantised, or exact in float (default: {FIRST_LAST[0]})",
     )
+    group.add_argument(
+        "--accumulator",
+        type=_accumulator,
+        metavar="BITS[:HOW]",
+        help="width of the register that adds the products of the design's layers, and what it does beyond its range: "
+        f"{' or '.join(OVERFLOWS)} (default: exact sums; {OVERFLOWS[0]})",
+    )
     if not recovery:
         return
     group.add_argument(
@@ -154,6 +163,18 @@ def _bits(text: str) -> tuple[int, int]:
     if len(parts) > 2 or not all(part.isdigit() and 2 <= int(part) <= 16 for part in parts):
         raise argparse.ArgumentTypeError(f"must be 2 to 16, or two such numbers A,W, but got {text!r}; correct it")
     return int(parts[0]), int(parts[-1])
+
+
+def _accumulator(text: str) -> tuple[int, str]:
+    """(bits, what happens beyond the range) of --accumulator."""
+    bits, separator, overflow = text.partition(":")
+    low, high = ACCUMULATOR_BITS
+    if not bits.isdecimal() or not low <= int(bits) <= high or (separator and overflow not in OVERFLOWS):
+        choices = " or ".join(f"BITS:{name}" for name in OVERFLOWS)
+        raise argparse.ArgumentTypeError(
+            f"must be {choices} with {low} to {high} bits, such as 16:saturate, but got {text!r}; correct it"
+        )
+    return int(bits), overflow or OVERFLOWS[0]
 
 
 def add_cache(parser: Parser) -> None:

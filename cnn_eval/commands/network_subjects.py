@@ -24,6 +24,8 @@ from cnn_eval.measure.network_accuracy import is_user_model, load_test_images, s
 from cnn_eval.measure.subject_networks import QuantizeSettings, Subject, SubjectNetworks, unlabelled_images
 from cnn_eval.models.registry import model_entry
 from cnn_eval.models.user_model import check_model
+from cnn_eval.quantized.accumulators import Accumulator
+from cnn_eval.quantized.quantized_layers import layers_of_integers
 
 
 def chosen_budget(arguments: argparse.Namespace, norm: str, images: torch.Tensor) -> tuple[float, str]:
@@ -102,7 +104,7 @@ def subjects(arguments: argparse.Namespace, *, reserved: Sequence[str] = ()) -> 
 
 
 def subject_networks(arguments: argparse.Namespace) -> SubjectNetworks:
-    """The networks of the command line: --model, --weights, --quantize and what goes with it, --recover."""
+    """The networks of the command line: --model, --weights, and the options that `add_integer_options` adds."""
     quantization = None
     chosen = {
         "bits": arguments.bits,
@@ -130,15 +132,31 @@ def subject_networks(arguments: argparse.Namespace) -> SubjectNetworks:
         quantization=quantization,
         recovered=arguments.recover or 0,
         images=images,
+        accumulator=accumulator(arguments),
         layers=arguments.layers,
         compute=arguments.compute,
     )
 
 
+def accumulator(arguments: argparse.Namespace) -> Accumulator | None:
+    """That of --accumulator, None without it."""
+    return None if arguments.accumulator is None else Accumulator(*arguments.accumulator)
+
+
+def overflowed(network: nn.Module) -> float | None:
+    """The share of the network's sums that left the range of their accumulator so far; None without accumulators."""
+    counts = [layer.overflows for layer in layers_of_integers(network).values() if layer.overflows is not None]
+    sums = sum(count.sums for count in counts)
+    return sum(count.overflowed for count in counts) / sums if sums else None
+
+
 def integer_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """How the network was quantised and recovered, for documents; empty where it was not."""
     keys = ("quantize", "bits", "calibration", "calibration_images", "first_last", "recover")
-    return {key: value for key in keys if (value := getattr(arguments, key)) is not None}
+    settings = {key: value for key in keys if (value := getattr(arguments, key)) is not None}
+    if arguments.accumulator is not None:
+        settings["accumulator"] = "{}:{}".format(*arguments.accumulator)
+    return settings
 
 
 def _designs_of(subject: Subject) -> list[Design]:

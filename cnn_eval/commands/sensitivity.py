@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from circuits.errors import DesignError
     from circuits.support.progress import progress_bars
     from cnn_eval.commands.network_subjects import (
+        accumulator,
         given_images,
         identity,
         integer_settings,
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             *tested.measured,
             layers=arguments.layers,
             compute=arguments.compute,
+            accumulator=accumulator(arguments),
             on_layer=lambda _: bars.advance(task),
         )
     rows = [_row(each) for each in (*result.layers, result.together)]

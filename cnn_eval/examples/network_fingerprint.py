@@ -43,8 +43,8 @@ _ATOMS = (
 )
 _NAMED_ONLY = frozenset({"torch", "numpy", "scipy", "numba", "circuits"}) | sys.stdlib_module_names
 """Packages whose classes and functions are identified by name: their versions determine what they compute."""
-_DERIVED_ATTRIBUTES = frozenset({"products", "gradients", "recording"})
-"""Attributes of an approximate layer that follow from its design, `compute` and `backward`, or record operands."""
+_DERIVED_ATTRIBUTES = frozenset({"products", "gradients", "recording", "overflows"})
+"""Attributes of an approximate layer that follow from its design, `compute` and `backward`, or record what it did."""
 _IGNORED_CLASS_ATTRIBUTES = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"}
 )

@@ -16,6 +16,7 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.replaceable_layers import check_layers, layer_kinds, survey
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference
 from cnn_eval.models.inference import evaluation_mode, logits
+from cnn_eval.quantized.accumulators import Accumulator
 from cnn_eval.quantized.quantized_layers import layers_of_integers
 
 __all__ = ["LayerSensitivity", "Sensitivity", "measure_sensitivity", "products_per_image"]
@@ -57,12 +58,14 @@ def measure_sensitivity(
     *,
     layers: str = "all",
     compute: str = "auto",
+    accumulator: Accumulator | None = None,
     on_layer: Callable[[str], None] | None = None,
 ) -> Sensitivity:
     """Sends each layer of `model` through `design` alone, on images float32 [N, C, H, W] with labels int64 [N].
 
     `model`: a float network for float designs, or one that `quantize` made for integer designs; layers that stay float
-    in the latter are left out. `layers`, `compute`: see `approximate`. `on_layer` is told the name of each layer that
+    in the latter are left out. `accumulator`: limits the sums of the layers while they are approximate. `layers`,
+    `compute`: see `approximate`. `on_layer` is told the name of each layer that
     has been measured. Raises DesignError where the design does not fit or no layer is left.
     """
     check_layers(layers)
@@ -79,6 +82,10 @@ def measure_sensitivity(
 
     def through(names: Sequence[str], label: str) -> LayerSensitivity:
         network = approximate(model, dict.fromkeys(names, design), compute=compute)
+        if accumulator is not None:
+            changed = layers_of_integers(network)
+            for name in names:
+                changed[name].accumulate_in(accumulator)
         accuracy, loss = _measured(network, images, labels)
         change, interval = difference(accuracy, exact)
         kind = type(places[names[0]]).__name__.removeprefix("Quantized") if len(names) == 1 else ""

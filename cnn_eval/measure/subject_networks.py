@@ -16,6 +16,7 @@ from circuits.support.cli import say
 from cnn_eval.choices import CALIBRATION_IMAGES
 from cnn_eval.data.loading import load
 from cnn_eval.data.own_images.user_images import is_user_data
+from cnn_eval.layers.approximate_layers import approximate_layers
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import (
     base_network,
@@ -24,9 +25,10 @@ from cnn_eval.measure.network_accuracy import (
     sample_count,
 )
 from cnn_eval.models.registry import model_entry
+from cnn_eval.quantized.accumulators import Accumulator
 from cnn_eval.quantized.post_training import quantize
 from cnn_eval.quantized.quantized_files import is_quantized_file
-from cnn_eval.quantized.quantized_layers import layers_of_integers
+from cnn_eval.quantized.quantized_layers import QuantizedLayer, layers_of_integers
 from cnn_eval.quantized.recovery import recover
 from cnn_eval.quantized.schemes import SCHEMES, check_scheme, scheme_for
 
@@ -78,8 +80,9 @@ class SubjectNetworks:
 
     `model`, `weights`: as in `base_network`; weights that `save_quantized` wrote are a quantised network.
     `quantization`: None for float designs. `images` float32 [N, C, H, W]: unlabelled images of the data set to
-    calibrate on and to recover with, the first `recovered` of which `recover` uses (0: no recovery). `layers`,
-    `compute`: see `approximate`.
+    calibrate on and to recover with, the first `recovered` of which `recover` uses (0: no recovery).
+    `accumulator`: limits the sums of the layers that multiply through a subject; those of the exact network stay exact.
+    `layers`, `compute`: see `approximate`.
     """
 
     def __init__(
@@ -90,15 +93,21 @@ class SubjectNetworks:
         quantization: QuantizeSettings | None = None,
         recovered: int = 0,
         images: torch.Tensor | None = None,
+        accumulator: Accumulator | None = None,
         layers: str = "conv",
         compute: str = "auto",
     ) -> None:
         given_codes = weights is not None and is_quantized_file(weights)
         if given_codes and quantization is not None:
             raise ValueError(f"{weights} is quantised already and must be used without --quantize; leave that out.")
+        if accumulator is not None and not given_codes and quantization is None:
+            raise ValueError(
+                "an accumulator of few bits needs a network that is quantised, but this one is float; give --quantize."
+            )
         self._quantization = quantization
         self._recovered = recovered
         self._images = images
+        self._accumulator = accumulator
         self._how: dict[str, Any] = {"layers": layers, "compute": compute}
         self.base = base_network(model, weights)
         """The network as it was loaded, float or quantised."""
@@ -144,13 +153,29 @@ class SubjectNetworks:
                 )
         return self.exact(subjects[0])
 
+    @property
+    def is_only_the_design(self) -> bool:
+        """Whether `approximate(exact(subject), subject)` is all that `through` does."""
+        return not self._recovered and self._accumulator is None
+
     def through(self, subject: Subject, *, backward: str = "ste") -> nn.Module:
-        """The network through `subject`, recovered if that was asked for."""
+        """The network through `subject`, with the accumulator and recovered if that was asked for."""
         network = approximate(self.exact(subject), subject, backward=backward, **self._how)
+        self._limit_sums(network)
         if not self._recovered:
             return network
         assert self._images is not None
-        return recover(network, self._images[: sample_count(self._recovered, len(self._images), "images to recover")])
+        count = sample_count(self._recovered, len(self._images), "images to recover")
+        recovered = recover(network, self._images[:count])
+        # Once more, so that overflows are counted from here on.
+        self._limit_sums(recovered)
+        return recovered
+
+    def _limit_sums(self, network: nn.Module) -> None:
+        if self._accumulator is not None:
+            for layer in approximate_layers(network).values():
+                assert isinstance(layer, QuantizedLayer)
+                layer.accumulate_in(self._accumulator)
 
     def check(self, subject: Subject) -> None:
         """Raises DesignError, before any work, for a subject that does not fit; costs a copy of a float network."""

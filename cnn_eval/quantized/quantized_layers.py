@@ -16,7 +16,7 @@ from circuits.engine.matrix_products.product_methods import choose_method
 from circuits.errors import unknown_name
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLayer, ApproximateLinear
 from cnn_eval.layers.product_kinds import BACKWARD, COMPUTE, ComputedBy
-from cnn_eval.quantized.accumulators import Accumulator
+from cnn_eval.quantized.accumulators import Accumulator, OverflowCount
 from cnn_eval.quantized.grid import Grid
 from cnn_eval.quantized.integer_gradients import INTEGER_GRADIENTS
 from cnn_eval.quantized.quantized_products import QuantizedProducts
@@ -44,13 +44,15 @@ class QuantizedLayer(ApproximateLayer):
 
     `weight` holds real values, which become codes whenever the layer runs, so that it can be trained. `design` is None
     where products are exact. `scheme` names the scheme, `bits` the widths of the codes of activations and weights;
-    `accumulator` limits the sums (None: exact). `other_grids` are the scales of the other scheme of "auto", which the
-    first design with the other signedness brings into use.
+    `accumulator` limits the sums (None: exact), and `overflows` counts those that left its range since the layer got
+    it. `other_grids` are the scales of the other scheme of "auto", which the first design with the other signedness
+    brings into use.
     """
 
     scheme: str
     bits: tuple[int, int]
     accumulator: Accumulator | None
+    overflows: OverflowCount | None
     other_grids: tuple[str, Grids] | None
     input_scale: Tensor
     input_zero_point: Tensor
@@ -153,6 +155,11 @@ class QuantizedLayer(ApproximateLayer):
             self.other_grids = (self.scheme, used)
             self.use_grids(name, grids)
 
+    def accumulate_in(self, accumulator: Accumulator | None) -> None:
+        """Gives the layer another accumulator, None for exact sums, and counts its overflows anew."""
+        self.accumulator = accumulator
+        self.overflows = None if accumulator is None else OverflowCount()
+
     def use_grids(self, scheme: str, grids: Grids) -> None:
         """Takes other codes for the operands."""
         self.scheme = scheme
@@ -189,7 +196,7 @@ def make_quantized(
     layer.__class__ = QuantizedConv2d if isinstance(layer, nn.Conv2d) else QuantizedLinear
     assert isinstance(layer, (QuantizedConv2d, QuantizedLinear))
     layer.bits = bits
-    layer.accumulator = accumulator
+    layer.accumulate_in(accumulator)
     layer.other_grids = other_grids
     layer.use_grids(scheme, grids)
     exact = QuantizedProducts(layer)

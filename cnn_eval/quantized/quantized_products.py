@@ -14,7 +14,7 @@ from circuits.engine.multiplier_circuit import code_dtype
 from cnn_eval.layers.convolution import Geometry
 from cnn_eval.layers.exact_products import ExactProducts
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
-from cnn_eval.quantized.accumulators import Accumulator, saturating_sums
+from cnn_eval.quantized.accumulators import Accumulator, OverflowCount, saturating_sums
 from cnn_eval.quantized.grid import Grid
 from cnn_eval.quantized.integer_sums import exact_sums, exact_tensor_sums, padded_codes, with_zero_points
 from cnn_eval.quantized.schemes.scheme import Scheme, direct_sums
@@ -26,10 +26,12 @@ _EXACT = ExactProducts()
 
 
 class CodeOperands(Protocol):
-    """What products ask of their layer: how operands become codes, and the width of the accumulator."""
+    """What products ask of their layer: how operands become codes, and the accumulator, whose overflows they count in
+    `overflows`."""
 
     bits: tuple[int, int]
     accumulator: Accumulator | None
+    overflows: OverflowCount | None
 
     @property
     def code_scheme(self) -> Scheme: ...
@@ -94,14 +96,23 @@ class QuantizedProducts(Products):
         accumulator = self.layer.accumulator
         negative = scheme.codes(self.layer.bits[0])[0] < 0
         if accumulator is not None and accumulator.overflow == "saturate":
-            return saturating_sums(
+            limited, overflowed = saturating_sums(
                 self._product, x, w, geometry, padding_code=padding_code, limits=accumulator.limits(signed=negative)
             )
+            return self._counted(limited, overflowed)
         if self.design is None:
             sums = exact_sums(padded_codes(x, geometry, padding_code)[0], w, padded_codes(x, geometry, 0)[1])
         else:
             sums = scheme.sums(self.design, x, w, geometry, padding_code, self.method, torch.get_num_threads())
-        return sums if accumulator is None else accumulator.wrapped(sums, signed=negative)
+        if accumulator is None:
+            return sums
+        wrapped = accumulator.wrapped(sums, signed=negative)
+        return self._counted(wrapped, int((wrapped != sums).sum()))
+
+    def _counted(self, sums: Array, overflowed: int) -> Array:
+        if self.layer.overflows is not None:
+            self.layer.overflows.add(overflowed, sums.size)
+        return sums
 
     def _product(self, x: Array, w: Array) -> Array:
         if self.design is None:

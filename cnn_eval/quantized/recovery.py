@@ -51,11 +51,11 @@ def recover(network: nn.Module, images: Tensor, *, gain: str = "channel", bias: 
     """A copy of `network` whose approximate layers multiply their outputs by a gain and add a bias, by least squares.
 
     `network`: made by `approximate`, with float or integer designs. `images` float32 [N, C, H, W], unlabelled, on which
-    each layer's output is brought to that of the same layer in the exact network (with exact products of the codes in
-    quantised layers). All go through the network at once: memory must hold the outputs of all these layers. `gain`,
-    `bias`: one for each "channel" of the output, one for the whole "layer", or "none". The values are the layers'
-    buffers `recovery_gain` and `recovery_bias`, replace earlier ones and belong to the designs. A layer that runs
-    several times is corrected for its first run.
+    each layer's output is brought to that of the same layer in the exact network (with exact products of the codes and
+    exact sums in quantised layers). All go through the network at once: memory must hold the outputs of all these
+    layers. `gain`, `bias`: one for each "channel" of the output, one for the whole "layer", or "none". The values are
+    the layers' buffers `recovery_gain` and `recovery_bias`, replace earlier ones and belong to the designs. A layer
+    that runs several times is corrected for its first run.
 
     Raises DesignError where the network has no approximate layer, images are missing, or outputs are not finite.
     """
@@ -137,7 +137,12 @@ def _exact_outputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
     with ExitStack() as stack:
         for name, layer in approximate_layers(exact).items():
             layer.design, layer.recording = None, None
-            layer.products = QuantizedProducts(layer) if isinstance(layer, QuantizedLayer) else ExactProducts()
+            if isinstance(layer, QuantizedLayer):
+                # The target has exact sums too: what an accumulator of few bits loses is to be corrected.
+                layer.accumulate_in(None)
+                layer.products = QuantizedProducts(layer)
+            else:
+                layer.products = ExactProducts()
 
             def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor, name: str = name) -> None:
                 outputs.setdefault(name, output)

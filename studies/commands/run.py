@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ def _require_folders(arguments: argparse.Namespace) -> None:
 
 def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Namespace) -> None:
     from studies.frame import study_runs
+    from studies.frame.finished_rows import FinishedRows
 
     for k, name in enumerate(names, 1):
         fresh = arguments.fresh or arguments.models or arguments.library
@@ -109,8 +111,10 @@ def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Na
         elif result:
             say(f"note: as stored in {arguments.out}; --fresh runs it again", file=sys.stderr)
         if result is None:
-            result = study_runs.measure(name, options)
+            finished = FinishedRows(arguments.out, name, options.level, fresh=bool(fresh))
+            result = study_runs.measure(name, replace(options, part=finished.part))
             result.save(arguments.out)
+            finished.remove()
         if arguments.format == "table":
             result.print()
         else:

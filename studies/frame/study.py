@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,10 @@ VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured
 """The last one is the verdict of our own studies, which have no published number."""
 
 
+def _measured_anew(name: str, measure: Callable[[], list[Row]]) -> list[Row]:
+    return measure()
+
+
 @dataclass(frozen=True)
 class StudyOptions:
     """The size of a study's run, and where it finds its data.
@@ -35,12 +39,15 @@ class StudyOptions:
     - `folder`: folder of the full image sets; None stands for the user's cache.
     - `models`: folder of transistor models, for studies that can repeat their circuit simulation.
     - `library`: folder of a user's copy of EvoApproxLib, for the study that can measure it.
+    - `part`: part(name, measure) returns the rows of a long study's part, those that an interrupted run has left or
+      those that measure() returns (`studies.frame.finished_rows`).
     """
 
     level: str = "default"
     folder: Path | None = None
     models: Path | None = None
     library: Path | None = None
+    part: Callable[[str, Callable[[], list[Row]]], list[Row]] = _measured_anew
 
     @property
     def data(self) -> Literal["embedded", "full"]:
@@ -119,7 +126,7 @@ class StudyResult:
         content = read_bytes(path, limit=MAX_BYTES, error=ValueError)
         try:
             record = parse_json(content, str(path), error=ValueError)
-            rows = [_row(row) for row in record["rows"]]
+            rows = [read_row(row) for row in record["rows"]]
             texts = {key: record[key] for key in ("name", "title", "source", "verdict", "reason", "level", "inputs")}
             if not all(isinstance(text, str) for text in texts.values()) or texts["level"] not in LEVELS:
                 raise ValueError
@@ -185,7 +192,7 @@ class StudyResult:
         say(f"{self.verdict}: {self.reason}\n")
 
 
-def _row(record: dict[str, Any]) -> Row:
+def read_row(record: dict[str, Any]) -> Row:
     """Parses a row from a JSON record. Raises ValueError or TypeError if a field has the wrong type or length."""
     row = Row(**{**record, "interval": record["interval"] and tuple(record["interval"])})
     texts, numbers = (row.subject, row.quantity, row.unit, row.remark), [row.measured, *(row.interval or ())]

@@ -4,33 +4,34 @@ For every multiplier: the mean absolute error, the energy of all products of an 
 network through it, without retraining, after `recover`, and after retraining the recovered network. What the field
 reports is the pattern: multipliers whose networks answer at random come close to the exact one by retraining.
 
-Unsigned multipliers multiply magnitudes (sign_magnitude). With affine codes (uint8) the term -z_w sum q_x stays exact
-where a truncated product of a small activation vanishes: most activations then add a large constant error, which
-neither recovery nor retraining takes away.
+Unsigned multipliers multiply magnitudes (sign_magnitude), and for comparison affine codes (uint8). There the term
+-z_w sum q_x stays exact where a truncated product of a small activation vanishes, so that most activations add a large
+constant error.
+
+Level default retrains on the full training images where they have been fetched, else on the embedded ones, and takes
+longer than other studies: an hour of one core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import nn
 
-from circuits import Design, cost_report, error_metrics
+from circuits import Design
 from circuits.designs import LIBRARY
-from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.network_accuracy import AccuracyResult, difference
-from cnn_eval.measure.sensitivities import products_per_image
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import has_committed_weights, load_model
-from cnn_eval.quantized.post_training import quantize
-from cnn_eval.quantized.recovery import recover
+from cnn_eval.data.loading import LabelledImages, load
+from cnn_eval.models.registry import has_committed_weights
 from cnn_eval.retraining.finetune_settings import FinetuneSettings
 from cnn_eval.retraining.finetuning import finetune
+from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.rows.quantized_rows import AS_IT_IS, RECOVERED, RETRAINED, NetworkImages, QuantizedRows, stages
 
 TITLE = "quantised networks through 8-bit multipliers: as they are, recovered, retrained"
 SOURCE = "our own study; the pattern of retraining: Appmult-aware retraining, DATE 2025, ResNet-18"
@@ -57,11 +58,14 @@ MULTIPLIERS: tuple[Design, ...] = (
 """From a mean absolute error of .04 % to one of 12 % of the range of products; the eighth one has 7.6 %."""
 WORST_RETRAINED = "truncated, 12 columns"
 """The multiplier of 7 to 8 % MAE on which the pattern is tried."""
+AFFINE_RETRAINED = "truncated, 9 columns"
+"""The multiplier that tells whether retraining helps affine codes too."""
 
 
 @dataclass(frozen=True)
 class _Size:
-    """What a level runs. `retrained`: network -> names of the multipliers to retrain through."""
+    """What a level runs. `retrained`: network -> names of the multipliers to retrain through; `affine`: those that are
+    retrained with affine codes too."""
 
     retrained: Mapping[str, tuple[str, ...]]
     test_images: int
@@ -69,48 +73,52 @@ class _Size:
     epochs: int
     calibration_images: int = 200
     recovery_images: int = 100
+    batch_size: int = 64
+    affine: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _EVERY = tuple(design.label for design in MULTIPLIERS)
+_EIGHT = tuple(name for name in _EVERY if name not in ("u8_mae0.037", "truncated, 7 columns"))
+"""Without the two that lose next to nothing as they are."""
 _THREE = ("u8_mae0.43", "truncated, 9 columns", WORST_RETRAINED)
 _SIZES = MappingProxyType(
     {
-        "quick": _Size({"resnet8": (WORST_RETRAINED,)}, 100, 320, 1, 60, 40),
-        "default": _Size({"resnet20": _EVERY}, 1000, 1000, 3),
-        "full": _Size({"resnet20": _EVERY, "mobilenet_cifar": _THREE}, 10_000, 50_000, 3, 500, 200),
+        "quick": _Size({"resnet8": (WORST_RETRAINED,)}, 100, 320, 1, 60, 40, 32),
+        "default": _Size(
+            {"resnet20": _EIGHT, "mobilenet_cifar": _THREE}, 1000, 9600, 2, affine={"resnet20": (AFFINE_RETRAINED,)}
+        ),
+        "full": _Size(
+            {"resnet20": _EVERY, "mobilenet_cifar": _THREE}, 10_000, 50_000, 3, 500, 200, affine={"resnet20": _THREE}
+        ),
     }
 )
-
-
-@dataclass(frozen=True)
-class _Images:
-    test: torch.Tensor
-    labels: torch.Tensor
-    training: torch.Tensor
-    training_labels: torch.Tensor
+_AFFINE = "uint8"
+_Source = Literal["embedded", "full"]
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Measures one network (level full: two) through all multipliers; see `_SIZES`."""
+    """Measures one network (levels default and full: two) through all multipliers; see `_SIZES`."""
     size = _SIZES[options.level]
-    images = _images(options, size)
-    rows: list[Row] = []
-    pattern = []
+    images, source = _images(options, size)
     missing = [name for name in size.retrained if not has_committed_weights(name)]
-    for name, retrained in size.retrained.items():
+    rows: list[Row] = []
+    told: list[str] = []
+    for name in size.retrained:
         if name not in missing:
-            found, told = _network_rows(name, retrained, images, size)
+            found, pattern = _network_rows(name, images, size, options)
             rows += found
-            pattern += told
-    without = f" Not measured, because they have no weights yet: {', '.join(missing)}." if missing else ""
+            told += pattern
+    if missing:
+        told.append(f"Not measured, because they have no weights yet: {', '.join(missing)}.")
     return StudyResult(
         rows,
         "measured",
-        " ".join(pattern) + without,
+        " ".join(told),
         {
-            "test images": size.test_images,
-            "training images": size.training_images,
+            "test images": len(images.labels),
+            "training images": f"{len(images.training)} ({source})",
             "epochs": size.epochs,
+            "batch size": size.batch_size,
             "calibration images": size.calibration_images,
             "images to recover from": size.recovery_images,
             "learning rate": _settings("", size).learning_rate,
@@ -118,23 +126,36 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
-def _scheme(design: Design) -> str:
-    return "int8" if design.signed else "sign_magnitude"
-
-
-def _images(options: StudyOptions, size: _Size) -> _Images:
-    train, test = (
-        load("cifar10", split, source=options.data, folder=options.data_folder) for split in ("train", "test")
-    )
+def _images(options: StudyOptions, size: _Size) -> tuple[NetworkImages, _Source]:
+    """(images of the level, the set that the training images are from)."""
+    test = load("cifar10", "test", source=options.data, folder=options.data_folder)
+    train, source = _training_images(options)
     some, few = slice(size.test_images), slice(size.training_images)
-    return _Images(test.images[some], test.labels[some], train.images[few], train.labels[few])
+    images = NetworkImages(
+        test.images[some],
+        test.labels[some],
+        train.images[few],
+        train.labels[few],
+        size.calibration_images,
+        size.recovery_images,
+    )
+    return images, source
+
+
+def _training_images(options: StudyOptions) -> tuple[LabelledImages, _Source]:
+    if options.level == "default":
+        try:
+            return load("cifar10", "train", source="full", folder=options.folder), "full"
+        except DataError:
+            return load("cifar10", "train"), "embedded"
+    return load("cifar10", "train", source=options.data, folder=options.data_folder), options.data
 
 
 def _settings(name: str, size: _Size) -> FinetuneSettings:
     return FinetuneSettings(
         model=name,
         epochs=size.epochs,
-        batch_size=32,
+        batch_size=size.batch_size,
         learning_rate=1e-3,
         crop=4,
         mirror=True,
@@ -142,58 +163,44 @@ def _settings(name: str, size: _Size) -> FinetuneSettings:
     )
 
 
-def _network_rows(name: str, retrained: tuple[str, ...], images: _Images, size: _Size) -> tuple[list[Row], list[str]]:
-    """The rows of one network, and sentences on what retraining did."""
-    model = load_model(name)
-    in_float = _measured(model, images)
-    rows = [_accuracy(f"{name}, float", "accuracy", in_float)]
-    products = sum(products_per_image(model, images.test).values())
-    exact: dict[str, tuple[nn.Module, AccuracyResult]] = {}
-    for scheme in dict.fromkeys(map(_scheme, MULTIPLIERS)):
-        quantized = quantize(model, images.training[: size.calibration_images], scheme=scheme)
-        exact[scheme] = quantized, _measured(quantized, images)
-        rows.append(_accuracy(f"{name}, exact {scheme}", "accuracy", exact[scheme][1]))
-        rows.append(_difference(f"{name}, exact {scheme}", "accuracy less float", exact[scheme][1], in_float))
+def _network_rows(name: str, images: NetworkImages, size: _Size, options: StudyOptions) -> tuple[list[Row], list[str]]:
+    """The rows of one network, part by part, and sentences on what recovery and retraining did."""
+    measured = QuantizedRows(name, images)
+
+    def retrain(network: nn.Module) -> nn.Module:
+        return finetune(network, images.training, images.training_labels, _settings(name, size))
+
+    rows = options.part(f"{name}, exact", partial(measured.exact_rows, _SCHEMES))
     told = []
     for design in MULTIPLIERS:
-        quantized, baseline = exact[_scheme(design)]
         subject = f"{name}, {design.label}"
-        rows += _cost_and_error(subject, design, products)
-        network = approximate(quantized, design, layers="all")
-        recovered = recover(network, images.training[: size.recovery_images])
-        stages = {"without retraining": network, "recovered": recovered}
-        if design.label in retrained:
-            stages["retrained"] = finetune(recovered, images.training, images.training_labels, _settings(name, size))
-        measured = {stage: _measured(each, images) for stage, each in stages.items()}
-        for stage, result in measured.items():
-            rows.append(_accuracy(subject, f"accuracy, {stage}", result))
-            rows.append(_difference(subject, f"less exact, {stage}", result, baseline))
-        if "retrained" in measured:
-            before, after = (100 * measured[stage].accuracy for stage in ("without retraining", "retrained"))
-            told.append(f"{subject}: {before:.1f} % -> {after:.1f} % by retraining.")
+        rows += options.part(f"{subject}, errors and energy", partial(measured.design_rows, design))
+        for scheme in _schemes(design):
+            affine = scheme == _AFFINE
+            label = f"{scheme}, " if affine else ""
+            through = size.affine.get(name, ()) if affine else size.retrained[name]
+            measure = partial(
+                measured.accuracy_rows,
+                design,
+                scheme,
+                retrain=retrain if design.label in through else None,
+                label=label,
+            )
+            found = options.part(f"{subject}, {scheme}", measure)
+            rows += found
+            told += _told(f"{subject}{', ' if affine else ''}{scheme if affine else ''}", stages(found, label))
     return rows, told
 
 
-def _measured(model: nn.Module, images: _Images) -> AccuracyResult:
-    return AccuracyResult((predict(model, images.test) == images.labels).numpy())
+def _schemes(design: Design) -> tuple[str, ...]:
+    return ("int8",) if design.signed else ("sign_magnitude", _AFFINE)
 
 
-def _cost_and_error(subject: str, design: Design, products: int) -> list[Row]:
-    """MAE in per cent of the range of products, and the energy of `products` products."""
-    error = 100 * error_metrics(design).med.value / 2.0 ** sum(design.shape)
-    energy = cost_report(design).drawn.energy * products
-    return [
-        Row(subject, "MAE", error, unit="%"),
-        Row(subject, "energy of all products an image", energy * 1e-9, unit="uJ", remark=f"{products:,} products"),
-    ]
+_SCHEMES = list(dict.fromkeys(scheme for design in MULTIPLIERS for scheme in _schemes(design)))
 
 
-def _accuracy(subject: str, quantity: str, result: AccuracyResult) -> Row:
-    low, high = result.interval
-    return Row(subject, quantity, 100 * result.accuracy, interval=(100 * low, 100 * high), unit="%")
-
-
-def _difference(subject: str, quantity: str, result: AccuracyResult, baseline: AccuracyResult) -> Row:
-    """Paired difference in percentage points."""
-    moved, (low, high) = difference(result, baseline)
-    return Row(subject, quantity, 100 * moved, interval=(100 * low, 100 * high), unit="pp")
+def _told(subject: str, accuracies: Mapping[str, float]) -> list[str]:
+    if RETRAINED not in accuracies:
+        return []
+    before, recovered, after = (accuracies[stage] for stage in (AS_IT_IS, RECOVERED, RETRAINED))
+    return [f"{subject}: {before:.1f} % -> {recovered:.1f} % by recovery -> {after:.1f} % by retraining."]

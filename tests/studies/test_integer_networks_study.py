@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from circuits import cost_report, error_metrics
+from circuits import adder, cost_report, error_metrics, mac_cost
 from cnn_eval import approximate, load_images, load_model, measure_accuracy, quantize, recover
-from studies.frame.study import StudyOptions
+from studies.frame.finished_rows import FinishedRows
+from studies.frame.study import Row, StudyOptions
 from studies.own import integer_networks as study
 
 
@@ -28,6 +31,7 @@ def test_multipliers_from_very_good_to_very_bad() -> None:
 def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     multiplier = next(design for design in study.MULTIPLIERS if design.label == "u8_mae0.43")
     monkeypatch.setattr(study, "MULTIPLIERS", (multiplier,))
+    monkeypatch.setattr(study, "_SCHEMES", ["sign_magnitude", "uint8"])
     size = study._Size({"resnet8": ("u8_mae0.43",), "mobilenet": ()}, 20, 30, 1, 20, 10)
     monkeypatch.setattr(study, "_SIZES", {"quick": size})
     monkeypatch.setattr(study, "has_committed_weights", lambda name: name == "resnet8")
@@ -49,8 +53,42 @@ def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch
     assert rows[subject, "less exact, recovered"].measured == pytest.approx(
         rows[subject, "accuracy, recovered"].measured - 100 * exact
     )
+    affine = approximate(quantize(load_model("resnet8"), training, scheme="uint8"), multiplier, layers="all")
+    accuracy = measure_accuracy(affine, images=images, labels=labels).accuracy
+    assert rows[subject, "accuracy, uint8, without retraining"].measured == pytest.approx(100 * accuracy)
     energy = rows[subject, "energy of all products an image"]
     assert energy.measured == pytest.approx(cost_report(multiplier).drawn.energy * 12_501_632 * 1e-9)
+    both = mac_cost(multiplier, adder("ripple", 32)).energy * 12_501_632 * 1e-9
+    assert rows[subject, "energy of all products and sums an image"].measured == pytest.approx(both)
     assert (subject, "accuracy, retrained") in rows
+    assert (subject, "accuracy, uint8, retrained") not in rows
     assert "by retraining." in result.reason
     assert "Not measured, because they have no weights yet: mobilenet." in result.reason
+
+
+def test_default_retrains_on_what_has_been_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = study._SIZES["default"]
+    images, source = study._images(StudyOptions(folder=tmp_path), size)
+    assert (source, len(images.training), len(images.labels)) == ("embedded", 1000, 1000)
+
+
+def test_a_killed_run_measures_only_what_is_missing(tmp_path: Path) -> None:
+    measured = []
+
+    def measure(name: str) -> list[Row]:
+        measured.append(name)
+        return [Row(name, "accuracy", 12.5, interval=(10.0, 15.0), unit="%", remark="ab")]
+
+    first = FinishedRows(tmp_path, "integer_networks", "quick")
+    rows = first.part("a", lambda: measure("a"))
+    again = FinishedRows(tmp_path, "integer_networks", "quick")
+    assert again.part("a", lambda: measure("a")) == rows == [Row("a", "accuracy", 12.5, None, (10.0, 15.0), "%", "ab")]
+    again.part("b", lambda: measure("b"))
+    assert measured == ["a", "b"]
+    # Rows of another level, of other code, or of a damaged file are not used.
+    FinishedRows(tmp_path, "integer_networks", "default").part("a", lambda: measure("default"))
+    again.path.write_text(again.path.read_text()[:-20])
+    FinishedRows(tmp_path, "integer_networks", "quick").part("a", lambda: measure("quick"))
+    assert measured == ["a", "b", "default", "quick"]
+    FinishedRows(tmp_path, "integer_networks", "quick", fresh=True)
+    assert not list(tmp_path.iterdir())

@@ -271,8 +271,8 @@ def test_the_command_writes_weights_that_every_command_loads(folder: Path, capsy
     assert main(command(folder, *quantize_options, "--epochs", 2, "--format", "json", "--out", out)) == 0
     printed = capsys.readouterr()
     assert "note: a fifth of the images of" in printed.err
-    text = printed.out[printed.out.index("{") :]
-    document = json.loads(text)
+    document = json.loads(printed.out)
+    assert f"{out}  sha256 " in printed.err
     rows = {row["network"]: row for row in document["results"]}
     assert list(rows) == ["float", "exact uint8 8x8", "before", "after"]
     assert rows["after"]["images"] == 32

@@ -9,9 +9,20 @@ import pytest
 import torch
 
 from circuits import Design
-from cnn_eval import approximate, load_images, load_model, quantize, recover, save_quantized
+from cnn_eval import (
+    Accumulator,
+    approximate,
+    load_images,
+    load_model,
+    load_quantized,
+    quantize,
+    recover,
+    save_quantized,
+)
 from cnn_eval.commands import main
+from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.models.inference import predict
+from cnn_eval.quantized.quantized_layers import layers_of_integers
 
 SIGNED = Design(format=None, width=8, signed=True, truncate_columns=7, name="signed8")
 UNSIGNED = Design(format=None, width=8, truncate_columns=7, name="unsigned8")
@@ -112,6 +123,7 @@ def test_transfer_margins_and_attack_take_integer_designs(folder: Path, capsys: 
         (["heap", "--quantize", "auto"], "a quantised network needs integer designs, format=None, but heap"),
         (["signed8.toml", "--bits", "8"], "--bits is for a network that is quantised, but --quantize is missing; give"),
         (["heap", "--calibration-images", "8"], "--calibration-images is for a network that is quantised, but --quant"),
+        (["heap", "--accumulator", "16"], "an accumulator of few bits needs a network that is quantised, but this one"),
         (["signed8.toml", "--quantize", "auto", "--calibration-images", "99999"], "1 <= samples <= "),
         (["heap", "--recover", "99999"], "1 <= samples <= "),
         (
@@ -130,6 +142,78 @@ def test_mistakes_are_one_line(
     assert printed.out == ""
     assert printed.err.startswith(f"error: {message}")
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_an_accumulator_limits_the_sums_of_the_designs_layers_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    design = folder / "unsigned8.toml"
+    how = ("accuracy", design, "--quantize", "sign_magnitude", "--accumulator", "17:wrap", *FEW)
+    x, labels = load_images("mnist", samples=40)
+    train = load_images("mnist", "train", samples=60)[0]
+    quantized = quantize(load_model("lenet5"), train, scheme="sign_magnitude")
+    network = approximate(quantized, UNSIGNED)
+    for layer in (network.conv1, network.conv2):
+        layer.accumulate_in(Accumulator(17, "wrap"))
+    recovered = recover(network, train[:30])
+    for more, expected in (((), network), (("--recover", 30), recovered)):
+        document = results(capsys, *how, *more)
+        right = int((predict(expected, x) == labels).sum())
+        assert document["results"][0]["correct"] == right
+        assert document["accumulator"] == "17:wrap"
+        # The exact network's sums are exact.
+        assert document["exact"]["sign_magnitude 8x8"]["correct"] == int((predict(quantized, x) == labels).sum())
+    network.conv1.accumulate_in(Accumulator(17, "wrap"))
+    network.conv2.accumulate_in(Accumulator(17, "wrap"))
+    predict(network, x)
+    counts = [layer.overflows for layer in (network.conv1, network.conv2)]
+    share = sum(count.overflowed for count in counts) / sum(count.sums for count in counts)
+    assert 0 < share < 1
+    assert results(capsys, *how)["results"][0]["overflowed_sums"] == pytest.approx(share)
+    assert main([*map(str, how)]) == 0
+    printed = capsys.readouterr().out
+    assert "accumulators of the design's layers: 17 bits, wrap; the exact network's sums are exact" in printed
+    assert f"{100 * share:.3g}" in printed
+
+
+@pytest.mark.slow
+def test_an_accumulator_in_sensitivity_and_finetune(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    design = folder / "unsigned8.toml"
+    common = ("--quantize", "sign_magnitude", "--calibration-images", 60, "--samples", 40)
+    narrow = results(capsys, "sensitivity", "lenet5", design, *common, "--accumulator", "12:wrap")
+    wide = results(capsys, "sensitivity", "lenet5", design, *common, "--accumulator", "40:wrap")
+    exact = results(capsys, "sensitivity", "lenet5", design, *common)
+    assert wide["results"] == exact["results"]
+    assert max(row["accuracy_change"] for row in narrow["results"]) < min(
+        row["accuracy_change"] for row in exact["results"]
+    )
+    out = folder / "retrained.safetensors"
+    results(
+        capsys, "finetune", design, *common, "--layers", "all", "--accumulator", 24, "--train-images", 64, "--out", out
+    )
+    loaded = load_quantized(load_model("lenet5"), out)
+    assert {layer.accumulator for layer in layers_of_integers(loaded).values()} == {Accumulator(24, "wrap")}
+
+
+def test_overflows_are_no_part_of_a_networks_fingerprint() -> None:
+    quantized = quantize(load_model("lenet5"), load_images("mnist", samples=20)[0], scheme="uint8")
+    narrow, other = approximate(quantized, UNSIGNED), approximate(quantized, UNSIGNED)
+    narrow.conv1.accumulate_in(Accumulator(20))
+    before = model_digest(narrow)
+    narrow.conv1.overflows.add(3, 5)
+    assert model_digest(narrow) == before != model_digest(other)
+
+
+@pytest.mark.parametrize("text", ["16:clip", "1:wrap", "64", "x", "16:", "-4", "16:wrap:wrap"])
+def test_accumulators_are_written_as_bits_and_overflow(
+    text: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["accuracy", str(folder / "signed8.toml"), "--quantize", "auto", f"--accumulator={text}"])
+    printed = capsys.readouterr().err
+    assert "must be BITS:wrap or BITS:saturate with 2 to 63 bits, such as 16:saturate, but got" in printed
+    assert printed.count("\n") == 1
 
 
 def test_examples_are_crafted_on_one_exact_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

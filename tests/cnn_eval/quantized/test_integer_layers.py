@@ -19,6 +19,7 @@ from cnn_eval import Accumulator, approximate, quantize
 from cnn_eval.audit.victim import approximate_victim
 from cnn_eval.layers.operand_recording import recorded_operands
 from cnn_eval.quantized.integer_gradients import central_differences, line_slopes
+from cnn_eval.quantized.quantized_layers import GRID_BUFFERS
 
 SCHEMES = ("int8", "uint8", "sign_magnitude")
 BITS = ((8, 8), (8, 4), (3, 6), (2, 2))
@@ -135,8 +136,32 @@ def test_accumulators_of_few_bits(scheme: str, overflow: str, how: str) -> None:
     product = integer_layers.product_of(scheme, (4, 4), exact=how != "ama1")
     limits = (0, 63) if scheme == "uint8" else (-32, 31)
     limited = integer_layers.layer_sums(network, x.numpy(), product, limits=limits, saturates=overflow == "saturate")
+    exact = integer_layers.layer_sums(network, x.numpy(), product)
+    network.accumulate_in(Accumulator(6, overflow))  # counts from here on
     assert np.array_equal(integer_sums(network, x), limited)
-    assert not np.array_equal(limited, integer_layers.layer_sums(network, x.numpy(), product))
+    assert not np.array_equal(limited, exact)
+    assert network.overflows.sums == limited.size
+    differing = int((limited != exact).sum())
+    # A sum that saturates on the way can end at the exact one.
+    if overflow == "wrap":
+        assert network.overflows.overflowed == differing
+    assert network.overflows.overflowed >= differing
+    wide = Accumulator(24, overflow)
+    network.accumulate_in(wide)
+    assert np.array_equal(integer_sums(network, x), exact)
+    assert (network.overflows.overflowed, network.accumulator) == (0, wide)
+
+
+def test_a_saturated_sum_is_counted_once_wherever_it_saturates() -> None:
+    """7 bits hold -64..63: 60 + 60 - 60 saturates on the way, -60 - 60 at the end, 60 - 60 + 60 never."""
+    layer = nn.Linear(3, 3, bias=False)
+    layer.weight = nn.Parameter(torch.tensor([[10.0, 10, -10], [-10, -10, 0], [10, -10, 10]]))
+    network = quantize(layer, torch.tensor([[6.0, 6, 6], [-1, 0, 0]]), scheme="int8", bits=8, calibration="minmax")
+    grids = {name: getattr(network, name) for name in GRID_BUFFERS}
+    network.use_grids("int8", {**grids, "input_scale": torch.tensor(1.0), "weight_scale": torch.ones(3)})
+    network.accumulate_in(Accumulator(7, "saturate"))
+    assert integer_sums(network, torch.tensor([[6.0, 6, 6]])).tolist() == [[3, -64, 60]]
+    assert (network.overflows.overflowed, network.overflows.sums) == (2, 3)
 
 
 def test_an_accumulator_has_bits_and_a_kind_of_overflow() -> None:
