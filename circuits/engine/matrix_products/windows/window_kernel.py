@@ -1,0 +1,510 @@
+"""The matmul kernel whose lanes are elements of x: for products that read an element again at every position k.
+
+In a depthwise convolution every element of an image meets every weight of its channel, at another row each time. The
+kernels whose lanes are rows gather and pack it once for each k, which takes longer than its products. Here it is packed
+once, multiplied with all weights, and the sums fetch the products from where they lie:
+
+    element     p = position + step[k]           of a span, a stretch of x (see `window_spans`)
+    line[k][p]  = x[p] * w[n, k]                 or +0 where x[p] is zero
+    sum[m]      = +0 + line[0][position(m) + step[0]] + line[1][position(m) + step[1]] + ...
+
+Each sum adds its products in ascending k, as everywhere. Rows that stand side by side have products side by side, so
+that sums are whole vectors. An element at the edge of an image also meets weights whose products no row wants; those
+are computed in vain.
+
+Elements that are zero take no part, as in `known_operands.sparse_matmul_kernel`:
+
+    for each chunk, some spans of a group, or all spans of some groups:
+        for each group, for each span:       append the elements that are not zero, note where they stood
+        pack them into blocks                a group begins at a multiple of 16 lanes
+        for each column n:
+            for each block, for each k:      products[k][block] = gates(block, weights)
+            for each group, span, section, a part of a span whose lines fit the first-level cache:
+                for each 16 elements:        line[k][p] = the next products, or +0
+                for each row:                sum the lines
+
+The gates take a weight that all lanes share (`known_operands.weight_gates`; a chunk then has one group), or weights of
+strips of 16 lanes, as in `strips.strip_kernel`. A chunk in which a product may leave the normal range is left to other
+kernels.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+from circuits.engine.blocks import BLOCK, LIMB, PLANE_BYTES, WORD_BYTES
+from circuits.engine.known_operands.sparse_matmul_kernel import SLOTS
+from circuits.engine.llvm.float_parts import (
+    BIAS,
+    EXPONENT,
+    SIGN_AND_EXPONENT,
+    WIDTH,
+    X_BYTES,
+    X_WORDS_AT,
+    KernelSettings,
+    emit_pack,
+    emit_words,
+)
+from circuits.engine.llvm.float_results import emit_exponent_range, emit_products, emit_stay_normal
+from circuits.engine.llvm.ir import Function
+from circuits.engine.llvm.jit import Target, load
+from circuits.engine.llvm.vectors import Vectors
+
+LANES = 16
+"""Elements of a run, lanes of a strip, and the most rows of a piece."""
+STRIPS = BLOCK // LANES
+CHUNK_FIELDS = ("first_group", "end_group", "first_span", "end_span", "elements")
+"""int64 fields of a chunk: its groups, its spans and the elements of all of them, each span's a multiple of 16."""
+
+SPAN_FIELDS = ("offset", "elements", "base", "first_section", "end_section")
+"""int64 fields of a span: its first position's offset in x; the elements that its positions meet; the number of the
+first one among the group's, a multiple of 16; its sections."""
+SECTION_FIELDS = ("first_piece", "end_piece", "element", "elements")
+"""int64 fields of a section: its pieces, and the elements that they meet, counted from the span's first one."""
+PIECE_FIELDS = ("out_at", "lane", "length")
+"""int64 fields of a piece, at most 16 rows that stand side by side in x and in the output: the place in the output, and
+the position, counted from the section's first one."""
+
+_TOGETHER = 4  # pieces whose sums run side by side
+
+_SCRATCH = {
+    "w_planes": (SLOTS * PLANE_BYTES, 0),
+    "product": (64 * PLANE_BYTES, 0),
+    "gathered": (WORD_BYTES, 0),
+    "w_words": (WORD_BYTES, 0),
+    "packed_w": (WIDTH * PLANE_BYTES, 0),
+    "strip_w": (8 * STRIPS, 1),
+    "choices": (0, 1),
+    "masks": (0, 1),
+    "starts": (0, 1),
+    "nonzero": (WORD_BYTES, 4),
+    "packed": (0, X_BYTES // BLOCK),
+}
+"""Part of the scratch -> its bytes, and bytes more for each element of the largest chunk.
+
+`w_planes`: planes of the weights, or what gates for a known weight use as memory. `strip_w`: the place in w of each
+strip's group. `nonzero`: the elements that are not zero. For each run of 16 elements, `starts` is the place of its
+first product, `masks` tells which elements are not zero, and `choices` has for each of these the number of its product
+in the run; where vectors cannot be compressed, `masks` has the number of the run's products, and `choices` for each
+product the number of its element in the run."""
+
+WINDOW_SHAPE = (
+    *("spans", "sections", "pieces", "chunks", "x_step", "depth", "lowest", "columns", "w_width", "group_elements"),
+    *("x_group", "out_group", "out_step", "product_stride", "line_stride", "taps", "tap_weights", "products", "lines"),
+    *_SCRATCH,
+)
+"""The 64-bit fields of a product, addresses or numbers.
+
+`spans`, `sections`, `pieces` and `chunks`: records with the fields above. `lowest`: the least x_step. `w_width`: words
+from a row of w to the next, a multiple of 16. `group_elements`: what separates two groups of a chunk. The fields from
+`taps` on are places in the scratch: `taps` for each k that takes part where its line begins, `tap_weights` its weight,
+`products` and `lines` its products and its line, which are the strides' number of bytes apart."""
+_POINTERS = ("spans", "sections", "pieces", "chunks", "x_step")
+_PLACES = ("taps", "tap_weights", "products", "lines", *_SCRATCH)
+
+
+def scratch_places(capacity: int, section: int, depth: int) -> tuple[dict[str, int], int]:
+    """The fields of WINDOW_SHAPE that depend on the elements of the largest chunk and section, and on the depth.
+
+    `capacity` is a multiple of 512. Also the bytes of scratch (64-aligned) that the kernel needs.
+    """
+    # Runs of a section may begin before its first element. Products and lines are read up to a vector beyond the last.
+    strides = {"product_stride": 4 * (capacity + LANES), "line_stride": 4 * (-(-section // LANES) + 2) * LANES}
+    sizes = {name: fixed + capacity * each for name, (fixed, each) in _SCRATCH.items()}
+    sizes |= {
+        "taps": 8 * depth + 8,
+        "tap_weights": 4 * depth + 4,
+        "products": depth * strides["product_stride"],
+        "lines": depth * strides["line_stride"],
+    }
+    fields, end = {}, 0
+    for name, size in sizes.items():
+        fields[name] = end
+        end += -(-size // 64) * 64
+    return {**fields, **strides}, end
+
+
+def window_ir(settings: KernelSettings, target: Target, *, weight_gates: bool) -> str:
+    """The kernel of some chunks.
+
+    @kernel(gates, shape, x, w, out, first_chunk, end_chunk, failed, scratch), `shape` as WINDOW_SHAPE says: writes the
+    sums of all rows of the spans and groups of the chunks first_chunk .. end_chunk - 1, for all columns, as
+    `gathering.gathered_matmul` says; or sets failed[chunk], a byte, to 1, where a product might not be normal.
+    """
+    f = Function(
+        "kernel",
+        "ptr %gates, ptr %shape, ptr %x, ptr %w, ptr %out, i64 %first_chunk, i64 %end_chunk, ptr %failed, ptr %scratch",
+    )
+    kernel = _Kernel(f, settings, target, weight_gates)
+    with f.loop("%end_chunk", "%first_chunk") as chunk:
+        kernel.emit_chunk(chunk)
+    return kernel.declarations() + f.text()
+
+
+class _Kernel:
+    """Emits the parts of the kernel. Values are i64 or addresses."""
+
+    def __init__(self, f: Function, settings: KernelSettings, target: Target, weight_gates: bool) -> None:
+        self.f, self.e = f, Vectors(f, target)
+        self.settings, self.compresses, self.weight_gates = settings, target.ternary, weight_gates
+        self.shape = self.chunk = SimpleNamespace()
+        for i, name in enumerate(WINDOW_SHAPE):
+            kind = "ptr" if name in _POINTERS else "i64"
+            value = f.op(f"load {kind}, ptr {f.offset('%shape', 8 * i)}")
+            setattr(self.shape, name, f.offset("%scratch", value) if name in _PLACES else value)
+        numbers = ", ".join(f"i32 {lane}" for lane in range(LANES))
+        self.numbers = f"<{numbers}>"
+
+    def emit_chunk(self, number: str) -> None:
+        """One chunk."""
+        f, shape = self.f, self.shape
+        self.chunk = self._fields(shape.chunks, number, CHUNK_FIELDS)
+        count = self._emit_elements()
+        blocks = self._emit_fill(count)
+        x_range = emit_exponent_range(self.e, [(shape.nonzero, f.op(f"mul i64 {blocks}, {BLOCK}"))])
+        words = f.op(f"mul i64 {shape.columns}, {shape.w_width}")
+        groups = f.op(f"sub i64 {self.chunk.end_group}, {self.chunk.first_group}")
+        weights = f.element("%w", "i32", f.op(f"mul i64 {self.chunk.first_group}, {words}"))
+        w_range = emit_exponent_range(self.e, [(weights, f.op(f"mul i64 {groups}, {words}"))])
+        normal = emit_stay_normal(f, self.settings, x_range, w_range)
+        failed = f.op(f"zext i1 {f.op(f'xor i1 {normal}, true')} to i8")
+        f.do(f"store i8 {failed}, ptr {f.element('%failed', 'i8', number)}")
+        with f.when(normal):
+            with f.loop(blocks) as block:
+                planes = f.offset(shape.packed, f.op(f"mul i64 {block}, {X_BYTES}"))
+                source = f.offset(shape.nonzero, f.op(f"mul i64 {block}, {WORD_BYTES}"))
+                words_at = f.offset(planes, X_WORDS_AT)
+                emit_pack(self.e, source, planes, words_at, less=BIAS, fraction=self.settings.fraction)
+            with f.loop(shape.columns) as column:
+                multiply = self._emit_known_weights if self.weight_gates else self._emit_strips
+                taps = multiply(column, blocks)
+                self._emit_sections(column, taps)
+
+    def declarations(self) -> str:
+        """What the module must declare."""
+        mask, v, vf = f"<{LANES} x i1>", f"<{LANES} x i32>", f"<{LANES} x float>"
+        text = f"declare void @llvm.masked.store.v16f32.p0({vf}, ptr, i32, {mask})\n"
+        if self.compresses:
+            text += (
+                f"declare {v} @llvm.masked.load.v16i32.p0(ptr, i32, {mask}, {v})\n"
+                f"declare {v} @llvm.x86.avx512.mask.compress.v16i32({v}, {v}, {mask})\n"
+                f"declare {v} @llvm.x86.avx512.mask.expand.v16i32({v}, {v}, {mask})\n"
+                f"declare {vf} @llvm.x86.avx512.permvar.sf.512({vf}, {v})\n"
+                "declare i16 @llvm.ctpop.i16(i16)\n"
+            )
+        return text
+
+    # Elements.
+
+    def _fields(self, records: str, number: str, names: tuple[str, ...]) -> SimpleNamespace:
+        """The int64 fields of a record."""
+        f = self.f
+        record = f.offset(records, f.op(f"mul i64 {number}, {8 * len(names)}"))
+        return SimpleNamespace(**{n: f.op(f"load i64, ptr {f.offset(record, 8 * i)}") for i, n in enumerate(names)})
+
+    def _span(self, span: str) -> SimpleNamespace:
+        return self._fields(self.shape.spans, span, SPAN_FIELDS)
+
+    def _group_begin(self, group: str) -> str:
+        """The number in the chunk of a group's element 0."""
+        f = self.f
+        before = f.op(f"sub i64 {group}, {self.chunk.first_group}")
+        skipped = self._span(self.chunk.first_span).base
+        return f.op(f"sub i64 {f.op(f'mul i64 {before}, {self.shape.group_elements}')}, {skipped}")
+
+    def _emit_elements(self) -> str:
+        """Moves the chunk's elements that are not zero together; returns their number, with gaps between groups."""
+        f, shape, chunk = self.f, self.shape, self.chunk
+        with f.fold(chunk.end_group, "i64", ["0"], chunk.first_group) as (group, count):
+            before = count[0]
+            begin = self._group_begin(group)
+            source = f.element("%x", "i32", f.op(f"mul i64 {group}, {shape.x_group}"))
+            source = f.element(source, "i32", shape.lowest)
+            with f.fold(chunk.end_span, "i64", count, chunk.first_span) as (span, of_span):
+                s = self._span(span)
+                words = f.element(source, "i32", s.offset)
+                emit = self._emit_compress if self.compresses else self._emit_list
+                of_span[0] = emit(words, s.elements, f.op(f"add i64 {begin}, {s.base}"), of_span[0])
+            # The next group begins with a strip of its own. Lanes between groups are zeros whose products go nowhere.
+            filled = of_span[0]
+            end = f.op(f"and i64 {f.op(f'add i64 {filled}, {LANES - 1}')}, {-LANES}")
+            with f.loop(end, filled) as lane:
+                f.do(f"store i32 0, ptr {f.element(shape.nonzero, 'i32', lane)}")
+            if not self.weight_gates:
+                row = f.op(f"mul i64 {group}, {f.op(f'mul i64 {shape.columns}, {shape.w_width}')}")
+                self._emit_fill_strips(before, end, row)
+            count[0] = end
+        return count[0]
+
+    def _emit_fill_strips(self, first_lane: str, end_lane: str, row: str) -> None:
+        """Notes `row`, a place in w, for the strips between two lanes."""
+        f = self.f
+        first, end = (f.op(f"udiv i64 {lane}, {LANES}") for lane in (first_lane, end_lane))
+        with f.loop(end, first) as strip:
+            f.do(f"store i64 {row}, ptr {f.element(self.shape.strip_w, 'i64', strip)}")
+
+    def _emit_fill(self, count: str) -> str:
+        """Fills the last block with zeros; returns the number of blocks."""
+        f = self.f
+        blocks = f.op(f"udiv i64 {f.op(f'add i64 {count}, {BLOCK - 1}')}, {BLOCK}")
+        lanes = f.op(f"mul i64 {blocks}, {BLOCK}")
+        with f.loop(lanes, count, LANES) as lane:
+            address = f.element(self.shape.nonzero, "i32", lane)
+            f.do(f"store <{LANES} x i32> zeroinitializer, ptr {address}, align 4")
+        if not self.weight_gates:
+            # Any weights do for them.
+            self._emit_fill_strips(count, lanes, "0")
+        return blocks
+
+    def _emit_compress(self, words: str, elements: str, begin: str, before: str) -> str:
+        """Appends a span's elements that are not zero behind `before` others; returns the new number."""
+        f, e, shape = self.f, self.e, self.shape
+        v, mask_kind = e.v, e.mask
+        with f.fold(elements, "i64", [before], step=LANES) as (lane, count):
+            rest = e.broadcast(f.op(f"trunc i64 {f.op(f'sub i64 {elements}, {lane}')} to i32"))
+            inside = e.compare("slt", self.numbers, rest)
+            source = f.element(words, "i32", lane)
+            arguments = f"ptr {source}, i32 4, {mask_kind} {inside}, {v} zeroinitializer"
+            word = f.op(f"call {v} @llvm.masked.load.v16i32.p0({arguments})")
+            mask = e.compare("ne", e.integer("and", word, EXPONENT), "zeroinitializer")
+            moved, choices = (
+                f.op(
+                    f"call {v} @llvm.x86.avx512.mask.{name}.v16i32({v} {values}, {v} zeroinitializer, "
+                    f"{mask_kind} {mask})"
+                )
+                for name, values in (("compress", word), ("expand", self.numbers))
+            )
+            f.do(f"store {v} {moved}, ptr {f.element(shape.nonzero, 'i32', count[0])}, align 4")
+            place = f.op(f"add i64 {begin}, {lane}")
+            narrow = f.op(f"trunc {v} {choices} to <{LANES} x i8>")
+            f.do(f"store <{LANES} x i8> {narrow}, ptr {f.element(shape.choices, 'i8', place)}, align 1")
+            bits = f.op(f"bitcast {mask_kind} {mask} to i16")
+            self._emit_note_run(place, count[0], bits)
+            size = f.op(f"zext i16 {f.op(f'call i16 @llvm.ctpop.i16(i16 {bits})')} to i64")
+            count[0] = f.op(f"add i64 {count[0]}, {size}")
+        return count[0]
+
+    def _emit_list(self, words: str, elements: str, begin: str, before: str) -> str:
+        """The same, one after the other; `choices` lists them, and `masks` has their number in each run."""
+        f, shape = self.f, self.shape
+        with f.fold(elements, "i64", [before], step=LANES) as (first, count):
+            start = count[0]
+            behind = f.op(f"add i64 {first}, {LANES}")
+            stop = f.op(f"select i1 {f.op(f'icmp slt i64 {behind}, {elements}')}, i64 {behind}, i64 {elements}")
+            with f.fold(stop, "i64", [start], first) as (lane, of_run):
+                word = f.op(f"load i32, ptr {f.element(words, 'i32', lane)}")
+                # Written in any case, and overwritten by the next element where this one is zero.
+                f.do(f"store i32 {word}, ptr {f.element(shape.nonzero, 'i32', of_run[0])}")
+                number = f.op(f"trunc i64 {f.op(f'sub i64 {lane}, {first}')} to i8")
+                f.do(f"store i8 {number}, ptr {f.element(shape.choices, 'i8', of_run[0])}")
+                present = f.op(f"icmp ne i32 {f.op(f'and i32 {word}, {EXPONENT}')}, 0")
+                of_run[0] = f.op(f"add i64 {of_run[0]}, {f.op(f'zext i1 {present} to i64')}")
+            size = f.op(f"trunc i64 {f.op(f'sub i64 {of_run[0]}, {start}')} to i16")
+            self._emit_note_run(f.op(f"add i64 {begin}, {first}"), start, size)
+            count[0] = of_run[0]
+        return count[0]
+
+    def _emit_note_run(self, place: str, start: str, mask: str) -> None:
+        """Notes the start and the mask of the run that begins with element `place` of the chunk."""
+        f, shape = self.f, self.shape
+        run = f.op(f"udiv i64 {place}, {LANES}")
+        f.do(f"store i32 {f.op(f'trunc i64 {start} to i32')}, ptr {f.element(shape.starts, 'i32', run)}")
+        f.do(f"store i16 {mask}, ptr {f.element(shape.masks, 'i16', run)}")
+
+    # Products.
+
+    def _emit_tap(self, number: str, k: str) -> None:
+        """Notes that line `number` belongs to position k."""
+        f, shape = self.f, self.shape
+        step = f.op(f"load i64, ptr {f.element(shape.x_step, 'i64', k)}")
+        place = f.op(f"mul i64 {f.op(f'sub i64 {step}, {shape.lowest}')}, 4")
+        line = f.op(f"add i64 {place}, {f.op(f'mul i64 {number}, {shape.line_stride}')}")
+        f.do(f"store i64 {line}, ptr {f.element(shape.taps, 'i64', number)}")
+
+    def _products(self, tap: str, block: str) -> str:
+        f = self.f
+        line = f.offset(self.shape.products, f.op(f"mul i64 {tap}, {self.shape.product_stride}"))
+        return f.offset(line, f.op(f"mul i64 {block}, {WORD_BYTES}"))
+
+    def _packed(self, block: str) -> str:
+        return self.f.offset(self.shape.packed, self.f.op(f"mul i64 {block}, {X_BYTES}"))
+
+    def _emit_known_weights(self, column: str, blocks: str) -> str:
+        """The products of all blocks with the weights of the chunk's group that are not zero; returns their number."""
+        f, e, shape = self.f, self.e, self.shape
+        row = f.op(f"add i64 {f.op(f'mul i64 {self.chunk.first_group}, {shape.columns}')}, {column}")
+        weights = f.element("%w", "i32", f.op(f"mul i64 {row}, {shape.w_width}"))
+        # A zero weight, like a zero element, changes no sum. What is noted of it is overwritten by the next one.
+        with f.fold(shape.depth, "i64", ["0"]) as (k, count):
+            weight = f.op(f"load i32, ptr {f.element(weights, 'i32', k)}")
+            f.do(f"store i32 {weight}, ptr {f.element(shape.tap_weights, 'i32', count[0])}")
+            self._emit_tap(count[0], k)
+            present = f.op(f"icmp ne i32 {f.op(f'and i32 {weight}, {EXPONENT}')}, 0")
+            count[0] = f.op(f"add i64 {count[0]}, {f.op(f'zext i1 {present} to i64')}")
+        with f.loop(count[0]) as tap:
+            weight = f.op(f"load i32, ptr {f.element(shape.tap_weights, 'i32', tap)}")
+            w = e.broadcast(f.op(f"and i32 {weight}, {SIGN_AND_EXPONENT - (1 << 32)}"))
+            with f.loop(blocks) as block:
+                planes, products, product = self._packed(block), self._products(tap, block), shape.product
+                f.do(f"call void %gates(ptr {planes}, i32 {weight}, ptr {product}, ptr {shape.w_planes})")
+                x_words = f.offset(planes, X_WORDS_AT)
+                with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+                    # No operand is zero, so that exponents are added unconditionally (see `float_results`).
+                    for b, word in enumerate(emit_words(e, self.settings, product, byte)):
+                        exponent = e.integer("add", e.load(x_words, b, byte), w)
+                        e.store(e.integer("add", word, exponent), products, b, byte)
+        return count[0]
+
+    def _emit_strips(self, column: str, blocks: str) -> str:
+        """The products of all blocks with the weights of their strips, 16 positions k at a time; returns the depth."""
+        f, shape = self.f, self.shape
+        depth = shape.depth
+        with f.loop(depth) as k:
+            self._emit_tap(k, k)
+        skipped = f.op(f"mul i64 {column}, {shape.w_width}")
+        with f.loop(blocks) as block, f.loop(depth, step=LANES) as begin:
+            strips = f.element(shape.strip_w, "i64", f.op(f"mul i64 {block}, {STRIPS}"))
+            self._emit_pack_weights(strips, f.op(f"add i64 {skipped}, {begin}"))
+            rest = f.op(f"sub i64 {depth}, {begin}")
+            count = f.op(f"select i1 {f.op(f'icmp slt i64 {rest}, {LANES}')}, i64 {rest}, i64 {LANES}")
+            with f.loop(count) as k:
+                self._emit_strip_products(block, f.op(f"add i64 {begin}, {k}"), k)
+        return depth
+
+    def _emit_pack_weights(self, strips: str, start: str) -> None:
+        """Packs w[strip's row + start + k] of 32 strips and 16 k, as `strip_kernel` says."""
+        f, shape = self.f, self.shape
+        with f.loop(STRIPS) as strip:
+            row = f.op(f"load i64, ptr {f.element(strips, 'i64', strip)}")
+            source = f.element("%w", "i32", f.op(f"add i64 {row}, {start}"))
+            words = f.op(f"load <{LANES} x i32>, ptr {source}, align 4")
+            place = f.offset(shape.gathered, f.op(f"mul i64 {strip}, {PLANE_BYTES}"))
+            f.do(f"store <{LANES} x i32> {words}, ptr {place}, align 4")
+        fraction = self.settings.fraction
+        emit_pack(self.e, shape.gathered, shape.packed_w, shape.w_words, less=0, fraction=fraction)
+
+    def _emit_strip_products(self, block: str, tap: str, k: str) -> None:
+        """The products of a block with weight k of those packed."""
+        f, e, shape = self.f, self.e, self.shape
+        planes, products = self._packed(block), self._products(tap, block)
+        of_position = f.element(shape.packed_w, "i32", k)
+        for plane in range(self.settings.fraction + 1):
+            bits = e.broadcast(f.op(f"load i32, ptr {f.offset(of_position, plane * PLANE_BYTES)}"))
+            for unit in range(e.units):
+                place = f.offset(shape.w_planes, plane * PLANE_BYTES + unit * e.vector_bytes)
+                f.do(f"store {e.v} {bits}, ptr {place}, align 16")
+        f.do(f"call void %gates(ptr {planes}, ptr {shape.w_planes}, ptr {shape.product})")
+        x_words = f.offset(planes, X_WORDS_AT)
+        w_words = f.element(shape.w_words, "i32", k)
+        with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
+            weights = [
+                e.broadcast(f.op(f"load i32, ptr {f.offset(w_words, strip * PLANE_BYTES)}")) for strip in range(STRIPS)
+            ]
+            terms = emit_products(e, self.settings, "normal", shape.product, x_words, weights, None, byte)
+            for b, term in enumerate(terms):
+                e.store(term, products, b, byte, e.vf)
+
+    # Lines and sums.
+
+    def _emit_sections(self, column: str, taps: str) -> None:
+        """Writes the sums of all rows of the chunk, section by section."""
+        f, shape, chunk = self.f, self.shape, self.chunk
+        of_column = f.element("%out", "float", f.op(f"mul i64 {column}, {shape.out_step}"))
+        with f.loop(chunk.end_group, chunk.first_group) as group:
+            out = f.element(of_column, "float", f.op(f"mul i64 {group}, {shape.out_group}"))
+            begin = self._group_begin(group)
+            with f.loop(chunk.end_span, chunk.first_span) as span:
+                s = self._span(span)
+                base = f.op(f"add i64 {begin}, {s.base}")
+                with f.loop(s.end_section, s.first_section) as number:
+                    section = self._fields(shape.sections, number, SECTION_FIELDS)
+                    first = f.op(f"add i64 {base}, {section.element}")
+                    first_run = f.op(f"udiv i64 {first}, {LANES}")
+                    end = f.op(f"add i64 {f.op(f'add i64 {first}, {section.elements}')}, {LANES - 1}")
+                    emit = self._emit_expand if self.compresses else self._emit_place
+                    emit(taps, first_run, f.op(f"udiv i64 {end}, {LANES}"))
+                    lines = f.element(shape.lines, "float", f.op(f"and i64 {first}, {LANES - 1}"))
+                    self._emit_sums(section, lines, taps, out)
+
+    def _emit_expand(self, taps: str, first_run: str, end_run: str) -> None:
+        """Writes the products of some runs to their places in the lines, +0 elsewhere."""
+        f, shape = self.f, self.shape
+        vf, v = f"<{LANES} x float>", f"<{LANES} x i32>"
+        with f.loop(end_run, first_run) as run:
+            choices = f.offset(shape.choices, f.op(f"mul i64 {run}, {LANES}"))
+            numbers = f.op(f"zext <{LANES} x i8> {f.op(f'load <{LANES} x i8>, ptr {choices}, align 1')} to {v}")
+            bits = f.op(f"load i16, ptr {f.element(shape.masks, 'i16', run)}")
+            mask = f.op(f"bitcast i16 {bits} to <{LANES} x i1>")
+            source = f.element(shape.products, "float", self._start(run))
+            number = f.op(f"sub i64 {run}, {first_run}")
+            place = f.offset(shape.lines, f.op(f"mul i64 {number}, {4 * LANES}"))
+            with f.loop(taps) as tap:
+                own = f.offset(source, f.op(f"mul i64 {tap}, {shape.product_stride}"))
+                following = f.op(f"load {vf}, ptr {own}, align 4")
+                moved = f.op(f"call {vf} @llvm.x86.avx512.permvar.sf.512({vf} {following}, {v} {numbers})")
+                value = f.op(f"select <{LANES} x i1> {mask}, {vf} {moved}, {vf} zeroinitializer")
+                line = f.offset(place, f.op(f"mul i64 {tap}, {shape.line_stride}"))
+                f.do(f"store {vf} {value}, ptr {line}, align 4")
+
+    def _emit_place(self, taps: str, first_run: str, end_run: str) -> None:
+        """The same, one product after the other."""
+        f, shape = self.f, self.shape
+        with f.loop(taps) as tap:
+            products = f.offset(shape.products, f.op(f"mul i64 {tap}, {shape.product_stride}"))
+            line = f.offset(shape.lines, f.op(f"mul i64 {tap}, {shape.line_stride}"))
+            with f.loop(end_run, first_run) as run:
+                number = f.op(f"sub i64 {run}, {first_run}")
+                place = f.offset(line, f.op(f"mul i64 {number}, {4 * LANES}"))
+                f.do(f"store <{LANES} x float> zeroinitializer, ptr {place}, align 4")
+                start = self._start(run)
+                size = f.op(f"load i16, ptr {f.element(shape.masks, 'i16', run)}")
+                size = f.op(f"zext i16 {size} to i64")
+                with f.loop(f.op(f"add i64 {start}, {size}"), start) as k:
+                    product = f.op(f"load float, ptr {f.element(products, 'float', k)}")
+                    lane = f.op(f"load i8, ptr {f.element(shape.choices, 'i8', k)}")
+                    f.do(f"store float {product}, ptr {f.element(place, 'float', f.op(f'zext i8 {lane} to i64'))}")
+
+    def _start(self, run: str) -> str:
+        """The place of a run's first product."""
+        start = self.f.op(f"load i32, ptr {self.f.element(self.shape.starts, 'i32', run)}")
+        return self.f.op(f"zext i32 {start} to i64")
+
+    def _emit_sums(self, section: SimpleNamespace, lines: str, taps: str, out: str) -> None:
+        """Writes the sums of a section's rows."""
+        f = self.f
+        rest = f.op(f"urem i64 {f.op(f'sub i64 {section.end_piece}, {section.first_piece}')}, {_TOGETHER}")
+        whole = f.op(f"sub i64 {section.end_piece}, {rest}")
+        for start, stop, count in ((section.first_piece, whole, _TOGETHER), (whole, section.end_piece, 1)):
+            with f.loop(stop, start, count) as piece:
+                self._emit_pieces(piece, count, lines, taps, out)
+
+    def _emit_pieces(self, first: str, count: int, lines: str, taps: str, out: str) -> None:
+        """Writes the sums of `count` pieces."""
+        f, vf, v = self.f, f"<{LANES} x float>", f"<{LANES} x i32>"
+        record = f.offset(self.shape.pieces, f.op(f"mul i64 {first}, 24"))
+        fields = [[f.op(f"load i64, ptr {f.offset(record, 24 * i + 8 * j)}") for j in range(3)] for i in range(count)]
+        places = [f.element(lines, "float", lane) for _, lane, _ in fields]
+        with f.fold(taps, vf, ["zeroinitializer"] * count) as (tap, totals):
+            line = f.op(f"load i64, ptr {f.element(self.shape.taps, 'i64', tap)}")
+            for i, place in enumerate(places):
+                term = f.op(f"load {vf}, ptr {f.offset(place, line)}, align 4")
+                totals[i] = f.op(f"fadd {vf} {totals[i]}, {term}")
+        for (at, _, length), total in zip(fields, totals, strict=True):
+            number = f.op(f"insertelement {v} poison, i32 {f.op(f'trunc i64 {length} to i32')}, i32 0")
+            lengths = f.op(f"shufflevector {v} {number}, {v} poison, {v} zeroinitializer")
+            mask = f.op(f"icmp slt {v} {self.numbers}, {lengths}")
+            arguments = f"{vf} {total}, ptr {f.element(out, 'float', at)}, i32 4, <{LANES} x i1> {mask}"
+            f.do(f"call void @llvm.masked.store.v16f32.p0({arguments})")
+
+
+@lru_cache(maxsize=64)
+def window_kernel(settings: KernelSettings, vector_bits: int | None = None, *, weight_gates: bool = False) -> Any:
+    """The compiled kernel, a ctypes function (see `window_ir`)."""
+    assert STRIPS == LIMB  # one bit of a plane's 32-bit elements for each strip
+    target = Target.host(vector_bits)
+    p, n = ctypes.c_void_p, ctypes.c_int64
+    library = load(window_ir(settings, target, weight_gates=weight_gates), target)
+    return library.function("kernel", p, p, p, p, p, n, n, p, p)

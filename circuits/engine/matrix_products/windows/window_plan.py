@@ -1,0 +1,165 @@
+"""How a matrix product is cut into chunks whose lanes are elements of x, and which records the kernel reads of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from circuits.engine.blocks import BLOCK
+from circuits.engine.matrix_products.element_places import Offsets, Places
+from circuits.engine.matrix_products.windows.window_kernel import (
+    CHUNK_FIELDS,
+    LANES,
+    WINDOW_SHAPE,
+    scratch_places,
+)
+from circuits.engine.matrix_products.windows.window_spans import spans_of
+
+_ELEMENTS_AND_DEPTH = 1 << 16
+_MOST_ELEMENTS = 1 << 13
+"""Elements of a chunk, alone and times the depth: they fill blocks, and products stay in the second-level cache."""
+_FEWEST_POSITIONS = 1 << 8
+"""Positions that a span should have room for."""
+_LINES_BYTES = 1 << 15
+"""Bytes of a section's lines, which stay in the first-level cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class WindowSpans:
+    """The spans of a product's positions and what they meet.
+
+    `records` int64 [S, 5] with SPAN_FIELDS, `sections` [T, 4] and `pieces` [P, 3] likewise. `rows` int64 [S + 1]: the
+    first row m of each span. `lowest`: the least x_step; `window`: how far the greatest is from it.
+    """
+
+    records: Offsets
+    sections: Offsets
+    pieces: Offsets
+    rows: Offsets
+    lowest: int
+    window: int
+
+    @property
+    def elements(self) -> Offsets:
+        """How many elements the chunks of each span have, int64 [S]: whole runs."""
+        return -(-self.records[:, 1] // LANES) * LANES
+
+
+def window_spans(places: Places) -> WindowSpans | None:
+    """The spans of a product, or None where each position meets elements that are too far apart."""
+    lowest = int(np.min(places.x_step))
+    window = int(np.max(places.x_step)) - lowest
+    longest = _most_elements(places.depth) - window - LANES
+    if longest < max(window, _FEWEST_POSITIONS):
+        return None
+    spans = spans_of(places, longest, LANES)
+    pieces = spans.pieces.copy()
+    span = np.repeat(np.arange(len(spans.spans)), np.diff(spans.first_pieces))
+    # A section's positions: as many as its lines leave room for, and not much fewer than it meets elements.
+    room = max(_LINES_BYTES // (4 * places.depth) - window, 2 * window, LANES)
+    part = pieces[:, 1] // room
+    begins = np.ones(len(pieces), dtype=bool)
+    begins[1:] = (np.diff(span) != 0) | (np.diff(part) != 0)
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(pieces)) - 1
+    element = pieces[first, 1]
+    extents = pieces[last, 1] + pieces[last, 2] - element
+    sections = np.stack([first, last + 1, element, extents + window], axis=1)
+    pieces[:, 1] -= np.repeat(element, last + 1 - first)
+    bounds = np.searchsorted(first, spans.first_pieces)
+    elements = spans.spans[:, 1] + window
+    whole = -(-elements // LANES) * LANES
+    records = np.stack([spans.spans[:, 0], elements, np.cumsum(whole) - whole, bounds[:-1], bounds[1:]], axis=1)
+    arrays = (np.ascontiguousarray(array, dtype=np.int64) for array in (records, sections, pieces, spans.rows))
+    return WindowSpans(*arrays, lowest, window)
+
+
+def _most_elements(depth: int) -> int:
+    return min(_MOST_ELEMENTS, _ELEMENTS_AND_DEPTH // depth)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowPlan:
+    """Chunks of one product. `shape`: the record of WINDOW_SHAPE, which refers to `arrays`; `chunks` int64 [C, 5] with
+    CHUNK_FIELDS."""
+
+    shape: Offsets
+    chunks: Offsets
+    spans: WindowSpans
+    arrays: tuple[Offsets, ...]
+    scratch_bytes: int
+
+    def part(self, places: Places, chunk: int) -> tuple[Places, int]:
+        """The places of a chunk's rows and groups, and its first group."""
+        group, end_group, span, end_span, _ = map(int, self.chunks[chunk])
+        rows = slice(int(self.spans.rows[span]), int(self.spans.rows[end_span]))
+        part = Places(
+            places.x_at[rows] + group * places.x_group,
+            places.x_step,
+            places.out_at[rows] + group * places.out_group,
+            places.out_step,
+            end_group - group,
+            places.x_group,
+            places.out_group,
+        )
+        return part, group
+
+
+def window_plan(places: Places, columns: int, spans: WindowSpans, *, one_weight: bool) -> WindowPlan:
+    """The chunks of a product of `columns` columns a group; with `one_weight` each has a single group."""
+    depth, groups, elements = places.depth, places.groups, spans.elements
+    of_group = int(elements.sum())
+    most = _most_elements(depth)
+    if one_weight or 2 * of_group > most:
+        cuts = _cuts(elements, most)
+        group_cuts = list(range(groups + 1))
+    else:
+        cuts = [0, len(elements)]
+        count = -(-groups // (most // of_group))
+        group_cuts = [groups * k // count for k in range(count + 1)]
+    chunks = np.array(
+        [
+            (group, end_group, span, end_span, (end_group - group) * int(elements[span:end_span].sum()))
+            for group, end_group in pairwise(group_cuts)
+            for span, end_span in pairwise(cuts)
+        ],
+        dtype=np.int64,
+    )
+    capacity = -(-int(chunks[:, CHUNK_FIELDS.index("elements")].max()) // BLOCK) * BLOCK
+    scratch, scratch_bytes = scratch_places(capacity, int(spans.sections[:, 3].max()), depth)
+    arrays = {
+        "spans": spans.records,
+        "sections": spans.sections,
+        "pieces": spans.pieces,
+        "chunks": chunks,
+        "x_step": np.ascontiguousarray(places.x_step, dtype=np.int64),
+    }
+    fields = {
+        **{name: array.ctypes.data for name, array in arrays.items()},
+        "depth": depth,
+        "lowest": spans.lowest,
+        "columns": columns,
+        "w_width": -(-depth // LANES) * LANES,
+        "group_elements": of_group,
+        "x_group": places.x_group,
+        "out_group": places.out_group,
+        "out_step": places.out_step,
+        **scratch,
+    }
+    shape = np.array([fields[name] for name in WINDOW_SHAPE], dtype=np.int64)
+    return WindowPlan(shape, chunks, spans, tuple(arrays.values()), scratch_bytes)
+
+
+def _cuts(sizes: Offsets, most: int) -> list[int]:
+    """Cuts a sequence into parts of about the same sum, none more than `most`, which no element exceeds."""
+    ends = np.cumsum(sizes)
+    parts = -(-int(ends[-1]) // most)
+    while True:
+        # The first element that reaches the k-th part's share of the sum ends that part.
+        inner = np.searchsorted(ends, ends[-1] * np.arange(1, parts) / parts) + 1
+        cuts = [0, *dict.fromkeys(cut for cut in inner.tolist() if cut < len(sizes)), len(sizes)]
+        if all(int(sizes[a:b].sum()) <= most for a, b in pairwise(cuts)):
+            return cuts
+        parts += 1
