@@ -90,7 +90,7 @@ def convolve(
     """
     filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
-    x = padded(x, geometry.padding, padding_code)
+    x = padded(x, geometry.padding, padding_code, threads)
     depth = weight.shape[1] * weight.shape[2] * weight.shape[3]
     dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
     out = empty(x, (len(x), filters, out_height, out_width), dtype)
@@ -181,7 +181,7 @@ def input_gradient(
     above, below = _margins(vertical, gradient.shape[2])
     before, after = _margins(horizontal, gradient.shape[3])
     # The padding stands for outputs that do not exist, so that all positions of a residue have the same steps.
-    gradient = padded(gradient, (above, below, before, after))
+    gradient = padded(gradient, (above, below, before, after), threads=threads)
     height, width = gradient.shape[2:]
     # [groups, inputs, outputs, KH, KW]: one row for each input channel, its places in the order of the sum.
     kernels = weight.reshape(groups, outputs, inputs, kernel_height, kernel_width).swapaxes(1, 2)
@@ -231,7 +231,7 @@ def weight_gradient(
     """
     groups = geometry.groups
     filters, (out_height, out_width) = gradient.shape[1], gradient.shape[2:]
-    x = padded(x, geometry.padding)
+    x = padded(x, geometry.padding, threads=threads)
     batch, channels, height, width = x.shape
     inputs, outputs = channels // groups, filters // groups
     out = filled(x, (filters, inputs, *kernel), np.float32)

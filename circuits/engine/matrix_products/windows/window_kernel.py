@@ -68,7 +68,8 @@ PIECE_FIELDS = ("out_at", "lane", "length")
 """int64 fields of a piece, at most 16 rows that stand side by side in x and in the output: the place in the output, and
 the position, counted from the section's first one."""
 
-_TOGETHER = 4  # pieces whose sums run side by side
+TOGETHER = 8
+"""Pieces whose sums run side by side: a section has a multiple of them, some perhaps without rows."""
 
 _SCRATCH = {
     "w_planes": (SLOTS * PLANE_BYTES, 0),
@@ -475,19 +476,18 @@ class _Kernel:
     def _emit_sums(self, section: SimpleNamespace, lines: str, taps: str, out: str) -> None:
         """Writes the sums of a section's rows."""
         f = self.f
-        rest = f.op(f"urem i64 {f.op(f'sub i64 {section.end_piece}, {section.first_piece}')}, {_TOGETHER}")
-        whole = f.op(f"sub i64 {section.end_piece}, {rest}")
-        for start, stop, count in ((section.first_piece, whole, _TOGETHER), (whole, section.end_piece, 1)):
-            with f.loop(stop, start, count) as piece:
-                self._emit_pieces(piece, count, lines, taps, out)
+        with f.loop(section.end_piece, section.first_piece, TOGETHER) as first:
+            self._emit_pieces(first, lines, taps, out)
 
-    def _emit_pieces(self, first: str, count: int, lines: str, taps: str, out: str) -> None:
-        """Writes the sums of `count` pieces."""
+    def _emit_pieces(self, first: str, lines: str, taps: str, out: str) -> None:
+        """Writes the sums of the next pieces."""
         f, vf, v = self.f, f"<{LANES} x float>", f"<{LANES} x i32>"
         record = f.offset(self.shape.pieces, f.op(f"mul i64 {first}, 24"))
-        fields = [[f.op(f"load i64, ptr {f.offset(record, 24 * i + 8 * j)}") for j in range(3)] for i in range(count)]
+        fields = [
+            [f.op(f"load i64, ptr {f.offset(record, 24 * i + 8 * j)}") for j in range(3)] for i in range(TOGETHER)
+        ]
         places = [f.element(lines, "float", lane) for _, lane, _ in fields]
-        with f.fold(taps, vf, ["zeroinitializer"] * count) as (tap, totals):
+        with f.fold(taps, vf, ["zeroinitializer"] * TOGETHER) as (tap, totals):
             line = f.op(f"load i64, ptr {f.element(self.shape.taps, 'i64', tap)}")
             for i, place in enumerate(places):
                 term = f.op(f"load {vf}, ptr {f.offset(place, line)}, align 4")

@@ -12,6 +12,7 @@ from circuits.engine.matrix_products.element_places import Offsets, Places
 from circuits.engine.matrix_products.windows.window_kernel import (
     CHUNK_FIELDS,
     LANES,
+    TOGETHER,
     WINDOW_SHAPE,
     scratch_places,
 )
@@ -66,13 +67,18 @@ def window_spans(places: Places) -> WindowSpans | None:
     last = np.append(first[1:], len(pieces)) - 1
     element = pieces[first, 1]
     extents = pieces[last, 1] + pieces[last, 2] - element
-    sections = np.stack([first, last + 1, element, extents + window], axis=1)
     pieces[:, 1] -= np.repeat(element, last + 1 - first)
+    # A section's pieces are filled up with empty ones.
+    ends = np.cumsum(-(-(last + 1 - first) // TOGETHER) * TOGETHER)
+    begins_at = np.append(0, ends[:-1])
+    filled = np.zeros((int(ends[-1]), 3), dtype=np.int64)
+    filled[np.arange(len(pieces)) + np.repeat(begins_at - first, last + 1 - first)] = pieces
+    sections = np.stack([begins_at, ends, element, extents + window], axis=1)
     bounds = np.searchsorted(first, spans.first_pieces)
     elements = spans.spans[:, 1] + window
     whole = -(-elements // LANES) * LANES
     records = np.stack([spans.spans[:, 0], elements, np.cumsum(whole) - whole, bounds[:-1], bounds[1:]], axis=1)
-    arrays = (np.ascontiguousarray(array, dtype=np.int64) for array in (records, sections, pieces, spans.rows))
+    arrays = (np.ascontiguousarray(array, dtype=np.int64) for array in (records, sections, filled, spans.rows))
     return WindowSpans(*arrays, lowest, window)
 
 
