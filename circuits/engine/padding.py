@@ -69,7 +69,7 @@ def _copier(
     fill = int(np.array(value, dtype=dtype).view(np.uint8 if size == 1 else np.uint32))
     features = target.features.split(",")
     if (size == 4 and target.vector_bits == 512) or "+avx512vbmi2" in features:
-        pieces = _expanded_pieces(image, padding, _BYTES // size)
+        pieces = expanded_pieces(image, padding, _BYTES // size)
         kernel = _expanding_kernel(target, size)
         sizes = height * width, (top + height + bottom) * row
         return lambda x, out, planes: kernel(x, out, fill, pieces.ctypes.data, planes, *sizes)
@@ -136,7 +136,7 @@ def _row_kernel(vector_bits: int) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _expanded_pieces(image: tuple[int, int], padding: tuple[int, int, int, int], lanes: int) -> NDArray[np.int64]:
+def expanded_pieces(image: tuple[int, int], padding: tuple[int, int, int, int], lanes: int) -> NDArray[np.int64]:
     """For every `lanes` elements of a padded image: the place of the first one in the image, and the mask of all."""
     inside = np.zeros((image[0] + sum(padding[:2]), image[1] + sum(padding[2:])), dtype=np.uint8)
     inside[padding[0] : padding[0] + image[0], padding[2] : padding[2] + image[1]] = 1

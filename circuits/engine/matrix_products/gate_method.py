@@ -16,9 +16,10 @@ from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.lane_layout import lane_layout
 from circuits.engine.matrix_products.narrow_matmul import prepared_rows
 from circuits.engine.matrix_products.operand_ranges import normal_range, products_stay_normal
-from circuits.engine.matrix_products.product_methods import ProductMethod
+from circuits.engine.matrix_products.product_methods import Padding, ProductMethod
 from circuits.engine.matrix_products.wide_matmul import run_wide
 from circuits.engine.matrix_products.windows.window_matmul import ROW_LAYOUTS, Layout, run_windows, windows_pay
+from circuits.engine.matrix_products.windows.window_plan import Margins
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 
 Array = NDArray[Any]
@@ -52,7 +53,19 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
             _integer_matmul(circuit, x, weights, out, group_places)
 
 
-METHOD = ProductMethod(lambda circuit: "", _run, prepared_rows)
+def _run_padded(
+    circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, padding: Padding, threads: int | None
+) -> bool:
+    if circuit.float_format is None or not has_kernel(circuit):
+        return False
+    margins = Margins((x.shape[2], x.shape[3]), padding)
+    if not windows_pay(x, places, len(w) // places.groups, margins):
+        return False
+    run_windows(circuit, to_format(circuit, x), to_format(circuit, w), out, places, threads, margins=margins)
+    return True
+
+
+METHOD = ProductMethod(lambda circuit: "", _run, prepared_rows, _run_padded)
 
 
 def _integer_matmul(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places) -> None:

@@ -59,9 +59,10 @@ STRIPS = BLOCK // LANES
 CHUNK_FIELDS = ("first_group", "end_group", "first_span", "end_span", "elements")
 """int64 fields of a chunk: its groups, its spans and the elements of all of them, each span's a multiple of 16."""
 
-SPAN_FIELDS = ("offset", "elements", "base", "first_section", "end_section")
-"""int64 fields of a span: its first position's offset in x; the elements that its positions meet; the number of the
-first one among the group's, a multiple of 16; its sections."""
+SPAN_FIELDS = ("offset", "elements", "base", "first_section", "end_section", "expansion")
+"""int64 fields of a span: the offset in x of the first element that its positions meet; how many they meet; the number
+of the first one among the group's, a multiple of 16; its sections. With margins `offset` is that of the image, and
+`expansion` the number of the span's first record in `expansions`."""
 SECTION_FIELDS = ("first_piece", "end_piece", "element", "elements")
 """int64 fields of a section: its pieces, and the elements that they meet, counted from the span's first one."""
 PIECE_FIELDS = ("out_at", "lane", "length")
@@ -93,17 +94,29 @@ in the run; where vectors cannot be compressed, `masks` has the number of the ru
 product the number of its element in the run."""
 
 WINDOW_SHAPE = (
-    *("spans", "sections", "pieces", "chunks", "x_step", "depth", "lowest", "columns", "w_width", "group_elements"),
-    *("x_group", "out_group", "out_step", "product_stride", "line_stride", "taps", "tap_weights", "products", "lines"),
+    *("spans", "sections", "pieces", "chunks", "x_step", "expansions", "depth", "lowest", "columns", "w_width"),
+    *(
+        "group_elements",
+        "x_group",
+        "out_group",
+        "out_step",
+        "product_stride",
+        "line_stride",
+        "taps",
+        "tap_weights",
+        "products",
+        "lines",
+    ),
     *_SCRATCH,
 )
 """The 64-bit fields of a product, addresses or numbers.
 
-`spans`, `sections`, `pieces` and `chunks`: records with the fields above. `lowest`: the least x_step. `w_width`: words
+`spans`, `sections`, `pieces` and `chunks`: records with the fields above. `expansions`: how 16 elements of a padded image
+come from the image, see `padding.expanded_pieces`. `lowest`: the least x_step. `w_width`: words
 from a row of w to the next, a multiple of 16. `group_elements`: what separates two groups of a chunk. The fields from
 `taps` on are places in the scratch: `taps` for each k that takes part where its line begins, `tap_weights` its weight,
 `products` and `lines` its products and its line, which are the strides' number of bytes apart."""
-_POINTERS = ("spans", "sections", "pieces", "chunks", "x_step")
+_POINTERS = ("spans", "sections", "pieces", "chunks", "x_step", "expansions")
 _PLACES = ("taps", "tap_weights", "products", "lines", *_SCRATCH)
 
 
@@ -128,18 +141,19 @@ def scratch_places(capacity: int, section: int, depth: int) -> tuple[dict[str, i
     return {**fields, **strides}, end
 
 
-def window_ir(settings: KernelSettings, target: Target, *, weight_gates: bool) -> str:
+def window_ir(settings: KernelSettings, target: Target, *, weight_gates: bool, margins: bool) -> str:
     """The kernel of some chunks.
 
     @kernel(gates, shape, x, w, out, first_chunk, end_chunk, failed, scratch), `shape` as WINDOW_SHAPE says: writes the
     sums of all rows of the spans and groups of the chunks first_chunk .. end_chunk - 1, for all columns, as
-    `gathering.gathered_matmul` says; or sets failed[chunk], a byte, to 1, where a product might not be normal.
+    `gathering.gathered_matmul` says; or sets failed[chunk], a byte, to 1, where a product might not be normal. `margins`: x holds
+    images without the margins that the places count (AVX-512).
     """
     f = Function(
         "kernel",
         "ptr %gates, ptr %shape, ptr %x, ptr %w, ptr %out, i64 %first_chunk, i64 %end_chunk, ptr %failed, ptr %scratch",
     )
-    kernel = _Kernel(f, settings, target, weight_gates)
+    kernel = _Kernel(f, settings, target, weight_gates, margins)
     with f.loop("%end_chunk", "%first_chunk") as chunk:
         kernel.emit_chunk(chunk)
     return kernel.declarations() + f.text()
@@ -148,9 +162,13 @@ def window_ir(settings: KernelSettings, target: Target, *, weight_gates: bool) -
 class _Kernel:
     """Emits the parts of the kernel. Values are i64 or addresses."""
 
-    def __init__(self, f: Function, settings: KernelSettings, target: Target, weight_gates: bool) -> None:
+    def __init__(
+        self, f: Function, settings: KernelSettings, target: Target, weight_gates: bool, margins: bool
+    ) -> None:
         self.f, self.e = f, Vectors(f, target)
-        self.settings, self.compresses, self.weight_gates = settings, target.ternary, weight_gates
+        self.settings, self.weight_gates, self.margins = settings, weight_gates, margins
+        self.compresses = target.ternary
+        assert self.compresses or not (weight_gates or margins)
         self.shape = self.chunk = SimpleNamespace()
         for i, name in enumerate(WINDOW_SHAPE):
             kind = "ptr" if name in _POINTERS else "i64"
@@ -191,6 +209,7 @@ class _Kernel:
         if self.compresses:
             text += (
                 f"declare {v} @llvm.masked.load.v16i32.p0(ptr, i32, {mask}, {v})\n"
+                f"declare {v} @llvm.masked.expandload.v16i32(ptr, {mask}, {v})\n"
                 f"declare {v} @llvm.x86.avx512.mask.compress.v16i32({v}, {v}, {mask})\n"
                 f"declare {v} @llvm.x86.avx512.mask.expand.v16i32({v}, {v}, {mask})\n"
                 f"declare {vf} @llvm.x86.avx512.permvar.sf.512({vf}, {v})\n"
@@ -223,12 +242,11 @@ class _Kernel:
             before = count[0]
             begin = self._group_begin(group)
             source = f.element("%x", "i32", f.op(f"mul i64 {group}, {shape.x_group}"))
-            source = f.element(source, "i32", shape.lowest)
             with f.fold(chunk.end_span, "i64", count, chunk.first_span) as (span, of_span):
                 s = self._span(span)
-                words = f.element(source, "i32", s.offset)
                 emit = self._emit_compress if self.compresses else self._emit_list
-                of_span[0] = emit(words, s.elements, f.op(f"add i64 {begin}, {s.base}"), of_span[0])
+                place = f.op(f"add i64 {begin}, {s.base}")
+                of_span[0] = emit(f.element(source, "i32", s.offset), s, place, of_span[0])
             # The next group begins with a strip of its own. Lanes between groups are zeros whose products go nowhere.
             filled = of_span[0]
             end = f.op(f"and i64 {f.op(f'add i64 {filled}, {LANES - 1}')}, {-LANES}")
@@ -260,16 +278,12 @@ class _Kernel:
             self._emit_fill_strips(count, lanes, "0")
         return blocks
 
-    def _emit_compress(self, words: str, elements: str, begin: str, before: str) -> str:
+    def _emit_compress(self, words: str, span: SimpleNamespace, begin: str, before: str) -> str:
         """Appends a span's elements that are not zero behind `before` others; returns the new number."""
         f, e, shape = self.f, self.e, self.shape
         v, mask_kind = e.v, e.mask
-        with f.fold(elements, "i64", [before], step=LANES) as (lane, count):
-            rest = e.broadcast(f.op(f"trunc i64 {f.op(f'sub i64 {elements}, {lane}')} to i32"))
-            inside = e.compare("slt", self.numbers, rest)
-            source = f.element(words, "i32", lane)
-            arguments = f"ptr {source}, i32 4, {mask_kind} {inside}, {v} zeroinitializer"
-            word = f.op(f"call {v} @llvm.masked.load.v16i32.p0({arguments})")
+        with f.fold(span.elements, "i64", [before], step=LANES) as (lane, count):
+            word = self._emit_expanded_run(words, span, lane) if self.margins else self._emit_run(words, span, lane)
             mask = e.compare("ne", e.integer("and", word, EXPONENT), "zeroinitializer")
             moved, choices = (
                 f.op(
@@ -288,9 +302,28 @@ class _Kernel:
             count[0] = f.op(f"add i64 {count[0]}, {size}")
         return count[0]
 
-    def _emit_list(self, words: str, elements: str, begin: str, before: str) -> str:
+    def _emit_run(self, words: str, span: SimpleNamespace, lane: str) -> str:
+        """The span's 16 elements from number `lane` on, 0 behind the last."""
+        f, e = self.f, self.e
+        rest = e.broadcast(f.op(f"trunc i64 {f.op(f'sub i64 {span.elements}, {lane}')} to i32"))
+        inside = e.compare("slt", self.numbers, rest)
+        arguments = f"ptr {f.element(words, 'i32', lane)}, i32 4, {e.mask} {inside}, {e.v} zeroinitializer"
+        return f.op(f"call {e.v} @llvm.masked.load.v16i32.p0({arguments})")
+
+    def _emit_expanded_run(self, image: str, span: SimpleNamespace, lane: str) -> str:
+        """The same, with the elements of the margins, which are 0."""
+        f, e = self.f, self.e
+        number = f.op(f"add i64 {span.expansion}, {f.op(f'udiv i64 {lane}, {LANES}')}")
+        record = f.offset(self.shape.expansions, f.op(f"mul i64 {number}, 16"))
+        place, bits = (f.op(f"load i64, ptr {f.offset(record, 8 * i)}") for i in range(2))
+        inside = f.op(f"bitcast i16 {f.op(f'trunc i64 {bits} to i16')} to {e.mask}")
+        arguments = f"ptr {f.element(image, 'i32', place)}, {e.mask} {inside}, {e.v} zeroinitializer"
+        return f.op(f"call {e.v} @llvm.masked.expandload.v16i32({arguments})")
+
+    def _emit_list(self, words: str, span: SimpleNamespace, begin: str, before: str) -> str:
         """The same, one after the other; `choices` lists them, and `masks` has their number in each run."""
         f, shape = self.f, self.shape
+        elements = span.elements
         with f.fold(elements, "i64", [before], step=LANES) as (first, count):
             start = count[0]
             behind = f.op(f"add i64 {first}, {LANES}")
@@ -501,10 +534,12 @@ class _Kernel:
 
 
 @lru_cache(maxsize=64)
-def window_kernel(settings: KernelSettings, vector_bits: int | None = None, *, weight_gates: bool = False) -> Any:
+def window_kernel(
+    settings: KernelSettings, vector_bits: int | None = None, *, weight_gates: bool = False, margins: bool = False
+) -> Any:
     """The compiled kernel, a ctypes function (see `window_ir`)."""
     assert STRIPS == LIMB  # one bit of a plane's 32-bit elements for each strip
     target = Target.host(vector_bits)
     p, n = ctypes.c_void_p, ctypes.c_int64
-    library = load(window_ir(settings, target, weight_gates=weight_gates), target)
+    library = load(window_ir(settings, target, weight_gates=weight_gates, margins=margins), target)
     return library.function("kernel", p, p, p, p, p, n, n, p, p)

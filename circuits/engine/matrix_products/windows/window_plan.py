@@ -16,7 +16,8 @@ from circuits.engine.matrix_products.windows.window_kernel import (
     WINDOW_SHAPE,
     scratch_places,
 )
-from circuits.engine.matrix_products.windows.window_spans import spans_of
+from circuits.engine.matrix_products.windows.window_spans import Spans, spans_of
+from circuits.engine.padding import expanded_pieces
 
 _ELEMENTS_AND_DEPTH = 1 << 16
 _MOST_ELEMENTS = 1 << 13
@@ -27,59 +28,101 @@ _LINES_BYTES = 1 << 15
 """Bytes of a section's lines, which stay in the first-level cache."""
 
 
+@dataclass(frozen=True)
+class Margins:
+    """x holds images of a height and width alone; places count elements of the images padded with zeros.
+
+    `padding`: rows above and below, columns to the left and right.
+    """
+
+    image: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    @property
+    def size(self) -> int:
+        """Elements of an image."""
+        return self.image[0] * self.image[1]
+
+    @property
+    def padded_size(self) -> int:
+        """Elements of a padded image."""
+        return (self.image[0] + sum(self.padding[:2])) * (self.image[1] + sum(self.padding[2:]))
+
+
 @dataclass(frozen=True, eq=False)
 class WindowSpans:
     """The spans of a product's positions and what they meet.
 
-    `records` int64 [S, 5] with SPAN_FIELDS, `sections` [T, 4] and `pieces` [P, 3] likewise. `rows` int64 [S + 1]: the
-    first row m of each span. `lowest`: the least x_step; `window`: how far the greatest is from it.
+    `records` int64 [S, 6] with SPAN_FIELDS, `sections` [T, 4] and `pieces` [P, 3] likewise; `expansions`: see
+    `padding.expanded_pieces`, empty without margins. `rows` int64 [S + 1]: the first row m of each span. `x_group`: the
+    elements of x between two groups. `lowest`: the least x_step. `elements` int64 [S]: those of each span in
+    whole runs; `total`: their sum.
     """
 
     records: Offsets
     sections: Offsets
     pieces: Offsets
     rows: Offsets
+    elements: Offsets
+    expansions: Offsets
+    x_group: int
     lowest: int
-    window: int
-
-    @property
-    def elements(self) -> Offsets:
-        """How many elements the chunks of each span have, int64 [S]: whole runs."""
-        return -(-self.records[:, 1] // LANES) * LANES
+    total: int
 
 
-def window_spans(places: Places) -> WindowSpans | None:
-    """The spans of a product, or None where each position meets elements that are too far apart."""
+def window_spans(places: Places, margins: Margins | None) -> WindowSpans | None:
+    """The spans of a product, or None where positions meet elements too far apart, or those of several images."""
     lowest = int(np.min(places.x_step))
     window = int(np.max(places.x_step)) - lowest
-    longest = _most_elements(places.depth) - window - LANES
+    longest = _most_elements(places.depth) - window - 2 * LANES
     if longest < max(window, _FEWEST_POSITIONS):
         return None
     spans = spans_of(places, longest, LANES)
+    first = spans.spans[:, 0] + lowest
+    elements = spans.spans[:, 1] + window
+    skipped, offset, expansion, x_group = 0 * first, first, 0 * first, places.x_group
+    expansions = np.zeros((0, 2), dtype=np.int64)
+    if margins is not None:
+        # Spans begin where an expansion does, up to 15 elements earlier.
+        image, place = np.divmod(first, margins.padded_size)
+        skipped, offset, expansion = place % LANES, image * margins.size, place // LANES
+        if (place + elements > margins.padded_size).any() or places.x_group % margins.padded_size:
+            return None
+        elements = elements + skipped
+        expansions = expanded_pieces(margins.image, margins.padding, LANES)
+        x_group = places.x_group // margins.padded_size * margins.size
+    sections, pieces, bounds = _sections(places.depth, spans, skipped, window)
+    whole = -(-elements // LANES) * LANES
+    bases = np.cumsum(whole) - whole
+    records = np.stack([offset, elements, bases, bounds[:-1], bounds[1:], expansion], axis=1)
+    arrays = (records, sections, pieces, spans.rows, whole, expansions)
+    return WindowSpans(*(np.ascontiguousarray(a, dtype=np.int64) for a in arrays), x_group, lowest, int(whole.sum()))
+
+
+def _sections(depth: int, spans: Spans, skipped: Offsets, window: int) -> tuple[Offsets, Offsets, Offsets]:
+    """Sections with SECTION_FIELDS, pieces with PIECE_FIELDS, and the number of each span's first section.
+
+    `skipped`: elements of each span before the first one that its positions meet.
+    """
     pieces = spans.pieces.copy()
     span = np.repeat(np.arange(len(spans.spans)), np.diff(spans.first_pieces))
-    # A section's positions: as many as its lines leave room for, and not much fewer than it meets elements.
-    room = max(_LINES_BYTES // (4 * places.depth) - window, 2 * window, LANES)
-    part = pieces[:, 1] // room
+    # As many positions as the lines leave room for, and not much fewer than they meet elements.
+    room = max(_LINES_BYTES // (4 * depth) - window, 2 * window, LANES)
     begins = np.ones(len(pieces), dtype=bool)
-    begins[1:] = (np.diff(span) != 0) | (np.diff(part) != 0)
+    begins[1:] = (np.diff(span) != 0) | (np.diff(pieces[:, 1] // room) != 0)
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(pieces)) - 1
-    element = pieces[first, 1]
-    extents = pieces[last, 1] + pieces[last, 2] - element
-    pieces[:, 1] -= np.repeat(element, last + 1 - first)
+    counts = last + 1 - first
+    position = pieces[first, 1]
+    extents = pieces[last, 1] + pieces[last, 2] - position
+    pieces[:, 1] -= np.repeat(position, counts)
     # A section's pieces are filled up with empty ones.
-    ends = np.cumsum(-(-(last + 1 - first) // TOGETHER) * TOGETHER)
-    begins_at = np.append(0, ends[:-1])
-    filled = np.zeros((int(ends[-1]), 3), dtype=np.int64)
-    filled[np.arange(len(pieces)) + np.repeat(begins_at - first, last + 1 - first)] = pieces
-    sections = np.stack([begins_at, ends, element, extents + window], axis=1)
-    bounds = np.searchsorted(first, spans.first_pieces)
-    elements = spans.spans[:, 1] + window
-    whole = -(-elements // LANES) * LANES
-    records = np.stack([spans.spans[:, 0], elements, np.cumsum(whole) - whole, bounds[:-1], bounds[1:]], axis=1)
-    arrays = (np.ascontiguousarray(array, dtype=np.int64) for array in (records, sections, filled, spans.rows))
-    return WindowSpans(*arrays, lowest, window)
+    ends = np.cumsum(-(-counts // TOGETHER) * TOGETHER)
+    starts = np.append(0, ends[:-1])
+    filled = np.zeros((int(ends[-1]), pieces.shape[1]), dtype=np.int64)
+    filled[np.arange(len(pieces)) + np.repeat(starts - first, counts)] = pieces
+    sections = np.stack([starts, ends, position + skipped[span[first]], extents + window], axis=1)
+    return sections, filled, np.searchsorted(first, spans.first_pieces)
 
 
 def _most_elements(depth: int) -> int:
@@ -116,7 +159,7 @@ class WindowPlan:
 def window_plan(places: Places, columns: int, spans: WindowSpans, *, one_weight: bool) -> WindowPlan:
     """The chunks of a product of `columns` columns a group; with `one_weight` each has a single group."""
     depth, groups, elements = places.depth, places.groups, spans.elements
-    of_group = int(elements.sum())
+    of_group = spans.total
     most = _most_elements(depth)
     if one_weight or 2 * of_group > most:
         cuts = _cuts(elements, most)
@@ -141,6 +184,7 @@ def window_plan(places: Places, columns: int, spans: WindowSpans, *, one_weight:
         "pieces": spans.pieces,
         "chunks": chunks,
         "x_step": np.ascontiguousarray(places.x_step, dtype=np.int64),
+        "expansions": spans.expansions,
     }
     fields = {
         **{name: array.ctypes.data for name, array in arrays.items()},
@@ -149,7 +193,7 @@ def window_plan(places: Places, columns: int, spans: WindowSpans, *, one_weight:
         "columns": columns,
         "w_width": -(-depth // LANES) * LANES,
         "group_elements": of_group,
-        "x_group": places.x_group,
+        "x_group": spans.x_group,
         "out_group": places.out_group,
         "out_step": places.out_step,
         **scratch,
