@@ -140,7 +140,8 @@ def split_direct(places: Places, columns: int, lanes: int, threads: int | None) 
     wanted = max(1, min(4 * threads if threads > 1 else 1, products // _PRODUCTS_A_TASK))
     groups_a_task = max(1, groups // wanted)
     spans_a_task = len(spans) if groups > 1 else max(1, len(spans) // wanted)
-    arrays = (spans, found.pieces, found.first_pieces, x_step)
+    table = np.ascontiguousarray(found.pieces[:, [0, 1, 3]])
+    arrays = (spans, table, found.first_pieces, x_step)
     records = np.array(
         [
             (

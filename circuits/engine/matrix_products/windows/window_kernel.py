@@ -5,23 +5,28 @@ kernels whose lanes are rows gather and pack it once for each k, which takes lon
 once, multiplied with all weights, and the sums fetch the products from where they lie:
 
     element     p = position + step[k]           of a span, a stretch of x (see `window_spans`)
-    line[k][p]  = x[p] * w[n, k]                 or +0 where x[p] is zero
+    line[k][p]  = x[p] * w[n, k]
     sum[m]      = +0 + line[0][position(m) + step[0]] + line[1][position(m) + step[1]] + ...
 
 Each sum adds its products in ascending k, as everywhere. Rows that stand side by side have products side by side, so
 that sums are whole vectors. An element at the edge of an image also meets weights whose products no row wants; those
 are computed in vain.
 
-Elements that are zero take no part, as in `known_operands.sparse_matmul_kernel`:
+With AVX-512 elements that are zero take no part, as in `known_operands.sparse_matmul_kernel`. The products of a line
+are packed then; those that a vector of sums wants are found by rank, and `vexpandps` puts them where they belong:
 
-    for each chunk, some spans of a group, or all spans of some groups:
-        for each group, for each span:       append the elements that are not zero, note where they stood
+    products        p0 p1 p2 p3 ...              of the elements that are not zero, in order
+    present         1 0 0 1 1 0 1 ...            a bit for each element
+    line[e ..]      expanded(products from the one whose number is the count of ones before e, bits from e on)
+
+The work is cut into chunks, some spans of a group or all spans of some groups:
+
+    for each chunk:
+        for each group, for each span:       append the elements that are not zero
         pack them into blocks                a group begins at a multiple of 16 lanes
         for each column n:
             for each block, for each k:      products[k][block] = gates(block, weights)
-            for each group, span, section, a part of a span whose lines fit the first-level cache:
-                for each 16 elements:        line[k][p] = the next products, or +0
-                for each row:                sum the lines
+            for each group, span and row:    add the lines
 
 The gates take a weight that all lanes share (`known_operands.weight_gates`; a chunk then has one group), or weights of
 strips of 16 lanes, as in `strips.strip_kernel`. A chunk in which a product may leave the normal range is left to other
@@ -58,19 +63,15 @@ LANES = 16
 STRIPS = BLOCK // LANES
 CHUNK_FIELDS = ("first_group", "end_group", "first_span", "end_span", "elements")
 """int64 fields of a chunk: its groups, its spans and the elements of all of them, each span's a multiple of 16."""
-
-SPAN_FIELDS = ("offset", "elements", "base", "first_section", "end_section", "expansion")
-"""int64 fields of a span: the offset in x of the first element that its positions meet; how many they meet; the number
-of the first one among the group's, a multiple of 16; its sections. With margins `offset` is that of the image, and
-`expansion` the number of the span's first record in `expansions`."""
-SECTION_FIELDS = ("first_piece", "end_piece", "element", "elements")
-"""int64 fields of a section: its pieces, and the elements that they meet, counted from the span's first one."""
-PIECE_FIELDS = ("out_at", "lane", "length")
-"""int64 fields of a piece, at most 16 rows that stand side by side in x and in the output: the place in the output, and
-the position, counted from the section's first one."""
-
-TOGETHER = 8
-"""Pieces whose sums run side by side: a section has a multiple of them, some perhaps without rows."""
+SPAN_FIELDS = ("offset", "elements", "base", "skipped", "first_piece", "end_piece", "expansion")
+"""int64 fields of a span: the offset in x of its first element; its elements; the number of the first one among the
+group's, a multiple of 16; how many come before the first one that its positions meet; its pieces. With margins `offset`
+is that of the image, and `expansion` the number of the span's first record in `expansions`."""
+PIECE_FIELDS = ("out_at", "lane", "rows", "length")
+"""int64 fields of a piece, at most 16 positions whose rows stand side by side in the output: the place there of the
+first one; the first position, counted from the span's first one; a bit for each of the 16 that is a row; how many are.
+Without AVX-512 these are the first ones."""
+_TAP_BYTES = 16
 
 _SCRATCH = {
     "w_planes": (SLOTS * PLANE_BYTES, 0),
@@ -79,66 +80,47 @@ _SCRATCH = {
     "w_words": (WORD_BYTES, 0),
     "packed_w": (WIDTH * PLANE_BYTES, 0),
     "strip_w": (8 * STRIPS, 1),
-    "choices": (0, 1),
-    "masks": (0, 1),
-    "starts": (0, 1),
-    "nonzero": (WORD_BYTES, 4),
+    "present": (64, 1),
+    "ranks": (64, 1),
+    "operands": (WORD_BYTES, 4),
     "packed": (0, X_BYTES // BLOCK),
 }
 """Part of the scratch -> its bytes, and bytes more for each element of the largest chunk.
 
 `w_planes`: planes of the weights, or what gates for a known weight use as memory. `strip_w`: the place in w of each
-strip's group. `nonzero`: the elements that are not zero. For each run of 16 elements, `starts` is the place of its
-first product, `masks` tells which elements are not zero, and `choices` has for each of these the number of its product
-in the run; where vectors cannot be compressed, `masks` has the number of the run's products, and `choices` for each
-product the number of its element in the run."""
+strip's group. `operands`: the elements that take part. For each run of 16 elements, `present` has a bit for each of
+them, and `ranks` the number of the first one's product."""
 
 WINDOW_SHAPE = (
-    *("spans", "sections", "pieces", "chunks", "x_step", "expansions", "depth", "lowest", "columns", "w_width"),
-    *(
-        "group_elements",
-        "x_group",
-        "out_group",
-        "out_step",
-        "product_stride",
-        "line_stride",
-        "taps",
-        "tap_weights",
-        "products",
-        "lines",
-    ),
-    *_SCRATCH,
+    *("spans", "pieces", "chunks", "x_step", "expansions", "depth", "lowest", "columns", "w_width", "group_elements"),
+    *("x_group", "out_group", "out_step", "stride", "taps", "tap_weights", "products", *_SCRATCH),
 )
 """The 64-bit fields of a product, addresses or numbers.
 
-`spans`, `sections`, `pieces` and `chunks`: records with the fields above. `expansions`: how 16 elements of a padded image
-come from the image, see `padding.expanded_pieces`. `lowest`: the least x_step. `w_width`: words
-from a row of w to the next, a multiple of 16. `group_elements`: what separates two groups of a chunk. The fields from
-`taps` on are places in the scratch: `taps` for each k that takes part where its line begins, `tap_weights` its weight,
-`products` and `lines` its products and its line, which are the strides' number of bytes apart."""
-_POINTERS = ("spans", "sections", "pieces", "chunks", "x_step", "expansions")
-_PLACES = ("taps", "tap_weights", "products", "lines", *_SCRATCH)
+`spans`, `pieces` and `chunks`: records with the fields above. `expansions`: how 16 elements of a padded image come from
+the image, see `padding.expanded_pieces`. `lowest`: the least x_step. `w_width`: words from a row of w to the next, a
+multiple of 16. `group_elements`: what separates two groups of a chunk. The fields from `taps` on are places in the
+scratch: `taps` for each k that takes part its step, less `lowest`, and where its products begin, `tap_weights` its
+weight, and `products` its products, `stride` bytes apart from one k to the next."""
+_POINTERS = ("spans", "pieces", "chunks", "x_step", "expansions")
+_PLACES = ("taps", "tap_weights", "products", *_SCRATCH)
 
 
-def scratch_places(capacity: int, section: int, depth: int) -> tuple[dict[str, int], int]:
-    """The fields of WINDOW_SHAPE that depend on the elements of the largest chunk and section, and on the depth.
+def scratch_places(capacity: int, depth: int) -> tuple[dict[str, int], int]:
+    """The fields of WINDOW_SHAPE that depend on the elements of the largest chunk, a multiple of 512, and on the depth.
 
-    `capacity` is a multiple of 512. Also the bytes of scratch (64-aligned) that the kernel needs.
+    Also the bytes of scratch (64-aligned) that the kernel needs.
     """
-    # Runs of a section may begin before its first element. Products and lines are read up to a vector beyond the last.
-    strides = {"product_stride": 4 * (capacity + LANES), "line_stride": 4 * (-(-section // LANES) + 2) * LANES}
+    # Products are read up to a vector beyond the last.
+    stride = 4 * (capacity + LANES)
     sizes = {name: fixed + capacity * each for name, (fixed, each) in _SCRATCH.items()}
-    sizes |= {
-        "taps": 8 * depth + 8,
-        "tap_weights": 4 * depth + 4,
-        "products": depth * strides["product_stride"],
-        "lines": depth * strides["line_stride"],
-    }
+    # What is noted of weights that are zero is overwritten, or comes last.
+    sizes |= {"taps": _TAP_BYTES * (depth + 1), "tap_weights": 4 * (depth + 1), "products": depth * stride}
     fields, end = {}, 0
     for name, size in sizes.items():
         fields[name] = end
         end += -(-size // 64) * 64
-    return {**fields, **strides}, end
+    return {**fields, "stride": stride}, end
 
 
 def window_ir(settings: KernelSettings, target: Target, *, weight_gates: bool, margins: bool) -> str:
@@ -146,8 +128,8 @@ def window_ir(settings: KernelSettings, target: Target, *, weight_gates: bool, m
 
     @kernel(gates, shape, x, w, out, first_chunk, end_chunk, failed, scratch), `shape` as WINDOW_SHAPE says: writes the
     sums of all rows of the spans and groups of the chunks first_chunk .. end_chunk - 1, for all columns, as
-    `gathering.gathered_matmul` says; or sets failed[chunk], a byte, to 1, where a product might not be normal. `margins`: x holds
-    images without the margins that the places count (AVX-512).
+    `gathering.gathered_matmul` says; or sets failed[chunk], a byte, to 1, where a product might not be normal.
+    `margins`: x holds images without the margins that the places count (AVX-512).
     """
     f = Function(
         "kernel",
@@ -183,7 +165,7 @@ class _Kernel:
         self.chunk = self._fields(shape.chunks, number, CHUNK_FIELDS)
         count = self._emit_elements()
         blocks = self._emit_fill(count)
-        x_range = emit_exponent_range(self.e, [(shape.nonzero, f.op(f"mul i64 {blocks}, {BLOCK}"))])
+        x_range = emit_exponent_range(self.e, [(shape.operands, f.op(f"mul i64 {blocks}, {BLOCK}"))])
         words = f.op(f"mul i64 {shape.columns}, {shape.w_width}")
         groups = f.op(f"sub i64 {self.chunk.end_group}, {self.chunk.first_group}")
         weights = f.element("%w", "i32", f.op(f"mul i64 {self.chunk.first_group}, {words}"))
@@ -194,13 +176,13 @@ class _Kernel:
         with f.when(normal):
             with f.loop(blocks) as block:
                 planes = f.offset(shape.packed, f.op(f"mul i64 {block}, {X_BYTES}"))
-                source = f.offset(shape.nonzero, f.op(f"mul i64 {block}, {WORD_BYTES}"))
+                source = f.offset(shape.operands, f.op(f"mul i64 {block}, {WORD_BYTES}"))
                 words_at = f.offset(planes, X_WORDS_AT)
                 emit_pack(self.e, source, planes, words_at, less=BIAS, fraction=self.settings.fraction)
             with f.loop(shape.columns) as column:
                 multiply = self._emit_known_weights if self.weight_gates else self._emit_strips
                 taps = multiply(column, blocks)
-                self._emit_sections(column, taps)
+                self._emit_sums(column, taps)
 
     def declarations(self) -> str:
         """What the module must declare."""
@@ -211,8 +193,9 @@ class _Kernel:
                 f"declare {v} @llvm.masked.load.v16i32.p0(ptr, i32, {mask}, {v})\n"
                 f"declare {v} @llvm.masked.expandload.v16i32(ptr, {mask}, {v})\n"
                 f"declare {v} @llvm.x86.avx512.mask.compress.v16i32({v}, {v}, {mask})\n"
-                f"declare {v} @llvm.x86.avx512.mask.expand.v16i32({v}, {v}, {mask})\n"
-                f"declare {vf} @llvm.x86.avx512.permvar.sf.512({vf}, {v})\n"
+                f"declare {vf} @llvm.masked.expandload.v16f32(ptr, {mask}, {vf})\n"
+                f"declare {vf} @llvm.x86.avx512.mask.compress.v16f32({vf}, {vf}, {mask})\n"
+                "declare i32 @llvm.ctpop.i32(i32)\n"
                 "declare i16 @llvm.ctpop.i16(i16)\n"
             )
         return text
@@ -244,14 +227,14 @@ class _Kernel:
             source = f.element("%x", "i32", f.op(f"mul i64 {group}, {shape.x_group}"))
             with f.fold(chunk.end_span, "i64", count, chunk.first_span) as (span, of_span):
                 s = self._span(span)
-                emit = self._emit_compress if self.compresses else self._emit_list
+                emit = self._emit_compress if self.compresses else self._emit_copy
                 place = f.op(f"add i64 {begin}, {s.base}")
                 of_span[0] = emit(f.element(source, "i32", s.offset), s, place, of_span[0])
             # The next group begins with a strip of its own. Lanes between groups are zeros whose products go nowhere.
             filled = of_span[0]
             end = f.op(f"and i64 {f.op(f'add i64 {filled}, {LANES - 1}')}, {-LANES}")
             with f.loop(end, filled) as lane:
-                f.do(f"store i32 0, ptr {f.element(shape.nonzero, 'i32', lane)}")
+                f.do(f"store i32 0, ptr {f.element(shape.operands, 'i32', lane)}")
             if not self.weight_gates:
                 row = f.op(f"mul i64 {group}, {f.op(f'mul i64 {shape.columns}, {shape.w_width}')}")
                 self._emit_fill_strips(before, end, row)
@@ -271,7 +254,7 @@ class _Kernel:
         blocks = f.op(f"udiv i64 {f.op(f'add i64 {count}, {BLOCK - 1}')}, {BLOCK}")
         lanes = f.op(f"mul i64 {blocks}, {BLOCK}")
         with f.loop(lanes, count, LANES) as lane:
-            address = f.element(self.shape.nonzero, "i32", lane)
+            address = f.element(self.shape.operands, "i32", lane)
             f.do(f"store <{LANES} x i32> zeroinitializer, ptr {address}, align 4")
         if not self.weight_gates:
             # Any weights do for them.
@@ -285,19 +268,13 @@ class _Kernel:
         with f.fold(span.elements, "i64", [before], step=LANES) as (lane, count):
             word = self._emit_expanded_run(words, span, lane) if self.margins else self._emit_run(words, span, lane)
             mask = e.compare("ne", e.integer("and", word, EXPONENT), "zeroinitializer")
-            moved, choices = (
-                f.op(
-                    f"call {v} @llvm.x86.avx512.mask.{name}.v16i32({v} {values}, {v} zeroinitializer, "
-                    f"{mask_kind} {mask})"
-                )
-                for name, values in (("compress", word), ("expand", self.numbers))
-            )
-            f.do(f"store {v} {moved}, ptr {f.element(shape.nonzero, 'i32', count[0])}, align 4")
-            place = f.op(f"add i64 {begin}, {lane}")
-            narrow = f.op(f"trunc {v} {choices} to <{LANES} x i8>")
-            f.do(f"store <{LANES} x i8> {narrow}, ptr {f.element(shape.choices, 'i8', place)}, align 1")
+            arguments = f"{v} {word}, {v} zeroinitializer, {mask_kind} {mask}"
+            moved = f.op(f"call {v} @llvm.x86.avx512.mask.compress.v16i32({arguments})")
+            f.do(f"store {v} {moved}, ptr {f.element(shape.operands, 'i32', count[0])}, align 4")
+            run = f.op(f"udiv i64 {f.op(f'add i64 {begin}, {lane}')}, {LANES}")
             bits = f.op(f"bitcast {mask_kind} {mask} to i16")
-            self._emit_note_run(place, count[0], bits)
+            f.do(f"store i32 {f.op(f'trunc i64 {count[0]} to i32')}, ptr {f.element(shape.ranks, 'i32', run)}")
+            f.do(f"store i16 {bits}, ptr {f.element(shape.present, 'i16', run)}")
             size = f.op(f"zext i16 {f.op(f'call i16 @llvm.ctpop.i16(i16 {bits})')} to i64")
             count[0] = f.op(f"add i64 {count[0]}, {size}")
         return count[0]
@@ -320,47 +297,31 @@ class _Kernel:
         arguments = f"ptr {f.element(image, 'i32', place)}, {e.mask} {inside}, {e.v} zeroinitializer"
         return f.op(f"call {e.v} @llvm.masked.expandload.v16i32({arguments})")
 
-    def _emit_list(self, words: str, span: SimpleNamespace, begin: str, before: str) -> str:
-        """The same, one after the other; `choices` lists them, and `masks` has their number in each run."""
-        f, shape = self.f, self.shape
-        elements = span.elements
-        with f.fold(elements, "i64", [before], step=LANES) as (first, count):
-            start = count[0]
-            behind = f.op(f"add i64 {first}, {LANES}")
-            stop = f.op(f"select i1 {f.op(f'icmp slt i64 {behind}, {elements}')}, i64 {behind}, i64 {elements}")
-            with f.fold(stop, "i64", [start], first) as (lane, of_run):
-                word = f.op(f"load i32, ptr {f.element(words, 'i32', lane)}")
-                # Written in any case, and overwritten by the next element where this one is zero.
-                f.do(f"store i32 {word}, ptr {f.element(shape.nonzero, 'i32', of_run[0])}")
-                number = f.op(f"trunc i64 {f.op(f'sub i64 {lane}, {first}')} to i8")
-                f.do(f"store i8 {number}, ptr {f.element(shape.choices, 'i8', of_run[0])}")
-                present = f.op(f"icmp ne i32 {f.op(f'and i32 {word}, {EXPONENT}')}, 0")
-                of_run[0] = f.op(f"add i64 {of_run[0]}, {f.op(f'zext i1 {present} to i64')}")
-            size = f.op(f"trunc i64 {f.op(f'sub i64 {of_run[0]}, {start}')} to i16")
-            self._emit_note_run(f.op(f"add i64 {begin}, {first}"), start, size)
-            count[0] = of_run[0]
-        return count[0]
-
-    def _emit_note_run(self, place: str, start: str, mask: str) -> None:
-        """Notes the start and the mask of the run that begins with element `place` of the chunk."""
-        f, shape = self.f, self.shape
-        run = f.op(f"udiv i64 {place}, {LANES}")
-        f.do(f"store i32 {f.op(f'trunc i64 {start} to i32')}, ptr {f.element(shape.starts, 'i32', run)}")
-        f.do(f"store i16 {mask}, ptr {f.element(shape.masks, 'i16', run)}")
+    def _emit_copy(self, words: str, span: SimpleNamespace, begin: str, before: str) -> str:
+        """Copies all elements of a span, and zeros up to whole runs; returns the number of elements."""
+        f = self.f
+        end = f.op(f"and i64 {f.op(f'add i64 {span.elements}, {LANES - 1}')}, {-LANES}")
+        target = f.element(self.shape.operands, "i32", begin)
+        with f.loop(span.elements) as lane:
+            word = f.op(f"load i32, ptr {f.element(words, 'i32', lane)}")
+            f.do(f"store i32 {word}, ptr {f.element(target, 'i32', lane)}")
+        with f.loop(end, span.elements) as lane:
+            f.do(f"store i32 0, ptr {f.element(target, 'i32', lane)}")
+        return f.op(f"add i64 {begin}, {end}")
 
     # Products.
 
     def _emit_tap(self, number: str, k: str) -> None:
-        """Notes that line `number` belongs to position k."""
+        """Notes that the products `number` belong to position k."""
         f, shape = self.f, self.shape
+        record = f.offset(shape.taps, f.op(f"mul i64 {number}, {_TAP_BYTES}"))
         step = f.op(f"load i64, ptr {f.element(shape.x_step, 'i64', k)}")
-        place = f.op(f"mul i64 {f.op(f'sub i64 {step}, {shape.lowest}')}, 4")
-        line = f.op(f"add i64 {place}, {f.op(f'mul i64 {number}, {shape.line_stride}')}")
-        f.do(f"store i64 {line}, ptr {f.element(shape.taps, 'i64', number)}")
+        f.do(f"store i64 {f.op(f'sub i64 {step}, {shape.lowest}')}, ptr {record}")
+        f.do(f"store i64 {f.op(f'mul i64 {number}, {shape.stride}')}, ptr {f.offset(record, 8)}")
 
     def _products(self, tap: str, block: str) -> str:
         f = self.f
-        line = f.offset(self.shape.products, f.op(f"mul i64 {tap}, {self.shape.product_stride}"))
+        line = f.offset(self.shape.products, f.op(f"mul i64 {tap}, {self.shape.stride}"))
         return f.offset(line, f.op(f"mul i64 {block}, {WORD_BYTES}"))
 
     def _packed(self, block: str) -> str:
@@ -441,10 +402,10 @@ class _Kernel:
             for b, term in enumerate(terms):
                 e.store(term, products, b, byte, e.vf)
 
-    # Lines and sums.
+    # Sums.
 
-    def _emit_sections(self, column: str, taps: str) -> None:
-        """Writes the sums of all rows of the chunk, section by section."""
+    def _emit_sums(self, column: str, taps: str) -> None:
+        """Writes the sums of all rows of the chunk."""
         f, shape, chunk = self.f, self.shape, self.chunk
         of_column = f.element("%out", "float", f.op(f"mul i64 {column}, {shape.out_step}"))
         with f.loop(chunk.end_group, chunk.first_group) as group:
@@ -452,85 +413,56 @@ class _Kernel:
             begin = self._group_begin(group)
             with f.loop(chunk.end_span, chunk.first_span) as span:
                 s = self._span(span)
-                base = f.op(f"add i64 {begin}, {s.base}")
-                with f.loop(s.end_section, s.first_section) as number:
-                    section = self._fields(shape.sections, number, SECTION_FIELDS)
-                    first = f.op(f"add i64 {base}, {section.element}")
-                    first_run = f.op(f"udiv i64 {first}, {LANES}")
-                    end = f.op(f"add i64 {f.op(f'add i64 {first}, {section.elements}')}, {LANES - 1}")
-                    emit = self._emit_expand if self.compresses else self._emit_place
-                    emit(taps, first_run, f.op(f"udiv i64 {end}, {LANES}"))
-                    lines = f.element(shape.lines, "float", f.op(f"and i64 {first}, {LANES - 1}"))
-                    self._emit_sums(section, lines, taps, out)
+                first = f.op(f"add i64 {f.op(f'add i64 {begin}, {s.base}')}, {s.skipped}")
+                with f.loop(s.end_piece, s.first_piece) as number:
+                    piece = self._fields(shape.pieces, number, PIECE_FIELDS)
+                    element = f.op(f"add i64 {first}, {piece.lane}")
+                    total = self._emit_total(element, taps)
+                    self._emit_store(total, f.element(out, "float", piece.out_at), piece)
 
-    def _emit_expand(self, taps: str, first_run: str, end_run: str) -> None:
-        """Writes the products of some runs to their places in the lines, +0 elsewhere."""
-        f, shape = self.f, self.shape
-        vf, v = f"<{LANES} x float>", f"<{LANES} x i32>"
-        with f.loop(end_run, first_run) as run:
-            choices = f.offset(shape.choices, f.op(f"mul i64 {run}, {LANES}"))
-            numbers = f.op(f"zext <{LANES} x i8> {f.op(f'load <{LANES} x i8>, ptr {choices}, align 1')} to {v}")
-            bits = f.op(f"load i16, ptr {f.element(shape.masks, 'i16', run)}")
-            mask = f.op(f"bitcast i16 {bits} to <{LANES} x i1>")
-            source = f.element(shape.products, "float", self._start(run))
-            number = f.op(f"sub i64 {run}, {first_run}")
-            place = f.offset(shape.lines, f.op(f"mul i64 {number}, {4 * LANES}"))
-            with f.loop(taps) as tap:
-                own = f.offset(source, f.op(f"mul i64 {tap}, {shape.product_stride}"))
-                following = f.op(f"load {vf}, ptr {own}, align 4")
-                moved = f.op(f"call {vf} @llvm.x86.avx512.permvar.sf.512({vf} {following}, {v} {numbers})")
-                value = f.op(f"select <{LANES} x i1> {mask}, {vf} {moved}, {vf} zeroinitializer")
-                line = f.offset(place, f.op(f"mul i64 {tap}, {shape.line_stride}"))
-                f.do(f"store {vf} {value}, ptr {line}, align 4")
+    def _emit_total(self, element: str, taps: str) -> str:
+        """The sums of 16 rows, whose first one meets the element of that number at the least step."""
+        f, vf = self.f, f"<{LANES} x float>"
+        with f.fold(f.op(f"mul i64 {taps}, {_TAP_BYTES}"), vf, ["zeroinitializer"], step=_TAP_BYTES) as (tap, total):
+            record = f.offset(self.shape.taps, tap)
+            step, place = (f.op(f"load i64, ptr {f.offset(record, 8 * i)}") for i in range(2))
+            here = f.op(f"add i64 {element}, {step}")
+            products = f.offset(self.shape.products, place)
+            if self.compresses:
+                term = self._emit_expand(products, here)
+            else:
+                term = f.op(f"load {vf}, ptr {f.element(products, 'float', here)}, align 4")
+            total[0] = f.op(f"fadd {vf} {total[0]}, {term}")
+        return total[0]
 
-    def _emit_place(self, taps: str, first_run: str, end_run: str) -> None:
-        """The same, one product after the other."""
-        f, shape = self.f, self.shape
-        with f.loop(taps) as tap:
-            products = f.offset(shape.products, f.op(f"mul i64 {tap}, {shape.product_stride}"))
-            line = f.offset(shape.lines, f.op(f"mul i64 {tap}, {shape.line_stride}"))
-            with f.loop(end_run, first_run) as run:
-                number = f.op(f"sub i64 {run}, {first_run}")
-                place = f.offset(line, f.op(f"mul i64 {number}, {4 * LANES}"))
-                f.do(f"store <{LANES} x float> zeroinitializer, ptr {place}, align 4")
-                start = self._start(run)
-                size = f.op(f"load i16, ptr {f.element(shape.masks, 'i16', run)}")
-                size = f.op(f"zext i16 {size} to i64")
-                with f.loop(f.op(f"add i64 {start}, {size}"), start) as k:
-                    product = f.op(f"load float, ptr {f.element(products, 'float', k)}")
-                    lane = f.op(f"load i8, ptr {f.element(shape.choices, 'i8', k)}")
-                    f.do(f"store float {product}, ptr {f.element(place, 'float', f.op(f'zext i8 {lane} to i64'))}")
+    def _emit_expand(self, products: str, element: str) -> str:
+        """The products of 16 elements from one on, +0 for those that are not present."""
+        f, shape, vf = self.f, self.shape, f"<{LANES} x float>"
+        run = f.op(f"udiv i64 {element}, {LANES}")
+        # The bits of two runs, of which those before the element are counted and dropped.
+        bits = f.op(f"load i32, ptr {f.element(shape.present, 'i16', run)}, align 2")
+        before = f.op(f"and i32 {f.op(f'trunc i64 {element} to i32')}, {LANES - 1}")
+        following = f.op(f"trunc i32 {f.op(f'lshr i32 {bits}, {before}')} to i16")
+        mask = f.op(f"bitcast i16 {following} to <{LANES} x i1>")
+        bit = f.op(f"shl i32 1, {before}")
+        earlier = f.op(f"and i32 {bits}, {f.op(f'sub i32 {bit}, 1')}")
+        rank = f.op(f"load i32, ptr {f.element(shape.ranks, 'i32', run)}")
+        rank = f.op(f"add i32 {rank}, {f.op(f'call i32 @llvm.ctpop.i32(i32 {earlier})')}")
+        source = f.element(products, "float", f.op(f"zext i32 {rank} to i64"))
+        arguments = f"ptr {source}, <{LANES} x i1> {mask}, {vf} zeroinitializer"
+        return f.op(f"call {vf} @llvm.masked.expandload.v16f32({arguments})")
 
-    def _start(self, run: str) -> str:
-        """The place of a run's first product."""
-        start = self.f.op(f"load i32, ptr {self.f.element(self.shape.starts, 'i32', run)}")
-        return self.f.op(f"zext i32 {start} to i64")
-
-    def _emit_sums(self, section: SimpleNamespace, lines: str, taps: str, out: str) -> None:
-        """Writes the sums of a section's rows."""
-        f = self.f
-        with f.loop(section.end_piece, section.first_piece, TOGETHER) as first:
-            self._emit_pieces(first, lines, taps, out)
-
-    def _emit_pieces(self, first: str, lines: str, taps: str, out: str) -> None:
-        """Writes the sums of the next pieces."""
-        f, vf, v = self.f, f"<{LANES} x float>", f"<{LANES} x i32>"
-        record = f.offset(self.shape.pieces, f.op(f"mul i64 {first}, 24"))
-        fields = [
-            [f.op(f"load i64, ptr {f.offset(record, 24 * i + 8 * j)}") for j in range(3)] for i in range(TOGETHER)
-        ]
-        places = [f.element(lines, "float", lane) for _, lane, _ in fields]
-        with f.fold(taps, vf, ["zeroinitializer"] * TOGETHER) as (tap, totals):
-            line = f.op(f"load i64, ptr {f.element(self.shape.taps, 'i64', tap)}")
-            for i, place in enumerate(places):
-                term = f.op(f"load {vf}, ptr {f.offset(place, line)}, align 4")
-                totals[i] = f.op(f"fadd {vf} {totals[i]}, {term}")
-        for (at, _, length), total in zip(fields, totals, strict=True):
-            number = f.op(f"insertelement {v} poison, i32 {f.op(f'trunc i64 {length} to i32')}, i32 0")
-            lengths = f.op(f"shufflevector {v} {number}, {v} poison, {v} zeroinitializer")
-            mask = f.op(f"icmp slt {v} {self.numbers}, {lengths}")
-            arguments = f"{vf} {total}, ptr {f.element(out, 'float', at)}, i32 4, <{LANES} x i1> {mask}"
-            f.do(f"call void @llvm.masked.store.v16f32.p0({arguments})")
+    def _emit_store(self, total: str, address: str, piece: SimpleNamespace) -> None:
+        """Stores the lanes that are rows, one beside the other."""
+        f, vf, v, mask_kind = self.f, f"<{LANES} x float>", f"<{LANES} x i32>", f"<{LANES} x i1>"
+        if self.compresses:
+            rows = f.op(f"bitcast i16 {f.op(f'trunc i64 {piece.rows} to i16')} to {mask_kind}")
+            arguments = f"{vf} {total}, {vf} zeroinitializer, {mask_kind} {rows}"
+            total = f.op(f"call {vf} @llvm.x86.avx512.mask.compress.v16f32({arguments})")
+        number = f.op(f"insertelement {v} poison, i32 {f.op(f'trunc i64 {piece.length} to i32')}, i32 0")
+        lengths = f.op(f"shufflevector {v} {number}, {v} poison, {v} zeroinitializer")
+        mask = f.op(f"icmp slt {v} {self.numbers}, {lengths}")
+        f.do(f"call void @llvm.masked.store.v16f32.p0({vf} {total}, ptr {address}, i32 4, {mask_kind} {mask})")
 
 
 @lru_cache(maxsize=64)

@@ -154,7 +154,7 @@ def _group_blocks(nonzeros: float, places: Places, columns: int, margins: Margin
 
 
 def _spans(places: Places, margins: Margins | None) -> WindowSpans | None:
-    key = "window spans", margins
+    key = "window spans", margins, Target.host().vector_bits
     if key not in places.prepared:
         places.prepared[key] = window_spans(places, margins)
     spans: WindowSpans | None = places.prepared[key]
@@ -162,7 +162,7 @@ def _spans(places: Places, margins: Margins | None) -> WindowSpans | None:
 
 
 def _plan(places: Places, columns: int, margins: Margins | None, *, one_weight: bool) -> WindowPlan:
-    key = "windows", columns, margins, one_weight
+    key = "windows", columns, margins, one_weight, Target.host().vector_bits
     if key not in places.prepared:
         spans = _spans(places, margins)
         assert spans is not None

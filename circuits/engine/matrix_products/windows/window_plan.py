@@ -8,15 +8,15 @@ from itertools import pairwise
 import numpy as np
 
 from circuits.engine.blocks import BLOCK
+from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products.element_places import Offsets, Places
 from circuits.engine.matrix_products.windows.window_kernel import (
     CHUNK_FIELDS,
     LANES,
-    TOGETHER,
     WINDOW_SHAPE,
     scratch_places,
 )
-from circuits.engine.matrix_products.windows.window_spans import Spans, spans_of
+from circuits.engine.matrix_products.windows.window_spans import spans_of
 from circuits.engine.padding import expanded_pieces
 
 _ELEMENTS_AND_DEPTH = 1 << 16
@@ -24,8 +24,6 @@ _MOST_ELEMENTS = 1 << 13
 """Elements of a chunk, alone and times the depth: they fill blocks, and products stay in the second-level cache."""
 _FEWEST_POSITIONS = 1 << 8
 """Positions that a span should have room for."""
-_LINES_BYTES = 1 << 15
-"""Bytes of a section's lines, which stay in the first-level cache."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,13 @@ class Margins:
 class WindowSpans:
     """The spans of a product's positions and what they meet.
 
-    `records` int64 [S, 6] with SPAN_FIELDS, `sections` [T, 4] and `pieces` [P, 3] likewise; `expansions`: see
+    `records` int64 [S, 7] with SPAN_FIELDS, `pieces` int64 [P, 4] with PIECE_FIELDS; `expansions`: see
     `padding.expanded_pieces`, empty without margins. `rows` int64 [S + 1]: the first row m of each span. `x_group`: the
     elements of x between two groups. `lowest`: the least x_step. `elements` int64 [S]: those of each span in
     whole runs; `total`: their sum.
     """
 
     records: Offsets
-    sections: Offsets
     pieces: Offsets
     rows: Offsets
     elements: Offsets
@@ -77,7 +74,7 @@ def window_spans(places: Places, margins: Margins | None) -> WindowSpans | None:
     longest = _most_elements(places.depth) - window - 2 * LANES
     if longest < max(window, _FEWEST_POSITIONS):
         return None
-    spans = spans_of(places, longest, LANES)
+    spans = spans_of(places, longest, LANES, gaps=Target.host().ternary)
     first = spans.spans[:, 0] + lowest
     elements = spans.spans[:, 1] + window
     skipped, offset, expansion, x_group = 0 * first, first, 0 * first, places.x_group
@@ -91,38 +88,13 @@ def window_spans(places: Places, margins: Margins | None) -> WindowSpans | None:
         elements = elements + skipped
         expansions = expanded_pieces(margins.image, margins.padding, LANES)
         x_group = places.x_group // margins.padded_size * margins.size
-    sections, pieces, bounds = _sections(places.depth, spans, skipped, window)
     whole = -(-elements // LANES) * LANES
-    bases = np.cumsum(whole) - whole
-    records = np.stack([offset, elements, bases, bounds[:-1], bounds[1:], expansion], axis=1)
-    arrays = (records, sections, pieces, spans.rows, whole, expansions)
+    bounds = spans.first_pieces
+    records = np.stack(
+        [offset, elements, np.cumsum(whole) - whole, skipped, bounds[:-1], bounds[1:], expansion], axis=1
+    )
+    arrays = (records, spans.pieces, spans.rows, whole, expansions)
     return WindowSpans(*(np.ascontiguousarray(a, dtype=np.int64) for a in arrays), x_group, lowest, int(whole.sum()))
-
-
-def _sections(depth: int, spans: Spans, skipped: Offsets, window: int) -> tuple[Offsets, Offsets, Offsets]:
-    """Sections with SECTION_FIELDS, pieces with PIECE_FIELDS, and the number of each span's first section.
-
-    `skipped`: elements of each span before the first one that its positions meet.
-    """
-    pieces = spans.pieces.copy()
-    span = np.repeat(np.arange(len(spans.spans)), np.diff(spans.first_pieces))
-    # As many positions as the lines leave room for, and not much fewer than they meet elements.
-    room = max(_LINES_BYTES // (4 * depth) - window, 2 * window, LANES)
-    begins = np.ones(len(pieces), dtype=bool)
-    begins[1:] = (np.diff(span) != 0) | (np.diff(pieces[:, 1] // room) != 0)
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(pieces)) - 1
-    counts = last + 1 - first
-    position = pieces[first, 1]
-    extents = pieces[last, 1] + pieces[last, 2] - position
-    pieces[:, 1] -= np.repeat(position, counts)
-    # A section's pieces are filled up with empty ones.
-    ends = np.cumsum(-(-counts // TOGETHER) * TOGETHER)
-    starts = np.append(0, ends[:-1])
-    filled = np.zeros((int(ends[-1]), pieces.shape[1]), dtype=np.int64)
-    filled[np.arange(len(pieces)) + np.repeat(starts - first, counts)] = pieces
-    sections = np.stack([starts, ends, position + skipped[span[first]], extents + window], axis=1)
-    return sections, filled, np.searchsorted(first, spans.first_pieces)
 
 
 def _most_elements(depth: int) -> int:
@@ -177,10 +149,9 @@ def window_plan(places: Places, columns: int, spans: WindowSpans, *, one_weight:
         dtype=np.int64,
     )
     capacity = -(-int(chunks[:, CHUNK_FIELDS.index("elements")].max()) // BLOCK) * BLOCK
-    scratch, scratch_bytes = scratch_places(capacity, int(spans.sections[:, 3].max()), depth)
+    scratch, scratch_bytes = scratch_places(capacity, depth)
     arrays = {
         "spans": spans.records,
-        "sections": spans.sections,
         "pieces": spans.pieces,
         "chunks": chunks,
         "x_step": np.ascontiguousarray(places.x_step, dtype=np.int64),

@@ -20,8 +20,9 @@ _WIDEST_GAP = 16  # positions computed for nothing between two rows; a span of i
 class Spans:
     """`spans` int64 [S, 2]: the first position and the length. `rows` int64 [S + 1]: the first row m of each span.
 
-    `pieces` int64 [P, 3]: (out_at, position - the span's first, length) of rows that stand side by side in x and in the
-    output; `first_pieces` int64 [S + 1]: the number of each span's first piece.
+    `pieces` int64 [P, 4]: (out_at, position - the span's first, a bit for each position that is a row, number of rows)
+    of positions side by side whose rows stand side by side in the output. `first_pieces` int64 [S + 1]: the number of
+    each span's first piece.
     """
 
     spans: Offsets
@@ -46,8 +47,11 @@ def span_begins(x_at: Offsets, longest: int) -> NDArray[np.bool_]:
     return begins
 
 
-def spans_of(places: Places, longest: int, lanes: int) -> Spans:
-    """The spans of at most `longest` positions, with pieces of at most `lanes` rows, a power of two."""
+def spans_of(places: Places, longest: int, lanes: int, *, gaps: bool = False) -> Spans:
+    """The spans of at most `longest` positions, with pieces of at most `lanes` positions, a power of two.
+
+    `gaps`: whether positions that are no rows may lie within a piece.
+    """
     rows = places.rows
     x_at = np.asarray(places.x_at, dtype=np.int64)
     out_at = np.asarray(places.out_at, dtype=np.int64)
@@ -58,11 +62,19 @@ def spans_of(places: Places, longest: int, lanes: int) -> Spans:
     spans = np.ascontiguousarray(np.stack([x_at[first], x_at[last] - x_at[first] + 1], axis=1))
     # A piece continues as long as both the position and the place in the output rise by one.
     ends = begins.copy()
-    ends[1:] |= (np.diff(x_at) != 1) | (np.diff(out_at) != 1)
+    ends[1:] |= (np.diff(out_at) != 1) | (not gaps and np.diff(x_at) != 1)
     run_begin = np.maximum.accumulate(np.where(ends, row, 0))
-    ends |= (row - run_begin) & (lanes - 1) == 0
+    # Pieces are cut wherever `lanes` positions from the run's first one are full.
+    part = (x_at - x_at[run_begin]) // lanes
+    ends[1:] |= np.diff(part) != 0
     piece = np.flatnonzero(ends)
     lane = x_at[piece] - x_at[first][np.searchsorted(first, piece, side="right") - 1]
-    pieces = np.ascontiguousarray(np.stack([out_at[piece], lane, np.diff(piece, append=rows)], axis=1))
+    bits = np.left_shift(1, x_at - np.repeat(x_at[piece], np.diff(piece, append=rows)))
+    pieces = np.stack([out_at[piece], lane, np.add.reduceat(bits, piece), np.diff(piece, append=rows)], axis=1)
     bounds = np.append(first, rows)
-    return Spans(spans, bounds, pieces, np.ascontiguousarray(np.searchsorted(piece, bounds), dtype=np.int64))
+    return Spans(
+        spans,
+        bounds,
+        np.ascontiguousarray(pieces),
+        np.ascontiguousarray(np.searchsorted(piece, bounds), dtype=np.int64),
+    )
