@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -12,17 +13,20 @@ from numpy.typing import NDArray
 from circuits.engine.device.tensor_kinds import contiguous, filled, on_cuda
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
+from circuits.engine.task_threads import TASKS_A_THREAD, default_threads, run_tasks
 
 _LANES = 16
 _BYTES = 64
 _ELEMENTS = 1 << 15
 """Smaller images are copied by NumPy: compiling or loading the kernel is not worth it."""
+_BYTES_A_TASK = 1 << 20
+"""Bytes of padded images that repay waking a thread."""
 
 
-def padded(x: Any, padding: tuple[int, int, int, int], value: int = 0) -> Any:
+def padded(x: Any, padding: tuple[int, int, int, int], value: int = 0, threads: int | None = 1) -> Any:
     """x [B, C, H, W] with (top, bottom, left, right) rows and columns of `value` around each image, C-contiguous.
 
-    An array or a CUDA tensor; x itself, made contiguous, where nothing is padded.
+    An array or a CUDA tensor; x itself, made contiguous, where nothing is padded. `threads`: None for all cores.
     """
     x = contiguous(x)
     top, bottom, left, right = padding
@@ -34,17 +38,45 @@ def padded(x: Any, padding: tuple[int, int, int, int], value: int = 0) -> Any:
         out = filled(x, shape, None, value)
         out[:, :, top : top + height, left : left + width] = x
         return out
-    if x.dtype.itemsize == 1 and x.size >= _ELEMENTS and "+avx512vbmi2" in Target.host().features.split(","):
-        return _padded_bytes(x, shape, padding, value)
-    if x.dtype.itemsize != 4 or x.size < _ELEMENTS:
+    copy = _copier(x.dtype, (height, width), padding, value) if x.size >= _ELEMENTS else None
+    if copy is None:
         out = np.full(shape, value, dtype=x.dtype)
         out[:, :, top : top + height, left : left + width] = x
         return out
     out = np.empty(shape, dtype=x.dtype)
-    fill = int(np.array(value, dtype=x.dtype).view(np.uint32))
-    sizes = batch * channels, height, width, top * shape[3], bottom * shape[3], left, right
-    _kernel(Target.host().vector_bits)(x.ctypes.data, out.ctypes.data, fill, *sizes)
+    planes = batch * channels
+    source, target, plane, padded_plane = x.ctypes.data, out.ctypes.data, x.nbytes // planes, out.nbytes // planes
+
+    def task(first: int, end: int) -> None:
+        copy(source + first * plane, target + first * padded_plane, end - first)
+
+    threads = min(threads or default_threads(), max(1, out.nbytes // _BYTES_A_TASK))
+    count = 1 if threads == 1 else min(planes, TASKS_A_THREAD * threads)
+    run_tasks(task, [(planes * k // count, planes * (k + 1) // count) for k in range(count)], threads)
     return out
+
+
+def _copier(
+    dtype: np.dtype[Any], image: tuple[int, int], padding: tuple[int, int, int, int], value: int
+) -> Callable[[int, int, int], None] | None:
+    """A function (x, out, planes) of two addresses that pads so many images, or None where there is no kernel."""
+    size, target = dtype.itemsize, Target.host()
+    height, width = image
+    top, bottom, left, right = padding
+    row = left + width + right
+    if size not in (1, 4):
+        return None
+    fill = int(np.array(value, dtype=dtype).view(np.uint8 if size == 1 else np.uint32))
+    features = target.features.split(",")
+    if (size == 4 and target.vector_bits == 512) or "+avx512vbmi2" in features:
+        pieces = expanded_pieces(image, padding, _BYTES // size)
+        kernel = _expanding_kernel(target, size)
+        sizes = height * width, (top + height + bottom) * row
+        return lambda x, out, planes: kernel(x, out, fill, pieces.ctypes.data, planes, *sizes)
+    if size == 1:
+        return None
+    rows = _row_kernel(target.vector_bits)
+    return lambda x, out, planes: rows(x, out, fill, planes, height, width, top * row, bottom * row, left, right)
 
 
 def padding_ir() -> str:
@@ -98,72 +130,68 @@ def padding_ir() -> str:
 
 
 @lru_cache(maxsize=4)
-def _kernel(vector_bits: int) -> Any:
+def _row_kernel(vector_bits: int) -> Any:
     p, n = ctypes.c_void_p, ctypes.c_int64
     return load(padding_ir(), Target.host(vector_bits)).function("kernel", p, p, ctypes.c_uint32, n, n, n, n, n, n, n)
 
 
-def _padded_bytes(
-    x: NDArray[Any], shape: tuple[int, ...], padding: tuple[int, int, int, int], value: int
-) -> NDArray[Any]:
-    out = np.empty(shape, dtype=x.dtype)
-    pieces = _expanded_pieces(x.shape[2:], padding)
-    fill = int(np.array(value, dtype=x.dtype).view(np.uint8))
-    sizes = shape[0] * shape[1], x.shape[2] * x.shape[3], shape[2] * shape[3]
-    _byte_kernel(Target.host())(x.ctypes.data, out.ctypes.data, fill, pieces.ctypes.data, *sizes)
-    return out
-
-
 @lru_cache(maxsize=64)
-def _expanded_pieces(image: tuple[int, int], padding: tuple[int, int, int, int]) -> NDArray[np.int64]:
-    """For every 64 bytes of a padded image: the place in the image of the first byte in it, and the mask of all."""
+def expanded_pieces(image: tuple[int, int], padding: tuple[int, int, int, int], lanes: int) -> NDArray[np.int64]:
+    """For every `lanes` elements of a padded image: the place of the first one in the image, and the mask of all."""
     inside = np.zeros((image[0] + sum(padding[:2]), image[1] + sum(padding[2:])), dtype=np.uint8)
     inside[padding[0] : padding[0] + image[0], padding[2] : padding[2] + image[1]] = 1
-    bits = np.pad(inside.reshape(-1), (0, -inside.size % _BYTES)).reshape(-1, _BYTES)
+    bits = np.pad(inside.reshape(-1), (0, -inside.size % lanes)).reshape(-1, lanes)
     counts = bits.sum(axis=1, dtype=np.int64)
-    masks = np.packbits(bits, axis=1, bitorder="little").view(np.int64)[:, 0]
-    return np.ascontiguousarray(np.stack([np.cumsum(counts) - counts, masks], axis=1))
+    masks = np.zeros((len(bits), 8), dtype=np.uint8)
+    masks[:, : lanes // 8] = np.packbits(bits, axis=1, bitorder="little")
+    return np.ascontiguousarray(np.stack([np.cumsum(counts) - counts, masks.view(np.int64)[:, 0]], axis=1))
 
 
-def byte_padding_ir() -> str:
-    """@kernel(x, out, fill, pieces, planes, size, padded): pads `planes` images of `size` bytes to `padded` bytes.
+def expanding_ir(size: int) -> str:
+    """@kernel(x, out, fill, pieces, planes, size, padded): pads `planes` images of %size elements to %padded ones.
 
-    A piece of 64 bytes is one `vpexpandb`, which distributes consecutive bytes of the image to those of the mask.
+    Elements have `size` bytes, 1 or 4. A piece, 64 bytes of a padded image, is one `vpexpand`, which distributes
+    consecutive elements of the image to those of the mask.
     """
-    f = Function("kernel", "ptr %x, ptr %out, i8 %fill, ptr %pieces, i64 %planes, i64 %size, i64 %padded")
-    v, mask = f"<{_BYTES} x i8>", f"<{_BYTES} x i1>"
-    first = f.op(f"insertelement {v} poison, i8 %fill, i32 0")
-    margin = f.op(f"shufflevector {v} {first}, {v} poison, <{_BYTES} x i32> zeroinitializer")
-    whole = f.op(f"and i64 %padded, {-_BYTES}")
-    # A mask of the last bytes: no padded image ends with a piece of 0 bytes, as `rest` is only used where it is not 0.
+    lanes = _BYTES // size
+    kind, suffix = f"i{8 * size}", f"v{lanes}i{8 * size}"
+    f = Function("kernel", f"ptr %x, ptr %out, {kind} %fill, ptr %pieces, i64 %planes, i64 %size, i64 %padded")
+    v, mask = f"<{lanes} x {kind}>", f"<{lanes} x i1>"
+    first = f.op(f"insertelement {v} poison, {kind} %fill, i32 0")
+    margin = f.op(f"shufflevector {v} {first}, {v} poison, <{lanes} x i32> zeroinitializer")
+    whole = f.op(f"and i64 %padded, {-lanes}")
     rest = f.op(f"sub i64 %padded, {whole}")
-    beyond = f.op(f"sub i64 {_BYTES}, {rest}")
-    ones = f.op(f"lshr i64 -1, {f.op(f'and i64 {beyond}, {_BYTES - 1}')}")
-    last = f.op(f"bitcast i64 {ones} to {mask}")
+    ones = f.op(f"sub i64 {f.op(f'shl i64 1, {rest}')}, 1")
+    last = f.op(f"bitcast i{lanes} {_truncated(f, ones, lanes)} to {mask}")
 
     def expanded(plane: str, begin: str) -> tuple[str, str]:
-        """The piece of padded bytes from `begin` on, and where it goes."""
-        piece = f.offset("%pieces", f.op(f"lshr i64 {begin}, 2"))  # 16 bytes for each 64
+        """The piece of padded elements from `begin` on, and where it goes."""
+        piece = f.offset("%pieces", f.op(f"mul i64 {f.op(f'udiv i64 {begin}, {lanes}')}, 16"))
         place, present = (f.op(f"load i64, ptr {f.offset(piece, 8 * k)}") for k in (0, 1))
-        source = f.offset(f.offset("%x", f.op(f"mul i64 {plane}, %size")), place)
-        lanes = f.op(f"bitcast i64 {present} to {mask}")
-        value = f.op(f"call {v} @llvm.masked.expandload.v64i8(ptr {source}, {mask} {lanes}, {v} {margin})")
-        return value, f.offset(f.offset("%out", f.op(f"mul i64 {plane}, %padded")), begin)
+        source = f.element(f.element("%x", kind, f.op(f"mul i64 {plane}, %size")), kind, place)
+        inside = f.op(f"bitcast i{lanes} {_truncated(f, present, lanes)} to {mask}")
+        value = f.op(f"call {v} @llvm.masked.expandload.{suffix}(ptr {source}, {mask} {inside}, {v} {margin})")
+        return value, f.element(f.element("%out", kind, f.op(f"mul i64 {plane}, %padded")), kind, begin)
 
     with f.loop("%planes") as plane:
-        with f.loop(whole, step=_BYTES) as begin:
+        with f.loop(whole, step=lanes) as begin:
             value, place = expanded(plane, begin)
-            f.do(f"store {v} {value}, ptr {place}, align 1")
+            f.do(f"store {v} {value}, ptr {place}, align {size}")
         with f.when(f.op(f"icmp ne i64 {rest}, 0")):
             value, place = expanded(plane, whole)
-            f.do(f"call void @llvm.masked.store.v64i8.p0({v} {value}, ptr {place}, i32 1, {mask} {last})")
+            f.do(f"call void @llvm.masked.store.{suffix}.p0({v} {value}, ptr {place}, i32 {size}, {mask} {last})")
     return (
-        f"declare {v} @llvm.masked.expandload.v64i8(ptr, {mask}, {v})\n"
-        f"declare void @llvm.masked.store.v64i8.p0({v}, ptr, i32, {mask})\n{f.text()}"
+        f"declare {v} @llvm.masked.expandload.{suffix}(ptr, {mask}, {v})\n"
+        f"declare void @llvm.masked.store.{suffix}.p0({v}, ptr, i32, {mask})\n{f.text()}"
     )
 
 
+def _truncated(f: Function, value: str, bits: int) -> str:
+    return value if bits == 64 else f.op(f"trunc i64 {value} to i{bits}")
+
+
 @lru_cache(maxsize=4)
-def _byte_kernel(target: Target) -> Any:
+def _expanding_kernel(target: Target, size: int) -> Any:
     p, n = ctypes.c_void_p, ctypes.c_int64
-    return load(byte_padding_ir(), target).function("kernel", p, p, ctypes.c_uint8, p, n, n, n)
+    fill = ctypes.c_uint8 if size == 1 else ctypes.c_uint32
+    return load(expanding_ir(size), target).function("kernel", p, p, fill, p, n, n, n)

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from circuits import Design
 from circuits.engine.device.tensor_kinds import contiguous, empty, filled, on_cuda
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
-from circuits.engine.matrix_products.gathering import gathered_matmul
+from circuits.engine.matrix_products.gathering import gathered_matmul, padded_matmul
 from circuits.engine.multiplier_circuit import sum_dtype
 from circuits.engine.padding import padded
 
@@ -90,7 +90,6 @@ def convolve(
     """
     filters = len(weight)
     out_height, out_width = geometry.output((x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]))
-    x = padded(x, geometry.padding, padding_code)
     depth = weight.shape[1] * weight.shape[2] * weight.shape[3]
     dtype = np.dtype(np.float32) if design.float_format is not None else sum_dtype(design, depth)
     out = empty(x, (len(x), filters, out_height, out_width), dtype)
@@ -102,9 +101,15 @@ def convolve(
         # A network repeats its layers' shapes from batch to batch, and attacks on a few images those of small batches.
         few = len(images) * out_height * out_width <= _FEW_POSITIONS
         places_of = _places_of_few if few else _places_of_many
-        places = places_of(images.shape, results.shape, weight.shape, geometry)
-        gathered_matmul(design, images, rows, results, places, method=method, threads=threads)
+        places = places_of(_padded_shape(images.shape, geometry.padding), results.shape, weight.shape, geometry)
+        arguments = rows, results, places, geometry.padding, padding_code
+        padded_matmul(design, images, *arguments, method=method, threads=threads)
     return out
+
+
+def _padded_shape(image: tuple[int, ...], padding: tuple[int, int, int, int]) -> tuple[int, ...]:
+    top, bottom, left, right = padding
+    return *image[:2], image[2] + top + bottom, image[3] + left + right
 
 
 def convolution_places(
@@ -181,7 +186,7 @@ def input_gradient(
     above, below = _margins(vertical, gradient.shape[2])
     before, after = _margins(horizontal, gradient.shape[3])
     # The padding stands for outputs that do not exist, so that all positions of a residue have the same steps.
-    gradient = padded(gradient, (above, below, before, after))
+    gradient = padded(gradient, (above, below, before, after), threads=threads)
     height, width = gradient.shape[2:]
     # [groups, inputs, outputs, KH, KW]: one row for each input channel, its places in the order of the sum.
     kernels = weight.reshape(groups, outputs, inputs, kernel_height, kernel_width).swapaxes(1, 2)
@@ -231,7 +236,7 @@ def weight_gradient(
     """
     groups = geometry.groups
     filters, (out_height, out_width) = gradient.shape[1], gradient.shape[2:]
-    x = padded(x, geometry.padding)
+    x = padded(x, geometry.padding, threads=threads)
     batch, channels, height, width = x.shape
     inputs, outputs = channels // groups, filters // groups
     out = filled(x, (filters, inputs, *kernel), np.float32)

@@ -17,7 +17,7 @@ from circuits.engine.known_operands.sparse_matmul_kernel import (
     sparse_matmul_kernel,
     sparse_scratch_bytes,
 )
-from circuits.engine.known_operands.weight_gates import weight_gates
+from circuits.engine.known_operands.weight_gates import WeightGates, weight_gates
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.float_parts import scratch_bytes
 from circuits.engine.llvm.wide_matmul_kernel import matmul_kernel
@@ -59,9 +59,7 @@ def wide_kernel(
         settings, gates = float_gates(circuit)
         kernel = matmul_kernel(settings, "normal" if normal else "full")
         return WideKernel(kernel, gates.gates_address, scratch_bytes, 0)
-    staged = None
-    if name == "staged" or (name == "auto" and _work(circuit).repays_compilation(products)):
-        staged = weight_gates(circuit)
+    staged = None if name == "sparse" else known_weight_gates(circuit, products if name == "auto" else None)
     settings, gates = float_gates(circuit)
     if staged is not None:
         kernel = sparse_matmul_kernel(settings, weight_gates=True)
@@ -69,6 +67,16 @@ def wide_kernel(
     if name == "auto" and np.count_nonzero(x) > (1 - _FEW_ZEROS) * x.size:
         return wide_kernel(circuit, x, products, normal=normal, name="dense")
     return WideKernel(sparse_matmul_kernel(settings), gates.gates_address, sparse_scratch_bytes, GROUP_BLOCKS)
+
+
+def known_weight_gates(circuit: FloatCircuit, products: int | None) -> WeightGates | None:
+    """The circuit's gates for a known weight, or None if it has none.
+
+    Also None unless so many more products make compiling them worth while; with `products` None they are made anyway.
+    """
+    if products is None or _work(circuit).repays_compilation(products):
+        return weight_gates(circuit)
+    return None
 
 
 class _Work:

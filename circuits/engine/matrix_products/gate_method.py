@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,20 +14,19 @@ from circuits.engine.float_conversion import to_format
 from circuits.engine.matrix_products import integer_matmul
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.lane_layout import lane_layout
-from circuits.engine.matrix_products.narrow_matmul import prepared_rows, run_narrow
+from circuits.engine.matrix_products.narrow_matmul import prepared_rows
 from circuits.engine.matrix_products.operand_ranges import normal_range, products_stay_normal
-from circuits.engine.matrix_products.product_methods import ProductMethod
-from circuits.engine.matrix_products.strips.strip_matmul import run_strips
+from circuits.engine.matrix_products.product_methods import Padding, ProductMethod
 from circuits.engine.matrix_products.wide_matmul import run_wide
+from circuits.engine.matrix_products.windows.window_matmul import ROW_LAYOUTS, Layout, run_windows, windows_pay
+from circuits.engine.matrix_products.windows.window_plan import Margins
 from circuits.engine.multiplier_circuit import MultiplierCircuit
 
 Array = NDArray[Any]
 
 
-LAYOUTS: Mapping[str, Callable[[FloatCircuit, Array, Array, Array, Places, int | None], None]] = MappingProxyType(
-    {"wide": run_wide, "strips": run_strips, "narrow": run_narrow}
-)
-"""Layout of lanes (see `lane_layout`) -> `gathering.gathered_matmul` by it, for circuits that have a kernel."""
+LAYOUTS: Mapping[str, Layout] = MappingProxyType({"windows": run_windows, **ROW_LAYOUTS})
+"""What lanes run over -> `gathering.gathered_matmul` by that, for circuits that have a kernel."""
 
 
 def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
@@ -35,7 +34,9 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     if circuit.float_format is not None:
         x, w = to_format(circuit, x), to_format(circuit, w)
         if has_kernel(circuit):
-            layout = lane_layout(places.rows, places.depth, columns, places.groups)
+            layout = "windows"
+            if not windows_pay(x, places, columns):
+                layout = lane_layout(places.rows, places.depth, columns, places.groups)
             LAYOUTS[layout](circuit, x, w, out, places, threads)
             return
         # The kernels for many rows also have a mode for products that all stay normal, and take it then.
@@ -52,7 +53,19 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
             _integer_matmul(circuit, x, weights, out, group_places)
 
 
-METHOD = ProductMethod(lambda circuit: "", _run, prepared_rows)
+def _run_padded(
+    circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places, padding: Padding, threads: int | None
+) -> bool:
+    if circuit.float_format is None or not has_kernel(circuit):
+        return False
+    margins = Margins((x.shape[2], x.shape[3]), padding)
+    if not windows_pay(x, places, len(w) // places.groups, margins):
+        return False
+    run_windows(circuit, to_format(circuit, x), to_format(circuit, w), out, places, threads, margins=margins)
+    return True
+
+
+METHOD = ProductMethod(lambda circuit: "", _run, prepared_rows, _run_padded)
 
 
 def _integer_matmul(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Places) -> None:

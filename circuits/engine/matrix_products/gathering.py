@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from circuits.engine.device.tensor_kinds import on_cuda
+from circuits.engine.device.tensor_kinds import contiguous, on_cuda
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.product_methods import choose_method, find_method
 from circuits.engine.multiplier_circuit import MultiplierCircuit
+from circuits.engine.padding import padded
 
 Array = Any
 """A NumPy array, or a CUDA tensor of torch."""
@@ -50,3 +51,27 @@ def gathered_matmul(
         cuda_tensors.gathered_matmul(circuit, x, w, out, places, method)
         return
     find_method(choose_method(circuit, method)).run(circuit, x, w, out, places, threads)
+
+
+def padded_matmul(
+    circuit: MultiplierCircuit,
+    x: Array,
+    w: Array,
+    out: Array,
+    places: Places,
+    padding: tuple[int, int, int, int],
+    value: int = 0,
+    *,
+    method: str = "auto",
+    threads: int | None = None,
+) -> None:
+    """`gathered_matmul` of images x [B, C, H, W], where `places` counts the elements of the padded images.
+
+    `padding`: rows above and below, and columns to the left and right, of the number or code `value`.
+    """
+    x = contiguous(x)
+    if any(padding) and not value and 0 not in out.shape and places.depth and not on_cuda(x):
+        chosen = find_method(choose_method(circuit, method))
+        if chosen.run_padded(circuit, x, w, out, places, padding, threads):
+            return
+    gathered_matmul(circuit, padded(x, padding, value, threads), w, out, places, method=method, threads=threads)

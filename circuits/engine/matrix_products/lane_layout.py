@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.matrix_products.strips.strip_tiling import PACKING, strip_blocks
@@ -16,10 +18,10 @@ _CALL = 10  # blocks of products that take as long as a further call of a kernel
 
 
 @lru_cache(maxsize=1024)
-def lane_layout(rows: int, depth: int, columns: int, groups: int = 1) -> str:
-    """The layout with the least work for `groups` products of [rows, depth] and [columns, depth]: M, K and N each.
+def layout_work(rows: int, depth: int, columns: int, groups: int = 1) -> Mapping[str, float]:
+    """Layout -> its work for `groups` products of [rows, depth] and [columns, depth], M, K and N each.
 
-    Blocks of 512 products to compute, for all k:
+    In blocks of 512 products, for all k:
 
         "wide"     lanes over m, one weight in all of them         groups ceil(M / 512) N K, in as many calls as groups
         "strips"   16 lanes over m, 32 strips over (group, n, m)   K (about groups N ceil(M / 16) / 32)
@@ -30,4 +32,10 @@ def lane_layout(rows: int, depth: int, columns: int, groups: int = 1) -> str:
         "strips": _STRIPS_OVER_WIDE * depth * strip_blocks(rows, columns, groups),
         "narrow": _NARROW_OVER_WIDE * groups * rows * -(-columns * depth // BLOCK),
     }
-    return min(work, key=lambda layout: work[layout] + _PREPARED[layout])
+    return MappingProxyType({layout: blocks + _PREPARED[layout] for layout, blocks in work.items()})
+
+
+def lane_layout(rows: int, depth: int, columns: int, groups: int = 1) -> str:
+    """The layout with the least work."""
+    work = layout_work(rows, depth, columns, groups)
+    return min(work, key=lambda layout: work[layout])

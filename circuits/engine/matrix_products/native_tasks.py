@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from circuits.engine.llvm.native.direct_kernel import direct_scratch_bytes
 from circuits.engine.llvm.native.native_matmul_kernel import BLOCK_ROWS, CHUNK, matmul_scratch_bytes
 from circuits.engine.matrix_products.element_places import Offsets, Places
+from circuits.engine.matrix_products.windows.window_spans import span_begins, spans_of
 from circuits.engine.task_threads import useful_threads
 
 _COLUMNS_A_TASK = 256  # 64 KB of totals
@@ -114,7 +115,6 @@ def pieces(offsets: Offsets, lanes: int, *, fill: bool) -> tuple[NDArray[np.int6
 
 
 _MOST_DIRECT_COLUMNS = 2
-_WIDEST_GAP = 16  # positions computed for nothing between two rows; a span of its own costs about as much
 _MOST_POSITIONS = 4096  # of a span: its line stays in the first-level cache
 
 
@@ -122,53 +122,26 @@ def pays_direct(places: Places, columns: int, lanes: int) -> bool:
     """Whether x is better read where it lies than packed: few columns share it, and few positions are in vain."""
     if columns > _MOST_DIRECT_COLUMNS or places.depth > CHUNK:
         return False
-    begins = _span_begins(places.x_at)
-    first = np.flatnonzero(begins)
+    first = np.flatnonzero(span_begins(places.x_at, _MOST_POSITIONS))
     last = np.append(first[1:], places.rows) - 1
     lengths = np.asarray(places.x_at)[last] - np.asarray(places.x_at)[first] + 1
     # Vectors are filled up; packing one element costs about as much as four positions in vectors.
     return int((-(-lengths // lanes) * lanes).sum()) <= 4 * places.rows
 
 
-def _span_begins(offsets: Offsets) -> NDArray[np.bool_]:
-    """Marks the rows m at which a span begins: those that lie before the preceding row, or far behind it."""
-    offsets = np.asarray(offsets, dtype=np.int64)
-    begins = np.ones(len(offsets), dtype=bool)
-    gaps = np.diff(offsets)
-    begins[1:] = (gaps < 1) | (gaps > _WIDEST_GAP)
-    # Long spans are cut: `rank` counts positions from where the stretch begins.
-    start = np.maximum.accumulate(np.where(begins, np.arange(len(offsets)), 0))
-    rank = (offsets - offsets[start]) // _MOST_POSITIONS
-    begins[1:] |= rank[1:] != rank[:-1]
-    return begins
-
-
 def split_direct(places: Places, columns: int, lanes: int, threads: int | None) -> Split:
     """Splits the product at `places` for the direct kernel with vectors of `lanes` numbers."""
     rows, depth, groups = places.rows, places.depth, places.groups
-    x_at = np.asarray(places.x_at, dtype=np.int64)
-    out_at = np.asarray(places.out_at, dtype=np.int64)
-    row = np.arange(rows)
-    begins = _span_begins(x_at)
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], rows) - 1
-    spans = np.ascontiguousarray(np.stack([x_at[first], x_at[last] - x_at[first] + 1], axis=1))
-    # A piece continues as long as both the position and the place in the output rise by one.
-    ends = begins.copy()
-    ends[1:] |= (np.diff(x_at) != 1) | (np.diff(out_at) != 1)
-    run_begin = np.maximum.accumulate(np.where(ends, row, 0))
-    ends |= (row - run_begin) & (lanes - 1) == 0
-    piece = np.flatnonzero(ends)
-    lane = x_at[piece] - x_at[first][np.searchsorted(first, piece, side="right") - 1]
-    table = np.ascontiguousarray(np.stack([out_at[piece], lane, np.diff(piece, append=rows)], axis=1))
-    first_piece = np.ascontiguousarray(np.searchsorted(piece, np.append(first, rows)), dtype=np.int64)
+    found = spans_of(places, _MOST_POSITIONS, lanes)
+    spans = found.spans
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
     products = groups * rows * columns * depth
     threads = useful_threads(threads, products)
     wanted = max(1, min(4 * threads if threads > 1 else 1, products // _PRODUCTS_A_TASK))
     groups_a_task = max(1, groups // wanted)
     spans_a_task = len(spans) if groups > 1 else max(1, len(spans) // wanted)
-    arrays = (spans, table, first_piece, x_step)
+    table = np.ascontiguousarray(found.pieces[:, [0, 1, 3]])
+    arrays = (spans, table, found.first_pieces, x_step)
     records = np.array(
         [
             (

@@ -19,6 +19,7 @@ from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.errors import DesignError, unknown_name
 
 Array = NDArray[Any]
+Padding = tuple[int, int, int, int]
 
 
 class PreparedRows(Protocol):
@@ -35,12 +36,17 @@ class ProductMethod:
     `refusal(circuit)`: "" if the method serves the circuit, else the reason as part of a sentence ("needs ...").
     `run(circuit, x, w, out, places, threads)` is `gathering.gathered_matmul` with its operands checked; M, N and K are
     at least 1. `prepare_rows(circuit, M, K, N)`: x [M, K] times w [N, K], all contiguous float32, prepared so that a
-    call costs little more than its products; None where that gains nothing.
+    call costs little more than its products; None where that gains nothing. `run_padded(circuit, x, w, out, places,
+    padding, threads)` is `gathering.padded_matmul` with zeros for a method that need not copy the images to pad them;
+    it returns whether it has computed the product.
     """
 
     refusal: Callable[[MultiplierCircuit], str]
     run: Callable[[MultiplierCircuit, Array, Array, Array, Places, int | None], None]
     prepare_rows: Callable[[MultiplierCircuit, int, int, int], PreparedRows | None] = lambda circuit, m, k, n: None
+    run_padded: Callable[[MultiplierCircuit, Array, Array, Array, Places, Padding, int | None], bool] = (
+        lambda circuit, x, w, out, places, padding, threads: False
+    )
 
 
 MODULES = {
