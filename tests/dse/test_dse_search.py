@@ -23,7 +23,7 @@ from dse import search
 from dse.present.pareto_plots import file_names, pareto_plots
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import COLUMNS
-from dse.score.scorers.evaluation_data import EMBEDDED_IMAGES
+from dse.score.networks.network_keys import EMBEDDED_IMAGES
 from dse.score.store import Store
 
 SPACE = """
@@ -285,8 +285,8 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         ),
         (
             ["--images", "2001"],
-            "error: argument --images: it must be an integer from 1 to 2000, but got '2001'; "
-            "see python -m dse.search --help",
+            "error: --images must be at most 2,000, the test images in the package, but got 2,001; give fewer, or "
+            "--data full.",
         ),
         (
             ["--workers", "none"],
