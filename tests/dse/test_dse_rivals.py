@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits import CELLS, Design, design
-from dse.explore.front import non_dominated
 from dse.explore.design_comparison import comparison_scorers
+from dse.explore.front import non_dominated
 from dse.explore.search_loop import search
 from dse.explore.search_options import REFERENCES, SearchOptions
 from dse.explore.search_result import SearchResult

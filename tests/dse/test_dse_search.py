@@ -21,9 +21,9 @@ import pytest
 from circuits import CELLS, Design
 from dse import search
 from dse.present.pareto_plots import file_names, pareto_plots
+from dse.score.networks.network_keys import EMBEDDED_IMAGES
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import COLUMNS
-from dse.score.networks.network_keys import EMBEDDED_IMAGES
 from dse.score.store import Store
 
 SPACE = """

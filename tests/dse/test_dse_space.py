@@ -290,8 +290,8 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
         ),
         (
             "[space]\nlayers = [1]\n",
-            "layers of [space] in {path} must be conv, linear, all, a list of names or a table of products an image, but "
-            "got [1]; correct it.",
+            "layers of [space] in {path} must be conv, linear, all, a list of names or a table of products an image, "
+            "but got [1]; correct it.",
         ),
         (
             "[space]\nband = [0]\n",
