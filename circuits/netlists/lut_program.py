@@ -81,8 +81,8 @@ def lower(netlist: Netlist) -> Program:
     return Program(*_widths(arrays), tables, operands, results, places)
 
 
-def as_drawn(arrays: NetlistArrays) -> tuple[Program, NDArray[np.int32]]:
-    """(a program of every output of every instance, node of each net): nothing is simplified, dropped or shared.
+def as_drawn(arrays: NetlistArrays) -> Program:
+    """A program of every output of every instance: nothing is simplified, dropped or shared.
 
     Its first two operations are the constants, its results are all nets in order. What is promised of a program holds
     but for that: operations may be equal, constant or unneeded.
@@ -97,15 +97,14 @@ def as_drawn(arrays: NetlistArrays) -> tuple[Program, NDArray[np.int32]]:
     pins = arrays.pins[owner]
     operands = np.where(pins >= 0, nodes[pins], nodes[pins[:, :1]])
     constants = np.zeros((2, 3), dtype=np.int32)
-    program = Program(
+    return Program(
         _widths(arrays)[0],
         MappingProxyType({"nets": arrays.nets}),
-        np.concatenate([[FALSE, TRUE], arrays.tables[arrays.kinds][exists]]).astype(np.uint8),
-        np.concatenate([constants, operands]).astype(np.int32),
+        np.concatenate([np.array([FALSE, TRUE], dtype=np.uint8), arrays.tables[arrays.kinds][exists]]),
+        np.concatenate([constants, operands]),
         nodes,
-        np.concatenate([constants[:, :2] - 1, arrays.places[owner]]).astype(np.int32),
+        np.concatenate([constants[:, :2] - 1, arrays.places[owner]]),
     )
-    return program, nodes
 
 
 def _widths(arrays: NetlistArrays) -> tuple[Mapping[str, int], Mapping[str, int]]:
