@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+
+import numpy as np
 
 from circuits.cost.cell_table import Technology
 from circuits.cost.circuit import split
 from circuits.netlists.netlist import Netlist
+from circuits.netlists.netlist_arrays import NetlistArrays, arrays_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,18 @@ class Area:
     estimated: tuple[str, ...]
 
 
-def netlist_area(netlist: Netlist, technology: Technology) -> Area:
+def netlist_area(netlist: Netlist | NetlistArrays, technology: Technology) -> Area:
     """Sums over the instances of `netlist` as drawn; wires take no area."""
-    counts = Counter(instance.component for instance in netlist.instances)
-    costs = {component: [technology.cost_of(gate) for gate in split(component)] for component in counts}
+    arrays = arrays_of(netlist) if isinstance(netlist, Netlist) else netlist
+    counts = np.bincount(arrays.kinds, minlength=len(arrays.components)).tolist()
+    costs = [
+        (counts[kind], arrays.components[kind], [technology.cost_of(gate) for gate in split(arrays.components[kind])])
+        for kind in arrays.used_kinds()
+    ]
     return Area(
-        len(netlist.instances),
+        len(arrays.kinds),
         # Each of the gates that a component is split into carries the count of the whole component.
-        sum(count * costs[component][0].transistors for component, count in counts.items()),
-        sum(count * sum(cost.area for cost in costs[component]) for component, count in counts.items()),
-        tuple(sorted(component.name for component, gates in costs.items() if any(cost.estimated for cost in gates))),
+        sum(count * gates[0].transistors for count, _, gates in costs),
+        sum(count * sum(gate.area for gate in gates) for count, _, gates in costs),
+        tuple(sorted(component.name for _, component, gates in costs if any(gate.estimated for gate in gates))),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from circuits.cost.cell_table import CellData, Technology
 from circuits.cost.kernel_records import Grid, Wiring
 from circuits.netlists.gates import Gate
 from circuits.netlists.netlist import ONE, ZERO, Component, Instance, Netlist
+from circuits.netlists.netlist_arrays import NetlistArrays, arrays_of, netlist_of
 
 OUTPUT_LOAD = 1.0
 """fF on every output of a netlist: somewhat more than the 0.7 fF input of the unit inverter (`cells45.json`, "not")."""
@@ -32,14 +33,15 @@ Pattern = tuple[int, int, int]
 class Circuit:
     """Rows are the instances in topological order; an instance with more than two outputs takes one row an output.
 
-    `instances` [n]: the instance of each row. `inputs` [n, 3] and `outputs` [n, 2]: nets, -1 for none. `kinds` [n]:
-    index into `components` and `costs`. `variants` [n]: index into `patterns` = (component, its constant pins).
-    `loads` [nets]: fF, the input capacitances that a net drives, and OUTPUT_LOAD on outputs of the netlist.
+    `arrays`: the netlist. `owners` [n]: the instance of each row. `inputs` [n, 3] and `outputs` [n, 2]: nets, -1 for
+    none. `kinds` [n]: index into `components` and `costs`. `variants` [n]: index into `patterns` = (component, its
+    constant pins). `loads` [nets]: fF, the input capacitances that a net drives, and OUTPUT_LOAD on outputs of the
+    netlist.
     """
 
-    netlist: Netlist
+    arrays: NetlistArrays
     technology: Technology
-    instances: tuple[Instance, ...]
+    owners: NDArray[np.int64]
     inputs: NDArray[np.int64]
     outputs: NDArray[np.int64]
     kinds: NDArray[np.int64]
@@ -49,10 +51,20 @@ class Circuit:
     patterns: tuple[tuple[Component, Pattern], ...]
     loads: NDArray[np.float64]
 
+    @cached_property
+    def netlist(self) -> Netlist:
+        """The netlist as objects."""
+        return netlist_of(self.arrays)
+
+    @cached_property
+    def instances(self) -> tuple[Instance, ...]:
+        """The instance of each row."""
+        return tuple(self.netlist.instances[owner] for owner in self.owners)
+
     @property
     def wiring(self) -> Wiring:
         """The record for the kernels."""
-        return Wiring(self.inputs, self.outputs, self.loads, np.array(self.netlist.input_nets, dtype=np.int64))
+        return Wiring(self.inputs, self.outputs, self.loads, self.arrays.input_nets.astype(np.int64))
 
     @property
     def grid(self) -> Grid:
@@ -70,67 +82,56 @@ def split(component: Component) -> tuple[Component, ...]:
     )
 
 
-def circuit_of(netlist: Netlist, technology: Technology) -> Circuit:
+def circuit_of(netlist: Netlist | NetlistArrays, technology: Technology) -> Circuit:
     """`netlist` in `technology` as arrays."""
-    rows = _rows(netlist)
-    kind_of: dict[Component, int] = {}
-    variant_of: dict[tuple[int, Pattern], int] = {}
-    inputs, outputs, kinds, variants = [], [], [], []
-    for instance, component, driven in rows:
-        kind = kind_of.setdefault(component, len(kind_of))
-        a, b, c = (*instance.inputs, -1, -1)[:3]
-        pattern = (_constant(a), _constant(b), _constant(c))
-        inputs.append((a, b, c))
-        outputs.append((*driven, -1)[:2])
-        kinds.append(kind)
-        variants.append(variant_of.setdefault((kind, pattern), len(variant_of)))
-    components = tuple(kind_of)
+    arrays = arrays_of(netlist) if isinstance(netlist, Netlist) else netlist
+    owners, components, kinds, outputs = _rows(arrays)
+    inputs = arrays.pins[owners].astype(np.int64)
     costs = tuple(technology.cost_of(component) for component in components)
-    input_nets = np.array(inputs, dtype=np.int64).reshape(-1, 3)
-    kind_array = np.array(kinds, dtype=np.int64)
-    return Circuit(
-        netlist,
-        technology,
-        tuple(instance for instance, _, _ in rows),
-        input_nets,
-        np.array(outputs, dtype=np.int64).reshape(-1, 2),
-        kind_array,
-        components,
-        costs,
-        np.array(variants, dtype=np.int64),
-        tuple((components[kind], pattern) for kind, pattern in variant_of),
-        _net_loads(netlist, costs, input_nets, kind_array),
+    # Each pin of a row is 0, 1 or free: with the kind one number in base 3, the rows' variant.
+    constants = np.where((inputs >= ZERO) & (inputs <= ONE), inputs, _FREE)
+    numbers, variants = np.unique(
+        ((kinds * 3 + constants[:, 0]) * 3 + constants[:, 1]) * 3 + constants[:, 2], return_inverse=True
     )
+    patterns = tuple(
+        (components[number // 27], (number // 9 % 3, number // 3 % 3, number % 3)) for number in numbers.tolist()
+    )
+    loads = _net_loads(arrays, costs, inputs, kinds)
+    return Circuit(arrays, technology, owners, inputs, outputs, kinds, components, costs, variants, patterns, loads)
 
 
-def _rows(netlist: Netlist) -> list[tuple[Instance, Component, tuple[int, ...]]]:
-    """(instance, component, output nets) of each row of a `Circuit`."""
-    rows: list[tuple[Instance, Component, tuple[int, ...]]] = []
-    for instance in netlist.instances:
-        if len(instance.outputs) <= 2:
-            rows.append((instance, instance.component, instance.outputs))
-        else:
-            gates = split(instance.component)
-            rows += [(instance, gate, (net,)) for gate, net in zip(gates, instance.outputs, strict=True)]
-    return rows
-
-
-def _constant(net: int) -> int:
-    return net if ZERO <= net <= ONE else _FREE
+def _rows(
+    arrays: NetlistArrays,
+) -> tuple[NDArray[np.int64], tuple[Component, ...], NDArray[np.int64], NDArray[np.int64]]:
+    """(owners, components, kinds, outputs) of a `Circuit`."""
+    driven = arrays.driven.astype(np.int64)
+    if driven.shape[1] == 2:
+        return np.arange(len(driven)), arrays.components, arrays.kinds, driven
+    gates = [split(component) for component in arrays.components]
+    number = {gate: 0 for pieces in gates for gate in pieces}
+    number = {gate: kind for kind, gate in enumerate(number)}
+    rows = [
+        (owner, number[gate], *((nets[piece], -1) if len(gates[kind]) > 1 else nets[:2]))
+        for owner, (kind, nets) in enumerate(zip(arrays.kinds.tolist(), driven.tolist(), strict=True))
+        for piece, gate in enumerate(gates[kind])
+    ]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    return table[:, 0], tuple(number), table[:, 1], table[:, 2:]
 
 
 def _net_loads(
-    netlist: Netlist, costs: Sequence[CellData], inputs: NDArray[np.int64], kinds: NDArray[np.int64]
+    arrays: NetlistArrays, costs: Sequence[CellData], inputs: NDArray[np.int64], kinds: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """fF of each net: input capacitances driven, and OUTPUT_LOAD. Constants drive nothing that switches."""
     capacitance = np.zeros((max(len(costs), 1), 3))
     for kind, cost in enumerate(costs):
         capacitance[kind, : len(cost.capacitance)] = cost.capacitance
-    loads = np.zeros(netlist.nets + 1)  # index -1, the last, collects absent pins
-    np.add.at(loads, inputs.ravel(), capacitance[kinds].ravel())
-    np.add.at(loads, np.array(sorted(set(netlist.output_nets)), dtype=np.int64), OUTPUT_LOAD)
+    # Net -1, an absent pin, is counted before all others and left out. One addition after the other, in the order of
+    # the rows.
+    loads = np.bincount(inputs.ravel() + 1, capacitance[kinds].ravel(), arrays.nets + 1)[1:]
+    loads[np.unique(arrays.output_nets)] += OUTPUT_LOAD
     loads[[ZERO, ONE]] = 0.0
-    return loads[:-1]
+    return loads
 
 
 def possible_rows(component: Component, pattern: Pattern) -> list[int]:

@@ -28,17 +28,18 @@ from circuits.cost import (
     Technology,
     circuit_energy,
     circuit_of,
-    circuit_timing,
     netlist_area,
 )
 from circuits.cost import technology as characterised
+from circuits.cost.timing import longest_delay
 from circuits.designs.design_record import Design
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError, unknown_name
 from circuits.floats.float_netlist import float_netlist, random_words, words_of
 from circuits.multipliers import FINAL_ADDERS
 from circuits.netlists.netlist import Netlist
-from circuits.netlists.simplification import simplify
+from circuits.netlists.netlist_arrays import NetlistArrays
+from circuits.netlists.simplification import simplified
 
 EXACT = "exact"
 OWN_TOPOLOGY = "exact cells, same topology"
@@ -296,17 +297,17 @@ def _views(
     """(both views, names of the components with estimates)."""
     netlist = float_netlist(design) if whole else design.netlist()
     drawn, estimated = cost_view(netlist, technology, operands, glitches)
-    simplified, _ = cost_view(simplify(netlist), technology, operands, glitches)
-    return CostViews(drawn, simplified), estimated
+    simplified_view, _ = cost_view(simplified(netlist), technology, operands, glitches)
+    return CostViews(drawn, simplified_view), estimated
 
 
 def cost_view(
-    netlist: Netlist, technology: Technology, operands: Operands, glitches: str
+    netlist: Netlist | NetlistArrays, technology: Technology, operands: Operands, glitches: str
 ) -> tuple[CostView, tuple[str, ...]]:
     """(cost of a netlist as it stands, names of the components with estimates); operands as in `netlist_energy`."""
     area = netlist_area(netlist, technology)
     circuit = circuit_of(netlist, technology)
-    delay = circuit_timing(circuit).delay
+    delay = longest_delay(circuit)
     switching = circuit_energy(circuit, operands, glitches=glitches)
     leaked = switching.leakage * delay * 1e-6  # nW ps -> fJ
     view = CostView(

@@ -37,6 +37,7 @@ from circuits.cost.kernel_records import Activity, CellTables, FanOut, Stimulus
 from circuits.engine.bit_planes import Planes, pack
 from circuits.errors import unknown_name
 from circuits.netlists.netlist import ONE, Netlist
+from circuits.netlists.netlist_arrays import NetlistArrays
 
 GLITCHES = ("none", "arc_delay")
 """Activity models. "none": nets settle once an operation (zero delay). "arc_delay": every arc takes its characterised
@@ -96,7 +97,7 @@ def circuit_energy(circuit: Circuit, operands: Sequence[NDArray[np.uint64]], *, 
     operations = len(operands[0]) - 1
     leakage = float(np.array([cost.leakage for cost in circuit.costs] or [0.0])[circuit.kinds].sum())
     if glitches == "none":
-        counts = toggles(_settle(circuit.netlist, operands), operations + 1)
+        counts = toggles(_settle(circuit.arrays, operands), operations + 1)
         internal, loading = _counted(circuit, counts)
     else:
         walk = transitions(circuit, operands)
@@ -108,7 +109,7 @@ def circuit_energy(circuit: Circuit, operands: Sequence[NDArray[np.uint64]], *, 
     return Energy(internal + loading, internal, loading, leakage, activity, glitches)
 
 
-def _settle(netlist: Netlist, operands: Sequence[NDArray[np.uint64]]) -> Planes:
+def _settle(netlist: NetlistArrays, operands: Sequence[NDArray[np.uint64]]) -> Planes:
     """Settled values of all nets, one lane for each operand."""
     buses = zip(operands, netlist.inputs.values(), strict=True)
     return evaluate(netlist, np.concatenate([pack(values, len(bus)) for values, bus in buses]))
@@ -135,7 +136,7 @@ def transitions(circuit: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Tra
     """
     from circuits.cost import event_simulation
 
-    netlist = circuit.netlist
+    netlist = circuit.arrays
     count = len(operands[0])
     bits = [
         np.array(values, dtype=np.uint64)[:, None] >> np.arange(len(bus), dtype=np.uint64) & np.uint64(1)
@@ -156,14 +157,14 @@ def transitions(circuit: Circuit, operands: Sequence[NDArray[np.uint64]]) -> Tra
 
 def _fan_out(circuit: Circuit) -> FanOut:
     """Pins sorted by the net that drives them; constants and absent pins have no events."""
-    netlist = circuit.netlist
+    netlist = circuit.arrays
     nets = circuit.inputs.ravel()
     # Entry 3 n + p of `nets` is pin p of instance n. Stable, so that the order of events, and with it every result, is
     # the netlist's own.
     order = np.argsort(nets, kind="stable")
     order = order[nets[order] > ONE]
     is_output = np.zeros(netlist.nets, dtype=np.uint8)
-    is_output[list(netlist.output_nets)] = 1
+    is_output[netlist.output_nets] = 1
     # Readers of net k: entries first[k] .. first[k + 1] - 1 of the sorted pins.
     return FanOut(np.searchsorted(nets[order], np.arange(netlist.nets + 1)), order // 3, order % 3, is_output)
 

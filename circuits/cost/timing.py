@@ -86,9 +86,14 @@ def structure(circuit: Circuit) -> Structure:
     return Structure(*longest_path.longest(circuit.wiring, worst, circuit.grid, INPUT_SLEW))
 
 
+def longest_delay(circuit: Circuit) -> float:
+    """The delay of `circuit_timing` in ps, without the path; 0 where no output has an edge."""
+    return max(0.0, float(structure(circuit).arrival[circuit.arrays.output_nets].max()))
+
+
 def path_of(circuit: Circuit, latest: Structure) -> Timing:
     """The path to the latest arrival at an output."""
-    outputs = np.array(circuit.netlist.output_nets)
+    outputs = circuit.arrays.output_nets
     arrivals = latest.arrival[outputs]
     # Outputs that are constants or inputs: there is no arc to report.
     if arrivals.max() <= 0:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from circuits.cells.adder_cells import AdderCell
 from circuits.cells.compressors import Compressor
 from circuits.designs import design_toml, digests, field_checks
 from circuits.designs.definitions import DEFINITIONS, NOTES
+from circuits.designs.netlist_templates import NetlistTemplate
 from circuits.designs.placement import Placement
 from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
@@ -57,6 +58,8 @@ _GENERATING: Mapping[str, Any] = {
 }
 """The fields that say how a circuit is generated, with their defaults."""
 
+_POLICIES = ("ports", "half_adders", "final_adder", "tile", "signed", "truncate_columns", "options")
+"""The fields, beside topology, widths and placement, that decide what a generator draws."""
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
 _PURPOSES: Mapping[str, str] = {
     "placement": "adder positions to place cells at",
@@ -349,12 +352,12 @@ class Design:
         """
         return _is_exact(self)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digest of the behaviour (truth tables, structure, float semantics; no names); stable across machines."""
         return _digest(self)
 
-    @property
+    @cached_property
     def cost_digest(self) -> str:
         """Hex digest of behaviour and cost data: cells that behave alike may cost differently.
 
@@ -472,19 +475,17 @@ def _netlist(design: Design) -> Netlist:
         architecture.may_exceed is not None and architecture.may_exceed(design.options)
     )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
-    return multiplier(
-        design.topology,
-        design.shape,
-        lambda i, j: placement.at(i, j, design.tile),
-        ports=design.ports,
-        half_adders=design.half_adders,
-        final_adder=design.final_adder,
-        tile=design.tile,
-        signed=design.signed,
-        truncate_columns=design.truncate_columns,
-        options=design.options,
-        overflow_bit=overflow,
-    )
+    policies = tuple((name, getattr(design, name)) for name in _POLICIES)
+    return _template(design.topology, design.shape, policies, overflow).fill(placement)
+
+
+@lru_cache(maxsize=32)
+def _template(
+    topology: str, shape: tuple[int, int], policies: tuple[tuple[str, Any], ...], overflow_bit: bool
+) -> NetlistTemplate:
+    """Draws all designs that agree in these; `policies`: (name, value) of the fields in _POLICIES."""
+    arguments: Any = {**dict(policies), "overflow_bit": overflow_bit}
+    return NetlistTemplate(lambda adder_at: multiplier(topology, shape, adder_at, **arguments), arguments["tile"])
 
 
 @lru_cache(maxsize=32)

@@ -14,6 +14,7 @@ from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.floats.arithmetic import FloatFormat
 from circuits.netlists.gates import GATES
 from circuits.netlists.netlist import Component, Netlist
+from circuits.netlists.netlist_arrays import arrays_of
 
 
 def behaviour_digest(
@@ -42,10 +43,9 @@ def cost_digest(behaviour: str, netlist: Netlist) -> str:
     Cells that behave alike may cost differently. A library cell or gate enters by its name, since it is characterised;
     any other by its transistors and whatever delay, energy and area the user gave.
     """
-    digest = hashlib.sha256(f"cost 2 {behaviour}".encode())
-    for instance in netlist.instances:
-        digest.update(_cost_data(instance.component))
-    return digest.hexdigest()
+    arrays = arrays_of(netlist)
+    data = [_cost_data(component) for component in arrays.components]
+    return _sha256(f"cost 2 {behaviour}", b"".join([data[kind] for kind in arrays.kinds.tolist()]))
 
 
 @lru_cache(maxsize=4096)
@@ -59,5 +59,5 @@ def _cost_data(component: Component) -> bytes:
     return repr((component.transistors, *measured)).encode()
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sha256(text: str, data: bytes = b"") -> str:
+    return hashlib.sha256(text.encode() + data).hexdigest()

@@ -23,13 +23,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.netlists.gates import NOT
-from circuits.netlists.netlist import Netlist, Place
-from circuits.netlists.simplification import Analysis, analyse
-from circuits.netlists.truth_table import FALSE, TRUE, complement_inputs
-
-OUTSIDE: Place = (-1, -1)
-"""The place of operations outside the array."""
+from circuits.netlists.netlist import ONE, ZERO, Netlist
+from circuits.netlists.netlist_arrays import NetlistArrays, arrays_of
+from circuits.netlists.simplification import analyse
+from circuits.netlists.truth_table import FALSE, TRUE
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,93 +69,48 @@ class Program:
         return digest.hexdigest()
 
 
-class _Operations:
-    """Operations of a program under construction, node numbers from `inputs` on."""
-
-    def __init__(self, inputs: int) -> None:
-        self._inputs = inputs
-        self.rows: list[tuple[int, int, int, int]] = []
-        self.places: list[Place] = []
-
-    def emit(self, table: int, operands: tuple[int, ...], place: Place = OUTSIDE) -> int:
-        """Appends an operation; returns its node."""
-        a, b, c = (*operands, operands[0], operands[0])[:3]
-        self.rows.append((table, a, b, c))
-        self.places.append(place)
-        return self._inputs + len(self.rows) - 1
-
-
 def lower(netlist: Netlist) -> Program:
     """The LUT program of `netlist`: simplified, inversions absorbed, dead operations dropped."""
-    analysis = analyse(netlist)
-    inputs, functions = analysis.inputs, analysis.functions
-    outputs = [analysis.literals[net] for net in netlist.output_nets]
-    live = _live_nodes(analysis, outputs)
-    # A node that outputs read only inverted is computed inverted; operations absorb either polarity.
-    direct = {literal >> 1 for literal in outputs if not literal & 1}
-    # Inputs and the constant have no operation that could absorb the inversion.
-    inverted = {literal >> 1 for literal in outputs if literal & 1} - direct - set(range(inputs + 1))
+    from circuits.netlists import analysis_kernels
 
-    places = _places(netlist, analysis.literals)
-    operations = _Operations(inputs)
-    number = {node: node - 1 for node in range(1, inputs + 1)}  # node of the analysis -> node of the program
-    for node, (table, operands) in enumerate(functions, inputs + 1):
-        if live[node]:
-            # Operands that are computed inverted are complemented back inside the table, at no cost.
-            table = complement_inputs(table, tuple(int(operand in inverted) for operand in operands))
-            if node in inverted:
-                table ^= TRUE
-            numbers = tuple(number[operand] for operand in operands)
-            number[node] = operations.emit(table, numbers, places.get(node, OUTSIDE))
+    analysis, arrays = analyse(netlist), arrays_of(netlist)
+    outputs = analysis.literals[arrays.output_nets]
+    tables, operands, places, results = analysis_kernels.lower(
+        analysis.literals, analysis.tables, analysis.operands, analysis.inputs, outputs, arrays.driven, arrays.places
+    )
+    return Program(*_widths(arrays), tables, operands, results, places)
 
-    # Outputs in the polarity in which their node is computed are that node; others take an inverter or a constant.
-    results = []
-    extra: dict[int, int] = {}
-    for literal in outputs:
-        node = literal >> 1
-        other_polarity = bool(literal & 1) != (node in inverted)
-        if node and not other_polarity:
-            results.append(number[node])
-            continue
-        if literal not in extra:
-            constant = TRUE if literal else FALSE
-            extra[literal] = (
-                operations.emit(NOT.tables[0], (number[node],)) if node else operations.emit(constant, (0,))
-            )
-        results.append(extra[literal])
 
-    count = len(operations.rows)
-    rows = np.array(operations.rows, dtype=np.int32).reshape(count, 4)
+def as_drawn(arrays: NetlistArrays) -> Program:
+    """A program of every output of every instance: nothing is simplified, dropped or shared.
+
+    Its first two operations are the constants, its results are all nets in order. What is promised of a program holds
+    but for that: operations may be equal, constant or unneeded.
+    """
+    inputs = len(arrays.input_nets)
+    exists = arrays.driven >= 0
+    owner = np.nonzero(exists)[0]  # row after row, so that the operations stand in topological order
+    nodes = np.zeros(arrays.nets, dtype=np.int32)
+    nodes[arrays.input_nets] = np.arange(inputs)
+    nodes[[ZERO, ONE]] = inputs, inputs + 1
+    nodes[arrays.driven[exists]] = inputs + 2 + np.arange(len(owner))
+    pins = arrays.pins[owner]
+    operands = np.where(pins >= 0, nodes[pins], nodes[pins[:, :1]])
+    constants = np.zeros((2, 3), dtype=np.int32)
     return Program(
-        MappingProxyType({name: len(bus) for name, bus in netlist.inputs.items()}),
-        MappingProxyType({name: len(bus) for name, bus in netlist.outputs.items()}),
-        rows[:, 0].astype(np.uint8),
-        np.ascontiguousarray(rows[:, 1:]),
-        np.array(results, dtype=np.int32),
-        np.array(operations.places, dtype=np.int32).reshape(count, 2),
+        _widths(arrays)[0],
+        MappingProxyType({"nets": arrays.nets}),
+        np.concatenate([np.array([FALSE, TRUE], dtype=np.uint8), arrays.tables[arrays.kinds][exists]]),
+        np.concatenate([constants, operands]),
+        nodes,
+        np.concatenate([constants[:, :2] - 1, arrays.places[owner]]),
     )
 
 
-def _live_nodes(analysis: Analysis, outputs: list[int]) -> bytearray:
-    """1 for each node that an output literal depends on; operands come before their readers, so one pass suffices."""
-    live = bytearray(analysis.inputs + 1 + len(analysis.functions))
-    for literal in outputs:
-        live[literal >> 1] = 1
-    for node in range(len(live) - 1, analysis.inputs, -1):
-        if live[node]:
-            for operand in analysis.functions[node - analysis.inputs - 1][1]:
-                live[operand] = 1
-    return live
-
-
-def _places(netlist: Netlist, literals: list[int]) -> dict[int, Place]:
-    """Node -> place of the first instance that computes it."""
-    places: dict[int, Place] = {}
-    for instance in netlist.instances:
-        if instance.place is not None:
-            for net in instance.outputs:
-                places.setdefault(literals[net] >> 1, instance.place)
-    return places
+def _widths(arrays: NetlistArrays) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Widths of the input and of the output buses."""
+    inputs, outputs = ({name: len(bus) for name, bus in buses.items()} for buses in (arrays.inputs, arrays.outputs))
+    return MappingProxyType(inputs), MappingProxyType(outputs)
 
 
 def restrict(program: Program, bus: str, lowest: int) -> Program:

@@ -15,7 +15,7 @@ Simulation, cost and export are functions over this data. `print(netlist)` lists
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -27,6 +27,9 @@ Net = int
 
 ZERO, ONE = 0, 1
 """The constant nets."""
+
+_DIGEST = "_digest"
+"""Where a netlist keeps its digest: no field, so that it is neither compared nor copied by `replace`."""
 
 Bus = tuple[Net, ...]
 """Nets of a number's bits, the least significant first."""
@@ -114,12 +117,21 @@ class Netlist:
 
     def digest(self) -> str:
         """SHA-256 (hex) of the behaviour: truth tables, connections and buses, without names and places."""
-        digest = hashlib.sha256(b"netlist 1")
-        for buses in (self.inputs, self.outputs):
-            digest.update(repr([list(bus) for bus in buses.values()]).encode())
-        for instance in self.instances:
-            digest.update(repr((instance.component.tables, instance.inputs, instance.outputs)).encode())
-        return digest.hexdigest()
+        if _DIGEST not in self.__dict__:
+            self.keep_digest(map(digested, self.instances))
+        return str(self.__dict__[_DIGEST])
+
+    def keep_digest(self, parts: Iterable[bytes]) -> None:
+        """Computes the digest from what `digested` gives for each instance, for whoever has that before."""
+        buses = b"".join(
+            repr([list(bus) for bus in buses.values()]).encode() for buses in (self.inputs, self.outputs)
+        )
+        self.__dict__[_DIGEST] = hashlib.sha256(b"netlist 1" + buses + b"".join(parts)).hexdigest()
+
+
+def digested(instance: Instance) -> bytes:
+    """What an instance adds to the digest of its netlist."""
+    return repr((instance.component.tables, instance.inputs, instance.outputs)).encode()
 
 
 class NetlistBuilder:

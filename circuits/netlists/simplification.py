@@ -15,60 +15,51 @@ earlier nodes. The invariants that the rest builds on:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from circuits.netlists import truth_table
-from circuits.netlists.netlist import Bus, Instance, Netlist
+from circuits.netlists.netlist import Bus, Netlist
+from circuits.netlists.netlist_arrays import NetlistArrays, arrays_of, netlist_of
 
 FALSE, TRUE = 0, 1
 """Literals of the constants: node 0 is the constant 0."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Analysis:
     """Every net's value as a literal over nodes.
 
     Node 0 is the constant 0, nodes 1..inputs are the netlist's inputs; node n > inputs is the function
-    `functions[n - inputs - 1]` = (truth table, operand nodes). Bit 0 of every table is 0: inversions live in the
-    literals. `literals`: one for each net.
+    k = n - inputs - 1: truth table `tables[k]` (uint8) of the nodes `operands[k]` (int32 [functions, 3], -1 for none).
+    Bit 0 of every table is 0: inversions live in the literals. `literals` int32: one for each net.
     """
 
     inputs: int
-    functions: list[tuple[int, tuple[int, ...]]]
-    literals: list[int]
+    tables: NDArray[np.uint8]
+    operands: NDArray[np.int32]
+    literals: NDArray[np.int32]
 
 
 # A design's error needs the analysis for its program, and its cost for the simplified netlist, one after the other.
 @lru_cache(maxsize=4)
 def analyse(netlist: Netlist) -> Analysis:
     """Values of all nets: constants propagated, aliases resolved, equal functions shared. Not to be altered."""
-    literals = [-1] * netlist.nets
-    literals[0], literals[1] = FALSE, TRUE
-    for node, net in enumerate(netlist.input_nets, 1):
-        literals[net] = 2 * node
-    inputs = len(netlist.input_nets)
-    functions: list[tuple[int, tuple[int, ...]]] = []
-    known: dict[tuple[int, tuple[int, ...]], int] = {}
-    for instance in netlist.instances:
-        operands = [literals[net] for net in instance.inputs]
-        for table, net in zip(instance.component.tables, instance.outputs, strict=True):
-            reduced, nodes, inverted = reduce_function(table, operands)
-            if not nodes:
-                literals[net] = FALSE ^ inverted
-                continue
-            # f(a) with f(0) = 0 after normalisation depends on a, so that it is a itself: wires and inverters vanish.
-            if len(nodes) == 1:
-                literals[net] = 2 * nodes[0] ^ inverted
-                continue
-            # Structural hashing, as in and-inverter graphs, but of functions of three inputs.
-            key = (reduced, nodes)
-            if key not in known:
-                functions.append(key)
-                known[key] = inputs + len(functions)
-            literals[net] = 2 * known[key] ^ inverted
-    return Analysis(inputs, functions, literals)
+    return analyse_arrays(arrays_of(netlist))
+
+
+def analyse_arrays(arrays: NetlistArrays) -> Analysis:
+    """`analyse` of a netlist's arrays."""
+    from circuits.netlists import analysis_kernels
+
+    # Structural hashing, as in and-inverter graphs, but of functions of three inputs.
+    literals, tables, operands = analysis_kernels.analyse(
+        arrays.tables, arrays.kinds, arrays.pins, arrays.driven, arrays.input_nets, arrays.nets
+    )
+    return Analysis(len(arrays.input_nets), tables, operands, literals)
 
 
 def reduce_function(table: int, operands: list[int]) -> tuple[int, tuple[int, ...], int]:
@@ -102,35 +93,30 @@ def simplify(netlist: Netlist) -> Netlist:
     Inputs of the remaining instances read the earliest net of equal value; an instance goes when each of its outputs
     is unused, constant or equal to an earlier net. Never raises the number of instances.
     """
-    literals = analyse(netlist).literals
-    first: dict[int, int] = {}
-    # Earliest nets first. A literal includes the polarity: without remapping a complement keeps its own net.
-    for net in (0, 1, *netlist.input_nets, *(net for instance in netlist.instances for net in instance.outputs)):
-        first.setdefault(literals[net], net)
-    representative = [first.get(literal, 0) for literal in literals]
-    live = {representative[net] for net in netlist.output_nets}
-    remaining: list[Instance] = []
-    # Readers before drivers: when an instance is reached, all that needs it is known.
-    for instance in reversed(netlist.instances):
-        if any(representative[net] == net and net in live for net in instance.outputs):
-            inputs = tuple(representative[net] for net in instance.inputs)
-            live.update(inputs)
-            remaining.append(Instance(instance.component, inputs, instance.outputs, instance.place))
-    outputs = {name: tuple(representative[net] for net in bus) for name, bus in netlist.outputs.items()}
-    return _renumber(Netlist(netlist.name, netlist.inputs, outputs, tuple(remaining[::-1]), netlist.nets))
+    return netlist_of(simplified(netlist))
 
 
-def _renumber(netlist: Netlist) -> Netlist:
-    """The same netlist with consecutive net numbers."""
-    number = {0: 0, 1: 1}
-    for net in (*netlist.input_nets, *(net for instance in netlist.instances for net in instance.outputs)):
-        number[net] = len(number)
-    renamed = tuple(
-        Instance(i.component, tuple(number[n] for n in i.inputs), tuple(number[n] for n in i.outputs), i.place)
-        for i in netlist.instances
+def simplified(netlist: Netlist) -> NetlistArrays:
+    """The arrays of `simplify(netlist)`, with consecutive net numbers."""
+    from circuits.netlists import analysis_kernels
+
+    arrays = arrays_of(netlist)
+    # A literal includes the polarity: without remapping a complement keeps its own net.
+    remains, representative, number, nets = analysis_kernels.simplify(
+        analyse(netlist).literals, arrays.pins, arrays.driven, arrays.input_nets, arrays.output_nets
+    )
+    pins, driven = arrays.pins[remains], arrays.driven[remains]
+    return replace(
+        arrays,
+        inputs={name: _renumbered(bus, number) for name, bus in arrays.inputs.items()},
+        outputs={name: _renumbered(bus, number[representative]) for name, bus in arrays.outputs.items()},
+        nets=nets,
+        kinds=arrays.kinds[remains],
+        pins=np.where(pins >= 0, number[representative[pins]], pins),
+        driven=np.where(driven >= 0, number[driven], driven),
+        places=arrays.places[remains],
     )
 
-    def rename(buses: Mapping[str, Bus]) -> dict[str, Bus]:
-        return {name: tuple(number[net] for net in bus) for name, bus in buses.items()}
 
-    return Netlist(netlist.name, rename(netlist.inputs), rename(netlist.outputs), renamed, len(number))
+def _renumbered(bus: Bus, number: NDArray[np.int32]) -> Bus:
+    return tuple(number[list(bus)].tolist())
