@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import design
+from cnn_eval import DataError, approximate, load_model, power_of_two_control, predict, run_attack
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
@@ -25,16 +26,11 @@ from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
 from cnn_eval.examples.image_grid import save_grid
 from cnn_eval.examples.network_fingerprint import model_digest
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.inference import predict
 from cnn_eval.models.networks.lenet5 import LeNet5
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.attacking import QUERY_IMAGES, run_attack
-from cnn_eval.scenarios.control import power_of_two_control
+from cnn_eval.scenarios.attacking import QUERY_IMAGES
 from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.substitute import SubstituteSettings, first_images, reinitialised, train_substitute
 from cnn_eval.scenarios.success import Outcome, judge, noise, paired
-from cnn_eval.support.verified_files import DataError
 
 MODULE = """
 import torch

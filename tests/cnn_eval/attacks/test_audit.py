@@ -17,17 +17,15 @@ from torch.nn import functional
 
 from circuits import design
 from circuits.support.statistics import mcnemar
+from cnn_eval import AuditReport, AuditSettings, approximate, predict, run_audit
 from cnn_eval.audit import adaptive_attacks as attacking
 from cnn_eval.audit.audit_reference import Reference
-from cnn_eval.audit.audit_report import AuditReport, TransferPair
-from cnn_eval.audit.audit_settings import AuditSettings
-from cnn_eval.audit.auditing import run_audit
+from cnn_eval.audit.audit_report import TransferPair
 from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.commands import main
 from cnn_eval.commands.robustness.audit_text import print_report
 from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate, recomputed
-from cnn_eval.models.inference import predict
+from cnn_eval.layers.approximation import recomputed
 from studies.own import audit as audit_study
 
 COUNT = 60

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from circuits import Design
-from cnn_eval import approximate, load_images, load_model, quantize, recover, save_quantized
+from cnn_eval import approximate, load_images, load_model, predict, quantize, recover, save_quantized
 from cnn_eval.commands import main
-from cnn_eval.models.inference import predict
 
 SIGNED = Design(format=None, width=8, signed=True, truncate_columns=7, name="signed8")
 UNSIGNED = Design(format=None, width=8, truncate_columns=7, name="unsigned8")
