@@ -426,6 +426,7 @@ def cached(tmp_path: Path) -> list[str]:
     return ["--cache", str(tmp_path / "cache"), "--samples", "20", "--compute", "lowered"]
 
 
+@pytest.mark.slow
 def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: list[str], tmp_path: Path) -> None:
     arguments = ["attack", "axfpm", "axfpm_tiled", "--attacks", "deepfool", "fgsm", *cached]
     done = run(capsys, *arguments, "--grid", str(tmp_path / "grid.png"))
@@ -487,6 +488,7 @@ def test_attack_command_pairs_networks_on_the_same_examples(
     assert sum(line.split()[:3] == ["axfpm_tiled", "bfloat16", "fgsm"] for line in shown.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:
     white = ["attack", "axfpm_tiled", "--attacks", "deepfool", "--scenario", "white-box", "--backward", "slope"]
     rows = json.loads(run(capsys, *white, *cached, "--format", "json").out)["results"]

@@ -41,6 +41,7 @@ def test_ddn_gives_the_results_of_foolbox(model: SmallNetwork, batch: tuple[torc
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -236,6 +236,7 @@ def test_bad_input_is_one_line_and_status_2(
     assert (done.status, done.out, done.err) == (2, "", f"error: {message}\n")
 
 
+@pytest.mark.slow
 def test_module_runs_without_warnings(tmp_path: Path) -> None:
     """As a process, from a folder with a user's module: no warning of runpy, notes on standard error."""
     (tmp_path / "nets.py").write_text(MODULE)
