@@ -1,4 +1,9 @@
-"""A netlist and a technology as arrays: what timing, energy and the event-driven simulation run on."""
+"""A netlist and a technology as arrays: what timing, energy and the event-driven simulation run on.
+
+Rows keep the topological order of the netlist, so that one pass over them computes arrivals and loads. A pin that a
+constant drives has no transitions: the arcs of a cell depend on which of its pins are constant, and on their values,
+so that each such variant of a component has timing tables of its own (`variants`), computed once for all its instances.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Convolution and linear layers that multiply through a design; made by `cnn_eval.layers.approximation.approximate`."""
+"""Convolution and linear layers that multiply through a design; made by `cnn_eval.layers.approximation.approximate`.
+
+A layer is torch's own with two objects that compute: `products` the output, `gradients` what flows back. It keeps
+torch's parameters, hooks and state dict, so that a network can be saved, loaded and trained as before.
+
+- Nothing is computed from the weight when the layer is made: pruning, parametrisations and training may replace it.
+- The bias is added after the products, exactly, as an accelerator's accumulator would.
+- Padding other than zeros copies values before the products, which then see a larger image.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The state of one walk: genes, planes, tables, and the numbers that a walk can be continued from."""
+"""The state of one walk: genes, planes, tables, and the numbers that a walk can be continued from.
+
+A walk keeps a parent and tries children of it. The child is made in place; `undo` takes it back. Two slots of planes
+belong to every node: `slots` says which of them holds the parent's values, and a child writes the other one, so that
+taking a child over is a swap of numbers and refusing it costs nothing. `valid` marks nodes whose planes are those of
+the parent's genes; a gate that becomes active again is recomputed first.
+"""
 
 from __future__ import annotations
 

@@ -187,6 +187,7 @@ def _check_header(path: Path) -> None:
 
 
 def damaged(path: Path, reason: str) -> StoreError:
+    """The error that says what is wrong with a store and what to do."""
     return StoreError(
         f"the store {path} is truncated or damaged ({reason}); restore it from a copy, or give "
         "--fresh to start over (the damaged file is kept as store.sqlite.old)."

@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from cnn_eval import load_model, predict
 from cnn_eval.data.loading import load
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
 
 
 @pytest.fixture(scope="session")

@@ -321,9 +321,9 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
 
 
 def test_an_object_has_the_name_under_which_it_is_registered() -> None:
-    from cnn_eval.attacks.attack_registry import ATTACKS, attack_class
-    from cnn_eval.models.registry import MODELS
-    from dse.score.scorers import SCORERS
+    from cnn_eval import ATTACKS, MODELS
+    from cnn_eval.attacks.attack_registry import attack_class
+    from dse import SCORERS
 
     assert all(model.name == name for name, model in MODELS.items())
     assert all(scorer.name == name for name, scorer in SCORERS.items())

@@ -78,6 +78,76 @@ TOPOLOGY = Topology(ripple_array.generate, has_final_adder=False)
     ),
     prints="143",
 )
+FAMILY = Toy(
+    name="family",
+    files={
+        "circuits/multipliers/families/toy.py": '''"""A toy: Mitchell's multiplier, under another name."""
+
+from circuits.multipliers.families import mitchell
+from circuits.multipliers.topology import gates_only
+
+TOPOLOGY = gates_only(mitchell.generate, {}, "a toy")
+'''
+    },
+    lines={
+        "circuits/multipliers/__init__.py": [
+            (
+                '        "drum": "circuits.multipliers.families.drum:TOPOLOGY",\n',
+                '        "toy": "circuits.multipliers.families.toy:TOPOLOGY",\n',
+            ),
+        ]
+    },
+    uses=(
+        "-c",
+        "from circuits import Design; print(Design(topology='toy', format=None, width=8).multiply_integers(12, 6))",
+    ),
+    prints="64",  # 2^3 (1 + 1/2) 2^2 (1 + 1/2): the fractions add up to 1, and 2^(3 + 2 + 1) is left
+)
+COMPRESSOR_OUTSIDE = Toy(
+    name="compressor, from outside",
+    outside={
+        "toy.toml": '[design]\nformat = "integer"\nwidth = 8\ntopology = "compressor_tree"\n'
+        '[design.options]\ncompressor = "toy"\n'
+        '[compressors.toy]\nsum = "0111111111111111"\ncarry = "0000000100010111"\nsource = "a toy"\n'
+    },
+    uses=("-m", "circuits", "show", "toy.toml", "--samples", "1000", "--cost-samples", "16"),
+    prints="toy",
+)
+COMPRESSOR = Toy(
+    name="compressor of the library",
+    lines={
+        "circuits/cells/compressors.py": [
+            (
+                "_LIBRARY = (\n",
+                '    _equations("toy", "a toy", sum=lambda a, b, c, d: a | b, carry=lambda a, b, c, d: c & d),\n',
+            )
+        ]
+    },
+    uses=("-m", "circuits", "compressors"),
+    prints="toy",
+)
+ADDER = Toy(
+    name="adder",
+    files={
+        "circuits/adders/toy.py": '''"""A toy: no carry at all."""
+
+from circuits.adders.adder_kinds import AdderKind
+from circuits.netlists.netlist import ZERO
+
+ADDER = AdderKind(lambda logic, a, b, options: [*map(logic.xor, a, b), ZERO], {}, "a toy")
+'''
+    },
+    lines={
+        "circuits/adders/adder_kinds.py": [
+            (
+                '        "gear": "circuits.adders.gear:ADDER",\n',
+                '        "toy": "circuits.adders.toy:ADDER",\n',
+            )
+        ]
+    },
+    uses=("-m", "circuits", "adder", "toy", "--width", "4", "--cost-samples", "16"),
+    prints="toy",
+)
 FORMAT = Toy(
     name="float format",
     lines={
@@ -312,6 +382,44 @@ TOY = replace(MNIST, title="toy digits")
     uses=("-m", "cnn_eval", "data", "list"),
     prints="toy",
 )
+IMAGE_FILE = Toy(
+    name="kind of image file",
+    files={
+        "cnn_eval/data/own_images/toy.py": '''"""A toy: one digit, black, of class 0."""
+
+import torch
+
+
+def read_toy(path):
+    """No file is opened."""
+    return torch.zeros(1, 1, 28, 28), torch.zeros(1, dtype=torch.int64)
+'''
+    },
+    lines={
+        "cnn_eval/data/own_images/user_images.py": [
+            (
+                '        ".npz": "cnn_eval.data.own_images.array_files:read_npz",\n',
+                '        ".toy": "cnn_eval.data.own_images.toy:read_toy",\n',
+            )
+        ]
+    },
+    uses=("-m", "cnn_eval", "accuracy", "exact", "--data", "black.toy"),
+    outside={"black.toy": ""},
+    prints="1 black.toy test images",
+)
+EXAMPLES = Toy(
+    name="set of stored examples",
+    lines={
+        "cnn_eval/examples/example_sets.py": [
+            (
+                '        "fgsm_smallest": ExampleSet(attack="fgsm", mode="minimum"),\n',
+                '        "toy": ExampleSet(attack="fgsm", mode="budget", epsilon={"mnist": 0.3}),\n',
+            )
+        ]
+    },
+    uses=("-m", "cnn_eval", "examples", "lenet5", "--examples", "toy", "--out", "out"),
+    prints="toy: ",
+)
 NETWORK_OUTSIDE = Toy(
     name="network, from outside",
     outside={"toy.py": "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"},
@@ -395,6 +503,10 @@ def used(folder: Path, toy: Toy, cache: Path) -> str:
         (CELL_OUTSIDE, 0, 0),
         (CELL, 0, 1),
         (TOPOLOGY, 1, 1),
+        (FAMILY, 1, 1),
+        (COMPRESSOR_OUTSIDE, 0, 0),
+        (COMPRESSOR, 0, 1),
+        (ADDER, 1, 1),
         (FORMAT, 0, 1),
         (BACKEND, 1, 1),
         (ATTACK, 1, 1),
@@ -404,6 +516,8 @@ def used(folder: Path, toy: Toy, cache: Path) -> str:
         (SCHEME, 1, 1),
         (NETWORK, 1, 1),
         (DATA_SET, 1, 1),
+        (IMAGE_FILE, 1, 1),
+        (EXAMPLES, 0, 1),
         (NETWORK_OUTSIDE, 0, 0),
         (STUDY, 1, 1),
     ],

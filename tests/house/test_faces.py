@@ -73,6 +73,23 @@ def test_documentation_and_examples_import_from_the_faces_only() -> None:
         assert not deep, page
 
 
+def test_tests_import_from_the_faces_what_these_export() -> None:
+    deep = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            package, _, module = (
+                (node.module or "").partition(".") if isinstance(node, ast.ImportFrom) else ("", "", "")
+            )
+            if module and package in FACES:
+                exported = importlib.import_module(package).__all__
+                deep |= {
+                    f"{path.relative_to(ROOT)}: {package}.{module}.{alias.name}"
+                    for alias in node.names
+                    if alias.name in exported
+                }
+    assert not deep
+
+
 def test_a_registry_imports_a_module_when_its_object_is_first_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,11 +110,11 @@ def test_a_registry_imports_a_module_when_its_object_is_first_asked_for(
 
 
 def test_everything_registered_resolves() -> None:
-    from circuits.multipliers import TOPOLOGIES
+    from circuits import TOPOLOGIES
+    from cnn_eval import MODELS
     from cnn_eval.data.dataset_registry import DATASETS
-    from cnn_eval.models.registry import MODELS
+    from dse import SCORERS
     from dse.explore.methods import SEARCH_METHODS
-    from dse.score.scorers import SCORERS
 
     for registry in (TOPOLOGIES, DATASETS, MODELS, SEARCH_METHODS, SCORERS):
         assert all(registry.values())

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cnn_eval import power_of_two_control, predict
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.shared.primitives import distances, fooled
 from cnn_eval.data.loading import load
 from cnn_eval.measure.network_accuracy import base_network
-from cnn_eval.models.inference import predict
-from cnn_eval.scenarios.control import power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.paper import figure12, figures8_11, table2, table3, table4, table10
 from studies.rows import attack_rows, transfer_rows

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import CELLS, Design, DesignError, cost_report, design, error_metrics
-from circuits.accuracy.error_types import Estimate
+from circuits import CELLS, Design, DesignError, Estimate, cost_report, design, error_metrics
+from dse import Space
 from dse.score.fast_screen import Screen
-from dse.space.search_space import Genome, Space
+from dse.space.search_space import Genome
 from studies.frame.study import StudyOptions
 from studies.own import heap
 from studies.own.heap import Candidate, Level, distance

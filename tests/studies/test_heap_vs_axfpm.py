@@ -12,16 +12,12 @@ from torch import nn
 
 from circuits import design, error_metrics
 from circuits.drawing.figure_files import render
+from cnn_eval import CONTROL, AuditSettings, approximate, load_model, power_of_two_control, predict
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.shared.primitives import fooled
-from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.verdict_rules import VERDICTS
 from cnn_eval.data.loading import load
 from cnn_eval.examples.stored_examples import load_examples
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions
 from studies.own import heap_vs_axfpm, margins
 from studies.own.heap_vs_axfpm import SUBJECTS, _figure, conclude

@@ -9,14 +9,12 @@ import pytest
 import torch
 
 from circuits.support.statistics import ratio_interval, wilson
+from cnn_eval import load_model, power_of_two_control, predict
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.shared.primitives import fooled
 from cnn_eval.data.loading import load
 from cnn_eval.measure.network_accuracy import base_network
-from cnn_eval.models.inference import predict
 from cnn_eval.models.quantization import Bfloat16
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.control import power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.paper import bfloat16_transfer, table5
 from studies.rows.transfer_rows import Rate

@@ -17,7 +17,7 @@ import torch
 from circuits import design, error_metrics
 from circuits.accuracy.sampling import CHUNK, uniform01
 from circuits.support.statistics import normal_quantile, rank_correlation, rank_correlation_interval
-from cnn_eval.scenarios.control import CONTROL
+from cnn_eval import CONTROL
 from dse.score.fast_screen import Screen
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.own import wiring

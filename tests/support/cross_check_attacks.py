@@ -26,13 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cnn_eval import load_model, predict
 from cnn_eval.attacks.carlini_wagner import CarliniWagner
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.pgd import PGD
 from cnn_eval.attacks.shared.primitives import distances, fooled
 from cnn_eval.data.loading import load
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
 
 COUNT = 20
 CW_STEPS = 1000

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from random_netlists import evaluate_row
 
-from circuits.errors import DesignError
+from circuits import DesignError
 from circuits.hdl import read_verilog
 
 SIGNALS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from circuits.cells.adder_cells import CELLS, AdderCell
+from circuits import CELLS, AdderCell, Netlist
 from circuits.netlists.gates import GATES
-from circuits.netlists.netlist import Netlist, NetlistBuilder
+from circuits.netlists.netlist import NetlistBuilder
 
 
 def random_netlist(seed: int) -> Netlist:

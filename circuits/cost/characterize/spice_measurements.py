@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,9 +168,8 @@ def _read(waves: Waves, rows: list[int], inputs: int, outputs: int, slew: float,
         values = _settled_values(recording, row, end, inputs, outputs)
         if settled.setdefault(row, values) != values:
             raise DesignError(f"the cell must be combinational, but input row {row:0{inputs}b} gives two results.")
-    events = [
-        _event(recording, k, rows[k - 1], rows[k], settled, leakage, inputs, slew, load) for k in range(1, len(rows))
-    ]
+    stimulus = _Stimulus(rows, inputs, slew, load)
+    events = [_event(recording, stimulus, k, settled, leakage) for k in range(1, len(rows))]
     tables = tuple(
         sum(settled[row][j] << sum((row >> (inputs - 1 - k) & 1) << (2 - k) for k in range(inputs)) for row in settled)
         for j in range(outputs)
@@ -191,18 +191,24 @@ def _settled_values(recording: _Recording, row: int, at: float, inputs: int, out
     return values
 
 
+class _Stimulus(NamedTuple):
+    """What was simulated: a walk through `rows`, the `slew` (s) of its `inputs` and the `load` (F) of each output."""
+
+    rows: list[int]
+    inputs: int
+    slew: float
+    load: float
+
+
 def _event(
-    recording: _Recording,
-    k: int,
-    before: int,
-    row: int,
-    settled: dict[int, list[int]],
-    leakage: dict[int, float],
-    inputs: int,
-    slew: float,
-    load: float,
+    recording: _Recording, stimulus: _Stimulus, k: int, settled: dict[int, list[int]], leakage: dict[int, float]
 ) -> Event:
-    """Transition k of the walk, from row `before` to `row`; the formulas are those of the module."""
+    """Transition k of the walk, from row k - 1 to row k; the formulas are those of the module.
+
+    `settled`, `leakage`: outputs and supply power (W) by row.
+    """
+    rows, inputs, slew, load = stimulus
+    before, row = rows[k - 1], rows[k]
     pin = inputs - (before ^ row).bit_length()
     start, end = k * PERIOD, (k + 0.9) * PERIOD
     window = (recording.time >= start) & (recording.time <= end)

@@ -78,7 +78,10 @@ def _later(
     edge: int,
     time: float,
 ) -> int:
-    """The literal of E(net, edge, time); makes and queues the variable if it is new. The first five: `Thresholds`."""
+    """The literal of E(net, edge, time); makes and queues the variable if it is new. The first five: `Thresholds`.
+
+    They are not passed as the record, because `_encode_events` asks in its inner loop: see there.
+    """
     slack = arrival[net, edge] - time
     if slack <= _SMALL:
         return _FALSE

@@ -71,6 +71,13 @@ class Order(NamedTuple):
     activity: NDArray[np.float64]
 
 
+class Analysis(NamedTuple):
+    """Scratch of `_analyse`: `seen` [variables], 0 before and after; `learned` [variables], the clause it learns."""
+
+    seen: Bytes
+    learned: Literals
+
+
 @numba.njit(cache=True, nogil=True)
 def _luby(k: int) -> int:
     """Luby's sequence 1, 1, 2, 1, 1, 2, 4, ..., from k = 1 on."""
@@ -228,8 +235,7 @@ def _analyse(
     clauses: Clauses,
     assignment: Assignment,
     order: Order,
-    seen: Bytes,
-    learned: Literals,
+    analysis: Analysis,
     conflict: int,
     assigned: int,
     depth: int,
@@ -239,9 +245,9 @@ def _analyse(
 
     The false clause is resolved with the reasons of its literals, latest assignment first, until a single literal of
     the current level is left: the first unique implication point. `learned` then holds the negation of that literal,
-    which the clause implies at the returned level, then a literal of that level, then the others. `seen` is 0 before
-    and after.
+    which the clause implies at the returned level, then a literal of that level, then the others.
     """
+    seen, learned = analysis
     literals, starts = clauses.literals, clauses.starts
     level, trail = assignment.level, assignment.trail
     length = 1
@@ -384,8 +390,7 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
     clauses = _new_clauses(literals, starts, variables, count + conflicts + 1)
     assignment = _new_assignment(guess)
     order = Order(np.arange(variables), np.arange(variables), np.zeros(variables))
-    seen = np.zeros(variables, dtype=np.uint8)
-    learned = np.empty(variables, dtype=np.int32)
+    analysis = Analysis(np.zeros(variables, dtype=np.uint8), np.empty(variables, dtype=np.int32))
     model = np.zeros(variables, dtype=np.uint8)
     assigned = _watch_all(clauses, assignment, count)
     if assigned < 0:
@@ -403,7 +408,7 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
             until_restart -= 1
             if seen_conflicts >= conflicts or steps < 0:
                 return UNDECIDED, model, steps
-            length, back = _analyse(clauses, assignment, order, seen, learned, conflict, assigned, depth, increment)
+            length, back = _analyse(clauses, assignment, order, analysis, conflict, assigned, depth, increment)
             increment /= _DECAY  # instead of decaying all activities
             if increment > _LARGEST_INCREMENT:
                 order.activity[:] *= _RESCALE
@@ -412,10 +417,10 @@ def solve(literals: Literals, starts: Longs, guess: Bytes, conflicts: int, steps
             propagated, depth, reason = assigned, back, -1
             # A clause of one literal is not stored: `back` is 0, and the literal is assigned there for good.
             if length > 1:
-                clauses = _learn(clauses, count, learned, length)
+                clauses = _learn(clauses, count, analysis.learned, length)
                 reason = count
                 count += 1
-            _assign(assignment, learned[0], depth, reason, assigned)
+            _assign(assignment, analysis.learned[0], depth, reason, assigned)
             assigned += 1
         elif until_restart <= 0:
             period += 1

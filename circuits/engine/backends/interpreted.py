@@ -13,7 +13,7 @@ cases.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -37,12 +37,36 @@ _COEFFICIENTS: NDArray[np.uint64] = np.array(
 _KIND_OF: NDArray[np.uint8] = np.array([_KINDS.get(table, _GENERAL) for table in range(256)], dtype=np.uint8)
 
 
+class Code(NamedTuple):
+    """A program, allocated to registers, as the kernel takes it.
+
+    `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: register of
+    each node; `count`: number of registers.
+    """
+
+    tables: Any
+    operands: Any
+    results: Any
+    slots: Any
+    count: int
+
+
+class Functions(NamedTuple):
+    """Of every truth table: `coefficients` uint64 [256, 8] of its normal form, and `kinds` uint8 [256]."""
+
+    coefficients: NDArray[np.uint64]
+    kinds: NDArray[np.uint8]
+
+
+_FUNCTIONS = Functions(_COEFFICIENTS, _KIND_OF)
+
+
 def run(program: Program, inputs: Planes) -> Planes:
     """Output planes, uint64 [outputs, words], of the input planes uint64 [inputs, words]."""
     slots, count = _allocate(program.operands, program.results, program.input_count)
     planes = np.ascontiguousarray(inputs)
     result = np.empty((len(program.results), planes.shape[1]), dtype=np.uint64)
-    _run(program.tables, program.operands, slots, count, program.results, planes, result, _COEFFICIENTS, _KIND_OF)
+    _run(Code(program.tables, program.operands, program.results, slots, count), _FUNCTIONS, planes, result)
     return result
 
 
@@ -92,22 +116,11 @@ def _allocate(operands: Any, results: Any, inputs: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _run(
-    tables: Any,
-    operands: Any,
-    slots: Any,
-    count: int,
-    results: Any,
-    planes: Any,
-    out: Any,
-    coefficients: Any,
-    kinds: Any,
-) -> None:
-    """Runs a program on `planes` uint64 [inputs, words], WORDS at a time; writes `out` uint64 [results, words].
-
-    `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: register of
-    each node; `count`: number of registers. `coefficients` uint64 [256, 8] and `kinds` uint8 [256]: of each table.
-    """
+def _run(code: Code, functions: Functions, planes: Any, out: Any) -> None:
+    """Runs a program on `planes` uint64 [inputs, words], WORDS at a time; writes `out` uint64 [results, words]."""
+    # Local names: numba counts a reference whenever an array leaves a record.
+    tables, operands, results, slots, count = code
+    coefficients, kinds = functions
     inputs, words = planes.shape
     # A last piece shorter than WORDS leaves old words behind it in the registers; they are computed and never copied
     # out. All inner loops therefore have the same constant length, which LLVM unrolls into vectors.

@@ -1,8 +1,22 @@
-"""Matrix products whose products are looked up in a table that the gates fill once."""
+"""Matrix products whose products are looked up in a table that the gates fill once.
+
+Every kernel reads codes: bytes for integers and floats of at most 8 bits, the upper halves of float32 for floats of at
+most 7 fraction bits. All give the same sums; which one runs is a matter of speed alone:
+
+    formats with fractions    permutations of a row of half products in registers, exponents added; if a product might
+                              leave the normal range, or the processor has no byte permutations, the gates
+    many rows                 a row of the table for each weight, expanded once for all rows and several columns
+    byte permutations         permutations of byte planes of the table, 64 codes at a time; operands are exchanged where
+                              columns fill the lanes better than rows
+    anything else             one look-up a product
+
+Two rules keep the sums right. A table of integers is stored less its smallest entry (or half its range), and the kernel
+adds that constant times the depth to every sum. `zeros` says of which operands a zero must be treated apart, since the
+table of fractions holds no product with 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +30,7 @@ from circuits.engine.multiplier_circuit import MultiplierCircuit
 from circuits.engine.table_kernels.expanded_kernel import COLUMNS, expanded_kernel, expanded_scratch_bytes
 from circuits.engine.table_kernels.float_codes import code_bits, encode, is_small
 from circuits.engine.table_kernels.fraction_codes import fraction_codes
-from circuits.engine.table_kernels.kernel_calls import run_kernel
+from circuits.engine.table_kernels.kernel_calls import TableKernel, run_kernel
 from circuits.engine.table_kernels.operand_exchange import exchanged_operands, exchanged_places
 from circuits.engine.table_kernels.permutation_kernel import Terms, permutation_kernel, scratch_bytes
 from circuits.engine.table_kernels.permuted_floats import SmallFloatTerms
@@ -95,17 +109,16 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     expanded = many and not (width < _CODE_BITS and columns >= _COLUMNS_TO_SHARE)
     halves = half_table(circuit) if expanded else None
     if halves is not None:
-        chosen, together = _expanded(halves, out, places.depth), COLUMNS
+        kernel, together = _expanded(halves, out, places.depth), COLUMNS
     elif permuted:
         if exchanged is not None:
             x, w = exchanged_operands(x, w, places)
             places, zeros, width = exchanged, zeros[::-1], circuit.shape[1]
-        chosen = _permuted(circuit, out, places.depth, exchanged is not None, zeros, width)
+        kernel = _permuted(circuit, out, places.depth, exchanged is not None, zeros, width)
     else:
         entries = WordEntries(_SUMS[out.dtype.name])
-        chosen = scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0
-    kernel, scratch, table, constant = chosen
-    run_kernel(kernel, scratch, table, x, w, out, places, constant, threads, together=together)
+        kernel = TableKernel(scalar_kernel(entries, target), _no_scratch, word_table(circuit), 0)
+    run_kernel(kernel, x, w, out, places, threads, together=together)
 
 
 def _normal_codes(circuit: MultiplierCircuit, x: Array, w: Array) -> tuple[Array, Array, Zeros] | None:
@@ -129,13 +142,9 @@ def _no_scratch(rows: int, columns: int) -> int:
     return 0
 
 
-Chosen = tuple[Any, Callable[[int, int], int], Array, int]
-"""A kernel, its bytes of scratch for rows and columns of a task, its table, and what it adds to every sum."""
-
-
-def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
+def _expanded(image: HalfImage, out: Array, depth: int) -> TableKernel:
     entries = WordEntries(_SUMS[out.dtype.name])
-    return (
+    return TableKernel(
         expanded_kernel(entries, Target.host()),
         lambda rows, columns: expanded_scratch_bytes(entries, rows),
         image.entries,
@@ -143,7 +152,9 @@ def _expanded(image: HalfImage, out: Array, depth: int) -> Chosen:
     )
 
 
-def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool, zeros: Zeros, width: int) -> Chosen:
+def _permuted(
+    circuit: MultiplierCircuit, out: Array, depth: int, exchanged: bool, zeros: Zeros, width: int
+) -> TableKernel:
     terms: Terms
     planes, constant = None, 0
     if circuit.float_format is None:
@@ -157,7 +168,7 @@ def _permuted(circuit: MultiplierCircuit, out: Array, depth: int, exchanged: boo
         fractions = fraction_image(circuit, exchanged)
         terms, planes = FractionTerms(fractions.plane_count, *zeros), fractions.planes
     kernel = permutation_kernel(terms, Target.host())
-    return kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant
+    return TableKernel(kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant)
 
 
 METHOD = ProductMethod(_refusal, _run, prepared_rows)

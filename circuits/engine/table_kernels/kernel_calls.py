@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +21,21 @@ _COLUMNS = 512
 """Most columns of a task: their totals, 512 KB, stay in the second-level cache."""
 
 
+class TableKernel(NamedTuple):
+    """A kernel and what it takes beside operands."""
+
+    run: Any
+    scratch: Callable[[int, int], int]
+    """(rows, columns) of a task -> bytes of scratch that it needs."""
+    table: Array
+    constant: int
+    """What is added to every sum."""
+
+
 def run_kernel(
-    kernel: Any,
-    scratch: Callable[[int, int], int],
-    table: Array,
-    x: Array,
-    w: Array,
-    out: Array,
-    places: Places,
-    constant: int,
-    threads: int | None,
-    *,
-    together: int = 1,
+    kernel: TableKernel, x: Array, w: Array, out: Array, places: Places, threads: int | None, *, together: int = 1
 ) -> None:
-    """`gathering.gathered_matmul` by `kernel`; `scratch(rows, columns)`: bytes of scratch of a task.
+    """`gathering.gathered_matmul` by `kernel`.
 
     `together`: columns that the kernel does more for at once than it would for each of them.
     """
@@ -47,14 +48,14 @@ def run_kernel(
         places.prepared[key] = _Split(places, columns, threads, together)
     split: _Split = places.prepared[key]
     records = split.records.copy()
-    records[:, TASK.index("table")] = table.ctypes.data
-    records[:, TASK.index("constant")] = constant
-    size = scratch(split.most_rows, min(columns, _COLUMNS))
+    records[:, TASK.index("table")] = kernel.table.ctypes.data
+    records[:, TASK.index("constant")] = kernel.constant
+    size = kernel.scratch(split.most_rows, min(columns, _COLUMNS))
     x_address, w_address, out_address = x.ctypes.data, w.ctypes.data, out.ctypes.data
     first, stride = records.ctypes.data, records.strides[0]
 
     def task(number: int) -> None:
-        kernel(first + number * stride, x_address, w_address, out_address, scratch_address(size))
+        kernel.run(first + number * stride, x_address, w_address, out_address, scratch_address(size))
 
     run_tasks(task, [(number,) for number in range(len(records))], threads)
 

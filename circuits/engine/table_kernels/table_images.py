@@ -1,4 +1,16 @@
-"""Product tables as the kernels read them: one row for each code byte of a weight."""
+"""Product tables as the kernels read them: one row for each code byte of a weight.
+
+The table of a circuit is indexed [first operand, second operand]. In an image the weight comes first, because a kernel
+keeps one weight's row in registers while codes of x stream past, and the row is repeated up to the width of a register:
+a code byte is looked up as it is, whether it is sign-extended or its upper bits are not in use (`by_bytes`).
+
+    planes     byte k of all entries of a row, one behind the other: a byte permutation looks up one plane at a time
+    half       16 bits an entry, for rows that are gathered whole
+    words      the sums' own type, for look-ups one by one
+
+Entries of planes are non-negative. Integers are stored less the smallest product, which the kernel adds back; products
+of floats are upper halves of float32, whose lower halves are 0 for all formats that are served.
+"""
 
 from __future__ import annotations
 

@@ -79,6 +79,7 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def parse_models(text: str, where: str) -> list[Model]:
+    """The models of a BLIF text in order; `where` names it in errors. Raises DesignError with the line."""
     if len(text) > MAXIMUM_BYTES:
         raise DesignError(f"{where} must have at most {MAXIMUM_BYTES} characters, but has {len(text)}; split it.")
     models: list[Model] = []

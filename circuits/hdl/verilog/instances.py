@@ -1,4 +1,16 @@
-"""Instances of modules and gates: their parameters, their connections, and arrays of them."""
+"""Instances of modules and gates: their parameters, their connections, and arrays of them.
+
+An instance is elaborated depth first, at the place where it stands: its module's parameters are computed in the scope
+of the instance, a scope is made for its ports and wires, and its items are elaborated before the next instance. What
+the rest of the elaborator may rely on:
+
+- All ports are connected before the module's items are elaborated: nets outside drive its inputs, and its outputs drive
+  nets outside.
+- A module of which `recognise` says that it is one cell or gate becomes that component and is never looked into; the
+  answer is kept by name and parameters.
+- `path` holds the names of the modules that are being elaborated: one that is already in it instantiates itself.
+- The numbers of instances and of blocks are bounded, so that a small file cannot ask for an endless circuit.
+"""
 
 from __future__ import annotations
 

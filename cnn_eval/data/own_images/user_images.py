@@ -8,17 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import get_args
 
 import torch
 
 from circuits.support.cli import say
+from circuits.support.lazy import LazyMapping
 from cnn_eval.data.dataset_record import Source
 from cnn_eval.data.image_checks import check_images, check_labels, describe_tensor
-from cnn_eval.data.own_images.array_files import read_npy, read_npz
 from cnn_eval.data.own_images.picture_folders import read_pictures
-from cnn_eval.support.tensor_files import read_tensor_file
 from cnn_eval.support.verified_files import DataError
 
 __all__ = ["is_user_data", "load_user_images"]
@@ -28,18 +26,12 @@ _CHANNELS = (1, 3)
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def _read_safetensors(path: Path) -> tuple[Tensor, Tensor]:
-    tensors = read_tensor_file(path)
-    if tensors.keys() != {"images", "labels"}:
-        raise DataError(
-            f"{path} must hold the tensors images and labels, but holds {', '.join(sorted(tensors)) or 'none'}; "
-            "write it with safetensors.torch.save_file."
-        )
-    return tensors["images"], tensors["labels"]
-
-
-READERS: Mapping[str, Callable[[Path], tuple[Tensor, Tensor]]] = MappingProxyType(
-    {".safetensors": _read_safetensors, ".npz": read_npz, ".npy": read_npy}
+READERS: Mapping[str, Callable[[Path], tuple[Tensor, Tensor]]] = LazyMapping(
+    {
+        ".safetensors": "cnn_eval.data.own_images.tensor_images:read_tensor_images",
+        ".npz": "cnn_eval.data.own_images.array_files:read_npz",
+        ".npy": "cnn_eval.data.own_images.array_files:read_npy",
+    }
 )
 """Ending of a file's name -> what reads it."""
 
@@ -67,7 +59,7 @@ def load_user_images(path: Path | str, *, unit: bool = False, notes: bool = True
     path = Path(path)
     read = READERS[path.suffix.lower()] if path.suffix.lower() in READERS and not path.is_dir() else read_pictures
     given, labels = read(path)
-    images, changes = _as_a_network_takes_them(given, of_numpy=read is not _read_safetensors)
+    images, changes = _as_a_network_takes_them(given, of_numpy=read is not READERS[".safetensors"])
     labels = _as_classes(labels)
     try:
         check_images(images, unit=unit)

@@ -123,6 +123,7 @@ def toggles_of(planes: Any, slot: int) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def cost_of(genes: Any, buffers: Any, costs: Any, goal: Any) -> float:
+    """Area, energy or delay of the active gates, as `goal.objective` says; loads, arrivals and toggles in `buffers`."""
     area = _area(genes, costs, buffers.active)
     if goal.objective == 0:
         return area

@@ -147,6 +147,7 @@ def simplify(genes: Any, roots: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def restore(genes: Any, undo: Any, count: int) -> None:
+    """Takes back the last `count` changes of genes, latest first: one gene may have been changed twice."""
     for k in range(count - 1, -1, -1):
         column, place, value = undo[k]
         if column == 0:

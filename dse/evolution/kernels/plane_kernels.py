@@ -89,6 +89,7 @@ def errors_address(kernel: ErrorKernel) -> int:
 
 @lru_cache
 def loaded(ir: str) -> Library:
+    """The machine code of `ir` for this processor, kept for as long as the process lives."""
     # LLVM is imported here: help must not wait for it.
     from circuits.engine.llvm.jit import Target, load
 
@@ -124,6 +125,7 @@ def _gates_ir() -> str:
 
 
 def errors_ir(kernel: ErrorKernel) -> str:
+    """LLVM's text of the function that `errors_address` describes."""
     f = Function("errors", "ptr %block, ptr %outputs, ptr %exact, ptr %limit, ptr %weights, ptr %counters, ptr %sums")
     planes = []
     for bit in range(kernel.bits):

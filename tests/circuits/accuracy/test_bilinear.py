@@ -11,17 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import AdderCell, Design, DesignError, Netlist, design, netlist_from_verilog
-from circuits.accuracy.bilinear import (
-    EXHAUSTIVE_BITS,
+from circuits import (
+    TOPOLOGIES,
+    AdderCell,
     BilinearForm,
-    Factor,
+    Design,
+    DesignError,
+    Netlist,
     bilinear_form,
+    design,
     design_form,
-    factorise,
-    lowered_form,
+    netlist_from_verilog,
 )
-from circuits.multipliers import PORTS, TOPOLOGIES
+from circuits.accuracy.bilinear import EXHAUSTIVE_BITS, Factor, factorise, lowered_form
+from circuits.multipliers import PORTS
 from circuits.netlists.gates import AND2, XOR2
 from circuits.netlists.netlist import NetlistBuilder
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from circuits import ClosedForm, Design, UnknownNameError, closed_form_metrics, design, error_metrics
-from circuits.accuracy.error_types import Estimate
+from circuits import ClosedForm, Design, Estimate, UnknownNameError, closed_form_metrics, design, error_metrics
 from circuits.multipliers import PORTS
 
 METRICS = (

@@ -9,10 +9,8 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from circuits import Design, design
-from circuits.accuracy.error_types import ErrorMetrics, Estimate
+from circuits import Design, ErrorMetrics, Estimate, design, error_metrics
 from circuits.accuracy.interval_rules import LEAST_PAIRS, LEAST_PAIRS_OF_VARIANCE, PAIRS_PER_SKEWNESS, squared_skewness
-from circuits.accuracy.measurement import error_metrics
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate
 from studies.frame.study import Row

@@ -9,11 +9,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from circuits import Design, DesignError, UnknownNameError, design, error_metrics
-from circuits.accuracy.error_types import ErrorMetrics, Estimate
+from circuits import Design, DesignError, ErrorMetrics, Estimate, UnknownNameError, design, error_metrics, error_surface
 from circuits.accuracy.histograms import QUANTILES
 from circuits.accuracy.sampling import CHUNK
-from circuits.accuracy.surfaces import error_surface
 from circuits.floats import arithmetic
 from circuits.support.statistics import normal_quantile, wilson
 

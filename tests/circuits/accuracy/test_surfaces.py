@@ -7,8 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from circuits import Design, DesignError, design, error_metrics
-from circuits.accuracy.surfaces import error_surface
+from circuits import Design, DesignError, design, error_metrics, error_surface
 
 
 def test_the_surface_adds_up_to_the_metrics() -> None:

@@ -13,10 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multiplier_models import every_pair
 
-from circuits import Design, DesignError, cost_report, netlist_from_verilog, to_verilog
-from circuits.adders import ADDERS, AdderDesign, adder
-from circuits.adders.adder_cost import mac_cost
-from circuits.adders.adder_errors import adder_errors
+from circuits import (
+    AdderDesign,
+    Design,
+    DesignError,
+    adder,
+    adder_errors,
+    cost_report,
+    mac_cost,
+    netlist_from_verilog,
+    to_verilog,
+)
+from circuits.adders import ADDERS
 from circuits.commands import main
 
 Numbers = np.ndarray

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from circuits import Design, cost_report, design
-from circuits.cost import circuit_of, circuit_true_timing, technology
+from circuits import Design, UnknownNameError, cost_report, design, technology
+from circuits.cost import circuit_of, circuit_true_timing
 from circuits.cost.cost_model import LEFT_OUT
-from circuits.errors import UnknownNameError
 
 AXA3_LOW = {"columns": ["axa3"] * 7 + ["exact"] * 7}
 DESIGNS = {

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import circuits
-from circuits.cost.cells45 import CORNERS, library_component, technology
+from circuits import technology
+from circuits.cost.cells45 import CORNERS, library_component
 from circuits.hdl.cell_gates import KNOWN
 from circuits.netlists import gates
 from circuits.netlists.gates import EXTRA_GATES, GATES, Gate

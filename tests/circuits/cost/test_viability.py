@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from random_netlists import random_netlist
 
-from circuits import Design, design
+from circuits import Design, Netlist, TrueTiming, design, technology, true_timing
 from circuits.cells.adder_cells import cell
-from circuits.cost import circuit_of, netlist_timing, technology, transitions, true_timing
+from circuits.cost import circuit_of, netlist_timing, transitions
 from circuits.cost.timing import structure
 from circuits.cost.true_paths.arrival_model import ArrivalModel, prime_implicants
 from circuits.cost.true_paths.proof_budget import RESOLUTION
 from circuits.cost.true_paths.satisfiability import SATISFIABLE, UNDECIDED, UNSATISFIABLE, solve
-from circuits.cost.true_paths.viability import TrueTiming
 from circuits.netlists.gates import AND2, BUFFER, MUX2, NOT
-from circuits.netlists.netlist import Netlist, NetlistBuilder
+from circuits.netlists.netlist import NetlistBuilder
 
 NOMINAL = technology()
 CELLS = ("exact", "ama1", "ama2", "ama3", "ama4", "ama5", "axa3", "inxa1")

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from circuits import Design, UnknownNameError, cost_report, design, error_metrics, to_verilog
+from circuits import NAMED, Design, UnknownNameError, cost_report, design, error_metrics, find_design, to_verilog
 from circuits.commands import main
 from circuits.designs.design_library import LIBRARY, facts
-from circuits.designs.named_designs import NAMED
-from circuits.exchange.design_files import find_design
 
 BOUNDS = {"mae": "mae_percent", "wce": "wce_percent", "mred": "mred"}
 

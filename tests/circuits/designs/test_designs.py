@@ -16,10 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Placement, UnknownNameError, design
+from circuits import CELLS, NAMED, AdderCell, Design, DesignError, Placement, UnknownNameError, design, find_design
 from circuits.commands import main as cli
 from circuits.designs.headings import told_apart
-from circuits.exchange import find_design
 from circuits.multipliers import PORTS
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from assembler import assemble, find_assembler
 
-from circuits import NAMED, Design, design
+from circuits import NAMED, Design, DesignError, design
 from circuits.engine.device import cuda_driver, fraction_products, gate_products
 from circuits.engine.device.kernels import fraction_matmul_kernel, gate_matmul_kernel
 from circuits.engine.device.kernels.conversion_kernel import conversion_kernel
@@ -17,7 +17,6 @@ from circuits.engine.device.kernels.fraction_matmul_kernel import FractionMatmul
 from circuits.engine.device.kernels.table_matmul_kernel import TableMatmul, table_matmul_kernel, weight_kernel
 from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.device.ptx_code import ARCHITECTURE, ptx, ptx_of_ir
-from circuits.errors import DesignError
 
 ARCHITECTURES = ("sm_80", "sm_90")
 # An H100: multiprocessors, Hz, and instructions of the integer and logic unit a clock and multiprocessor.

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import NAMED, Design, design, matmul
-from circuits.cells.adder_cells import CELLS
+from circuits import CELLS, NAMED, Design, design, matmul
 from circuits.engine.backends import reference
 from circuits.engine.known_operands import sparse_matmul_kernel, stage_code, weight_gates, weight_stages, wide_kernels
 from circuits.engine.llvm import jit

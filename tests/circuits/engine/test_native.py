@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lopsided import LOPSIDED
 
-from circuits import Design, DesignError, design
-from circuits.engine.float_operations import matmul
+from circuits import TOPOLOGIES, Design, DesignError, design, matmul
 from circuits.engine.llvm import jit
 from circuits.engine.llvm.native.exponent_range_kernel import exponent_range
 from circuits.engine.matrix_products.element_places import Places
@@ -20,7 +19,6 @@ from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.matrix_products.native_tasks import pays_direct, pieces
 from circuits.engine.matrix_products.product_methods import choose_method, find_method
 from circuits.engine.padding import padded
-from circuits.multipliers import TOPOLOGIES
 from circuits.support import processor
 
 EXACT = {

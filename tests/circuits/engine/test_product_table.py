@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from circuits import Design
+from circuits import Design, DesignError
 from circuits.engine.product_table import code_values, product_table
-from circuits.errors import DesignError
 
 
 def test_an_exact_table_holds_all_products_of_the_integers_behind_the_patterns() -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import Design
-from circuits.engine.float_operations import matmul
+from circuits import Design, matmul
 from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products import table_method, table_rows
 from circuits.engine.matrix_products.element_places import Places, places_of_rows

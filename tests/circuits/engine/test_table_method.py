@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import Design, DesignError, design
-from circuits.engine.float_operations import matmul
+from circuits import Design, DesignError, design, matmul
 from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products import table_method
 from circuits.engine.matrix_products.element_places import Places

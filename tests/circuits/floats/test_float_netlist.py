@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from hdl_tools import need, run
 
-from circuits import NAMED, Design, DesignError, Netlist, design, netlist_from_verilog, to_blif, to_verilog
+from circuits import NAMED, Design, DesignError, FloatFormat, Netlist, design, netlist_from_verilog, to_blif, to_verilog
 from circuits.commands import main
 from circuits.cost import evaluate
 from circuits.engine.bit_planes import pack, unpack
-from circuits.floats.arithmetic import FloatFormat
 from circuits.floats.float_netlist import float_netlist, random_words, words_of
 from circuits.hdl.blif.blif_in import read_blif
 from circuits.netlists.simplification import simplify

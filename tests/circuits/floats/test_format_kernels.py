@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lopsided import LOPSIDED
 
-from circuits import Design
+from circuits import Design, matmul
 from circuits.engine.float_circuit import has_kernel
 from circuits.engine.float_conversion import to_format
-from circuits.engine.float_operations import matmul, multiply
+from circuits.engine.float_operations import multiply
 from circuits.engine.llvm import jit
 from circuits.floats import arithmetic
 from circuits.support import processor

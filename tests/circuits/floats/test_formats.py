@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from lopsided import LOPSIDED
 
-from circuits import AdderCell, Design, DesignError, UnknownNameError, design
+from circuits import TOPOLOGIES, AdderCell, Design, DesignError, UnknownNameError, design
 from circuits.accuracy import format_reference
 from circuits.commands import main
 from circuits.floats import arithmetic
-from circuits.multipliers import TOPOLOGIES
 
 
 def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_netlists import evaluate_row, random_netlist
 
-from circuits import Design, DesignError, Netlist, design, to_blif
+from circuits import TOPOLOGIES, Design, DesignError, Netlist, design, to_blif
 from circuits.hdl.blif import blif_in, blif_syntax
 from circuits.hdl.blif.blif_in import read_blif
-from circuits.multipliers import TOPOLOGIES
 
 NETLISTS = Path(__file__).parents[2] / "support" / "netlists"
 HALF_ADDER = ".model ha\n.inputs a b\n.outputs s c\n.names a b s\n10 1\n01 1\n.names a b c\n11 1\n.end\n"

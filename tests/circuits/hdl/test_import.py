@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 from hdl_tools import need
 
-from circuits import Design, DesignError, design, to_blif, to_verilog
+from circuits import TOPOLOGIES, Design, DesignError, design, to_blif, to_verilog
 from circuits.commands import main
 from circuits.hdl.languages import BLIF, VERILOG, language_of
 from circuits.hdl.reading import read_circuit
 from circuits.hdl.synthesis import synthesise
-from circuits.multipliers import TOPOLOGIES
 
 NETLISTS = Path(__file__).parents[2] / "support" / "netlists"
 

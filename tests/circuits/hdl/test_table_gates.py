@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_netlists import evaluate_row
 
+from circuits import Netlist
 from circuits.hdl.table_gates import MAXIMUM_INPUTS, add_cover, add_table, cover_table
 from circuits.netlists.gates import AND2, MUX2, OR2, XOR2
-from circuits.netlists.netlist import Netlist, NetlistBuilder
+from circuits.netlists.netlist import NetlistBuilder
 
 
 def circuit(inputs: int, table: int | None = None, cover: list[str] | None = None, inverted: bool = False) -> Netlist:

@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 from multiplier_models import every_pair
 
-from circuits import Design, DesignError, cost_report, matmul, netlist_from_verilog, simulate, to_verilog
-from circuits.cells.compressors import COMPRESSORS, Compressor, load_compressors
+from circuits import (
+    COMPRESSORS,
+    Compressor,
+    Design,
+    DesignError,
+    cost_report,
+    matmul,
+    netlist_from_verilog,
+    simulate,
+    to_verilog,
+)
+from circuits.cells.compressors import load_compressors
 from circuits.engine.bit_planes import pack
 from circuits.multipliers.compressor_gates import draw
 from circuits.netlists.lut_program import lower

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 from multiplier_models import every_pair
 
-from circuits import Design, DesignError, cost_report, error_metrics, matmul, netlist_from_verilog, to_verilog
-from circuits.multipliers import FAMILIES
+from circuits import FAMILIES, Design, DesignError, cost_report, error_metrics, matmul, netlist_from_verilog, to_verilog
 
 Model = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

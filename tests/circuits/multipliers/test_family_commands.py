@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from circuits import Design, DesignError, find_design
+from circuits import COMPRESSORS, FAMILIES, TOPOLOGIES, Design, DesignError, find_design
 from circuits.adders import ADDERS
-from circuits.cells.compressors import COMPRESSORS
 from circuits.commands import main
-from circuits.multipliers import FAMILIES, TOPOLOGIES
 
 
 def test_designs_are_spelled_out() -> None:

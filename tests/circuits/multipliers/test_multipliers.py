@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 from multiplier_models import Model, bit_plane, every_pair, numbers
 
-from circuits import CELLS, NAMED, AdderCell, Design, DesignError, design, multipliers, simulate
+from circuits import CELLS, NAMED, TOPOLOGIES, AdderCell, Design, DesignError, design, multipliers, simulate
 from circuits.designs import trace
-from circuits.multipliers import PORTS, TOPOLOGIES
+from circuits.multipliers import PORTS
 from circuits.netlists.gates import HALF_ADDER
 from circuits.netlists.lut_program import lower
 from dse.present import score_table

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from circuits import Design, Netlist, netlist_from_verilog
-from circuits.multipliers import TOPOLOGIES
+from circuits import TOPOLOGIES, Design, Netlist, netlist_from_verilog
 from circuits.netlists.gates import AND2, XOR2
 from circuits.netlists.netlist import NetlistBuilder
 from circuits.netlists.recognition import OTHERS, recognise

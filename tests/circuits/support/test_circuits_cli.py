@@ -15,12 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuits import CELLS, NAMED, Design, cost_report, design, error_metrics
-from circuits.accuracy.error_types import Estimate
+from circuits import CELLS, NAMED, Design, Estimate, FloatFormat, cost_report, design, error_metrics, trace_product
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate, format_rate
-from circuits.designs.trace import trace_product
-from circuits.floats.arithmetic import FloatFormat, bit_pattern, float_format
+from circuits.floats.arithmetic import bit_pattern, float_format
 
 ROOT = Path(__file__).parents[3]
 NOTE = "45 nm, 1 V, 25 C, nom, ngspice-39 of "

@@ -22,10 +22,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from circuits import DesignError
 from circuits.commands import main as circuits_main
 from circuits.cost.characterize.subcircuit import MAXIMUM_BYTES, read_subcircuit
 from circuits.engine.llvm import jit
-from circuits.errors import DesignError
 from circuits.support.archives import MAX_DIRECTORY_BYTES
 from circuits.support.documents import (
     MAX_DEPTH,
@@ -37,8 +37,9 @@ from circuits.support.documents import (
     parse_json,
 )
 from circuits.support.files import read_bytes, read_text
+from cnn_eval import DataError
 from cnn_eval.commands import main as cnn_main
-from cnn_eval.support.verified_files import DataError, read_record
+from cnn_eval.support.verified_files import read_record
 from dse.plot import main as plot_main
 from dse.present.artifacts import _record_of
 from dse.results import main as results_main

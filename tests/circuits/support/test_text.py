@@ -18,29 +18,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape as html_escape
 
-from circuits import AdderCell, Design, DesignError
-from circuits.accuracy.surfaces import error_surface
-from circuits.cells.adder_cells import load_cells
+from circuits import AdderCell, Design, DesignError, error_surface, load_cells, to_verilog
 from circuits.commands import main as circuits_main
 from circuits.drawing.array_drawing import array_svg
 from circuits.drawing.heatmap import save_surfaces
-from circuits.hdl import to_verilog
 from circuits.support.cli import console, guarded, print_csv, print_json, table
 from circuits.support.documents import parse_json, parse_toml, toml_comment, toml_key, toml_string, toml_value
 from circuits.support.text import csv_field, has_controls, json_safe, printable
+from dse import COLUMNS, SCORERS, Scorer, ScoreSettings, SearchOptions, Space, Store
 from dse.explore.search_loop import search
-from dse.explore.search_options import SearchOptions
 from dse.present.artifacts import write_results
 from dse.present.score_table import front_csv, row_data
 from dse.results import main as results_main
 from dse.score import evaluation
 from dse.score.scored_design import ScoredDesign
-from dse.score.scorers import COLUMNS, SCORERS
-from dse.score.scorers.scorer import Scorer, ScoreSettings
-from dse.score.store import Member, Store
+from dse.score.store import Member
 from dse.search import main as search_main
 from dse.space.per_layer import LayerDesigns, read_candidate
-from dse.space.search_space import Space
 from studies.frame.study import Row as StudyRow
 from studies.frame.study import StudyResult
 

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import design
+from cnn_eval import DataError, approximate, load_model, power_of_two_control, predict, run_attack
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
@@ -25,16 +26,11 @@ from cnn_eval.data.loading import load
 from cnn_eval.examples.example_cache import Crafted, cache_size, craft
 from cnn_eval.examples.image_grid import save_grid
 from cnn_eval.examples.network_fingerprint import model_digest
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.inference import predict
 from cnn_eval.models.networks.lenet5 import LeNet5
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.attacking import QUERY_IMAGES, run_attack
-from cnn_eval.scenarios.control import power_of_two_control
+from cnn_eval.scenarios.attacking import QUERY_IMAGES
 from cnn_eval.scenarios.scenario_runs import Task, black_box, transfer_attack, white_box
 from cnn_eval.scenarios.substitute import SubstituteSettings, first_images, reinitialised, train_substitute
 from cnn_eval.scenarios.success import Outcome, judge, noise, paired
-from cnn_eval.support.verified_files import DataError
 
 MODULE = """
 import torch
@@ -430,6 +426,7 @@ def cached(tmp_path: Path) -> list[str]:
     return ["--cache", str(tmp_path / "cache"), "--samples", "20", "--compute", "lowered"]
 
 
+@pytest.mark.slow
 def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: list[str], tmp_path: Path) -> None:
     arguments = ["attack", "axfpm", "axfpm_tiled", "--attacks", "deepfool", "fgsm", *cached]
     done = run(capsys, *arguments, "--grid", str(tmp_path / "grid.png"))
@@ -491,6 +488,7 @@ def test_attack_command_pairs_networks_on_the_same_examples(
     assert sum(line.split()[:3] == ["axfpm_tiled", "bfloat16", "fgsm"] for line in shown.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:
     white = ["attack", "axfpm_tiled", "--attacks", "deepfool", "--scenario", "white-box", "--backward", "slope"]
     rows = json.loads(run(capsys, *white, *cached, "--format", "json").out)["results"]

@@ -11,7 +11,7 @@ from linear_models import Rowwise, linear
 from quick_attacks import QUICK
 from torch import nn
 
-from cnn_eval.attacks.attack_registry import ATTACKS, attack
+from cnn_eval import ATTACKS, attack
 from cnn_eval.attacks.boundary import Boundary
 from cnn_eval.attacks.carlini_wagner import CarliniWagner
 from cnn_eval.attacks.ddn import DDN

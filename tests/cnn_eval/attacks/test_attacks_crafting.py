@@ -14,10 +14,10 @@ from quick_attacks import QUICK
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.attacks.attack_registry import ATTACKS, attack
+from cnn_eval import ATTACKS, MODELS, DataError, MissingExtraError, attack, load_model, predict
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.pgd import PGD
-from cnn_eval.attacks.shared.base import Attack, MissingExtraError
+from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.attacks.shared.primitives import distances, fooled, uniform_noise
 from cnn_eval.commands import main
 from cnn_eval.data.folders import EMBEDDED_FOLDER
@@ -25,9 +25,7 @@ from cnn_eval.data.loading import load
 from cnn_eval.examples import stored_examples
 from cnn_eval.examples.example_sets import EXAMPLE_SETS, ExampleSet
 from cnn_eval.examples.stored_examples import craft_example_set, load_examples
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import MODELS, load_model, weights_record
-from cnn_eval.support.verified_files import DataError
+from cnn_eval.models.registry import weights_record
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096

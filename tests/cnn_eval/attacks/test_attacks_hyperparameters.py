@@ -11,8 +11,9 @@ import pytest
 import torch
 from linear_models import linear
 
+from cnn_eval import ATTACKS, attack
 from cnn_eval.attacks import attack_registry
-from cnn_eval.attacks.attack_registry import ATTACKS, attack, attack_class, hyperparameter_kinds
+from cnn_eval.attacks.attack_registry import attack_class, hyperparameter_kinds
 from cnn_eval.attacks.shared.hyperparameters import Range, hyperparameter_table
 
 ROOT = Path(__file__).parents[3]

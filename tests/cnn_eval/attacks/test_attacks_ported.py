@@ -9,12 +9,13 @@ import pytest
 import torch
 from robust_networks import SmallNetwork, network
 
+from cnn_eval import predict
 from cnn_eval.attacks.boundary import Boundary, _directions, _propose
 from cnn_eval.attacks.ddn import DDN
 from cnn_eval.attacks.shared.base import foolbox_model
 from cnn_eval.attacks.shared.starting import starting_points
 from cnn_eval.data.loading import load
-from cnn_eval.models.inference import evaluation_mode, predict
+from cnn_eval.models.inference import evaluation_mode
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ def test_ddn_gives_the_results_of_foolbox(model: SmallNetwork, batch: tuple[torc
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

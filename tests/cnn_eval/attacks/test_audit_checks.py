@@ -8,10 +8,10 @@ import pytest
 import torch
 from robust_networks import network
 
+from cnn_eval import AuditSettings
 from cnn_eval.audit.attack_log import TRANSFERRED, AttackLog
 from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_report import Check
-from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.check_evidence import Evidence, GradientSample, tolerated
 from cnn_eval.audit.checks import ATTACK_CHECKS, GRADIENT_CHECKS, NETWORK_CHECKS, AuditCheck
 from cnn_eval.audit.verdict_rules import is_brittle, verdict_of

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cnn_eval import AuditSettings
 from cnn_eval.attacks.shared.budgets import BUDGETS, default_budget
-from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 

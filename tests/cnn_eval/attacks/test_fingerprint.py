@@ -14,13 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cnn_eval import load_model, predict
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.data.loading import load
 from cnn_eval.examples import example_cache
 from cnn_eval.examples.example_cache import craft
 from cnn_eval.examples.network_fingerprint import model_digest
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
 from cnn_eval.support.verified_files import sha256, tensor_bytes, tensor_digest
 
 HELPERS = """

@@ -11,13 +11,11 @@ import torch
 from torch import nn
 
 from circuits import design
+from cnn_eval import CONTROL, approximate, load_model, measure_margins, power_of_two_control
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, MarginPoint, measure_margins
+from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, MarginPoint
 from cnn_eval.measure.margins_plot import margins_plot
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.own import margins as margins_study
 
 SIDE = 8

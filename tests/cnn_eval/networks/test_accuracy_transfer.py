@@ -18,17 +18,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from circuits import Design, design
+from cnn_eval import MODELS, AccuracyResult, DataError, difference, load_model, measure_transfer, predict
 from cnn_eval.commands import main
 from cnn_eval.commands.network_subjects import identity, subjects
 from cnn_eval.data.loading import load
 from cnn_eval.data.own_images.user_images import load_user_images
 from cnn_eval.examples.stored_examples import load_examples
-from cnn_eval.measure.network_accuracy import AccuracyResult, difference, evaluate, network
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import MODELS, load_model
+from cnn_eval.measure.network_accuracy import evaluate, network
 from cnn_eval.models.user_model import check_model, load_user_model
-from cnn_eval.scenarios.transfer import measure_transfer
-from cnn_eval.support.verified_files import DataError
 
 ROOT = Path(__file__).parents[3]
 MODULE = """
@@ -239,6 +236,7 @@ def test_bad_input_is_one_line_and_status_2(
     assert (done.status, done.out, done.err) == (2, "", f"error: {message}\n")
 
 
+@pytest.mark.slow
 def test_module_runs_without_warnings(tmp_path: Path) -> None:
     """As a process, from a folder with a user's module: no warning of runpy, notes on standard error."""
     (tmp_path / "nets.py").write_text(MODULE)

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from circuits import Design
-from circuits.cells.adder_cells import CELLS
+from circuits import CELLS, Design
+from cnn_eval import approximate, load_model
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.layers.approximate_layers import approximate_layer
-from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.convolution import convolve
 from cnn_eval.models.inference import logits
-from cnn_eval.models.registry import load_model
 from studies.commands import main as studies
 from studies.paper import table6
 from studies.paper.table11 import PUBLISHED

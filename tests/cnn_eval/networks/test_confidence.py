@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from circuits import DesignError, UnknownNameError, design
-from cnn_eval.layers.approximation import approximate
+from cnn_eval import approximate
 from cnn_eval.measure.confidence import confidence, confidence_distribution, feature_maps, last_convolution
 from cnn_eval.models.networks.lenet5 import LeNet5
 

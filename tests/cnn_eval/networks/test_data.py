@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cnn_eval import DataError
 from cnn_eval.commands import main as cnn_eval_main
 from cnn_eval.data import cifar10_formats, dataset_registry, loading, make_subset, mnist
 from cnn_eval.data.canonical_files import CanonicalFile
@@ -32,7 +33,6 @@ from cnn_eval.data.loading import load
 from cnn_eval.data.sources.archive_mirror import ArchiveMirror
 from cnn_eval.data.sources.gzip_mirror import GzipMirror
 from cnn_eval.data.sources.npm_package import NpmPackage
-from cnn_eval.support.verified_files import DataError
 
 PER_CLASS = 3
 

@@ -18,9 +18,9 @@ from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products import gathering
 from circuits.support import cli
 from circuits.support.processor import DEVICE_VARIABLE
+from cnn_eval import approximate
 from cnn_eval.commands import main
 from cnn_eval.layers import convolution
-from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models import devices

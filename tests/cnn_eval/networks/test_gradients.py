@@ -14,8 +14,8 @@ from layer_cases import DESIGNS, LOPSIDED, conv, convolutions, same, values
 from torch import nn
 
 from circuits import Design, DesignError, design
+from cnn_eval import approximate
 from cnn_eval.layers import lowered_products as lowered
-from cnn_eval.layers.approximation import approximate
 from cnn_eval.layers.lowered_products import masked, masked_factors
 
 TILED = design("axfpm_tiled")

@@ -19,11 +19,10 @@ from torch.nn.utils import prune
 from circuits import Design, DesignError, UnknownNameError, design, error_metrics
 from circuits.engine.matrix_products import gate_method
 from circuits.engine.matrix_products.gate_method import LAYOUTS
+from cnn_eval import approximate, recorded_operands, unreplaced
 from cnn_eval.layers import recording
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear, approximate_layer
-from cnn_eval.layers.approximation import approximate, recomputed
-from cnn_eval.layers.operand_recording import recorded_operands
-from cnn_eval.layers.replaceable_layers import unreplaced
+from cnn_eval.layers.approximation import recomputed
 from cnn_eval.models.networks.lenet5 import LeNet5
 
 

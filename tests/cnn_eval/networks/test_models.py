@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from cnn_eval import MODELS, DataError, load_model, predict
 from cnn_eval.data.loading import load
-from cnn_eval.models.inference import logits, predict
+from cnn_eval.models.inference import logits
 from cnn_eval.models.networks.lenet5 import LeNet5
-from cnn_eval.models.registry import MODELS, WEIGHTS_FOLDER, build, has_committed_weights, load_model, weights_record
-from cnn_eval.support.verified_files import DataError
+from cnn_eval.models.registry import WEIGHTS_FOLDER, build, has_committed_weights, weights_record
 
 ADVICE = "restore it from the project's repository or train again with `python -m cnn_eval train lenet5`"
 

@@ -12,13 +12,9 @@ from torch import nn
 from circuits import FORMATS, NAMED, Design, DesignError, design, matmul
 from circuits.engine.device import gate_products
 from circuits.support.processor import DEVICE_VARIABLE
+from cnn_eval import approximate, load_model, predict, quantize, recorded_operands
 from cnn_eval.commands import main
 from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.layers.operand_recording import recorded_operands
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
-from cnn_eval.quantized import quantize
 
 pytestmark = [
     pytest.mark.device,

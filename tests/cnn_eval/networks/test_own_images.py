@@ -12,10 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from cnn_eval import load_images
+from cnn_eval import DataError, load_images
 from cnn_eval.commands import main
 from cnn_eval.data.own_images.user_images import load_user_images
-from cnn_eval.support.verified_files import DataError
 
 GENERATOR = np.random.default_rng(0)
 PIXELS = GENERATOR.integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from circuits import design
+from cnn_eval import approximate, load_model
 from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.networks.table11 import Table11
 from cnn_eval.models.quantization import (
     Bfloat16,
@@ -21,7 +21,7 @@ from cnn_eval.models.quantization import (
     quantize_unit,
     quantize_weight,
 )
-from cnn_eval.models.registry import build, load_model
+from cnn_eval.models.registry import build
 
 
 def by_equation_5(value: float, bits: int) -> float:

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnn_eval import MODELS, DataError, load_model, predict
 from cnn_eval.commands import main
 from cnn_eval.data.loading import LabelledImages, load
 from cnn_eval.models import training
 from cnn_eval.models.augmentation import augment
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import MODELS, has_committed_weights, load_model, weights_record
+from cnn_eval.models.registry import has_committed_weights, weights_record
 from cnn_eval.models.training import train_to_file
 from cnn_eval.models.training_loop import EpochReport, train
 from cnn_eval.models.training_settings import TrainingSettings
-from cnn_eval.support.verified_files import DataError
 
 TINY = TrainingSettings(epochs=3, batch_size=64, data="embedded", threads=1, seed=5)
 

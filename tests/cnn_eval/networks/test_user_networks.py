@@ -18,25 +18,27 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import DesignError, design
-from cnn_eval.attacks.attack_registry import attack
+from cnn_eval import (
+    CONTROL,
+    AuditSettings,
+    DataError,
+    approximate,
+    attack,
+    measure_margins,
+    predict,
+    run_audit,
+    unreplaced,
+)
 from cnn_eval.attacks.deepfool import DeepFool
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.hopskipjump import HopSkipJump
-from cnn_eval.audit.audit_settings import AuditSettings
-from cnn_eval.audit.auditing import run_audit
 from cnn_eval.commands import main
 from cnn_eval.data.image_checks import check_images, check_labels
 from cnn_eval.data.own_images.user_images import load_user_images
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.layers.replaceable_layers import unreplaced
-from cnn_eval.measure.margin_curves import measure_margins
 from cnn_eval.measure.network_accuracy import evaluate
-from cnn_eval.models.inference import predict
 from cnn_eval.models.user_model import load_user_model
-from cnn_eval.scenarios.control import CONTROL
 from cnn_eval.scenarios.scenario_runs import Task
 from cnn_eval.scenarios.success import noise
-from cnn_eval.support.verified_files import DataError
 
 ROOT = Path(__file__).parents[3]
 MODULE = """

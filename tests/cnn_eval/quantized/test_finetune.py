@@ -16,14 +16,23 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import Design, DesignError, design
-from cnn_eval import FinetuneSettings, approximate, finetune, load_quantized, quantize, recover, save_quantized
+from cnn_eval import (
+    DataError,
+    FinetuneSettings,
+    approximate,
+    finetune,
+    load_quantized,
+    predict,
+    quantize,
+    recover,
+    save_quantized,
+)
 from cnn_eval.commands import main
 from cnn_eval.layers.approximate_layers import approximate_layers
 from cnn_eval.models.checkpoints import restore_checkpoint
-from cnn_eval.models.inference import logits, predict
+from cnn_eval.models.inference import logits
 from cnn_eval.models.training_loop import DivergedError
 from cnn_eval.quantized.quantized_layers import layers_of_integers
-from cnn_eval.support.verified_files import DataError
 
 SETTINGS = FinetuneSettings(epochs=3, batch_size=16, learning_rate=5e-3, threads=1)
 BROKEN = Design(format=None, width=8, truncate_columns=9, name="broken")

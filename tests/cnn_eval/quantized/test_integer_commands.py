@@ -15,13 +15,13 @@ from cnn_eval import (
     load_images,
     load_model,
     load_quantized,
+    predict,
     quantize,
     recover,
     save_quantized,
 )
 from cnn_eval.commands import main
 from cnn_eval.examples.network_fingerprint import model_digest
-from cnn_eval.models.inference import predict
 from cnn_eval.quantized.quantized_layers import layers_of_integers
 
 SIGNED = Design(format=None, width=8, signed=True, truncate_columns=7, name="signed8")

@@ -15,9 +15,8 @@ from torch import nn
 
 from circuits import Design, DesignError
 from circuits.netlists.netlist import NetlistBuilder
-from cnn_eval import Accumulator, approximate, quantize
+from cnn_eval import Accumulator, approximate, quantize, recorded_operands
 from cnn_eval.audit.victim import approximate_victim
-from cnn_eval.layers.operand_recording import recorded_operands
 from cnn_eval.quantized.integer_gradients import central_differences, line_slopes
 from cnn_eval.quantized.quantized_layers import GRID_BUFFERS
 

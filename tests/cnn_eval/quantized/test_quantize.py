@@ -14,20 +14,21 @@ from torch.nn import functional
 from circuits import Design, DesignError
 from cnn_eval import (
     Accumulator,
+    DataError,
     approximate,
     load_images,
     load_model,
     load_quantized,
+    predict,
     quantize,
     recover,
     save_quantized,
 )
 from cnn_eval.measure.network_accuracy import base_network
-from cnn_eval.models.inference import logits, predict
+from cnn_eval.models.inference import logits
 from cnn_eval.quantized.folding import fold_batch_norms
 from cnn_eval.quantized.quantized_files import is_quantized_file
 from cnn_eval.quantized.quantized_layers import layers_of_integers
-from cnn_eval.support.verified_files import DataError
 
 SIGNED = Design(format=None, width=8, signed=True, topology="dadda")
 UNSIGNED = Design(format=None, width=8, topology="dadda")

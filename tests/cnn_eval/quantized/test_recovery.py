@@ -11,8 +11,8 @@ from layer_cases import conv, values
 from torch import nn
 
 from circuits import Design, DesignError, design
-from cnn_eval import approximate, load_images, load_model, quantize, recover
-from cnn_eval.models.inference import logits, predict
+from cnn_eval import approximate, load_images, load_model, predict, quantize, recover
+from cnn_eval.models.inference import logits
 from cnn_eval.quantized.recovery import SHARED_BY, gain_and_bias
 
 ROUGH = Design(format=None, width=8, signed=True, truncate_columns=9)

@@ -10,22 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from circuits import Design, design
-from circuits.accuracy.measurement import error_metrics
-from circuits.cost.cost_model import cost_report
-from dse import compare, compare_designs
+from circuits import Design, cost_report, design, error_metrics
+from dse import COLUMNS, SCORERS, ScoreSettings, compare, compare_designs
 from dse.present.score_table import score_text
 from dse.score.scored_design import ScoredDesign
-from dse.score.scorers import COLUMNS, SCORERS
-from dse.score.scorers.scorer import ScoreSettings, interval_text
+from dse.score.scorers.scorer import interval_text
 
 SETTINGS = ScoreSettings()
 
 
 @pytest.mark.slow
 def test_json_has_the_numbers_of_the_functions_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from cnn_eval import measure_transfer
     from cnn_eval.measure.network_accuracy import evaluate
-    from cnn_eval.scenarios.transfer import measure_transfer
 
     assert compare.main(["heap", "exact", "--images", "100", "--workers", "2", "--format", "json"]) == 0
     heap, exact = json.loads(capsys.readouterr().out)

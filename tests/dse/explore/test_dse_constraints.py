@@ -10,17 +10,12 @@ from pathlib import Path
 import pytest
 
 from circuits import CELLS, Design, DesignError, UnknownNameError
+from dse import COLUMNS, SCORERS, Processes, Scorer, ScoreSettings, SearchOptions, Space, Store
 from dse.explore.search_loop import search
-from dse.explore.search_options import SearchOptions
 from dse.explore.stored_runs import stored_result
 from dse.score import evaluation
 from dse.score.constraints import Constraint, broken, constraints, violations
 from dse.score.evaluation import Evaluator, measure
-from dse.score.executor import Processes
-from dse.score.scorers import COLUMNS, SCORERS
-from dse.score.scorers.scorer import Scorer, ScoreSettings
-from dse.score.store import Store
-from dse.space.search_space import Space
 
 SETTINGS = ScoreSettings(images=5, attack_images=2, samples=2000, cost_samples=64)
 SPACE = Space(

@@ -8,9 +8,9 @@ import pytest
 
 from circuits import Design
 from circuits.support.statistics import paired_difference_interval
+from dse import COLUMNS
 from dse.present.intervals import indistinct, indistinct_note, interval
 from dse.score.scored_design import ScoredDesign
-from dse.score.scorers import COLUMNS
 
 CELLS = ("ama1", "ama2", "ama3", "ama4", "ama5", "axa1", "axa2", "axa3")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from dse.score.store import Store
+from dse import Store
 
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("DSE_KILLS", "4"))

@@ -12,22 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits import CELLS, Design, design
+from dse import COLUMNS, SCORERS, Processes, ScoreSettings, SearchOptions, SearchResult, Space, Store, load_run
 from dse.explore.design_comparison import comparison_scorers
 from dse.explore.front import non_dominated
 from dse.explore.search_loop import search
-from dse.explore.search_options import REFERENCES, SearchOptions
-from dse.explore.search_result import SearchResult
-from dse.explore.stored_runs import every_design, load_run, stored_result
+from dse.explore.search_options import REFERENCES
+from dse.explore.stored_runs import every_design, stored_result
 from dse.explore.waves import waves
 from dse.present.html_report import report
 from dse.present.run_tables import exported
 from dse.score.evaluation import Beaten, Evaluator, Failure, measure
-from dse.score.executor import Processes
 from dse.score.rivals import Rivals, dominates
-from dse.score.scorers import COLUMNS, SCORERS
-from dse.score.scorers.scorer import ScoreSettings
-from dse.score.store import Store
-from dse.space.search_space import Space
 
 SETTINGS = ScoreSettings(images=400, attack_images=2, samples=2000, cost_samples=64)
 SPACE = Space(

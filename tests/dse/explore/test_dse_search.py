@@ -19,12 +19,10 @@ import numpy as np
 import pytest
 
 from circuits import CELLS, Design
-from dse import search
+from dse import COLUMNS, Store, search
 from dse.present.pareto_plots import file_names, pareto_plots
 from dse.score.networks.network_keys import EMBEDDED_IMAGES
 from dse.score.scored_design import ScoredDesign
-from dse.score.scorers import COLUMNS
-from dse.score.store import Store
 
 SPACE = """
 [space]

@@ -19,12 +19,9 @@ from pathlib import Path
 import pytest
 
 from circuits import design
-from dse import plot, results, search
+from dse import SCORERS, ScoreSettings, Store, plot, results, search
 from dse.present.search_folder import LOCK_NAME
 from dse.score.folder_lock import Lock, LockedError
-from dse.score.scorers import SCORERS
-from dse.score.scorers.scorer import ScoreSettings
-from dse.score.store import Store
 from dse.score.store_file import move_aside
 
 ROOT = Path(__file__).parents[3]

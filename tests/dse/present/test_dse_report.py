@@ -14,18 +14,12 @@ from pathlib import Path
 import pytest
 
 from circuits import AdderCell, Design
-from dse import plot, results
+from dse import COLUMNS, SCORERS, Scorer, ScoreSettings, SearchOptions, SearchResult, Space, Store, plot, results
 from dse.explore.search_loop import search
-from dse.explore.search_options import SearchOptions
-from dse.explore.search_result import SearchResult
 from dse.present.artifacts import write_results
 from dse.present.svg_scatter import Mark, scatter
 from dse.score import evaluation
 from dse.score.constraints import constraints
-from dse.score.scorers import COLUMNS, SCORERS
-from dse.score.scorers.scorer import Scorer, ScoreSettings
-from dse.score.store import Store
-from dse.space.search_space import Space
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 NASTY = "<script>alert(1)</script>&"

@@ -6,11 +6,10 @@ import pytest
 
 from circuits import Design
 from circuits.support.statistics import wilson
+from cnn_eval import AdaptiveAttack, adaptive_robustness, predict
 from cnn_eval.measure.network_accuracy import load_test_images, network
-from cnn_eval.measure.robustness import AdaptiveAttack, adaptive_robustness
-from cnn_eval.models.inference import predict
+from dse import ScoreSettings
 from dse.score.scorers.adaptive_scorer import ADAPTIVE
-from dse.score.scorers.scorer import ScoreSettings
 
 _IMAGES = 24
 

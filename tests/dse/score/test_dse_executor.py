@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dse import Processes
 from dse.explore.front import non_dominated
-from dse.score.executor import Processes, TaskOutcome
+from dse.score.executor import TaskOutcome
 
 ROOT = Path(__file__).parents[3]
 

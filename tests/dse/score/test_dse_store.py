@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from circuits import CELLS, Design, DesignError, design
+from dse import Column, Scorer, ScoreSettings, Store
 from dse.results import main
-from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
-from dse.score.store import Member, Store
+from dse.score.store import Member
 from dse.score.store_file import StoreError, move_aside
 
 SETTINGS = ScoreSettings()

@@ -14,14 +14,10 @@ from typing import Any
 import pytest
 
 from circuits import CELLS, AdderCell
+from dse import ScoreSettings, SearchOptions, Space, Store, load_run, run_search
 from dse.explore.search_loop import search
-from dse.explore.search_options import SearchOptions
-from dse.explore.stored_runs import load_run, require_result
+from dse.explore.stored_runs import require_result
 from dse.present.score_table import front_csv
-from dse.present.search_folder import run_search
-from dse.score.scorers.scorer import ScoreSettings
-from dse.score.store import Store
-from dse.space.search_space import Space
 
 EARLIER = Path(__file__).parent / "earlier_store"
 EXPECTED: dict[str, Any] = json.loads((EARLIER / "expected.json").read_text())

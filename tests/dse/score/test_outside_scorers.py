@@ -15,14 +15,10 @@ from pathlib import Path
 import pytest
 
 from circuits import DesignError, design
-from dse import compare, results, search
-from dse.explore.search_options import SearchOptions
-from dse.explore.stored_runs import load_run
+from dse import Column, Scorer, ScoreSettings, SearchOptions, Store, compare, load_run, results, search
 from dse.score.evaluation import ScorerKey, ScoringTask, measure
 from dse.score.outside_scorer import load_scorer, scorer_from_data, scorer_to_data
 from dse.score.scorer_choice import all_scorers
-from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
-from dse.score.store import Store
 
 ROOT = Path(__file__).parents[3]
 MODULE = '''

@@ -9,17 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from circuits import AdderCell, Design, DesignError, design
-from circuits.cost.cost_model import cost_report
+from circuits import AdderCell, Design, DesignError, cost_report, design
+from cnn_eval import load_model
 from cnn_eval.measure.network_accuracy import evaluate
-from cnn_eval.models.registry import load_model
-from dse import results, search
+from dse import COLUMNS, SCORERS, ScoreSettings, results, search
 from dse.present.score_table import structure
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorer_choice import columns_for
-from dse.score.scorers import COLUMNS, SCORERS
 from dse.score.scorers.layer_scores import combined, in_each_layer
-from dse.score.scorers.scorer import ScoreSettings
 from dse.space.per_layer import LayerDesigns, designs_of, read_candidate
 
 CIRCUIT_COLUMNS = tuple(COLUMNS.values())

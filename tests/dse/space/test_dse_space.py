@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits import CELLS, AdderCell, Design, DesignError, UnknownNameError, design
+from dse import SPACES, Space, find_space
 from dse.space.per_layer import LayerDesigns
-from dse.space.search_space import SPACES, Genome, Space, find_space
+from dse.space.search_space import Genome
 
 ARRAYS = SPACES["arrays"]
 TINY = Space(
