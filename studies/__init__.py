@@ -38,6 +38,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "search_quality": "studies.own.search_quality",
         "library": "studies.own.library",
         "integer_networks": "studies.own.integer_networks",
+        "operand_distribution": "studies.own.operand_distribution",
         "throughput": "studies.throughput.throughput",
     }
 )
