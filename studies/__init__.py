@@ -39,6 +39,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "library": "studies.own.library",
         "integer_networks": "studies.own.integer_networks",
         "mobilenet": "studies.own.mobilenet_agreement",
+        "operand_distribution": "studies.own.operand_distribution",
         "throughput": "studies.throughput.throughput",
     }
 )
