@@ -71,6 +71,8 @@ PIECE_FIELDS = ("out_at", "lane", "rows", "length")
 """int64 fields of a piece, at most 16 positions whose rows stand side by side in the output: the place there of the
 first one; the first position, counted from the span's first one; a bit for each of the 16 that is a row; how many are.
 Without AVX-512 these are the first ones."""
+TOGETHER = 4
+"""Pieces whose sums run side by side: a span has a multiple of them, some perhaps without rows."""
 _TAP_BYTES = 16
 
 _SCRATCH = {
@@ -193,7 +195,7 @@ class _Kernel:
                 f"declare {v} @llvm.masked.load.v16i32.p0(ptr, i32, {mask}, {v})\n"
                 f"declare {v} @llvm.masked.expandload.v16i32(ptr, {mask}, {v})\n"
                 f"declare {v} @llvm.x86.avx512.mask.compress.v16i32({v}, {v}, {mask})\n"
-                f"declare {vf} @llvm.masked.expandload.v16f32(ptr, {mask}, {vf})\n"
+                f"declare {vf} @llvm.x86.avx512.mask.expand.v16f32({vf}, {vf}, {mask})\n"
                 f"declare {vf} @llvm.x86.avx512.mask.compress.v16f32({vf}, {vf}, {mask})\n"
                 "declare i32 @llvm.ctpop.i32(i32)\n"
                 "declare i16 @llvm.ctpop.i16(i16)\n"
@@ -414,26 +416,29 @@ class _Kernel:
             with f.loop(chunk.end_span, chunk.first_span) as span:
                 s = self._span(span)
                 first = f.op(f"add i64 {f.op(f'add i64 {begin}, {s.base}')}, {s.skipped}")
-                with f.loop(s.end_piece, s.first_piece) as number:
-                    piece = self._fields(shape.pieces, number, PIECE_FIELDS)
-                    element = f.op(f"add i64 {first}, {piece.lane}")
-                    total = self._emit_total(element, taps)
-                    self._emit_store(total, f.element(out, "float", piece.out_at), piece)
+                with f.loop(s.end_piece, s.first_piece, TOGETHER) as number:
+                    numbers = [f.op(f"add i64 {number}, {i}") for i in range(TOGETHER)]
+                    pieces = [self._fields(shape.pieces, n, PIECE_FIELDS) for n in numbers]
+                    elements = [f.op(f"add i64 {first}, {piece.lane}") for piece in pieces]
+                    for piece, total in zip(pieces, self._emit_totals(elements, taps), strict=True):
+                        self._emit_store(total, f.element(out, "float", piece.out_at), piece)
 
-    def _emit_total(self, element: str, taps: str) -> str:
-        """The sums of 16 rows, whose first one meets the element of that number at the least step."""
+    def _emit_totals(self, elements: list[str], taps: str) -> list[str]:
+        """The sums of 16 rows each, whose first ones meet the elements of these numbers at the least step."""
         f, vf = self.f, f"<{LANES} x float>"
-        with f.fold(f.op(f"mul i64 {taps}, {_TAP_BYTES}"), vf, ["zeroinitializer"], step=_TAP_BYTES) as (tap, total):
+        sums = ["zeroinitializer"] * len(elements)
+        with f.fold(f.op(f"mul i64 {taps}, {_TAP_BYTES}"), vf, sums, step=_TAP_BYTES) as (tap, totals):
             record = f.offset(self.shape.taps, tap)
             step, place = (f.op(f"load i64, ptr {f.offset(record, 8 * i)}") for i in range(2))
-            here = f.op(f"add i64 {element}, {step}")
             products = f.offset(self.shape.products, place)
-            if self.compresses:
-                term = self._emit_expand(products, here)
-            else:
-                term = f.op(f"load {vf}, ptr {f.element(products, 'float', here)}, align 4")
-            total[0] = f.op(f"fadd {vf} {total[0]}, {term}")
-        return total[0]
+            for i, element in enumerate(elements):
+                here = f.op(f"add i64 {element}, {step}")
+                if self.compresses:
+                    term = self._emit_expand(products, here)
+                else:
+                    term = f.op(f"load {vf}, ptr {f.element(products, 'float', here)}, align 4")
+                totals[i] = f.op(f"fadd {vf} {totals[i]}, {term}")
+        return totals
 
     def _emit_expand(self, products: str, element: str) -> str:
         """The products of 16 elements from one on, +0 for those that are not present."""
@@ -442,15 +447,16 @@ class _Kernel:
         # The bits of two runs, of which those before the element are counted and dropped.
         bits = f.op(f"load i32, ptr {f.element(shape.present, 'i16', run)}, align 2")
         before = f.op(f"and i32 {f.op(f'trunc i64 {element} to i32')}, {LANES - 1}")
-        following = f.op(f"trunc i32 {f.op(f'lshr i32 {bits}, {before}')} to i16")
-        mask = f.op(f"bitcast i16 {following} to <{LANES} x i1>")
+        chosen = f.op(f"trunc i32 {f.op(f'lshr i32 {bits}, {before}')} to i16")
+        mask = f.op(f"bitcast i16 {chosen} to <{LANES} x i1>")
         bit = f.op(f"shl i32 1, {before}")
         earlier = f.op(f"and i32 {bits}, {f.op(f'sub i32 {bit}, 1')}")
         rank = f.op(f"load i32, ptr {f.element(shape.ranks, 'i32', run)}")
         rank = f.op(f"add i32 {rank}, {f.op(f'call i32 @llvm.ctpop.i32(i32 {earlier})')}")
         source = f.element(products, "float", f.op(f"zext i32 {rank} to i64"))
-        arguments = f"ptr {source}, <{LANES} x i1> {mask}, {vf} zeroinitializer"
-        return f.op(f"call {vf} @llvm.masked.expandload.v16f32({arguments})")
+        following = f.op(f"load {vf}, ptr {source}, align 4")
+        arguments = f"{vf} {following}, {vf} zeroinitializer, <{LANES} x i1> {mask}"
+        return f.op(f"call {vf} @llvm.x86.avx512.mask.expand.v16f32({arguments})")
 
     def _emit_store(self, total: str, address: str, piece: SimpleNamespace) -> None:
         """Stores the lanes that are rows, one beside the other."""

@@ -43,7 +43,7 @@ _SUMS = 0.2
 _KNOWN_WEIGHT = 0.6
 """A block of products by gates for a known weight, which a single block hardly repays the wrong branches of."""
 _PRODUCTS_A_TASK = 1 << 18
-_SAMPLE = 1024  # elements that tell the share of zeros
+_SAMPLE = 256  # elements that tell the share of zeros
 _MANY_FAILED = 1 / 4
 """Share of chunks out of range from which all rows are better computed together."""
 

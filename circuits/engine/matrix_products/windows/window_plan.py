@@ -13,6 +13,7 @@ from circuits.engine.matrix_products.element_places import Offsets, Places
 from circuits.engine.matrix_products.windows.window_kernel import (
     CHUNK_FIELDS,
     LANES,
+    TOGETHER,
     WINDOW_SHAPE,
     scratch_places,
 )
@@ -89,11 +90,15 @@ def window_spans(places: Places, margins: Margins | None) -> WindowSpans | None:
         expansions = expanded_pieces(margins.image, margins.padding, LANES)
         x_group = places.x_group // margins.padded_size * margins.size
     whole = -(-elements // LANES) * LANES
-    bounds = spans.first_pieces
+    # Each span's pieces are filled up with empty ones.
+    counts = np.diff(spans.first_pieces)
+    bounds = np.append(0, np.cumsum(-(-counts // TOGETHER) * TOGETHER))
+    pieces = np.zeros((int(bounds[-1]), spans.pieces.shape[1]), dtype=np.int64)
+    pieces[np.arange(len(spans.pieces)) + np.repeat(bounds[:-1] - spans.first_pieces[:-1], counts)] = spans.pieces
     records = np.stack(
         [offset, elements, np.cumsum(whole) - whole, skipped, bounds[:-1], bounds[1:], expansion], axis=1
     )
-    arrays = (records, spans.pieces, spans.rows, whole, expansions)
+    arrays = (records, pieces, spans.rows, whole, expansions)
     return WindowSpans(*(np.ascontiguousarray(a, dtype=np.int64) for a in arrays), x_group, lowest, int(whole.sum()))
 
 
