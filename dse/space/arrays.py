@@ -149,10 +149,10 @@ class Arrays:
         topology, ports, half, final = genes[:_LEADING]
         chosen = [self.cells[gene] for gene in genes[_LEADING : _LEADING + self.places]]
         trailing = iter(genes[_LEADING + self.places :])
-        entry, tile, truncated = (
-            values[next(trailing)] if len(values) > 1 else values[0]
-            for values in (self._formats, self.tiles, self.truncate_columns)
+        number, size, cut = (
+            next(trailing) if len(values) > 1 else 0 for values in (self._formats, self.tiles, self.truncate_columns)
         )
+        entry, tile = self._formats[number], self.tiles[size]
         return Design(
             **entry.fields,
             topology=self.topologies[topology],
@@ -160,7 +160,7 @@ class Arrays:
             half_adders=self.half_adders[half],
             final_adder=self.final_adders[final],
             tile=tile,
-            truncate_columns=truncated,
+            truncate_columns=self.truncate_columns[cut],
             placement=self._placement(chosen, entry.shape, tile),
         )
 

@@ -173,7 +173,7 @@ class Space:
     @property
     def size(self) -> int:
         """Number of genomes that differ in genes that say something: an upper bound on the number of designs."""
-        return self._own_size ** max(1, len(self.layers))
+        return int(self._own_size ** max(1, len(self.layers)))
 
     @cached_property
     def _own_size(self) -> int:
