@@ -55,8 +55,8 @@ def settings_for_network(
     `model` to `layers`: as in `cnn_eval.measure_accuracy` and `cnn_eval.load_images`; `layers` may also be names.
     `quantization`: how a float network is quantised; None: a float network for float designs, and one quantised by the
     defaults for integer designs. `recover`: images to correct each network from. `images`, `attack_images`: default as
-    many as `ScoreSettings` has, or all where there are fewer. `others`: further fields of ScoreSettings. The budget of
-    attacks is that of the data set, unless given.
+    many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0) robustness is left out.
+    `others`: further fields of ScoreSettings. The budget of attacks is that of the data set, unless given.
 
     Raises DataError or DesignError in one line for anything that is missing or does not fit.
     """
@@ -149,7 +149,9 @@ def _attack_budget(images: torch.Tensor, dataset: str | None) -> float:
 
 
 def _count(given: int | None, default: int, available: int, what: str) -> int:
-    return min(default, available) if given is None else sample_count(given, available, what)
+    if given is None:
+        return min(default, available)
+    return sample_count(given, available, what) if given else 0
 
 
 def _surveyed(settings: ScoreSettings, integer: bool) -> nn.Module:
