@@ -169,12 +169,12 @@ class Arrays:
             return chosen[0]
         return self._kind.from_choices(chosen, shape, tile, self.bands)
 
-    def genes(self, design: Design) -> Genome:
+    def genes(self, design: Design) -> Genome | None:
         """See Part."""
         try:
             chosen = self._kind.choices_of(design.placement, design.shape, design.tile, self.bands)
             if chosen is None or design.circuit is not None:
-                return ()
+                return None
             held = [entry.holds(design) for entry in self._formats]
             trailing = [
                 held.index(True),
@@ -191,7 +191,7 @@ class Arrays:
                 *itertools.compress(trailing, several),
             )
         except (ValueError, IndexError):
-            return ()
+            return None
 
     def uniform(self) -> list[Genome]:
         """One uniform array for each cell and topology, with the first value of every other gene.

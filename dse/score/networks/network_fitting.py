@@ -17,7 +17,7 @@ from torch import nn
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
 from cnn_eval.attacks.shared.budgets import default_budget
-from cnn_eval.data.own_images.user_images import is_user_data, load_user_images
+from cnn_eval.data.own_images.user_images import is_user_data
 from cnn_eval.layers.replaceable_layers import LAYERS
 from cnn_eval.measure.network_accuracy import is_user_model, load_test_images, sample_count
 from cnn_eval.measure.sensitivities import replaceable_products
@@ -62,11 +62,8 @@ def settings_for_network(
     """
     own = is_user_data(data)
     name = Path(data).name if own else dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
-    if own:
-        # With the notes on what was changed, which workers do not repeat.
-        load_user_images(data)
-    else:
-        load_test_images(model=model, data=data, folder=folder, dataset=dataset)
+    # With the notes on what was changed, which workers do not repeat.
+    load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     network = NetworkSettings(
         # Absolute, so that workers find them from any folder.
         weights="" if weights is None else str(Path(weights).resolve()),
