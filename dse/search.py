@@ -78,10 +78,10 @@ def register(commands: Commands) -> None:
     add_network(parser)
     parser.add_argument(
         "--attack-images",
-        type=integer(1),
+        type=integer(0),
         metavar="N",
-        help=f"test images for the adaptive attack (default: {default.settings.attack_images}, or all where there are "
-        "fewer)",
+        help="test images for the adaptive attack; 0: no robustness of the front, which is slow in large networks "
+        f"(default: {default.settings.attack_images}, or all where there are fewer)",
     )
     add_cpu_features(parser)
     add_workers(parser)

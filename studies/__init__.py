@@ -40,6 +40,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "integer_networks": "studies.own.integer_networks",
         "mobilenet": "studies.own.mobilenet_agreement",
         "operand_distribution": "studies.own.operand_distribution",
+        "layer_search": "studies.own.layer_search",
         "throughput": "studies.throughput.throughput",
     }
 )

@@ -67,18 +67,16 @@ def score_settings(arguments: argparse.Namespace, *, attack_images: int | None =
     """
     network = NetworkSettings(operands=arguments.operands or OPERANDS[0])
     if all(getattr(arguments, name) == value for name, value in _DEFAULTS.items()):
-        default = ScoreSettings(network=network)
-        counts = {
-            "images": default.images if arguments.images is None else arguments.images,
-            "attack_images": default.attack_images if attack_images is None else attack_images,
-        }
-        for name, count in counts.items():
+        default = ScoreSettings()
+        images = default.images if arguments.images is None else arguments.images
+        attacked = default.attack_images if attack_images is None else attack_images
+        for name, count in (("images", images), ("attack-images", attacked)):
             if count > EMBEDDED_IMAGES:
                 raise DesignError(
-                    f"--{name.replace('_', '-')} must be at most {EMBEDDED_IMAGES:,}, the test images in the package, "
-                    f"but got {count:,}; give fewer, or --data full."
+                    f"--{name} must be at most {EMBEDDED_IMAGES:,}, the test images in the package, but got {count:,}; "
+                    "give fewer, or --data full."
                 )
-        return replace(default, **counts)
+        return ScoreSettings(images=images, attack_images=attacked, network=network)
     if ":" not in arguments.model and arguments.model not in NETWORKS:
         raise unknown_name("model", arguments.model, NETWORKS)
     if arguments.weights is not None and not arguments.weights.exists():

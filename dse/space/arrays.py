@@ -149,10 +149,10 @@ class Arrays:
         topology, ports, half, final = genes[:_LEADING]
         chosen = [self.cells[gene] for gene in genes[_LEADING : _LEADING + self.places]]
         trailing = iter(genes[_LEADING + self.places :])
-        entry, tile, truncated = (
-            values[next(trailing)] if len(values) > 1 else values[0]
-            for values in (self._formats, self.tiles, self.truncate_columns)
+        number, size, cut = (
+            next(trailing) if len(values) > 1 else 0 for values in (self._formats, self.tiles, self.truncate_columns)
         )
+        entry, tile = self._formats[number], self.tiles[size]
         return Design(
             **entry.fields,
             topology=self.topologies[topology],
@@ -160,7 +160,7 @@ class Arrays:
             half_adders=self.half_adders[half],
             final_adder=self.final_adders[final],
             tile=tile,
-            truncate_columns=truncated,
+            truncate_columns=self.truncate_columns[cut],
             placement=self._placement(chosen, entry.shape, tile),
         )
 
@@ -169,12 +169,12 @@ class Arrays:
             return chosen[0]
         return self._kind.from_choices(chosen, shape, tile, self.bands)
 
-    def genes(self, design: Design) -> Genome:
+    def genes(self, design: Design) -> Genome | None:
         """See Part."""
         try:
             chosen = self._kind.choices_of(design.placement, design.shape, design.tile, self.bands)
             if chosen is None or design.circuit is not None:
-                return ()
+                return None
             held = [entry.holds(design) for entry in self._formats]
             trailing = [
                 held.index(True),
@@ -191,7 +191,7 @@ class Arrays:
                 *itertools.compress(trailing, several),
             )
         except (ValueError, IndexError):
-            return ()
+            return None
 
     def uniform(self) -> list[Genome]:
         """One uniform array for each cell and topology, with the first value of every other gene.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = ["Family", "FamilyPart", "Members"]
 
 _FIELDS = ("placement", "ports", "half_adders", "final_adder", "tile", "truncate_columns")
 """Fields of a Design that a family may have several values of."""
+_EXCLUDED = object()
 _MOST_COMBINATIONS = 5_000
 """Combinations of options that are tried when a space is read."""
 
@@ -147,24 +148,34 @@ class FamilyPart:
             others["tile"] = None
         return Design(**entry.fields, topology=self.family.topology, options=options, **others)
 
-    def genes(self, design: Design) -> Genome:
+    def genes(self, design: Design) -> Genome | None:
         """See Part."""
         if design.topology != self.family.topology or design.circuit is not None:
-            return ()
+            return None
         try:
             number = [entry.holds(design) for entry in self._formats].index(True)
             genes = [number] if len(self._formats) > 1 else []
             for name, values in self.family.choices:
                 if name == self._banded:
-                    columns = design.options[name]
-                    made = [self._make(self._formats[number], {name: value}).options[name].at(0) for value in values]
-                    genes += [made.index(columns.at(band)) for band in self.family.bands]
+                    wanted = [design.options[name].at(band) for band in self.family.bands]
                 else:
-                    made = [_value(self._make(self._formats[number], {name: value}), name) for value in values]
-                    genes.append(made.index(_value(design, name)))
-        except (ValueError, DesignError):
-            return ()
+                    wanted = [_value(design, name)]
+                made = [self._value_of(design, name, value) for value in values]
+                genes += [made.index(each) for each in wanted]
+        except ValueError:  # a value that the family does not have here; DesignError is one
+            return None
         return tuple(genes)
+
+    def _value_of(self, design: Design, name: str, value: Any) -> Any:
+        """What `value` of an option or field means in a design like this one; `_EXCLUDED` where it excludes the others."""
+        own = {"name": None, **({name: value} if name in _FIELDS else {"options": {**design.options, name: value}})}
+        if name == "tile" and value == 0:
+            own["tile"] = None
+        try:
+            found = _value(replace(design, **own), name)
+        except DesignError:
+            return _EXCLUDED
+        return found.at(0) if name == self._banded else found
 
     def uniform(self) -> list[Genome]:
         """One design for each value of the choice that has most, in all bands; every other gene is the first."""
@@ -209,10 +220,10 @@ class Members:
         """See Part."""
         return self.designs[genes[0]]
 
-    def genes(self, design: Design) -> Genome:
+    def genes(self, design: Design) -> Genome | None:
         """See Part."""
         place = self._places.get(design.cost_digest)
-        return () if place is None else (place,)
+        return None if place is None else (place,)
 
     @cached_property
     def _places(self) -> dict[str, int]:

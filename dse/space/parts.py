@@ -25,8 +25,8 @@ class Part(Protocol):
     def design(self, genes: Sequence[int]) -> Design:
         """The design that the genes name."""
 
-    def genes(self, design: Design) -> Genome:
-        """The genes that name the design, as far as can be told from its fields; none where there are none."""
+    def genes(self, design: Design) -> Genome | None:
+        """The genes that name the design, as far as can be told from its fields; None where there are none."""
 
     def uniform(self) -> list[Genome]:
         """Genes of designs that span the part's extremes."""

@@ -173,7 +173,7 @@ class Space:
     @property
     def size(self) -> int:
         """Number of genomes that differ in genes that say something: an upper bound on the number of designs."""
-        return self._own_size ** max(1, len(self.layers))
+        return int(self._own_size ** max(1, len(self.layers)))
 
     @cached_property
     def _own_size(self) -> int:
@@ -256,8 +256,9 @@ class Space:
     def encode(self, candidate: Candidate) -> Genome:
         """A genome that names the design; DesignError when the space does not hold it. Names of designs are ignored."""
         layers = candidate.layers if isinstance(candidate, LayerDesigns) else (("", 0, candidate),)
-        genome = [gene for _, _, design in layers for gene in self._genes(design)]
-        inside = len(genome) == len(self.bounds)
+        by_layer = [self._genes(design) for _, _, design in layers]
+        genome = [gene for genes in by_layer if genes is not None for gene in genes]
+        inside = None not in by_layer and len(genome) == len(self.bounds)
         if not inside or self.decode(genome).cost_digest != candidate.cost_digest:
             raise DesignError(
                 f"a design must lie in space {self.name!r} to have a genome, but got {candidate.label}; "
@@ -265,13 +266,13 @@ class Space:
             )
         return tuple(genome)
 
-    def _genes(self, design: Design) -> Genome:
-        """The genes that name the fields of `design`; none where the space does not have its values."""
+    def _genes(self, design: Design) -> Genome | None:
+        """The genes of one layer that name `design`; None where the space does not hold it."""
         for place, part in enumerate(self.parts):
             genes = part.genes(design)
-            if genes and part.design(genes).cost_digest == design.cost_digest:
+            if genes is not None and part.design(genes).cost_digest == design.cost_digest:
                 return self._placed(place, genes)
-        return ()
+        return None
 
     # What a search asks beyond designs.
 

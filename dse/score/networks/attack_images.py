@@ -11,7 +11,12 @@ from cnn_eval.examples.example_sets import EXAMPLE_SETS
 from dse.score.networks.network_keys import has_stored_examples
 from dse.score.scorers.scorer import ScoreSettings
 
-__all__ = ["attack_refusal", "example_refusal", "recipes"]
+__all__ = ["attack_refusal", "attacks_are_asked_for", "example_refusal", "recipes"]
+
+
+def attacks_are_asked_for(settings: ScoreSettings) -> bool:
+    """Whether robustness is measured without being named; not where no image is to be attacked."""
+    return settings.attack_images > 0
 
 
 def recipes(names: Sequence[str]) -> dict[str, Any]:

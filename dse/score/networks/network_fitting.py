@@ -17,7 +17,7 @@ from torch import nn
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
 from cnn_eval.attacks.shared.budgets import default_budget
-from cnn_eval.data.own_images.user_images import is_user_data, load_user_images
+from cnn_eval.data.own_images.user_images import is_user_data
 from cnn_eval.layers.replaceable_layers import LAYERS
 from cnn_eval.measure.network_accuracy import is_user_model, load_test_images, sample_count
 from cnn_eval.measure.sensitivities import replaceable_products
@@ -55,18 +55,15 @@ def settings_for_network(
     `model` to `layers`: as in `cnn_eval.measure_accuracy` and `cnn_eval.load_images`; `layers` may also be names.
     `quantization`: how a float network is quantised; None: a float network for float designs, and one quantised by the
     defaults for integer designs. `recover`: images to correct each network from. `images`, `attack_images`: default as
-    many as `ScoreSettings` has, or all where there are fewer. `others`: further fields of ScoreSettings. The budget of
-    attacks is that of the data set, unless given.
+    many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0) robustness is left out.
+    `others`: further fields of ScoreSettings. The budget of attacks is that of the data set, unless given.
 
     Raises DataError or DesignError in one line for anything that is missing or does not fit.
     """
     own = is_user_data(data)
     name = Path(data).name if own else dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
-    if own:
-        # With the notes on what was changed, which workers do not repeat.
-        load_user_images(data)
-    else:
-        load_test_images(model=model, data=data, folder=folder, dataset=dataset)
+    # With the notes on what was changed, which workers do not repeat.
+    load_test_images(model=model, data=data, folder=folder, dataset=dataset)
     network = NetworkSettings(
         # Absolute, so that workers find them from any folder.
         weights="" if weights is None else str(Path(weights).resolve()),
@@ -149,7 +146,9 @@ def _attack_budget(images: torch.Tensor, dataset: str | None) -> float:
 
 
 def _count(given: int | None, default: int, available: int, what: str) -> int:
-    return min(default, available) if given is None else sample_count(given, available, what)
+    if given is None:
+        return min(default, available)
+    return sample_count(given, available, what) if given else 0
 
 
 def _surveyed(settings: ScoreSettings, integer: bool) -> nn.Module:

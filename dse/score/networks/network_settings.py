@@ -64,13 +64,13 @@ class NetworkSettings:
 
     def describe(self) -> str:
         """Codes, layers and their products, and recovery, in words."""
-        codes = f"quantised to {self.quantize}" if self.quantize else "codes by the design"
+        codes = f"quantised to {self.quantize}, " if self.quantize else ""
         layers = f"{self.layers} layers" if isinstance(self.layers, str) else f"layers {', '.join(self.layers)}"
         if self.products:
             total = sum(products for _, products in self.products)
             layers = f"{layers} ({len(self.products)}, {total:,} products an image)"
         recovered = f", recovered from {self.recover} images" if self.recover else ""
-        return f"{codes}, {layers}{recovered}"
+        return f"{codes}{layers}{recovered}"
 
     def to_data(self) -> dict[str, Any]:
         """What differs from the defaults, JSON-ready. Of paths only the name: what they hold is in the scores' keys."""

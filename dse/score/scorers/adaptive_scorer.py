@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.score.networks.attack_images import attack_refusal
+from dse.score.networks.attack_images import attack_refusal, attacks_are_asked_for
 from dse.score.networks.network_keys import data_digest, network_settings
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, ScoreSettings, interval_text
 from dse.space.per_layer import Candidate
@@ -61,6 +61,8 @@ def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
 
 
 def _refusal(settings: ScoreSettings) -> str:
+    if not settings.attack_images:
+        return "there are no images to attack; give --attack-images"
     if settings.network.recover:
         return "the attack does not know recovered networks; leave out --recover"
     return attack_refusal(settings)
@@ -85,6 +87,7 @@ ADAPTIVE = Scorer(
     ),
     settings=_settings,
     measure=_measure,
+    is_asked_for=attacks_are_asked_for,
     refusal=_refusal,
     title=lambda settings: (
         "adaptive attack",

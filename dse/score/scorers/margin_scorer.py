@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.score.networks.attack_images import example_refusal
+from dse.score.networks.attack_images import attacks_are_asked_for, example_refusal
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 from dse.score.scorers.transfer_scorer import (
     NOTE,
@@ -66,6 +66,7 @@ MARGIN = Scorer(
     ),
     settings=_settings,
     measure=_measure,
+    is_asked_for=attacks_are_asked_for,
     refusal=example_refusal,
     title=lambda settings: (
         "transfer at margin",

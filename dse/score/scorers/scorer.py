@@ -48,8 +48,9 @@ class ScoreSettings:
     `images`: number of test images of the embedded `dataset`, from the first, for the trained `model`, which may be
     package.module:factory; `network`: more about them (`dse.settings_for_network` fills it in). `examples`: sets of
     adversarial examples, all examples of each; `margin`: the factor on their perturbations for the transfer rate at
-    margin. `attack_*`: images, Linf budget, steps and random starts of the adaptive attack. `samples`: operand pairs of
-    the error metrics; `cost_samples`: operand pairs of the cost model's switching activity; both drawn from `seed`.
+    margin. `attack_*`: images (0: robustness is measured only where an objective or constraint asks for it), Linf
+    budget, steps and random starts of the adaptive attack. `samples`: operand pairs of the error metrics;
+    `cost_samples`: operand pairs of the cost model's switching activity; both drawn from `seed`.
     """
 
     model: str = "lenet5"

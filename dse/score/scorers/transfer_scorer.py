@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from circuits.support.statistics import wilson
-from dse.score.networks.attack_images import example_refusal, recipes
+from dse.score.networks.attack_images import attacks_are_asked_for, example_refusal, recipes
 from dse.score.networks.network_keys import data_digest, has_stored_examples, network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text
 from dse.space.per_layer import Candidate
@@ -132,6 +132,7 @@ TRANSFER = Scorer(
     ),
     settings=transfer_settings,
     measure=_measure,
+    is_asked_for=attacks_are_asked_for,
     refusal=example_refusal,
     title=lambda settings: (
         "transfer",
