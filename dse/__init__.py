@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from dse.present.search_folder import run_search as run_search
     from dse.score.executor import Executor as Executor
     from dse.score.executor import Processes as Processes
+    from dse.score.networks.network_fitting import settings_for_network as settings_for_network
+    from dse.score.networks.network_settings import NetworkSettings as NetworkSettings
     from dse.score.scorers import COLUMNS as COLUMNS
     from dse.score.scorers import SCORERS as SCORERS
     from dse.score.scorers.scorer import Column as Column
     from dse.score.scorers.scorer import Scorer as Scorer
     from dse.score.scorers.scorer import ScoreSettings as ScoreSettings
     from dse.score.store import Store as Store
+    from dse.space.families import Family as Family
+    from dse.space.library_members import library_members as library_members
     from dse.space.search_space import SPACES as SPACES
     from dse.space.search_space import Space as Space
     from dse.space.search_space import find_space as find_space
@@ -47,6 +51,8 @@ else:
                 "Executor",
                 "Processes",
             ),
+            "dse.score.networks.network_fitting": ("settings_for_network",),
+            "dse.score.networks.network_settings": ("NetworkSettings",),
             "dse.score.scorers": (
                 "COLUMNS",
                 "SCORERS",
@@ -57,6 +63,8 @@ else:
                 "Scorer",
             ),
             "dse.score.store": ("Store",),
+            "dse.space.families": ("Family",),
+            "dse.space.library_members": ("library_members",),
             "dse.space.search_space": (
                 "SPACES",
                 "Space",

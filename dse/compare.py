@@ -10,11 +10,10 @@ from circuits.designs.named_designs import NAMED
 from circuits.exchange.design_files import find_designs
 from circuits.support.cli import Commands, run_alone
 from circuits.support.options import add_cells, add_cpu_features, add_format, add_workers
-from dse.explore.design_comparison import compare_designs, comparison_scorers
+from dse.explore.design_comparison import compare_designs, comparison_scorers, comparison_settings
 from dse.present.comparison_table import print_comparison
 from dse.score.executor import available_cpus
-from dse.score.score_options import add_images, add_scorer
-from dse.score.scorers.scorer import ScoreSettings
+from dse.score.score_options import add_network, add_scorer, score_settings
 
 __all__ = ["main", "register", "run"]
 
@@ -33,7 +32,7 @@ def register(commands: Commands) -> None:
         help=f"named design ({', '.join(NAMED)}), CELL_array for a ripple array of one cell, or a .toml file",
     )
     add_cells(parser)
-    add_images(parser)
+    add_network(parser)
     add_cpu_features(parser)
     add_workers(parser)
     add_scorer(parser)
@@ -49,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Scores the designs and prints them side by side."""
     designs = find_designs(arguments.designs, user_cells(arguments))
-    settings = ScoreSettings(images=arguments.images)
-    scorers = comparison_scorers(arguments.scorer or ())
+    settings = comparison_settings(designs, score_settings(arguments))
+    scorers = comparison_scorers(arguments.scorer or (), settings)
     rows = compare_designs(
         designs,
         settings=settings,

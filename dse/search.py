@@ -11,8 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from circuits.cells.adder_cells import load_cells
+from circuits.commands.design_options import user_cells
 from circuits.errors import DesignError
+from circuits.exchange.design_files import find_designs
 from circuits.support.cli import Commands, integer, run_alone, say
 from circuits.support.options import add_cells, add_cpu_features, add_device, add_out, add_seed, add_workers
 from circuits.support.processor import chosen_device
@@ -21,12 +22,10 @@ from dse.present.artifacts import print_result, provenance, result_files
 from dse.present.search_folder import finished_search, require_writable_places, run_search
 from dse.score.evaluation import ScoresByScorer, ScoringTask, measure
 from dse.score.executor import Executor, Processes, available_cpus
-from dse.score.score_options import add_images, add_scorer
+from dse.score.score_options import add_network, add_scorer, score_settings
 from dse.score.scorers import COLUMNS
-from dse.score.scorers.evaluation_data import EMBEDDED_IMAGES
-from dse.score.scorers.scorer import ScoreSettings
 from dse.score.store_file import STORE_NAME
-from dse.space.search_space import SPACES, find_space
+from dse.space.search_space import REFERENCES, SPACES, find_space
 
 __all__ = ["main", "register", "run"]
 
@@ -69,12 +68,20 @@ def register(commands: Commands) -> None:
         "--budget", type=integer(1, 10_000_000), default=default.budget, help="number of designs to score"
     )
     add_seed(parser, 2**32 - 1, help="seed of the search")
-    add_images(parser)
+    parser.add_argument(
+        "--references",
+        type=_names,
+        metavar="DESIGN,DESIGN",
+        help="designs to score and mark beside the results: names, circuits of the library or files (default: "
+        f"{', '.join(REFERENCES)}; exact multipliers for integers)",
+    )
+    add_network(parser)
     parser.add_argument(
         "--attack-images",
-        type=integer(1, EMBEDDED_IMAGES),
-        default=default.settings.attack_images,
-        help=f"test images for the adaptive attack, at most {EMBEDDED_IMAGES}",
+        type=integer(0),
+        metavar="N",
+        help="test images for the adaptive attack; 0: no robustness of the front, which is slow in large networks "
+        f"(default: {default.settings.attack_images}, or all where there are fewer)",
     )
     add_cpu_features(parser)
     add_workers(parser)
@@ -113,19 +120,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Searches, and writes and prints the result."""
     began = time.monotonic()
     space = find_space(arguments.space)
-    if arguments.cells is not None:
-        space = space.with_cells(load_cells(arguments.cells))
+    cells = user_cells(arguments)
+    space = space.with_cells(cells)
     options = SearchOptions(
         space=space,
-        objectives=[name.strip() for name in arguments.objectives.split(",") if name.strip()],
+        objectives=_names(arguments.objectives),
         constraints=arguments.constraint or (),
         population=arguments.population,
         budget=arguments.budget,
         seed=arguments.seed,
         method=arguments.method,
         asynchronous=arguments.asynchronous,
-        settings=ScoreSettings(images=arguments.images, attack_images=arguments.attack_images),
+        settings=score_settings(arguments, attack_images=arguments.attack_images),
         scorers=arguments.scorer or (),
+        references=find_designs(arguments.references or (), cells),
     )
     if arguments.dask is not None and arguments.workers is not None:
         raise DesignError(
@@ -162,9 +170,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _names(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _introduce(options: SearchOptions) -> None:
     say(options.space.describe())
-    print(f"cells: {', '.join(cell.name for cell in options.space.cells)}")
+    if options.space.topologies:
+        print(f"cells: {', '.join(cell.name for cell in options.space.cells)}")
+    if network := options.settings.network_text:
+        say(f"network: {network}")
     print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
 
 

@@ -38,6 +38,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "search_quality": "studies.own.search_quality",
         "library": "studies.own.library",
         "integer_networks": "studies.own.integer_networks",
+        "layer_search": "studies.own.layer_search",
         "throughput": "studies.throughput.throughput",
     }
 )

@@ -68,9 +68,11 @@ def subjects(arguments: argparse.Namespace, *, reserved: Sequence[str] = ()) -> 
     return chosen
 
 
-def subject_networks(arguments: argparse.Namespace) -> SubjectNetworks:
-    """The networks of the command line: --model, --weights, --quantize and what goes with it, --recover."""
-    quantization = None
+def quantization_of(arguments: argparse.Namespace) -> QuantizeSettings | None:
+    """What --quantize and the options that go with it say; None for a network that is not quantised.
+
+    Raises ValueError for an option that has no meaning without --quantize.
+    """
     chosen = {
         "bits": arguments.bits,
         "calibration": arguments.calibration,
@@ -79,10 +81,16 @@ def subject_networks(arguments: argparse.Namespace) -> SubjectNetworks:
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     if arguments.quantize is not None:
-        quantization = QuantizeSettings(arguments.quantize, **given)
-    elif given:
+        return QuantizeSettings(arguments.quantize, **given)
+    if given:
         name = next(iter(given)).replace("_", "-").replace("images", "calibration-images")
         raise ValueError(f"--{name} is for a network that is quantised, but --quantize is missing; give it.")
+    return None
+
+
+def subject_networks(arguments: argparse.Namespace) -> SubjectNetworks:
+    """The networks of the command line: --model, --weights, --quantize and what goes with it, --recover."""
+    quantization = quantization_of(arguments)
     images = None
     if quantization is not None or arguments.recover:
         images = unlabelled_images(

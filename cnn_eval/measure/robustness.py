@@ -25,7 +25,7 @@ from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images, network, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import model_entry
-from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult
+from cnn_eval.scenarios.transfer import EXAMPLES, TransferResult, fools, transfer_of
 
 __all__ = [
     "AdaptiveAttack",
@@ -72,9 +72,8 @@ def transfer_at_margin(
     results = {}
     for name in examples:
         scaled = scaled_examples(name, factor, model=model)
-        eligible = _fools_source(name, factor, model, layers) & (predict(victim, scaled.clean) == scaled.labels)
-        fooled = eligible & (predict(victim, scaled.adversarial) != scaled.labels)
-        results[name] = TransferResult(int(fooled.sum()), int(eligible.sum()))
+        source = _fools_source(name, factor, model, layers)
+        results[name] = transfer_of(victim, scaled.clean, scaled.adversarial, scaled.labels, source)
     return results
 
 
@@ -82,7 +81,7 @@ def transfer_at_margin(
 def _fools_source(name: str, factor: float, model: str, layers: str) -> torch.Tensor:
     source = network(named_design("exact"), model=model, layers=layers)
     scaled = scaled_examples(name, factor, model=model)
-    return (predict(source, scaled.clean) == scaled.labels) & (predict(source, scaled.adversarial) != scaled.labels)
+    return fools(source, scaled.clean, scaled.adversarial, scaled.labels)
 
 
 # ---- adaptive robustness
@@ -156,16 +155,17 @@ def adaptive_robustness(
     samples: int = 100,
     layers: str = "conv",
     dataset: str | None = None,
+    data: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> AdaptiveResult:
     """The accuracy of `model` through `design` under a white-box attack, on the first `samples` embedded test images.
 
     `dataset` names the images, by default those of the named model; a `model` that is a network (quantised, for integer
-    designs) needs it.
+    designs) needs it. `data`: (images float32 [N, C, H, W] with pixels in [0, 1], labels int64 [N]) in their place.
 
     Every forward pass is bit-accurate. The result of an image does not depend on the other images.
     """
     attack = attack or AdaptiveAttack()
-    images, labels = load_test_images(model=model if isinstance(model, str) else "", dataset=dataset)
+    images, labels = data or load_test_images(model=model if isinstance(model, str) else "", dataset=dataset)
     count = sample_count(samples, len(images), "test images")
     images, labels = images[:count], labels[:count]
     base = (base_network(model) if isinstance(model, str) else copy.deepcopy(model)).requires_grad_(False)

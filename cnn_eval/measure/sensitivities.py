@@ -18,7 +18,7 @@ from cnn_eval.measure.network_accuracy import AccuracyResult, difference
 from cnn_eval.models.inference import evaluation_mode, logits
 from cnn_eval.quantized.quantized_layers import layers_of_integers
 
-__all__ = ["LayerSensitivity", "Sensitivity", "measure_sensitivity", "products_per_image"]
+__all__ = ["LayerSensitivity", "Sensitivity", "measure_sensitivity", "products_per_image", "replaceable_products"]
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,8 @@ def measure_sensitivity(
     in the latter are left out. `layers`, `compute`: see `approximate`. `on_layer` is told the name of each layer that
     has been measured. Raises DesignError where the design does not fit or no layer is left.
     """
-    check_layers(layers)
-    kinds, integers = layer_kinds(layers), layers_of_integers(model)
-    counts = products_per_image(model, images)
-    places = {
-        name: layer
-        for name, layer in survey(model)[0].items()
-        if name in counts and isinstance(layer, kinds) and (not integers or name in integers)
-    }
-    if not places:
-        raise DesignError(f"the model must have a layer to replace, but layers={layers!r} leave none; choose others.")
+    counts = replaceable_products(model, images, layers=layers)
+    places = survey(model)[0]
     exact, exact_loss = _measured(model, images, labels)
 
     def through(names: Sequence[str], label: str) -> LayerSensitivity:
@@ -87,9 +79,27 @@ def measure_sensitivity(
             on_layer(label)
         return LayerSensitivity(label, kind, products, accuracy, change, interval, loss - exact_loss)
 
-    alone = [through([name], name) for name in places]
+    alone = [through([name], name) for name in counts]
     alone.sort(key=lambda row: (row.accuracy_change, -row.loss_change))
-    return Sensitivity(exact, exact_loss, alone, through(list(places), "all of these"))
+    return Sensitivity(exact, exact_loss, alone, through(list(counts), "all of these"))
+
+
+def replaceable_products(model: nn.Module, images: torch.Tensor, *, layers: str = "all") -> dict[str, int]:
+    """`products_per_image` of the layers that `approximate(model, ..., layers=layers)` replaces, where they run.
+
+    Layers that stay float in a quantised `model` are left out. Raises DesignError where no layer is left.
+    """
+    check_layers(layers)
+    kinds, integers = layer_kinds(layers), layers_of_integers(model)
+    counts = products_per_image(model, images)
+    names = [
+        name
+        for name, layer in survey(model)[0].items()
+        if name in counts and isinstance(layer, kinds) and (not integers or name in integers)
+    ]
+    if not names:
+        raise DesignError(f"the model must have a layer to replace, but layers={layers!r} leave none; choose others.")
+    return {name: counts[name] for name in names}
 
 
 def products_per_image(model: nn.Module, images: torch.Tensor) -> dict[str, int]:

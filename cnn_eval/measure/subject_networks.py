@@ -161,14 +161,20 @@ class SubjectNetworks:
 
 
 def unlabelled_images(
-    *, model: str, data: str = "embedded", dataset: str | None = None, folder: Path | str | None = None
+    *,
+    model: str,
+    data: str = "embedded",
+    dataset: str | None = None,
+    folder: Path | str | None = None,
+    notes: bool = True,
 ) -> torch.Tensor:
     """Images to calibrate on, float32 [N, C, H, W]: the data set's training images, or a user's own images.
 
-    A user's file has no training images: its own are used, without their labels, and a note says so.
+    A user's file has no training images: its own are used, without their labels, and a note says so, if `notes`.
     """
     if is_user_data(data):
-        say(f"note: calibrated on the images of {data} themselves, without their labels", file=sys.stderr)
+        if notes:
+            say(f"note: calibrated on the images of {data} themselves, without their labels", file=sys.stderr)
         return load_test_images(model=model, data=data, notes=False)[0]
     name = dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
     return load(name, "train", source=data, folder=folder).images  # type: ignore[arg-type]  # load checks it

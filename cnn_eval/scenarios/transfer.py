@@ -17,7 +17,7 @@ from cnn_eval.measure.network_accuracy import network, sample_count
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import model_entry
 
-__all__ = ["EXAMPLES", "TransferResult", "measure_transfer"]
+__all__ = ["EXAMPLES", "TransferResult", "fools", "measure_transfer", "transfer_of"]
 
 EXAMPLES = ("pgd", "fgsm_smallest")
 """The stored example sets that transfer is measured on: a fixed budget, and minimum norm (DESIGN 8)."""
@@ -69,10 +69,25 @@ def measure_transfer(
         stored = load_examples(name, model)
         count = sample_count(samples, len(stored), f"stored examples {name}")
         clean, adversarial, labels = stored.clean[:count], stored.adversarial[:count], stored.labels[:count]
-        eligible = _fools_source(name, model, layers)[:count] & (predict(attacked, clean) == labels)
-        fooled = eligible & (predict(attacked, adversarial) != labels)
-        results[name] = TransferResult(int(fooled.sum()), int(eligible.sum()))
+        results[name] = transfer_of(attacked, clean, adversarial, labels, _fools_source(name, model, layers)[:count])
     return results
+
+
+def transfer_of(
+    victim: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, labels: torch.Tensor, fools_source: torch.Tensor
+) -> TransferResult:
+    """How many of the examples `adversarial`, made from `clean` (both [N, C, H, W]), fool `victim`.
+
+    `labels` int64 [N]. `fools_source` bool [N]: which of them fool the network that they were made on (`fools`).
+    """
+    eligible = fools_source & (predict(victim, clean) == labels)
+    fooled = eligible & (predict(victim, adversarial) != labels)
+    return TransferResult(int(fooled.sum()), int(eligible.sum()))
+
+
+def fools(network: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Which examples fool `network`, which classifies their clean images rightly: bool [N]."""
+    return (predict(network, clean) == labels) & (predict(network, adversarial) != labels)
 
 
 @lru_cache(maxsize=16)
@@ -80,4 +95,4 @@ def _fools_source(name: str, model: str, layers: str) -> torch.Tensor:
     """Which stored examples fool the source network, which classifies their clean images rightly: bool [examples]."""
     source = network(design("exact"), model=model, layers=layers)
     stored = load_examples(name, model)
-    return (predict(source, stored.clean) == stored.labels) & (predict(source, stored.adversarial) != stored.labels)
+    return fools(source, stored.clean, stored.adversarial, stored.labels)

@@ -14,16 +14,36 @@ from dse.score.evaluation import Evaluator, Failure, measure
 from dse.score.executor import Processes
 from dse.score.outside_scorer import load_scorer
 from dse.score.scored_design import ScoredDesign
-from dse.score.scorer_choice import all_scorers
+from dse.score.scorer_choice import all_scorers, available_scorers
 from dse.score.scorers.scorer import Scorer, ScoreSettings
 from dse.score.store import Store
 
-__all__ = ["compare_designs", "comparison_scorers"]
+__all__ = ["compare_designs", "comparison_scorers", "comparison_settings"]
 
 
-def comparison_scorers(scorers: Sequence[Scorer | str] = ()) -> tuple[Scorer, ...]:
-    """All scorers of a comparison: the built-in ones and `scorers` from outside, as in `SearchOptions`."""
-    return all_scorers([load_scorer(entry) if isinstance(entry, str) else entry for entry in scorers])
+def comparison_scorers(
+    scorers: Sequence[Scorer | str] = (), settings: ScoreSettings | None = None
+) -> tuple[Scorer, ...]:
+    """All scorers of a comparison that can measure with these settings (default: `ScoreSettings()`): the built-in ones
+    and `scorers` from outside, as in `SearchOptions`."""
+    outside = [load_scorer(entry) if isinstance(entry, str) else entry for entry in scorers]
+    return available_scorers(all_scorers(outside), settings or ScoreSettings())
+
+
+def comparison_settings(designs: Sequence[Design], settings: ScoreSettings) -> ScoreSettings:
+    """The settings with the layers of their network and its products; DesignError for a design that does not fit it.
+
+    Those of the default network stay as they are.
+    """
+    if settings.is_default_network:
+        return settings
+    from dse.score.networks.network_fitting import check_fits, with_layers
+
+    integer = all(each.format is None for each in designs)
+    fitted = with_layers(settings, settings.network.layers, integer=integer)
+    for each in designs:
+        check_fits(each, fitted)
+    return fitted
 
 
 def compare_designs(
@@ -44,8 +64,9 @@ def compare_designs(
     Raises DesignError for an unknown design or scorer, ValueError when a design cannot be scored.
     """
     named = told_apart([find_design(entry) if isinstance(entry, str) else entry for entry in designs])
+    settings = comparison_settings(named, settings or ScoreSettings())
     distinct = list({design.cost_digest: design for design in named}.values())
-    chosen = comparison_scorers(scorers)
+    chosen = comparison_scorers(scorers, settings)
     with (
         tempfile.TemporaryDirectory() as folder,
         Store(Path(folder) / "store.sqlite") as store,
@@ -53,7 +74,7 @@ def compare_designs(
         Processes(measure, max(1, min(workers, len(distinct)))) as executor,
     ):
         reporter.stage("designs scored", len(distinct))
-        evaluator = Evaluator(store, executor, settings or ScoreSettings())
+        evaluator = Evaluator(store, executor, settings)
         scored = evaluator.score(distinct, chosen, reporter.advance)
     by_digest = {design.cost_digest: scores for design, scores in zip(distinct, scored, strict=True)}
     rows = []

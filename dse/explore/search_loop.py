@@ -18,11 +18,10 @@ from types import MappingProxyType
 from typing import Any
 
 from circuits.designs.design_record import Design
-from circuits.designs.named_designs import design
 from dse.explore.front import Judgement
 from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration
-from dse.explore.search_options import REFERENCES, SearchOptions
+from dse.explore.search_options import SearchOptions
 from dse.explore.search_progress import Reporter
 from dse.explore.search_result import RuledOut, SearchResult, beaten, goal, pareto_front, reference_row, sorted_out
 from dse.explore.stored_runs import stored_result
@@ -87,11 +86,11 @@ class _Search:
     def run(self, run: str) -> SearchResult:
         """Searches, completes the scores of front and references, records the end."""
         options = self.options
-        self.reporter.stage("designs scored", min(options.budget, options.space.size) + len(REFERENCES))
-        references = [design(name) for name in REFERENCES]
+        references = options.reference_designs
+        self.reporter.stage("designs scored", min(options.budget, options.space.size) + len(references))
         self._require_scores(references)
         self._explore()
-        self.reporter.end(len(self.rows) + len(self.failures) + len(REFERENCES))
+        self.reporter.end(len(self.rows) + len(self.failures) + len(references))
         rows, ruled_out = sorted_out(self.rows.values(), self.question)
         beaten_rows = tuple(self.beaten.values())
         front = [row.design for row in pareto_front(rows, self.question)]

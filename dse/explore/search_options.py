@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from circuits.designs.named_designs import design
+from circuits.designs.design_record import Design
+from circuits.designs.headings import told_apart
 from circuits.errors import DesignError, unknown_name
+from circuits.exchange.design_files import find_design
+from cnn_eval.choices import LAYERS
 from dse.explore.methods import SEARCH_METHODS
 from dse.score.constraints import Constraint, constraints
+from dse.score.networks.network_settings import OPERANDS
 from dse.score.outside_scorer import load_scorer, scorer_from_data, scorer_to_data
-from dse.score.scorer_choice import all_scorers, columns_of, objectives, scorers_giving
+from dse.score.scorer_choice import (
+    all_scorers,
+    available_scorers,
+    columns_of,
+    objectives,
+    refuse_what_cannot_be_measured,
+    scorers_giving,
+)
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
-from dse.space.search_space import SPACES, Space
+from dse.space.search_space import ARRAYS, REFERENCES, Space
 
 __all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "Question", "SearchOptions"]
 
-REFERENCES = ("exact", "heap", "axfpm", "axfpm_tiled", "bfloat16")
-"""The named designs that every search scores and marks."""
 SEARCH_VERSION = 3
 """Raised whenever the same options would evaluate other designs."""
 METHODS = ("auto", *SEARCH_METHODS)
 """How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget, else nsga2."""
+_OF_NETWORK = {"image_energy", "layer_nmed", "layer_mred"}
+"""Columns that depend on the layers of the network and on their products."""
 _OUTSIDE = "outside_scorers"
 """Where a run's configuration describes its scorers from outside; runs without any have no such entry."""
 
@@ -42,7 +53,8 @@ class Question:
         outside = [
             scorer_from_data(name, versions[name][0], data) for name, data in configuration.get(_OUTSIDE, {}).items()
         ]
-        available = all_scorers(outside)
+        # A scorer that the program got since then is none of the run's.
+        available = tuple(scorer for scorer in all_scorers(outside) if scorer.name in versions)
         columns = columns_of(available)
         return cls(
             objectives(configuration["objectives"], columns),
@@ -79,14 +91,18 @@ class SearchOptions:
     - `asynchronous`: NSGA-II breeds whenever a worker is free. It keeps all workers busy, but which designs are scored
       then depends on how fast each one is.
     - `settings`: what the scores are measured with.
+    - `references`: designs, or what `find_design` takes, that are scored and marked; default: `REFERENCES` where the
+      space has float designs, exact multipliers for integers.
     - `scorers`: scorers from outside in addition to the built-in ones, as "package.module:NAME" or as `load_scorer`
       gives them.
 
-    Names and texts are replaced by what they mean. Raises DesignError for names and texts without a meaning, and when
-    `method` is "exhaustive" and the space has more genomes than the budget.
+    Names and texts are replaced by what they mean, and layers of the network in `space` by their names and products;
+    what the space says about layers and operands then stands in `settings`, too. Raises DesignError for names and texts
+    without a meaning, for designs that do not fit the network, and when `method` is "exhaustive" and the space has more
+    genomes than the budget.
     """
 
-    space: Space = SPACES["arrays"]
+    space: Space = ARRAYS
     objectives: Sequence[Column | str] = ("energy", "delay", "accuracy_loss")
     constraints: Sequence[Constraint | str] = ()
     population: int = 20
@@ -96,6 +112,7 @@ class SearchOptions:
     asynchronous: bool = False
     settings: ScoreSettings = field(default_factory=ScoreSettings)
     scorers: Sequence[Scorer | str] = ()
+    references: Sequence[Design | str] = ()
 
     def __post_init__(self) -> None:
         outside = tuple(load_scorer(entry) if isinstance(entry, str) else entry for entry in self.scorers)
@@ -110,6 +127,10 @@ class SearchOptions:
         object.__setattr__(self, "scorers", outside)
         object.__setattr__(self, "objectives", objectives(names, columns))
         object.__setattr__(self, "constraints", constraints(self.constraints, columns))
+        references = [entry if isinstance(entry, Design) else find_design(entry) for entry in self.references]
+        object.__setattr__(self, "references", tuple(told_apart(references)) or self.space.references)
+        self._fit_to_network()
+        refuse_what_cannot_be_measured(all_scorers(outside), self.settings, self._asked)
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
         if self.method == "exhaustive" and self.space.size > self.budget:
@@ -117,6 +138,52 @@ class SearchOptions:
                 f"the budget must cover the space for method exhaustive, but got {self.budget:,} for "
                 f"{self.space.size_text} genomes; raise the budget, or choose nsga2 or random."
             )
+
+    def _fit_to_network(self) -> None:
+        """Takes what the space says about layers and operands into the settings, and tries the network."""
+        space, settings = self.space, self.settings
+        if space.operands != OPERANDS[0]:
+            settings = replace(settings, network=replace(settings.network, operands=space.operands))
+        wants_products = bool(_OF_NETWORK & self._asked) or not settings.is_default_network
+        if wants_products or space.layers or space.network_layers:
+            # Only now torch is needed.
+            from dse.score.networks.network_fitting import with_layers
+
+            fitted = with_layers(settings, self._layers(space, settings), integer=space.is_integer)
+            products = fitted.network.products
+            if space.network_layers:
+                space = space.of_layers(products)
+            elif not wants_products:
+                # Layers with products in the space are all that earlier versions knew: their scores keep their keys.
+                products = ()
+            settings = replace(fitted, network=replace(fitted.network, products=products))
+        object.__setattr__(self, "space", space)
+        object.__setattr__(self, "settings", settings)
+        if not settings.is_default_network or any(each.format is None for each in self.reference_designs):
+            from dse.score.networks.network_fitting import check_fits
+
+            for candidate in (*space.examples, *self.reference_designs):
+                check_fits(candidate, settings)
+
+    @staticmethod
+    def _layers(space: Space, settings: ScoreSettings) -> str | tuple[str, ...]:
+        """The layers that designs go to: those of the space, or of the settings where it says nothing."""
+        names = tuple(name for name, _ in space.layers) or space.network_layers
+        if len(names) == 1 and names[0] in LAYERS:
+            return names[0]
+        return names or settings.network.layers
+
+    @property
+    def _asked(self) -> set[str]:
+        """Names of the columns that objectives and constraints name."""
+        columns = [entry for entry in self.objectives if isinstance(entry, Column)]
+        columns += [entry.column for entry in self.constraints if isinstance(entry, Constraint)]
+        return {column.name for column in columns}
+
+    @property
+    def reference_designs(self) -> tuple[Design, ...]:
+        """`references`, found."""
+        return tuple(entry for entry in self.references if isinstance(entry, Design))
 
     @property
     def chosen_method(self) -> str:
@@ -136,7 +203,7 @@ class SearchOptions:
         return Question(
             tuple(entry for entry in self.objectives if isinstance(entry, Column)),
             tuple(entry for entry in self.constraints if isinstance(entry, Constraint)),
-            all_scorers(self.outside_scorers),
+            available_scorers(all_scorers(self.outside_scorers), self.settings, self._asked),
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -153,12 +220,14 @@ class SearchOptions:
             "seed": self.seed,
             "method": self.chosen_method,
             "asynchronous": self.asynchronous,
-            "settings": asdict(self.settings),
-            "references": [[name, design(name).cost_digest] for name in REFERENCES],
+            "settings": self.settings.to_data(),
+            "references": [[entry.name or entry.label, entry.cost_digest] for entry in self.reference_designs],
             "scorers": {
                 scorer.name: [scorer.version, scorer.settings_hash(self.settings)] for scorer in question.available
             },
         }
+        if network := self.settings.network_text:
+            data["network_text"] = network
         if self.scorers:
             data[_OUTSIDE] = {scorer.name: scorer_to_data(scorer, self.settings) for scorer in self.outside_scorers}
         return data

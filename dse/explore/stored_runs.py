@@ -6,12 +6,13 @@ A store may come from anywhere, so whatever is read of a run's configuration mus
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from circuits.designs.named_designs import design
+from circuits.designs.design_record import Design
+from circuits.designs.named_designs import NAMED
 from circuits.errors import DesignError
 from dse.explore.search_options import SEARCH_VERSION, Question
 from dse.explore.search_result import (
@@ -27,7 +28,7 @@ from dse.score.constraints import Constraint, broken
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import SCORERS
 from dse.score.scorers.scorer import Scorer, Scores, ScoreSettings
-from dse.score.store import RunRecord, Store
+from dse.score.store import Member, RunRecord, Store
 from dse.score.store_file import STORE_NAME, StoreError, may_be_written
 from dse.space.per_layer import Candidate
 
@@ -192,13 +193,26 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
             return None
         front.append(ScoredDesign(row.design, scores))
     layers = len(configuration["space"].get("layers", ()))
-    # By name: a stored design has its own name, but not its standing among the named ones.
-    for name, _ in configuration["references"]:
-        scores = stored.of(design(name), question.available)
-        if scores is None:
+    for entry in _references(configuration, members):
+        scores = None if entry is None else stored.of(entry, question.available)
+        if entry is None or scores is None:
             return None
-        references.append(reference_row(design(name), scores, layers, question.columns))
+        references.append(reference_row(entry, scores, layers, question.columns))
     return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, tuple(beaten_rows), (), 0)
+
+
+def _references(configuration: Mapping[str, Any], members: Sequence[Member]) -> list[Candidate | None]:
+    """The designs that the run marks, by their names; None for one that the store does not hold."""
+    stored = {member.design.cost_digest: member.design for member in members if member.role == "reference"}
+    designs: list[Candidate | None] = []
+    for name, digest in configuration["references"]:
+        # By name where that is known: a stored design has its own name, but not its standing among the named ones.
+        named, own = NAMED.get(name), stored.get(digest)
+        if named is not None and named.cost_digest == digest:
+            designs.append(named)
+        else:
+            designs.append(replace(own, name=name) if isinstance(own, Design) else own)
+    return designs
 
 
 class _StoredScores:
@@ -247,7 +261,9 @@ def _check_versions(store: Store, record: RunRecord) -> None:
     outside = configuration.get("outside_scorers", {})
     made = {name: version for name, (version, _) in configuration["scorers"].items() if name not in outside}
     ours = {name: scorer.version for name, scorer in SCORERS.items()}
-    if configuration["search"] != SEARCH_VERSION or made != ours:
+    # Scorers that the program got since then are none of the run's.
+    known = {name: ours[name] for name in made if name in ours}
+    if configuration["search"] != SEARCH_VERSION or made != known:
         raise StoreError(
             f"run {record.run[:10]} of {store.path} was made by another version of the program, with scorers "
             f"{_listed(made)} where this one has {_listed(ours)}; run its search again."
@@ -259,13 +275,14 @@ def _is_search(configuration: Any) -> bool:
         return (
             all(isinstance(configuration[key], kind) for key, kind in _CONFIGURATION.items())
             and isinstance(configuration["space"]["name"], str)
+            and isinstance(configuration.get("network_text", ""), str)
             and all(isinstance(text, str) for key in ("objectives", "constraints") for text in configuration[key])
             and all(isinstance(name, str) for name, _ in configuration["references"])
             and all(isinstance(version, int) for version, _ in configuration["scorers"].values())
             and all(isinstance(settings, str) for _, settings in configuration["scorers"].values())
             and all(
                 isinstance(configuration["settings"][name], (int, float) if isinstance(value, float) else type(value))
-                for name, value in asdict(ScoreSettings()).items()
+                for name, value in ScoreSettings().to_data().items()
                 if not isinstance(value, tuple)
             )
             and _has_outside_scorers_of_this_form(configuration)

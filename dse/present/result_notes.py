@@ -27,10 +27,12 @@ def notes(result: SearchResult) -> list[str]:
     First those that explain an asterisk, then the mark of estimates and what sums over layers are, then the others.
     """
     settings = result.record.configuration["settings"]
+    network = result.record.configuration.get("network_text", "")
     texts = dict.fromkeys(column.note_for(settings) for column in result.columns.values() if column.note)
     estimates = estimates_note(plain_rows(result))
     return [
         *(text for text in texts if text.startswith("*")),
+        *([f"Network: {network}."] if network else []),
         *([f"{estimates}."] if estimates else []),
         *([_layers_note(result.layers)] if result.layers else []),
         *(text for text in texts if not text.startswith("*")),

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from circuits.designs.design_record import Design
 from circuits.support.cli import table
 from circuits.support.numbers import number
 from circuits.support.text import csv_field
@@ -31,11 +32,16 @@ __all__ = [
 
 
 def structure(design: Candidate) -> str:
-    """One line: topology, ports, policies and placement; of each layer where there are several."""
+    """One line: topology, ports, policies and placement; of each layer where there are several, of an
+    imported circuit once for all its layers."""
     if isinstance(design, LayerDesigns):
-        return "; ".join(f"{name}: {structure(entry)}" for name, entry in design.designs.items())
+        layers_of: dict[tuple[Design, str], list[str]] = {}
+        for name, entry in design.designs.items():
+            layers_of.setdefault((entry, name if entry.imported is None else ""), []).append(name)
+        return "; ".join(f"{', '.join(names)}: {structure(entry)}" for (entry, _), names in layers_of.items())
     if design.imported is not None:
-        return design.describe()["topology"]
+        name = "" if design.name is None else f"{design.name}, "
+        return f"{name}{design.describe()['topology']}"
     parts = [design.topology, f"ports {design.ports}"]
     if design.tile is not None:
         parts.append(f"tiles of {design.tile} bits")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from circuits.errors import DesignError, unknown_name
 from dse.score.scorers import COLUMNS, SCORERS
-from dse.score.scorers.scorer import Column, Scorer
+from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 
-__all__ = ["all_scorers", "columns_for", "columns_of", "objectives", "scorers_giving"]
+__all__ = [
+    "all_scorers",
+    "available_scorers",
+    "columns_for",
+    "columns_of",
+    "objectives",
+    "refuse_what_cannot_be_measured",
+    "scorers_giving",
+]
 
 
 def all_scorers(outside: Sequence[Scorer] = ()) -> tuple[Scorer, ...]:
@@ -27,6 +35,30 @@ def all_scorers(outside: Sequence[Scorer] = ()) -> tuple[Scorer, ...]:
             if names.count(name) > 1:
                 raise DesignError(f"{kind} must have distinct names, but {name!r} is given twice; rename one.")
     return tuple(sorted(scorers, key=lambda scorer: scorer.cost != "cheap"))  # stable: otherwise in the order given
+
+
+def available_scorers(
+    scorers: Iterable[Scorer], settings: ScoreSettings, asked: Collection[str] = ()
+) -> tuple[Scorer, ...]:
+    """Those of `scorers` that can measure with these settings, and are wanted: by the settings, or since `asked` names
+    one of their columns."""
+    return tuple(
+        scorer
+        for scorer in scorers
+        if _is_asked(scorer, asked) or (scorer.is_asked_for(settings) and not scorer.refusal(settings))
+    )
+
+
+def refuse_what_cannot_be_measured(scorers: Iterable[Scorer], settings: ScoreSettings, asked: Collection[str]) -> None:
+    """Raises DesignError where `asked` names a column that its scorer cannot measure with these settings."""
+    for scorer in scorers:
+        names = [column.name for column in scorer.columns if column.name in asked]
+        if names and (reason := scorer.refusal(settings)):
+            raise DesignError(f"{names[0]} cannot be measured of this network: {reason}.")
+
+
+def _is_asked(scorer: Scorer, asked: Collection[str]) -> bool:
+    return any(column.name in asked for column in scorer.columns)
 
 
 def columns_of(scorers: Iterable[Scorer]) -> Mapping[str, Column]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
-from circuits.designs.placement import Columns, Grid, Placement, Rows, Tiles
+from circuits.designs.placement import Columns, Grid, Placement, Rows, Shape, Tiles
 from circuits.errors import DesignError
 
 __all__ = ["GRANULARITIES", "Granularity"]
@@ -22,7 +22,7 @@ class Granularity(ABC):
 
     - `name`: its name in Python and TOML.
     - `kind`: the kind of placement that designs of the space have.
-    - `one_width`: whether all formats of the space must have one mantissa width, because the number of cells to choose
+    - `one_width`: whether all formats of the space must have one width, because the number of cells to choose
       depends on it.
     - `needs_tile`: whether the space must have a tile size.
     """
@@ -34,12 +34,12 @@ class Granularity(ABC):
 
     @classmethod
     @abstractmethod
-    def check(cls, space: str, width: int, tile: int | None, bands: Sequence[int]) -> None:
-        """Raises DesignError unless `tile` and `bands` of the space of that name fit a width x width array."""
+    def check(cls, space: str, shape: Shape, tile: int | None, bands: Sequence[int]) -> None:
+        """Raises DesignError unless `tile` and `bands` of the space of that name fit a w x v array."""
 
     @classmethod
     @abstractmethod
-    def describe(cls, width: int, tile: int | None) -> str:
+    def describe(cls, shape: Shape, tile: int | None) -> str:
         """What a place is: "bands of 48 columns"."""
 
 
@@ -50,8 +50,8 @@ class _Banded(Granularity):
     """What is banded, in a message."""
 
     @classmethod
-    def check(cls, space: str, width: int, tile: int | None, bands: Sequence[int]) -> None:
-        highest = cls._count(width) - 1
+    def check(cls, space: str, shape: Shape, tile: int | None, bands: Sequence[int]) -> None:
+        highest = cls._count(shape) - 1
         if (
             not all(isinstance(band, int) and 0 <= band <= highest for band in bands)
             or list(bands) != sorted(set(bands))
@@ -63,13 +63,13 @@ class _Banded(Granularity):
             )
 
     @classmethod
-    def describe(cls, width: int, tile: int | None) -> str:
-        return f"bands of {cls._count(width)} {cls.name}"
+    def describe(cls, shape: Shape, tile: int | None) -> str:
+        return f"bands of {cls._count(shape)} {cls.name}"
 
     @classmethod
-    def _count(cls, width: int) -> int:
+    def _count(cls, shape: Shape) -> int:
         """Product columns, or rows with the final adder's."""
-        return cls.kind.dimensions((width, width), None)[1]
+        return cls.kind.dimensions(shape, None)[1]
 
 
 class _Fixed(Granularity):
@@ -78,7 +78,7 @@ class _Fixed(Granularity):
     one_width = True
 
     @classmethod
-    def check(cls, space: str, width: int, tile: int | None, bands: Sequence[int]) -> None:
+    def check(cls, space: str, shape: Shape, tile: int | None, bands: Sequence[int]) -> None:
         if cls.needs_tile and tile is None:
             raise DesignError(f"space {space!r} places by tiles and needs a tile size, but has none; add tile = 8.")
         if tuple(bands) != (0,):
@@ -105,7 +105,7 @@ class _ByTiles(_Fixed):
     needs_tile = True
 
     @classmethod
-    def describe(cls, width: int, tile: int | None) -> str:
+    def describe(cls, shape: Shape, tile: int | None) -> str:
         return f"tiles of {tile} x {tile}"
 
 
@@ -114,8 +114,8 @@ class _ByCells(_Fixed):
     kind = Grid
 
     @classmethod
-    def describe(cls, width: int, tile: int | None) -> str:
-        return f"places of {width} x {width}"
+    def describe(cls, shape: Shape, tile: int | None) -> str:
+        return f"places of {shape[0]} x {shape[1]}"
 
 
 GRANULARITIES: Mapping[str, Granularity] = MappingProxyType(

@@ -73,9 +73,15 @@ class LayerDesigns:
         return described
 
     def to_toml(self) -> str:
-        """TOML with a table [layers.NAME] for each layer: its products and the design's own TOML."""
+        """TOML with a table [layers.NAME] for each layer: its products and the design's own TOML; of imported circuits,
+        which are long, `same_as` names the first layer with the same one."""
         tables = []
+        first: dict[Design, str] = {}
         for name, products, design in self.layers:
+            if design.circuit is not None and first.setdefault(design, name) != name:
+                same = f"same_as = {toml_string(first[design])}"
+                tables.append(f"[layers.{toml_string(name)}]\nproducts = {products}\n{same}\n")
+                continue
             text = design.to_toml()
             # The TOML of an imported circuit holds literal strings itself.
             quoted = toml_string(text) if "'''" in text else f"'''\n{text}'''"
@@ -87,16 +93,24 @@ class LayerDesigns:
         """What `to_toml` wrote; DesignError names `where` and what to correct."""
         tables = parse_toml(text, where).get("layers")
         if not isinstance(tables, dict) or not all(
-            isinstance(entry, dict) and entry.keys() == {"products", "design"} and isinstance(entry["design"], str)
+            isinstance(entry, dict)
+            and entry.keys() in ({"products", "design"}, {"products", "same_as"})
+            and all(isinstance(entry.get(key, ""), str) for key in ("design", "same_as"))
             for entry in tables.values()
         ):
             raise DesignError(f"{where} must hold [layers.NAME] tables with products and design; correct it.")
-        return cls(
-            tuple(
-                (name, entry["products"], Design.from_toml(entry["design"], where=f"layer {name} of {where}"))
-                for name, entry in tables.items()
-            )
-        )
+        designs: dict[str, Design] = {}
+        for name, entry in tables.items():
+            if "design" in entry:
+                designs[name] = Design.from_toml(entry["design"], where=f"layer {name} of {where}")
+            elif entry["same_as"] in designs:
+                designs[name] = designs[entry["same_as"]]
+            else:
+                raise DesignError(
+                    f"same_as of layer {name} of {where} must be an earlier layer, but got {entry['same_as']!r}; "
+                    "correct it."
+                )
+        return cls(tuple((name, entry["products"], designs[name]) for name, entry in tables.items()))
 
 
 Candidate = Design | LayerDesigns

@@ -1,54 +1,56 @@
-"""Search spaces: heterogeneous arrays as plain data, and the integer genomes that name their designs.
+"""Search spaces as plain data, and the integer genomes that name their designs.
 
-A genome is a tuple of integers, one for each gene, each below the gene's bound:
+A genome is a tuple of integers, one for each gene, each below the gene's bound. A space is made of parts: arrays of
+full-adder cells (`dse.space.arrays`), families with options, and members of a library (`dse.space.families`). With one
+part, its genes are the genome; with several, the first gene names the part, and the genes of all parts follow, of which
+those of the other parts say nothing:
 
-    topology | ports | half adders | final adder | cell of place 0 ... cell of place P - 1 | format
+    part | genes of the arrays | genes of each family | member
 
-The format is a gene only where the space has several. A place is a band of product columns or of rows, a tile, or a
-single position of the array. Where the space has layers, the genes of all layers follow one another. Different genomes
-can name the same design (a ripple array has no final adder, say): designs are told apart by `cost_digest`, not by
-genome.
+Where each layer of a network has a design of its own, the genes of all layers follow one another. Different genomes can
+name the same design (a ripple array has no final adder, say): designs are told apart by `cost_digest`, not by genome.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from circuits.cells.adder_cells import CELLS, AdderCell, cell, cells_from_table
+from circuits.cells.adder_cells import CELLS, AdderCell
 from circuits.designs.design_record import Design
-from circuits.designs.placement import Placement
+from circuits.designs.named_designs import design
 from circuits.errors import DesignError, unknown_name
-from circuits.floats.arithmetic import float_format
-from circuits.multipliers import PORTS, TOPOLOGIES
-from circuits.support.documents import read_toml
+from circuits.multipliers import PORTS
+from circuits.support.lazy import LazyMapping
 from circuits.support.text import check_name
-from dse.space.granularity import GRANULARITIES, Granularity
+from dse.space.arrays import FINAL_ADDERS, HALF_ADDERS, Arrays
+from dse.space.families import Family, FamilyPart, Members
+from dse.space.number_formats import number_format
+from dse.space.parts import Genome, Part, digits, require_distinct, size
 from dse.space.per_layer import Candidate, LayerDesigns
+from dse.space.space_files import space_fields
 
-__all__ = ["SPACES", "Genome", "Space", "find_space"]
+__all__ = ["ARRAYS", "REFERENCES", "SPACES", "Genome", "Space", "find_space"]
 
-Genome = tuple[int, ...]
-_HALF_ADDERS = ("cell", "exact")
-_FINAL_ADDERS = ("exact", "cell")
-_LEADING = 4
-"""Number of genes before those of the places."""
-_LISTS = ("topologies", "ports", "bands", "cells", "half_adders", "final_adders", "formats")
-_STRINGS = ("name", "granularity")
-_NUMBERS = ("tile",)
-_TABLES = ("layers",)
+REFERENCES = ("exact", "heap", "axfpm", "axfpm_tiled", "bfloat16")
+"""The named designs that a search of float designs scores and marks, unless it is given others."""
+_DESIGNS = ("each", "one")
+_OPERANDS = ("uniform", "layers")
+_LISTED = 6
+"""Layers that a description names one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """A set of arrays of full-adder cells, chosen place by place.
+    """A set of multipliers: arrays of full-adder cells chosen place by place, families with options, library members.
+
+    Arrays (none where `topologies` is empty):
 
     - `topologies`, `ports`, `half_adders`, `final_adders`: the allowed values of those fields of a Design.
     - `granularity`: what a place is. "columns": a band of product columns. "rows": a band of rows of the array, by bit
@@ -56,13 +58,27 @@ class Space:
       position of the array, rows 1 to w (row w is the final adder).
     - `bands`: for columns and rows, the lowest of each band, ascending from 0; the last band reaches to the highest.
     - `cells`: the cells that a place may hold, with distinct names.
-    - `tile`: the designs' tile size in bits; None for untiled ones.
-    - `formats`: the float formats, which give the widths (24 x 24 and 48 product columns for float32); bands and tiles
-      must fit the narrowest, cells one width only. Every design of the space truncates.
+    - `tile`: the designs' tile size in bits, or several, 0 for untiled; None for untiled ones.
+    - `truncate_columns`: how many of the lowest product columns may be left out.
+
+    All designs:
+
+    - `formats`: float formats, and integers as "int8", "uint8", "int8x4" (`dse.space.number_formats`), which give the
+      widths (24 x 24 and 48 product columns for float32); bands and tiles must fit the narrowest, cells one width only.
+      Every design of the space truncates.
+    - `families`: families of approximate multipliers with the values of their options.
+    - `library`: designs that stand for themselves (`dse.space.library_members`).
+
+    The network:
+
     - `layers`: (layer name, products an image) of the network's layers that get a design each; none for one design for
       all. The products weigh errors and energies (`dse.score.scorers.layer_scores`).
+    - `network_layers`: in their place "conv", "linear", "all" or names: a search reads the layers and their products
+      from its network. `designs`: "each" layer has a design of its own, or "one" design serves all of them.
+    - `operands`: "layers" measures errors also on the operands that the network's layers see.
 
-    Raises DesignError (UnknownNameError for an unknown name) when a field is empty, repeats itself or is malformed.
+    Raises DesignError (UnknownNameError for an unknown name) when a field is empty, repeats itself or is malformed, and
+    where a genome would name no design.
     """
 
     name: str
@@ -71,94 +87,97 @@ class Space:
     granularity: str = "columns"
     bands: tuple[int, ...] = (0,)
     cells: tuple[AdderCell, ...] = (CELLS["exact"],)
-    half_adders: tuple[str, ...] = _HALF_ADDERS
-    final_adders: tuple[str, ...] = _FINAL_ADDERS
-    tile: int | None = None
+    half_adders: tuple[str, ...] = HALF_ADDERS
+    final_adders: tuple[str, ...] = FINAL_ADDERS
+    tile: int | tuple[int, ...] | None = None
     formats: tuple[str, ...] = ("float32",)
     layers: tuple[tuple[str, int], ...] = ()
+    truncate_columns: tuple[int, ...] = (0,)
+    families: tuple[Family, ...] = ()
+    library: tuple[Design, ...] = ()
+    network_layers: tuple[str, ...] = ()
+    designs: str = _DESIGNS[0]
+    operands: str = _OPERANDS[0]
 
     def __post_init__(self) -> None:
         check_name("a space", self.name)
-        for layer, _ in self.layers:
+        for layer in (*(name for name, _ in self.layers), *self.network_layers):
             check_name("a layer", layer)
-        if self.granularity not in GRANULARITIES:
-            raise unknown_name("granularity", self.granularity, GRANULARITIES)
-        for what, values, valid in (
-            ("topology", self.topologies, TOPOLOGIES),
-            ("ports", self.ports, PORTS),
-            ("half_adders", self.half_adders, _HALF_ADDERS),
-            ("final_adder", self.final_adders, _FINAL_ADDERS),
-        ):
-            for value in values:
-                if value not in valid:
-                    raise unknown_name(what, str(value), valid)
-            self._distinct(what, values)
-        self._distinct("cells", [entry.name for entry in self.cells])
-        self._distinct("formats", self.formats)
+        require_distinct(self.name, "formats", self.formats)
         if self.layers:
-            self._distinct("layers", [layer for layer, _ in self.layers])
+            require_distinct(self.name, "layers", [layer for layer, _ in self.layers])
             for layer, products in self.layers:
                 if type(products) is not int or products < 1:
                     raise DesignError(
                         f"layers of space {self.name!r} must have a positive number of products an image, but got "
                         f"{layer} = {products!r}; correct it."
                     )
-        widths = {float_format(name).width for name in self.formats}
-        if self._granularity.one_width and len(widths) > 1:
+        if self.network_layers:
+            require_distinct(self.name, "layers", self.network_layers)
+        for what, value, valid in (("designs", self.designs, _DESIGNS), ("operands", self.operands, _OPERANDS)):
+            if value not in valid:
+                raise unknown_name(f"choice of {what}", value, valid)
+        self._check_formats()
+        if not self.parts:
             raise DesignError(
-                f"formats of space {self.name!r} must have one width where places are {self.granularity}, but got "
-                f"{', '.join(self.formats)}; make a space of each."
-            )
-        if self.tile is not None and not (type(self.tile) is int and 1 <= self.tile <= self.width):
-            raise DesignError(
-                f"1 <= tile <= {self.width} must hold in space {self.name!r}, but got {self.tile!r}; correct it."
-            )
-        self._granularity.check(self.name, self.width, self.tile, self.bands)
-
-    def _distinct(self, what: str, values: Sequence[str]) -> None:
-        if not values or len(set(values)) != len(values):
-            raise DesignError(
-                f"{what} of space {self.name!r} must be one or more distinct values, but got "
-                f"{', '.join(values) or 'none'}; correct the list."
+                f"space {self.name!r} must have topologies, families or a library, but has none; add one."
             )
 
-    # Size and genomes.
+    def _check_formats(self) -> None:
+        integers = [name for name in self.formats if number_format(name).float_name is None]
+        each_layer = self.layers or (self.network_layers and self.designs == "each")
+        if each_layer and integers and len(self.formats) > 1:
+            raise DesignError(
+                f"formats of space {self.name!r} must be one where each layer has a design, since the network has one "
+                f"kind of codes, but got {', '.join(self.formats)}; make a space of each."
+            )
 
-    @property
-    def width(self) -> int:
-        """Number of mantissa bits, the hidden one included, of the narrowest format."""
-        return min(float_format(name).width for name in self.formats)
+    # Parts, size and genomes.
 
-    @property
-    def places(self) -> int:
-        """Number of places, each of which holds one of `cells`."""
-        return self._kind.count_choices((self.width, self.width), self.tile, self.bands)
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The kinds of designs that the space holds."""
+        arrays = (self._arrays,) if self.topologies else ()
+        families = (FamilyPart(self.name, family, self.formats) for family in self.families)
+        members = (Members(self.library),) if self.library else ()
+        return (*arrays, *families, *members)
 
-    @property
-    def _granularity(self) -> Granularity:
-        return GRANULARITIES[self.granularity]
+    @cached_property
+    def _arrays(self) -> Arrays:
+        tiles = self.tile if isinstance(self.tile, tuple) else (self.tile,)
+        return Arrays(
+            name=self.name,
+            topologies=self.topologies,
+            ports=self.ports,
+            granularity=self.granularity,
+            bands=self.bands,
+            cells=self.cells,
+            half_adders=self.half_adders,
+            final_adders=self.final_adders,
+            tiles=tuple(None if tile == 0 and isinstance(self.tile, tuple) else tile for tile in tiles),
+            truncate_columns=self.truncate_columns,
+            formats=self.formats,
+        )
 
-    @property
-    def _kind(self) -> type[Placement]:
-        """The kind of placement that the designs have."""
-        return self._granularity.kind
-
-    @property
+    @cached_property
     def bounds(self) -> Genome:
         """The number of values of each gene."""
         return self._own_bounds * max(1, len(self.layers))
 
-    @property
+    @cached_property
     def _own_bounds(self) -> Genome:
         """`bounds` of the genes of one layer."""
-        leading = (self.topologies, self.ports, self.half_adders, self.final_adders)
-        formats = (len(self.formats),) if len(self.formats) > 1 else ()
-        return (*map(len, leading), *[len(self.cells)] * self.places, *formats)
+        first = (len(self.parts),) if len(self.parts) > 1 else ()
+        return (*first, *(bound for part in self.parts for bound in part.bounds))
 
     @property
     def size(self) -> int:
-        """Number of genomes, an upper bound on the number of distinct designs."""
-        return math.prod(self.bounds)
+        """Number of genomes that differ in genes that say something: an upper bound on the number of designs."""
+        return int(self._own_size ** max(1, len(self.layers)))
+
+    @cached_property
+    def _own_size(self) -> int:
+        return sum(map(size, self.parts))
 
     @property
     def size_text(self) -> str:
@@ -169,25 +188,33 @@ class Space:
 
     def describe(self) -> str:
         """What the space is made of and how large it is, in one line."""
-        policies = f"{len(self.half_adders)} half-adder x {len(self.final_adders)} final-adder policies"
-        where = self._granularity.describe(self.width, self.tile)
-        tiled = f", tiles of {self.tile} bits" if self.tile is not None and not self._granularity.needs_tile else ""
-        formats = f" x {len(self.formats)} formats" if len(self.formats) > 1 else ""
-        layers = f", for each of layers {', '.join(name for name, _ in self.layers)}" if self.layers else ""
-        return (
-            f"{self.name}: {len(self.topologies)} topologies x {len(self.ports)} ports x {policies} x "
-            f"{len(self.cells)} cells in each of {self.places} {where}{tiled}{formats}{layers} = "
-            f"{self.size_text} genomes"
-        )
+        names = [name for name, _ in self.layers] or self.network_layers
+        listed = ", ".join(names) if len(names) <= _LISTED else f"{names[0]} ... {names[-1]} ({len(names)})"
+        each = "each of " if self.designs == "each" else ""
+        layers = f", for {each}layers {listed}" if names else ""
+        parts = " + ".join(part.describe() for part in self.parts)
+        return f"{self.name}: {parts}{layers} = {self.size_text} genomes"
 
     def genomes(self) -> Iterator[Genome]:
-        """Yields every genome; the last gene changes fastest."""
+        """Yields every genome, genes that say nothing being 0; the last gene changes fastest."""
+        layers = max(1, len(self.layers))
         for number in range(self.size):
-            digits = []
-            for bound in reversed(self.bounds):
-                number, digit = divmod(number, bound)
-                digits.append(digit)
-            yield tuple(reversed(digits))
+            yield tuple(gene for own in digits(number, [self._own_size] * layers) for gene in self._own_genome(own))
+
+    def _own_genome(self, number: int) -> Genome:
+        """Genome `number` of one layer, part by part."""
+        for place, part in enumerate(self.parts):
+            if number < size(part):
+                return self._placed(place, digits(number, part.bounds))
+            number -= size(part)
+        raise AssertionError
+
+    def _placed(self, place: int, genes: Genome) -> Genome:
+        """The genes of part number `place` as a genome of one layer."""
+        if len(self.parts) == 1:
+            return genes
+        own = (genes if at == place else (0,) * len(part.bounds) for at, part in enumerate(self.parts))
+        return (place, *(gene for each in own for gene in each))
 
     def sample(self, seed: int, count: int) -> Iterator[Genome]:
         """Yields `count` genomes drawn from `seed`, all equally likely; some may be equal."""
@@ -196,15 +223,12 @@ class Space:
             yield tuple(map(int, generator.integers(0, self.bounds)))
 
     def uniform(self) -> list[Genome]:
-        """One uniform array for each cell and topology, with the first value of every other gene.
-
-        The cells last in `cells`, which are the user's own, come first.
-        """
-        formats = (0,) if len(self.formats) > 1 else ()
+        """Genomes that span the space's extremes, with one design in all layers: uniform arrays of each cell and
+        topology, a design for each value of a family's option, every member of the library."""
         return [
-            (topology, 0, 0, 0, *[number] * self.places, *formats) * max(1, len(self.layers))
-            for number in reversed(range(len(self.cells)))
-            for topology in range(len(self.topologies))
+            self._placed(place, genes) * max(1, len(self.layers))
+            for place, part in enumerate(self.parts)
+            for genes in part.uniform()
         ]
 
     def decode(self, genome: Sequence[int]) -> Candidate:
@@ -223,23 +247,11 @@ class Space:
     def array(self, genome: Sequence[int]) -> Design:
         """The design that the genes of one layer name."""
         assert all(0 <= gene < bound for gene, bound in zip(genome, self._own_bounds, strict=True))
-        topology, ports, half, final = genome[:_LEADING]
-        fmt = self.formats[genome[-1] if len(self.formats) > 1 else 0]
-        chosen = [self.cells[gene] for gene in genome[_LEADING : _LEADING + self.places]]
-        return Design(
-            format=fmt,
-            topology=self.topologies[topology],
-            ports=self.ports[ports],
-            half_adders=self.half_adders[half],
-            final_adder=self.final_adders[final],
-            tile=self.tile,
-            placement=self._placement(chosen, float_format(fmt).width),
-        )
-
-    def _placement(self, chosen: Sequence[AdderCell], width: int) -> Any:
-        if len({entry.name for entry in chosen}) == 1:
-            return chosen[0]
-        return self._kind.from_choices(chosen, (width, width), self.tile, self.bands)
+        if len(self.parts) == 1:
+            return self.parts[0].design(genome)
+        first = 1 + sum(len(part.bounds) for part in self.parts[: genome[0]])
+        part = self.parts[genome[0]]
+        return part.design(genome[first : first + len(part.bounds)])
 
     def encode(self, candidate: Candidate) -> Genome:
         """A genome that names the design; DesignError when the space does not hold it. Names of designs are ignored."""
@@ -255,24 +267,37 @@ class Space:
 
     def _genes(self, design: Design) -> Genome:
         """The genes that name the fields of `design`; none where the space does not have its values."""
-        placed = design.placement
-        try:
-            width = design.shape[0]
-            chosen = self._kind.choices_of(placed, (width, width), self.tile, self.bands)
-            if chosen is None:
-                return ()
-            return (
-                self.topologies.index(design.topology),
-                self.ports.index(design.ports),
-                self.half_adders.index(design.half_adders),
-                self.final_adders.index(design.final_adder),
-                *(self.cells.index(entry) for entry in chosen),
-                *((self.formats.index(design.format or ""),) if len(self.formats) > 1 else ()),
-            )
-        except (ValueError, IndexError):
-            return ()
+        for place, part in enumerate(self.parts):
+            genes = part.genes(design)
+            if genes and part.design(genes).cost_digest == design.cost_digest:
+                return self._placed(place, genes)
+        return ()
 
-    # Data in and out.
+    # What a search asks beyond designs.
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether all designs are integer multipliers."""
+        return all(number_format(name).float_name is None for name in self.formats)
+
+    @property
+    def references(self) -> tuple[Design, ...]:
+        """The designs that a search marks: named float designs, and the exact multiplier of each integer format."""
+        integers = [number_format(name) for name in self.formats if number_format(name).float_name is None]
+        floats = () if len(integers) == len(self.formats) else tuple(map(design, REFERENCES))
+        return (*floats, *(entry.exact for entry in integers))
+
+    @property
+    def examples(self) -> tuple[Candidate, ...]:
+        """An exact design of each format, in each of the layers: where these fit a network, all designs do."""
+        exact = [number_format(name).exact for name in self.formats]
+        if not self.layers:
+            return tuple(exact)
+        return tuple(LayerDesigns(tuple((layer, products, each) for layer, products in self.layers)) for each in exact)
+
+    def of_layers(self, layers: Sequence[tuple[str, int]]) -> Space:
+        """The space with the (layer, products an image) that its `network_layers` stand for."""
+        return replace(self, network_layers=(), layers=tuple(layers) if self.designs == "each" else ())
 
     def with_cells(self, extra: Mapping[str, AdderCell]) -> Space:
         """The space with the cells `extra` allowed as well, in every place; DesignError for a name that is taken."""
@@ -297,56 +322,45 @@ class Space:
         if self.granularity != "columns":
             data["granularity"] = self.granularity
         if self.tile is not None:
-            data["tile"] = self.tile
+            data["tile"] = list(self.tile) if isinstance(self.tile, tuple) else self.tile
         if self.layers:
             data["layers"] = [list(layer) for layer in self.layers]
+        if self.truncate_columns != (0,):
+            data["truncate_columns"] = list(self.truncate_columns)
+        if self.families:
+            data["families"] = [family.to_data() for family in self.families]
+        if self.library:
+            data["library"] = [[each.label, each.cost_digest] for each in self.library]
+        if self.network_layers:
+            data["network_layers"] = list(self.network_layers)
+        for name in ("designs", "operands"):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                data[name] = getattr(self, name)
         return data
 
     @classmethod
     def load(cls, path: str | Path) -> Space:
-        """Reads a TOML file: [space] with the fields, its cells by name, and [cells.NAME] for cells of its own.
-
-        Raises DesignError naming the file and what to correct.
-        """
-        document = read_toml(path)
-        entries = document.get("space")
-        if not isinstance(entries, dict) or document.keys() - {"space", "cells"}:
-            raise DesignError(
-                f"{path} must hold [space] and, for cells of its own, [cells.NAME], but got "
-                f"{', '.join(document) or 'nothing'}; correct the headers."
-            )
-        own = cells_from_table(document.get("cells", {}), str(path))
-        fields: dict[str, Any] = {"name": Path(path).stem}
-        for key, value in entries.items():
-            if key not in (known := (*_LISTS, *_STRINGS, *_NUMBERS, *_TABLES)):
-                raise DesignError(f"[space] in {path}: {unknown_name('field', key, known)}")
-            kind = int if key == "bands" else str
-            if key in _LISTS and isinstance(value, list) and all(type(entry) is kind for entry in value):
-                fields[key] = tuple(value)
-            elif (key in _STRINGS and isinstance(value, str)) or (key in _NUMBERS and type(value) is int):
-                fields[key] = value
-            elif key in _TABLES and isinstance(value, dict):
-                fields[key] = tuple(value.items())
-            else:
-                wanted = "a list of integers" if kind is int else "a list of strings" if key in _LISTS else "a string"
-                wanted = {"tile": "an integer", "layers": "a table of products an image"}.get(key, wanted)
-                raise DesignError(f"{key} of [space] in {path} must be {wanted}, but got {value!r}; correct it.")
+        """Reads a TOML file; see `dse.space.space_files`. Raises DesignError naming the file and what to correct."""
+        fields, own_cells = space_fields(path)
         try:
-            names = fields.get("cells", ())
-            space = cls(**{**fields, "cells": tuple(cell(name, own) for name in names)} if names else fields)
-            return space.with_cells(own)
+            return cls(**fields).with_cells(own_cells)
         except DesignError as error:
             raise type(error)(f"[space] in {path}: {error}") from None
 
 
-SPACES: Mapping[str, Space] = MappingProxyType(
+ARRAYS = Space(
+    name="arrays",
+    # Rounding drops the lower half of the product, so one coarse cut suffices there.
+    bands=(0, 16, 24, 28, 32, 36, 40, 44),
+    cells=tuple(CELLS[name] for name in ("exact", "ama1", "ama2", "ama3", "ama4", "ama5")),
+)
+"""The default space: float32 mantissa arrays of six cells in eight bands of product columns."""
+
+SPACES: Mapping[str, Space] = LazyMapping(
     {
-        "arrays": Space(
-            name="arrays",
-            # Rounding drops the lower half of the product, so one coarse cut suffices there.
-            bands=(0, 16, 24, 28, 32, 36, 40, 44),
-            cells=tuple(CELLS[name] for name in ("exact", "ama1", "ama2", "ama3", "ama4", "ama5")),
-        ),
+        "arrays": "dse.space.search_space:ARRAYS",
+        "library": "dse.space.library_spaces:LIBRARY_MEMBERS",
+        "library_by_layer": "dse.space.library_spaces:LIBRARY_BY_LAYER",
     }
 )
 """The named spaces; "arrays" is the default of the search."""

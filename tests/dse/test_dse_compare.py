@@ -101,7 +101,7 @@ def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         ),
         (
             ["heap", "--images", "0"],
-            "error: argument --images: it must be an integer from 1 to 2000, but got '0'; "
+            "error: argument --images: it must be an integer of at least 1, but got '0'; "
             "see python -m dse.compare --help\n",
         ),
         (

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits import CELLS, Design, design
+from dse.explore.design_comparison import comparison_scorers
 from dse.explore.front import non_dominated
 from dse.explore.search_loop import search
 from dse.explore.search_options import REFERENCES, SearchOptions
@@ -132,7 +133,7 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the scores of the reference designs, which take longer than a small search."""
     path = tmp_path_factory.mktemp("references") / "store.sqlite"
     with Store(path) as store:
-        Evaluator(store, Processes(measure, 1), SETTINGS).score([*map(design, REFERENCES)], tuple(SCORERS.values()))
+        Evaluator(store, Processes(measure, 1), SETTINGS).score([*map(design, REFERENCES)], comparison_scorers())
     return path
 
 

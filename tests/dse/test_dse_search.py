@@ -21,9 +21,9 @@ import pytest
 from circuits import CELLS, Design
 from dse import search
 from dse.present.pareto_plots import file_names, pareto_plots
+from dse.score.networks.network_keys import EMBEDDED_IMAGES
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers import COLUMNS
-from dse.score.scorers.evaluation_data import EMBEDDED_IMAGES
 from dse.score.store import Store
 
 SPACE = """
@@ -242,7 +242,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--objectives", "enrgy"], "error: unknown objective 'enrgy'; nearest: energy."),
+        (["--objectives", "enrgy"], "error: unknown objective 'enrgy'; nearest: energy, image_energy."),
         (
             ["--objectives", "accurcy"],
             "error: unknown objective 'accurcy'; nearest: accuracy",
@@ -253,9 +253,10 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         ),
         (
             ["--objectives", ","],
-            "error: objectives must name at least one of nmed, mred, energy, delay, area, transistors, accuracy, "
-            "accuracy_loss, signed_loss, transfer_rate, transfer_pgd, transfer_fgsm_smallest, margin_rate, margin_pgd, "
-            "margin_fgsm_smallest, adaptive_robustness, but got none; choose some.",
+            "error: objectives must name at least one of nmed, mred, energy, delay, area, transistors, "
+            "image_energy, layer_nmed, layer_mred, accuracy, accuracy_loss, signed_loss, transfer_rate, transfer_pgd, "
+            "transfer_fgsm_smallest, margin_rate, margin_pgd, margin_fgsm_smallest, adaptive_robustness, but got none; "
+            "choose some.",
         ),
         (["--constraint", "enrgy<=3"], "error: unknown column 'enrgy'; "),
         (
@@ -267,7 +268,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
             ["--workers", "2", "--dask", "tcp://127.0.0.1:1"],
             "error: --workers and --dask must not be given both: a Dask scheduler has its own workers; drop one.",
         ),
-        (["--space", "aray"], "error: unknown space 'aray'; nearest: arrays."),
+        (["--space", "aray"], "error: unknown space 'aray'; nearest: arrays, library."),
         (
             ["--budget", "0"],
             "error: argument --budget: it must be an integer from 1 to 10000000, but got '0'; "
@@ -285,8 +286,8 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         ),
         (
             ["--images", "2001"],
-            "error: argument --images: it must be an integer from 1 to 2000, but got '2001'; "
-            "see python -m dse.search --help",
+            "error: --images must be at most 2,000, the test images in the package, but got 2,001; give fewer, or "
+            "--data full.",
         ),
         (
             ["--workers", "none"],

@@ -289,12 +289,13 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
             "conv1 = 0; correct it.",
         ),
         (
-            '[space]\nlayers = ["conv1"]\n',
-            "layers of [space] in {path} must be a table of products an image, but got ['conv1']; correct it.",
+            "[space]\nlayers = [1]\n",
+            "layers of [space] in {path} must be conv, linear, all, a list of names or a table of products an image, "
+            "but got [1]; correct it.",
         ),
         (
             "[space]\nband = [0]\n",
-            "[space] in {path}: unknown field 'band'; nearest: bands.",
+            "[space] in {path}: unknown field 'band'; nearest: bands, operands.",
         ),
         (
             "[design]\n",
@@ -333,4 +334,4 @@ def test_what_does_not_fit_a_space_is_refused(make: Callable[[], object], messag
 def test_an_unknown_space_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         find_space("array")
-    assert str(caught.value) == "unknown space 'array'; nearest: arrays."
+    assert str(caught.value) == "unknown space 'array'; nearest: arrays, library."

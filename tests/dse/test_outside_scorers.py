@@ -254,7 +254,10 @@ def test_runs_without_outside_scorers_keep_their_identity(importable: Path) -> N
 
 def test_cheap_scorers_from_outside_run_before_the_network(importable: Path) -> None:
     names = [scorer.name for scorer in all_scorers([load_scorer(NAME)])]
-    assert names == ["error", "cost", "product", "accuracy", "transfer", "margin", "adaptive"]
+    assert names == [
+        *("error", "cost", "network_energy", "product"),
+        *("layer_error", "accuracy", "transfer", "margin", "adaptive"),
+    ]
     with pytest.raises(DesignError, match=r"^scorers must have distinct names, but 'product' is given twice; rename"):
         all_scorers([load_scorer(NAME), load_scorer(NAME)])
 

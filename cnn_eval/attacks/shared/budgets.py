@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from cnn_eval.data.dataset_registry import DATASETS
 
-__all__ = ["BUDGETS", "Budget", "default_budget"]
+__all__ = ["BUDGETS", "Budget", "data_set_alike", "default_budget"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def default_budget(norm: str, image: Sequence[int], dataset: str | None = None) 
     `dataset` None means a user's own images. They get the budget of the data set with images of their shape (MNIST,
     CIFAR-10, ImageNet from 3 x 64 x 64 on), or that of CIFAR-10 where there is none.
     """
-    like = dataset or _alike(tuple(image))
+    like = dataset or data_set_alike(image)
     budget = BUDGETS.get(like or "cifar10", {}).get(norm)
     if budget is None or dataset is not None:
         return budget
@@ -56,8 +56,9 @@ def default_budget(norm: str, image: Sequence[int], dataset: str | None = None) 
     return Budget(budget.epsilon, f"own images of {shape}, taken as {like}: {budget.reason}")
 
 
-def _alike(image: tuple[int, ...]) -> str | None:
+def data_set_alike(image: Sequence[int]) -> str | None:
+    """The data set that a user's images of shape `image`, [C, H, W], are treated as; None where there is none."""
     for name, entry in DATASETS.items():
-        if entry.image_shape == image:
+        if entry.image_shape == tuple(image):
             return name
     return "imagenet" if image[0] == 3 and min(image[1:]) >= 64 else None

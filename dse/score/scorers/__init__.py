@@ -17,6 +17,8 @@ SCORERS: Mapping[str, Scorer] = LazyMapping(
     {
         "error": "dse.score.scorers.error_scorer:ERROR",
         "cost": "dse.score.scorers.cost_scorer:COST",
+        "network_energy": "dse.score.scorers.network_energy_scorer:NETWORK_ENERGY",
+        "layer_error": "dse.score.scorers.layer_error_scorer:LAYER_ERROR",
         "accuracy": "dse.score.scorers.accuracy_scorer:ACCURACY",
         "transfer": "dse.score.scorers.transfer_scorer:TRANSFER",
         "margin": "dse.score.scorers.margin_scorer:MARGIN",

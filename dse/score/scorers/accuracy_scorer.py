@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from circuits.designs.named_designs import design
 from circuits.support.statistics import paired_difference_interval, wilson
-from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
+from dse.score.networks.network_keys import data_digest, network_settings
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text, plain_text
-from dse.space.per_layer import Candidate, for_network
+from dse.space.per_layer import Candidate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +51,7 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
     return {
         **network_settings(settings),
         "images": settings.images,
-        "data": record_digest("datasets", settings.dataset),
+        "data": data_digest(settings),
         "baseline": design("exact").digest,
     }
 
@@ -118,10 +118,11 @@ class _Answers:
     """
 
     def __init__(self, network: nn.Module, settings: ScoreSettings) -> None:
-        from cnn_eval import load_images
+        from dse.score.networks.scored_networks import evaluation_images
 
         self._network = network
-        self._images, self._labels = load_images(settings.dataset, samples=settings.images)
+        images, labels = evaluation_images(settings)
+        self._images, self._labels = images[: settings.images], labels[: settings.images]
         self._correct = np.zeros(0, dtype=bool)
 
     def first(self, count: int) -> NDArray[np.bool_]:
@@ -138,35 +139,21 @@ class _Answers:
 # One design at a time is measured in a process, first by the screens and then in full: only the last one is kept.
 @lru_cache(maxsize=1)
 def _answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
-    from cnn_eval.measure.network_accuracy import network
-    from cnn_eval.models.registry import model_entry
+    from dse.score.networks.scored_networks import through
 
-    assert model_entry(settings.model).dataset == settings.dataset
-    networks = integer_networks(candidate, settings)
-    subject = for_network(candidate)
-    return _Answers(
-        network(subject, model=settings.model, layers="conv") if networks is None else networks.through(subject),
-        settings,
-    )
+    return _Answers(through(candidate, settings), settings)
 
 
 def _exact_answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
     """Those of the network that the candidate loses against."""
-    networks = integer_networks(candidate, settings)
-    network = _float_exact(settings.model) if networks is None else networks.exact(for_network(candidate))
-    return _answers_of_exact(network, settings)
+    from dse.score.networks.scored_networks import baseline_of
+
+    return _answers_of_exact(baseline_of(candidate, settings), settings)
 
 
 @lru_cache(maxsize=4)
 def _answers_of_exact(network: nn.Module, settings: ScoreSettings) -> _Answers:
     return _Answers(network, settings)
-
-
-@lru_cache(maxsize=2)
-def _float_exact(model: str) -> nn.Module:
-    from cnn_eval.measure.network_accuracy import network
-
-    return network(design("exact"), model=model, layers="conv")
 
 
 def _comparison(settings: ScoreSettings) -> list[ComparisonLine]:

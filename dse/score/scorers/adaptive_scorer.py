@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
+from dse.score.networks.attack_images import attack_refusal, attacks_are_asked_for
+from dse.score.networks.network_keys import data_digest, network_settings
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, ScoreSettings, interval_text
-from dse.space.per_layer import Candidate, for_network
+from dse.space.per_layer import Candidate
 
 __all__ = ["ADAPTIVE"]
 
@@ -20,7 +21,7 @@ _NOTE = (
 def _settings(settings: ScoreSettings) -> dict[str, Any]:
     return {
         **network_settings(settings),
-        "data": record_digest("datasets", settings.dataset),
+        "data": data_digest(settings),
         "images": settings.attack_images,
         "epsilon": settings.attack_epsilon,
         "steps": settings.attack_steps,
@@ -31,6 +32,7 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
 
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
     from cnn_eval.measure.robustness import AdaptiveAttack, adaptive_robustness
+    from dse.score.networks.scored_networks import evaluation_images, networks_for, subject_of
 
     attack = AdaptiveAttack(
         epsilon=settings.attack_epsilon,
@@ -38,10 +40,15 @@ def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
         restarts=settings.attack_restarts,
         seed=settings.seed,
     )
-    subject = for_network(candidate)
-    networks = integer_networks(candidate, settings)
-    base = settings.model if networks is None else networks.exact(subject)
-    result = adaptive_robustness(subject, attack, model=base, samples=settings.attack_images, dataset=settings.dataset)
+    subject, layers = subject_of(candidate, settings), settings.network.layers
+    result = adaptive_robustness(
+        subject,
+        attack,
+        model=networks_for(candidate, settings).exact(subject),
+        samples=settings.attack_images,
+        layers=layers if isinstance(layers, str) else "all",
+        data=evaluation_images(settings),
+    )
     low, high = result.interval
     return {
         "adaptive_robustness": 100 * result.accuracy,
@@ -51,6 +58,14 @@ def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
         "adaptive_images": float(result.robust.size),
         "adaptive_gradients": float(len(result.gradients)),
     }
+
+
+def _refusal(settings: ScoreSettings) -> str:
+    if not settings.attack_images:
+        return "there are no images to attack; give --attack-images"
+    if settings.network.recover:
+        return "the attack does not know recovered networks; leave out --recover"
+    return attack_refusal(settings)
 
 
 ADAPTIVE = Scorer(
@@ -72,6 +87,8 @@ ADAPTIVE = Scorer(
     ),
     settings=_settings,
     measure=_measure,
+    is_asked_for=attacks_are_asked_for,
+    refusal=_refusal,
     title=lambda settings: (
         "adaptive attack",
         f"the first {settings.attack_images} test images, white-box PGD on the logit margin, Linf "

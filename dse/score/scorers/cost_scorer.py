@@ -20,7 +20,7 @@ from circuits.support.numbers import SIGNIFICANT
 from dse.score.scorers.layer_scores import each_layer
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, ScoreSettings, plain_text
 
-__all__ = ["COST", "COST_NOTE", "TECHNOLOGY"]
+__all__ = ["COST", "COST_NOTE", "TECHNOLOGY", "design_costs"]
 
 TECHNOLOGY = technology()
 """The characterised 45 nm technology that all costs are measured in."""
@@ -87,9 +87,15 @@ def _technology_digest() -> str:
     return digest.hexdigest()
 
 
-def _measure(design: Design, settings: ScoreSettings) -> dict[str, float]:
+def design_costs(design: Design, settings: ScoreSettings) -> dict[str, float]:
+    """The scores of one circuit; kept, since designs for each layer are made of few circuits."""
+    return dict(_costs(design, settings.cost_samples, settings.seed))
+
+
+@lru_cache(maxsize=512)
+def _costs(design: Design, samples: int, seed: int) -> dict[str, float]:
     try:
-        report = cost_report(design, samples=settings.cost_samples, seed=settings.seed, technology=TECHNOLOGY)
+        report = cost_report(design, samples=samples, seed=seed, technology=TECHNOLOGY)
     except UnknownCostError:
         # A design given as a table has no circuit; NaN is printed as "-".
         suffixes = ("", "_simplified", "_to_exact", "_to_own_topology")
@@ -119,7 +125,7 @@ COST = Scorer(
     key="cost_digest",
     columns=_COLUMNS,
     settings=_settings,
-    measure=each_layer(_measure, _COLUMNS),
+    measure=each_layer(design_costs, _COLUMNS),
     title=lambda settings: ("cost", f"{COST_NOTE}; / exact: over the exact ripple array of the same width"),
     comparison=_comparison,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from circuits.designs.design_record import Design
@@ -12,7 +13,7 @@ from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, ScoreSettin
 
 __all__ = ["ERROR"]
 
-_NOTE = "NMED, MRED: {samples:,} operand pairs uniform in [0, 1]."
+_NOTE = "NMED, MRED: {samples:,} operand pairs uniform in [0, 1], of integers in their whole range."
 _COLUMNS = (
     Column(name="nmed", unit="1", label="NMED", format=SIGNIFICANT, scale="log", heading="NMED", note=_NOTE),
     Column(name="mred", unit="1", label="MRED", format=SIGNIFICANT, scale="log", heading="MRED", note=_NOTE),
@@ -24,9 +25,15 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
 
 
 def _measure(design: Design, settings: ScoreSettings) -> dict[str, float]:
+    return dict(_errors(design, settings.samples, settings.seed))
+
+
+# Designs for each layer are made of few circuits, which are measured once.
+@lru_cache(maxsize=512)
+def _errors(design: Design, samples: int, seed: int) -> dict[str, float]:
     from circuits.accuracy.measurement import error_metrics
 
-    metrics = error_metrics(design, samples=settings.samples, distribution="uniform01", seed=settings.seed, threads=1)
+    metrics = error_metrics(design, samples=samples, distribution="uniform01", seed=seed, threads=1)
     return {
         **{name: value for metric in ("nmed", "mred") for name, value in _estimate(metric, getattr(metrics, metric))},
         "larger": 100 * metrics.larger.value,

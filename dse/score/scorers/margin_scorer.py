@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.score.scorers.evaluation_data import integer_networks
+from dse.score.networks.attack_images import attacks_are_asked_for, example_refusal
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
-from dse.score.scorers.transfer_scorer import NOTE, comparison_of, pooled_interval, transfer_scores, transfer_settings
-from dse.space.per_layer import Candidate, for_network
+from dse.score.scorers.transfer_scorer import (
+    NOTE,
+    comparison_of,
+    pooled_interval,
+    transfer_results,
+    transfer_scores,
+    transfer_settings,
+)
+from dse.space.per_layer import Candidate
 
 __all__ = ["MARGIN"]
 
@@ -17,12 +24,7 @@ def _settings(settings: ScoreSettings) -> dict[str, Any]:
 
 
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
-    from cnn_eval.measure.robustness import transfer_at_margin
-
-    networks = integer_networks(candidate, settings)
-    victim = for_network(candidate) if networks is None else networks.through(for_network(candidate))
-    results = transfer_at_margin(victim, factor=settings.margin, examples=settings.examples, model=settings.model)
-    return transfer_scores("margin", results)
+    return transfer_scores("margin", transfer_results(candidate, settings, settings.margin))
 
 
 MARGIN = Scorer(
@@ -64,6 +66,8 @@ MARGIN = Scorer(
     ),
     settings=_settings,
     measure=_measure,
+    is_asked_for=attacks_are_asked_for,
+    refusal=example_refusal,
     title=lambda settings: (
         "transfer at margin",
         f"the same with perturbations {settings.margin:g} times as large",

@@ -21,6 +21,7 @@ from string import Formatter
 from typing import Any, Literal
 
 from circuits.support.numbers import number
+from dse.score.networks.network_settings import NetworkSettings
 from dse.space.per_layer import Candidate
 
 __all__ = [
@@ -44,11 +45,12 @@ _NOTE_FORMAT = re.compile(r",?(\.\d)?[defg]?")
 class ScoreSettings:
     """What the scores of a run are measured with.
 
-    `images`: number of test images of the embedded `dataset`, from the first, for the trained `model`. `examples`:
-    stored sets of adversarial examples, all examples of each; `margin`: the factor on their perturbations for the
-    transfer rate at margin. `attack_*`: images, Linf budget, steps and random starts of the adaptive attack. `samples`:
-    operand pairs of the error metrics; `cost_samples`: operand pairs of the cost model's switching activity; both drawn
-    from `seed`.
+    `images`: number of test images of the embedded `dataset`, from the first, for the trained `model`, which may be
+    package.module:factory; `network`: more about them (`dse.settings_for_network` fills it in). `examples`: sets of
+    adversarial examples, all examples of each; `margin`: the factor on their perturbations for the transfer rate at
+    margin. `attack_*`: images (0: robustness is measured only where an objective or constraint asks for it), Linf
+    budget, steps and random starts of the adaptive attack. `samples`: operand pairs of the error metrics;
+    `cost_samples`: operand pairs of the cost model's switching activity; both drawn from `seed`.
     """
 
     model: str = "lenet5"
@@ -63,6 +65,23 @@ class ScoreSettings:
     samples: int = 100_000
     cost_samples: int = 2048
     seed: int = 0
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+
+    @property
+    def is_default_network(self) -> bool:
+        """Whether scores are measured in the network that searches have used ever since."""
+        return (self.model, self.dataset, self.network) == ("lenet5", "mnist", NetworkSettings())
+
+    @property
+    def network_text(self) -> str:
+        """The network, its codes and layers in words; empty for the default one."""
+        return "" if self.is_default_network else f"{self.model} on {self.dataset}, {self.network.describe()}"
+
+    def to_data(self) -> dict[str, Any]:
+        """JSON-ready, part of what identifies a run in the store; without `network` where that is the default."""
+        data = asdict(self)
+        del data["network"]
+        return {**data, "network": network} if (network := self.network.to_data()) else data
 
 
 def stored_interval(name: str, scores: Scores) -> tuple[float, float] | None:
@@ -140,7 +159,7 @@ def is_template(note: str) -> bool:
         pieces = list(Formatter().parse(note))
     except ValueError:
         return False
-    names = asdict(ScoreSettings())
+    names = ScoreSettings().to_data()
     return all(
         name is None or (name in names and not conversion and _NOTE_FORMAT.fullmatch(specification or "") is not None)
         for _, name, specification, conversion in pieces
@@ -183,6 +202,14 @@ def _no_screens(settings: ScoreSettings) -> tuple[Scorer, ...]:
     return ()
 
 
+def _always(settings: ScoreSettings) -> bool:
+    return True
+
+
+def _no_refusal(settings: ScoreSettings) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
     """One measurement.
@@ -198,6 +225,8 @@ class Scorer:
     - `title`: (heading, what was measured) of its part of `dse.compare`; default: the name.
     - `comparison`: the lines of that part; default: one for each column.
     - `source`: "package.module:NAME" of a scorer from outside, by which workers import it; empty for those built in.
+    - `is_asked_for`: whether these settings ask for it although no objective or constraint names its columns.
+    - `refusal`: why it cannot measure with these settings, as the end of a sentence; empty where it can.
     - `screens`: cheaper measurements that come before this one in a search, cheapest first. Each is a scorer without
       columns, whose scores are stored like others and are no scores of the design; `bounds` gives the best values that
       this scorer's columns can take after them.
@@ -213,6 +242,8 @@ class Scorer:
     title: Callable[[ScoreSettings], tuple[str, str]] | None = None
     comparison: Callable[[ScoreSettings], list[ComparisonLine]] | None = None
     source: str = ""
+    is_asked_for: Callable[[ScoreSettings], bool] = _always
+    refusal: Callable[[ScoreSettings], str] = _no_refusal
     screens: Callable[[ScoreSettings], tuple[Scorer, ...]] = _no_screens
     bounds: Callable[[Scores], dict[str, float]] | None = None
 

@@ -1,5 +1,6 @@
-"""Scorer `transfer`: share of stored adversarial examples, made on the exact network, that also fool the design's.
+"""Scorer `transfer`: share of adversarial examples, made on the exact network, that also fool the design's.
 
+The committed networks have stored examples; for another network they are crafted once and kept in the user's cache.
 Details of each example set: its interval, and the counts fooled and eligible (examples that fool the exact network).
 """
 
@@ -10,14 +11,23 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from circuits.support.statistics import wilson
-from dse.score.scorers.evaluation_data import integer_networks, network_settings, record_digest
+from dse.score.networks.attack_images import attacks_are_asked_for, example_refusal, recipes
+from dse.score.networks.network_keys import data_digest, has_stored_examples, network_settings, record_digest
 from dse.score.scorers.scorer import Column, ComparisonLine, Scorer, Scores, ScoreSettings, interval_text
-from dse.space.per_layer import Candidate, for_network
+from dse.space.per_layer import Candidate
 
 if TYPE_CHECKING:
     from cnn_eval.scenarios.transfer import TransferResult
 
-__all__ = ["NOTE", "TRANSFER", "comparison_of", "pooled_interval", "transfer_scores", "transfer_settings"]
+__all__ = [
+    "NOTE",
+    "TRANSFER",
+    "comparison_of",
+    "pooled_interval",
+    "transfer_results",
+    "transfer_scores",
+    "transfer_settings",
+]
 
 NOTE = (
     "PGD, FGSM (transfer): transfer rate, the share of stored adversarial examples made on the exact network that also "
@@ -38,7 +48,9 @@ def pooled_interval(name: str, scores: Scores) -> tuple[float, float] | None:
 
 
 def transfer_settings(settings: ScoreSettings) -> dict[str, Any]:
-    """The settings that transfer rates depend on: the network and the stored example sets."""
+    """The settings that transfer rates depend on: the network and the example sets, or what they are crafted from."""
+    if not has_stored_examples(settings):
+        return {**network_settings(settings), "crafted": recipes(settings.examples), "data": data_digest(settings)}
     records = {name: record_digest("datasets", f"{settings.model}_{name}") for name in settings.examples}
     return {**network_settings(settings), "examples": records}
 
@@ -71,13 +83,23 @@ def comparison_of(prefix: str) -> Callable[[ScoreSettings], list[ComparisonLine]
     return lambda settings: [ComparisonLine(name, rate(f"{prefix}_{name}")) for name in settings.examples]
 
 
-def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
+def transfer_results(candidate: Candidate, settings: ScoreSettings, factor: float) -> Mapping[str, TransferResult]:
+    """Example set -> how many of its examples fool the candidate's network, their perturbations scaled by `factor`."""
+    from cnn_eval.measure.robustness import transfer_at_margin
     from cnn_eval.scenarios.transfer import measure_transfer
+    from dse.score.networks.crafted_examples import crafted_transfer
+    from dse.score.networks.scored_networks import through
 
-    networks = integer_networks(candidate, settings)
-    victim = for_network(candidate) if networks is None else networks.through(for_network(candidate))
-    results = measure_transfer(victim, examples=settings.examples, model=settings.model)
-    return transfer_scores("transfer", results)
+    victim = through(candidate, settings)
+    if not has_stored_examples(settings):
+        return crafted_transfer(victim, settings, factor)
+    if factor == 1:
+        return measure_transfer(victim, examples=settings.examples, model=settings.model)
+    return transfer_at_margin(victim, factor=factor, examples=settings.examples, model=settings.model)
+
+
+def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
+    return transfer_scores("transfer", transfer_results(candidate, settings, 1))
 
 
 TRANSFER = Scorer(
@@ -110,6 +132,8 @@ TRANSFER = Scorer(
     ),
     settings=transfer_settings,
     measure=_measure,
+    is_asked_for=attacks_are_asked_for,
+    refusal=example_refusal,
     title=lambda settings: (
         "transfer",
         "stored examples that fool the exact network and also this one, % (95 % interval)",

@@ -1,0 +1,175 @@
+"""A multiplier of the library for each layer of an int8 network, against one multiplier for all layers.
+
+Both are searched on the same images: every single multiplier, and the assignments to layers that the search of `dse`
+proposes. From the cheapest upward, those that lose little there are measured on images that no search has seen, and the
+first one is taken whose loss against the exact int8 network, at the upper end of its 95 % interval for paired samples,
+is at most the limit of the level. Energies are those of all products of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from torch import nn
+
+from cnn_eval.layers.approximation import approximate
+from cnn_eval.measure.network_accuracy import AccuracyResult, difference
+from cnn_eval.measure.subject_networks import QuantizeSettings
+from cnn_eval.models.inference import predict
+from dse.explore.search_options import SearchOptions
+from dse.present.score_table import structure
+from dse.present.search_folder import run_search
+from dse.score.evaluation import measure
+from dse.score.executor import Processes, available_cpus
+from dse.score.networks.network_fitting import settings_for_network, with_layers
+from dse.score.networks.scored_networks import evaluation_images, networks_for
+from dse.score.scored_design import ScoredDesign
+from dse.score.scorers import SCORERS
+from dse.score.scorers.scorer import ScoreSettings
+from dse.space.number_formats import number_format
+from dse.space.per_layer import Candidate, for_network
+from dse.space.search_space import SPACES
+from studies.frame.study import Row, StudyOptions, StudyResult
+
+TITLE = "a multiplier of the library for each layer of an int8 network"
+SOURCE = "our own study; beside ALWANN (Mrazek, Vasicek, Sekanina, Hanif, Shafique, ICCAD 2019)"
+ALWANN = -30.0
+"""The change of multiplication energy against exact 8-bit multipliers that ALWANN reports, in %."""
+
+
+@dataclass(frozen=True)
+class _Size:
+    """What a level runs. `searched`: images of the search, the first ones; `unseen`: images behind them, the last ones.
+    `limit`: largest loss, in percentage points, at the upper end of the interval. `tried`: designs measured on unseen
+    images at most."""
+
+    model: str
+    searched: int
+    unseen: int
+    budget: int
+    limit: float
+    tried: int
+
+
+_SIZES = MappingProxyType(
+    {
+        "quick": _Size("resnet8", 40, 100, 24, 10.0, 3),
+        "default": _Size("resnet20", 300, 700, 240, 1.5, 12),
+        "full": _Size("resnet20", 1000, 5000, 1000, 0.5, 40),
+    }
+)
+"""With fewer images no design can have a narrow interval, so that the limit is wider there."""
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A design with its energy an image and its loss on the unseen images (pp, with the paired interval)."""
+
+    design: Candidate
+    energy: float
+    loss: float
+    interval: tuple[float, float]
+
+
+def run(options: StudyOptions) -> StudyResult:
+    """Searches single multipliers and assignments to layers; see `_SIZES`."""
+    size = _SIZES[options.level]
+    settings = settings_for_network(
+        size.model,
+        data=options.data,
+        folder=options.data_folder,
+        quantization=QuantizeSettings("int8"),
+        images=size.searched,
+        attack_images=0,
+        cost_samples=1024,
+    )
+    unseen = _Unseen(size, settings)
+    exact = SCORERS["network_energy"].measure(unseen.exact, with_layers(settings, "all", integer=True))["image_energy"]
+    single = unseen.cheapest(_search("library", size, settings), exact)
+    layered = unseen.cheapest(_search("library_by_layer", size, settings), exact)
+    gain = 100 * (layered.energy / single.energy - 1)
+    per_layer = f"{size.model}, a multiplier a layer"
+    rows = [
+        Row(f"{size.model}, exact int8", "energy of all products an image", 1e-3 * exact, unit="uJ"),
+        *_rows(f"{size.model}, one multiplier", single, exact),
+        *_rows(per_layer, layered, exact, published=ALWANN),
+        Row(per_layer, "energy against the best single one", gain, unit="%"),
+    ]
+    reason = (
+        f"Among designs that lose at most {size.limit:g} points on {size.unseen:,} unseen images (upper end of the "
+        f"paired interval), the best single multiplier, {single.design.label}, changes the energy of exact int8 by "
+        f"{_change(single, exact):+.1f} % and a multiplier a layer by {_change(layered, exact):+.1f} % (ALWANN: "
+        f"{ALWANN:+.0f} %), which is {gain:+.1f} % against the best single one."
+    )
+    sizes = {
+        "images of the search": size.searched,
+        "unseen images": size.unseen,
+        "budget of the search": size.budget,
+        "largest loss, upper end": size.limit,
+        "designs tried on unseen images": size.tried,
+    }
+    return StudyResult(rows, "measured", reason, {**sizes, "layers": structure(layered.design)})
+
+
+def _search(space: str, size: _Size, settings: ScoreSettings) -> list[ScoredDesign]:
+    """The designs of a named space, for all layers, that a search measured in full; the cheapest first."""
+    one = space == "library"
+    options = SearchOptions(
+        space=replace(SPACES[space], network_layers=("all",), designs="one" if one else "each"),
+        objectives=("image_energy", "accuracy_loss"),
+        budget=SPACES[space].size if one else size.budget,
+        settings=settings,
+    )
+    result = run_search(options, executor=Processes(measure, available_cpus()))
+    return sorted(result.rows, key=lambda row: row.scores["image_energy"])
+
+
+class _Unseen:
+    """Images behind those of the search, and the int8 network's answers on them.
+
+    `exact`: the exact multiplier, which every network with one loses against.
+    """
+
+    def __init__(self, size: _Size, settings: ScoreSettings) -> None:
+        images, labels = evaluation_images(settings)
+        assert len(images) >= size.searched + size.unseen
+        self._images, self._labels = images[-size.unseen :], labels[-size.unseen :]
+        self._limits = size
+        self.exact = number_format("int8").exact
+        self._network = networks_for(self.exact, settings).exact(self.exact)
+        self._answers = self._measured(self._network)
+
+    def cheapest(self, rows: Sequence[ScoredDesign], exact: float) -> _Chosen:
+        """The first of `rows`, the cheapest first, that loses at most the limit here; if none does, the exact design,
+        whose energy is `exact`.
+
+        Those that lost more on the images of the search are not tried, and of the others the first ones only.
+        """
+        promising = [row for row in rows if row.scores["signed_loss"] <= self._limits.limit]
+        for row in promising[: self._limits.tried]:
+            chosen = self._chosen(row.design, row.scores["image_energy"])
+            if chosen.interval[1] <= self._limits.limit:
+                return chosen
+        return self._chosen(self.exact, exact)
+
+    def _chosen(self, design: Candidate, energy: float) -> _Chosen:
+        network = approximate(self._network, for_network(design), layers="all")
+        moved, (low, high) = difference(self._measured(network), self._answers)
+        return _Chosen(design, energy, -100 * moved, (-100 * high, -100 * low))
+
+    def _measured(self, network: nn.Module) -> AccuracyResult:
+        return AccuracyResult((predict(network, self._images) == self._labels).numpy())
+
+
+def _change(chosen: _Chosen, exact: float) -> float:
+    return 100 * (chosen.energy / exact - 1)
+
+
+def _rows(subject: str, chosen: _Chosen, exact: float, *, published: float | None = None) -> list[Row]:
+    return [
+        Row(subject, "energy of all products an image", 1e-3 * chosen.energy, unit="uJ"),
+        Row(subject, "energy against exact int8", _change(chosen, exact), published, unit="%"),
+        Row(subject, "loss on unseen images", chosen.loss, interval=chosen.interval, unit="pp"),
+    ]

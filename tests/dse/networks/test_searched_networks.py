@@ -1,0 +1,385 @@
+"""Searches in a user's own network: what identifies it in a store, its scores, and a search from end to end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_network import write_images
+
+from circuits import Design, DesignError, cost_report, design
+from cnn_eval import approximate, load_model, predict, quantize, recorded_operands
+from cnn_eval.measure.subject_networks import QuantizeSettings
+from cnn_eval.support.verified_files import DataError
+from dse import NetworkSettings, ScoreSettings, SearchOptions, Space, compare, results, search, settings_for_network
+from dse.explore.stored_runs import load_run
+from dse.score.networks.network_fitting import with_layers
+from dse.score.scorer_choice import all_scorers, available_scorers
+from dse.score.scorers import SCORERS
+from dse.space.per_layer import LayerDesigns, designs_of, read_candidate
+
+ROOT = Path(__file__).parents[3]
+MODEL = "small_network:small"
+PRODUCTS = (("0", 4 * 36 * 9), ("2", 8 * 4 * 36), ("5", 32 * 4))
+# Not commutative: the first operand drives the rows of an array of ama1 cells.
+LOPSIDED = Design(format=None, width=8, placement={"columns": ["ama1"] * 7 + ["exact"] * 9})
+HARSH = Design(format=None, width=8, placement={"columns": ["ama5"] * 10 + ["exact"] * 6})
+NETWORK_SCORERS = ("accuracy", "transfer", "margin", "adaptive", "layer_error")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("own") / "mine.npz")
+
+
+def settings(data: Path, **more: Any) -> ScoreSettings:
+    arguments = {"quantization": QuantizeSettings("uint8", images=40), "layers": "all", **more}
+    return settings_for_network(MODEL, data=str(data), **arguments)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Path) -> ScoreSettings:
+    return with_layers(settings(data), "all", integer=True)
+
+
+def hashes(of: ScoreSettings) -> dict[str, str]:
+    return {name: SCORERS[name].settings_hash(of) for name in NETWORK_SCORERS}
+
+
+# ---- what identifies a network
+
+
+def test_the_keys_of_the_default_network_are_those_of_earlier_versions() -> None:
+    """Recorded by the version before networks could be chosen."""
+    expected = json.loads((ROOT / "tests/dse/earlier_store/expected.json").read_text())
+    assert expected  # runs that are found by their options: `test_earlier_store`
+    assert set(ScoreSettings().to_data()) == {
+        *("model", "dataset", "images", "examples", "margin", "attack_images", "attack_epsilon", "attack_steps"),
+        *("attack_restarts", "samples", "cost_samples", "seed"),
+    }
+    assert SCORERS["accuracy"].settings_data(ScoreSettings()).keys() == {
+        *("model", "weights", "layers", "images", "data", "baseline"),
+    }
+    default = {scorer.name for scorer in available_scorers(all_scorers(), ScoreSettings())}
+    assert default == {"error", "cost", "accuracy", "transfer", "margin", "adaptive"}
+
+
+def test_nothing_of_two_networks_shares_a_score(data: Path, tmp_path: Path) -> None:
+    state = load_model(MODEL).state_dict()
+    torch.save({key: 1.5 * value for key, value in state.items()}, tmp_path / "other.pt")
+    others = [
+        settings(data),
+        settings(data, weights=tmp_path / "other.pt"),
+        settings(write_images(tmp_path / "mine.npz", seed=2)),
+        settings(data, layers="conv"),
+        settings(data, layers=("0", "5")),
+        settings(data, quantization=None),
+        settings(data, quantization=QuantizeSettings("uint8", images=41)),
+        settings(data, quantization=QuantizeSettings("uint8", images=40, calibration="minmax")),
+        settings(data, quantization=QuantizeSettings("uint8", images=40, first_last="exact")),
+        settings(data, quantization=QuantizeSettings("sign_magnitude", images=40)),
+        settings(data, recover=30),
+        settings_for_network("small_network:wider", data=str(data)),
+        ScoreSettings(),
+    ]
+    for name in NETWORK_SCORERS:
+        keys = [hashes(each)[name] for each in others]
+        assert len(set(keys)) == len(keys), name
+
+
+def test_the_same_network_has_the_same_key_wherever_its_files_are(data: Path, tmp_path: Path) -> None:
+    torch.save(load_model(MODEL).state_dict(), tmp_path / "same.pt")
+    moved = tmp_path / "moved.npz"
+    moved.write_bytes(data.read_bytes())
+    assert hashes(settings(moved)) == hashes(settings(data))
+    assert hashes(settings(data, weights=tmp_path / "same.pt")) == hashes(settings(data))
+    # What a default is spelled out as.
+    spelled = QuantizeSettings("uint8", images=40, calibration="percentile", first_last="quantized")
+    assert hashes(settings(data, quantization=spelled)) == hashes(settings(data))
+    assert str(data.parent) not in json.dumps(settings(data).to_data())
+
+
+def test_layers_by_name_are_those_of_a_kind_where_they_are_the_same(data: Path) -> None:
+    by_kind = with_layers(settings(data), "conv", integer=True)
+    assert by_kind == with_layers(settings(data), ("2", "0"), integer=True)
+    assert by_kind.network.products == PRODUCTS[:2]
+    assert with_layers(settings(data), ("5", "0"), integer=True).network.layers == ("0", "5")
+    kept_float = settings(data, quantization=QuantizeSettings("uint8", images=40, first_last="exact"))
+    assert with_layers(kept_float, "all", integer=True).network.products == PRODUCTS[1:2]
+    with pytest.raises(DesignError, match=r"^layers must be of small_network:small \(0, 2, 5\), but got 'fc'; correct"):
+        with_layers(settings(data), ("0", "fc"), integer=True)
+
+
+# ---- scores
+
+
+def test_accuracy_is_that_of_the_quantised_network_through_the_design(data: Path, fitted: ScoreSettings) -> None:
+    held = np.load(data)
+    images, labels = torch.from_numpy(held["images"]), torch.from_numpy(held["labels"])
+    exact = quantize(load_model(MODEL), images[:40], scheme="uint8", bits=8)
+    each = LayerDesigns(tuple((name, n, HARSH if name == "2" else LOPSIDED) for name, n in PRODUCTS))
+    for candidate, subject in ((LOPSIDED, LOPSIDED), (HARSH, HARSH), (each, each.designs)):
+        right = predict(approximate(exact, subject, layers="all"), images) == labels
+        scores = SCORERS["accuracy"].measure(candidate, fitted)
+        assert scores["accuracy"] == pytest.approx(100 * float(right.float().mean()))
+        exact_right = float((predict(exact, images) == labels).float().mean())
+        assert scores["signed_loss"] == pytest.approx(100 * (exact_right - float(right.float().mean())))
+    names = with_layers(fitted, ("0", "5"), integer=True)
+    right = predict(approximate(exact, {"0": HARSH, "5": HARSH}), images) == labels
+    assert SCORERS["accuracy"].measure(HARSH, names)["accuracy"] == pytest.approx(100 * float(right.float().mean()))
+
+
+def test_energy_of_an_image_is_the_sum_over_layers(fitted: ScoreSettings) -> None:
+    cheap = replace(fitted, cost_samples=64)
+    energy = {each: cost_report(each, samples=64, seed=0).drawn.energy for each in (LOPSIDED, HARSH)}
+    each = LayerDesigns(tuple((name, n, HARSH if name == "2" else LOPSIDED) for name, n in PRODUCTS))
+    expected = (1296 + 128) * energy[LOPSIDED] + 1152 * energy[HARSH]
+    measure = SCORERS["network_energy"].measure
+    assert measure(each, cheap)["image_energy"] == pytest.approx(1e-6 * expected)
+    assert measure(HARSH, cheap)["image_energy"] == pytest.approx(1e-6 * 2576 * energy[HARSH])
+
+
+def test_errors_on_the_layers_operands_are_those_of_recorded_codes(data: Path, fitted: ScoreSettings) -> None:
+    few = replace(fitted, samples=1000)
+    images = torch.from_numpy(np.load(data)["images"])
+    exact = Design(format=None, width=8)
+    recorded = approximate(
+        quantize(load_model(MODEL), images[:40], scheme="uint8", bits=8), exact, layers="all", record=True
+    )
+    predict(recorded, images)
+    nmed = mred = 0.0
+    for place, (name, products) in enumerate(PRODUCTS):
+        x, w = (codes.astype(np.int64) for codes in recorded_operands(recorded, name, samples=10_000, seed=place))
+        e = np.abs(LOPSIDED.multiply_integers(x, w).astype(np.int64) - x * w)
+        nmed += products / 2576 * e.mean() / 255**2
+        mred += products / 2576 * (e[x * w > 0] / (x * w)[x * w > 0]).mean()
+        assert not np.array_equal(LOPSIDED.multiply_integers(x, w), LOPSIDED.multiply_integers(w, x))
+    scores = SCORERS["layer_error"].measure(LOPSIDED, few)
+    assert scores == pytest.approx({"layer_nmed": nmed, "layer_mred": mred})
+    uniform = LayerDesigns(tuple((name, n, LOPSIDED) for name, n in PRODUCTS))
+    assert SCORERS["layer_error"].measure(uniform, few) == pytest.approx(scores)
+    floats = with_layers(settings(data, quantization=None), "all", integer=False)
+    of_floats = SCORERS["layer_error"].measure(design("heap"), replace(floats, samples=1000))
+    assert 0.001 < of_floats["layer_nmed"] < 0.1
+    assert SCORERS["layer_error"].measure(design("exact"), replace(floats, samples=1000))["layer_mred"] < 1e-6
+
+
+def test_examples_are_crafted_once_on_the_network(
+    data: Path, fitted: ScoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("foolbox", reason="needs the extra `attacks`")
+    from dse.score.networks import crafted_examples
+
+    monkeypatch.setattr("dse.score.networks.crafted_examples.default_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr("cnn_eval.examples.network_examples.default_cache", lambda: tmp_path / "cache")
+    crafted_examples._examples.cache_clear()
+    crafted_examples._scaled.cache_clear()
+    scores = SCORERS["transfer"].measure(LOPSIDED, fitted)
+    files = sorted((tmp_path / "cache").glob("*.safetensors"))
+    assert [path.name.split("_")[0] for path in files] == ["fgsm", "pgd"]
+    times = [path.stat().st_mtime_ns for path in files]
+    assert 0 < scores["transfer_fgsm_smallest_eligible"] <= 60
+    assert scores["transfer_fgsm_smallest_fooled"] <= scores["transfer_fgsm_smallest_eligible"]
+    # Another process finds them in the cache.
+    crafted_examples._examples.cache_clear()
+    crafted_examples._scaled.cache_clear()
+    assert SCORERS["transfer"].measure(LOPSIDED, fitted) == scores
+    assert [path.stat().st_mtime_ns for path in files] == times
+    margin = SCORERS["margin"].measure(LOPSIDED, fitted)
+    assert margin["margin_fgsm_smallest"] >= scores["transfer_fgsm_smallest"]
+    crafted_examples._examples.cache_clear()
+    crafted_examples._scaled.cache_clear()
+
+
+def test_what_cannot_be_measured_is_left_out_or_refused(data: Path, tmp_path: Path) -> None:
+    bright = with_layers(settings(write_images(tmp_path / "bright.npz", scale=3.0)), "all", integer=True)
+    names = {scorer.name for scorer in available_scorers(all_scorers(), bright)}
+    assert names == {"error", "cost", "network_energy", "accuracy"}
+    space = Space(name="s", topologies=(), formats=("uint8",), library=(LOPSIDED, HARSH))
+    with pytest.raises(
+        DesignError,
+        match=r"^adaptive_robustness cannot be measured of this network: attacks need pixels in \[0, 1\], but those of "
+        r"bright.npz reach from .* to 3; scale them, and normalise inside the network\.$",
+    ):
+        SearchOptions(space=space, settings=bright, objectives=["energy", "adaptive_robustness"])
+    with pytest.raises(DesignError, match=r"the attack does not know recovered networks; leave out --recover\.$"):
+        SearchOptions(
+            space=space,
+            settings=settings(data, recover=30),
+            objectives=["energy"],
+            constraints=["adaptive_robustness>=3"],
+        )
+
+
+# ---- the whole
+
+
+SPACE = """
+[space]
+formats = ["uint8"]
+library = ["exact", "lopsided.toml", "harsh.toml"]
+layers = "all"
+operands = "layers"
+"""
+
+
+@pytest.fixture
+def folder(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a space of two designs of one's own, and the command line's options in options.txt."""
+    (tmp_path / "lopsided.toml").write_text(replace(LOPSIDED, name="lopsided").to_toml())
+    (tmp_path / "harsh.toml").write_text(replace(HARSH, name="harsh").to_toml())
+    (tmp_path / "space.toml").write_text(SPACE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def options(folder: Path, data: Path, *more: str) -> list[str]:
+    return [
+        *("--space", str(folder / "space.toml"), "--model", MODEL, "--data", str(data), "--quantize", "uint8"),
+        *("--calibration-images", "40", "--attack-images", "2", "--out", str(folder / "run"), *more),
+    ]
+
+
+def test_a_search_over_the_layers_of_ones_own_network(
+    folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [
+        "--objectives",
+        "image_energy,accuracy_loss,layer_nmed",
+        "--references",
+        "exact,lopsided",
+        "--workers",
+        "1",
+    ]
+    wanted[3] = f"u8_mae0.43,{folder / 'lopsided.toml'}"
+    assert search.main(options(folder, data, *wanted)) == 0
+    printed = capsys.readouterr().out
+    assert "space: 3 designs of a library, for each of layers 0, 2, 5 = 27 genomes" in printed
+    assert f"network: {MODEL} on mine.npz, quantised to uint8, all layers (3, 2,576 products an image)" in printed
+    table = load_run(folder / "run")
+    assert list(table[table.reference].name) == ["u8_mae0.43", "lopsided"]
+    assert table.attrs["units"]["image_energy"] == "nJ"
+    found = table[~table.reference]
+    assert len(found) == 27
+    best = found[found.accuracy_loss == 0].image_energy.min()
+    assert set(found[found.front].image_energy) >= {found.image_energy.min(), best}
+    with (folder / "run" / "front.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    designs = [designs_of(read_candidate(row["design"])) for row in rows]
+    assert all(list(each) == ["0", "2", "5"] for each in designs)
+    assert (
+        str(folder)
+        not in (folder / "run" / "run.json").read_text().replace(json.dumps(str(folder)), "").split('"provenance"')[0]
+    )
+    assert search.main(options(folder, data, *wanted)) == 0
+    assert "Everything was in the store" in capsys.readouterr().out
+    assert results.main(["show", "last", "--store", str(folder / "run")]) == 0
+    assert "lopsided" in capsys.readouterr().out
+    # The same space in another network shares circuits' scores and no other.
+    assert search.main(options(folder, data, *wanted, "--calibration-images", "39")) == 0
+    assert "Everything was in the store" not in capsys.readouterr().out
+    assert load_run(folder / "run").attrs["run"] != table.attrs["run"]
+
+
+@pytest.mark.slow
+def test_a_killed_search_of_ones_own_network_continues(folder: Path, data: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'support'}"}
+    wanted = ["--objectives", "image_energy,accuracy_loss", "--workers", "2"]
+
+    def start(out: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "dse.search", *options(folder, data, *wanted), "--out", str(out)]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    with start(folder / "killed") as process:
+        while process.poll() is None and not (folder / "killed" / "store.sqlite").exists():
+            time.sleep(0.02)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGKILL)
+    for out in ("killed", "whole"):
+        with start(folder / out) as process:
+            _, complaint = process.communicate()
+        assert process.returncode == 0, complaint
+    assert (folder / "killed" / "front.csv").read_bytes() == (folder / "whole" / "front.csv").read_bytes()
+
+
+def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["u8_mae0.43", str(folder / "harsh.toml"), "--model", MODEL, "--data", str(data), "--layers", "all"]
+    arguments += ["--quantize", "auto", "--calibration-images", "40", "--recover", "20", "--operands", "layers"]
+    assert compare.main([*arguments, "--workers", "1", "--format", "json"]) == 0
+    one, other = json.loads(capsys.readouterr().out)
+    assert other["design"] == "harsh"
+    assert {"image_energy", "layer_nmed", "accuracy", "transfer_rate"} <= one["scores"].keys()
+    assert "adaptive_robustness" not in one["scores"]
+    assert one["scores"]["image_energy"] == pytest.approx(2576e-6 * one["scores"]["energy"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "lenet6"], "error: unknown model 'lenet6'; nearest: lenet5, alexnet."),
+        (["--model", "nosuch:net"], "error: the model must be package.module:factory of an importable module, "),
+        (["--model", MODEL, "--data", "{data}", "--weights", "{folder}/none.pt"], "error: --weights must be a file, "),
+        (["--model", MODEL], "error: the model must take images [1, 1, 28, 28], but: "),
+        (["--calibration", "minmax"], "error: --calibration is for a network that is quantised, but --quantize is "),
+        (["--quantize", "int8"], "error: a quantised network needs integer designs, format=None, but "),
+        (
+            ["--model", MODEL, "--data", "{data}", "--images", "61"],
+            "error: 1 <= samples <= 60 must hold for the test images, but got 61; choose fewer.",
+        ),
+        (
+            ["--model", MODEL, "--data", "{data}", "--quantize", "auto", "--calibration-images", "61"],
+            "error: 1 <= samples <= 60 must hold for the calibration images, but got 61; choose fewer.",
+        ),
+        (
+            ["--space", "{folder}/names.toml", "--model", MODEL, "--data", "{data}"],
+            "error: layers must be of small_network:small (0, 2, 5), but got 'conv1'; correct the names.",
+        ),
+        (
+            ["--space", "library", "--model", MODEL, "--data", "{data}", "--quantize", "uint8"],
+            "error: a network quantised to uint8 of 8 x 8 bits needs unsigned designs of these widths, but exact int8 ",
+        ),
+        (
+            ["--space", "library", "--model", MODEL, "--data", "{data}", "--references", "heap", "--quantize", "int8"],
+            "error: a quantised network needs integer designs, format=None, but heap ",
+        ),
+        (["--references", "haep"], "error: unknown design 'haep'; nearest: heap."),
+        (["--operands", "mine"], "error: argument --operands: "),
+    ],
+)
+def test_bad_input_is_one_line(
+    folder: Path, data: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (folder / "names.toml").write_text('[space]\nlibrary = ["exact"]\nlayers = ["conv1"]\n')
+    filled = [each.format(folder=folder, data=data) for each in arguments]
+    try:
+        status: object = search.main([*filled, "--out", str(folder / "run")])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    *notes, error, end = printed.err.split("\n")
+    assert all(note.startswith("note: ") for note in notes)
+    assert (error[: len(message)], end) == (message, "")
+    assert not (folder / "run").exists()
+
+
+def test_a_users_mistake_in_python_says_what_to_do(data: Path) -> None:
+    with pytest.raises(DataError, match=r"pixels|images"):
+        settings_for_network(MODEL, data=str(data.parent))
+    with pytest.raises(ValueError, match="images to recover"):
+        settings(data, recover=61)
+    assert NetworkSettings().to_data() == {}
