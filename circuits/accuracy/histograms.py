@@ -84,7 +84,8 @@ class Histogram:
         values = np.append((values / values[-1]) ** power, 0.0)
         weights = np.append(self.counts[occupied], self.zeros) / (self.counts.sum() + self.zeros)
         centred = values - weights @ values
-        return squared_skewness(*(float(weights @ centred**k) for k in (2, 3, 4)))
+        square = centred * centred  # products: NumPy's powers above 2 take fifty times as long
+        return squared_skewness(*(float(weights @ moment) for moment in (square, square * centred, square * square)))
 
 
 class ThreadCounts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Any, TypeVar
@@ -134,11 +135,13 @@ def _stream(seed: int, chunk: int) -> np.random.Generator:
 # Float operands.
 
 
+@lru_cache(maxsize=4)  # a search measures one design after another with the same few chunks
 def uniform01(seed: int, chunk: int, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """First and second operands, float32 [size], of one chunk of `size` <= CHUNK pairs of "uniform01"."""
+    """First and second operands, float32 [size], of one chunk of `size` <= CHUNK pairs of "uniform01"; read-only."""
     # Rounding to float32 turns values from 1 - 2^-25 on into 1: the operands lie in [0, 1], not in [0, 1).
-    x, w = _stream(seed, chunk).random((2, size)).astype(np.float32)
-    return x, w
+    operands = _stream(seed, chunk).random((2, size)).astype(np.float32)
+    operands.flags.writeable = False
+    return operands[0], operands[1]
 
 
 def _mantissas(seed: int, chunk: int, size: int) -> Pairs:
