@@ -106,7 +106,9 @@ def analyse(tables: Any, kinds: Any, pins: Any, driven: Any, input_nets: Any, ne
                 continue
             third = nodes[2] if left == 3 else _ABSENT
             # Odd constants spread neighbouring nodes over the slots; collisions only cost time.
-            slot = (table * 0x9E3779B1 + nodes[0] * 0x85EBCA77 + nodes[1] * 0xC2B2AE3D + third * 0x27D4EB2F) & (size - 1)
+            slot = (table * 0x9E3779B1 + nodes[0] * 0x85EBCA77 + nodes[1] * 0xC2B2AE3D + third * 0x27D4EB2F) & (
+                size - 1
+            )
             while True:
                 known = slots[slot]
                 if known < 0:

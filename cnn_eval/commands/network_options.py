@@ -133,7 +133,7 @@ def add_integer_options(parser: Parser, *, recovery: bool = True) -> None:
         "--calibration-images",
         type=integer(1),
         metavar="N",
-        help=f"training images to calibrate on (default: {CALIBRATION_IMAGES})",
+        help=f"training images to calibrate on (default: {CALIBRATION_IMAGES}, or all of fewer)",
     )
     group.add_argument(
         "--first-last",

@@ -41,13 +41,13 @@ Subject = Design | Mapping[str, Design]
 @dataclass(frozen=True)
 class QuantizeSettings:
     """How a float network is quantised for a design; see `quantize`. `bits` None: the design's widths. `images`: how
-    many are calibrated on."""
+    many are calibrated on, None for CALIBRATION_IMAGES or all of fewer."""
 
     scheme: str = "auto"
     bits: tuple[int, int] | None = None
     calibration: str = "percentile"
     first_last: str = "quantized"
-    images: int = CALIBRATION_IMAGES
+    images: int | None = None
 
     def __post_init__(self) -> None:
         check_scheme(self.scheme)
@@ -125,7 +125,8 @@ class SubjectNetworks:
         key = self._quantization.codes_for(subject)
         if key not in self._quantized:
             assert self._images is not None
-            count = sample_count(self._quantization.images, len(self._images), "calibration images")
+            count = self._quantization.images or min(CALIBRATION_IMAGES, len(self._images))
+            count = sample_count(count, len(self._images), "calibration images")
             self._quantized[key] = quantize(
                 self.base,
                 self._images[:count],

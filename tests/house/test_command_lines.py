@@ -296,6 +296,7 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     from cnn_eval.measure.margin_curves import CURVES
     from cnn_eval.models.training_settings import Optimizer, Precision
     from cnn_eval.quantized.calibration import CALIBRATIONS
+    from cnn_eval.quantized.accumulators import MAXIMUM_BITS, MINIMUM_BITS, Overflow
     from cnn_eval.quantized.post_training import FIRST_LAST
     from cnn_eval.quantized.schemes import SCHEMES
     from cnn_eval.scenarios.scenario_runs import SCENARIOS
@@ -309,6 +310,8 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     assert tuple(SCHEMES) == choices.SCHEMES
     assert tuple(CALIBRATIONS) == choices.CALIBRATIONS
     assert FIRST_LAST == choices.FIRST_LAST
+    assert get_args(Overflow) == choices.OVERFLOWS
+    assert (MINIMUM_BITS, MAXIMUM_BITS) == choices.ACCUMULATOR_BITS
     assert tuple(CURVES) == choices.MARGIN_ATTACKS
     assert SCENARIOS == choices.SCENARIOS
     assert set(EXAMPLES) <= set(choices.EXAMPLE_SETS)

@@ -420,6 +420,29 @@ EXAMPLES = Toy(
     uses=("-m", "cnn_eval", "examples", "lenet5", "--examples", "toy", "--out", "out"),
     prints="toy: ",
 )
+FETCHED_FILES = Toy(
+    name="weights or pictures to fetch",
+    files={
+        "cnn_eval/data/file_sets/toy.py": '''"""A toy: the weights of MobileNetV2 under another name."""
+
+from dataclasses import replace
+
+from cnn_eval.data.file_sets.mobilenet_weights import MOBILENET_V2
+
+TOY = replace(MOBILENET_V2, name="toy")
+'''
+    },
+    lines={
+        "cnn_eval/data/file_sets/__init__.py": [
+            (
+                '        "mobilenet_v2": "cnn_eval.data.file_sets.mobilenet_weights:MOBILENET_V2",\n',
+                '        "toy": "cnn_eval.data.file_sets.toy:TOY",\n',
+            )
+        ]
+    },
+    uses=("-m", "cnn_eval", "data", "list"),
+    prints="toy",
+)
 NETWORK_OUTSIDE = Toy(
     name="network, from outside",
     outside={"toy.py": "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"},
@@ -518,6 +541,7 @@ def used(folder: Path, toy: Toy, cache: Path) -> str:
         (DATA_SET, 1, 1),
         (IMAGE_FILE, 1, 1),
         (EXAMPLES, 0, 1),
+        (FETCHED_FILES, 1, 1),
         (NETWORK_OUTSIDE, 0, 0),
         (STUDY, 1, 1),
     ],

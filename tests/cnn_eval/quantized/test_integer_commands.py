@@ -75,6 +75,17 @@ def test_the_table_says_what_is_compared(folder: Path, capsys: pytest.CaptureFix
     assert printed.err.startswith("note: layers that stay float: conv1 (Conv2d, first or last layer), ")
 
 
+def test_a_note_names_the_scheme_that_suits_truncated_products(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Design(format=None, width=8, truncate_columns=11, name="bad")
+    (tmp_path / "bad.toml").write_text(bad.to_toml())
+    note = "note: auto takes uint8 for unsigned designs; those that drop small products often lose less with --quantize"
+    for scheme, noted in (("auto", True), ("uint8", False)):
+        assert main(["accuracy", str(tmp_path / "bad.toml"), "--quantize", scheme, *FEW]) == 0
+        assert (note in capsys.readouterr().err) == noted
+
+
 def test_recover_corrects_a_float_design(capsys: pytest.CaptureFixture[str]) -> None:
     document = results(capsys, "accuracy", "axfpm", "--samples", 60, "--recover", 50, "--compute", "lowered")
     x, labels = load_images("mnist", samples=60)
@@ -245,8 +256,12 @@ def test_images_of_ones_own_calibrate_themselves(folder: Path, capsys: pytest.Ca
         "--data",
         str(folder / "own.safetensors"),
     ]
-    assert main([*arguments, "--calibration-images", "30"]) == 0
+    assert main(arguments) == 0  # 30 images are fewer than the default
     assert "themselves, without their labels" in capsys.readouterr().err
+    assert main([*arguments, "--calibration-images", "31"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: 1 <= samples <= 30 must hold for the calibration images, but got 31; choose fewer."
+    )
     save_file({"images": torch.zeros_like(x), "labels": labels}, folder / "own.safetensors")
     assert main([*arguments, "--calibration-images", "30"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
