@@ -57,6 +57,9 @@ _GENERATING: Mapping[str, Any] = {
 }
 """The fields that say how a circuit is generated, with their defaults."""
 
+_DIGESTS = 1 << 14
+"""Digests kept: those of all designs of a long search, which reports and plots ask for again and again."""
+
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
 _PURPOSES: Mapping[str, str] = {
     "placement": "adder positions to place cells at",
@@ -360,7 +363,7 @@ class Design:
 
         A library cell or gate counts by name, since it is characterised; others by the numbers that they give.
         """
-        return digests.cost_digest(self.digest, self.netlist())
+        return _cost_digest(self)
 
     def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
         """Bit-accurate float32 products of activations `x` and weights `w`, broadcast against each other.
@@ -505,7 +508,12 @@ def _is_exact(design: Design) -> bool:
     return bool((design.multiply_integers(x[:, None], y) == x[:, None] * y).all())
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_DIGESTS)
+def _cost_digest(design: Design) -> str:
+    return digests.cost_digest(design.digest, design.netlist())
+
+
+@lru_cache(maxsize=_DIGESTS)
 def _digest(design: Design) -> str:
     return digests.behaviour_digest(
         design.netlist(),
