@@ -29,6 +29,7 @@ from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
 from circuits.multipliers import FINAL_ADDERS, PORTS, Topology, find_topology, multiplier
 from circuits.multipliers.compressor_option import CompressorColumns
+from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
@@ -465,6 +466,11 @@ class Design:
 
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
+    return generated(design)
+
+
+def generated(design: Design, reduction: Reduction | None = None) -> Netlist:
+    """The circuit of a design without one of its own, drawn anew; a tree writes its stages into `reduction`."""
     placement = design.placement
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
@@ -487,6 +493,7 @@ def _netlist(design: Design) -> Netlist:
         truncate_columns=design.truncate_columns,
         options=design.options,
         overflow_bit=overflow,
+        reduction=reduction,
     )
 
 

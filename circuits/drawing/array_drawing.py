@@ -38,8 +38,8 @@ def draw_array(design: Design) -> Figure:
     square = min(0.3, max(0.11, 16 / columns))
     width, height = max(columns * square + 1.2, 7.5), rows * square
     legend = _legend(counts, styles, netlist)
-    title, title_lines = _title(design, width)
-    below = 0.55 + 0.2 * -(-len(legend) // _legend_columns(width))
+    title, title_lines = definition_title(design, width)
+    below = 0.55 + 0.2 * -(-len(legend) // legend_columns(width))
     above = 0.75 + 0.19 * title_lines
     total = height + above + below
     figure = Figure(figsize=(width, total), dpi=150)
@@ -57,7 +57,7 @@ def draw_array(design: Design) -> Figure:
         handles=legend,
         loc="lower center",
         bbox_to_anchor=(0.5, 0.08 / total),
-        ncols=_legend_columns(width),
+        ncols=legend_columns(width),
         fontsize=8,
         frameon=False,
         handlelength=1.2,
@@ -130,11 +130,13 @@ def _legend(counts: Mapping[str, int], styles: Mapping[str, Style], netlist: Net
     return handles
 
 
-def _legend_columns(width: float) -> int:
+def legend_columns(width: float) -> int:
+    """How many entries of a legend fit side by side into `width` inches."""
     return max(2, int(width // 2.4))
 
 
-def _title(design: Design, width: float) -> tuple[str, int]:
+def definition_title(design: Design, width: float) -> tuple[str, int]:
+    """(the definition in lines that fit `width` inches, their number)."""
     definition = design.describe()
     keys = ("topology", "width", "format", "placement", "ports (A,B,Cin)", "half adders", "final adder", "tile")
     parts = [f"{key}: {definition[key]}" for key in keys]
