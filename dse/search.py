@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from circuits.commands.design_options import user_cells
@@ -18,7 +19,8 @@ from circuits.support.cli import Commands, integer, run_alone, say
 from circuits.support.options import add_cells, add_cpu_features, add_device, add_out, add_seed, add_workers
 from circuits.support.processor import chosen_device
 from dse.explore.search_options import METHODS, SearchOptions
-from dse.present.artifacts import print_result, provenance, result_files
+from dse.explore.search_result import SearchResult
+from dse.present.artifacts import REPORT_NAME, print_result, provenance, result_files
 from dse.present.search_folder import finished_search, require_writable_places, run_search
 from dse.score.evaluation import ScoresByScorer, ScoringTask, measure
 from dse.score.executor import Executor, Processes, available_cpus
@@ -104,6 +106,15 @@ def register(commands: Commands) -> None:
         help=f"store of scores, which several runs may share (default: {STORE_NAME} in the output folder)",
     )
     parser.add_argument(
+        "--watch",
+        nargs="?",
+        const=0,
+        type=integer(0, 65535),
+        metavar="PORT",
+        help="serve the report at 127.0.0.1:PORT while the search runs, renewed as designs are scored; without PORT: a "
+        "free one (default: no server)",
+    )
+    parser.add_argument(
         "--fresh",
         action="store_true",
         help="start over and set the store aside as NAME.old (default: use its scores)",
@@ -154,7 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"note: {folder} may not be written, so this is what the store holds", file=sys.stderr)
         print_result(result, None, (), time.monotonic() - began)
         return 0
-    with _executor(arguments) as executor:
+    with _executor(arguments) as executor, _watched(arguments) as observe:
         result = run_search(
             options,
             out=folder,
@@ -165,6 +176,7 @@ def run(arguments: argparse.Namespace) -> int:
             provenance=provenance("dse.search", [text for text in arguments.argv if text != "--fresh"]),
             announce=lambda text: say(f"note: {text}", file=sys.stderr),
             begin=lambda: _introduce(options),
+            observe=observe,
         )
     print_result(result, folder, result_files(result), time.monotonic() - began)
     return 0
@@ -182,6 +194,19 @@ def _introduce(options: SearchOptions) -> None:
     if network := options.settings.network_text:
         say(f"network: {network}")
     print(f"method {options.chosen_method}, budget {options.budget:,} designs", flush=True)
+
+
+@contextmanager
+def _watched(arguments: argparse.Namespace) -> Iterator[Callable[[Callable[[], SearchResult]], None]]:
+    """What `run_search` tells of a search in progress, served as --watch asks for it."""
+    if arguments.watch is None:
+        yield lambda so_far: None
+        return
+    from dse.present.search_page.live_server import LiveServer
+
+    with LiveServer(arguments.watch, arguments.out / REPORT_NAME) as server:
+        say(f"watch the search at {server.address} until it ends")
+        yield server.observe
 
 
 def _executor(arguments: argparse.Namespace) -> Executor[ScoringTask, ScoresByScorer]:

@@ -1,4 +1,4 @@
-"""`draw`: the array of a design with its cells coloured."""
+"""`draw`: a design with its cells and gates coloured: an array, a tree by stages, or a schematic by levels."""
 
 from __future__ import annotations
 
@@ -14,21 +14,28 @@ def register(commands: Commands) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "draw",
-        help="draw the array with its cells coloured",
-        description="Draws which cell stands where: one row for each bit of the first operand, one column for each "
-        "product column, the most significant on the left.",
+        help="draw the array, tree or circuit with its cells coloured",
+        description="Draws which cell stands where in an array, which bits each cell of a tree takes in every stage, or "
+        "the gates of any circuit by levels.",
     )
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
     add_out(parser, help="picture to write, .png or .svg", required=True)
+    parser.add_argument(
+        "--view",
+        choices=("auto", "places", "stages", "levels"),
+        default="auto",
+        help="places: an array, the most significant product column on the left; stages: the dot diagram of a tree; "
+        "levels: a schematic of gates; auto: what suits the design",
+    )
     add_cells(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the picture."""
-    from circuits.drawing.array_drawing import save_drawing
+    from circuits.drawing.design_drawing import save_drawing
 
     design = find_design(arguments.design, user_cells(arguments))
-    save_drawing(design, arguments.out)
+    save_drawing(design, arguments.out, arguments.view)
     say(f"{arguments.out}: {design.label}")
     return 0

@@ -55,6 +55,12 @@ def register(commands: Commands) -> None:
         help="compute the error surface over a BINS x BINS grid of operands (default: error metrics)",
     )
     add_out(parser, help="with --surface: picture of the surfaces to write, .png or .svg (default: none)")
+    parser.add_argument(
+        "--scale",
+        choices=("auto", "linear", "log"),
+        default="auto",
+        help="with -o: colour scale, which all designs share; auto: relative errors logarithmic where one exceeds 1",
+    )
     add_cpu_features(parser)
     add_format(parser)
     parser.set_defaults(run=run)
@@ -118,7 +124,7 @@ def _surfaces(arguments: argparse.Namespace, surfaces: list[ErrorSurface]) -> in
     if arguments.out is not None:
         from circuits.drawing.heatmap import save_surfaces
 
-        save_surfaces(surfaces, arguments.out)
+        save_surfaces(surfaces, arguments.out, arguments.scale)
         say(f"{arguments.out}: {', '.join(surface.design for surface in surfaces)}")
     elif arguments.format == "json":
         print_json({"surfaces": [surface.to_dict() for surface in surfaces]})

@@ -30,6 +30,7 @@ from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
 from circuits.multipliers import FINAL_ADDERS, PORTS, Topology, find_topology, multiplier
 from circuits.multipliers.compressor_option import CompressorColumns
+from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
@@ -60,6 +61,9 @@ _GENERATING: Mapping[str, Any] = {
 
 _POLICIES = ("ports", "half_adders", "final_adder", "tile", "signed", "truncate_columns", "options")
 """The fields, beside topology, widths and placement, that decide what a generator draws."""
+_DIGESTS = 1 << 14
+"""Digests kept: those of all designs of a long search, which reports and plots ask for again and again."""
+
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
 _PURPOSES: Mapping[str, str] = {
     "placement": "adder positions to place cells at",
@@ -363,7 +367,7 @@ class Design:
 
         A library cell or gate counts by name, since it is characterised; others by the numbers that they give.
         """
-        return digests.cost_digest(self.digest, self.netlist())
+        return _cost_digest(self)
 
     def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
         """Bit-accurate float32 products of activations `x` and weights `w`, broadcast against each other.
@@ -465,6 +469,11 @@ class Design:
 
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
+    return generated(design)
+
+
+def generated(design: Design, reduction: Reduction | None = None) -> Netlist:
+    """The circuit of a design without one of its own, drawn anew; a tree writes its stages into `reduction`."""
     placement = design.placement
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
@@ -476,6 +485,9 @@ def _netlist(design: Design) -> Netlist:
     )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
     policies = tuple((name, getattr(design, name)) for name in _POLICIES)
+    if reduction is not None:
+        arguments: Any = {**dict(policies), "overflow_bit": overflow, "reduction": reduction}
+        return multiplier(design.topology, design.shape, lambda i, j: placement.at(i, j, design.tile), **arguments)
     return _template(design.topology, design.shape, policies, overflow).fill(placement)
 
 
@@ -506,7 +518,12 @@ def _is_exact(design: Design) -> bool:
     return bool((design.multiply_integers(x[:, None], y) == x[:, None] * y).all())
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_DIGESTS)
+def _cost_digest(design: Design) -> str:
+    return digests.cost_digest(design.digest, design.netlist())
+
+
+@lru_cache(maxsize=_DIGESTS)
 def _digest(design: Design) -> str:
     return digests.behaviour_digest(
         design.netlist(),

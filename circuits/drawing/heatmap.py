@@ -6,26 +6,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import SymLogNorm, TwoSlopeNorm
+from matplotlib.colors import Normalize, SymLogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from circuits.accuracy.error_types import ErrorSurface
 from circuits.drawing.figure_files import save
 
+SCALES = ("auto", "linear", "log")
+"""Colour scales of relative errors: "log" is linear up to 0.1; "auto" takes it where an error exceeds 1."""
+_LINEAR_UP_TO = 0.1
 
-def draw_surfaces(surfaces: Sequence[ErrorSurface]) -> Figure:
-    """One row per design: MRED and mean signed error e of each bin, first operand vertical, second horizontal."""
+
+def draw_surfaces(surfaces: Sequence[ErrorSurface], scale: str = "auto") -> Figure:
+    """One row per design: MRED and mean signed error e of each bin, first operand vertical, second horizontal.
+
+    All designs share the colours of each quantity, so that equal colours are equal errors; `scale`: one of SCALES, of
+    relative errors and of signed ones.
+    """
     figure = Figure(figsize=(8.2, 3.5 * len(surfaces)), dpi=120, layout="constrained")
     grid = figure.subplots(len(surfaces), 2, squeeze=False)
+    relative, signed = _shared_colours(surfaces, scale)
     for row, surface in zip(grid, surfaces, strict=True):
-        largest = float(np.nanmax(np.abs(surface.bias), initial=0.0)) or 1.0
-        signed = TwoSlopeNorm(0.0, -largest, largest)
-        highest = float(np.nanmax(surface.mred, initial=0.0)) or 1.0
-        # Relative errors grow without bound towards small operands, so the scale is logarithmic beyond 0.1.
-        relative = SymLogNorm(0.1, vmin=0.0, vmax=highest) if highest > 1 else matplotlib.colors.Normalize(0.0, highest)
         for axes, values, title, norm, colours in (
             (row[0], surface.mred, "mean |e / p|", relative, "viridis"),
             (row[1], surface.bias, "mean e", signed, "RdBu_r"),
@@ -35,9 +38,22 @@ def draw_surfaces(surfaces: Sequence[ErrorSurface]) -> Figure:
     return figure
 
 
-def save_surfaces(surfaces: Sequence[ErrorSurface], path: Path) -> None:
-    """Writes `draw_surfaces(surfaces)` as PNG or SVG, by the suffix of `path`; DesignError for another suffix."""
-    save(lambda: draw_surfaces(surfaces), path, salt="surfaces", style={"font.size": 8})
+def save_surfaces(surfaces: Sequence[ErrorSurface], path: Path, scale: str = "auto") -> None:
+    """Writes `draw_surfaces(surfaces, scale)` as PNG or SVG, by the suffix of `path`; DesignError for another suffix."""
+    save(lambda: draw_surfaces(surfaces, scale), path, salt="surfaces", style={"font.size": 8})
+
+
+def _shared_colours(surfaces: Sequence[ErrorSurface], scale: str) -> tuple[Normalize, Normalize]:
+    """The colours of relative and of signed errors, for all surfaces."""
+    largest = max(float(np.nanmax(np.abs(surface.bias), initial=0.0)) for surface in surfaces) or 1.0
+    highest = max(float(np.nanmax(surface.mred, initial=0.0)) for surface in surfaces) or 1.0
+    # Relative errors grow without bound towards small operands, so the scale is then logarithmic beyond 0.1.
+    logarithmic = scale == "log" or (scale == "auto" and highest > 1)
+    relative = SymLogNorm(_LINEAR_UP_TO, vmin=0.0, vmax=highest) if logarithmic else Normalize(0.0, highest)
+    if scale == "log":
+        # Signed errors have a unit: three decades below the largest count as the linear part around 0.
+        return relative, SymLogNorm(largest / 1000, vmin=-largest, vmax=largest)
+    return relative, TwoSlopeNorm(0.0, -largest, largest)
 
 
 def _panel(figure: Figure, axes: Axes, surface: ErrorSurface, values: Any, title: str, norm: Any, colours: str) -> None:

@@ -8,6 +8,7 @@ from circuits.adders.adder_kinds import chosen_adder
 from circuits.errors import unknown_name
 from circuits.multipliers import signed_magnitudes, tiling
 from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
+from circuits.multipliers.reduction_record import Reduction
 from circuits.multipliers.topology import Topology
 from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.netlist import Netlist, NetlistBuilder
@@ -79,6 +80,7 @@ def multiplier(
     truncate_columns: int = 0,
     options: Options = NONE,
     overflow_bit: bool = False,
+    reduction: Reduction | None = None,
     name: str | None = None,
 ) -> Netlist:
     """The netlist of a w x v bit multiplier: inputs `x` (w bits) and `y` (v bits), output `product`.
@@ -86,13 +88,14 @@ def multiplier(
     `adder_at` chooses the cell of each adder; `ports`, `half_adders`, `final_adder` and `truncate_columns` are the
     policies of `array_builder.Frame`; `tile` is the width of the small arrays of `tiling`, if any. Operands and product
     are unsigned, or with `signed` in two's complement (without tiles). `options`: those of the topology, complete. The
-    product has w + v bits, one more with `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling").
+    product has w + v bits, one more with `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling"). `reduction`: as in Frame.
     """
     assert not (signed and tile)
     builder = NetlistBuilder(name or topology)
     x, y = builder.input("x", width[0]), builder.input("y", width[1])
     adder = None if final_adder in FINAL_ADDERS else chosen_adder(final_adder, sum(width))
     frame = Frame(builder, x, y, adder_at, ports, half_adders, final_adder, truncate_columns, signed, options, adder)
+    frame.reduction = reduction
     architecture = find_topology(topology)
     if tile is not None:
         product = tiling.generate(frame, architecture.generate, tile, sum(width) + overflow_bit)

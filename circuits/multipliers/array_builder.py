@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 from circuits.adders.adder_kinds import ChosenAdder
 from circuits.cells.adder_cells import EXACT, AdderCell
+from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.gates import AND2, HALF_ADDER, NAND2, NOT, Gate
 from circuits.netlists.logic import Logic
@@ -55,7 +56,8 @@ class Frame:
     adders with a constant 0 as exact half adders, "cell" as the cell of their place. `final_adder`: "exact" or "cell"
     (see DESIGN "Arrays"). Product columns below `truncate_columns` are zeros: without partial products, ones and
     adders. `signed`: operands and product are in two's complement. `options`: the topology's own, complete. `adder`:
-    what stands in place of a final adder of cells, or None; bit k of it is product column k.
+    what stands in place of a final adder of cells, or None; bit k of it is product column k. `reduction`: where a tree
+    writes down its stages.
     """
 
     builder: NetlistBuilder
@@ -70,6 +72,7 @@ class Frame:
     options: Options = NONE
     adder: ChosenAdder | None = None
     origin: tuple[int, int] = (0, 0)
+    reduction: Reduction | None = None
 
     @property
     def width(self) -> tuple[int, int]:

@@ -90,8 +90,22 @@ def generate(frame: Frame) -> list[int]:
     return columns.sum_columns(frame, bits, columns.dadda)
 
 
+def digits_of(x: int, width: int, signed: bool) -> list[int]:
+    """The radix-4 digits d_n in {-2, ..., 2} of an operand of `width` bits, the least significant first."""
+    count = (width + 1) // 2 if signed else width // 2 + 1
+    bits = [0, *(x >> k & 1 for k in range(width))]  # bits[k + 1] is bit k; Python's >> extends the sign
+    bits += [x >> width - 1 & 1 if signed else 0] * 3
+    return [-2 * bits[2 * n + 2] + bits[2 * n + 1] + bits[2 * n] for n in range(count)]
+
+
 TOPOLOGY = Topology(
-    generate, port_names=COLUMN_PORTS, plain_partial_products=False, truncation_may_wrap=True, multiplies_exactly=True
+    generate,
+    port_names=COLUMN_PORTS,
+    reduces_columns=True,
+    recoding=digits_of,
+    plain_partial_products=False,
+    truncation_may_wrap=True,
+    multiplies_exactly=True,
 )
 
 

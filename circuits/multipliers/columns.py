@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from circuits.multipliers.array_builder import Frame
+from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.netlist import ONE, ZERO
 
 
@@ -87,12 +88,14 @@ def dadda(height: int) -> Plan | None:
     return plan
 
 
-def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit]]:
-    """The columns after all stages, none with more than two bits. `add` adds a cell."""
+def compress(columns: Columns, next_stage: NextStage, add: Add, reduction: Reduction | None = None) -> list[list[Bit]]:
+    """The columns after all stages, none with more than two bits. `add` adds a cell; `reduction` records the stages."""
     heap = [ordered(column) for column in columns]
     stage = 0
     while (plan := next_stage(max(map(len, heap), default=0))) is not None:
         stage += 1
+        if reduction is not None:
+            reduction.begin(nets_and_rows(heap))
         heights = [len(column) for column in heap]
         for k, column in enumerate(heap):
             # `column` now holds the bits of the stage's start, then carries from column k - 1.
@@ -102,11 +105,15 @@ def compress(columns: Columns, next_stage: NextStage, add: Add) -> list[list[Bit
                 row = max(bit.row for bit in taken)
                 first, second, third = (*(bit.net for bit in taken), ZERO)[:3]
                 total, carry = add(row, k, first, second, third)
+                if reduction is not None:
+                    reduction.took(k, size, total)
                 column.append(Bit(total, row, stage))
                 # A carry out of the last column has weight 2^(w+v): the product is taken modulo that.
                 if k + 1 < len(heap):
                     heap[k + 1].append(Bit(carry, row, stage))
         heap = [ordered(column) for column in heap]
+    if reduction is not None:
+        reduction.begin(nets_and_rows(heap))
     return heap
 
 
@@ -145,7 +152,7 @@ def partial_products(frame: Frame) -> list[list[Bit]]:
 
 def sum_columns(frame: Frame, columns: Columns, next_stage: NextStage) -> list[int]:
     """The sum of the columns by the frame's cells, ports and policies; returns one net for each column."""
-    return final_sum(frame, compress(columns, next_stage, frame.add_in_column))
+    return final_sum(frame, compress(columns, next_stage, frame.add_in_column, frame.reduction))
 
 
 def final_sum(frame: Frame, columns: Columns) -> list[int]:
@@ -159,3 +166,8 @@ def final_sum(frame: Frame, columns: Columns) -> list[int]:
 def ordered(column: Sequence[Bit]) -> list[Bit]:
     """The bits of a column in the order in which cells take them: earlier stages first, then lower source rows."""
     return sorted(column, key=lambda bit: (bit.stage, bit.row))
+
+
+def nets_and_rows(columns: Columns) -> list[list[tuple[int, int]]]:
+    """(net, source row) of the bits of each column, as a `Reduction` records them."""
+    return [[(bit.net, bit.row) for bit in column] for column in columns]

@@ -32,7 +32,11 @@ def generate(frame: Frame) -> list[int]:
     stage = 0
     while (height := max(map(len, heap))) > 2:
         stage += 1
+        if frame.reduction is not None:
+            frame.reduction.begin(columns.nets_and_rows(heap))
         heap = _stage(frame, heap, _target(height), stage)
+    if frame.reduction is not None:
+        frame.reduction.begin(columns.nets_and_rows(heap))
     return columns.final_sum(frame, heap)
 
 
@@ -65,6 +69,9 @@ def _stage(frame: Frame, heap: list[list[Bit]], target: int, stage: int) -> list
                 couts += [Bit(net, row, stage) for net in cout if net != ZERO]
             else:
                 total, carry = frame.add_in_column(row, k, *(*nets, ZERO)[:3])
+            if frame.reduction is not None:
+                name = compressor.name if use and compressor is not None else ""
+                frame.reduction.took(k, size, total, name)
             if k + 1 < len(heap) and carry != ZERO:
                 heap[k + 1].append(Bit(carry, row, stage))
             if total != ZERO:
@@ -82,6 +89,7 @@ def _may_exceed(options: Options) -> bool:
 TOPOLOGY = Topology(
     generate,
     port_names=COLUMN_PORTS,
+    reduces_columns=True,
     options={"compressor": CompressorOption("4:2 compressor of each product column")},
     may_exceed=_may_exceed,
     exact_form={"options": {"compressor": "exact"}},

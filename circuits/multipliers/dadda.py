@@ -19,4 +19,4 @@ def generate(frame: Frame) -> list[int]:
     return columns.sum_columns(frame, columns.partial_products(frame), columns.dadda)
 
 
-TOPOLOGY = Topology(generate, port_names=COLUMN_PORTS, multiplies_exactly=True)
+TOPOLOGY = Topology(generate, port_names=COLUMN_PORTS, reduces_columns=True, multiplies_exactly=True)

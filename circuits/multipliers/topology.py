@@ -27,7 +27,8 @@ class Topology:
     unsigned operands are x_i AND y_j, summed in rows and columns. `truncation_may_wrap`: whether exact cells can give a
     product beyond w + v bits once columns are truncated. `multiplies_exactly`: whether exact cells give exact products
     while no column is truncated, for operands of any width and sign; the engine relies on it and then leaves out the
-    gates.
+    gates. `reduces_columns`: whether it compresses columns stage by stage and records them (`Frame.reduction`).
+    `recoding(x, width, signed)`: the digits that the first operand is recoded to, if it is.
 
     For families of approximate multipliers:
 
@@ -49,6 +50,8 @@ class Topology:
     plain_partial_products: bool = True
     truncation_may_wrap: bool = False
     multiplies_exactly: bool = False
+    reduces_columns: bool = False
+    recoding: Callable[[int, int, bool], list[int]] | None = None
     options: Mapping[str, Option] = field(default_factory=dict)
     check: Callable[[tuple[int, int], Options], None] | None = None
     uses_cells: bool = True

@@ -106,16 +106,16 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
         )
     if any(np.isnan(array).any() for array in arrays):
         raise ValueError("no value may be NaN, but some are; leave those pairs out.")
-    centred = [ranks - ranks.mean() for ranks in map(_ranks, arrays)]
+    centred = [ranks - ranks.mean() for ranks in map(ranks, arrays)]
     spread = math.sqrt(float(centred[0] @ centred[0]) * float(centred[1] @ centred[1]))
     return min(1.0, max(-1.0, float(centred[0] @ centred[1]) / spread)) if spread else math.nan
 
 
-def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     """The rank of each value, from 1; c equal values that end at rank k share the mean k - (c - 1) / 2."""
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[index]
-    return ranks
+    places: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[index]
+    return places
 
 
 def rank_correlation_interval(rho: float, pairs: int, confidence: float = 0.95) -> tuple[float, float]:

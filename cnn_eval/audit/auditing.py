@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 from circuits import Design
 from cnn_eval.audit import adaptive_attacks
 from cnn_eval.audit.attack_battery import class_count
+from cnn_eval.audit.attack_log import AttackLog
 from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_reference import Reference
 from cnn_eval.audit.audit_report import AuditReport
@@ -42,6 +43,7 @@ def run_audit(
     reference: Reference | None = None,
     progress: bool = False,
     mode: str | None = None,
+    keep: Callable[[AttackLog], None] = lambda log: None,
 ) -> AuditReport:
     """Whether `subject` resists attacks better than the network `exact`, and whether that can be believed.
 
@@ -50,7 +52,7 @@ def run_audit(
     networks to differentiate through while the values are the subject's. `images`: float32 [N, C, H, W] in [0, 1] with
     true `labels`, int64 [N]. `compute` of designs: "gate", "lowered", or "auto": lowered while attacking where the
     design allows; `mode` is its old name and deprecated. Success always counts by the gate-exact network. `reference`:
-    a `Reference(exact, images, labels, settings)` saves attacking the exact network again for each subject.
+    a `Reference(exact, images, labels, settings)` saves attacking the exact network again for each subject. `keep` receives the log of the attacks on the subject.
 
     Seeded and deterministic; the networks are left as they were. Raises ValueError for arguments that do not fit, where
     no image is classified rightly by both networks, and where pixels leave [0, 1]; MissingExtraError without Foolbox or
@@ -68,7 +70,10 @@ def run_audit(
     victim = _victim_of(subject, reference, layers=layers, backward=backward, compute=compute, surrogates=surrogates)
     networks = [reference.exact, *victim.networks()]
     with Meter(enabled=progress) as meter, meter.watch(networks, len(images)), evaluation_mode(*networks):
-        return AuditRun(victim, reference, meter).report(name or victim.name, begun)
+        run = AuditRun(victim, reference, meter)
+        report = run.report(name or victim.name, begun)
+        keep(run.subject)
+        return report
 
 
 def check_eligible(

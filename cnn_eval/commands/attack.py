@@ -18,6 +18,7 @@ from cnn_eval.commands.network_options import (
     add_network_options,
     add_samples,
 )
+from cnn_eval.commands.robustness.page_options import add_page_options
 
 SAMPLES = 100
 
@@ -73,6 +74,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--grid", type=Path, metavar="FILE.png", help="draw clean, adversarial and difference images (default: none)"
     )
+    add_page_options(parser)
     add_samples(parser, default=SAMPLES)
     add_integer_options(parser)
     add_compute_options(parser, renamed=False)

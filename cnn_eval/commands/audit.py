@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from circuits.support.cli import Commands, console
+from circuits.support.cli import Commands, console, say
 from circuits.support.options import add_seed
 from cnn_eval.choices import BACKWARD, BALL_NORMS, DEFAULT_BUDGETS, MAXIMUM_SEED
 from cnn_eval.commands.network_options import (
@@ -19,6 +20,7 @@ from cnn_eval.commands.network_options import (
     add_samples,
 )
 from cnn_eval.commands.output import print_results
+from cnn_eval.commands.robustness.page_options import add_page_options, check_page_options
 
 SAMPLES = 100
 _WIDTH = 110
@@ -38,6 +40,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--epsilon", type=float, help=f"budget, on pixels in [0, 1] (default: {DEFAULT_BUDGETS})")
     add_backward(parser)
     add_seed(parser, MAXIMUM_SEED, help="seed of the images' order and of the attacks")
+    add_page_options(parser)
     add_data_options(parser, unit=True)
     add_samples(parser, default=SAMPLES)
     add_integer_options(parser)
@@ -51,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from circuits.support.processor import chosen_device
     from cnn_eval.audit.adaptive_attacks import require_libraries
+    from cnn_eval.audit.attack_log import AttackLog
     from cnn_eval.audit.audit_reference import Reference
     from cnn_eval.audit.audit_settings import AuditSettings
     from cnn_eval.audit.auditing import check_eligible, run_audit
@@ -63,10 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
         subject_networks,
         subjects,
     )
+    from cnn_eval.commands.robustness.audit_page import Audited, audit_page, keep_audits
     from cnn_eval.commands.robustness.audit_text import print_report
 
     backward = arguments.backward = arguments.backward or BACKWARD[0]
     AuditSettings(norm=arguments.norm, epsilon=arguments.epsilon, seed=arguments.seed)  # checked before any work
+    check_page_options(arguments)
     chosen = subjects(arguments)
     require_libraries()
     networks = subject_networks(arguments)
@@ -92,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "table":
         console(plain_width=_WIDTH).print(f"{arguments.norm} budget {epsilon:.3g}: {reason}\n")
     rows: list[dict[str, Any]] = []
+    audits: list[Audited] = []
+    logs: list[AttackLog] = []
     for k, subject in enumerate(chosen):
         report = run_audit(
             prepared.get(k, subject),
@@ -102,8 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
             reference=reference,
             progress=True,
             name=identity(subject)["design"],
+            keep=logs.append,
             **how,
         )
+        audits.append(Audited(report, logs[-1]))
         if arguments.format != "table":
             row = {**identity(subject), **report.to_dict()}
             rows += [row] if arguments.format == "json" else _attack_rows(row)
@@ -111,6 +121,12 @@ def run(arguments: argparse.Namespace) -> int:
         if k:
             print()
         print_report(report)
+    if arguments.report is not None:
+        audit_page(arguments, audits, (epsilon, reason))
+        say(f"note: page in {arguments.report}", file=sys.stderr)
+    if arguments.save is not None:
+        keep_audits(arguments, audits, images[order], labels[order])
+        say(f"note: examples in {arguments.save}", file=sys.stderr)
     if arguments.format != "table":
         own = ("model", "layers", "samples", "norm", "backward", "seed", "data")
         return print_results(

@@ -21,8 +21,11 @@ from cnn_eval.commands.network_options import (
     add_samples,
 )
 from cnn_eval.commands.output import print_results, print_titled, span
+from cnn_eval.commands.robustness.page_options import add_page_options, check_page_options
 
 if TYPE_CHECKING:
+    import torch
+
     from cnn_eval.measure.margin_curves import MarginPoint
 
 SAMPLES = 100
@@ -49,6 +52,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw the curves into this .png or .svg file (default: none)"
     )
+    add_page_options(parser)
     add_data_options(parser, unit=True)
     add_cache(parser)
     add_samples(parser, default=SAMPLES)
@@ -67,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         subject_networks,
         subjects,
     )
+    from cnn_eval.commands.robustness.margins_page import keep_margins, margins_page
     from cnn_eval.examples.example_cache import default_cache
     from cnn_eval.measure.margin_curves import PUBLISHED, measure_margins
     from cnn_eval.scenarios.control import CONTROL, power_of_two_control
@@ -75,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.plot.suffix not in (".png", ".svg"):
             raise ValueError(f"--plot must end in .png or .svg, but is {arguments.plot}; rename it.")
         require_writable(arguments.plot.parent)
+    check_page_options(arguments)
     chosen = subjects(arguments, reserved=(CONTROL,))
     for name in arguments.attacks:
         attack(name).require_library()
@@ -84,6 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
     victims = {identity(subject)["design"]: networks.through(subject) for subject in chosen}
     victims[CONTROL] = power_of_two_control(networks.float_network or base, layers=arguments.layers)
     tested = given_images(arguments, base, unit=True)
+    examples: dict[tuple[str, float], torch.Tensor] = {}
+
+    def keep(name: str, value: float, adversarial: torch.Tensor) -> None:
+        examples[name, value] = adversarial
+
     points = measure_margins(
         base,
         victims,
@@ -92,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         cache=arguments.cache or default_cache(),
         progress=True,
         note=lambda text: say(f"note: {text}", file=sys.stderr),
+        keep=keep,
     )
     published = PUBLISHED if arguments.model == "lenet5" else {}
     if arguments.plot is not None:
@@ -101,6 +113,12 @@ def run(arguments: argparse.Namespace) -> int:
         files = margins_plot(points, control=CONTROL, published=published, title=title)
         write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
         say(f"note: curves in {arguments.plot}", file=sys.stderr)
+    if arguments.report is not None:
+        margins_page(arguments, points, published, *tested.measured, victims, examples)
+        say(f"note: page in {arguments.report}", file=sys.stderr)
+    if arguments.save is not None:
+        keep_margins(arguments, *tested.measured, examples)
+        say(f"note: examples in {arguments.save}", file=sys.stderr)
     if arguments.format != "table":
         return print_results(
             arguments,

@@ -111,6 +111,7 @@ class _Problem:
     cache: Path | None
     progress: bool
     note: Callable[[str], None]
+    keep: Callable[[str, float, torch.Tensor], None]
 
 
 def measure_margins(
@@ -125,14 +126,15 @@ def measure_margins(
     cache: Path | None = None,
     progress: bool = False,
     note: Callable[[str], None] = lambda _: None,
+    keep: Callable[[str, float, torch.Tensor], None] = lambda name, value, adversarial: None,
 ) -> list[MarginPoint]:
     """The transfer rate of examples crafted on `source`, for every attack, value and victim.
 
     `images`: float32 [N, C, H, W] in [0, 1] with true `labels`, int64 [N]. `victims`: name -> network under attack.
     `values`: attack -> values to measure, by default those of its curve. `hyperparameters`: attack -> deviations from
     the attack's defaults. `cache`: folder of crafted examples (see `craft`); `note` receives a message about each
-    damaged file in it. Raises UnknownNameError for an unknown attack; ValueError if the source or a victim classifies
-    no image correctly, or if no crafted example fools the source.
+    damaged file in it; `keep` the examples of every attack and value, float32 [N, C, H, W]. Raises
+    UnknownNameError for an unknown attack; ValueError if the source or a victim classifies no image correctly, or if no crafted example fools the source.
     """
     for name in attacks:
         if name not in CURVES:
@@ -145,7 +147,7 @@ def measure_margins(
                 f"every network must classify some of the {len(images)} images correctly, but {name} classifies none; "
                 "check its weights and the images."
             )
-    problem = _Problem(source, victims, images, labels, cache, progress, note)
+    problem = _Problem(source, victims, images, labels, cache, progress, note, keep)
     points = []
     for name in dict.fromkeys(attacks):
         curve_values = values.get(name, CURVES[name].values)
@@ -167,6 +169,7 @@ def _curve_points(
             adversarial = scale_perturbation(images, smallest, value)
         else:
             adversarial = _craft(problem, name, hyperparameters, **{parameter: value})
+        problem.keep(name, value, adversarial)
         classes = predict(problem.source, adversarial)
         if not bool(((clean == labels) & (classes != labels)).any()):
             raise ValueError(

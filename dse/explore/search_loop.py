@@ -11,7 +11,7 @@ number of workers. (`asynchronous` gives the first and the last of the four up.)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -32,7 +32,7 @@ from dse.score.executor import Executor, Processes
 from dse.score.rivals import Rivals
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers.scorer import Scores
-from dse.score.store import Member, Store
+from dse.score.store import Member, RunRecord, Store
 from dse.space.per_layer import Candidate
 from dse.space.search_space import Genome
 
@@ -49,10 +49,12 @@ def search(
     *,
     progress: bool = False,
     provenance: Mapping[str, Any] = MappingProxyType({}),
+    observe: Callable[[Callable[[], SearchResult]], None] = lambda so_far: None,
 ) -> SearchResult:
     """Runs, continues or looks up a search, by an `executor` of `measure` (default: this process).
 
-    `progress`: reports on standard error. `provenance` goes into the store. Raises ValueError when a reference design
+    `progress`: reports on standard error. `provenance` goes into the store. `observe` is called once, before any work,
+    with a function that gives what the search has found so far, from any thread. Raises ValueError when a reference design
     cannot be scored: then no design can.
     """
     run = store.begin(options.to_data(), when=_now(), provenance=provenance)
@@ -62,7 +64,10 @@ def search(
         if finished is not None:
             return finished
         workers.start()
-        return _Search(options, evaluator, reporter).run(run)
+        running = _Search(options, evaluator, reporter)
+        record = store.run(run)
+        observe(lambda: running.so_far(record))
+        return running.run(run)
 
 
 class _Search:
@@ -114,6 +119,14 @@ class _Search:
             tuple(self.failures),
             len(self.evaluator.new),
         )
+
+    def so_far(self, record: RunRecord) -> SearchResult:
+        """The result if the run, recorded as `record`, ended now; without references, which are completed last."""
+        # A list of a dict's values is made in one step, so that a search in another thread cannot come between.
+        scored, beaten_rows = list(self.rows.values()), tuple(list(self.beaten.values()))
+        rows, ruled_out = sorted_out(scored, self.question)
+        front = tuple(pareto_front(rows, self.question))
+        return SearchResult(record, rows, front, (), ruled_out, beaten_rows, tuple(self.failures), 0)
 
     def _require_scores(self, references: Sequence[Design]) -> None:
         """Circuit scores of the references; ValueError where one fails.

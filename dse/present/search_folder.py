@@ -42,6 +42,7 @@ def run_search(
     provenance: Mapping[str, Any] = MappingProxyType({}),
     announce: Callable[[str], None] = lambda text: None,
     begin: Callable[[], None] = lambda: None,
+    observe: Callable[[Callable[[], SearchResult]], None] = lambda so_far: None,
 ) -> SearchResult:
     """Runs, continues or looks up a search; the same options end with the same front, however often it was killed.
 
@@ -52,6 +53,7 @@ def run_search(
     - `fresh`: starts over and sets the store aside as NAME.old.
     - `provenance`: JSON-ready data that the store keeps of the run's first start.
     - `announce` is called with notes on the store; `begin` once, after all checks and before any work.
+    - `observe`: as in `search`.
 
     Raises DesignError when `out` holds a search of another space, LockedError when another search uses it, ValueError
     when nothing can be scored, StoreError for a store that cannot be trusted, ExecutorLostError when the executor is
@@ -59,7 +61,7 @@ def run_search(
     """
     with ExitStack() as stack:
         if isinstance(store, Store):
-            return _search(options, store, executor, out, progress, provenance, fresh, begin)
+            return _search(options, store, executor, out, progress, provenance, fresh, begin, observe)
         if out is None and store is None:
             store = Path(stack.enter_context(TemporaryDirectory())) / STORE_NAME
         folder = None if out is None else Path(out)
@@ -76,7 +78,7 @@ def run_search(
         opened = stack.enter_context(Store(path))
         for log in opened.set_aside:
             announce(f"{path} was gone, but not its log, which is now {log}")
-        return _search(options, opened, executor, out, progress, provenance, fresh, begin)
+        return _search(options, opened, executor, out, progress, provenance, fresh, begin, observe)
 
 
 def _search(
@@ -88,11 +90,12 @@ def _search(
     provenance: Mapping[str, Any],
     fresh: bool,
     begin: Callable[[], None],
+    observe: Callable[[Callable[[], SearchResult]], None],
 ) -> SearchResult:
     """The search; whatever ends it before its time says where its scores are and how it goes on."""
     begin()
     try:
-        result = search(options, store, executor, progress=progress, provenance=provenance)
+        result = search(options, store, executor, progress=progress, provenance=provenance, observe=observe)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_continue(store, fresh=fresh)) from None
     except ExecutorLostError as error:

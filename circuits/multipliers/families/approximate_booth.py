@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from circuits.multipliers import columns
 from circuits.multipliers.array_builder import Frame
-from circuits.multipliers.booth import operand_bit
+from circuits.multipliers.booth import digits_of, operand_bit
 from circuits.multipliers.columns import ONES_ROW, Bit
 from circuits.multipliers.topology import COLUMN_PORTS, Topology
 from circuits.netlists.block_options import ChoiceOption, IntegerOption, always
@@ -82,6 +82,8 @@ def _negative(frame: Frame, row: int) -> int:
 TOPOLOGY = Topology(
     generate,
     port_names=COLUMN_PORTS,
+    reduces_columns=True,
+    recoding=digits_of,
     options={
         "encoder": ChoiceOption("approximate encoder", ("1", "2")),
         "p": IntegerOption(

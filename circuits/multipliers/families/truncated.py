@@ -56,6 +56,7 @@ def _mean(frame: Frame, lowest: int) -> Fraction:
 TOPOLOGY = Topology(
     generate,
     port_names=COLUMN_PORTS,
+    reduces_columns=True,
     options={
         "columns": IntegerOption(
             "product columns left out", always(0), lambda w, v: w + v - 2, lambda w, v: min(w, v) - 1

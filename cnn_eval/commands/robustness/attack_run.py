@@ -23,6 +23,7 @@ from cnn_eval.commands.network_subjects import (
     subjects,
 )
 from cnn_eval.commands.output import print_results
+from cnn_eval.commands.robustness.attack_page import attack_page, keep_attacks
 from cnn_eval.commands.robustness.attack_report import (
     AttackResult,
     draw_grid,
@@ -32,6 +33,7 @@ from cnn_eval.commands.robustness.attack_report import (
     report_failures,
     result_row,
 )
+from cnn_eval.commands.robustness.page_options import check_page_options
 from cnn_eval.examples.example_cache import cache_size, default_cache
 from cnn_eval.examples.image_grid import require_png
 from cnn_eval.measure.subject_networks import Subject, SubjectNetworks
@@ -88,6 +90,12 @@ def run_attacks(arguments: argparse.Namespace) -> int:
         note(f"images in {arguments.grid}")
     rows = [result_row(result, identities, substitutes) for result in results]
     pairs = paired_rows(results)
+    if arguments.report is not None:
+        attack_page(arguments, results, rows, pairs, images[:count], labels[:count], victims, budget)
+        note(f"page in {arguments.report}")
+    if arguments.save is not None:
+        keep_attacks(arguments, results, images[:count], labels[:count], budget)
+        note(f"examples in {arguments.save}")
     entries, size = cache_size(cache)
     note(f"crafted examples are kept in {cache}: {entries} entries, {size / 1e6:.1f} MB")
     if arguments.format != "table":
@@ -162,6 +170,7 @@ def _check(arguments: argparse.Namespace, attacks: list[Attack]) -> None:
         raise ValueError(f"--backward is for --scenario white-box, but that is {arguments.scenario}; leave it out.")
     if arguments.grid is not None:
         require_png(arguments.grid)
+    check_page_options(arguments)
 
 
 def _substitutes(

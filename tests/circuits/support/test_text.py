@@ -20,8 +20,9 @@ from markupsafe import escape as html_escape
 
 from circuits import AdderCell, Design, DesignError, error_surface, load_cells, to_verilog
 from circuits.commands import main as circuits_main
-from circuits.drawing.array_drawing import array_svg
+from circuits.drawing.design_drawing import drawing_of
 from circuits.drawing.heatmap import save_surfaces
+from circuits.pages.web_page import embedded
 from circuits.support.cli import console, guarded, print_csv, print_json, table
 from circuits.support.documents import parse_json, parse_toml, toml_comment, toml_key, toml_string, toml_value
 from circuits.support.text import csv_field, has_controls, json_safe, printable
@@ -168,10 +169,9 @@ def survives(design: Design) -> None:
     assert json.loads(json_safe(json.dumps(row_data(row), ensure_ascii=False)))["toml"] == text
 
     assert _Text(f"<p>{html_escape(design.name)}</p><pre>{html_escape(text)}</pre>").text == f"{design.name}{text}"
-    drawing = array_svg(design)
-    assert drawing.encode("utf-8").decode("utf-8") == drawing
-    (picture,) = ElementTree.fromstring(drawing).iter("svg")
-    assert picture.attrib["aria-label"] == f"array of {design.label}"
+    data = embedded({"name": design.label, "drawing": json.loads(drawing_of(design).to_json())})
+    assert not {"<", ">", "&"} & set(data)
+    assert json.loads(data)["name"] == design.label
 
     for line in to_verilog(design).splitlines():
         assert line.isascii() or line.startswith("//")

@@ -1,27 +1,40 @@
-"""report.html, in a real browser where there is one; and the results and plot commands on the same store."""
+"""report.html: what it holds; and the results and plot commands on the same store. In a browser: see test_search_page_browser."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
+import gzip
 import json
+import math
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from synthetic_search import NASTY as SCRIPT_NAME
+from synthetic_search import synthetic_search
 
 from circuits import AdderCell, Design
+from circuits.drawing.array_places import counts_of, places
 from dse import COLUMNS, SCORERS, Scorer, ScoreSettings, SearchOptions, SearchResult, Space, Store, plot, results
 from dse.explore.search_loop import search
 from dse.present.artifacts import write_results
-from dse.present.svg_scatter import Mark, scatter
+from dse.present.html_report import report
+from dse.present.intervals import interval
+from dse.present.score_table import score_text
+from dse.present.search_page.choice_importance import adjusted_share, choice_importances, choices_of
+from dse.present.search_page.hypervolume_curve import hypervolume_curve
+from dse.present.search_page.search_data import DesignTexts, packed_drawing, search_data
 from dse.score import evaluation
 from dse.score.constraints import constraints
+from dse.score.scored_design import ScoredDesign
+from dse.score.store import RunRecord
+from dse.space.search_space import SPACES
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 NASTY = "<script>alert(1)</script>&"
 
 
@@ -66,82 +79,181 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
 
 
 class Page(HTMLParser):
-    """Text, tags and the cells of the table of scores."""
+    """Text, tags and the data of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.scripts: dict[str, str] = {}
+        self._script: str | None = None
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._script = str(dict(attrs).get("id")) if tag == "script" else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = None
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self._script is None:
+            self.text += data
+        else:
+            self.scripts[self._script] = self.scripts.get(self._script, "") + data
+
+    @property
+    def data(self) -> Any:
+        """What the browser code reads."""
+        return json.loads(self.scripts["page-data"])
+
+
+def unpacked(text: str) -> Any:
+    """The JSON that `packed` holds."""
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def test_the_report_is_one_file_that_loads_nothing_and_escapes_names(made: tuple[Path, SearchResult]) -> None:
+    folder, result = made
+    page = Page((folder / "report.html").read_text())
+    assert not [attributes for _, attributes in page.tags if "src" in attributes or "data-src" in attributes]
+    assert all(str(a["href"]).startswith("#") for _, a in page.tags if "href" in a)
+    (policy,) = [a["content"] for tag, a in page.tags if tag == "meta" and a.get("http-equiv")]
+    assert str(policy).startswith("default-src 'none';")
+    assert "connect-src" not in str(policy)
+    # The space's name is markup: it stands in the title as text, and in the data without its brackets.
+    assert NASTY in page.text
+    assert NASTY in page.data["title"]
+    assert not {"<", ">", "&"} & set(page.scripts["page-data"])
+    assert sorted(page.scripts) == ["None", "page-data", "plotting-library"]
+
+
+def test_the_report_has_every_design_with_all_of_its_columns(made: tuple[Path, SearchResult]) -> None:
+    folder, result = made
+    data = Page((folder / "report.html").read_text()).data
+    assert [column["name"] for column in data["columns"]] == list(result.columns)
+    assert data["objectives"] == ["delay", "nmed", "adaptive_robustness"]
+    by_key = {(entry["kind"] == "reference", entry["digest"]): entry for entry in data["designs"]}
+    rows = [*result.rows, *(entry.row for entry in result.ruled_out)]
+    assert {key for key in by_key if not key[0]} == {(False, row.design.digest) for row in rows}
+    assert sum(key[0] for key in by_key) == len(result.references)
+    for row in (*result.front, *result.references):
+        entry = by_key[row.reference, row.design.digest]
+        assert entry["kind"] == ("reference" if row.reference else "front")
+        wanted = [None if math.isnan(row.scores[name]) else row.scores[name] for name in result.columns]
+        assert entry["values"] == wanted
+        assert entry["texts"] == [score_text(row, column) for column in result.columns.values()]
+        place = list(result.columns).index("nmed")
+        assert entry["bounds"][str(place)] == list(interval(result.columns["nmed"], row.scores) or ())
+        # Its TOML, from the common lines, and its drawing.
+        text = "\n".join(data["lines"][line] for line in entry["toml"])
+        assert Design.from_toml(text).digest == row.design.digest
+        (part,) = [data["parts"][part] for _, part in entry["parts"]]
+        drawing = unpacked(part["drawing"])
+        assert drawing["kind"] == "array"
+        counts = {name: count for name, _, _, count in drawing["legend"]}
+        assert counts == {**counts, **counts_of(places(row.listed.netlist()))}  # type: ignore[union-attr]
+    reasons = {entry.row.design.digest: entry.reason for entry in result.ruled_out}
+    assert {entry["digest"]: entry["reason"] for entry in data["designs"] if entry["reason"]} == reasons
+    assert any("not measured: adaptive" in reason for reason in reasons.values())
+    assert ["constraints", "energy<=4000"] in data["question"]
+    assert ["run", result.record.run] in data["provenance"]
 
 
 @pytest.mark.slow
-def test_the_report_answers_the_question_in_one_file(made: tuple[Path, SearchResult]) -> None:
-    folder, result = made
-    text = (folder / "report.html").read_text()
-    page = Page(text)
-    # Nothing is loaded from elsewhere, and names are text.
-    assert not [attributes for _, attributes in page.tags if "src" in attributes]
-    assert all(str(a["href"]).startswith("#") for _, a in page.tags if "href" in a)
-    assert sum(tag == "script" for tag, _ in page.tags) == 1
-    assert NASTY in page.text
-    # A plot for every pair, a drawing for every design of the front, the references marked in each plot.
-    figures = [a for tag, a in page.tags if tag == "svg"]
-    assert sum("against" in str(a["aria-label"]) for a in figures) == 3
-    assert sum(str(a["aria-label"]).startswith("array of") for a in figures) == len(result.front)
-    assert text.count('class="reference"') == 3 * len(result.references)
-    for wanted in (
-        "energy<=4000",
-        "smallest delay [ps]; smallest NMED; largest accuracy under adaptive attack [%]",
-        f"{len(result.ruled_out)} designs break a constraint",
-        "not measured: adaptive",
-        "circuits export",
-        result.record.run,
-        "[cells.lopsided]",
-    ):
-        assert wanted in page.text, wanted
-    hover = re.findall(r"<title>([^<]*)</title></circle>", text)
-    assert any("delay: " in entry and "accuracy under adaptive attack: " in entry for entry in hover)
+def test_a_page_of_2000_designs_stays_below_8_megabytes() -> None:
+    # Designs cost alike, so that what one takes more tells what 2,000 of them take.
+    small, large = (report(synthetic_search(count)) for count in (20, 120))
+    share = (len(large) - len(small)) / 100
+    assert len(large) + 1880 * share < 8_000_000
+    # Of small arrays a whole one.
+    text = report(
+        synthetic_search(2000, space=dataclasses.replace(SPACES["arrays"], formats=("e4m3",), bands=(0, 3, 5)))
+    )
+    assert len(text.encode()) < 8_000_000
+    data = Page(text).data
+    assert len(data["designs"]) == len(data["parts"]) == 2005
+    assert all(part["drawing"] for part in data["parts"])
+    assert SCRIPT_NAME in [entry["name"] for entry in data["designs"]]
 
 
-def browse(address: str, *options: str) -> subprocess.CompletedProcess[str]:
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip(f"no headless browser on PATH ({', '.join(BROWSERS)})")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", *options, address]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+def test_a_search_over_layers_shares_lines_and_drawings() -> None:
+    few = dataclasses.replace(SPACES["arrays"], topologies=("ripple_array",), ports=("psc",), bands=(0,))
+    space = dataclasses.replace(few, layers=(("conv1", 100), ("conv2", 200)), formats=("e4m3",))
+    result = synthetic_search(12, space=space, nasty=False)
+    data = search_data(result)
+    row = result.front[0]
+    (entry,) = [entry for entry in data["designs"] if entry["kind"] == "front" and entry["digest"] == row.design.digest]
+    assert [layer for layer, _ in entry["parts"]] == ["conv1", "conv2"]
+    assert "\n".join(data["lines"][line] for line in entry["toml"]) == row.listed.to_toml()
+    assert len(data["parts"]) < sum(len(entry["parts"]) for entry in data["designs"])
 
 
-def test_a_browser_sorts_the_table_by_any_column(made: tuple[Path, SearchResult], tmp_path: Path) -> None:
-    folder, result = made
-    rows = [*result.front, *result.references]
-    for wish, name, sign in (("delay,descending", "delay", -1), ("energy", "energy", 1)):
-        done = browse(f"file://{folder}/report.html#sort={wish}", "--dump-dom", f"--user-data-dir={tmp_path / name}")
-        # A mistake in the script, or something that the page's policy blocks, would be reported here.
-        assert "CONSOLE" not in done.stderr
-        body = done.stdout.split('<table id="scores">')[1].split("<tbody>")[1].split("</tbody>")[0]
-        place = 1 + list(COLUMNS).index(name)
-        cells = [re.findall(r'<td data-value="([^"]*)"', row)[place] for row in body.split("<tr")[1:]]
-        assert [float(cell) for cell in cells] == sorted((row.scores[name] for row in rows), key=lambda v: sign * v)
+def test_drawings_beyond_their_share_of_the_page_are_left_out() -> None:
+    result = synthetic_search(30, nasty=False)
+    texts = DesignTexts(packed_drawing(()), left=2000)
+    data = search_data(result, texts)
+    drawn = {entry["kind"] for entry in data["designs"] if data["parts"][entry["parts"][0][1]]["drawing"]}
+    assert drawn <= {"front", "reference"}  # these come first
+    assert any(part["drawing"] is None for part in data["parts"])
 
 
-def test_a_scatter_plot_keeps_better_points_below_its_line() -> None:
-    marks = [Mark(1, 9, "front", "a", "a"), Mark(4, 2, "front", "b", NASTY), Mark(float("nan"), 1, "all", "c", "c")]
-    text = scatter(marks, COLUMNS["delay"], COLUMNS["energy"])
-    assert text.count("<circle") == 2
-    assert NASTY not in text
-    steps = re.search(r'class="step" d="M([\d.]+) ([\d.]+)H([\d.]+)V([\d.]+)"', text)
-    assert steps is not None
-    left, top, right, bottom = map(float, steps.groups())
-    # Along the worse side: first to the right, then down (SVG counts from the top).
-    assert left < right
-    assert top < bottom
+def test_importance_is_the_adjusted_share_of_the_variance_of_ranks() -> None:
+    # By hand: values 1..6, ranks alike; groups aaa and bbb have the means 2 and 5: H = 5 * 13.5 / 17.5.
+    share = adjusted_share(["a", "a", "a", "b", "b", "b"], [1, 2, 3, 4, 5, 6])
+    assert share == pytest.approx((5 * 13.5 / 17.5 - 1) / 4)
+    # A monotone change of the values leaves it as it is; a constant choice or value has none.
+    assert adjusted_share(["a", "a", "a", "b", "b", "b"], [1, 2, 3, 40, 500, 6000]) == share
+    assert adjusted_share(["a"] * 6, [1, 2, 3, 4, 5, 6]) is None
+    assert adjusted_share(["a", "b"] * 3, [1.0] * 6) is None
+    assert adjusted_share(list("abcdef"), [1, 2, 3, 4, 5, 6]) is None
+    # Without any effect its mean is 0, however many values a choice has.
+    generator = np.random.default_rng(1)
+    shares = [
+        adjusted_share([str(k % 8) for k in range(40)], generator.normal(size=40).tolist()) or 0.0 for _ in range(300)
+    ]
+    assert abs(float(np.mean(shares))) < 4 * float(np.std(shares)) / 300**0.5
+
+
+def test_the_cells_of_a_band_that_decide_are_the_most_important_choice() -> None:
+    result = synthetic_search(120, nasty=False)
+    shares = dict(choice_importances(result)["energy"])
+    # The invented energy follows from the share of wrong cells: the widest band counts most.
+    assert next(iter(shares)) == "cells of columns 0 to 15"
+    assert all(0 <= share <= 1 for share in shares.values())
+    assert "width" not in shares
+    assert set(choices_of(result.front[0].design, result.record.configuration["space"])) >= {"ports", "topology"}
+
+
+def test_the_hypervolume_grows_to_that_of_the_front() -> None:
+    result = synthetic_search(80, nasty=False)
+    curve = hypervolume_curve(result)
+    counts, shares = zip(*curve, strict=True)
+    assert list(counts) == sorted(counts)
+    assert list(shares) == sorted(shares)
+    assert (counts[0], shares[0]) == (0, 0.0)
+    assert counts[-1] == len(result.rows)
+    assert shares[-1] == pytest.approx(1)
+    # Two objectives by hand: the points (0, 1) and (1, 0) with the reference (1.1, 1.1).
+    rows = [_point(0, 1), _point(1, 0)]
+    two = dataclasses.replace(result, rows=tuple(rows), front=tuple(rows), ruled_out=(), record=_delay_and_area(result))
+    area = 1.1**2 - 1 + 0.1**2 - 0.1**2
+    first = 1.1 * 0.1
+    assert hypervolume_curve(two) == [
+        (0, 0.0),
+        (1, pytest.approx(first / area)),
+        (2, pytest.approx(1)),
+        (2, pytest.approx(1)),
+    ]
+
+
+def _point(delay: float, area: float) -> ScoredDesign:
+    return ScoredDesign(Design(placement="ama1" if delay else "ama2"), {"delay": delay, "area": area})
+
+
+def _delay_and_area(result: SearchResult) -> RunRecord:
+    configuration = {**result.record.configuration, "objectives": ["delay", "area"]}
+    return dataclasses.replace(result.record, configuration=configuration)
 
 
 def test_list_show_and_export(

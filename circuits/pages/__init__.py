@@ -1,0 +1,1 @@
+"""Self-contained web pages: the shell, the styles and the browser code that all reports share."""
