@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         if networks.is_quantized:
             more["exact"] = {name: each.to_dict() for name, each in baselines.items()}
         return print_results(arguments, rows, more)
-    return _print(arguments, rows, baselines, tested.count)
+    return _print(arguments, rows, baselines, tested.samples)
 
 
 def _difference(name: str, measured: AccuracyResult, baseline: AccuracyResult) -> dict[str, Any]:
