@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         if networks.is_quantized:
             more["exact"] = {name: each.to_dict() for name, each in baselines.items()}
         return print_results(arguments, rows, more)
-    return _print(arguments, rows, baselines, tested.count)
+    return _print(arguments, rows, baselines, tested.samples)
 
 
 def _affine_loses(row: Mapping[str, Any]) -> bool:

@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         from cnn_eval.measure.margins_plot import margins_plot
 
-        title = f"{arguments.model}: transfer from the exact network, {tested.count} images"
+        title = f"{arguments.model}: transfer from the exact network, {tested.samples} images"
         files = margins_plot(points, control=CONTROL, published=published, title=title)
         write_atomically(arguments.plot, files[arguments.plot.suffix[1:]])
         say(f"note: curves in {arguments.plot}", file=sys.stderr)
@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "unreplaced": tested.unreplaced,
             },
         )
-    return _print(arguments, points, published, tested.count)
+    return _print(arguments, points, published, tested.samples)
 
 
 def _row(point: MarginPoint, identities: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -47,18 +47,18 @@ class GivenImages(NamedTuple):
     """The test images of a command line, after the checks of the network that they are for."""
 
     images: torch.Tensor
-    """float32 [N, C, H, W], those beyond `count` included."""
+    """float32 [N, C, H, W], those beyond `samples` included."""
     labels: torch.Tensor
     """int64 [N]"""
-    count: int
+    samples: int
     """How many of the first images are measured."""
     unreplaced: dict[str, str]
     """See `note_unreplaced`."""
 
     @property
     def measured(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(images, labels) of the first `count`."""
-        return self.images[: self.count], self.labels[: self.count]
+        """(images, labels) of the first `samples`."""
+        return self.images[: self.samples], self.labels[: self.samples]
 
 
 def given_images(arguments: argparse.Namespace, base: nn.Module, *, unit: bool = False, kept: int = 0) -> GivenImages:

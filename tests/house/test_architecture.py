@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,24 @@ def test_lines_are_counted_by_kind(tmp_path: Path) -> None:
     text = '"""Doc\n\nstring."""\n\n# why\nX = """a\n# no comment\n"""  # behind code\n'
     (tmp_path / "toy" / "some.py").write_text(text)
     assert house.lines("toy", tmp_path) == house.Lines(files=1, total=8, code=3, comments=1, docstrings=3)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_files_of_an_earlier_version_are_written_out(tmp_path: Path) -> None:
+    repository, written = tmp_path / "repository", tmp_path / "written"
+    for folder in (repository / "dse", written):
+        folder.mkdir(parents=True)
+    git = ["git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-C", str(repository)]
+    for folder in house.FOLDERS:
+        (repository / folder).mkdir(exist_ok=True)
+        (repository / folder / "some.py").write_text("X = 1\n")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    (repository / "dse" / "some.py").write_text("X = 1\nY = 2\n")
+    house.earlier_files("HEAD", written, repository)
+    assert (house.lines("dse", written).total, house.lines("dse", repository).total) == (1, 2)
+    with pytest.raises(RuntimeError, match=r"^'nosuch' must be a Git revision of the project, but: "):
+        house.earlier_files("nosuch", written, repository)
 
 
 def test_every_command_is_found_and_answers() -> None:

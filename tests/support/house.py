@@ -15,6 +15,9 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
+import tempfile
+import time
 import tokenize
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -133,6 +136,18 @@ def lines(folder: str, root: Path = ROOT) -> Lines:
     return Lines(len(paths), total, code, comments, docstrings)
 
 
+def earlier_files(revision: str, folder: Path, root: Path = ROOT) -> None:
+    """Writes the Python files of a Git revision to `folder`; RuntimeError where there is no such revision."""
+    git = ["git", "-C", str(root)]
+    listed = subprocess.run([*git, "ls-tree", "--name-only", revision], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        raise RuntimeError(f"{revision!r} must be a Git revision of the project, but: {listed.stderr[:200]}")
+    patterns = [f":(glob){name}/**/*.py" for name in FOLDERS if name in listed.stdout.split()]
+    done = subprocess.run([*git, "archive", revision, "--", *patterns], capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+
+
 def _lines(path: Path) -> tuple[int, int, int, int]:
     text = path.read_text(encoding="utf-8")
     comments = {
@@ -222,6 +237,27 @@ def _print_sizes() -> None:
             print(f"  {size:4} {name}")
 
 
+def _print_growth(revision: str) -> None:
+    print(f"\nlines                 at {revision[:12]:12}      now")
+    with tempfile.TemporaryDirectory() as name:
+        earlier_files(revision, Path(name))
+        for folder in FOLDERS:
+            # Before a folder was there, it had no lines.
+            before = lines(folder, Path(name)).total if (Path(name) / folder).is_dir() else 0
+            print(f"  {folder:16} {before:15} {lines(folder).total:12}")
+
+
+def _print_suite() -> None:
+    print("\nseconds of the suite on two processes")
+    for title, marks in (("without the slow tests", ["-m", "not slow"]), ("everything", [])):
+        began, before = time.monotonic(), os.times()
+        done = _python("-m", "pytest", "-n", "2", "--dist", "worksteal", *marks)
+        wall, after = time.monotonic() - began, os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        result = done.stdout.strip().splitlines()[-1]
+        print(f"  {wall:5.0f} s, {cpu:5.0f} s of CPU: {title}; status {done.returncode}: {result}")
+
+
 def _print_names() -> None:
     circles = [circle for package in PACKAGES for circle in import_circles(import_graph(modules(package)))]
     print(f"\nimport circles: {len(circles)}")
@@ -246,11 +282,17 @@ def main(argv: list[str] | None = None) -> int:
     """Prints the measurements; returns the exit status."""
     parser = argparse.ArgumentParser(description="How the project is laid out, in numbers.")
     parser.add_argument("--no-times", action="store_true", help="leave out what takes a process for each command")
+    parser.add_argument("--before", metavar="REVISION", help="print the lines of this Git revision beside those now")
+    parser.add_argument("--suite", action="store_true", help="run the tests and print how long they take (minutes)")
     arguments = parser.parse_args(argv)
     _print_sizes()
     _print_names()
+    if arguments.before is not None:
+        _print_growth(arguments.before)
     if not arguments.no_times:
         _print_times()
+    if arguments.suite:
+        _print_suite()
     return 0
 
 

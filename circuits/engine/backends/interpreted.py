@@ -41,14 +41,14 @@ class Code(NamedTuple):
     """A program, allocated to registers, as the kernel takes it.
 
     `tables` uint8 [n], `operands` int32 [n, 3], `results` int32: the program's. `slots` int32 [inputs + n]: register of
-    each node; `count`: number of registers.
+    each node; `registers`: how many there are.
     """
 
     tables: Any
     operands: Any
     results: Any
     slots: Any
-    count: int
+    registers: int
 
 
 class Functions(NamedTuple):
@@ -119,12 +119,12 @@ def _allocate(operands: Any, results: Any, inputs: int) -> Any:
 def _run(code: Code, functions: Functions, planes: Any, out: Any) -> None:
     """Runs a program on `planes` uint64 [inputs, words], WORDS at a time; writes `out` uint64 [results, words]."""
     # Local names: numba counts a reference whenever an array leaves a record.
-    tables, operands, results, slots, count = code
+    tables, operands, results, slots, register_count = code
     coefficients, kinds = functions
     inputs, words = planes.shape
     # A last piece shorter than WORDS leaves old words behind it in the registers; they are computed and never copied
     # out. All inner loops therefore have the same constant length, which LLVM unrolls into vectors.
-    registers = np.zeros((count, WORDS), dtype=np.uint64)
+    registers = np.zeros((register_count, WORDS), dtype=np.uint64)
     for start in range(0, words, WORDS):
         length = min(WORDS, words - start)
         for node in range(inputs):
