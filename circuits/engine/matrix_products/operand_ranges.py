@@ -21,19 +21,22 @@ from circuits.engine.llvm.float_results import emit_exponent_range
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
 from circuits.engine.llvm.vectors import Vectors
-from circuits.engine.task_threads import scratch_address
+from circuits.engine.task_threads import default_threads, run_tasks, scratch_address
 
 Array = NDArray[np.float32]
 _WORDS = 16  # of the widest vector
+_WORDS_A_THREAD = 1 << 18  # 1 MB, which repays waking a thread
 _NO_EXPONENT = 256  # the least exponent where all are zeros: more than any
 
 
 class OperandRanges:
     """The ranges of the operands of one matrix product, x gathered as `element_places.Places` says, w [rows, K]."""
 
-    def __init__(self, circuit: FloatCircuit, x: Array, w: Array, x_step: NDArray[np.int64]) -> None:
+    def __init__(
+        self, circuit: FloatCircuit, x: Array, w: Array, x_step: NDArray[np.int64], threads: int | None = 1
+    ) -> None:
         self._normal_range = normal_range(circuit)
-        self.all_normal = products_stay_normal(x, w, *self._normal_range)
+        self.all_normal = products_stay_normal(x, w, *self._normal_range, threads=threads)
         self.modes = ("normal",) if self.all_normal else ("normal", "full")
         self._x_step = x_step
         if not self.all_normal:
@@ -63,7 +66,9 @@ def normal_range(circuit: FloatCircuit) -> tuple[int, int]:
     return settings.least, settings.highest_finite
 
 
-def products_stay_normal(x: Array, w: Array, least: int = 1, most: int = 254, *, flushed: bool = True) -> bool:
+def products_stay_normal(
+    x: Array, w: Array, least: int = 1, most: int = 254, *, flushed: bool = True, threads: int | None = 1
+) -> bool:
     """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed; zeros aside.
 
     Both are C-contiguous. `least` and `most`: see `normal_range`. Subnormals of float32 count as the zeros that the
@@ -71,7 +76,7 @@ def products_stay_normal(x: Array, w: Array, least: int = 1, most: int = 254, *,
     """
     if not flushed and any(_has_subnormals(values) for values in (x, w)):
         return False
-    return _stay_normal(_exponent_range(x), _exponent_range(w), least, most)
+    return _stay_normal(_exponent_range(x, threads), _exponent_range(w, threads), least, most)
 
 
 def _has_subnormals(values: Array) -> bool:
@@ -79,16 +84,24 @@ def _has_subnormals(values: Array) -> bool:
     return bool(((magnitudes != 0) & (magnitudes < np.uint32(1 << FRACTION))).any())
 
 
-def _exponent_range(values: Array) -> tuple[int, int]:
+def _exponent_range(values: Array, threads: int | None = 1) -> tuple[int, int]:
     """The least and the greatest biased exponent; zeros and subnormals are left out."""
     words = values.reshape(-1)
     whole = words.size // _WORDS * _WORDS
     tail = np.zeros(_WORDS, dtype=np.float32)
     tail[: words.size - whole] = words[whole:]
-    kernel, ends = scan_kernel(), (ctypes.c_int32 * 4)()
-    kernel(words.ctypes.data, whole, ctypes.addressof(ends))
-    kernel(tail.ctypes.data, _WORDS, ctypes.addressof(ends) + 8)
-    return min(ends[0], ends[2]), max(ends[1], ends[3])
+    kernel, start = scan_kernel(), words.ctypes.data
+    parts = min(threads or default_threads(), max(1, words.size // _WORDS_A_THREAD))
+    cuts = [whole // _WORDS * k // parts * _WORDS for k in range(parts + 1)]
+    ends = (ctypes.c_int32 * (2 * parts + 2))()
+    address = ctypes.addressof(ends)
+
+    def scan(part: int) -> None:
+        kernel(start + 4 * cuts[part], cuts[part + 1] - cuts[part], address + 8 * part)
+
+    run_tasks(scan, [(part,) for part in range(parts)], parts)
+    kernel(tail.ctypes.data, _WORDS, address + 8 * parts)
+    return min(ends[::2]), max(ends[1::2])
 
 
 def _stay_normal(x_range: tuple[int, int], w_range: tuple[int, int], least: int, most: int) -> bool:

@@ -132,8 +132,11 @@ def _normal_codes(circuit: MultiplierCircuit, x: Array, w: Array) -> tuple[Array
     if max(x_range.greatest, w_range.greatest) == 255 or min(x_range.least, w_range.least) == 0:
         return None
     lowest, highest = x_range.least + w_range.least - 2 * 127, x_range.greatest + w_range.greatest - 2 * 127
-    top = (1 << fmt.exponent_bits) - 2 - fmt.bias
-    if lowest < fmt.minimum_exponent or highest + fraction_image(circuit).raised > top:
+    top, raised = (1 << fmt.exponent_bits) - 2 - fmt.bias, fraction_image(circuit).raised
+    if lowest < fmt.minimum_exponent or highest + raised > top:
+        return None
+    # The kernel multiplies entries by the power of two in x before that in w; those in lanes may be either.
+    if max(x_range.greatest, w_range.greatest) + raised >= 255:
         return None
     return x_codes, w_codes, (x_range.zeros, w_range.zeros)
 
@@ -166,7 +169,7 @@ def _permuted(
         terms, planes = SmallFloatTerms(image.segments, image.signs_apart), image.planes
     else:
         fractions = fraction_image(circuit, exchanged)
-        terms, planes = FractionTerms(fractions.plane_count, *zeros), fractions.planes
+        terms, planes = FractionTerms(fractions.plane_count, zeros[0]), fractions.planes
     kernel = permutation_kernel(terms, Target.host())
     return TableKernel(kernel, lambda rows, columns: scratch_bytes(terms, depth, columns), planes, constant)
 

@@ -35,11 +35,13 @@ def run_wide(
     """
     rows, depth, columns = places.rows, places.depth, len(w) // places.groups
     x_step = np.ascontiguousarray(places.x_step, dtype=np.int64)
-    ranges = OperandRanges(circuit, x, w, x_step)
+    ranges = OperandRanges(circuit, x, w, x_step, threads)
     kernels = {
         mode: wide_kernel(circuit, x, rows * w.size, normal=mode == "normal", name=kernel_name) for mode in ranges.modes
     }
-    x_at, out_at = _padded(places.x_at), _padded(places.out_at)
+    if "padded rows" not in places.prepared:
+        places.prepared["padded rows"] = _padded(places.x_at), _padded(places.out_at)
+    x_at, out_at = places.prepared["padded rows"]
     out_step = places.out_step
     # Looked up once: an array's address costs as much as a hundred products.
     x_start, w_start, out_start, x_at_start, out_at_start, x_step_start = (

@@ -216,6 +216,22 @@ def test_the_first_exponents_that_leave_the_normal_range() -> None:
         np.testing.assert_array_equal(matmul(circuit, x, w.T, method="table"), expected)
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "ama1, nearest", "tiles that overestimate"])
+@pytest.mark.parametrize("shape", [(70, 37, 9), (3, 5, 130)])
+def test_extreme_exponents_whose_products_are_ordinary(name: str, shape: tuple[int, int, int]) -> None:
+    """Operands near the largest number times tiny ones, and sums that cancel down to subnormals."""
+    circuit, rng, (rows, depth, columns) = FRACTION_DESIGNS[name], np.random.default_rng(7), shape
+    x, w = (rng.uniform(1, 2, own) * rng.choice([1, -1], own) for own in ((rows, depth), (depth, columns)))
+    w[:, 0], x[0] = 0, -0.0
+    for x_exponent, w_exponent in ((127, -120), (126, -126), (-126, 120), (-63, -63), (60, 60), (125, 1)):
+        own_x, own_w = np.ldexp(x, x_exponent).astype(np.float32), np.ldexp(w, w_exponent).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.zeros((rows, columns), dtype=np.float32)
+            for k in range(depth):
+                total = total + circuit.multiply(own_x[:, k, None], own_w[None, k])
+        np.testing.assert_array_equal(matmul(circuit, own_x, own_w, method="table"), total)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_table_in_any_place_gives_the_sums_of_its_entries(data: st.DataObject) -> None:

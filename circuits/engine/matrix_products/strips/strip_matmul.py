@@ -16,6 +16,7 @@ from circuits.engine.task_threads import TASKS_A_THREAD, run_tasks, scratch_addr
 
 Array = NDArray[np.float32]
 _STEPS_A_CALL = 64  # sums of 64 steps, 128 KB, stay in the second-level cache
+_FEWEST_STEPS = 16  # with fewer, packing x again for each task costs more than waiting for the last one
 _PRODUCTS_A_TASK = 1 << 18  # a quarter of a millisecond
 
 
@@ -28,10 +29,13 @@ def run_strips(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
     # The kernel reads 16 weights of a row at a time.
     weights = w if depth % STRIP == 0 else np.pad(w, ((0, 0), (0, -depth % STRIP)))
     width = weights.shape[1]
-    ranges = OperandRanges(circuit, x, w, x_step)
+    ranges = OperandRanges(circuit, x, w, x_step, threads)
     kernels = {mode: strip_kernel(settings, mode) for mode in ranges.modes}
-    x_at, out_at = padded_rows(places.x_at), padded_rows(places.out_at)
-    parts = [(tile, strips_of(tile, places, columns, width)) for tile in tiles(places.rows, columns, places.groups)]
+    key = "strips", columns
+    if key not in places.prepared:
+        parts = [(tile, strips_of(tile, places, columns, width)) for tile in tiles(places.rows, columns, places.groups)]
+        places.prepared[key] = padded_rows(places.x_at), padded_rows(places.out_at), parts
+    x_at, out_at, parts = places.prepared[key]
     x_start, x_at_start, x_step_start, w_start, out_start, out_at_start = (
         array.ctypes.data for array in (x, x_at, x_step, weights, out, out_at)
     )
@@ -77,7 +81,8 @@ def _split(tile: Tile, all_blocks: int, depth: int, threads: int) -> list[tuple[
     of a block pack the same x again.
     """
     wanted = 1 if threads == 1 else TASKS_A_THREAD * threads
-    steps = min(_STEPS_A_CALL, max(1, tile.steps // -(-wanted // all_blocks)))
+    steps = max(tile.steps // -(-wanted // all_blocks), min(_FEWEST_STEPS, -(-tile.steps * all_blocks // threads)))
+    steps = min(_STEPS_A_CALL, max(1, steps))
     blocks = min(max(1, _PRODUCTS_A_TASK // (BLOCK * steps * depth)), max(1, all_blocks // wanted))
     return [
         (block, min(blocks, all_blocks - block), step, min(steps, tile.steps - step))

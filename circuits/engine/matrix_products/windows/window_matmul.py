@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from circuits.engine.blocks import BLOCK
 from circuits.engine.float_circuit import FloatCircuit
-from circuits.engine.known_operands.wide_kernels import known_weight_gates
+from circuits.engine.known_operands.wide_kernels import estimated_nonzeros, known_weight_gates
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products.element_places import Places
@@ -43,7 +44,6 @@ _SUMS = 0.2
 _KNOWN_WEIGHT = 0.6
 """A block of products by gates for a known weight, which a single block hardly repays the wrong branches of."""
 _PRODUCTS_A_TASK = 1 << 18
-_SAMPLE = 256  # elements that tell the share of zeros
 _MANY_FAILED = 1 / 4
 """Share of chunks out of range from which all rows are better computed together."""
 
@@ -59,7 +59,7 @@ def windows_pay(x: Array, places: Places, columns: int, margins: Margins | None 
     if spans is None:
         return False
     elements = spans.total * places.groups
-    blocks = _strip_blocks(_nonzeros(x), places) + _SUMS * elements / BLOCK
+    blocks = _strip_blocks(estimated_nonzeros(x), places) + _SUMS * elements / BLOCK
     work = layout_work(places.rows, places.depth, columns, places.groups)
     return places.depth * columns * blocks + _PREPARED < min(work.values())
 
@@ -87,7 +87,7 @@ def run_windows(
         _run_by_rows(circuit, _with_margins(x, margins), w, out, places, threads)
         return
     if known_weights is None:
-        nonzeros = _nonzeros(x)
+        nonzeros = estimated_nonzeros(x)
         of_groups = _group_blocks(nonzeros, places, columns, margins)
         repaying = _KNOWN_WEIGHT * of_groups < _strip_blocks(nonzeros, places)
         gates = known_weight_gates(circuit, products) if repaying else None
@@ -135,13 +135,6 @@ def _run_by_rows(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: 
     ROW_LAYOUTS[layout](circuit, x, w, out, places, threads)
 
 
-def _nonzeros(x: Array) -> float:
-    """How many elements are not zero, estimated from a sample."""
-    # An odd distance, so that a sample does not keep to some columns of an image.
-    sample = x.reshape(-1)[:: x.size // _SAMPLE | 1]
-    return np.count_nonzero(sample) / sample.size * x.size
-
-
 def _strip_blocks(nonzeros: float, places: Places) -> float:
     """Blocks of elements that are not zero, in strips of 16 lanes."""
     return (nonzeros + places.groups * LANES / 2) / BLOCK
@@ -149,8 +142,10 @@ def _strip_blocks(nonzeros: float, places: Places) -> float:
 
 def _group_blocks(nonzeros: float, places: Places, columns: int, margins: Margins | None) -> float:
     """The same where all lanes of a block belong to one group."""
-    elements = _plan(places, columns, margins, one_weight=True).chunks[:, -1]
-    return float(np.ceil(elements * (nonzeros / float(elements.sum()) / BLOCK)).sum())
+    plan = _plan(places, columns, margins, one_weight=True)
+    share = nonzeros / (plan.spans.total * places.groups)
+    # Chunks are of about the same size.
+    return len(plan.chunks) * math.ceil(plan.chunks[0, -1] * share / BLOCK)
 
 
 def _spans(places: Places, margins: Margins | None) -> WindowSpans | None:
