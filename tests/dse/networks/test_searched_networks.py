@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(data: Path, **more: Any) -> ScoreSettings:
-    arguments = {"quantization": QuantizeSettings("uint8", images=40), "layers": "all", **more}
+    arguments = {"quantize": QuantizeSettings("uint8", images=40), "layers": "all", **more}
     return settings_for_network(MODEL, data=str(data), **arguments)
 
 
@@ -84,11 +84,11 @@ def test_nothing_of_two_networks_shares_a_score(data: Path, tmp_path: Path) -> N
         settings(write_images(tmp_path / "mine.npz", seed=2)),
         settings(data, layers="conv"),
         settings(data, layers=("0", "5")),
-        settings(data, quantization=None),
-        settings(data, quantization=QuantizeSettings("uint8", images=41)),
-        settings(data, quantization=QuantizeSettings("uint8", images=40, calibration="minmax")),
-        settings(data, quantization=QuantizeSettings("uint8", images=40, first_last="exact")),
-        settings(data, quantization=QuantizeSettings("sign_magnitude", images=40)),
+        settings(data, quantize=None),
+        settings(data, quantize=QuantizeSettings("uint8", images=41)),
+        settings(data, quantize=QuantizeSettings("uint8", images=40, calibration="minmax")),
+        settings(data, quantize=QuantizeSettings("uint8", images=40, first_last="exact")),
+        settings(data, quantize=QuantizeSettings("sign_magnitude", images=40)),
         settings(data, recover=30),
         settings_for_network("small_network:wider", data=str(data)),
         ScoreSettings(),
@@ -106,7 +106,7 @@ def test_the_same_network_has_the_same_key_wherever_its_files_are(data: Path, tm
     assert hashes(settings(data, weights=tmp_path / "same.pt")) == hashes(settings(data))
     # What a default is spelled out as.
     spelled = QuantizeSettings("uint8", images=40, calibration="percentile", first_last="quantized")
-    assert hashes(settings(data, quantization=spelled)) == hashes(settings(data))
+    assert hashes(settings(data, quantize=spelled)) == hashes(settings(data))
     assert str(data.parent) not in json.dumps(settings(data).to_data())
 
 
@@ -115,7 +115,7 @@ def test_layers_by_name_are_those_of_a_kind_where_they_are_the_same(data: Path) 
     assert by_kind == with_layers(settings(data), ("2", "0"), integer=True)
     assert by_kind.network.products == PRODUCTS[:2]
     assert with_layers(settings(data), ("5", "0"), integer=True).network.layers == ("0", "5")
-    kept_float = settings(data, quantization=QuantizeSettings("uint8", images=40, first_last="exact"))
+    kept_float = settings(data, quantize=QuantizeSettings("uint8", images=40, first_last="exact"))
     assert with_layers(kept_float, "all", integer=True).network.products == PRODUCTS[1:2]
     with pytest.raises(DesignError, match=r"^layers must be of small_network:small \(0, 2, 5\), but got 'fc'; correct"):
         with_layers(settings(data), ("0", "fc"), integer=True)
@@ -169,7 +169,7 @@ def test_errors_on_the_layers_operands_are_those_of_recorded_codes(data: Path, f
     assert scores == pytest.approx({"layer_nmed": nmed, "layer_mred": mred})
     uniform = LayerDesigns(tuple((name, n, LOPSIDED) for name, n in PRODUCTS))
     assert SCORERS["layer_error"].measure(uniform, few) == pytest.approx(scores)
-    floats = with_layers(settings(data, quantization=None), "all", integer=False)
+    floats = with_layers(settings(data, quantize=None), "all", integer=False)
     of_floats = SCORERS["layer_error"].measure(design("heap"), replace(floats, samples=1000))
     assert 0.001 < of_floats["layer_nmed"] < 0.1
     assert SCORERS["layer_error"].measure(design("exact"), replace(floats, samples=1000))["layer_mred"] < 1e-6
