@@ -46,8 +46,8 @@ def add_network(parser: Parser) -> None:
         "--attack-images",
         type=integer(0),
         metavar="N",
-        help="test images for the adaptive attack; 0: no robustness unless it is asked for, since it takes long in large "
-        f"networks (default: {ScoreSettings().attack_images}, or all where there are fewer)",
+        help="test images for the adaptive attack; 0: no robustness unless it is asked for, for large networks "
+        f"(default: {ScoreSettings().attack_images}, or all where there are fewer)",
     )
     parser.add_argument(
         "--operands",

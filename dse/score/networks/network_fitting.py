@@ -53,10 +53,11 @@ def settings_for_network(
     """Settings to score designs in a network, which is loaded and tried on its images first.
 
     `model` to `layers`: as in `cnn_eval.measure_accuracy` and `cnn_eval.load_images`; `layers` may also be names.
-    `quantize`: how a float network is quantised, or the scheme alone; None: a float network for float designs, and one quantised by the
-    defaults for integer designs. `recover`: images to correct each network from. `images`, `attack_images`: default as
-    many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0) robustness is left out.
-    `others`: further fields of ScoreSettings. The budget of attacks is that of the data set, unless given.
+    `quantize`: how a float network is quantised, or the scheme alone; None: a float network for float designs, and one
+    quantised by the defaults for integer designs. `recover`: images to correct each network from. `images`,
+    `attack_images`: default as many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0)
+    robustness is left out. `others`: further fields of ScoreSettings. The budget of attacks is that of the data set,
+    unless given.
 
     Raises DataError or DesignError in one line for anything that is missing or does not fit.
     """
