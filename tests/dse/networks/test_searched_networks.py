@@ -6,9 +6,11 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -291,25 +293,36 @@ def test_a_search_over_the_layers_of_ones_own_network(
 
 @pytest.mark.slow
 def test_a_killed_search_of_ones_own_network_continues(folder: Path, data: Path) -> None:
+    """Killed with two workers, it ends with one as a search that was not killed."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'support'}"}
-    wanted = ["--objectives", "image_energy,accuracy_loss", "--workers", "2"]
+    store = folder / "killed" / "store.sqlite"
 
-    def start(out: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "dse.search", *options(folder, data, *wanted), "--out", str(out)]
+    def start(out: str, workers: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "dse.search", *options(folder, data), "--objectives", "energy,accuracy_loss"]
+        command += ["--out", str(folder / out), "--workers", workers]
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    with start(folder / "killed") as process:
-        while process.poll() is None and not (folder / "killed" / "store.sqlite").exists():
-            time.sleep(0.02)
-        time.sleep(1.0)
+    with start("killed", "2") as process:
+        while process.poll() is None and not stored_scores(store):
+            time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
+    assert stored_scores(store)
     for out in ("killed", "whole"):
-        with start(folder / out) as process:
+        with start(out, "1") as process:
             _, complaint = process.communicate()
         assert process.returncode == 0, complaint
     assert (folder / "killed" / "front.csv").read_bytes() == (folder / "whole" / "front.csv").read_bytes()
+
+
+def stored_scores(store: Path) -> int:
+    """Number of scores of networks in a store that a search may be writing."""
+    if not store.exists():
+        return 0
+    with closing(sqlite3.connect(store, timeout=60)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM scores WHERE scorer = 'accuracy'").fetchone()
+        return int(count)
 
 
 def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
