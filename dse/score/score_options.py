@@ -50,7 +50,7 @@ def add_network(parser: Parser) -> None:
         f"(default: {ScoreSettings().attack_images}, or all where there are fewer)",
     )
     parser.add_argument(
-        "--operands",
+        "--errors-on",
         choices=OPERANDS,
         help=f"{OPERANDS[1]}: errors are measured also on what the network's layers multiply (default: {OPERANDS[0]})",
     )
@@ -72,7 +72,7 @@ def score_settings(arguments: argparse.Namespace) -> ScoreSettings:
 
     Raises DesignError or DataError in one line for what is missing or does not fit.
     """
-    network = NetworkSettings(operands=arguments.operands or OPERANDS[0])
+    network = NetworkSettings(operands=arguments.errors_on or OPERANDS[0])
     if all(getattr(arguments, name) == value for name, value in _DEFAULTS.items()):
         default = ScoreSettings()
         images = default.images if arguments.images is None else arguments.images

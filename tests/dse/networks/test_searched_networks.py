@@ -327,7 +327,7 @@ def stored_scores(store: Path) -> int:
 
 def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["u8_mae0.43", str(folder / "harsh.toml"), "--model", MODEL, "--data", str(data), "--layers", "all"]
-    arguments += ["--quantize", "auto", "--calibration-images", "40", "--recover", "20", "--operands", "layers"]
+    arguments += ["--quantize", "auto", "--calibration-images", "40", "--recover", "20", "--errors-on", "layers"]
     assert compare.main([*arguments, "--workers", "1", "--format", "json"]) == 0
     one, other = json.loads(capsys.readouterr().out)
     assert other["design"] == "harsh"
@@ -366,7 +366,7 @@ def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, caps
             "error: a quantised network needs integer designs, format=None, but heap ",
         ),
         (["--references", "haep"], "error: unknown design 'haep'; nearest: heap."),
-        (["--operands", "mine"], "error: argument --operands: "),
+        (["--errors-on", "mine"], "error: argument --errors-on: "),
     ],
 )
 def test_bad_input_is_one_line(
