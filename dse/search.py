@@ -78,13 +78,6 @@ def register(commands: Commands) -> None:
         f"{', '.join(REFERENCES)}; exact multipliers for integers)",
     )
     add_network(parser)
-    parser.add_argument(
-        "--attack-images",
-        type=integer(0),
-        metavar="N",
-        help="test images for the adaptive attack; 0: no robustness of the front, which is slow in large networks "
-        f"(default: {default.settings.attack_images}, or all where there are fewer)",
-    )
     add_cpu_features(parser)
     add_workers(parser)
     add_device(parser)
@@ -142,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         method=arguments.method,
         asynchronous=arguments.asynchronous,
-        settings=score_settings(arguments, attack_images=arguments.attack_images),
+        settings=score_settings(arguments),
         scorers=arguments.scorer or (),
         references=find_designs(arguments.references or (), cells),
     )

@@ -32,7 +32,7 @@ _DEFAULTS = {"model": "lenet5", "data": "embedded", "layers": "conv", **dict.fro
 
 
 def add_network(parser: Parser) -> None:
-    """The options that choose the network, its layers and its images, and --images and --operands."""
+    """The options that choose the network, its layers and its images, and how much is measured on them."""
     add_network_options(parser)
     add_data_options(parser)
     add_integer_options(parser)
@@ -43,7 +43,14 @@ def add_network(parser: Parser) -> None:
         help=f"test images for accuracy (default: {ScoreSettings().images}, or all where there are fewer)",
     )
     parser.add_argument(
-        "--operands",
+        "--attack-images",
+        type=integer(0),
+        metavar="N",
+        help="test images for the adaptive attack; 0: no robustness unless it is asked for, for large networks "
+        f"(default: {ScoreSettings().attack_images}, or all where there are fewer)",
+    )
+    parser.add_argument(
+        "--errors-on",
         choices=OPERANDS,
         help=f"{OPERANDS[1]}: errors are measured also on what the network's layers multiply (default: {OPERANDS[0]})",
     )
@@ -60,16 +67,16 @@ def add_scorer(parser: Parser) -> None:
     )
 
 
-def score_settings(arguments: argparse.Namespace, *, attack_images: int | None = None) -> ScoreSettings:
+def score_settings(arguments: argparse.Namespace) -> ScoreSettings:
     """What the command line says about the network, which is loaded and tried, unless it is the default one.
 
     Raises DesignError or DataError in one line for what is missing or does not fit.
     """
-    network = NetworkSettings(operands=arguments.operands or OPERANDS[0])
+    network = NetworkSettings(operands=arguments.errors_on or OPERANDS[0])
     if all(getattr(arguments, name) == value for name, value in _DEFAULTS.items()):
         default = ScoreSettings()
         images = default.images if arguments.images is None else arguments.images
-        attacked = default.attack_images if attack_images is None else attack_images
+        attacked = default.attack_images if arguments.attack_images is None else arguments.attack_images
         for name, count in (("images", images), ("attack-images", attacked)):
             if count > EMBEDDED_IMAGES:
                 raise DesignError(
@@ -92,9 +99,9 @@ def score_settings(arguments: argparse.Namespace, *, attack_images: int | None =
         dataset=arguments.dataset,
         folder=arguments.folder,
         layers=arguments.layers,
-        quantization=quantization_of(arguments),
+        quantize=quantization_of(arguments),
         recover=arguments.recover or 0,
         images=arguments.images,
-        attack_images=attack_images,
+        attack_images=arguments.attack_images,
     )
     return replace(settings, network=replace(settings.network, operands=network.operands))

@@ -167,7 +167,7 @@ class FamilyPart:
         return tuple(genes)
 
     def _value_of(self, design: Design, name: str, value: Any) -> Any:
-        """What `value` of an option or field means in a design like this one; `_EXCLUDED` where it excludes the others."""
+        """What `value` of an option or field means in a design like this one; `_EXCLUDED` where it does not fit."""
         own = {"name": None, **({name: value} if name in _FIELDS else {"options": {**design.options, name: value}})}
         if name == "tile" and value == 0:
             own["tile"] = None

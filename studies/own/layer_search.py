@@ -16,7 +16,6 @@ from torch import nn
 
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import AccuracyResult, difference
-from cnn_eval.measure.subject_networks import QuantizeSettings
 from cnn_eval.models.inference import predict
 from dse.explore.search_options import SearchOptions
 from dse.present.score_table import structure
@@ -80,7 +79,7 @@ def run(options: StudyOptions) -> StudyResult:
         size.model,
         data=options.data,
         folder=options.data_folder,
-        quantization=QuantizeSettings("int8"),
+        quantize="int8",
         images=size.searched,
         attack_images=0,
         cost_samples=1024,

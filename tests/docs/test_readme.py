@@ -63,6 +63,9 @@ def test_the_cell_and_the_space_file_are_read(tmp_path: Path) -> None:
     space = Space.load(tmp_path / "my_space.toml")
     assert space.size == (2 * 2 * 2 * 3**4) ** 2
     assert [layer for layer, _ in space.layers] == ["conv1", "conv2"]
+    layers = Space.load(tmp_path / "my_layers.toml")
+    assert (layers.network_layers, layers.formats) == (("all",), ("uint8",))
+    assert layers.size == len(layers.library) + 3 > 60
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from cnn_eval.measure.sensitivities import replaceable_products
 from cnn_eval.measure.subject_networks import QuantizeSettings
 from cnn_eval.models.registry import model_entry
 from cnn_eval.models.user_model import check_model
-from cnn_eval.quantized.post_training import quantize
+from cnn_eval.quantized import post_training
 from dse.score.networks.network_settings import NetworkSettings
 from dse.score.networks.scored_networks import calibration_images, evaluation_images, networks_for, subject_of
 from dse.score.scorers.scorer import ScoreSettings
@@ -44,7 +44,7 @@ def settings_for_network(
     dataset: str | None = None,
     folder: Path | str | None = None,
     layers: str | tuple[str, ...] = "conv",
-    quantization: QuantizeSettings | None = None,
+    quantize: QuantizeSettings | str | None = None,
     recover: int = 0,
     images: int | None = None,
     attack_images: int | None = None,
@@ -53,10 +53,11 @@ def settings_for_network(
     """Settings to score designs in a network, which is loaded and tried on its images first.
 
     `model` to `layers`: as in `cnn_eval.measure_accuracy` and `cnn_eval.load_images`; `layers` may also be names.
-    `quantization`: how a float network is quantised; None: a float network for float designs, and one quantised by the
-    defaults for integer designs. `recover`: images to correct each network from. `images`, `attack_images`: default as
-    many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0) robustness is left out.
-    `others`: further fields of ScoreSettings. The budget of attacks is that of the data set, unless given.
+    `quantize`: how a float network is quantised, or the scheme alone; None: a float network for float designs, and one
+    quantised by the defaults for integer designs. `recover`: images to correct each network from. `images`,
+    `attack_images`: default as many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0)
+    robustness is left out. `others`: further fields of ScoreSettings. The budget of attacks is that of the data set,
+    unless given.
 
     Raises DataError or DesignError in one line for anything that is missing or does not fit.
     """
@@ -64,6 +65,7 @@ def settings_for_network(
     name = Path(data).name if own else dataset or ("mnist" if is_user_model(model) else model_entry(model).dataset)
     # With the notes on what was changed, which workers do not repeat.
     load_test_images(model=model, data=data, folder=folder, dataset=dataset)
+    quantization = QuantizeSettings(quantize) if isinstance(quantize, str) else quantize
     network = NetworkSettings(
         # Absolute, so that workers find them from any folder.
         weights="" if weights is None else str(Path(weights).resolve()),
@@ -157,7 +159,7 @@ def _surveyed(settings: ScoreSettings, integer: bool) -> nn.Module:
     if settings.network.first_last != "exact" or not integer:
         return base
     # The first and the last layer stay float.
-    return quantize(base, calibration_images(settings)[:_LISTING_IMAGES], first_last="exact")
+    return post_training.quantize(base, calibration_images(settings)[:_LISTING_IMAGES], first_last="exact")
 
 
 def _of_kind(network: nn.Module, image: torch.Tensor, kind: str) -> list[str]:

@@ -70,5 +70,9 @@ LAYER_ERROR = Scorer(
     columns=_COLUMNS,
     settings=_settings,
     measure=_measure,
+    title=lambda settings: (
+        "error in the layers",
+        "operands recorded in the network's layers with exact products, layers weighted by products an image",
+    ),
     is_asked_for=lambda settings: settings.network.operands == "layers",
 )

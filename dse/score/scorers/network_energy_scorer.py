@@ -57,5 +57,6 @@ NETWORK_ENERGY = Scorer(
     ),
     settings=_settings,
     measure=_measure,
+    title=lambda settings: ("multiplications of an image", "all products of the approximate layers"),
     is_asked_for=lambda settings: bool(settings.network.products),
 )

@@ -213,7 +213,7 @@ carry = "0001011101111111"
         ("[space.families.drumm]\nk = 4", "unknown topology 'drumm'; nearest: drum"),
         ("[space.families.drum]\nm = 4", "unknown option of 'drum' 'm'; "),
         ("[space.families.drum]\nk = [4, 4]", "k of drum in space 'bad' must be one or more distinct values, but got "),
-        ("[space.families.drum]\nk = [4, 9]", "space 'bad' holds a design that cannot be made: 2 <= k <= 8 must hold "),
+        ("[space.families.drum]\nk = [4, 9]", "space 'bad' holds a design that cannot be made: 3 <= k <= 8 must hold "),
         ("[space.families.drum]\nbands = [0, 4]", "bands of drum in space 'bad' are for compressors, but it has none "),
         (
             '[space.families.compressor_tree]\ncompressor = ["exact", "lin"]\nbands = [0, 16]',

@@ -23,6 +23,8 @@ from dse.score.dask_executor import Dask
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 600.0
+IMPORTED = os.pathsep.join(map(str, (ROOT, Path(__file__).parent, ROOT / "tests" / "support")))
+"""Where workers find this module and a user's network."""
 SPACE = """
 [space]
 ports = ["psc", "scp", "csp"]
@@ -46,7 +48,7 @@ class Cluster:
 
     def _run(self, module: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", module, "--scheduler-file", str(self._file), *options]
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": IMPORTED, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
             command, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -158,6 +160,27 @@ def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Pa
     fronts = {name: (tmp_path / name / "front.csv").read_bytes() for name in ("dask", "1", "2")}
     assert fronts["dask"] == fronts["1"] == fronts["2"]
     assert len(fronts["1"].splitlines()) > 3
+
+
+@pytest.mark.slow
+def test_ones_own_network_is_scored_as_here(cluster: Cluster, tmp_path: Path) -> None:
+    """Workers build the network from its module and read the images where they are."""
+    from small_network import write_images
+
+    data = write_images(tmp_path / "mine.npz")
+    space = tmp_path / "layers.toml"
+    space.write_text('[space]\nlibrary = ["exact", "s8_mae0.9", "s8_mae1.8"]\nlayers = ["0", "5"]\n')
+    cluster.worker()
+    options = ["--space", str(space), "--model", "small_network:small", "--data", str(data), "--quantize", "int8"]
+    options += ["--calibration-images", "40", "--objectives", "image_energy,accuracy_loss", "--attack-images", "0"]
+    environment = {**os.environ, "PYTHONPATH": IMPORTED}
+    for name, *where in (("dask", "--dask", cluster.address), ("here", "--workers", "1")):
+        command = [sys.executable, "-m", "dse.search", *options, "--out", str(tmp_path / name), *where]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    fronts = [(tmp_path / name / "front.csv").read_bytes() for name in ("dask", "here")]
+    assert fronts[0] == fronts[1]
+    assert len(fronts[0].splitlines()) > 2
 
 
 @pytest.mark.slow
