@@ -113,6 +113,7 @@ class _Search:
             beaten_rows,
             tuple(self.failures),
             len(self.evaluator.new),
+            tuple(self.rows),
         )
 
     def _require_scores(self, references: Sequence[Design]) -> None:
@@ -138,6 +139,7 @@ class _Search:
                 key=self._key,
                 evaluate=self._evaluate,
                 stream=self._stream,
+                scales=tuple(column.scale for column in self.question.objectives),
                 asynchronous=options.asynchronous,
             )
         )

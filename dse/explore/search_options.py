@@ -28,10 +28,15 @@ from dse.space.search_space import ARRAYS, REFERENCES, Space
 
 __all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "Question", "SearchOptions"]
 
-SEARCH_VERSION = 3
+SEARCH_VERSION = 4
 """Raised whenever the same options would evaluate other designs."""
 METHODS = ("auto", *SEARCH_METHODS)
-"""How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget, else nsga2."""
+"""How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget; surrogate in a space
+of more than a thousand million where scores of the network are asked for, and the budget is small; else nsga2."""
+_LARGE = 10**9
+"""Genomes from which a surrogate is worth its time: a smaller space is soon covered by evolution."""
+_FITTED = 2000
+"""Largest budget for it: fitting takes longer with every design, while nsga2 costs next to nothing."""
 _OF_NETWORK = {"image_energy", "layer_nmed", "layer_mred"}
 """Columns that depend on the layers of the network and on their products."""
 _OUTSIDE = "outside_scorers"
@@ -190,7 +195,11 @@ class SearchOptions:
         """`method`, with what "auto" means here."""
         if self.method != "auto":
             return self.method
-        return "exhaustive" if self.space.size <= self.budget else "nsga2"
+        if self.space.size <= self.budget:
+            return "exhaustive"
+        # A proposal of the surrogate costs tens of milliseconds: little beside a network, much beside cheap scores.
+        dear = any(scorer.cost == "network" for scorer in self.question.scorers)
+        return "surrogate" if dear and self.space.size > _LARGE and self.budget <= _FITTED else "nsga2"
 
     @property
     def outside_scorers(self) -> tuple[Scorer, ...]:

@@ -198,7 +198,8 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
         if entry is None or scores is None:
             return None
         references.append(reference_row(entry, scores, layers, question.columns))
-    return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, tuple(beaten_rows), (), 0)
+    order = tuple(row.design.cost_digest for row in scored)
+    return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, tuple(beaten_rows), (), 0, order)
 
 
 def _references(configuration: Mapping[str, Any], members: Sequence[Member]) -> list[Candidate | None]:

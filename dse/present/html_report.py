@@ -15,7 +15,9 @@ from markupsafe import Markup
 from circuits.designs.design_record import Design
 from circuits.drawing.array_drawing import array_svg
 from circuits.errors import DesignError
+from dse.explore.convergence import convergence
 from dse.explore.search_result import SearchResult
+from dse.present.convergence_plot import convergence_svg, convergence_text
 from dse.present.result_notes import front_note, notes, plain_rows, title_of
 from dse.present.score_table import score_text, structure
 from dse.present.svg_scatter import Mark, scatter
@@ -38,6 +40,7 @@ def report(result: SearchResult) -> str:
     provenance: Mapping[str, Any] = {"command": "", "machine": "", "versions": {}, **record.provenance}
     objectives = result.objectives
     designs = [design for row in result.front for design in designs_of(row.design).values()]
+    curve = convergence(result)
     cells = sorted({cell.name for design in designs for cell in design.placement.all_cells()})
     return _template().render(
         title=title_of(result),
@@ -48,6 +51,8 @@ def report(result: SearchResult) -> str:
         objectives=objectives,
         columns=list(result.columns.values()),
         plots=[Markup(_plot(result, x, y)) for x, y in combinations(objectives, 2)],
+        convergence=Markup(convergence_svg(curve)) if curve else "",
+        convergence_text=convergence_text(curve) if curve else "",
         front=result.front,
         table=[
             {
