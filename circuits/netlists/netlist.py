@@ -123,9 +123,7 @@ class Netlist:
 
     def keep_digest(self, parts: Iterable[bytes]) -> None:
         """Computes the digest from what `digested` gives for each instance, for whoever has that before."""
-        buses = b"".join(
-            repr([list(bus) for bus in buses.values()]).encode() for buses in (self.inputs, self.outputs)
-        )
+        buses = b"".join(repr([list(bus) for bus in buses.values()]).encode() for buses in (self.inputs, self.outputs))
         self.__dict__[_DIGEST] = hashlib.sha256(b"netlist 1" + buses + b"".join(parts)).hexdigest()
 
 

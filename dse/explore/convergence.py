@@ -1,7 +1,7 @@
 """Convergence of a search: the hypervolume of its front after so many evaluations.
 
-Objectives are scaled so that 0 is the best and 1 the worst value that the run measured, logarithmically where their axis
-is; the reference point is 1 in all of them. Curves of different runs have different scales.
+Objectives are scaled so that 0 is the best and 1 the worst value that the run measured, logarithmically where their
+axis is; the reference point is 1 in all of them. Curves of different runs have different scales.
 """
 
 from __future__ import annotations

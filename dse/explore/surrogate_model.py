@@ -10,9 +10,9 @@ how all of it is built (topology, ports). A genome's features are, for every val
 
     f(x)[v, p] = sum over genes g with x_g = v of r(p, g),    R = r r^T,  R(g, h) = exp(-distance(g, h)^2 / 2)
 
-so that what is learned of a cell at one place holds for its neighbours as well; distances along a product column, whose
-bits have one weight, count less. With s(x, y) = f(x) . f(y), the distance d(x, y) that follows from it, and the weighted
-share e(x, y) of other genes that differ, the kernel is a sum of four parts with factors a, b, c, h:
+so that what is learned of a cell at one place holds for its neighbours as well; distances along a product column,
+whose bits have one weight, count less. With s(x, y) = f(x) . f(y), the distance d(x, y) that follows from it, and the
+weighted share e(x, y) of other genes that differ, the kernel is a sum of four parts with factors a, b, c, h:
 
     a exp(-e / t) exp(-d / t)  +  b exp(-e / t) s  +  c s  +  h exp(-(all genes that differ, weighted) / t)
 

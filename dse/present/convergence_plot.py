@@ -43,20 +43,21 @@ def convergence_files(curve: Curve, title: str) -> dict[str, bytes]:
     from matplotlib.figure import Figure
 
     from circuits.drawing.figure_files import render
+    from dse.present.pareto_plots import BLUE, STYLE
 
     def draw() -> Figure:
         figure = Figure(figsize=(7.2, 4.0), layout="constrained")
         axes = figure.add_subplot()
         counts, volumes = zip(*curve, strict=True)
-        axes.step(counts, volumes, where="post", linewidth=1.3)
+        axes.step(counts, volumes, where="post", color=BLUE, linewidth=1.3)
         axes.set_xlabel(_EVALUATIONS.label)
         axes.set_ylabel(_VOLUME.label)
         axes.set_ylim(bottom=0)
-        axes.grid(color="0.9")
+        axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, loc="left", fontsize=10, parse_math=False)
         return figure
 
-    files = render(draw, salt="dse")
+    files = render(draw, salt="dse", style=STYLE)
     return {
         "convergence.csv": convergence_csv(curve).encode(),
         "convergence.png": files["png"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -91,8 +91,8 @@ def large_space_rows(level: Level) -> tuple[list[Row], str]:
     rows.append(Row("surrogate", f"{what}, median", median))
     reached = f"after {median:,.0f} evaluations" if math.isfinite(median) else "not within its budget"
     return rows, (
-        f"in a space of 10^{math.log10(LARGE_SPACE.size):.0f} designs the surrogate reaches NSGA-II's hypervolume after "
-        f"{goal_budget:,} evaluations {reached} (median of {len(level.seeds)} seeds)."
+        f"in a space of 10^{math.log10(LARGE_SPACE.size):.0f} designs the surrogate reaches NSGA-II's hypervolume "
+        f"after {goal_budget:,} evaluations {reached} (median of {len(level.seeds)} seeds)."
     )
 
 
@@ -146,8 +146,3 @@ def _point(genome: Genome) -> tuple[float, ...]:
         scores |= SCORERS[name].measure(LARGE_SPACE.decode(genome), LARGE_SETTINGS)
     values = [scores[name] for name in LARGE_OBJECTIVES]
     return (*values[:-1], math.log10(max(values[-1], _LEAST_ERROR)))
-
-
-def quick(level: Level, budgets: Mapping[str, int]) -> Level:
-    """The level with one seed and these budgets."""
-    return replace(level, seeds=level.seeds[:1], budgets=budgets, checkpoints=tuple(sorted(set(budgets.values()))))

@@ -203,7 +203,7 @@ def _front(values: Floats, violations: Floats) -> NDArray[np.int64]:
 
 
 def _survivors(values: Floats, violations: Floats, count: int) -> NDArray[np.int64]:
-    """Indices of the `count` best: rank by rank, and by crowding distance in the last one (NSGA-II, sections III, VI)."""
+    """Indices of the `count` best: rank by rank, by crowding distance in the last one (NSGA-II, section III)."""
     below = np.all(values[:, None] <= values[None], axis=2) & np.any(values[:, None] < values[None], axis=2)
     equal = violations[:, None] == violations[None]
     dominates = (violations[:, None] < violations[None]) | (equal & below)
