@@ -465,6 +465,14 @@ class Design:
 
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
+    return netlist_template(design).fill(design.placement)
+
+
+def netlist_template(design: Design) -> NetlistTemplate:
+    """The template of the designs that agree with a generated one in everything but their cells.
+
+    Where tiles need another product bit with inexact cells, only of those that are inexact too, or not either.
+    """
     placement = design.placement
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
@@ -476,7 +484,7 @@ def _netlist(design: Design) -> Netlist:
     )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
     policies = tuple((name, getattr(design, name)) for name in _POLICIES)
-    return _template(design.topology, design.shape, policies, overflow).fill(placement)
+    return _template(design.topology, design.shape, policies, overflow)
 
 
 @lru_cache(maxsize=32)
