@@ -26,10 +26,13 @@ from dse.score.scorer_choice import (
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 from dse.space.search_space import ARRAYS, REFERENCES, Space
 
-__all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "Question", "SearchOptions"]
+__all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "UNCHANGED_SINCE", "Question", "SearchOptions"]
 
 SEARCH_VERSION = 4
 """Raised whenever the same options would evaluate other designs."""
+UNCHANGED_SINCE = 3
+"""The version under which runs are recorded that neither screens nor seeds of layers can have changed since then, so
+that those that are there are found."""
 METHODS = ("auto", *SEARCH_METHODS)
 """How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget; surrogate in a space
 of more than a thousand million where scores of the network are asked for, and the budget is small; else nsga2."""
@@ -215,11 +218,19 @@ class SearchOptions:
             available_scorers(all_scorers(self.outside_scorers), self.settings, self._asked),
         )
 
+    @property
+    def _is_guided(self) -> bool:
+        """Whether what screens show of designs, or seeds of layers, decide which designs are evaluated."""
+        if self.chosen_method in ("exhaustive", "random"):
+            return False
+        screened = any(scorer.screens(self.settings) for scorer in self.question.scorers)
+        return self.chosen_method == "surrogate" or screened or len(self.space.layers) > 1
+
     def to_data(self) -> dict[str, Any]:
         """JSON-ready, with the versions and settings of all scorers: what identifies a run in the store."""
         question = self.question
         data = {
-            "search": SEARCH_VERSION,
+            "search": SEARCH_VERSION if self._is_guided else UNCHANGED_SINCE,
             "space": self.space.to_data(),
             "space_text": self.space.describe(),
             "objectives": [column.name for column in question.objectives],

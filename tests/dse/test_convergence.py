@@ -17,6 +17,7 @@ from dse import SearchOptions, Space, load_run, run_search
 from dse.explore.convergence import convergence, landmarks
 from dse.explore.front import non_dominated
 from dse.explore.hypervolume import hypervolume
+from dse.explore.search_result import SearchResult
 from dse.explore.stored_runs import require_result
 from dse.present.convergence_plot import convergence_svg, convergence_text
 from dse.score.scorers.scorer import ScoreSettings
@@ -24,17 +25,23 @@ from dse.score.store import Store
 
 SPACE = Space(
     name="few",
-    formats=("uint4",),
+    formats=("bfloat16",),
     ports=("psc", "csp"),
     cells=tuple(CELLS[name] for name in ("exact", "ama1", "ama5")),
-    bands=(0, 4),
+    bands=(0, 10),
 )
-SETTINGS = ScoreSettings(samples=500, cost_samples=64)
+SETTINGS = ScoreSettings(images=10, attack_images=1, samples=500, cost_samples=64)
 
 
 def options(budget: int = 24, **changed: object) -> SearchOptions:
     arguments = {"objectives": ("energy", "delay", "nmed"), "settings": SETTINGS, "method": "random", **changed}
-    return SearchOptions(space=SPACE, budget=budget, **arguments)
+    return SearchOptions(space=SPACE, budget=budget, references=("exact",), **arguments)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
+    folder = tmp_path_factory.mktemp("searched")
+    return folder, run_search(options(), out=folder)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=9))
@@ -57,31 +64,33 @@ def test_hypervolume_of_nothing() -> None:
     assert hypervolume([[0.5, 0.5], [0.5, 0.5]]) == 0.25
 
 
-def test_the_convergence_is_kept_with_the_run_and_written(tmp_path: Path) -> None:
-    result = run_search(options(), out=tmp_path)
+@pytest.mark.slow
+def test_the_convergence_is_kept_with_the_run_and_written(searched: tuple[Path, SearchResult]) -> None:
+    folder, result = searched
     curve = convergence(result)
     counts, volumes = zip(*curve, strict=True)
     assert list(counts) == sorted(counts)
     assert counts[-1] == result.scored == 24
     assert list(volumes) == sorted(volumes)
     assert 0 < volumes[-1] <= 1
-    with Store(tmp_path / "store.sqlite", read_only=True) as store:
+    with Store(folder / "store.sqlite", read_only=True) as store:
         assert convergence(require_result(store, "last")) == curve
-    with (tmp_path / "convergence.csv").open() as file:
+    with (folder / "convergence.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(int(row["evaluations"]), float(row["hypervolume"])) for row in rows] == curve
-    assert (tmp_path / "convergence.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "convergence.svg").exists()
+    assert (folder / "convergence.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "convergence.svg").exists()
     assert f"{volumes[-1]:.4f} after 24 designs" in convergence_text(curve)
-    page = (tmp_path / "report.html").read_text()
+    page = (folder / "report.html").read_text()
     assert "<h2>Convergence</h2>" in page
     assert convergence_svg(curve) in page
 
 
-def test_the_hypervolume_is_that_of_the_designs_so_far(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_hypervolume_is_that_of_the_designs_so_far(searched: tuple[Path, SearchResult]) -> None:
     """Against a computation from the table that `load_run` gives, whose rows are sorted otherwise."""
-    result = run_search(options(), out=tmp_path)
-    table = load_run(tmp_path).query("not reference").set_index("cost_digest")
+    folder, result = searched
+    table = load_run(folder).query("not reference").set_index("cost_digest")
     values = table.loc[list(result.order), ["energy", "delay", "nmed"]].to_numpy()
     values[:, 2] = np.log10(np.maximum(values[:, 2], 1e-9 * values[:, 2].max()))
     scaled = (values - values.min(axis=0)) / np.ptp(values, axis=0)
@@ -90,6 +99,7 @@ def test_the_hypervolume_is_that_of_the_designs_so_far(tmp_path: Path) -> None:
         assert count == 24 or hypervolume(scaled[: count - 1]) < volume
 
 
+@pytest.mark.slow
 def test_without_a_valid_design_there_is_no_curve(tmp_path: Path) -> None:
     result = run_search(options(8, constraints=("energy<=0",)), out=tmp_path)
     assert convergence(result) == []
