@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from circuits.commands.design_options import user_cells
+
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_designs
 from circuits.support.cli import Commands, integer, run_alone, say
@@ -61,7 +62,8 @@ def register(commands: Commands) -> None:
         "--method",
         choices=METHODS,
         default=default.method,
-        help="how designs are chosen (auto: exhaustive where the budget covers the space, else nsga2)",
+        help="how designs are chosen (auto: exhaustive where the budget covers the space; surrogate for networks in "
+        "spaces above 10^9 and budgets up to 2,000; else nsga2)",
     )
     parser.add_argument(
         "--population", type=integer(4, 10_000), default=default.population, help="designs in each generation"

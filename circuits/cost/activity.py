@@ -1,4 +1,4 @@
-"""Settled values and toggles of every net of a netlist as drawn, by bit-sliced simulation: bit k of a plane is lane k."""
+"""Settled values and toggles of all nets of a netlist as drawn, by bit-sliced simulation: bit k of a plane: lane k."""
 
 from __future__ import annotations
 

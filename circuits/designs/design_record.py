@@ -469,26 +469,38 @@ class Design:
 
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
-    return generated(design)
+    return netlist_template(design).fill(design.placement)
 
 
-def generated(design: Design, reduction: Reduction | None = None) -> Netlist:
+def netlist_template(design: Design) -> NetlistTemplate:
+    """The template of the designs that agree with a generated one in everything but their cells.
+
+    Where tiles need another product bit with inexact cells, only of those that are inexact too, or not either.
+    """
+    policies, overflow = _drawing_rules(design)
+    return _template(design.topology, design.shape, policies, overflow)
+
+
+def generated(design: Design, reduction: Reduction) -> Netlist:
     """The circuit of a design without one of its own, drawn anew; a tree writes its stages into `reduction`."""
-    placement = design.placement
+    policies, overflow = _drawing_rules(design)
+    arguments: Any = {**dict(policies), "overflow_bit": overflow, "reduction": reduction}
+    placement, tile = design.placement, design.tile
+    return multiplier(design.topology, design.shape, lambda i, j: placement.at(i, j, tile), **arguments)
+
+
+def _drawing_rules(design: Design) -> tuple[tuple[tuple[str, Any], ...], bool]:
+    """((name, value) of the fields in _POLICIES, whether tiles need another product bit)."""
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
-    inexact = not all(entry.is_exact for entry in placement.all_cells())
+    inexact = not all(entry.is_exact for entry in design.placement.all_cells())
     architecture = design.architecture
     wraps = architecture.truncation_may_wrap and design.truncate_columns > 0
     exceeds = design.final_adder not in FINAL_ADDERS or (
         architecture.may_exceed is not None and architecture.may_exceed(design.options)
     )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
-    policies = tuple((name, getattr(design, name)) for name in _POLICIES)
-    if reduction is not None:
-        arguments: Any = {**dict(policies), "overflow_bit": overflow, "reduction": reduction}
-        return multiplier(design.topology, design.shape, lambda i, j: placement.at(i, j, design.tile), **arguments)
-    return _template(design.topology, design.shape, policies, overflow).fill(placement)
+    return tuple((name, getattr(design, name)) for name in _POLICIES), overflow
 
 
 @lru_cache(maxsize=32)

@@ -184,8 +184,8 @@ def simplify(literals: Any, pins: Any, driven: Any, input_nets: Any, output_nets
 def lower(literals: Any, tables: Any, operands: Any, inputs: int, outputs: Any, driven: Any, places: Any) -> Any:
     """(tables uint8 [k], operands int32 [k, 3], places int32 [k, 2], results int32) of a LUT program.
 
-    `literals`, `tables`, `operands`: of the analysis; `outputs`: the literals of the output bits; `driven`, `places`: of
-    the instances. How inversions are absorbed: `lut_program.lower`.
+    `literals`, `tables`, `operands`: of the analysis; `outputs`: the literals of the output bits; `driven`, `places`:
+    of the instances. How inversions are absorbed: `lut_program.lower`.
     """
     nodes = inputs + 1 + len(tables)
     live = np.zeros(nodes, dtype=np.bool_)
@@ -226,7 +226,7 @@ def lower(literals: Any, tables: Any, operands: Any, inputs: int, outputs: Any, 
         if not live[node]:
             continue
         k = node - inputs - 1
-        # Operands that are computed inverted are complemented back inside the table, at no cost: row r becomes r ^ mask.
+        # Operands that are computed inverted are complemented back inside the table: row r becomes row r ^ mask.
         mask = 0
         for pin in range(3):
             operand = operands[k, pin]

@@ -28,6 +28,9 @@ from circuits.netlists.netlist_arrays import NetlistArrays, arrays_of
 from circuits.netlists.simplification import analyse
 from circuits.netlists.truth_table import FALSE, TRUE
 
+CONSTANT_OPERATIONS = 2
+"""Operations at the beginning of a program `as_drawn`: the constants 0 and 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -93,10 +96,10 @@ def as_drawn(arrays: NetlistArrays) -> Program:
     nodes = np.zeros(arrays.nets, dtype=np.int32)
     nodes[arrays.input_nets] = np.arange(inputs)
     nodes[[ZERO, ONE]] = inputs, inputs + 1
-    nodes[arrays.driven[exists]] = inputs + 2 + np.arange(len(owner))
+    nodes[arrays.driven[exists]] = inputs + CONSTANT_OPERATIONS + np.arange(len(owner))
     pins = arrays.pins[owner]
     operands = np.where(pins >= 0, nodes[pins], nodes[pins[:, :1]])
-    constants = np.zeros((2, 3), dtype=np.int32)
+    constants = np.zeros((CONSTANT_OPERATIONS, 3), dtype=np.int32)
     return Program(
         _widths(arrays)[0],
         MappingProxyType({"nets": arrays.nets}),

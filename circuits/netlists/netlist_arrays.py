@@ -26,7 +26,7 @@ _NOWHERE = -1
 class NetlistArrays:
     """Row n is instance n, so that rows stand in topological order.
 
-    `inputs`, `outputs`, `nets`: as in `Netlist`. `components`: the distinct ones; `kinds` int64 [n]: an index into them.
+    `inputs`, `outputs`, `nets`: as in `Netlist`. `components`: the distinct ones; `kinds` int64 [n]: indices into them.
     `pins` int32 [n, 3]: input nets; `driven` int32 [n, m]: output nets, m at least 2; -1 for none. `places` int32
     [n, 2]: (row, column), (-1, -1) outside the array.
     """

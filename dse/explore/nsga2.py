@@ -57,8 +57,9 @@ class Evolution:
     """An evolution of designs in `space`, up to `budget` distinct ones.
 
     `key` identifies the design of a genome; no two genomes with equal keys are evaluated. `objectives` and
-    `constraints` say how many values and violations a judgement has. The first population holds the uniform arrays of
-    every cell, which span the space's extremes, and random genomes.
+    `constraints` say how many values and violations a judgement has. The first population holds the genomes `first`,
+    the uniform arrays of every cell, which span the space's extremes, and random genomes. `known`: genomes that are
+    judged already; they count towards the budget and join the first population.
     """
 
     space: Space
@@ -68,29 +69,33 @@ class Evolution:
     objectives: int
     constraints: int
     key: Callable[[Genome], str]
+    first: tuple[Genome, ...] = ()
+    known: tuple[tuple[Genome, Judgement], ...] = ()
 
     def evolve(self, evaluate: Evaluate) -> None:
         """Evolves generation by generation; `evaluate` judges the genomes of one generation, in order."""
-        seen: set[str] = set()
+        seen = {self.key(genome) for genome, _ in self.known}
         algorithm = self._algorithm(seen, self.population)
+        known = self.known
         while (remaining := self.budget - len(seen)) > 0:
             offspring = algorithm.ask()
             if offspring is None or not len(offspring):
                 return  # No new design can be bred any more.
-            offspring = offspring[:remaining]
-            genomes = [_genome(row) for row in offspring.get("X")]
+            genomes = [_genome(row) for row in offspring[:remaining].get("X")]
             seen.update(map(self.key, genomes))
-            self._tell(algorithm, offspring, evaluate(genomes))
+            self._learn(algorithm, [*zip(genomes, evaluate(genomes), strict=True), *known])
+            known = ()
 
     def evolve_asynchronously(self, stream: Callable[[Iterator[Genome]], Iterator[tuple[Genome, Judgement]]]) -> None:
         """Evolves design by design: breeds one whenever `stream` takes one, and learns from each that it yields.
 
         Until the first population is judged there is nothing to breed from: random designs keep free workers busy.
         """
-        seen: set[str] = set()
+        seen = {self.key(genome) for genome, _ in self.known}
         algorithm = self._algorithm(seen, 1)
         first = algorithm.ask()
-        known: list[tuple[Genome, Judgement]] = []
+        known = list(self.known)
+        awaited = len(known) + len(first)
         begun = False
 
         def genomes() -> Iterator[Genome]:
@@ -111,10 +116,9 @@ class Evolution:
 
         for genome, judgement in stream(genomes()):
             known.append((genome, judgement))
-            if begun or len(known) >= len(first):
+            if begun or len(known) >= awaited:
                 begun = True
-                rows = Population.new(X=np.array([genome for genome, _ in known]))
-                self._tell(algorithm, rows, [judgement for _, judgement in known])
+                self._learn(algorithm, known)
                 known.clear()
 
     def _algorithm(self, seen: set[str], offsprings: int) -> Any:
@@ -140,6 +144,10 @@ class Evolution:
         algorithm.setup(problem, termination=("n_gen", 10**9), seed=self.seed)
         return algorithm
 
+    def _learn(self, algorithm: Any, known: Sequence[tuple[Genome, Judgement]]) -> None:
+        rows = Population.new(X=np.array([genome for genome, _ in known]))
+        self._tell(algorithm, rows, [judgement for _, judgement in known])
+
     def _tell(self, algorithm: Any, offspring: Any, judged: Sequence[Judgement]) -> None:
         # Ranked by its violation alone, so its values do not matter.
         unknown = [0.0] * self.objectives
@@ -161,14 +169,17 @@ class Evolution:
         return [*excess, _HOPELESS if judgement.values is None and not any(excess) else 0.0]
 
     def _first_population(self) -> list[Genome]:
-        count = min(self.population, self.budget)
+        judged = {self.key(genome) for genome, _ in self.known}
+        count = min(self.population, self.budget - len(judged))
         members: dict[str, Genome] = {}
-        for genome in self.space.uniform()[:count]:
-            members.setdefault(self.key(genome), genome)
+        for genome in [*self.first, *self.space.uniform()][:count]:
+            if self.key(genome) not in judged:
+                members.setdefault(self.key(genome), genome)
         for genome in self._random(_TRIES * count):
             if len(members) == count:
                 break
-            members.setdefault(self.key(genome), genome)
+            if self.key(genome) not in judged:
+                members.setdefault(self.key(genome), genome)
         return list(members.values())
 
     def _random(self, tries: int) -> Iterator[Genome]:

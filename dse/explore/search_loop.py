@@ -118,6 +118,7 @@ class _Search:
             beaten_rows,
             tuple(self.failures),
             len(self.evaluator.new),
+            tuple(self.rows),
         )
 
     def so_far(self, record: RunRecord) -> SearchResult:
@@ -151,6 +152,7 @@ class _Search:
                 key=self._key,
                 evaluate=self._evaluate,
                 stream=self._stream,
+                scales=tuple(column.scale for column in self.question.objectives),
                 asynchronous=options.asynchronous,
             )
         )

@@ -26,12 +26,20 @@ from dse.score.scorer_choice import (
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 from dse.space.search_space import ARRAYS, REFERENCES, Space
 
-__all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "Question", "SearchOptions"]
+__all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "UNCHANGED_SINCE", "Question", "SearchOptions"]
 
-SEARCH_VERSION = 3
+SEARCH_VERSION = 4
 """Raised whenever the same options would evaluate other designs."""
+UNCHANGED_SINCE = 3
+"""The version under which runs are recorded that neither screens nor seeds of layers can have changed since then, so
+that those that are there are found."""
 METHODS = ("auto", *SEARCH_METHODS)
-"""How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget, else nsga2."""
+"""How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget; surrogate in a space
+of more than a thousand million where scores of the network are asked for, and the budget is small; else nsga2."""
+_LARGE = 10**9
+"""Genomes from which a surrogate is worth its time: a smaller space is soon covered by evolution."""
+_FITTED = 2000
+"""Largest budget for it: fitting takes longer with every design, while nsga2 costs next to nothing."""
 _OF_NETWORK = {"image_energy", "layer_nmed", "layer_mred"}
 """Columns that depend on the layers of the network and on their products."""
 _OUTSIDE = "outside_scorers"
@@ -190,7 +198,11 @@ class SearchOptions:
         """`method`, with what "auto" means here."""
         if self.method != "auto":
             return self.method
-        return "exhaustive" if self.space.size <= self.budget else "nsga2"
+        if self.space.size <= self.budget:
+            return "exhaustive"
+        # A proposal of the surrogate costs tens of milliseconds: little beside a network, much beside cheap scores.
+        dear = any(scorer.cost == "network" for scorer in self.question.scorers)
+        return "surrogate" if dear and self.space.size > _LARGE and self.budget <= _FITTED else "nsga2"
 
     @property
     def outside_scorers(self) -> tuple[Scorer, ...]:
@@ -206,11 +218,19 @@ class SearchOptions:
             available_scorers(all_scorers(self.outside_scorers), self.settings, self._asked),
         )
 
+    @property
+    def _is_guided(self) -> bool:
+        """Whether what screens show of designs, or seeds of layers, decide which designs are evaluated."""
+        if self.chosen_method in ("exhaustive", "random"):
+            return False
+        screened = any(scorer.screens(self.settings) for scorer in self.question.scorers)
+        return self.chosen_method == "surrogate" or screened or len(self.space.layers) > 1
+
     def to_data(self) -> dict[str, Any]:
         """JSON-ready, with the versions and settings of all scorers: what identifies a run in the store."""
         question = self.question
         data = {
-            "search": SEARCH_VERSION,
+            "search": SEARCH_VERSION if self._is_guided else UNCHANGED_SINCE,
             "space": self.space.to_data(),
             "space_text": self.space.describe(),
             "objectives": [column.name for column in question.objectives],

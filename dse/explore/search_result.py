@@ -58,6 +58,7 @@ class SearchResult:
     - `beaten`: designs that were not measured in full, because a scored one dominates them whatever the rest is.
     - `failures`: designs that could not be scored.
     - `computed`: number of designs for which something was computed now; the others came from the store.
+    - `order`: cost digests of all designs of the space that were judged, in the order of scoring.
 
     Front and references have the scores of all scorers.
     """
@@ -70,6 +71,7 @@ class SearchResult:
     beaten: tuple[RuledOut, ...]
     failures: tuple[Failure, ...]
     computed: int
+    order: tuple[str, ...] = ()
 
     @cached_property
     def question(self) -> Question:
@@ -85,6 +87,13 @@ class SearchResult:
     def columns(self) -> Mapping[str, Column]:
         """Every column by name, with its scope in this search."""
         return columns_for(self.layers, self.question.columns)
+
+    @cached_property
+    def in_order(self) -> tuple[ScoredDesign, ...]:
+        """All designs of the space that were judged, in the order of scoring, with the scores they have."""
+        entries = (*(entry.row for entry in (*self.ruled_out, *self.beaten)), *self.rows)
+        rows = {row.design.cost_digest: row for row in entries}
+        return tuple(rows[digest] for digest in self.order)
 
     @property
     def reasons(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from circuits.designs.design_record import Design
 from circuits.designs.named_designs import NAMED
 from circuits.errors import DesignError
-from dse.explore.search_options import SEARCH_VERSION, Question
+from dse.explore.search_options import SEARCH_VERSION, UNCHANGED_SINCE, Question
 from dse.explore.search_result import (
     RuledOut,
     SearchResult,
@@ -198,7 +198,8 @@ def stored_result(store: Store, record: RunRecord) -> SearchResult | None:
         if entry is None or scores is None:
             return None
         references.append(reference_row(entry, scores, layers, question.columns))
-    return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, tuple(beaten_rows), (), 0)
+    order = tuple(row.design.cost_digest for row in scored)
+    return SearchResult(record, rows, tuple(front), tuple(references), ruled_out, tuple(beaten_rows), (), 0, order)
 
 
 def _references(configuration: Mapping[str, Any], members: Sequence[Member]) -> list[Candidate | None]:
@@ -263,7 +264,7 @@ def _check_versions(store: Store, record: RunRecord) -> None:
     ours = {name: scorer.version for name, scorer in SCORERS.items()}
     # Scorers that the program got since then are none of the run's.
     known = {name: ours[name] for name in made if name in ours}
-    if configuration["search"] != SEARCH_VERSION or made != known:
+    if configuration["search"] not in (UNCHANGED_SINCE, SEARCH_VERSION) or made != known:
         raise StoreError(
             f"run {record.run[:10]} of {store.path} was made by another version of the program, with scorers "
             f"{_listed(made)} where this one has {_listed(ours)}; run its search again."

@@ -13,7 +13,9 @@ from circuits.support.cli import console
 from circuits.support.documents import parse_json
 from circuits.support.files import read_bytes, write_atomically
 from circuits.support.provenance import machine, versions
+from dse.explore.convergence import convergence
 from dse.explore.search_result import SearchResult
+from dse.present.convergence_plot import CONVERGENCE_FILES, convergence_files, convergence_text
 from dse.present.result_notes import front_note, notes, plain_rows, title_of
 from dse.present.score_table import front_csv, print_definitions, print_scores
 from dse.score.scorers.scorer import Column
@@ -45,10 +47,11 @@ def provenance(module: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def result_files(result: SearchResult) -> list[str]:
-    """The names of the files that `write_results` leaves for people: front.csv, the Pareto plots, report.html."""
+    """The names of the files that `write_results` leaves for people: front, Pareto plots, convergence, report."""
     from dse.present.pareto_plots import file_names
 
-    return ["front.csv", *file_names(result.objectives), REPORT_NAME]
+    curve = CONVERGENCE_FILES if convergence(result) else ()
+    return ["front.csv", *file_names(result.objectives), *curve, REPORT_NAME]
 
 
 def write_results(folder: Path, result: SearchResult) -> None:
@@ -68,6 +71,9 @@ def write_results(folder: Path, result: SearchResult) -> None:
     record.unlink(missing_ok=True)  # Written last: it says that all files are of this run.
     write_atomically(folder / "front.csv", front_csv(result.front, objectives, result.columns).encode())
     write_plots(folder, result)
+    if curve := convergence(result):
+        for name, content in convergence_files(curve, title_of(result)).items():
+            write_atomically(folder / name, content)
     from dse.present.html_report import report
 
     write_atomically(folder / REPORT_NAME, report(result).encode())
@@ -177,6 +183,8 @@ def print_result(result: SearchResult, folder: Path | None, names: Sequence[str]
             f"report.html and the store list them, the first {min(_NOT_MEASURED, len(result.beaten))}:"
         )
         lines += [f"  {entry.row.name}: {entry.reason}" for entry in result.beaten[:_NOT_MEASURED]]
+    if curve := convergence(result):
+        lines.append(convergence_text(curve))
     if not result.front and result.ruled_out:
         lines.append("No design meets the constraints: loosen them, or raise --budget.")
     lines += [f"not scored: {failure.design.label}: {failure.reason}" for failure in result.failures]

@@ -10,7 +10,6 @@ depend on the tables. The products are those of `Design.multiply`, bit for bit, 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -20,18 +19,15 @@ from numpy.typing import NDArray
 
 from circuits.accuracy.sampling import uniform01
 from circuits.cells.adder_cells import AdderCell
-from circuits.designs.design_record import Design
-from circuits.designs.placement import Placement
+from circuits.designs.design_record import Design, netlist_template
+from circuits.designs.netlist_templates import PLACEHOLDER
 from circuits.engine import float_assembly
 from circuits.engine.blocks import BLOCK
 from circuits.engine.integer_operations import product_words
 from circuits.errors import DesignError
-from circuits.netlists.lut_program import Program
-from circuits.netlists.netlist import ONE, ZERO, Netlist
+from circuits.netlists.lut_program import CONSTANT_OPERATIONS, Program, as_drawn
 
 __all__ = ["Fingerprint", "Screen"]
-
-_PLACEHOLDER = AdderCell("placeholder", "00000000", "00000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Screen:
                 f"{structure.label}; use error_metrics."
             )
         self._fields = _structure(structure)
-        self._template = _Template(replace(structure, placement=_PLACEHOLDER, name=None).netlist())
+        self._template = _Template(structure)
         self._x, self._w = uniform01(seed, 0, samples)
         # Whole blocks of lanes: those behind the samples multiply zeros, and no result is made of them.
         lanes = -(-samples // BLOCK) * BLOCK
@@ -96,65 +92,39 @@ def _structure(design: Design) -> list[Any]:
 
 
 class _Template:
-    """The program of a netlist with placeholder cells, one operation for each output of an instance.
+    """The program of the structure's netlist as drawn, one operation for each output of an instance.
 
-    `_operations`, `_places`, `_outputs`: of each placeholder output, the index of its operation, the position (i, j) of
-    its adder, and which output it is. `_entries`: for each kind of placement, the index into `all_cells` that belongs
-    to each of them.
+    `_operations`, `_outputs`: of each output of an instance whose cell the placement chooses, the index of its
+    operation, and which output it is; `_which`: the number of the instance among these.
     """
 
-    def __init__(self, netlist: Netlist) -> None:
-        node = {net: place for place, net in enumerate(netlist.input_nets)}
-        inputs = len(node)
-        # The constants come first, as truth tables that ignore their operands.
-        node[ZERO], node[ONE] = inputs, inputs + 1
-        tables, operands = [0x00, 0xFF], [(0, 0, 0), (0, 0, 0)]
-        self._places: list[tuple[int, int]] = []
-        self._entries: dict[str, NDArray[np.int64]] = {}
-        self._operations: list[int] = []
-        self._outputs: list[int] = []
-        for instance in netlist.instances:
-            nodes = [node[net] for net in instance.inputs]
-            for output, net in enumerate(instance.outputs):
-                if instance.component is _PLACEHOLDER:
-                    assert instance.place is not None
-                    self._operations.append(len(tables))
-                    self._places.append(instance.place)
-                    self._outputs.append(output)
-                node[net] = inputs + len(tables)
-                tables.append(instance.component.tables[output])
-                a, b, c = (*nodes, nodes[0], nodes[0])[:3]
-                operands.append((a, b, c))
-        # Not by `lower`: operations may be equal, constant or dead here. Backends ask for topological order only.
-        self._program = Program(
-            {name: len(bus) for name, bus in netlist.inputs.items()},
-            {name: len(bus) for name, bus in netlist.outputs.items()},
-            np.array(tables, dtype=np.uint8),
-            np.array(operands, dtype=np.int32),
-            np.array([node[net] for net in netlist.output_nets], dtype=np.int32),
-            np.full((len(tables), 2), -1, dtype=np.int32),
+    def __init__(self, structure: Design) -> None:
+        # Inexact, so that tiles have the product bit that inexact cells may need.
+        self._template = netlist_template(replace(structure, placement=PLACEHOLDER, name=None))
+        arrays = self._template.arrays
+        drawn = as_drawn(arrays)
+        product = arrays.output_nets
+        self._program = replace(
+            drawn,
+            outputs={name: len(bus) for name, bus in arrays.outputs.items()},
+            results=drawn.results[product],
         )
+        # as_drawn: the constants come first, then one operation for each output of each instance.
+        owners, outputs = np.nonzero(arrays.driven >= 0)
+        which = np.full(len(arrays.kinds), -1, dtype=np.int64)
+        which[self._template.positions] = np.arange(len(self._template.positions))
+        chosen = which[owners] >= 0
+        self._operations = CONSTANT_OPERATIONS + np.flatnonzero(chosen)
+        self._which, self._outputs = which[owners[chosen]], outputs[chosen]
 
     def program(self, design: Design) -> Program:
         """The program with the tables of the cells of `design`."""
         placement = design.placement
-        if placement.kind not in self._entries:
-            # Which cell index stands where depends on the kind of placement only, and is found once by asking with
-            # numbers.
-            numbered = replace(placement, cells=_numbered(placement))
-            entries = [numbered.at(i, j, design.tile) for i, j in self._places]
-            self._entries[placement.kind] = np.array(entries, dtype=np.int64)
         cells = np.array([_tables(entry) for entry in placement.all_cells()], dtype=np.uint8)
         tables = self._program.tables.copy()
-        # cells[e, o] is the table of output o of cell e: both index arrays run over the placeholder outputs.
-        tables[self._operations] = cells[self._entries[placement.kind], self._outputs]
+        # cells[e, o] is the table of output o of cell e: both index arrays run over the outputs of placed cells.
+        tables[self._operations] = cells[self._template.entries(placement)[self._which], self._outputs]
         return replace(self._program, tables=tables)
-
-
-def _numbered(placement: Placement) -> Any:
-    """Numbers in place of the cells, in the order of `all_cells`: `at` then gives the index of a position's cell."""
-    count = itertools.count()
-    return tuple(tuple(next(count) for _ in row) for row in placement.cells)
 
 
 @lru_cache(maxsize=256)

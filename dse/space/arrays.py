@@ -144,6 +144,19 @@ class Arrays:
         leading = (self.topologies, self.ports, self.half_adders, self.final_adders)
         return (*map(len, leading), *[len(self.cells)] * self.places, *map(len, self._trailing))
 
+    @property
+    def gene_places(self) -> list[tuple[float, float] | None]:
+        """(row, column) of what each gene places, in bits; a band of columns or rows lies on a line."""
+        line = self._granularity.line
+        shape, tile = self.shape, self.tiles[0]
+        if line is not None:
+            places = [(float(band * line[0]), float(band * line[1])) for band in self.bands]
+        else:
+            size = 1 if not self._granularity.needs_tile or tile is None else tile
+            across = -(-shape[1] // size)
+            places = [(float(p // across * size), float(p % across * size)) for p in range(self.places)]
+        return [*[None] * _LEADING, *places, *[None] * len(self._trailing)]
+
     def design(self, genes: Sequence[int]) -> Design:
         """See Part."""
         topology, ports, half, final = genes[:_LEADING]

@@ -25,12 +25,14 @@ class Granularity(ABC):
     - `one_width`: whether all formats of the space must have one width, because the number of cells to choose
       depends on it.
     - `needs_tile`: whether the space must have a tile size.
+    - `line`: (rows, columns) of a step from one band to the next; None where places have two dimensions.
     """
 
     name: ClassVar[str]
     kind: ClassVar[type[Placement]]
     one_width: ClassVar[bool] = False
     needs_tile: ClassVar[bool] = False
+    line: ClassVar[tuple[float, float] | None] = None
 
     @classmethod
     @abstractmethod
@@ -91,12 +93,14 @@ class _ByColumns(_Banded):
     name = "columns"
     kind = Columns
     lines = "product columns"
+    line = (0.5, 0.5)
 
 
 class _ByRows(_Banded):
     name = "rows"
     kind = Rows
     lines = "rows"
+    line = (1, 0)
 
 
 class _ByTiles(_Fixed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from circuits.designs.design_record import Design
 from circuits.errors import DesignError
@@ -46,12 +47,12 @@ class LayerDesigns:
         """Layer name -> design, as `approximate` takes it."""
         return {name: design for name, _, design in self.layers}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digest of the behaviour: layers, their products and the digests of their designs."""
         return self._digest("digest")
 
-    @property
+    @cached_property
     def cost_digest(self) -> str:
         """Hex digest of behaviour and cost."""
         return self._digest("cost_digest")

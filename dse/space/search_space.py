@@ -231,6 +231,46 @@ class Space:
             for genes in part.uniform()
         ]
 
+    def seeds(self, most: int) -> list[tuple[Genome, ...]]:
+        """Groups of genomes that show the sensitivity of each layer, at most `most` genomes in all.
+
+        A group: the exact design in all layers, then for each layer one of `uniform` in it alone. None without layers,
+        or where the space holds no exact design.
+        """
+        layers = len(self.layers)
+        if layers < 2:
+            return []
+        own = len(self._own_bounds)
+        try:
+            base = self.encode(self.examples[0])
+        except DesignError:
+            return []
+        designs = [genome[:own] for genome in self.uniform() if genome[:own] != base[:own]]
+        groups = []
+        for genes in designs[: most // (layers + 1)]:
+            single = [(*base[: k * own], *genes, *base[(k + 1) * own :]) for k in range(layers)]
+            groups.append((base, *single))
+        return groups
+
+    @cached_property
+    def gene_places(self) -> tuple[tuple[float, float] | None, ...]:
+        """(row, column) in the array of what each gene places there, None for other genes.
+
+        Neighbours have similar effects. The arrays of different layers lie far apart.
+        """
+        own: list[tuple[float, float] | None] = [None] * len(self._own_bounds)
+        first = 1 if len(self.parts) > 1 else 0
+        for part in self.parts:
+            if isinstance(part, Arrays):
+                own[first : first + len(part.bounds)] = part.gene_places
+            first += len(part.bounds)
+        far = 1000.0
+        return tuple(
+            None if place is None else (place[0] + far * layer, place[1] + far * layer)
+            for layer in range(max(1, len(self.layers)))
+            for place in own
+        )
+
     def decode(self, genome: Sequence[int]) -> Candidate:
         """The design that a genome names; with `layers`, the designs of all layers."""
         assert len(genome) == len(self.bounds)

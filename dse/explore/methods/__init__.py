@@ -14,6 +14,7 @@ SEARCH_METHODS: Mapping[str, Callable[[Exploration], None]] = LazyMapping(
         "exhaustive": "dse.explore.methods.exhaustive_search:explore_exhaustively",
         "nsga2": "dse.explore.methods.nsga2_search:explore_by_nsga2",
         "random": "dse.explore.methods.random_search:explore_at_random",
+        "surrogate": "dse.explore.methods.surrogate_search:explore_by_surrogate",
     }
 )
 """How the designs of a search are chosen, by the name that `--method` takes."""

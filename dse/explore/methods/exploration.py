@@ -21,7 +21,7 @@ class Exploration:
 
     - `budget`: the number of distinct designs to evaluate at most.
     - `population`: designs in a generation, for methods that have generations.
-    - `objectives`, `constraints`: how many there are.
+    - `objectives`, `constraints`: how many there are; `scales`: of each objective's axis ("linear", "log", "symlog").
     - `key`: identifies the design of a genome; genomes with equal keys give the same design.
     - `evaluate`: judges these genomes, in order.
     - `stream`: judges genomes one by one, and takes the next when a worker is free for it; yields them as they end.
@@ -37,6 +37,7 @@ class Exploration:
     key: Callable[[Genome], str]
     evaluate: Callable[[Sequence[Genome]], Sequence[Judgement]]
     stream: Callable[[Iterator[Genome]], Iterator[tuple[Genome, Judgement]]]
+    scales: tuple[str, ...]
     asynchronous: bool = False
 
     def distinct(self, genomes: Iterable[Genome]) -> list[Genome]:

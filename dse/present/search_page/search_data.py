@@ -18,13 +18,13 @@ from circuits.drawing.design_drawing import drawing_of
 from circuits.errors import DesignError
 from circuits.pages.web_page import finite, packed
 from circuits.support.numbers import number
+from dse.explore.convergence import CONVERGENCE_NOTE, convergence
 from dse.explore.search_result import SearchResult
 from dse.explore.stored_runs import every_design
 from dse.present.intervals import interval
 from dse.present.result_notes import front_note, notes, title_of
 from dse.present.score_table import structure
 from dse.present.search_page.choice_importance import choice_importances
-from dse.present.search_page.hypervolume_curve import hypervolume_curve
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers.scorer import Column
 from dse.space.per_layer import designs_of
@@ -97,7 +97,8 @@ def search_data(result: SearchResult, texts: DesignTexts | None = None) -> dict[
         "designs": [designs[id(row)] for row in rows],
         "lines": list(texts.lines),
         "parts": texts.records,
-        "hypervolume": [[count, round(share, 6)] for count, share in hypervolume_curve(result)],
+        "hypervolume": [[count, round(volume, 6)] for count, volume in convergence(result)],
+        "hypervolumeNote": CONVERGENCE_NOTE,
         "importance": {
             name: [[c, round(s, 4)] for c, s in shares[:_CHOICES]]
             for name, shares in choice_importances(result).items()

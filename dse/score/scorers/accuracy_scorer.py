@@ -6,8 +6,8 @@ Integer designs are scored in the quantised network, and lose against that netwo
 signed difference is `signed_loss`. Details: images (number), images_lost (right with exact products, wrong with the
 design) and images_gained.
 
-In a search the first images come first: a design that would be dominated even were all the remaining images right is
-not measured on those.
+In a search the images that the exact network is least sure of come first, since a design loses those before others: a
+design that would be dominated even were all the remaining images right is not measured on those.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ACCURACY"]
 
 _VERSION = 2
+_SCREEN_VERSION = 3
 _SCREENS = (200, 600)
 """Numbers of images after which a search decides whether the remaining ones can matter."""
 _NOTE = (
@@ -75,12 +76,12 @@ def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
 
 @lru_cache(maxsize=8)
 def _screens(settings: ScoreSettings) -> tuple[Scorer, ...]:
-    """The accuracy on the first images alone; not where the first ones are nearly all."""
+    """The accuracy on the hardest images alone; not where these are nearly all."""
     counts = [count for count in _SCREENS if 2 * count <= settings.images]
     return tuple(
         Scorer(
             name=f"accuracy_{count}",
-            version=_VERSION,
+            version=_SCREEN_VERSION,
             cost="network",
             key="digest",
             columns=(),
@@ -93,7 +94,7 @@ def _screens(settings: ScoreSettings) -> tuple[Scorer, ...]:
 
 
 def _measure_first(candidate: Candidate, settings: ScoreSettings, *, count: int) -> dict[str, float]:
-    """How many of the first `count` images are right, and how many of all with exact products."""
+    """How many of the hardest `count` images are right, and how many of all with exact products."""
     return {
         "images": float(settings.images),
         "images_seen": float(count),
@@ -111,18 +112,18 @@ def _bounds(screen: Scores) -> dict[str, float]:
 
 
 class _Answers:
-    """Which images a network classifies correctly, computed as far as they are asked for.
+    """Which images a network classifies correctly, computed as far as they are asked for, the hardest ones first.
 
     Always in the same batches, those that screens ask for: torch's own layers may sum in another order in others, and
     a score must not depend on how far a screen came before.
     """
 
-    def __init__(self, network: nn.Module, settings: ScoreSettings) -> None:
+    def __init__(self, network: nn.Module, settings: ScoreSettings, hardest: NDArray[np.int64]) -> None:
         from dse.score.networks.scored_networks import evaluation_images
 
         self._network = network
         images, labels = evaluation_images(settings)
-        self._images, self._labels = images[: settings.images], labels[: settings.images]
+        self._images, self._labels = images[hardest], labels[hardest]
         self._correct = np.zeros(0, dtype=bool)
 
     def first(self, count: int) -> NDArray[np.bool_]:
@@ -139,9 +140,9 @@ class _Answers:
 # One design at a time is measured in a process, first by the screens and then in full: only the last one is kept.
 @lru_cache(maxsize=1)
 def _answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
-    from dse.score.networks.scored_networks import through
+    from dse.score.networks.scored_networks import baseline_of, through
 
-    return _Answers(through(candidate, settings), settings)
+    return _Answers(through(candidate, settings), settings, _hardest(baseline_of(candidate, settings), settings))
 
 
 def _exact_answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
@@ -153,7 +154,20 @@ def _exact_answers(candidate: Candidate, settings: ScoreSettings) -> _Answers:
 
 @lru_cache(maxsize=4)
 def _answers_of_exact(network: nn.Module, settings: ScoreSettings) -> _Answers:
-    return _Answers(network, settings)
+    return _Answers(network, settings, _hardest(network, settings))
+
+
+@lru_cache(maxsize=4)
+def _hardest(network: nn.Module, settings: ScoreSettings) -> NDArray[np.int64]:
+    """The numbers of the images, those first for whose label the network with exact products has least margin."""
+    from cnn_eval.models.inference import logits
+    from dse.score.networks.scored_networks import evaluation_images
+
+    images, labels = (values[: settings.images] for values in evaluation_images(settings))
+    values = logits(network, images)
+    own = values.gather(1, labels[:, None])
+    others = values.scatter(1, labels[:, None], -np.inf).amax(1, keepdim=True)
+    return np.argsort((own - others)[:, 0].numpy(), kind="stable")
 
 
 def _comparison(settings: ScoreSettings) -> list[ComparisonLine]:

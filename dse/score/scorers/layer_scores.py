@@ -13,6 +13,7 @@ there is none. Ratios over a baseline (area_to_exact) of a summed column do not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from circuits.designs.design_record import Design
 from dse.score.scorers.scorer import Column, ScoreSettings
@@ -60,9 +61,12 @@ def each_layer(
 ) -> Callable[[Candidate, ScoreSettings], dict[str, float]]:
     """A scorer's `measure` that also takes LayerDesigns, made from the `measure` of one circuit."""
 
+    # Candidates of a search over layers have most of their designs in common.
+    of_one = lru_cache(maxsize=1 << 12)(measure)
+
     def measured(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
         if isinstance(candidate, LayerDesigns):
-            of_layers = [(products, measure(design, settings)) for _, products, design in candidate.layers]
+            of_layers = [(products, of_one(design, settings)) for _, products, design in candidate.layers]
             return combined(of_layers, columns)
         return measure(candidate, settings)
 

@@ -27,12 +27,9 @@ from dse.present.html_report import report
 from dse.present.intervals import interval
 from dse.present.score_table import score_text
 from dse.present.search_page.choice_importance import adjusted_share, choice_importances, choices_of
-from dse.present.search_page.hypervolume_curve import hypervolume_curve
 from dse.present.search_page.search_data import DesignTexts, packed_drawing, search_data
 from dse.score import evaluation
 from dse.score.constraints import constraints
-from dse.score.scored_design import ScoredDesign
-from dse.score.store import RunRecord
 from dse.space.search_space import SPACES
 
 NASTY = "<script>alert(1)</script>&"
@@ -223,37 +220,6 @@ def test_the_cells_of_a_band_that_decide_are_the_most_important_choice() -> None
     assert all(0 <= share <= 1 for share in shares.values())
     assert "width" not in shares
     assert set(choices_of(result.front[0].design, result.record.configuration["space"])) >= {"ports", "topology"}
-
-
-def test_the_hypervolume_grows_to_that_of_the_front() -> None:
-    result = synthetic_search(80, nasty=False)
-    curve = hypervolume_curve(result)
-    counts, shares = zip(*curve, strict=True)
-    assert list(counts) == sorted(counts)
-    assert list(shares) == sorted(shares)
-    assert (counts[0], shares[0]) == (0, 0.0)
-    assert counts[-1] == len(result.rows)
-    assert shares[-1] == pytest.approx(1)
-    # Two objectives by hand: the points (0, 1) and (1, 0) with the reference (1.1, 1.1).
-    rows = [_point(0, 1), _point(1, 0)]
-    two = dataclasses.replace(result, rows=tuple(rows), front=tuple(rows), ruled_out=(), record=_delay_and_area(result))
-    area = 1.1**2 - 1 + 0.1**2 - 0.1**2
-    first = 1.1 * 0.1
-    assert hypervolume_curve(two) == [
-        (0, 0.0),
-        (1, pytest.approx(first / area)),
-        (2, pytest.approx(1)),
-        (2, pytest.approx(1)),
-    ]
-
-
-def _point(delay: float, area: float) -> ScoredDesign:
-    return ScoredDesign(Design(placement="ama1" if delay else "ama2"), {"delay": delay, "area": area})
-
-
-def _delay_and_area(result: SearchResult) -> RunRecord:
-    configuration = {**result.record.configuration, "objectives": ["delay", "area"]}
-    return dataclasses.replace(result.record, configuration=configuration)
 
 
 def test_list_show_and_export(

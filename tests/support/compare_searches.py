@@ -1,0 +1,83 @@
+"""Compares the default search with that of another checkout: designs per CPU second, and hypervolume at equal budget.
+
+    git worktree add /somewhere 2d6c522
+    python tests/support/compare_searches.py /somewhere --seeds 5
+
+Both run with this interpreter, in turns, each with its own modules. CPU time is that of all processes of a search, from
+start to report. The hypervolume is that of energy, delay and accuracy loss (no less than 0) of both fronts, each scaled
+to 0..1 over all runs, reference point 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from dse.explore.hypervolume import hypervolume
+
+HERE = Path(__file__).resolve().parents[2]
+OBJECTIVES = ("energy", "delay", "accuracy_loss")
+
+
+def main() -> int:
+    """Prints one line for each seed and checkout, then ratios and medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", type=Path, help="folder of the other checkout")
+    parser.add_argument("--seeds", type=int, default=1, help="searches of each")
+    parser.add_argument("arguments", nargs="*", help="more arguments of both searches, after --")
+    options = parser.parse_args()
+    seconds: dict[Path, list[float]] = {}
+    fronts: dict[Path, list[np.ndarray]] = {}
+    for seed in range(options.seeds):
+        for checkout in (options.other.resolve(), HERE):
+            with tempfile.TemporaryDirectory() as folder:
+                spent = search(checkout, folder, ["--seed", str(seed), *options.arguments])
+                fronts.setdefault(checkout, []).append(front(Path(folder) / "front.csv"))
+            seconds.setdefault(checkout, []).append(spent)
+            print(f"{checkout}: seed {seed}, {spent:.1f} CPU s", flush=True)
+    everything = np.concatenate([points for of_checkout in fronts.values() for points in of_checkout])
+    low, span = everything.min(axis=0), np.ptp(everything, axis=0)
+    volumes = {
+        checkout: [hypervolume((points - low) / span) for points in of_seeds] for checkout, of_seeds in fronts.items()
+    }
+    for checkout, of_seeds in volumes.items():
+        print(f"{checkout}: hypervolume {', '.join(f'{volume:.4f}' for volume in of_seeds)}", end="")
+        print(f"; median {statistics.median(of_seeds):.4f}; CPU s, median {statistics.median(seconds[checkout]):.1f}")
+    theirs, ours = seconds.values()
+    print(f"designs per CPU second, ours over theirs: {statistics.median(map(float.__truediv__, theirs, ours)):.2f}")
+    return 0
+
+
+def search(checkout: Path, folder: str, arguments: list[str]) -> float:
+    """CPU seconds of one search."""
+    before = os.times()
+    subprocess.run(
+        [sys.executable, "-m", "dse.search", "--out", folder, *arguments],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def front(path: Path) -> np.ndarray:
+    """[designs, objectives] of a front.csv, whose headings hold units."""
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    columns = [next(key for key in rows[0] if key.split(" ")[0].rstrip(",") == name) for name in OBJECTIVES]
+    return np.array([[max(0.0, float(row[key])) for key in columns] for row in rows])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
