@@ -295,8 +295,8 @@ def test_the_offered_names_are_those_of_the_registries() -> None:
     from cnn_eval.layers.replaceable_layers import LAYERS
     from cnn_eval.measure.margin_curves import CURVES
     from cnn_eval.models.training_settings import Optimizer, Precision
-    from cnn_eval.quantized.calibration import CALIBRATIONS
     from cnn_eval.quantized.accumulators import MAXIMUM_BITS, MINIMUM_BITS, Overflow
+    from cnn_eval.quantized.calibration import CALIBRATIONS
     from cnn_eval.quantized.post_training import FIRST_LAST
     from cnn_eval.quantized.schemes import SCHEMES
     from cnn_eval.scenarios.scenario_runs import SCENARIOS
