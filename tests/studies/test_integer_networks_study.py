@@ -8,8 +8,9 @@ import pytest
 
 from circuits import adder, cost_report, error_metrics, mac_cost
 from cnn_eval import approximate, load_images, load_model, measure_accuracy, quantize, recover
+from studies.commands import main
 from studies.frame.finished_rows import FinishedRows
-from studies.frame.study import Row, StudyOptions
+from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.own import integer_networks as study
 
 
@@ -98,3 +99,27 @@ def test_a_killed_run_measures_only_what_is_missing(tmp_path: Path) -> None:
     assert measured == ["a", "c", "b", "default", "quick"]
     FinishedRows(tmp_path, "integer_networks", "quick", fresh=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_command_goes_on_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def run(options: StudyOptions) -> StudyResult:
+        rows = options.part("a", lambda: measured.append("a") or [Row("a", "accuracy", 12.5)])
+        if len(measured) == 1:
+            measured.append("interrupt")
+            raise KeyboardInterrupt
+        return StudyResult(rows, "measured", "done.")
+
+    monkeypatch.setattr(study, "run", run)
+    command = ["run", "integer_networks", "--quick", "--out", str(tmp_path)]
+    assert main(command) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["integer_networks.unfinished.json"]
+    assert main(command) == 0
+    assert measured == ["a", "interrupt"]
+    assert "integer_networks.unfinished.json" not in [path.name for path in tmp_path.iterdir()]
+    assert main([*command, "--fresh"]) == 0
+    assert measured == ["a", "interrupt", "a"]
+    assert StudyResult.load(tmp_path / "integer_networks.json").rows == [Row("a", "accuracy", 12.5)]
