@@ -127,7 +127,9 @@ def _affine_loses(row: Mapping[str, Any]) -> bool:
 
     A product of a small activation that vanishes leaves the zero-point term, which is exact, without its counterpart.
     """
-    return row.get("codes", "").startswith("uint8") and row["difference_interval"][1] < -_MUCH
+    codes: str = row.get("codes", "")
+    most: float = row["difference_interval"][1]
+    return codes.startswith("uint8") and most < -_MUCH
 
 
 def _difference(name: str, measured: AccuracyResult, baseline: AccuracyResult) -> dict[str, Any]:

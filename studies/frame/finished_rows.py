@@ -38,7 +38,7 @@ class FinishedRows:
             parts = {part: list(map(asdict, rows)) for part, rows in self._parts.items()}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json.dumps({**self._state, "parts": parts}, indent=1).encode() + b"\n")
-        return self._parts[name]
+        return list(self._parts[name])
 
     def remove(self) -> None:
         """Removes the file, once the whole result is stored."""

@@ -14,7 +14,7 @@ longer than other studies: an hour of one core.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -92,7 +92,8 @@ _SIZES = MappingProxyType(
         ),
     }
 )
-_AFFINE = "uint8"
+_MAGNITUDES, _AFFINE = "sign_magnitude", "uint8"
+"""The schemes of unsigned multipliers."""
 _Source = Literal["embedded", "full"]
 
 
@@ -171,14 +172,15 @@ def _network_rows(name: str, images: NetworkImages, size: _Size, options: StudyO
         return finetune(network, images.training, images.training_labels, _settings(name, size))
 
     rows = options.part(f"{name}, exact", partial(measured.exact_rows, _SCHEMES))
-    told = []
+    told, lost_by_affine = [], []
     for design in MULTIPLIERS:
         subject = f"{name}, {design.label}"
         rows += options.part(f"{subject}, errors and energy", partial(measured.design_rows, design))
+        accuracies = {}
         for scheme in _schemes(design):
-            affine = scheme == _AFFINE
-            label = f"{scheme}, " if affine else ""
-            through = size.affine.get(name, ()) if affine else size.retrained[name]
+            label, through = "", size.retrained[name]
+            if scheme == _AFFINE:
+                label, through = f"{scheme}, ", size.affine.get(name, ())
             measure = partial(
                 measured.accuracy_rows,
                 design,
@@ -188,12 +190,15 @@ def _network_rows(name: str, images: NetworkImages, size: _Size, options: StudyO
             )
             found = options.part(f"{subject}, {scheme}", measure)
             rows += found
-            told += _told(f"{subject}{', ' if affine else ''}{scheme if affine else ''}", stages(found, label))
-    return rows, told
+            accuracies[scheme] = stages(found, label)
+            told += _told(", ".join([subject, *([scheme] if label else [])]), accuracies[scheme])
+        if _AFFINE in accuracies:
+            lost_by_affine.append(accuracies[_MAGNITUDES][AS_IT_IS] - accuracies[_AFFINE][AS_IT_IS])
+    return rows, [*told, *_told_of_affine(name, lost_by_affine)]
 
 
 def _schemes(design: Design) -> tuple[str, ...]:
-    return ("int8",) if design.signed else ("sign_magnitude", _AFFINE)
+    return ("int8",) if design.signed else (_MAGNITUDES, _AFFINE)
 
 
 _SCHEMES = list(dict.fromkeys(scheme for design in MULTIPLIERS for scheme in _schemes(design)))
@@ -204,3 +209,14 @@ def _told(subject: str, accuracies: Mapping[str, float]) -> list[str]:
         return []
     before, recovered, after = (accuracies[stage] for stage in (AS_IT_IS, RECOVERED, RETRAINED))
     return [f"{subject}: {before:.1f} % -> {recovered:.1f} % by recovery -> {after:.1f} % by retraining."]
+
+
+def _told_of_affine(name: str, lost: Sequence[float]) -> list[str]:
+    """A sentence on how many points affine codes lose to magnitudes, as the networks are."""
+    if not lost:
+        return []
+    worse = sum(points > 0 for points in lost)
+    return [
+        f"{name} without retraining: affine codes ({_AFFINE}) are worse than magnitudes through {worse} of {len(lost)} "
+        f"unsigned multipliers, by up to {max(lost):.0f} points."
+    ]

@@ -11,6 +11,7 @@ and the halves then change places: no picture is measured that anything was fitt
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -52,8 +53,8 @@ def run(options: StudyOptions) -> StudyResult:
     rows = [Row("pictures", "measured", len(images), unit="count")]
     rows.append(Row("float", "pictures whose label is the most likely class", right, unit="count"))
     told = []
-    networks: dict[str, Build] = {EXACT_INT8.label: lambda fitted: _int8(model, fitted)}
-    networks |= {name: lambda _, name=name: approximate(model, design(name), layers="all") for name in FLOAT_DESIGNS}
+    networks: dict[str, Build] = {EXACT_INT8.label: partial(_int8, model)}
+    networks |= {name: partial(_through, model, name) for name in FLOAT_DESIGNS}
     for name, build in networks.items():
         plain = _agreement_rows(name, "without recovery", _outputs(build, images), in_float)
         recovered = _agreement_rows(name, "recovered", _outputs(_recovered(build), images), in_float)
@@ -71,6 +72,10 @@ def run(options: StudyOptions) -> StudyResult:
 
 def _int8(model: nn.Module, fitted: Tensor) -> nn.Module:
     return approximate(quantize(model, fitted, scheme="int8"), EXACT_INT8, layers="all")
+
+
+def _through(model: nn.Module, name: str, fitted: Tensor) -> nn.Module:
+    return approximate(model, design(name), layers="all")
 
 
 def _recovered(build: Build) -> Build:

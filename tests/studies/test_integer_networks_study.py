@@ -8,8 +8,9 @@ import pytest
 
 from circuits import adder, cost_report, error_metrics, mac_cost
 from cnn_eval import approximate, load_images, load_model, measure_accuracy, quantize, recover
+from studies.commands import main
 from studies.frame.finished_rows import FinishedRows
-from studies.frame.study import Row, StudyOptions
+from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.own import integer_networks as study
 
 
@@ -63,6 +64,10 @@ def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch
     assert (subject, "accuracy, retrained") in rows
     assert (subject, "accuracy, uint8, retrained") not in rows
     assert "by retraining." in result.reason
+    lost = rows[subject, "accuracy, without retraining"].measured - 100 * accuracy
+    assert (
+        f"worse than magnitudes through {int(lost > 0)} of 1 unsigned multipliers, by up to {lost:.0f}" in result.reason
+    )
     assert "Not measured, because they have no weights yet: mobilenet." in result.reason
 
 
@@ -81,14 +86,40 @@ def test_a_killed_run_measures_only_what_is_missing(tmp_path: Path) -> None:
 
     first = FinishedRows(tmp_path, "integer_networks", "quick")
     rows = first.part("a", lambda: measure("a"))
+    first.part("a", lambda: measure("a")).extend(rows)  # a study may add to what it gets
+    first.part("c", lambda: measure("c"))
     again = FinishedRows(tmp_path, "integer_networks", "quick")
     assert again.part("a", lambda: measure("a")) == rows == [Row("a", "accuracy", 12.5, None, (10.0, 15.0), "%", "ab")]
     again.part("b", lambda: measure("b"))
-    assert measured == ["a", "b"]
+    assert measured == ["a", "c", "b"]
     # Rows of another level, of other code, or of a damaged file are not used.
     FinishedRows(tmp_path, "integer_networks", "default").part("a", lambda: measure("default"))
     again.path.write_text(again.path.read_text()[:-20])
     FinishedRows(tmp_path, "integer_networks", "quick").part("a", lambda: measure("quick"))
-    assert measured == ["a", "b", "default", "quick"]
+    assert measured == ["a", "c", "b", "default", "quick"]
     FinishedRows(tmp_path, "integer_networks", "quick", fresh=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_command_goes_on_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def run(options: StudyOptions) -> StudyResult:
+        rows = options.part("a", lambda: measured.append("a") or [Row("a", "accuracy", 12.5)])
+        if len(measured) == 1:
+            measured.append("interrupt")
+            raise KeyboardInterrupt
+        return StudyResult(rows, "measured", "done.")
+
+    monkeypatch.setattr(study, "run", run)
+    command = ["run", "integer_networks", "--quick", "--out", str(tmp_path)]
+    assert main(command) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["integer_networks.unfinished.json"]
+    assert main(command) == 0
+    assert measured == ["a", "interrupt"]
+    assert "integer_networks.unfinished.json" not in [path.name for path in tmp_path.iterdir()]
+    assert main([*command, "--fresh"]) == 0
+    assert measured == ["a", "interrupt", "a"]
+    assert StudyResult.load(tmp_path / "integer_networks.json").rows == [Row("a", "accuracy", 12.5)]
