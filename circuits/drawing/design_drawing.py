@@ -46,7 +46,7 @@ def drawing_of(design: Design, names: Iterable[str] = (), view: str = "auto") ->
 
 
 def save_drawing(design: Design, path: Path, view: str = "auto") -> None:
-    """Writes the drawing as PNG or SVG, by the suffix of `path`; DesignError for another suffix, and as `drawing_of`."""
+    """Writes the drawing as PNG or SVG, by the suffix of `path`; DesignError for another one, and as `drawing_of`."""
     from circuits.drawing.array_drawing import draw_array
     from circuits.drawing.drawing_figure import figure_of
     from circuits.drawing.figure_files import save

@@ -34,8 +34,8 @@ def dot_drawing(design: Design, names: Iterable[str] = ()) -> Drawing:
     """The dot diagram; `names` as in `cell_styles`. Raises DesignError for a design that is no tree."""
     if not has_stages(design):
         raise DesignError(
-            f"a drawing by stages needs a tree that compresses columns, but {design.label} is none; draw it by places or "
-            "by levels."
+            f"a drawing by stages needs a tree that compresses columns, but {design.label} is none; draw it by places "
+            "or by levels."
         )
     reduction = Reduction()
     netlist = generated(design, reduction)
@@ -70,8 +70,8 @@ def dot_drawing(design: Design, names: Iterable[str] = ()) -> Drawing:
     shapes += [Text(_centre(columns, k), y + 0.7, str(k), 0.55, "middle") for k in range(columns)]
     gates = len(netlist.instances) - sum(is_adder(instance.component) for instance in netlist.instances)
     notes = (
-        "A dot is a bit of its product column (numbered below), a frame a cell that takes these bits; rings are constant "
-        "ones.",
+        "A dot is a bit of its product column (numbered below), a frame a cell that takes these bits; rings are "
+        "constant ones.",
         f"Not drawn: {gates} gates that form the partial products and compressors.",
     )
     return Drawing("dot diagram", columns, y + 1, legend, shapes, notes)

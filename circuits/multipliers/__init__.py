@@ -88,7 +88,8 @@ def multiplier(
     `adder_at` chooses the cell of each adder; `ports`, `half_adders`, `final_adder` and `truncate_columns` are the
     policies of `array_builder.Frame`; `tile` is the width of the small arrays of `tiling`, if any. Operands and product
     are unsigned, or with `signed` in two's complement (without tiles). `options`: those of the topology, complete. The
-    product has w + v bits, one more with `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling"). `reduction`: as in Frame.
+    product has w + v bits, one more with `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling").
+    `reduction`: as in Frame.
     """
     assert not (signed and tile)
     builder = NetlistBuilder(name or topology)
