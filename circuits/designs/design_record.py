@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
 from circuits.multipliers import FINAL_ADDERS, PORTS, Topology, find_topology, multiplier
 from circuits.multipliers.compressor_option import CompressorColumns
-from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
@@ -57,9 +56,6 @@ _GENERATING: Mapping[str, Any] = {
     "options": NONE,
 }
 """The fields that say how a circuit is generated, with their defaults."""
-
-_DIGESTS = 1 << 14
-"""Digests kept: those of all designs of a long search, which reports and plots ask for again and again."""
 
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
 _PURPOSES: Mapping[str, str] = {
@@ -353,18 +349,18 @@ class Design:
         """
         return _is_exact(self)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digest of the behaviour (truth tables, structure, float semantics; no names); stable across machines."""
         return _digest(self)
 
-    @property
+    @cached_property
     def cost_digest(self) -> str:
         """Hex digest of behaviour and cost data: cells that behave alike may cost differently.
 
         A library cell or gate counts by name, since it is characterised; others by the numbers that they give.
         """
-        return _cost_digest(self)
+        return digests.cost_digest(self.digest, self.netlist())
 
     def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
         """Bit-accurate float32 products of activations `x` and weights `w`, broadcast against each other.
@@ -466,11 +462,6 @@ class Design:
 
 @lru_cache(maxsize=32)
 def _netlist(design: Design) -> Netlist:
-    return generated(design)
-
-
-def generated(design: Design, reduction: Reduction | None = None) -> Netlist:
-    """The circuit of a design without one of its own, drawn anew; a tree writes its stages into `reduction`."""
     placement = design.placement
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
@@ -493,7 +484,6 @@ def generated(design: Design, reduction: Reduction | None = None) -> Netlist:
         truncate_columns=design.truncate_columns,
         options=design.options,
         overflow_bit=overflow,
-        reduction=reduction,
     )
 
 
@@ -515,12 +505,7 @@ def _is_exact(design: Design) -> bool:
     return bool((design.multiply_integers(x[:, None], y) == x[:, None] * y).all())
 
 
-@lru_cache(maxsize=_DIGESTS)
-def _cost_digest(design: Design) -> str:
-    return digests.cost_digest(design.digest, design.netlist())
-
-
-@lru_cache(maxsize=_DIGESTS)
+@lru_cache(maxsize=1024)
 def _digest(design: Design) -> str:
     return digests.behaviour_digest(
         design.netlist(),

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from circuits.designs.design_record import Design, generated
-from circuits.multipliers.reduction_record import Reduction
+from circuits.designs.design_record import Design
+from circuits.multipliers import multiplier
 from circuits.netlists.netlist import ONE, ZERO, Netlist
+from circuits.netlists.reduction_record import Reduction
 
-__all__ = ["PartialRow", "net_values", "partial_rows"]
+__all__ = ["PartialRow", "has_stages", "net_values", "partial_rows", "tree_reduction"]
+
+_POLICIES = ("ports", "half_adders", "final_adder", "signed", "truncate_columns", "options")
+"""The fields, beside topology, widths and placement, that decide what a generator draws without tiles."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +29,35 @@ class PartialRow:
     bits: str
 
 
+def has_stages(design: Design) -> bool:
+    """Whether the design is a single tree, which compresses columns stage by stage."""
+    return design.circuit is None and design.tile is None and design.architecture.reduces_columns
+
+
+def tree_reduction(design: Design) -> tuple[Netlist, Reduction]:
+    """(the netlist of a tree, drawn anew; how it reduces its columns); the nets are those of `design.netlist()`."""
+    assert has_stages(design)
+    reduction = Reduction()
+    policies: dict[str, Any] = {name: getattr(design, name) for name in _POLICIES}
+    netlist = multiplier(
+        design.topology,
+        design.shape,
+        lambda i, j: design.placement.at(i, j, None),
+        reduction=reduction,
+        **policies,
+    )
+    return netlist, reduction
+
+
 def partial_rows(design: Design, x: int, y: int) -> tuple[PartialRow, ...]:
     """The rows of a tree for the operands `x` and `y`, in two's complement if signed; none for other designs.
 
     A column may have two bits of one row, Booth's carry of a digit and a bit of its neighbour for instance; these take
     another line of the same label. Constant ones come last.
     """
-    if design.circuit is not None or design.tile is not None or not design.architecture.reduces_columns:
+    if not has_stages(design):
         return ()
-    reduction = Reduction()
-    netlist = generated(design, reduction)
+    netlist, reduction = tree_reduction(design)
     width, columns = design.shape[0], reduction.stages[0]
     values = net_values(netlist, {"x": x, "y": y})
     recoding = design.architecture.recoding

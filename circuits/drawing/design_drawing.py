@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from circuits.designs.design_record import Design
+from circuits.designs.partial_rows import has_stages
 from circuits.drawing.array_places import array_drawing_of, is_adder
-from circuits.drawing.dot_diagram import dot_drawing, has_stages
+from circuits.drawing.dot_diagram import dot_drawing
 from circuits.drawing.drawing_record import Drawing
 from circuits.drawing.level_drawing import level_drawing
 from circuits.errors import unknown_name

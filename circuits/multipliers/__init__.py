@@ -8,10 +8,10 @@ from circuits.adders.adder_kinds import chosen_adder
 from circuits.errors import unknown_name
 from circuits.multipliers import signed_magnitudes, tiling
 from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
-from circuits.multipliers.reduction_record import Reduction
 from circuits.multipliers.topology import Topology
 from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.netlist import Netlist, NetlistBuilder
+from circuits.netlists.reduction_record import Reduction
 from circuits.support.lazy import LazyMapping
 
 __all__ = [

@@ -143,7 +143,8 @@ def _pictures(arguments: argparse.Namespace, audit: Audited, size: str) -> list[
     if not drawable(log.images):
         return []
     names = class_names(arguments)
-    pictures, shown = [], set()
+    pictures: list[Picture] = []
+    shown: set[int] = set()
     for key, fooled in log.fooled.items():
         index = next((k for k in fooled.nonzero()[:, 0].tolist() if k not in shown), None)
         if key.startswith(TRANSFERRED) or index is None or len(pictures) == _PICTURES:

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from dse.explore.search_result import SearchResult
 
-__all__ = ["hypervolume_curve"]
+__all__ = ["HYPERVOLUME_NOTE", "hypervolume_curve"]
+
+HYPERVOLUME_NOTE = (
+    "hypervolume: what the front dominates, up to a point a tenth of its range beyond its worst values, as a share of "
+    "the final front's"
+)
 
 _BEYOND = 0.1
 """How far the reference point lies beyond the front, in ranges of the front."""

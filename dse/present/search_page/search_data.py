@@ -24,7 +24,7 @@ from dse.present.intervals import interval
 from dse.present.result_notes import front_note, notes, title_of
 from dse.present.score_table import structure
 from dse.present.search_page.choice_importance import choice_importances
-from dse.present.search_page.hypervolume_curve import hypervolume_curve
+from dse.present.search_page.hypervolume_curve import HYPERVOLUME_NOTE, hypervolume_curve
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorers.scorer import Column
 from dse.space.per_layer import designs_of
@@ -97,7 +97,7 @@ def search_data(result: SearchResult, texts: DesignTexts | None = None) -> dict[
         "designs": [designs[id(row)] for row in rows],
         "lines": list(texts.lines),
         "parts": texts.records,
-        "hypervolume": [[count, round(share, 6)] for count, share in hypervolume_curve(result)],
+        "convergence": _convergence(result),
         "importance": {
             name: [[c, round(s, 4)] for c, s in shares[:_CHOICES]]
             for name, shares in choice_importances(result).items()
@@ -167,6 +167,12 @@ def _design(
         "toml": texts.toml(listed.to_toml()),
         "parts": [[layer, texts.part(design)] for layer, design in designs_of(listed).items()],
     }
+
+
+def _convergence(result: SearchResult) -> dict[str, Any]:
+    """The curve of the hypervolume, from 0 to 1, and what it is."""
+    curve = [[count, round(share, 6)] for count, share in hypervolume_curve(result)]
+    return {"curve": curve, "evaluations": "designs scored in full", "note": HYPERVOLUME_NOTE}
 
 
 def _question(configuration: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[list[str]]:
