@@ -1,4 +1,4 @@
-"""`draw`: a design with its cells and gates coloured: an array, a tree by stages, or a schematic by levels."""
+"""`draw`: a design with its cells coloured: an array, a tree by stages, or a schematic by levels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "draw",
         help="draw the array, tree or circuit with its cells coloured",
-        description="Draws which cell stands where in an array, which bits each cell of a tree takes in every stage, or "
-        "the gates of any circuit by levels.",
+        description="Draws which cell stands where in an array, which bits each cell of a tree takes in every stage, "
+        "or the gates of any circuit by levels.",
     )
     parser.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
     add_out(parser, help="picture to write, .png or .svg", required=True)

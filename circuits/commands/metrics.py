@@ -56,7 +56,7 @@ def register(commands: Commands) -> None:
     )
     add_out(parser, help="with --surface: picture of the surfaces to write, .png or .svg (default: none)")
     parser.add_argument(
-        "--scale",
+        "--color-scale",
         choices=("auto", "linear", "log"),
         default="auto",
         help="with -o: colour scale, which all designs share; auto: relative errors logarithmic where one exceeds 1",
@@ -124,7 +124,7 @@ def _surfaces(arguments: argparse.Namespace, surfaces: list[ErrorSurface]) -> in
     if arguments.out is not None:
         from circuits.drawing.heatmap import save_surfaces
 
-        save_surfaces(surfaces, arguments.out, arguments.scale)
+        save_surfaces(surfaces, arguments.out, arguments.color_scale)
         say(f"{arguments.out}: {', '.join(surface.design for surface in surfaces)}")
     elif arguments.format == "json":
         print_json({"surfaces": [surface.to_dict() for surface in surfaces]})

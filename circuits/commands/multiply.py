@@ -106,9 +106,13 @@ def _print(trace: Trace) -> None:
         out.print("A zero, infinity or NaN never reaches the circuit: IEEE rules and the XOR of the signs decide.")
     else:
         bits = trace.product_bits
-        lines = [f"partial products, row i = bit i of x, over product columns {bits - 1} ... 0"]
+        lines = [f"partial products, row i = bit i of x, over product columns {bits - 1} ... 0"] if trace.rows else []
         for i, row in enumerate(trace.rows):
             lines.append(f"  {i:>7} {(row + ' ' * i).rjust(bits)}")
+        if trace.column_rows:
+            lines.append(f"rows of partial products, over product columns {bits - 1} ... 0")
+            wide = max(len(row.label) for row in trace.column_rows)
+            lines += [f"  {row.label:>{max(7, wide)}} {row.bits}" for row in trace.column_rows]
         wrong = "".join("^" if trace.product >> k & 1 != trace.exact_product >> k & 1 else " " for k in range(bits))
         lines += [
             f"  product {trace.product:0{bits}b}  {trace.product}",

@@ -30,7 +30,6 @@ from circuits.errors import DesignError, unknown_name
 from circuits.floats import arithmetic
 from circuits.multipliers import FINAL_ADDERS, PORTS, Topology, find_topology, multiplier
 from circuits.multipliers.compressor_option import CompressorColumns
-from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.block_options import NONE, completed
 from circuits.netlists.imported import as_multiplier, declared_signed
 from circuits.netlists.lut_program import Program, lower
@@ -61,8 +60,6 @@ _GENERATING: Mapping[str, Any] = {
 
 _POLICIES = ("ports", "half_adders", "final_adder", "tile", "signed", "truncate_columns", "options")
 """The fields, beside topology, widths and placement, that decide what a generator draws."""
-_DIGESTS = 1 << 14
-"""Digests kept: those of all designs of a long search, which reports and plots ask for again and again."""
 
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
 _PURPOSES: Mapping[str, str] = {
@@ -367,7 +364,7 @@ class Design:
 
         A library cell or gate counts by name, since it is characterised; others by the numbers that they give.
         """
-        return _cost_digest(self)
+        return digests.cost_digest(self.digest, self.netlist())
 
     def multiply(self, x: ArrayLike, w: ArrayLike, *, backend: str = "auto") -> NDArray[np.float32]:
         """Bit-accurate float32 products of activations `x` and weights `w`, broadcast against each other.
@@ -477,30 +474,18 @@ def netlist_template(design: Design) -> NetlistTemplate:
 
     Where tiles need another product bit with inexact cells, only of those that are inexact too, or not either.
     """
-    policies, overflow = _drawing_rules(design)
-    return _template(design.topology, design.shape, policies, overflow)
-
-
-def generated(design: Design, reduction: Reduction) -> Netlist:
-    """The circuit of a design without one of its own, drawn anew; a tree writes its stages into `reduction`."""
-    policies, overflow = _drawing_rules(design)
-    arguments: Any = {**dict(policies), "overflow_bit": overflow, "reduction": reduction}
-    placement, tile = design.placement, design.tile
-    return multiplier(design.topology, design.shape, lambda i, j: placement.at(i, j, tile), **arguments)
-
-
-def _drawing_rules(design: Design) -> tuple[tuple[tuple[str, Any], ...], bool]:
-    """((name, value) of the fields in _POLICIES, whether tiles need another product bit)."""
+    placement = design.placement
     # A sum of tiles can exceed w + v bits only where a tile overestimates: never with exact cells, except where
     # truncation makes a tile wrap around.
-    inexact = not all(entry.is_exact for entry in design.placement.all_cells())
+    inexact = not all(entry.is_exact for entry in placement.all_cells())
     architecture = design.architecture
     wraps = architecture.truncation_may_wrap and design.truncate_columns > 0
     exceeds = design.final_adder not in FINAL_ADDERS or (
         architecture.may_exceed is not None and architecture.may_exceed(design.options)
     )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
-    return tuple((name, getattr(design, name)) for name in _POLICIES), overflow
+    policies = tuple((name, getattr(design, name)) for name in _POLICIES)
+    return _template(design.topology, design.shape, policies, overflow)
 
 
 @lru_cache(maxsize=32)
@@ -530,12 +515,7 @@ def _is_exact(design: Design) -> bool:
     return bool((design.multiply_integers(x[:, None], y) == x[:, None] * y).all())
 
 
-@lru_cache(maxsize=_DIGESTS)
-def _cost_digest(design: Design) -> str:
-    return digests.cost_digest(design.digest, design.netlist())
-
-
-@lru_cache(maxsize=_DIGESTS)
+@lru_cache(maxsize=1024)
 def _digest(design: Design) -> str:
     return digests.behaviour_digest(
         design.netlist(),

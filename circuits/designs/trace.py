@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from circuits.designs.design_record import Design
+from circuits.designs.partial_rows import PartialRow, partial_rows
 from circuits.floats import arithmetic
 
 
@@ -40,7 +41,8 @@ class Trace:
     """Every step of one product. Bits are strings, most significant first, except where a field says otherwise.
 
     `rows`: partial product row i, bits j = v-1..0 ("-" where truncated away), of weight 2^(i + j); none for Booth's and
-    signed multipliers, whose partial products are not those ANDs. `product`,
+    signed multipliers, whose partial products are not those ANDs. `column_rows`: of other trees the bits that they
+    compress, row by row over all product columns (`circuits.designs.partial_rows`). `product`,
     `exact_product`: the circuit's and the exact mantissa product, None where the circuit is not used. `shift`: places
     that the normaliser moves the product to the right, `raised`: what it adds to the exponent; `exponent`: the
     result's before rounding. `dropped`: bits below the fraction. `rounding` and `result_bits`, the result's code in
@@ -51,6 +53,7 @@ class Trace:
     definition: dict[str, str]
     operands: tuple[Operand, Operand]
     rows: tuple[str, ...]
+    column_rows: tuple[PartialRow, ...]
     product_bits: int
     product: int | None
     exact_product: int | None
@@ -69,7 +72,8 @@ class Trace:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; numbers that JSON does not have become strings."""
-        record = {name: plain(value) for name, value in vars(self).items() if name != "operands"}
+        record = {name: plain(value) for name, value in vars(self).items() if name not in ("operands", "column_rows")}
+        record["column_rows"] = [f"{row.label}: {row.bits}" for row in self.column_rows]
         for name, operand in zip(("x", "w"), self.operands, strict=True):
             record[name] = {**{key: plain(getattr(operand, key)) for key in operand.__dataclass_fields__}}
             record[name]["bits"] = operand.bits
@@ -92,6 +96,7 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
     left, right = operands
     bits = sum(design.shape)
     rows: tuple[str, ...] = ()
+    column_rows: tuple[PartialRow, ...] = ()
     product = exact_product = shift = raised = exponent = None
     missing, fraction, dropped = False, "", ""
     if left.mantissa is not None and right.mantissa is not None:
@@ -102,6 +107,8 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         plain = design.architecture.plain_partial_products
         if plain and not design.signed and design.circuit is None:
             rows = tuple(_row(design, i, left.mantissa, right.mantissa) for i in range(design.shape[0]))
+        else:
+            column_rows = partial_rows(design, left.mantissa, right.mantissa)
         if fmt is not None:
             assert left.exponent is not None
             assert right.exponent is not None
@@ -120,6 +127,7 @@ def trace_product(design: Design, x: Any, w: Any) -> Trace:
         design.describe(),
         (left, right),
         rows,
+        column_rows,
         bits,
         product,
         exact_product,

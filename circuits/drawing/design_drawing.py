@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from circuits.designs.design_record import Design
+from circuits.designs.partial_rows import has_stages
 from circuits.drawing.array_places import array_drawing_of, is_adder
-from circuits.drawing.dot_diagram import dot_drawing, has_stages
+from circuits.drawing.dot_diagram import dot_drawing
 from circuits.drawing.drawing_record import Drawing
 from circuits.drawing.level_drawing import level_drawing
 from circuits.errors import unknown_name
@@ -46,7 +47,7 @@ def drawing_of(design: Design, names: Iterable[str] = (), view: str = "auto") ->
 
 
 def save_drawing(design: Design, path: Path, view: str = "auto") -> None:
-    """Writes the drawing as PNG or SVG, by the suffix of `path`; DesignError for another suffix, and as `drawing_of`."""
+    """Writes the drawing as PNG or SVG, by the suffix of `path`; DesignError for another one, and as `drawing_of`."""
     from circuits.drawing.array_drawing import draw_array
     from circuits.drawing.drawing_figure import figure_of
     from circuits.drawing.figure_files import save

@@ -11,34 +11,29 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
-from circuits.designs.design_record import Design, generated
+from circuits.designs.design_record import Design
+from circuits.designs.partial_rows import has_stages, tree_reduction
 from circuits.drawing.array_places import is_adder
 from circuits.drawing.drawing_record import Box, Dots, Drawing, Lines, Text, legend_of
 from circuits.errors import DesignError
 from circuits.multipliers import FINAL_ADDERS
-from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.netlist import ONE, Netlist
+from circuits.netlists.reduction_record import Reduction
 
-__all__ = ["dot_drawing", "has_stages"]
+__all__ = ["dot_drawing"]
 
 _HEADER = 1.6
 _FINAL = "final adder"
-
-
-def has_stages(design: Design) -> bool:
-    """Whether the design is a single tree, whose stages can be drawn."""
-    return design.circuit is None and design.tile is None and design.architecture.reduces_columns
 
 
 def dot_drawing(design: Design, names: Iterable[str] = ()) -> Drawing:
     """The dot diagram; `names` as in `cell_styles`. Raises DesignError for a design that is no tree."""
     if not has_stages(design):
         raise DesignError(
-            f"a drawing by stages needs a tree that compresses columns, but {design.label} is none; draw it by places or "
-            "by levels."
+            f"a drawing by stages needs a tree that compresses columns, but {design.label} is none; draw it by places "
+            "or by levels."
         )
-    reduction = Reduction()
-    netlist = generated(design, reduction)
+    netlist, reduction = tree_reduction(design)
     kinds = _names_of(netlist, reduction, design)
     counts = Counter(kinds.values())
     ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
@@ -70,8 +65,8 @@ def dot_drawing(design: Design, names: Iterable[str] = ()) -> Drawing:
     shapes += [Text(_centre(columns, k), y + 0.7, str(k), 0.55, "middle") for k in range(columns)]
     gates = len(netlist.instances) - sum(is_adder(instance.component) for instance in netlist.instances)
     notes = (
-        "A dot is a bit of its product column (numbered below), a frame a cell that takes these bits; rings are constant "
-        "ones.",
+        "A dot is a bit of its product column (numbered below), a frame a cell that takes these bits; rings are "
+        "constant ones.",
         f"Not drawn: {gates} gates that form the partial products and compressors.",
     )
     return Drawing("dot diagram", columns, y + 1, legend, shapes, notes)

@@ -67,6 +67,8 @@ def _draw(axes: Axes, drawing: Drawing, unit: float) -> None:
         if isinstance(shape, Box):
             style = drawing.legend[shape.style][1]
             look: dict[str, Any] = {"facecolor": style.colour, "hatch": style.hatch, "edgecolor": EDGE}
+            # Dots and names must stand out from the frame that they are in.
+            look["alpha"] = 0.7 if shape.rounded else 1.0
             corner, size = (shape.x, shape.y), (shape.width, shape.height)
             axes.add_patch(Rectangle(corner, *size, linewidth=0.03 * points, clip_on=False, zorder=2, **look))
         elif isinstance(shape, Dots):
@@ -92,5 +94,7 @@ def _draw(axes: Axes, drawing: Drawing, unit: float) -> None:
                 parse_math=False,
                 zorder=4,
             )
-    axes.add_collection(PatchCollection(filled, facecolor="black", edgecolor="none", zorder=3))
+    axes.add_collection(
+        PatchCollection(filled, facecolor="black", edgecolor="white", linewidth=0.05 * points, zorder=3)
+    )
     axes.add_collection(PatchCollection(rings, facecolor="white", edgecolor="black", linewidth=0.05 * points, zorder=3))

@@ -71,7 +71,7 @@ class Drawing:
     notes: Sequence[str] = field(default=())
 
     def to_json(self) -> str:
-        """The drawing as `circuits/pages/drawings.js` reads it: shapes are lists that begin with their kind's letter."""
+        """The drawing as `circuits/pages/drawings.js` reads it: shapes are lists, first the letter of their kind."""
         data = {
             "kind": self.kind,
             "width": _number(self.width),

@@ -22,8 +22,7 @@ _LINEAR_UP_TO = 0.1
 def draw_surfaces(surfaces: Sequence[ErrorSurface], scale: str = "auto") -> Figure:
     """One row per design: MRED and mean signed error e of each bin, first operand vertical, second horizontal.
 
-    All designs share the colours of each quantity, so that equal colours are equal errors; `scale`: one of SCALES, of
-    relative errors and of signed ones.
+    All designs share the colours of each quantity, so that equal colours are equal errors; `scale`: one of SCALES.
     """
     figure = Figure(figsize=(8.2, 3.5 * len(surfaces)), dpi=120, layout="constrained")
     grid = figure.subplots(len(surfaces), 2, squeeze=False)
@@ -39,7 +38,7 @@ def draw_surfaces(surfaces: Sequence[ErrorSurface], scale: str = "auto") -> Figu
 
 
 def save_surfaces(surfaces: Sequence[ErrorSurface], path: Path, scale: str = "auto") -> None:
-    """Writes `draw_surfaces(surfaces, scale)` as PNG or SVG, by the suffix of `path`; DesignError for another suffix."""
+    """Writes `draw_surfaces(surfaces, scale)` as PNG or SVG, by the suffix of `path`; DesignError for another one."""
     save(lambda: draw_surfaces(surfaces, scale), path, salt="surfaces", style={"font.size": 8})
 
 

@@ -8,10 +8,10 @@ from circuits.adders.adder_kinds import chosen_adder
 from circuits.errors import unknown_name
 from circuits.multipliers import signed_magnitudes, tiling
 from circuits.multipliers.array_builder import PORTS, AdderAt, Frame
-from circuits.multipliers.reduction_record import Reduction
 from circuits.multipliers.topology import Topology
 from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.netlist import Netlist, NetlistBuilder
+from circuits.netlists.reduction_record import Reduction
 from circuits.support.lazy import LazyMapping
 
 __all__ = [
@@ -88,7 +88,8 @@ def multiplier(
     `adder_at` chooses the cell of each adder; `ports`, `half_adders`, `final_adder` and `truncate_columns` are the
     policies of `array_builder.Frame`; `tile` is the width of the small arrays of `tiling`, if any. Operands and product
     are unsigned, or with `signed` in two's complement (without tiles). `options`: those of the topology, complete. The
-    product has w + v bits, one more with `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling"). `reduction`: as in Frame.
+    product has w + v bits, one more with `overflow_bit`, for tiles that overestimate (see DESIGN "Tiling").
+    `reduction`: as in Frame.
     """
     assert not (signed and tile)
     builder = NetlistBuilder(name or topology)

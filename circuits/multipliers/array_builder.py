@@ -34,11 +34,11 @@ from dataclasses import dataclass
 
 from circuits.adders.adder_kinds import ChosenAdder
 from circuits.cells.adder_cells import EXACT, AdderCell
-from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.block_options import NONE, Options
 from circuits.netlists.gates import AND2, HALF_ADDER, NAND2, NOT, Gate
 from circuits.netlists.logic import Logic
 from circuits.netlists.netlist import ZERO, NetlistBuilder
+from circuits.netlists.reduction_record import Reduction
 
 AdderAt = Callable[[int, int], AdderCell]
 """(row, column) -> the cell of the adder at that place."""

@@ -26,8 +26,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from circuits.multipliers.array_builder import Frame
-from circuits.multipliers.reduction_record import Reduction
 from circuits.netlists.netlist import ONE, ZERO
+from circuits.netlists.reduction_record import Reduction
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def _stage(frame: Frame, heap: list[list[Bit]], target: int, stage: int) -> list
             else:
                 total, carry = frame.add_in_column(row, k, *(*nets, ZERO)[:3])
             if frame.reduction is not None:
-                name = compressor.name if use and compressor is not None else ""
+                name = f"4:2 compressor, {compressor.name}" if use and compressor is not None else ""
                 frame.reduction.took(k, size, total, name)
             if k + 1 < len(heap) and carry != ZERO:
                 heap[k + 1].append(Bit(carry, row, stage))

@@ -4,6 +4,7 @@
 // Invariant: `listed` holds the rows that pass the filters, sorted; `first` .. `last` of them are drawn.
 
 const ROW_PIXELS = 29, SPARE_ROWS = 12;
+const FEW_ROWS = 12;  // so many need no filters below the headings
 
 /** Whether a cell passes the text of a filter: "<5", ">= 5", "1..2", "=0" of numbers; words of text. */
 function passesFilter(text, value, shown) {
@@ -156,7 +157,7 @@ class DataTable {
     this.head.replaceChildren(
       element("tr", { class: "names" }, visible.map(column => element("th", { scope: "col", class: kind(column), "data-key": column.key },
         element("button", { type: "button", class: "plain", title: `${column.title}: sort`, onclick: () => this.sortBy(column.key, this.sortKey === column.key && !this.descending) }, column.heading)))),
-      element("tr", {}, visible.map(column => {
+      this.rows.length <= FEW_ROWS ? "" : element("tr", {}, visible.map(column => {
         const box = element("input", { type: "search", value: this.filters.get(column.key) ?? "", placeholder: column.numeric ? "<, >, a..b" : "contains", "aria-label": `Filter ${column.title}`,
           oninput: whenQuiet(() => { this.filters.set(column.key, box.value); this.list(); }) });
         return element("th", { class: kind(column) }, box);

@@ -13,11 +13,11 @@ function drawnFigure(drawing, label) {
   }, svgElement("defs", {}, patterns));
   const makers = {
     b: ([x, y, width, height, style, rounded]) => svgElement("rect", {
-      x, y, width, height, fill: fills[style], ...(rounded ? { rx: 0.35, stroke: "var(--drawing-edge)", "stroke-width": 0.05 } : {}),
+      x, y, width, height, fill: fills[style], ...(rounded ? { rx: 0.15, stroke: "var(--drawing-edge)", "stroke-width": 0.05, "fill-opacity": 0.7 } : {}),
     }, svgElement("title", {}, drawing.legend[style][0])),
     d: ([x, y, count, open]) => svgElement("path", {
       d: Array.from({ length: count }, (_, k) => `M${x - 0.18} ${y + k}a.18.18 0 1 1 .36 0a.18.18 0 1 1-.36 0`).join(""),
-      fill: open ? "var(--paper)" : "var(--ink)", stroke: "var(--ink)", "stroke-width": 0.06,
+      fill: open ? "var(--paper)" : "var(--ink)", stroke: open ? "var(--ink)" : "var(--paper)", "stroke-width": 0.06,
     }),
     l: ([points, strong]) => svgElement("path", {
       d: points.map((value, k) => (k % 4 === 0 ? "M" : k % 4 === 2 ? "L" : " ") + value).join(""), fill: "none",

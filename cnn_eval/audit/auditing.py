@@ -52,7 +52,8 @@ def run_audit(
     networks to differentiate through while the values are the subject's. `images`: float32 [N, C, H, W] in [0, 1] with
     true `labels`, int64 [N]. `compute` of designs: "gate", "lowered", or "auto": lowered while attacking where the
     design allows; `mode` is its old name and deprecated. Success always counts by the gate-exact network. `reference`:
-    a `Reference(exact, images, labels, settings)` saves attacking the exact network again for each subject. `keep` receives the log of the attacks on the subject.
+    a `Reference(exact, images, labels, settings)` saves attacking the exact network again for each subject.
+    `keep` receives the log of the attacks on the subject.
 
     Seeded and deterministic; the networks are left as they were. Raises ValueError for arguments that do not fit, where
     no image is classified rightly by both networks, and where pixels leave [0, 1]; MissingExtraError without Foolbox or

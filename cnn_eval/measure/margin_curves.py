@@ -134,7 +134,8 @@ def measure_margins(
     `values`: attack -> values to measure, by default those of its curve. `hyperparameters`: attack -> deviations from
     the attack's defaults. `cache`: folder of crafted examples (see `craft`); `note` receives a message about each
     damaged file in it; `keep` the examples of every attack and value, float32 [N, C, H, W]. Raises
-    UnknownNameError for an unknown attack; ValueError if the source or a victim classifies no image correctly, or if no crafted example fools the source.
+    UnknownNameError for an unknown attack; ValueError if the source or a victim classifies no image correctly, or if
+    no crafted example fools the source.
     """
     for name in attacks:
         if name not in CURVES:

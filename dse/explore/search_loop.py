@@ -54,8 +54,8 @@ def search(
     """Runs, continues or looks up a search, by an `executor` of `measure` (default: this process).
 
     `progress`: reports on standard error. `provenance` goes into the store. `observe` is called once, before any work,
-    with a function that gives what the search has found so far, from any thread. Raises ValueError when a reference design
-    cannot be scored: then no design can.
+    with a function that gives what the search has found so far, from any thread. Raises ValueError when a
+    reference design cannot be scored: then no design can.
     """
     run = store.begin(options.to_data(), when=_now(), provenance=provenance)
     with Reporter(enabled=progress) as reporter, executor or Processes(measure, 1) as workers:
@@ -124,7 +124,7 @@ class _Search:
     def so_far(self, record: RunRecord) -> SearchResult:
         """The result if the run, recorded as `record`, ended now; without references, which are completed last."""
         # A list of a dict's values is made in one step, so that a search in another thread cannot come between.
-        scored, beaten_rows = list(self.rows.values()), tuple(list(self.beaten.values()))
+        scored, beaten_rows = list(self.rows.values()), tuple(self.beaten.values())
         rows, ruled_out = sorted_out(scored, self.question)
         front = tuple(pareto_front(rows, self.question))
         return SearchResult(record, rows, front, (), ruled_out, beaten_rows, tuple(self.failures), 0)

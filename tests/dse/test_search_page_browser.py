@@ -100,7 +100,7 @@ def test_brushing_an_axis_of_the_parallel_coordinates_selects_in_the_table(searc
 
 
 def test_filters_sorting_and_the_csv_file(searched: tuple[str, SearchResult], tmp_path: Path) -> None:
-    address, result = searched
+    address, _ = searched
     with opened_page(address, wait=DRAWN) as page:
         page.fill('#designs input[aria-label^="Filter energy"]', "<3500")
         page.wait_for_timeout(400)
@@ -162,8 +162,9 @@ def test_a_point_of_the_front_below_a_reference_opens_and_copies_its_toml(search
         # Names cover no point.
         covered = page.evaluate(
             """(() => {
-              const boxes = [...document.querySelectorAll('#scatter .annotation .bg')].map(b => b.getBoundingClientRect());
-              const points = [...document.querySelectorAll('#scatter .points path')].map(p => p.getBoundingClientRect());
+              const all = kind => [...document.querySelectorAll('#scatter ' + kind)];
+              const places = kind => all(kind).map(e => e.getBoundingClientRect());
+              const boxes = places('.annotation .bg'), points = places('.points path');
               const inside = (p, b) => (p.left + p.right) / 2 > b.left && (p.left + p.right) / 2 < b.right
                 && (p.top + p.bottom) / 2 > b.top && (p.top + p.bottom) / 2 < b.bottom;
               return [boxes.length, boxes.filter(b => points.some(p => inside(p, b))).length];
@@ -174,7 +175,7 @@ def test_a_point_of_the_front_below_a_reference_opens_and_copies_its_toml(search
 
 
 def test_names_are_text_and_the_keyboard_reaches_a_design(searched: tuple[str, SearchResult]) -> None:
-    address, result = searched
+    address, _ = searched
     with opened_page(address, wait=DRAWN) as page:
         assert page.locator("main b").count() == 0
         page.focus(NAMES)

@@ -51,7 +51,8 @@ def attack_page(
 ) -> None:
     """Writes --report: `rows` and `pairs` as `result_row` and `paired_rows` give them, `images` [N, C, H, W]."""
     size = f"{budget[0]:.3g} ({budget[1]})" if budget else "the smallest that fools"
-    settings = [str(result.attack.settings(mode=arguments.mode, epsilon=budget and budget[0])) for result in results]
+    settings = (result.attack.settings(mode=arguments.mode, epsilon=budget and budget[0]) for result in results)
+    attacks = dict.fromkeys(_words(each) for each in settings)
     write_page(
         arguments.report,
         RobustnessPage(
@@ -59,10 +60,10 @@ def attack_page(
             question={
                 "asked": f"on which share of {len(images)} images does each attack fool each network?",
                 "network": f"{arguments.model}, {arguments.layers} layers through each design",
-                "images": f"the first {len(images)} of {arguments.data}",
+                "images": f"the first {len(images)} test images ({arguments.data})",
                 "examples": _WHERE[arguments.scenario],
                 "perturbation": f"{results[0].attack.norm}, {size}",
-                "attacks": "; ".join(dict.fromkeys(settings)),
+                "attacks": "; ".join(attacks),
                 "command": command_of(arguments),
             },
             verdicts=_verdicts(rows, pairs),
@@ -73,11 +74,17 @@ def attack_page(
                 f"{CONTROL_NOTE}.",
                 "Intervals: Wilson, 95 %. Pairs: McNemar's exact test on the images that count for both networks, "
                 "two-sided, not corrected for the number of pairs.",
-                "An attack that fails proves no robustness, since another may succeed: `python -m cnn_eval audit` looks "
-                "for one.",
+                "An attack that fails proves no robustness, since another may succeed: the command audit "
+                "looks for one.",
             ],
         ),
     )
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    """Settings of an attack as text: "pgd: norm linf, steps 40"."""
+    rest = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "attack" and value is not None)
+    return f"{settings['attack']}: {rest}"
 
 
 def _verdicts(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> list[Verdict]:
@@ -174,7 +181,8 @@ def _curves(results: Sequence[AttackResult]) -> list[Curves]:
                 continue
             sizes = attacked.outcome.noise[attack.norm][attacked.outcome.success].sort().values.tolist()
             shares = [100 * k / eligible for k in range(len(sizes) + 1)]
-            series.append(Series(name, [0.0, *sizes], shares, dashed=name == CONTROL))
+            end = 1.05 * max(sizes, default=1.0)  # the last step shows how high it is
+            series.append(Series(name, [0.0, *sizes, end], [*shares, shares[-1]], dashed=name == CONTROL))
         if series:
             charts.append(
                 Curves(attack.name, f"{attack.norm} size of the perturbation", "images fooled [%]", series, "steps")

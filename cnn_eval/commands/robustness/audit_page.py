@@ -58,7 +58,7 @@ def audit_page(
                 "asked": "does the network through each design resist attacks better than the exact one, and can that "
                 "be believed?",
                 "network": f"{arguments.model}, {arguments.layers} layers through each design",
-                "images": f"{reports[0].images} of {arguments.data}, in an order drawn from seed {arguments.seed}",
+                "images": f"{reports[0].images} test images ({arguments.data}), drawn by seed {arguments.seed}",
                 "budget": size,
                 "gradients": f"the native one is {arguments.backward}",
                 "command": command_of(arguments),
@@ -70,9 +70,9 @@ def audit_page(
             notes=[
                 f"Verdicts, the first that holds: {VERDICTS[0]}, where attacks through the own gradients fall "
                 f"{MASKING_POINTS:g} points behind others; {VERDICTS[1]}, where more images stay right than in the "
-                f"exact network and McNemar's p < {SIGNIFICANT:g}; {VERDICTS[2]}, where under {100 * TRANSFERS:.0f} % of "
-                f"the examples at the exact network's boundary transfer, but that many with a margin; else "
-                f"{VERDICTS[3]}.",
+                f"exact network and McNemar's p < {SIGNIFICANT:g}; {VERDICTS[2]}, where less than "
+                f"{100 * TRANSFERS:.0f} % of the examples at the exact network's boundary transfer, but that many with "
+                f"a margin; else {VERDICTS[3]}.",
                 "Rates are of the images that both networks classify correctly; intervals: Wilson, 95 %.",
             ],
         ),
@@ -143,7 +143,8 @@ def _pictures(arguments: argparse.Namespace, audit: Audited, size: str) -> list[
     if not drawable(log.images):
         return []
     names = class_names(arguments)
-    pictures, shown = [], set()
+    pictures: list[Picture] = []
+    shown: set[int] = set()
     for key, fooled in log.fooled.items():
         index = next((k for k in fooled.nonzero()[:, 0].tolist() if k not in shown), None)
         if key.startswith(TRANSFERRED) or index is None or len(pictures) == _PICTURES:

@@ -52,7 +52,7 @@ def margins_page(
             question={
                 "asked": "how far past the exact network's decision boundary must an example lie to fool each network?",
                 "network": f"{arguments.model}, {arguments.layers} layers through each design",
-                "images": f"the first {len(images)} of {arguments.data}",
+                "images": f"the first {len(images)} test images ({arguments.data})",
                 "examples": "crafted on the exact network with the smallest perturbation, then pushed further past it",
                 "command": command_of(arguments),
             },

@@ -51,8 +51,8 @@ class LiveServer:
             self._server = ThreadingHTTPServer((_HOST, port), _handler_of(self))
         except OSError as error:
             raise ValueError(
-                f"port {port} of {_HOST} must be free for --watch, but cannot be taken ({error.strerror}); give another "
-                "port, or none."
+                f"port {port} of {_HOST} must be free for --watch, but cannot be taken ({error.strerror}); give "
+                "another port, or none."
             ) from None
         self._server.daemon_threads = True
 

@@ -21,7 +21,7 @@ class OpenedDesign {
     const copy = element("button", { type: "button", id: "copy-toml", onclick: () => copyText(this.toml(design), copy) }, "Copy TOML");
     const file = this.run.parts[design.parts[0][1]].file;
     const drawings = element("div", { id: "design-drawings" });
-    this.dialog.replaceChildren(
+    this.dialog.replaceChildren(...[
       element("div", { class: "bar" },
         step("Previous", listed[place - 1]), step("Next", place < 0 ? listed[0] : listed[place + 1]), copy,
         element("button", { type: "button", onclick: () => saveFile(`${file}.toml`, this.toml(design), "text/plain") }, "Save TOML"),
@@ -34,7 +34,8 @@ class OpenedDesign {
       element("dl", { id: "design-scores" }, columns.flatMap((column, k) => design.values[k] === null && design.texts[k] === "-" ? [] : [element("dt", {}, column.label), element("dd", {}, scoreText(design, k, columns))])),
       element("h3", {}, "The design as TOML"),
       element("p", { class: "soft" }, "Save it, then: ", element("code", {}, `python -m circuits show ${file}.toml`), " or ", element("code", {}, `python -m circuits export ${file}.toml --format verilog -o ${file}.v`)),
-      element("pre", { id: "design-toml", tabindex: 0 }, this.toml(design)));
+      element("pre", { id: "design-toml", tabindex: 0 }, this.toml(design)),
+    ].filter(Boolean));
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
     history.replaceState(null, "", `#design=${encodeURIComponent(design.digest)}`);

@@ -127,11 +127,12 @@ class ScatterPlot {
 
   intervals(members, axis, scale, hue) {
     const end = (design, place) => {
-      const bound = design.bounds[this[axis]]?.[place] ?? null, value = design.values[this[axis]];
-      const here = scaled(value, scale), there = bound === null ? here : scaled(bound, scale) ?? here;
-      return Math.abs(there - here);
+      const bound = design.bounds[this[axis]]?.[place] ?? null;
+      const here = scaled(design.values[this[axis]], scale), there = bound === null ? null : scaled(bound, scale);
+      return there === null ? null : Math.abs(there - here);
     };
-    return { type: "data", symmetric: false, array: members.map(design => end(design, 1)), arrayminus: members.map(design => end(design, 0)), color: hue, thickness: 1, width: 2 };
+    return {
+      visible: members.some(design => design.bounds[this[axis]]), type: "data", symmetric: false, array: members.map(design => end(design, 1)), arrayminus: members.map(design => end(design, 0)), color: hue, thickness: 1, width: 2 };
   }
 
   /** The designs that none dominates in these two scores, joined as steps along the worse side. */

@@ -14,14 +14,14 @@ class SearchCurves {
   }
 
   drawHypervolume() {
-    const curve = this.run.hypervolume ?? [];
+    const { curve, evaluations, note } = this.run.convergence;
     document.getElementById("hypervolume-section").hidden = curve.length < 2;
     if (curve.length < 2) return;
-    document.getElementById("hypervolume-note").textContent = this.run.hypervolumeNote;
+    document.getElementById("hypervolume-note").textContent = `${note}. A curve that still rises at its end says that a larger budget would help.`;
     drawChart(document.getElementById("hypervolume"), () => [[{
       type: "scatter", mode: "lines", x: curve.map(([count]) => count), y: curve.map(([, volume]) => volume),
-      line: { shape: "hv", color: colour("front"), width: 2 }, fill: "tozeroy", hovertemplate: "after %{x} designs: %{y:.4f}<extra></extra>",
-    }], { xaxis: { title: { text: "designs evaluated, skipped ones included" }, rangemode: "tozero" }, yaxis: { title: { text: "hypervolume of the front" }, range: [0, 1.04] } }]);
+      line: { shape: "hv", color: colour("front"), width: 2 }, fill: "tozeroy", hovertemplate: "after %{x}: %{y:.4f}<extra></extra>",
+    }], { xaxis: { title: { text: evaluations }, rangemode: "tozero" }, yaxis: { title: { text: "hypervolume of the front" }, range: [0, 1.04] } }]);
   }
 
   drawImportance() {

@@ -97,8 +97,7 @@ def search_data(result: SearchResult, texts: DesignTexts | None = None) -> dict[
         "designs": [designs[id(row)] for row in rows],
         "lines": list(texts.lines),
         "parts": texts.records,
-        "hypervolume": [[count, round(volume, 6)] for count, volume in convergence(result)],
-        "hypervolumeNote": CONVERGENCE_NOTE,
+        "convergence": _convergence(result),
         "importance": {
             name: [[c, round(s, 4)] for c, s in shares[:_CHOICES]]
             for name, shares in choice_importances(result).items()
@@ -168,6 +167,12 @@ def _design(
         "toml": texts.toml(listed.to_toml()),
         "parts": [[layer, texts.part(design)] for layer, design in designs_of(listed).items()],
     }
+
+
+def _convergence(result: SearchResult) -> dict[str, Any]:
+    """The curve of the hypervolume, from 0 to 1, and what it is."""
+    curve = [[count, round(volume, 6)] for count, volume in convergence(result)]
+    return {"curve": curve, "evaluations": "designs evaluated, skipped ones included", "note": CONVERGENCE_NOTE}
 
 
 def _question(configuration: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import SymLogNorm
 
 from circuits import Design, DesignError, closed_form_metrics, design, error_metrics, error_surface
 from circuits.commands import main
@@ -167,6 +168,17 @@ def test_heat_maps_show_the_numbers_with_the_second_operand_across(tmp_path: Pat
     with pytest.raises(DesignError) as caught:
         save_surfaces([surface], tmp_path / "a.gif")
     assert str(caught.value) == f"a drawing's file must end in .png or .svg, but got '{tmp_path / 'a.gif'}'; rename it."
+
+
+@pytest.mark.parametrize("scale", ["auto", "linear", "log"])
+def test_all_designs_of_a_figure_share_the_colours_of_errors(scale: str) -> None:
+    surfaces = [error_surface(design(name), bins=4, samples=4000) for name in ("axfpm", "heap")]
+    figure = draw_surfaces(surfaces, scale)
+    for column, values in ((0, [surface.mred for surface in surfaces]), (1, [surface.bias for surface in surfaces])):
+        norms = [figure.axes[2 * row + column].collections[0].norm for row in range(2)]
+        assert (norms[0].vmin, norms[0].vmax) == (norms[1].vmin, norms[1].vmax)
+        assert norms[0].vmax == max(float(np.nanmax(np.abs(each))) for each in values)
+        assert isinstance(norms[0], SymLogNorm) == (scale == "log")
 
 
 @pytest.mark.parametrize("entry", [Design(format=None, width=4), Design(format=None, width=4, signed=True)])

@@ -49,7 +49,7 @@ from circuits.cost import (
 from circuits.cost.circuit import INPUT_SLEW, OUTPUT_LOAD, TYPICAL_SLEW, transition_energies
 from circuits.cost.cost_model import BASELINES, EXACT, MEASURES, OWN_TOPOLOGY, VIEWS, CostView
 from circuits.designs import digests
-from circuits.drawing.array_drawing import array_svg
+from circuits.drawing.array_places import array_drawing_of
 from circuits.engine.bit_planes import pack
 from circuits.netlists.gates import GATES, Gate
 from circuits.netlists.netlist import NetlistBuilder
@@ -590,16 +590,19 @@ def test_a_design_without_cells_costs_nothing(
         assert "nan" not in printed.split(), arguments
         if arguments[0] == "timing":
             assert "No operand changes an output through a cell." in printed
-    assert cli(["draw", str(file), "-o", str(tmp_path / "m.png")]) == 2
+    # A circuit without places is drawn by levels; as an array it cannot be.
+    assert cli(["draw", str(file), "-o", str(tmp_path / "m.png")]) == 0
+    capsys.readouterr()
+    assert cli(["draw", str(file), "-o", str(tmp_path / "n.png"), "--view", "places"]) == 2
     why = (
-        "m is an imported circuit without; export it and draw it with yosys (show)"
+        "m is an imported circuit without; draw it by levels"
         if entry.imported is not None
         else "every cell of m lies in a truncated column; lower truncate_columns"
     )
-    message = f"error: a drawing needs cells with rows and columns, but {why}.\n"
+    message = f"error: a drawing of an array needs cells with rows and columns, but {why}.\n"
     assert capsys.readouterr().err == message
     with pytest.raises(DesignError, match=re.escape(why)):
-        array_svg(entry)
+        array_drawing_of(entry)
 
 
 @pytest.mark.parametrize(

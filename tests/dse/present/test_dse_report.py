@@ -1,4 +1,4 @@
-"""report.html: what it holds; and the results and plot commands on the same store. In a browser: see test_search_page_browser."""
+"""report.html: what it holds (in a browser: test_search_page_browser); results and plot on the same store."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def unpacked(text: str) -> Any:
 
 
 def test_the_report_is_one_file_that_loads_nothing_and_escapes_names(made: tuple[Path, SearchResult]) -> None:
-    folder, result = made
+    folder, _ = made
     page = Page((folder / "report.html").read_text())
     assert not [attributes for _, attributes in page.tags if "src" in attributes or "data-src" in attributes]
     assert all(str(a["href"]).startswith("#") for _, a in page.tags if "href" in a)
