@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 from studies.frame.claim_rules import Difference, Direction, differences, surely, testable, weakest
 from studies.frame.study import Row, StudyResult
-from studies.frame.verdict_text import DECISIVE
+from studies.frame.verdict_text import CANNOT_TELL, DECISIVE
 
 CLOSE = 0.05
 """Largest relative difference at which a number without an interval still agrees with the published number."""
 UNDECIDED = "too few samples to tell"
-CANNOT_TELL = "cannot be told"
-"""The verdict where the test could not pass or could not fail, whatever the circuit, or where a direction has no
-interval to bear it."""
 UNMEASURED = "not in the stored result"
 """Instead of a verdict where the stored result is older than the claim: its study has to run again."""
 

@@ -62,7 +62,7 @@ def _transfer(text: str, section: str, study: str) -> list[Claim]:
 
 
 def _accuracy(text: str, section: str, study: str, subjects: tuple[str, ...]) -> list[Claim]:
-    """Returns the claims that accuracy is kept: by paired losses, since different networks start from different ones."""
+    """Returns the claims that accuracy is kept: by paired losses, since networks start from different ones."""
     stated = f"loses at most {_KEPT:g} point"
     return [
         Claim(text, section, study, subject, _LOSS, above(-_KEPT), stated, paired=True, decisive=_DECIDING_LOSS)

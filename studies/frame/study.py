@@ -22,7 +22,7 @@ from studies.frame import result_digest
 LEVELS = ("quick", "default", "full")
 MAX_BYTES = 1 << 26
 """Largest stored result that `StudyResult.load` reads."""
-VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured")
+VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "cannot be told", "measured")
 """The last one is the verdict of our own studies, which have no published number."""
 
 

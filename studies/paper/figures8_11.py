@@ -151,5 +151,5 @@ def conclude(rows: Sequence[Row]) -> Conclusion:
     larger = all(surely_above(row, 0) for own in weakest.values() for row in own)
     return verdict(reproduced=False, in_direction=larger), (
         f"L2 less exact of the weakest victims, paired: {', '.join(texts)}. An attack fails to find small "
-        "perturbations where its gradient does not fit the network: the better gradient of each image counts (see audit)."
+        "perturbations where its gradient does not fit the network: the better one of each image counts (see audit)."
     )
