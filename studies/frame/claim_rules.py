@@ -104,7 +104,7 @@ def _further(one: Row, other: Row, direction: Direction) -> bool:
     return one.measured > other.measured if upwards else one.measured < other.measured
 
 
-def testable(row: Row, direction: Direction) -> bool:
+def is_testable(row: Row, direction: Direction) -> bool:
     """Whether the direction accepts some of the numbers that the row could have, and refuses others.
 
     A test that accepts all of them cannot fail, and one that refuses all cannot pass: neither is evidence. Only rates

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from studies.frame.claim_rules import Difference, Direction, differences, surely, testable, weakest
+from studies.frame.claim_rules import Difference, Direction, differences, is_testable, surely, weakest
 from studies.frame.study import Row, StudyResult
 from studies.frame.verdict_text import CANNOT_TELL, DECISIVE
 
@@ -83,7 +83,7 @@ class Claim:
         """
         if not rows:
             return UNMEASURED
-        if self.given or not all(testable(row, self.direction) for row in rows):
+        if self.given or not all(is_testable(row, self.direction) for row in rows):
             return CANNOT_TELL
         if any(isinstance(row, Difference) and row.cannot_be_had for row in rows):
             return CANNOT_TELL

@@ -116,7 +116,7 @@ CLAIMS: tuple[Claim, ...] = (
             control=CONTROL,
             reference="exact",
         )
-        for subject in _BOTH
+        for subject in _CIRCUITS
     ),
     *(
         Claim(
