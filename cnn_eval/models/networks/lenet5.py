@@ -56,7 +56,7 @@ LENET5_PLAIN = _entry(
     **_EMBEDDED,
 )
 LENET5_BRIEF = _entry("lenet5_brief", epochs=20, batch_size=64, learning_rate=1e-3, seed=2, **_EMBEDDED)
-"""Trained for as long as it takes to be about as accurate as DA's network, which classifies 97.93 % rightly."""
+"""Trained for as long as it takes to be about as accurate as DA's network: 98.05 %, where DA has 97.93."""
 LENET5_LONG = _entry("lenet5_long", epochs=40, seed=3, **_EMBEDDED)
 LENET5_SMOOTH = _entry("lenet5_smooth", epochs=20, label_smoothing=0.6, seed=4, **_EMBEDDED)
 """Its softmax is not saturated: label smoothing by .6 draws the probability of the true class to .46."""
