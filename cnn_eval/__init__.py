@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cnn_eval.scenarios.attacking import AttackRecord as AttackRecord
     from cnn_eval.scenarios.attacking import run_attack as run_attack
     from cnn_eval.scenarios.control import CONTROL as CONTROL
+    from cnn_eval.scenarios.control import matched_control as matched_control
     from cnn_eval.scenarios.control import power_of_two_control as power_of_two_control
     from cnn_eval.scenarios.transfer import TransferResult as TransferResult
     from cnn_eval.scenarios.transfer import measure_transfer as measure_transfer
@@ -80,7 +81,7 @@ else:
             "cnn_eval.retraining.finetune_settings": ("FinetuneSettings",),
             "cnn_eval.retraining.finetuning": ("finetune",),
             "cnn_eval.scenarios.attacking": ("AttackRecord", "run_attack"),
-            "cnn_eval.scenarios.control": ("CONTROL", "power_of_two_control"),
+            "cnn_eval.scenarios.control": ("CONTROL", "matched_control", "power_of_two_control"),
             "cnn_eval.scenarios.transfer": ("TransferResult", "measure_transfer"),
             "cnn_eval.support.verified_files": ("DataError",),
         },

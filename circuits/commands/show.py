@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from circuits.accuracy.bilinear import BilinearForm, design_form
 from circuits.accuracy.error_types import ErrorMetrics
@@ -13,6 +13,7 @@ from circuits.commands.error_table import SIDE_BY_SIDE, cost_heading, plain_numb
 from circuits.commands.operands import add_cost_samples, add_distribution, add_pairs, read_operands
 from circuits.cost import GLITCHES
 from circuits.cost.cost_model import ACTIVITIES, EXACT, LEFT_OUT, OWN_TOPOLOGY, UNITS, CostReport, cost_report
+from circuits.cost.left_out import LeftOut, left_out
 from circuits.designs.design_record import Design
 from circuits.designs.headings import side_by_side
 from circuits.engine.matrix_products.product_methods import choose_method, refusals
@@ -21,7 +22,10 @@ from circuits.exchange.design_files import find_designs
 from circuits.exchange.design_options import DESIGN_HELP, user_cells
 from circuits.support.cli import Commands, console, print_csv, print_json, table
 from circuits.support.numbers import significant
-from circuits.support.options import add_cells, add_format, add_seed
+from circuits.support.options import add_cells, add_format, add_seed, add_wire
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def register(commands: Commands) -> None:
@@ -55,6 +59,7 @@ def register(commands: Commands) -> None:
         action="store_true",
         help="cost of the complete float multiplier, exponents included (default: mantissa multiplier)",
     )
+    add_wire(parser)
     add_format(parser)
     parser.set_defaults(run=run)
 
@@ -74,18 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
             method=arguments.method,
         )
         cost: CostReport | None
+        added: LeftOut | None
+        conditions: dict[str, Any] = {"glitches": arguments.glitches, "whole": arguments.whole, "operands": trace}
+        conditions |= {"samples": arguments.cost_samples, "seed": arguments.seed}
         try:
-            cost = cost_report(
-                design,
-                samples=arguments.cost_samples,
-                seed=arguments.seed,
-                glitches=arguments.glitches,
-                whole=arguments.whole,
-                operands=trace,
-            )
+            cost = cost_report(design, **conditions)
+            added = left_out(design, wire=arguments.wire, **conditions)
         except UnknownCostError:
-            cost = None
-        results.append(Result(design, design_form(design), errors, cost))
+            cost, added = None, None
+        results.append(Result(design, design_form(design), errors, cost, added))
     if arguments.format == "json":
         print_json({"designs": [_record(*result) for result in results]})
     elif arguments.format == "csv":
@@ -105,9 +107,17 @@ class Result(NamedTuple):
     errors: ErrorMetrics
     cost: CostReport | None
     """None where it is not known."""
+    left_out: LeftOut | None
+    """What drivers and wires would add; None where the cost is not known."""
 
 
-def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport | None) -> dict[str, Any]:
+def _record(
+    design: Design,
+    form: BilinearForm | None,
+    errors: ErrorMetrics,
+    cost: CostReport | None,
+    added: LeftOut | None,
+) -> dict[str, Any]:
     return {
         "design": design.label,
         "definition": {**design.describe(), "digest": design.digest},
@@ -115,11 +125,16 @@ def _record(design: Design, form: BilinearForm | None, errors: ErrorMetrics, cos
         "bilinear": None if form is None else {"form": str(form), "rank": form.rank, "proof": form.proof},
         "errors": errors.to_dict(),
         "cost": None if cost is None else cost.to_dict(),
+        "left_out": None if added is None else added.to_dict(),
     }
 
 
 def _tidy(
-    design: Design, form: BilinearForm | None, errors: ErrorMetrics, cost: CostReport | None
+    design: Design,
+    form: BilinearForm | None,
+    errors: ErrorMetrics,
+    cost: CostReport | None,
+    added: LeftOut | None,
 ) -> list[dict[str, Any]]:
     """One row for each quantity."""
     rows: list[dict[str, Any]] = []
@@ -143,6 +158,9 @@ def _tidy(
         for view, measures in views.items():
             for name, value in measures.items():
                 add(f"cost {view}", f"{name} / {baseline}", value, "ratio", cost.note)
+    for quantity, unit, value, ratio in added.rows() if added is not None else ():
+        add("left out of cost drawn", quantity, value, unit, cost.note)
+        add("left out of cost drawn", f"{quantity} / {EXACT}", None if ratio != ratio else ratio, "ratio", cost.note)
     return rows
 
 
@@ -194,6 +212,7 @@ def _print_tables(results: list[Result]) -> None:
                 ratios = (c.ratio(name, baseline=baseline, view=view) for c in costs)
                 costs_table.add_row(f"  {name} / {short}", *("undefined" if r != r else significant(r) for r in ratios))
     out.print(costs_table)
+    _print_left_out(out, labels, [result.left_out for result in results if result.left_out is not None])
     first = costs[0]
     scope = "Whole float multiplier" if first.whole else "Mantissa multiplier only"
     out.print(
@@ -205,3 +224,13 @@ def _print_tables(results: list[Result]) -> None:
     if estimated:
         out.print(f"~: cost partly estimated, not characterised, for {', '.join(estimated)}.")
     out.print()
+
+
+def _print_left_out(out: Console, labels: list[str], added: list[LeftOut]) -> None:
+    """Prints how far drivers and wires would move energy and delay, which contain neither."""
+    listing = table("left out, as drawn", *labels)
+    for lines in zip(*(each.rows() for each in added), strict=True):
+        quantity, unit, *_ = lines[0]
+        listing.add_row(f"{quantity}, {unit}", *(plain_number(value) for _, _, value, _ in lines))
+        listing.add_row("  / exact", *("undefined" if ratio != ratio else significant(ratio) for *_, ratio in lines))
+    out.print(listing)

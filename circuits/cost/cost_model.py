@@ -231,12 +231,10 @@ def cost_report(
         )
     technology = technology or characterised()
     bases = _baseline_designs(design, whole)
-    values: Operands
+    values = given_operands(design, samples=samples, seed=seed, whole=whole, operands=operands)
     if operands is None:
-        values = _operands(design.shape, design.format or None, whole, samples, seed)
         baselines = [_baseline(base, samples, seed, technology, glitches, whole) for base in bases]
     else:
-        values = _trace(design, whole, operands)
         baselines = [_views(base, values, technology, glitches, whole)[0] for base in bases]
     views, estimated = _views(design, values, technology, glitches, whole)
     return CostReport(
@@ -258,6 +256,26 @@ def cost_report(
 
 Operands = Sequence[NDArray[np.uint64]]
 """One array for each bus."""
+
+
+def given_operands(
+    design: Design, *, samples: int, seed: int, whole: bool, operands: tuple[ArrayLike, ArrayLike] | None
+) -> Operands:
+    """The operands over which `cost_report` takes energies with these arguments: a trace, or random ones."""
+    if operands is not None:
+        return _trace(design, whole, operands)
+    _check_sampling(samples, seed)
+    return _operands(design.shape, design.format or None, whole, samples, seed)
+
+
+def exact_baseline(design: Design, whole: bool) -> Design:
+    """The exact ripple array that ratios of `design` refer to."""
+    return _baseline_designs(design, whole)[0]
+
+
+def drawn_netlist(design: Design, whole: bool) -> Netlist:
+    """The netlist of `design` as drawn: of its mantissa multiplier, or of the whole float multiplier."""
+    return float_netlist(design) if whole else design.netlist()
 
 
 def _baseline_designs(design: Design, whole: bool) -> tuple[Design, Design]:
@@ -295,7 +313,7 @@ def _views(
     design: Design, operands: Operands, technology: Technology, glitches: str, whole: bool
 ) -> tuple[CostViews, tuple[str, ...]]:
     """(both views, names of the components with estimates)."""
-    netlist = float_netlist(design) if whole else design.netlist()
+    netlist = drawn_netlist(design, whole)
     drawn, estimated = cost_view(netlist, technology, operands, glitches)
     simplified_view, _ = cost_view(simplified(netlist), technology, operands, glitches)
     return CostViews(drawn, simplified_view), estimated

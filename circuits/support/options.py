@@ -10,6 +10,7 @@ from typing import Any
 
 from circuits.support.cli import FORMATS, Parser, deprecated_option, integer
 from circuits.support.processor import DEVICE_VARIABLE, DEVICES, VARIABLE, VECTOR_BITS
+from circuits.support.text import shorten
 
 MAXIMUM_THREADS = 4096
 MAXIMUM_WORKERS = 1024
@@ -93,3 +94,28 @@ def add_workers(parser: Parser) -> None:
         metavar="N",
         help="processes that score designs; never changes the result (default: one for each CPU)",
     )
+
+
+def add_wire(parser: Parser) -> None:
+    """The option --wire-fF."""
+    parser.add_argument(
+        "--wire-fF",
+        dest="wire",
+        type=_capacitance,
+        default=0.0,
+        metavar="W",
+        help="femtofarads of wire to every sink: says what they would add to energy and delay (default: 0)",
+    )
+
+
+def _capacitance(text: str) -> float:
+    from circuits.cost.left_out import MAXIMUM_WIRE
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MAXIMUM_WIRE:
+        limit = f"a number from 0 to {MAXIMUM_WIRE:g}"
+        raise argparse.ArgumentTypeError(f"it must be {limit}, but got {shorten(repr(text))}")
+    return value

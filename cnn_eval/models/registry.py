@@ -25,6 +25,10 @@ WEIGHTS_FOLDER = Path(__file__).parent.parent / "weights"
 MODELS: Mapping[str, ModelEntry] = LazyMapping(
     {
         "lenet5": "cnn_eval.models.networks.lenet5:LENET5",
+        "lenet5_brief": "cnn_eval.models.networks.lenet5:LENET5_BRIEF",
+        "lenet5_plain": "cnn_eval.models.networks.lenet5:LENET5_PLAIN",
+        "lenet5_long": "cnn_eval.models.networks.lenet5:LENET5_LONG",
+        "lenet5_smooth": "cnn_eval.models.networks.lenet5:LENET5_SMOOTH",
         "alexnet": "cnn_eval.models.networks.alexnet:ALEXNET",
         "dorefa_full": "cnn_eval.models.networks.table11:DOREFA_FULL",
         "dorefa_weight": "cnn_eval.models.networks.table11:DOREFA_WEIGHT",

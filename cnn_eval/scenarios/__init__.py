@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "cnn_eval.scenarios.attacking": ("run_attack",),
         "cnn_eval.scenarios.control": (
             "CONTROL",
+            "matched_control",
             "power_of_two_control",
         ),
         "cnn_eval.scenarios.scenario_runs": (

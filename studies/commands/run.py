@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuits.support.cli import Commands, deprecated_option, print_text, say
-from circuits.support.options import add_cpu_features, add_device, add_format, add_out
+from circuits.support.options import add_cpu_features, add_device, add_format, add_out, add_wire
 from circuits.support.processor import chosen_device
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OUT = Path("runs/studies")
 ON_DEVICES = "throughput"
 """The study that --device is for: numbers of the others do not depend on where they are computed."""
+WITH_WIRES = ("table7", "table9")
+"""The studies that --wire-fF is for."""
 _LEVELS = {
     "quick": "at most 90 seconds for each study on 2 cores, with embedded data",
     "full": "as large as the paper's, on fetched data",
@@ -52,6 +54,7 @@ def register(commands: Commands) -> None:
         metavar="DIR",
         help="copy of EvoApproxLib: library measures its files too (default: none)",
     )
+    add_wire(parser)
     add_cpu_features(parser)
     add_format(parser)
     deprecated_option(parser, "--json", "--format", "json")
@@ -74,9 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
         require_cuda()
         # Beside the processor's result, which has the same name.
         arguments.out = arguments.out / chosen_device()
+    if arguments.wire and not set(names) <= set(WITH_WIRES):
+        raise ValueError(f"--wire-fF is for {' and '.join(WITH_WIRES)}, but got {', '.join(names)}; leave it out.")
     require_writable(arguments.out)
     options = StudyOptions(
-        level=arguments.level or LEVELS[1], folder=arguments.folder, models=arguments.models, library=arguments.library
+        level=arguments.level or LEVELS[1],
+        folder=arguments.folder,
+        models=arguments.models,
+        library=arguments.library,
+        wire=arguments.wire,
     )
     try:
         _run_all(names, options, arguments)
@@ -84,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         again = "; the same command runs only the others"
         if arguments.fresh:
             again = "; the same command without --fresh runs only the others"
-        if arguments.models:
-            again = ""  # With models, nothing is taken from stored results.
+        if arguments.models or arguments.wire:
+            again = ""  # With models or wires, nothing is taken from stored results.
         raise KeyboardInterrupt(f"results of the studies that ended are in {arguments.out}{again}") from None
     return 0
 
@@ -103,7 +112,7 @@ def _run_all(names: Sequence[str], options: StudyOptions, arguments: argparse.Na
     from studies.frame.finished_rows import FinishedRows
 
     for k, name in enumerate(names, 1):
-        fresh = arguments.fresh or arguments.models or arguments.library
+        fresh = arguments.fresh or arguments.models or arguments.library or arguments.wire
         result = None if fresh else study_runs.reusable(arguments.out, name, options.level)
         if len(names) > 1:
             note = "as stored" if result else "running"

@@ -15,14 +15,26 @@ from studies.frame.study import Row
 Direction = Callable[[Row], bool]
 
 
+def below(limit: float) -> Direction:
+    """Returns a direction that accepts measured numbers below `limit`."""
+    return lambda row: row.measured < limit
+
+
+def above(limit: float) -> Direction:
+    """Returns a direction that accepts measured numbers above `limit`."""
+    return lambda row: row.measured > limit
+
+
 @dataclass(frozen=True)
 class Difference(Row):
     """A rate less that of the exact network, in percentage points.
 
-    `room`: the largest difference in the published direction that the exact network's own rate leaves.
+    `room`: the largest difference in the published direction that the exact network's own rate leaves. `ends`: the
+    smallest and the largest difference that a victim could have.
     """
 
     room: float = math.inf
+    ends: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def cannot_be_had(self) -> bool:
@@ -55,6 +67,7 @@ def differences(rows: Iterable[Row], reference: Iterable[Row]) -> list[Row]:
                 newcombe((row.measured, *row.interval), (other.measured, *other.interval)),
                 "points",
                 room=100 - other.measured if rises else other.measured,
+                ends=(-other.measured, 100 - other.measured),
             )
         )
     return result
@@ -89,6 +102,20 @@ def _further(one: Row, other: Row, direction: Direction) -> bool:
     """Whether `one` lies further in the claimed direction than `other`."""
     upwards = direction(replace(one, measured=math.inf))
     return one.measured > other.measured if upwards else one.measured < other.measured
+
+
+def is_testable(row: Row, direction: Direction) -> bool:
+    """Whether the direction accepts some of the numbers that the row could have, and refuses others.
+
+    A test that accepts all of them cannot fail, and one that refuses all cannot pass: neither is evidence. Only rates
+    and their differences have a range. A direction that does not look at the number (an audit's verdict) is testable.
+    """
+    if row.unit != "%" and not isinstance(row, Difference):
+        return True
+    if direction(replace(row, measured=-math.inf)) == direction(replace(row, measured=math.inf)):
+        return True
+    low, high = row.ends if isinstance(row, Difference) else (0.0, 100.0)
+    return direction(replace(row, measured=low)) != direction(replace(row, measured=high))
 
 
 def surely(row: Row, direction: Direction) -> bool:

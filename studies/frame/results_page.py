@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from studies.frame.claims import CLOSE, Claim, tested
+from studies.frame.claim_verdicts import CLOSE, UNMEASURED, Claim
+from studies.frame.claims import tested
 from studies.frame.study import Row, StudyResult
 from studies.frame.verdict_text import DECISIVE
 
@@ -27,11 +28,14 @@ reconstructed, since its cell map was never published.
 {100 * CLOSE:g} %); *reproduced in direction*: it does not, but the number points the claimed way, as the column "in
 direction" states; *not reproduced*: neither; *too few samples to tell*: an interval wider than {DECISIVE:g} points
 holds the number; *cannot be told*: the test could not pass, since the exact network leaves less room than the
-published difference, or a direction has no interval to bear it. Where the paper gives words and no number, the
-direction decides. Differences to exact have Newcombe's interval for independent rates; under white-box attacks the
-weakest gradient counts. A line over several attacks gives the range of their numbers and of their intervals, and needs
-all of them. The control is the exact network with its
-convolution weights rounded up to powers of two: what it does as well is no effect of noisy arithmetic.
+published difference, or could not fail, since the number was fitted or follows from something else, or a direction has
+no interval to bear it; *{UNMEASURED}*: the claim is newer than the result. Where the paper gives words and no number,
+the direction decides. Differences to exact have Newcombe's interval for independent rates, or are paired where the
+study says so; under white-box attacks the weakest gradient counts, paired by image. Each published number is compared
+once. A line over several attacks gives the range of their numbers and of their intervals, and needs all of them. The
+control of axfpm is the exact network with its convolution weights rounded up to powers of two, which computes the same
+function: an identity. That of every other circuit is the exact network with each layer scaled by the circuit's mean
+gain. What a control does as well is no effect of noisy arithmetic.
 """
 
 
@@ -68,16 +72,17 @@ def unmarked(page: str) -> str:
 
 def _claim(claim: Claim, rows: Sequence[Row], result: StudyResult, level: str) -> tuple[str, ...]:
     """Returns the cells of a claim's line. Several rows are summarised by the range of their numbers."""
-    unit = f" {rows[0].unit}" if rows[0].unit else ""
+    unit = f" {rows[0].unit}" if rows and rows[0].unit else ""
+    published = [row.published for row in rows if row.published is not None]
     interval_ends = [end for row in rows if row.interval for end in row.interval]
-    controls = [row.measured for row in claim.controls(result)]
-    control_text = f"; the control: {_range(controls)}{unit}" if controls else ""
+    controls = [row.measured for row in claim.controls(result)] if rows else []
+    control_text = f"; {claim.control_is}: {_range(controls)}{unit}" if controls else ""
     return (
         claim.text,
         claim.section,
-        rows[0].subject,
-        claim.words or _range([row.published for row in rows if row.published is not None]) + unit,
-        _range([row.measured for row in rows]) + unit,
+        rows[0].subject if rows else claim.subject,
+        claim.words or (_range(published) + unit if published else ""),
+        _range([row.measured for row in rows]) + unit if rows else "",
         _range(interval_ends) if interval_ends else "",
         claim.verdict(rows),
         claim.stated + control_text,

@@ -22,7 +22,7 @@ from studies.frame import result_digest
 LEVELS = ("quick", "default", "full")
 MAX_BYTES = 1 << 26
 """Largest stored result that `StudyResult.load` reads."""
-VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "measured")
+VERDICTS = ("reproduced", "reproduced in direction", "not reproduced", "cannot be told", "measured")
 """The last one is the verdict of our own studies, which have no published number."""
 
 
@@ -39,6 +39,7 @@ class StudyOptions:
     - `folder`: folder of the full image sets; None stands for the user's cache.
     - `models`: folder of transistor models, for studies that can repeat their circuit simulation.
     - `library`: folder of a user's copy of EvoApproxLib, for the study that can measure it.
+    - `wire`: fF of wire on the way to every sink, of which tables 7 and 9 say what they would add.
     - `part`: part(name, measure) returns the rows of a long study's part, those that an interrupted run has left or
       those that measure() returns (`studies.frame.finished_rows`).
     """
@@ -47,6 +48,7 @@ class StudyOptions:
     folder: Path | None = None
     models: Path | None = None
     library: Path | None = None
+    wire: float = 0.0
     part: Callable[[str, Callable[[], list[Row]]], list[Row]] = _measured_anew
 
     @property

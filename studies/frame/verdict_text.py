@@ -13,6 +13,9 @@ from studies.frame.study import Row
 REPRODUCED = "reproduced"
 IN_DIRECTION = "reproduced in direction"
 NOT_REPRODUCED = "not reproduced"
+CANNOT_TELL = "cannot be told"
+"""The verdict where the test could not pass or could not fail, whatever the circuit, or where a direction has no
+interval to bear it."""
 MEASURED = "measured"
 """The verdict of our own studies, which have no published number."""
 
@@ -25,8 +28,13 @@ NEARLY_ALL = 90.0
 """A network fooled by a larger percentage of the examples does not resist. Audits use the same limit."""
 
 
-def verdict(*, reproduced: bool, in_direction: bool) -> str:
-    """Returns the verdict on a published result. `in_direction` matters only if the result is not reproduced."""
+def verdict(*, reproduced: bool, in_direction: bool, room: bool = True) -> str:
+    """Returns the verdict on a published result. `in_direction` matters only if the result is not reproduced.
+
+    `room`: whether the exact network leaves room for the published difference; otherwise no test of it could pass.
+    """
+    if not room:
+        return CANNOT_TELL
     if reproduced:
         return REPRODUCED
     return IN_DIRECTION if in_direction else NOT_REPRODUCED

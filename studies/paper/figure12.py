@@ -15,16 +15,16 @@ from cnn_eval.models.registry import weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.frame.verdict_text import verdict
+from studies.rows.further_victims import ALL_LAYERS, further_victims
 
 TITLE = "classification confidence of the exact and the approximate LeNet-5"
 SOURCE = "DA figure 12, section 6"
 TOLERANCE = 0.01
 THRESHOLD = 0.8
 AXFPM = ("axfpm", "axfpm_tiled", "axfpm_released")
-PUBLISHED = {"exact": 20.0, **dict.fromkeys(AXFPM, 74.5)}
+ALL = f"axfpm_released{ALL_LAYERS}"
+PUBLISHED = {"exact": 20.0, **dict.fromkeys((*AXFPM, ALL), 74.5)}
 """Percentage of images above the threshold. For the exact network, the text says less than 20."""
-RAISED = dict.fromkeys(AXFPM, 74.5 - 20.0)
-"""Published increase over the exact network in percentage points: a lower bound, since "exact" is an upper one."""
 PER_CLASS = {"quick": 20, "default": 100, "full": 100}
 
 
@@ -41,6 +41,7 @@ def run(options: StudyOptions) -> StudyResult:
         "exact": base,
         **{name: network(design(name)) for name in AXFPM},
         CONTROL: power_of_two_control(base),
+        **further_victims(base, "lenet5", options.level, all_layers=("axfpm_released",), matched=("axfpm_released",)),
     }
     distributions = {name: confidence_distribution(net, images, labels) for name, net in networks.items()}
     rows = []
@@ -61,15 +62,18 @@ def run(options: StudyOptions) -> StudyResult:
         rows.append(Row(name, "median confidence", float(distribution.values[len(labels) // 2])))
         if name != "exact":
             increase = 100 * (count / len(labels) - distributions["exact"].above(THRESHOLD))
-            rows.append(
-                Row(name, f"confidence above {THRESHOLD}, less exact", increase, RAISED.get(name), unit="points")
-            )
+            rows.append(Row(name, f"confidence above {THRESHOLD}, less exact", increase, unit="points"))
     exact, *others = (100 * distributions[name].above(THRESHOLD) for name in ("exact", *AXFPM))
     shares = ", ".join(f"{share:.1f} % on {name}" for name, share in zip(AXFPM, others, strict=True))
     control = 100 * distributions[CONTROL].above(THRESHOLD)
     return StudyResult(
         rows,
-        verdict(reproduced=False, in_direction=min(others) > exact and exact < 50),
+        # A network that already exceeds the threshold on most images leaves no room for the published increase.
+        verdict(
+            reproduced=False,
+            in_direction=min(others) > exact,
+            room=100 - exact >= PUBLISHED["axfpm"] - PUBLISHED["exact"],
+        ),
         f"{exact:.1f} % of the images exceed {THRESHOLD} on the exact network (published: under "
         f"{PUBLISHED['exact']:g}), {shares}, {control:.1f} % on the control, which only scales weights up: a softmax's "
         "confidence grows with the logits, whatever the image.",
@@ -84,7 +88,7 @@ def _figure(distributions: dict[str, ConfidenceDistribution]) -> Figure:
     axes = figure.subplots()
     colours = seaborn.color_palette("colorblind")
     for (name, distribution), style, colour in zip(
-        distributions.items(), ("-", "-", "--", "-.", ":"), colours, strict=False
+        distributions.items(), ("-", "-", "--", "-.", ":", "-", ":"), colours, strict=False
     ):
         axes.step(*distribution.curve(), style, where="post", label=name, color=colour)
     for name, share in {"exact": PUBLISHED["exact"], "axfpm": PUBLISHED["axfpm"]}.items():

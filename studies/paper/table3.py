@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from studies.frame.study import StudyOptions, StudyResult
-from studies.paper.table2 import SUBJECTS
+from studies.paper.table2 import FURTHER, SUBJECTS
 from studies.rows import transfer_rows
 from studies.rows.attack_rows import setting
+from studies.rows.further_victims import ALL_LAYERS
 
 TITLE = "transfer of attacks from the exact to the approximate AlexNet"
 SOURCE = "DA table 3"
@@ -30,6 +31,6 @@ def run(options: StudyOptions) -> StudyResult:
 
     Level quick has shorter searches on fewer samples.
     """
-    attacks = setting(options, SAMPLES, SUBJECTS, model="alexnet", slow=SLOW)
-    published = dict.fromkeys(SUBJECTS, PUBLISHED)
+    attacks = setting(options, SAMPLES, SUBJECTS, model="alexnet", slow=SLOW, further=FURTHER)
+    published = dict.fromkeys((*SUBJECTS, f"axfpm_released{ALL_LAYERS}"), PUBLISHED)
     return transfer_rows.result(attacks, published)

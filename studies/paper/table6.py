@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from circuits import design
 from circuits.support.statistics import wilson
-from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, difference, load_test_images, network
+from cnn_eval.measure.network_accuracy import AccuracyResult, base_network, load_test_images, network
 from cnn_eval.models.inference import predict
 from cnn_eval.models.quantization import Bfloat16
 from cnn_eval.models.registry import weights_record
+from cnn_eval.quantized.recovery import recover
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.frame.verdict_text import verdict
+from studies.rows.further_victims import ALL_LAYERS, RECOVERED, RECOVERY_IMAGES, training_images
+from studies.rows.sampled_rows import loss_row
 
 TITLE = "accuracy of float32, approximate, quantised and bfloat16 networks"
 SOURCE = "DA table 6"
@@ -27,6 +30,7 @@ PUBLISHED = {
     },
 }
 IMAGES = {"quick": {"lenet5": 2000, "alexnet": 200}, "default": {"lenet5": 2000, "alexnet": 1000}}
+RECOVERED_REMARK = "a gain and a bias for each channel, from unlabelled training images; not in DA"
 CLOSE = 1.0
 """Largest difference from the published loss of accuracy, in percentage points, that counts as reproduced."""
 DIRECTION = 5.0
@@ -37,14 +41,17 @@ DIRECTION = 5.0
 class Subject:
     """A network in the table.
 
-    `published` is the paper's name for it, if any. `design` computes its convolutions; None stands for torch. If
-    `bfloat16`, the whole network is computed in torch's bfloat16.
+    `published` is the paper's name for it, if any. `design` computes its `layers`; None stands for torch. If
+    `recovered`, gains and biases of its channels are corrected first. If `bfloat16`, the whole network is computed in
+    torch's bfloat16.
     """
 
     label: str
     model: str
     published: str | None = None
     design: str | None = None
+    layers: str = "conv"
+    recovered: bool = False
     bfloat16: bool = False
 
 
@@ -60,6 +67,13 @@ def _subjects(model: str) -> list[Subject]:
             ("axfpm_released", "Approximate (DA)"),
             ("bfloat16", "Bfloat16"),
         )
+    ]
+    designs.append(
+        Subject(f"{model} axfpm_released{ALL_LAYERS}", model, "Approximate (DA)", design="axfpm_released", layers="all")
+    )
+    designs += [
+        Subject(f"{model} {name}{RECOVERED}", model, design=name, recovered=True)
+        for name in ("axfpm", "axfpm_released")
     ]
     whole = [Subject(f"{model}, all of it in torch's bfloat16", model, "Bfloat16", bfloat16=True)]
     quantised = [
@@ -84,13 +98,16 @@ def run(options: StudyOptions) -> StudyResult:
             percent = 100 * result.accuracy
             published_accuracy = published.get(subject.published) if subject.published else None
             low, high = wilson(int(result.correct.sum()), result.correct.size)
-            change, (least, most) = difference(result, baseline)
-            remark = f"{100 * change:+.2f} ({100 * least:+.2f} .. {100 * most:+.2f}) to {model} exact"
+            remark = RECOVERED_REMARK if subject.recovered else ""
             rows.append(
                 Row(subject.label, "accuracy", percent, published_accuracy, (100 * low, 100 * high), "%", remark=remark)
             )
-            if published_accuracy is not None and result is not baseline:
-                losses.append((subject.label, -100 * change, published["Float32"] - published_accuracy))
+            if result is baseline:
+                continue
+            expected = None if published_accuracy is None else published_accuracy - published["Float32"]
+            rows.append(loss_row(subject.label, result, baseline, expected))
+            if expected is not None:
+                losses.append((subject.label, -rows[-1].measured, -expected))
     far = [loss for loss in losses if abs(loss[1] - loss[2]) > CLOSE]
     worst = max((abs(ours - theirs) for _, ours, theirs in far), default=0.0)
     listed = "; ".join(f"{label} loses {ours:.2f}, published {theirs:.2f}" for label, ours, theirs in far)
@@ -119,7 +136,9 @@ def _measure(subject: Subject, model: str, options: StudyOptions) -> AccuracyRes
         count = IMAGES[options.level][model]
         images, labels = images[:count], labels[:count]
     if subject.design is not None:
-        computed = network(design(subject.design), model=subject.model)
+        computed = network(design(subject.design), model=subject.model, layers=subject.layers)
+        if subject.recovered:
+            computed = recover(computed, training_images(model)[: RECOVERY_IMAGES[options.level]])
     else:
         computed = base_network(subject.model)
         if subject.bfloat16:

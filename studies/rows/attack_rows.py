@@ -10,14 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from circuits import DesignError, design
 from circuits.support.statistics import wilson
 from cnn_eval.attacks.attack_registry import attack
 from cnn_eval.attacks.shared.attack_modes import Mode, Norm
 from cnn_eval.attacks.shared.base import Attack
 from cnn_eval.attacks.shared.primitives import distances
 from cnn_eval.examples.example_cache import default_cache
-from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import model_entry, weights_record
@@ -25,6 +23,7 @@ from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from cnn_eval.scenarios.scenario_runs import Attacked, Task
 from studies.frame.study import Row, StudyOptions
 from studies.frame.verdict_text import DECISIVE, NEARLY_ALL, Conclusion, verdict
+from studies.rows.further_victims import further_victims, through
 
 PUBLISHED_NAMES = {
     "fgsm": "FGSM",
@@ -133,6 +132,7 @@ def setting(
     model: str = "lenet5",
     slow: Mapping[str, int] = MappingProxyType({}),
     extra_victims: Mapping[str, nn.Module] = MappingProxyType({}),
+    further: Mapping[str, Sequence[str]] = MappingProxyType({}),
     **choices: str,
 ) -> Setting:
     """Builds the setting of an attack study.
@@ -144,17 +144,20 @@ def setting(
       otherwise gate by gate. `choices` are passed on to `approximate`.
     - `slow`: number of samples per level for the attacks in SLOW, where it is smaller.
     - `extra_victims`: further victims, which are networks rather than designs.
+    - `further`: the arguments of `further_victims`, which come after those of which level quick takes the samples.
     """
     model_entry(model)
     images, labels = load_test_images(model=model, data=options.data, folder=options.data_folder)
     count = samples[options.level]
     base = base_network(model)
-    victims = {name: _network(base, name, **choices) for name in designs}
+    victims = {name: through(base, name, **choices) for name in designs}
     victims |= extra_victims
     indices = torch.arange(count)
     if options.level == "quick":
         indices = _correctly_classified([base, *victims.values()], images, labels, count)
     victims[CONTROL] = power_of_two_control(base)
+    if further:
+        victims |= further_victims(base, model, options.level, **further)
     unused = torch.ones(len(images), dtype=torch.bool)
     unused[indices] = False
     return Setting(
@@ -235,11 +238,3 @@ def _correctly_classified(
         if len(indices) >= count:
             break
     return torch.tensor(indices[:count], dtype=torch.int64)
-
-
-def _network(base: nn.Module, name: str, **choices: str) -> nn.Module:
-    """Returns `base` with its products computed by a design: lowered if possible, otherwise gate by gate."""
-    try:
-        return approximate(base, design(name), compute="lowered", **choices)  # type: ignore[arg-type]
-    except DesignError:
-        return approximate(base, design(name), **choices)  # type: ignore[arg-type]

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from circuits.accuracy.error_types import Estimate
 from circuits.support.statistics import normal_quantile, wilson
+from cnn_eval.measure.network_accuracy import AccuracyResult, difference
 from studies.frame.study import Row
+
+LOSS = "accuracy less exact"
+"""The quantity of `loss_row`."""
 
 
 def share(count: int, total: int) -> tuple[float, tuple[float, float]]:
@@ -24,6 +28,19 @@ def share_row(
     """Returns the row of the share `count` / `total` in percent; `total` must be positive."""
     percent, interval = share(count, total)
     return Row(subject, quantity, percent, published, interval, "%", remark)
+
+
+def loss_row(
+    subject: str, result: AccuracyResult, baseline: AccuracyResult, published: float | None, remark: str = ""
+) -> Row:
+    """Returns the row of an accuracy less that of the exact network on the same images, in points, with its interval.
+
+    `published`: the same difference in DA, negative for a loss.
+    """
+    change, (low, high) = difference(result, baseline)
+    # The difference of two numbers with two decimals has no more.
+    number = None if published is None else round(published, 2)
+    return Row(subject, LOSS, 100 * change, number, (100 * low, 100 * high), "points", remark or "paired")
 
 
 def mean_row(subject: str, quantity: str, values: NDArray[np.float64], unit: str = "") -> Row:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from circuits.support.statistics import wilson
-from studies.frame.claim_rules import Difference, differences, newcombe, surely, weakest
-from studies.frame.claims import CANNOT_TELL, CLAIMS, UNDECIDED, Claim, above, below
+from studies.frame import claims
+from studies.frame.claim_rules import Difference, above, below, differences, is_testable, newcombe, surely, weakest
+from studies.frame.claim_verdicts import UNDECIDED, UNMEASURED, Claim
+from studies.frame.claims import CLAIMS
+from studies.frame.results_page import markdown
 from studies.frame.stored_results import load_best
 from studies.frame.study import Row, StudyResult
+from studies.frame.study_runs import is_stale
+from studies.frame.verdict_text import CANNOT_TELL
 
 
 @pytest.mark.parametrize(
@@ -114,4 +121,89 @@ def test_each_published_number_of_the_attack_tables_is_compared_once() -> None:
         if claim.study in ("table2", "table3", "table4") and not claim.words
         for row in claim.rows(results[claim.study])
     ]
-    assert len(compared) == len(set(compared)) == 3 * 2 * 8  # tables, circuits, attacks
+    assert len(compared) == len(set(compared))
+    assert len(compared) >= 3 * 2 * 8  # tables, circuits, attacks; more once all layers have been measured
+
+
+ACCURACY = Claim("", "", "table8", "axfpm", "accuracy less exact", above(-1), "", paired=True, decisive=4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "interval", "verdict"),
+    [
+        (-0.3, (-0.6, 0.0), "reproduced"),  # .26 was published
+        (-0.65, (-0.84, -0.46), "reproduced in direction"),
+        (-1.2, (-1.7, -0.69), "not reproduced"),  # a loss of more than a point
+        (-0.9, (-1.4, -0.4), UNDECIDED),  # it may be more than a point
+        (-0.3, (-3.5, 2.9), UNDECIDED),  # 200 images: an interval that holds anything
+        (-0.3, None, CANNOT_TELL),
+    ],
+)
+def test_accuracy_claims_compare_paired_losses(loss: float, interval: tuple[float, float] | None, verdict: str) -> None:
+    row = Row("axfpm", "accuracy less exact", loss, -0.26, interval, "points")
+    accuracy = Row("axfpm", "accuracy", 60.0, 97.67, (58.0, 62.0), "%")  # of another network than DA's: no test
+    assert ACCURACY.rows(result(accuracy, row)) == [row]
+    assert ACCURACY.verdict([row]) == verdict
+
+
+def test_every_accuracy_claim_is_a_paired_loss() -> None:
+    of_accuracy = [claim for claim in CLAIMS if claim.text.startswith("accuracy of")]
+    assert len(of_accuracy) == 8
+    assert all(claim.paired and claim.quantity == "accuracy less exact" for claim in of_accuracy)
+
+
+def test_a_test_that_cannot_fail_or_cannot_pass_is_none() -> None:
+    row = rate("axfpm", 30, 100, 12)
+    for direction, verdict in (
+        (below(90), "reproduced in direction"),
+        (below(20), "not reproduced"),
+        (below(101), CANNOT_TELL),  # no rate is higher: it cannot fail
+        (above(100), CANNOT_TELL),  # no rate is higher: it cannot pass
+    ):
+        assert Claim("", "", "table2", "axfpm", "FGSM", direction, "").verdict([row]) == verdict
+    # Exact is never fooled: nothing could be fooled less often.
+    words = Claim("", "", "table4", "axfpm", "FGSM", below(0), "", "less often", reference="exact")
+    for fooled, verdict in ((0, CANNOT_TELL), (60, "reproduced")):
+        rows = words.rows(result(rate("exact", fooled, 100, None), rate("axfpm", 0, 100, None)))
+        assert words.verdict(rows) == verdict
+    # An audit's verdict is no limit on its number.
+    assert is_testable(Row("axfpm", "robust accuracy", 9.0, unit="%"), lambda row: row.remark == "robust")
+
+
+def test_what_was_fitted_is_no_evidence() -> None:
+    row = Row("heap", "NMED", 0.03, 0.03, (0.0299, 0.0301))
+    assert Claim("", "", "table8", "heap", "NMED", below(0.5), "").verdict([row]) == "reproduced"
+    assert Claim("", "", "table8", "heap", "NMED", below(0.5), "", given="fitted").verdict([row]) == CANNOT_TELL
+    fitted = {(claim.study, claim.quantity) for claim in CLAIMS if claim.given == "fitted"}
+    assert fitted == {
+        ("table8", "NMED"),
+        ("table8", r"MRED\ \(ratio\ of\ means\)"),
+        ("figure15", "larger in magnitude"),
+    }
+
+
+def test_a_difference_of_rates_needs_a_narrow_interval_too() -> None:
+    wide = Difference("axfpm", "FGSM", -20.0, -22.0, (-45.0, -4.0), "points", ends=(-100.0, 0.0))
+    assert BLACK_BOX.verdict([wide]) == UNDECIDED
+    assert BLACK_BOX.verdict([replace(wide, interval=(-30.0, -10.0))]) == "reproduced"
+
+
+def test_controls_are_called_what_they_are() -> None:
+    named = {(claim.subject, claim.control): claim.control_is for claim in CLAIMS if claim.study == "table2"}
+    assert named == {
+        ("axfpm", "control"): "the control, an identity here",
+        ("axfpm_released", "axfpm_released, matched control"): "the control, matched in mean gain a layer",
+        ("axfpm_released, all layers", "axfpm_released, all layers, matched control"): "the control, matched in mean "
+        "gain a layer",
+    }
+
+
+def test_a_claim_is_newer_than_a_result_only_if_that_is_stale() -> None:
+    results = load_best()
+    missing = [claim for claim, rows in claims.tested(results) if not rows]
+    assert all(claim.verdict([]) == UNMEASURED for claim in missing)
+    fresh = {claim.study for claim in missing if not is_stale(results[claim.study])}
+    assert not fresh
+    # A claim that finds nothing has a line that says so.
+    table2 = replace(results["table2"], rows=[row for row in results["table2"].rows if row.subject != "axfpm"])
+    assert f"| axfpm |  |  |  | {UNMEASURED} | under 90 % fool it |" in markdown({"table2": table2})

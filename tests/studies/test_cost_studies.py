@@ -115,7 +115,8 @@ def test_verdict_of_errors_and_accuracy(loss: float, nmed: float, verdict: str) 
     rows = [
         Row("exact", "accuracy", 99.0, 97.93, unit="%"),
         Row("exact", "NMED", 1e-9, 0.0),
-        Row("axfpm", "accuracy", 99.0 - loss, 97.67, unit="%"),
+        Row("axfpm", "accuracy", 60.0, 97.67, unit="%"),  # of another network than the published: not compared
+        Row("axfpm", "accuracy less exact", -loss, -0.26, unit="points"),
         Row("axfpm", "NMED", nmed, 0.08),
     ]
     assert table8.conclude(rows)[0] == verdict

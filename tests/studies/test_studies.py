@@ -14,7 +14,8 @@ import pytest
 from studies import STUDIES
 from studies.commands import main
 from studies.frame import fingerprint
-from studies.frame.claims import Claim, below
+from studies.frame.claim_rules import below
+from studies.frame.claim_verdicts import Claim
 from studies.frame.result_folders import COMMITTED
 from studies.frame.results_page import markdown, unmarked
 from studies.frame.row_figures import _figure, comparison

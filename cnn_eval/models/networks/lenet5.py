@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -35,4 +37,26 @@ class LeNet5(nn.Module):
         return self.fc3(x)  # type: ignore[no-any-return]  # torch types a module call as Any
 
 
-LENET5 = ModelEntry(factory=LeNet5, dataset="mnist", recipe=TrainingSettings(model="lenet5"))
+def _entry(name: str, **recipe: Any) -> ModelEntry:
+    return ModelEntry(factory=LeNet5, dataset="mnist", recipe=TrainingSettings(model=name, **recipe))
+
+
+LENET5 = _entry("lenet5")
+_EMBEDDED = {"data": "embedded", "threads": 1}
+"""The networks below are trained on the 10,000 images in the package: anyone can train them again, in a minute."""
+LENET5_PLAIN = _entry(
+    "lenet5_plain",
+    epochs=12,
+    batch_size=64,
+    learning_rate=1e-3,
+    rotation=0.0,
+    shift=0.0,
+    scale=0.0,
+    seed=1,
+    **_EMBEDDED,
+)
+LENET5_BRIEF = _entry("lenet5_brief", epochs=20, batch_size=64, learning_rate=1e-3, seed=2, **_EMBEDDED)
+"""Trained for as long as it takes to be about as accurate as DA's network: 98.05 %, where DA has 97.93."""
+LENET5_LONG = _entry("lenet5_long", epochs=40, seed=3, **_EMBEDDED)
+LENET5_SMOOTH = _entry("lenet5_smooth", epochs=20, label_smoothing=0.6, seed=4, **_EMBEDDED)
+"""Its softmax is not saturated: label smoothing by .6 draws the probability of the true class to .46."""
