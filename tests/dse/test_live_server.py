@@ -12,14 +12,10 @@ from urllib.parse import quote
 import pytest
 from synthetic_search import synthetic_search
 
+from dse import ScoreSettings, SearchOptions, SearchResult, Space, Store
 from dse import search as search_command
 from dse.explore import search_loop
-from dse.explore.search_options import SearchOptions
-from dse.explore.search_result import SearchResult
 from dse.present.search_page.live_server import LiveServer
-from dse.score.scorers.scorer import ScoreSettings
-from dse.score.store import Store
-from dse.space.search_space import Space
 
 
 def get(server: LiveServer, path: str, host: str | None = None) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from browsers import opened_page
 from synthetic_search import synthetic_search
 
 from circuits import Design
-from dse.explore.search_result import SearchResult
+from dse import SearchResult
 from dse.present.html_report import report
 
 pytestmark = pytest.mark.slow

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from circuits import CELLS
+from dse import SearchOptions, Space
 from dse.explore.front import Judgement
 from dse.explore.hypervolume import hypervolume
 from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration
 from dse.explore.methods.layer_seeds import layer_seeds
-from dse.explore.search_options import SearchOptions
 from dse.explore.surrogate_model import GenomeCode, Surrogate
-from dse.space.search_space import Genome, Space
+from dse.space.search_space import Genome
 
 CELL_NAMES = ("exact", "ama1", "ama2", "ama5")
 POSITIONS = Space(

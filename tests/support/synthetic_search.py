@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import random
 
-from circuits import AdderCell, Design
-from circuits.designs.named_designs import design
-from dse.explore.search_options import REFERENCES, SearchOptions
-from dse.explore.search_result import RuledOut, SearchResult, pareto_front, reference_row, sorted_out
+from circuits import AdderCell, Design, design
+from dse import SPACES, SearchOptions, SearchResult, Space
+from dse.explore.search_options import REFERENCES
+from dse.explore.search_result import RuledOut, pareto_front, reference_row, sorted_out
 from dse.score.scored_design import ScoredDesign
 from dse.score.store import RunRecord
 from dse.space.per_layer import Candidate, designs_of
-from dse.space.search_space import SPACES, Space
 
 NASTY = '</script><b>bold & "quoted"</b>'
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from circuits import Design, DesignError, cost_report, design
+from circuits import Design, DesignError, cost_report, design, technology
 from circuits.commands import main
-from circuits.cost import circuit_energy, circuit_of, technology
+from circuits.cost import circuit_energy, circuit_of
 from circuits.cost.circuit import OUTPUT_LOAD
 from circuits.cost.cost_model import random_operands
 from circuits.cost.left_out import driver_energy, left_out, with_wires

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuits import Design
+from circuits import Design, trace_product
 from circuits.commands import main
 from circuits.designs.partial_rows import net_values, partial_rows
-from circuits.designs.trace import trace_product
 from circuits.multipliers.booth import digits_of
 
 

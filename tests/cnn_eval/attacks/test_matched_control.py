@@ -8,11 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from circuits import DesignError, design
+from cnn_eval import approximate, load_model, matched_control, predict
 from cnn_eval.data.loading import load
-from cnn_eval.layers.approximation import approximate
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.control import matched_control
 
 IMAGES = load().images[:6]
 NAME = "heap"  # not commutative

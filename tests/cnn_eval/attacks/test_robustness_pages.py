@@ -20,9 +20,8 @@ from robust_networks import network
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from cnn_eval import CONTROL, AuditSettings, run_audit
 from cnn_eval.audit.attack_log import AttackLog
-from cnn_eval.audit.audit_settings import AuditSettings
-from cnn_eval.audit.auditing import run_audit
 from cnn_eval.commands import main
 from cnn_eval.commands.robustness.audit_page import Audited, audit_page, keep_audits
 from cnn_eval.commands.robustness.example_pictures import class_words, picture
@@ -37,7 +36,6 @@ from cnn_eval.commands.robustness.robustness_page import (
 )
 from cnn_eval.data.loading import load
 from cnn_eval.measure.margin_curves import CURVES
-from cnn_eval.scenarios.control import CONTROL
 
 NASTY = "</script><b>bold</b>"
 QUICK = AuditSettings(steps=10, apgd_steps=10, queries=100, minimum_steps=40, noise_draws=2, decision_images=0)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from cnn_eval import DataError
 from cnn_eval.commands import main
 from cnn_eval.data.canonical_files import CanonicalFile
 from cnn_eval.data.fetching import fetch
@@ -21,7 +22,7 @@ from cnn_eval.data.inventory import list_images
 from cnn_eval.data.sources.pypi_wheel import PypiWheel
 from cnn_eval.measure.sensitivities import products_per_image
 from cnn_eval.models.networks.mobilenet_v2 import MobileNetV2, pretrained
-from cnn_eval.support.verified_files import DataError, sha256
+from cnn_eval.support.verified_files import sha256
 
 CONTENT = b"numbers"
 FILE = CanonicalFile(name="numbers.bin", size=len(CONTENT), sha256=sha256(CONTENT))

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from circuits import Design, design_from_table, find_design, netlist_from_verilog, to_verilog
-from circuits.cells.compressors import COMPRESSORS
-from circuits.multipliers import FAMILIES
-from cnn_eval import approximate, load_images, load_model, quantize
+from circuits import COMPRESSORS, FAMILIES, Design, design_from_table, find_design, netlist_from_verilog, to_verilog
+from cnn_eval import approximate, load_images, load_model, predict, quantize
 from cnn_eval.commands import main
-from cnn_eval.models.inference import predict
 
 SAMPLES = 8
 INTEGERS = [

@@ -13,15 +13,12 @@ from hypothesis import strategies as st
 from pymoo.indicators.hv import Hypervolume
 
 from circuits import CELLS
-from dse import SearchOptions, Space, load_run, run_search
+from dse import ScoreSettings, SearchOptions, SearchResult, Space, Store, load_run, run_search
 from dse.explore.convergence import convergence, landmarks
 from dse.explore.front import non_dominated
 from dse.explore.hypervolume import hypervolume
-from dse.explore.search_result import SearchResult
 from dse.explore.stored_runs import require_result
 from dse.present.convergence_plot import convergence_text
-from dse.score.scorers.scorer import ScoreSettings
-from dse.score.store import Store
 
 SPACE = Space(
     name="few",

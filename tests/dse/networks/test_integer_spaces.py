@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from circuits import CELLS, Design, DesignError, design
 from circuits.cells.compressors import compressor
 from circuits.designs.design_library import LIBRARY
-from dse import Family, Space, library_members
+from dse import SPACES, Family, Space, library_members
 from dse.space.number_formats import number_format
 from dse.space.per_layer import LayerDesigns
-from dse.space.search_space import SPACES, Genome
+from dse.space.search_space import Genome
 
 CELL_NAMES = tuple(CELLS[name] for name in ("exact", "ama1", "ama5"))
 ARRAYS = Space(

@@ -21,14 +21,22 @@ import torch
 from small_network import write_images
 
 from circuits import Design, DesignError, cost_report, design
-from cnn_eval import approximate, load_model, predict, quantize, recorded_operands
+from cnn_eval import DataError, approximate, load_model, predict, quantize, recorded_operands
 from cnn_eval.measure.subject_networks import QuantizeSettings
-from cnn_eval.support.verified_files import DataError
-from dse import NetworkSettings, ScoreSettings, SearchOptions, Space, compare, results, search, settings_for_network
-from dse.explore.stored_runs import load_run
+from dse import (
+    SCORERS,
+    NetworkSettings,
+    ScoreSettings,
+    SearchOptions,
+    Space,
+    compare,
+    load_run,
+    results,
+    search,
+    settings_for_network,
+)
 from dse.score.networks.network_fitting import with_layers
 from dse.score.scorer_choice import all_scorers, available_scorers
-from dse.score.scorers import SCORERS
 from dse.space.per_layer import LayerDesigns, designs_of, read_candidate
 
 ROOT = Path(__file__).parents[3]

@@ -20,7 +20,19 @@ from synthetic_search import synthetic_search
 
 from circuits import AdderCell, Design
 from circuits.drawing.array_places import counts_of, places
-from dse import COLUMNS, SCORERS, Scorer, ScoreSettings, SearchOptions, SearchResult, Space, Store, plot, results
+from dse import (
+    COLUMNS,
+    SCORERS,
+    SPACES,
+    Scorer,
+    ScoreSettings,
+    SearchOptions,
+    SearchResult,
+    Space,
+    Store,
+    plot,
+    results,
+)
 from dse.explore.search_loop import search
 from dse.present.artifacts import write_results
 from dse.present.html_report import report
@@ -30,7 +42,6 @@ from dse.present.search_page.choice_importance import adjusted_share, choice_imp
 from dse.present.search_page.search_data import DesignTexts, packed_drawing, search_data
 from dse.score import evaluation
 from dse.score.constraints import constraints
-from dse.space.search_space import SPACES
 
 NASTY = "<script>alert(1)</script>&"
 
