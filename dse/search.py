@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from circuits.commands.design_options import user_cells
+from circuits.exchange.design_options import user_cells
 
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_designs

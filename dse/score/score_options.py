@@ -26,6 +26,7 @@ _NOT_GIVEN = (
     "calibration_images",
     "first_last",
     "recover",
+    "accumulator",
 )
 _DEFAULTS = {"model": "lenet5", "data": "embedded", "layers": "conv", **dict.fromkeys(_NOT_GIVEN)}
 """What the options say of the default network, which needs no torch."""
@@ -89,7 +90,7 @@ def score_settings(arguments: argparse.Namespace) -> ScoreSettings:
     if arguments.weights is not None and not arguments.weights.exists():
         raise DesignError(f"--weights must be a file, but there is none at {arguments.weights}; correct the path.")
     # From here on torch is needed.
-    from cnn_eval.commands.network_subjects import quantization_of
+    from cnn_eval.commands.network_subjects import accumulator, quantization_of
     from dse.score.networks.network_fitting import settings_for_network
 
     settings = settings_for_network(
@@ -101,6 +102,7 @@ def score_settings(arguments: argparse.Namespace) -> ScoreSettings:
         layers=arguments.layers,
         quantize=quantization_of(arguments),
         recover=arguments.recover or 0,
+        accumulator=accumulator(arguments),
         images=arguments.images,
         attack_images=arguments.attack_images,
     )

@@ -25,6 +25,7 @@ from cnn_eval.measure.subject_networks import QuantizeSettings
 from cnn_eval.models.registry import model_entry
 from cnn_eval.models.user_model import check_model
 from cnn_eval.quantized import post_training
+from cnn_eval.quantized.accumulators import Accumulator
 from dse.score.networks.network_settings import NetworkSettings
 from dse.score.networks.scored_networks import calibration_images, evaluation_images, networks_for, subject_of
 from dse.score.scorers.scorer import ScoreSettings
@@ -46,6 +47,7 @@ def settings_for_network(
     layers: str | tuple[str, ...] = "conv",
     quantize: QuantizeSettings | str | None = None,
     recover: int = 0,
+    accumulator: Accumulator | None = None,
     images: int | None = None,
     attack_images: int | None = None,
     **others: Any,
@@ -54,10 +56,10 @@ def settings_for_network(
 
     `model` to `layers`: as in `cnn_eval.measure_accuracy` and `cnn_eval.load_images`; `layers` may also be names.
     `quantize`: how a float network is quantised, or the scheme alone; None: a float network for float designs, and one
-    quantised by the defaults for integer designs. `recover`: images to correct each network from. `images`,
-    `attack_images`: default as many as `ScoreSettings` has, or all where there are fewer; without `attack_images` (0)
-    robustness is left out. `others`: further fields of ScoreSettings. The budget of attacks is that of the data set,
-    unless given.
+    quantised by the defaults for integer designs. `recover`: images to correct each network from. `accumulator`: limits
+    the sums of integer designs, for a quantised network. `images`, `attack_images`: default as many as `ScoreSettings`
+    has, or all where there are fewer; without `attack_images` (0) robustness is left out. `others`: further fields of
+    ScoreSettings. The budget of attacks is that of the data set, unless given.
 
     Raises DataError or DesignError in one line for anything that is missing or does not fit.
     """
@@ -73,6 +75,7 @@ def settings_for_network(
         folder="" if folder is None else str(Path(folder).resolve()),
         layers=layers,
         recover=recover,
+        accumulator=None if accumulator is None else (accumulator.bits, accumulator.overflow),
         **_quantization_fields(quantization),
     )
     settings = ScoreSettings(model=model, dataset=name, network=network)
@@ -155,7 +158,8 @@ def _count(given: int | None, default: int, available: int, what: str) -> int:
 
 def _surveyed(settings: ScoreSettings, integer: bool) -> nn.Module:
     """A network with the layers of the one that is scored; its scales may be coarse."""
-    base = networks_for(_EXACT, replace(settings, network=replace(settings.network, quantize=""))).base
+    as_loaded = replace(settings.network, quantize="", accumulator=None)
+    base = networks_for(_EXACT, replace(settings, network=as_loaded)).base
     if settings.network.first_last != "exact" or not integer:
         return base
     # The first and the last layer stay float.

@@ -43,6 +43,8 @@ def network_settings(settings: ScoreSettings) -> dict[str, Any]:
         data["quantize"] = network.quantization
     if network.recover:
         data["recover"] = network.recover
+    if network.accumulator:
+        data["accumulator"] = list(network.accumulator)
     if own or network.loaded != type(network)():
         # Quantised and recovered from images of the same data set, or of the user's own.
         data["images"] = data_digest(settings)

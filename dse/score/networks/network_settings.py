@@ -24,6 +24,7 @@ class NetworkSettings:
     - `quantize`, `bits`, `calibration`, `calibration_images`, `first_last`: as `cnn_eval.measure.subject_networks`
       takes them. Without `quantize`, integer designs are scored in a network quantised by its defaults.
     - `recover`: images to correct each network from, by a gain and a bias a channel; 0: none.
+    - `accumulator`: (bits, what happens beyond the range) of what adds a layer's products; None: exact sums.
     - `operands`: one of `OPERANDS`.
     """
 
@@ -38,6 +39,7 @@ class NetworkSettings:
     calibration_images: int = 0
     first_last: str = ""
     recover: int = 0
+    accumulator: tuple[int, str] | None = None
     operands: str = OPERANDS[0]
 
     @property
@@ -70,7 +72,8 @@ class NetworkSettings:
             total = sum(products for _, products in self.products)
             layers = f"{layers} ({len(self.products)}, {total:,} products an image)"
         recovered = f", recovered from {self.recover} images" if self.recover else ""
-        return f"{codes}{layers}{recovered}"
+        sums = ", accumulators of {} bits ({})".format(*self.accumulator) if self.accumulator else ""
+        return f"{codes}{layers}{recovered}{sums}"
 
     def to_data(self) -> dict[str, Any]:
         """What differs from the defaults, JSON-ready. Of paths only the name: what they hold is in the scores' keys."""

@@ -16,6 +16,7 @@ from cnn_eval.examples.network_fingerprint import model_digest
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.measure.network_accuracy import base_network, load_test_images
 from cnn_eval.measure.subject_networks import QuantizeSettings, Subject, SubjectNetworks, unlabelled_images
+from cnn_eval.quantized.accumulators import Accumulator
 from cnn_eval.quantized.quantized_files import is_quantized_file
 from cnn_eval.support.verified_files import tensor_digest
 from dse.score.networks.network_settings import NetworkSettings
@@ -138,6 +139,7 @@ def _networks(model: str, dataset: str, network: NetworkSettings, layers: str, i
         quantization=quantization,
         recovered=network.recover,
         images=images,
+        accumulator=None if network.accumulator is None else Accumulator(*network.accumulator),
         layers=layers,
     )
 

@@ -21,8 +21,9 @@ import torch
 from small_network import write_images
 
 from circuits import Design, DesignError, cost_report, design
-from cnn_eval import DataError, approximate, load_model, predict, quantize, recorded_operands
+from cnn_eval import Accumulator, DataError, approximate, load_model, predict, quantize, recorded_operands
 from cnn_eval.measure.subject_networks import QuantizeSettings
+from cnn_eval.quantized.quantized_layers import layers_of_integers
 from dse import (
     SCORERS,
     NetworkSettings,
@@ -101,6 +102,8 @@ def test_nothing_of_two_networks_shares_a_score(data: Path, tmp_path: Path) -> N
         settings(data, quantize=QuantizeSettings("uint8", images=40, first_last="exact")),
         settings(data, quantize=QuantizeSettings("sign_magnitude", images=40)),
         settings(data, recover=30),
+        settings(data, accumulator=Accumulator(12)),
+        settings(data, accumulator=Accumulator(12, "saturate")),
         settings_for_network("small_network:wider", data=str(data)),
         ScoreSettings(),
     ]
@@ -149,6 +152,22 @@ def test_accuracy_is_that_of_the_quantised_network_through_the_design(data: Path
     names = with_layers(fitted, ("0", "5"), integer=True)
     right = predict(approximate(exact, {"0": HARSH, "5": HARSH}), images) == labels
     assert SCORERS["accuracy"].measure(HARSH, names)["accuracy"] == pytest.approx(100 * float(right.float().mean()))
+
+
+def test_accumulators_limit_the_sums_of_the_design_alone(data: Path) -> None:
+    held = np.load(data)
+    images, labels = torch.from_numpy(held["images"]), torch.from_numpy(held["labels"])
+    exact = quantize(load_model(MODEL), images[:40], scheme="uint8", bits=8)
+    narrow = approximate(exact, LOPSIDED, layers="all")
+    for layer in layers_of_integers(narrow).values():
+        layer.accumulate_in(Accumulator(14, "saturate"))
+    right = float((predict(narrow, images) == labels).float().mean())
+    limited = settings(data, accumulator=Accumulator(14, "saturate"))
+    scores = SCORERS["accuracy"].measure(LOPSIDED, with_layers(limited, "all", integer=True))
+    assert scores["accuracy"] == pytest.approx(100 * right)
+    exact_right = float((predict(exact, images) == labels).float().mean())
+    assert scores["signed_loss"] == pytest.approx(100 * (exact_right - right))
+    assert limited.network.describe().endswith("accumulators of 14 bits (saturate)")
 
 
 def test_energy_of_an_image_is_the_sum_over_layers(fitted: ScoreSettings) -> None:
@@ -352,6 +371,7 @@ def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, caps
         (["--model", MODEL, "--data", "{data}", "--weights", "{folder}/none.pt"], "error: --weights must be a file, "),
         (["--model", MODEL], "error: the model must take images [1, 1, 28, 28], but: "),
         (["--calibration", "minmax"], "error: --calibration is for a network that is quantised, but --quantize is "),
+        (["--accumulator", "12"], "error: an accumulator of few bits needs a network that is quantised, "),
         (["--quantize", "int8"], "error: a quantised network needs integer designs, format=None, but "),
         (
             ["--model", MODEL, "--data", "{data}", "--images", "61"],
