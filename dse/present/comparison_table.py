@@ -61,5 +61,7 @@ def _print_table(rows: Sequence[ScoredDesign], scorers: Sequence[Scorer], settin
     screen.print(comparison)
     screen.print()
     estimates = estimates_note(rows)
+    if settings.network_text:
+        notes.insert(0, f"Network: {settings.network_text}.")
     for note in [*notes, *([f"{estimates}."] if estimates else [])]:
         screen.print(note)
