@@ -133,7 +133,8 @@ def _net_loads(
         capacitance[kind, : len(cost.capacitance)] = cost.capacitance
     # Net -1, an absent pin, is counted before all others and left out. One addition after the other, in the order of
     # the rows.
-    loads = np.bincount(inputs.ravel() + 1, capacitance[kinds].ravel(), arrays.nets + 1)[1:]
+    counted = np.bincount(inputs.ravel() + 1, weights=capacitance[kinds].ravel(), minlength=arrays.nets + 1)
+    loads = np.asarray(counted[1:], dtype=np.float64)
     loads[np.unique(arrays.output_nets)] += OUTPUT_LOAD
     loads[[ZERO, ONE]] = 0.0
     return loads

@@ -39,8 +39,8 @@ class _OfCell:
 class NetlistTemplate:
     """The netlists that `generate` draws for placements that differ in their cells alone.
 
-    `generate`: `adder_at` -> netlist. `tile`: the designs' tile size. `places` int32 [positions, 2] and `positions`: of
-    the instances whose cell a placement chooses.
+    `generate`: `adder_at` -> netlist. `tile`: the designs' tile size. `positions`: of the instances whose cell a
+    placement chooses. `arrays`: of the netlist with placeholders.
     """
 
     def __init__(self, generate: Callable[[AdderAt], Netlist], tile: int | None) -> None:
@@ -61,8 +61,10 @@ class NetlistTemplate:
         if shape not in self._entries:
             # It depends on the kind and shape of the placement only: found once, by asking with numbers.
             count = itertools.count()
-            numbered: Any = replace(placement, cells=tuple(tuple(next(count) for _ in row) for row in placement.cells))  # type: ignore[arg-type]
-            entries = [numbered.at(*self.netlist.instances[n].place, self._tile) for n in self.positions]
+            numbers: Any = tuple(tuple(next(count) for _ in row) for row in placement.cells)
+            numbered: Any = replace(placement, cells=numbers)
+            places = [self.netlist.instances[n].place or (0, 0) for n in self.positions]
+            entries = [numbered.at(i, j, self._tile) for i, j in places]
             self._entries[shape] = np.array(entries, dtype=np.int64)
         return self._entries[shape]
 
@@ -78,7 +80,8 @@ class NetlistTemplate:
             instances[position] = made[cell].instances[k]
             parts[position] = made[cell].digested[k]
         template = self.netlist
-        netlist = Netlist(template.name, template.inputs, template.outputs, tuple(instances), template.nets)  # type: ignore[arg-type]
+        whole: Any = tuple(instances)  # every position has a cell: none is None
+        netlist = Netlist(template.name, template.inputs, template.outputs, whole, template.nets)
         keep_arrays(netlist, self._filled(cells, chosen))
         netlist.keep_digest(parts)
         return netlist

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits.cells.adder_cells import CELLS
-from dse.explore.front import Judgement
+from dse.explore.front import Judgement, non_dominated
 from dse.explore.hypervolume import hypervolume
 from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration
+from dse.score.executor import Processes, available_cpus
 from dse.score.scorers import SCORERS
 from dse.score.scorers.scorer import ScoreSettings
 from dse.space.search_space import Genome, Space
@@ -22,7 +23,6 @@ from studies.frame.study import Row
 
 __all__ = ["LARGE_OBJECTIVES", "LARGE_SETTINGS", "LARGE_SPACE", "POPULATION", "Level", "large_space_rows"]
 
-Points = NDArray[np.float64]
 LARGE_SPACE = Space(
     name="positions",
     formats=("uint8",),
@@ -46,29 +46,27 @@ class Level:
     checkpoints: tuple[int, ...]
 
 
-@dataclass
-class _Run:
-    """The objectives of what one search evaluated, in order, as on their axes."""
-
-    points: list[tuple[float, ...]] = field(default_factory=list)
-
-
 def large_space_rows(level: Level) -> tuple[list[Row], str]:
     """(rows of the hypervolume of each method and seed, what they say about the surrogate)."""
-    runs = {
-        (method, seed): _searched(method, seed, budget)
-        for method, budget in level.budgets.items()
-        for seed in level.seeds
-    }
-    everything = np.concatenate([np.array(run.points) for run in runs.values()])
+    tasks = [(method, seed, budget) for method, budget in level.budgets.items() for seed in level.seeds]
+    with Processes(_searched, available_cpus()) as executor:
+        outcomes = executor.run(tasks)
+    runs = {}
+    for (method, seed, _), outcome in zip(tasks, outcomes, strict=True):
+        if outcome.result is None:
+            raise ValueError(f"{method} must search with seed {seed}, but: {outcome.error}")
+        runs[method, seed] = np.array(outcome.result)
+    everything = np.concatenate(list(runs.values()))
     low, high = everything.min(axis=0), everything.max(axis=0)
     volumes = {
-        key: [hypervolume((np.array(run.points[:count]) - low) / (high - low)) for count in _counts(len(run.points))]
-        for key, run in runs.items()
+        (method, seed): _volumes(
+            (points - low) / (high - low), None if method == "surrogate" else {*level.checkpoints, len(points)}
+        )
+        for (method, seed), points in runs.items()
     }
 
     def at(method: str, seed: int, count: int) -> float:
-        return volumes[method, seed][_counts(level.budgets[method]).index(count)]
+        return volumes[method, seed][count]
 
     rows = [Row("large space", "genomes, log10", math.log10(LARGE_SPACE.size))]
     for method, budget in level.budgets.items():
@@ -81,14 +79,17 @@ def large_space_rows(level: Level) -> tuple[list[Row], str]:
             rows.append(Row(method, f"hypervolume after {count:,}, median", float(np.median(of_seeds))))
     goal_budget = level.budgets["nsga2"]
     goal = float(np.median([at("nsga2", seed, goal_budget) for seed in level.seeds]))
-    needed = []
-    for seed in level.seeds:
-        curve = zip(_counts(level.budgets["surrogate"]), volumes["surrogate", seed], strict=True)
-        needed.append(next((float(count) for count, volume in curve if volume >= goal), math.inf))
+    budget = level.budgets["surrogate"]
+    needed = [
+        min([count for count, volume in volumes["surrogate", seed].items() if volume >= goal], default=math.inf)
+        for seed in level.seeds
+    ]
     median = float(np.median(needed))
     what = f"evaluations until nsga2's median hypervolume after {goal_budget:,}"
-    rows += [Row("surrogate", f"{what}, seed {seed}", count) for seed, count in zip(level.seeds, needed, strict=True)]
-    rows.append(Row("surrogate", f"{what}, median", median))
+    for of_what, count in (*((f"seed {seed}", needed[k]) for k, seed in enumerate(level.seeds)), ("median", median)):
+        found = math.isfinite(count)
+        remark = "" if found else "not reached"
+        rows.append(Row("surrogate", f"{what}, {of_what}", count if found else budget, remark=remark))
     reached = f"after {median:,.0f} evaluations" if math.isfinite(median) else "not within its budget"
     return rows, (
         f"in a space of 10^{math.log10(LARGE_SPACE.size):.0f} designs the surrogate reaches NSGA-II's hypervolume "
@@ -96,18 +97,26 @@ def large_space_rows(level: Level) -> tuple[list[Row], str]:
     )
 
 
-def _counts(budget: int) -> list[int]:
-    """Evaluations after which the hypervolume is taken: every population."""
-    return list(range(POPULATION, budget + 1, POPULATION))
+def _volumes(points: NDArray[np.float64], counts: Container[int] | None) -> dict[int, float]:
+    """Evaluations -> hypervolume, after every population; only for these `counts`, if given."""
+    volumes: dict[int, float] = {}
+    front = points[:0]
+    for count in range(POPULATION, len(points) + 1, POPULATION):
+        front = np.concatenate([front, points[count - POPULATION : count]])
+        front = front[non_dominated(front)]
+        if counts is None or count in counts:
+            volumes[count] = hypervolume(front)
+    return volumes
 
 
-def _searched(method: str, seed: int, budget: int) -> _Run:
-    """What a search by that method evaluates."""
-    run = _Run()
+def _searched(task: tuple[str, int, int]) -> list[tuple[float, ...]]:
+    """The points of what a search by (method, seed, budget) evaluates, in order, as on their axes."""
+    method, seed, budget = task
+    found: list[tuple[float, ...]] = []
 
     def evaluate(genomes: Sequence[Genome]) -> list[Judgement]:
         points = [_point(genome) for genome in genomes]
-        run.points.extend(points)
+        found.extend(points)
         return [Judgement(list(point)) for point in points]
 
     explore: Callable[[Exploration], None] = SEARCH_METHODS[method]
@@ -125,8 +134,8 @@ def _searched(method: str, seed: int, budget: int) -> _Run:
             scales=("linear",) * len(LARGE_OBJECTIVES),
         )
     )
-    assert len(run.points) == budget
-    return run
+    assert len(found) == budget
+    return found
 
 
 def _no_stream(genomes: Iterator[Genome]) -> Iterator[tuple[Genome, Judgement]]:

@@ -85,7 +85,8 @@ def test_genes_without_places_and_of_one_value_have_a_model_too() -> None:
     genomes = random.integers(0, bounds, (60, 4))
     values = genomes[:, 0] * 2.0 + (genomes[:, 2] == 3) * genomes[:, 3]
     model = Surrogate(GenomeCode(bounds, [None] * 4), genomes[:40], values[:40])
-    assert np.abs(model.predict(genomes[40:])[0] - values[40:]).max() < 0.5
+    error = model.predict(genomes[40:])[0] - values[40:]
+    assert np.sqrt(np.mean(error**2)) < 0.3 * values.std()
 
 
 def test_the_same_seed_evaluates_the_same_designs() -> None:
