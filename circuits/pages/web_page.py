@@ -97,7 +97,7 @@ def _file(package: str, name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _plotting_library() -> str:
-    """Plotly's browser bundle, packed. Its Python package is found, not imported: that would take a second."""
+    """Plotly's browser bundle, packed. Its Python package is found, not imported: only this file is needed."""
     found = importlib.util.find_spec("plotly")
     if found is None or not found.submodule_search_locations:
         raise ImportError("a page needs the package plotly, but it is not installed; run `pip install plotly`.")

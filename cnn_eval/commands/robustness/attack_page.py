@@ -125,8 +125,8 @@ def _tables(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]
         [
             row["design"],
             row["attack"],
-            (f"{row['fooled']} / {row['eligible']}", row["fooled"]),
             *percent(row["rate"], row["interval"]),
+            (f"{row['fooled']} / {row['eligible']}", row["fooled"]),
             *((str(row[key]), row[key]) for key in counts),
         ]
         for row in rows
@@ -149,16 +149,8 @@ def _tables(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]
         ]
         for pair in pairs
     ]
-    heads = [
-        "design",
-        "attack",
-        "fooled / of",
-        "fooled\n%",
-        "95 %\n(Wilson)",
-        "source's\nwrong class",
-        "other\nclass",
-        "not\nfooled",
-    ]
+    more = ("fooled / of", "source's\nwrong class", "other\nclass", "not\nfooled")
+    heads = ["design", "attack", "fooled\n%", "95 %\n(Wilson)", *more]
     return [
         PageTable("rates", "Share of images fooled", heads, rates),
         PageTable(

@@ -81,7 +81,9 @@ def audit_page(
 
 def _verdict(report: AuditReport) -> Verdict:
     reasons = [f"{check.name}: {check.found}; {check.why}" for check in report.checks if check.passed is False]
-    return Verdict(report.subject, report.sentence, reasons, report.verdict == "robust")
+    masking, robust, *_ = VERDICTS
+    good = {masking: False, robust: True}.get(report.verdict)
+    return Verdict(report.subject, report.sentence, reasons, good)
 
 
 def _attacks(reports: Sequence[AuditReport]) -> PageTable:
@@ -92,8 +94,9 @@ def _attacks(reports: Sequence[AuditReport]) -> PageTable:
             fooled = (f"{result.fooled} / {result.eligible}", result.fooled)
             rates = percent(result.rate, result.interval)
             exact_rate: Cell = ("", None) if exact is None else percent(exact)[0]
-            rows.append([report.subject, result.name, result.kind, result.gradient, fooled, *rates, exact_rate])
-    heads = ["design", "attack", "kind", "gradient", "fooled / of", "fooled\n%", "95 %\n(Wilson)", "exact\n%"]
+            rows.append([report.subject, result.name, *rates, exact_rate, result.gradient, result.kind, fooled])
+    more = ("exact\n%", "gradient", "kind", "fooled / of")
+    heads = ["design", "attack", "fooled\n%", "95 %\n(Wilson)", *more]
     return PageTable("attacks", "Attacks", heads, rows)
 
 
@@ -115,11 +118,11 @@ def _transfers(reports: Sequence[AuditReport]) -> PageTable:
 
 def _checks(reports: Sequence[AuditReport]) -> PageTable:
     rows = [
-        [report.subject, _MARKS[check.passed], check.name, check.found, check.threshold, check.why]
+        [check.name, _MARKS[check.passed], check.found, check.threshold, check.why, report.subject]
         for report in reports
         for check in report.checks
     ]
-    return PageTable("checks", "Checks", ["design", "result", "check", "found", "threshold", "why it matters"], rows)
+    return PageTable("checks", "Checks", ["check", "result", "found", "threshold", "why it matters", "design"], rows)
 
 
 def _bars(report: AuditReport) -> Curves:

@@ -109,13 +109,13 @@ def _table(points: Sequence[MarginPoint]) -> PageTable:
             point.attack,
             (f"{point.value:g}", point.value),
             point.victim,
-            ("" if point.median_l2 is None else f"{point.median_l2:.2f}", point.median_l2),
-            (f"{point.fooled} / {point.eligible}", point.fooled),
             *percent(point.rate, point.interval),
+            (f"{point.fooled} / {point.eligible}", point.fooled),
+            ("" if point.median_l2 is None else f"{point.median_l2:.2f}", point.median_l2),
         ]
         for point in points
     ]
-    heads = ["attack", "value", "design", "median L2", "fooled / eligible", "transfer\n%", "95 %\n(Wilson)"]
+    heads = ["attack", "value", "design", "transfer\n%", "95 %\n(Wilson)", "fooled / eligible", "median L2"]
     return PageTable("margins", "Transfer rates", heads, rows)
 
 

@@ -73,9 +73,9 @@ def test_the_page_of_an_attack_agrees_with_its_json(tmp_path: Path, capsys: pyte
     assert "fgsm: norm linf" in data["question"]["attacks"]
     for shown, row in zip(table(data, "rates"), document["results"], strict=True):
         assert shown[:2] == [row["design"], row["attack"]]
-        assert shown[2][0] == f"{row['fooled']} / {row['eligible']}"
-        assert shown[3][1] == pytest.approx(100 * row["rate"])
-        assert shown[4][1] == pytest.approx(100 * row["interval"][0])
+        assert shown[2][1] == pytest.approx(100 * row["rate"])
+        assert shown[3][1] == pytest.approx(100 * row["interval"][0])
+        assert shown[4][0] == f"{row['fooled']} / {row['eligible']}"
     (pair,) = document["paired"]
     assert [cell[1] for cell in table(data, "pairs")[0][3:6]] == [pair["samples"], pair["only_one"], pair["only_other"]]
     (verdict,) = data["verdicts"]
