@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from studies.frame.claim_rules import Difference, Direction, differences, is_testable, surely, weakest
 from studies.frame.study import Row, StudyResult
-from studies.frame.verdict_text import CANNOT_TELL, DECISIVE
+from studies.frame.verdict_text import CANNOT_TELL, DECISIVE, DEPENDS
 
 CLOSE = 0.05
 """Largest relative difference at which a number without an interval still agrees with the published number."""
@@ -29,9 +29,9 @@ class Claim:
 
     `reference`, if given, is the subject from whose rates those of the claim and of the control are taken as
     differences. `gradients`, if given, names the victims of a white-box attack, one for each gradient: the weakest
-    counts. `paired`: the rows are paired differences to the exact network. In these three cases only a whole interval
-    can bear a direction. `decisive` is the width in percentage points up to which an interval can confirm a number.
-    `given` says why the test could not fail, if it could not.
+    counts. `paired`: the rows are paired differences to the exact network, or means over several networks. In these
+    three cases only a whole interval can bear a direction. `decisive` is the width in percentage points up to which an
+    interval can confirm a number. `given` says why the test could not fail, if it could not.
     """
 
     text: str
@@ -79,10 +79,13 @@ class Claim:
 
         Where the exact network leaves less room than the published difference, or no number could point the claimed
         way, the test could not pass; where any number would, or the number was fitted, it could not fail: it cannot be
-        told. Nor can a direction that a number has without an interval to bear it. Without rows nothing was measured.
+        told. Nor can a direction that a number has without an interval to bear it. Without rows nothing was measured. A
+        study of several networks says in its remark where the direction depends on the network.
         """
         if not rows:
             return UNMEASURED
+        if any(row.remark.startswith(DEPENDS) for row in rows):
+            return DEPENDS
         if self.given or not all(is_testable(row, self.direction) for row in rows):
             return CANNOT_TELL
         if any(isinstance(row, Difference) and row.cannot_be_had for row in rows):

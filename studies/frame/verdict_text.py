@@ -16,6 +16,8 @@ NOT_REPRODUCED = "not reproduced"
 CANNOT_TELL = "cannot be told"
 """The verdict where the test could not pass or could not fail, whatever the circuit, or where a direction has no
 interval to bear it."""
+DEPENDS = "depends on the network"
+"""The verdict where networks of different training point in opposite directions, each with its whole interval."""
 MEASURED = "measured"
 """The verdict of our own studies, which have no published number."""
 
@@ -24,6 +26,8 @@ Conclusion = tuple[str, str]
 
 DECISIVE = 30.0
 """Largest width of an interval that can confirm a number, in percentage points. A wider one contains almost any."""
+KEPT = 1.0
+"""Largest loss of accuracy, in percentage points, that counts as none: the largest that DA reports."""
 NEARLY_ALL = 90.0
 """A network fooled by a larger percentage of the examples does not resist. Audits use the same limit."""
 

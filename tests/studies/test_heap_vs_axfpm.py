@@ -98,6 +98,10 @@ def test_the_reason_follows_from_the_rows(axfpm: float, holds: bool) -> None:
     assert f"heap errs less: {'does not hold' if holds else 'holds'}" in reason
     assert f"axfpm costs less energy and delay: {'holds' if holds else 'does not hold'}" in reason
     assert f"fewer attacks transfer to axfpm: {'holds' if holds else 'does not hold'}" in reason
+    released = [replace(row, subject="axfpm_released", measured=0.1) for row in rows[:6]]
+    told = conclude([*rows, *released])[1]
+    assert "axfpm_released costs less energy and delay: holds" in told
+    assert "heap errs less than axfpm_released: does not hold" in told
     rows = [replace(row, measured=1 - row.measured) if row.quantity == "NMED" else row for row in rows]
     robust = Row(design("heap").label, "robust accuracy, linf 0.1", 0.3, remark="brittle transfer only")
     said, reason = conclude([*rows, robust])
