@@ -37,11 +37,11 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "audit": "studies.own.audit",
         "cost_validation": "studies.own.cost_validation",
         "search_quality": "studies.own.search_quality",
-        "library": "studies.own.library",
-        "integer_networks": "studies.own.integer_networks",
+        "library": "studies.own.integers.library",
+        "integer_networks": "studies.own.integers.integer_networks",
         "mobilenet": "studies.own.mobilenet_agreement",
-        "operand_distribution": "studies.own.operand_distribution",
-        "layer_search": "studies.own.layer_search",
+        "operand_distribution": "studies.own.integers.operand_distribution",
+        "layer_search": "studies.own.integers.layer_search",
         "throughput": "studies.throughput.throughput",
     }
 )

@@ -9,7 +9,7 @@ import pytest
 from circuits import Design, cost_report, error_metrics
 from circuits.designs import LIBRARY
 from dse.evolution.genome import FUNCTIONS, INVERT, genome_of
-from studies.own.library import library_files, library_rows
+from studies.own.integers.library import library_files, library_rows
 
 _OPERATORS = {
     "and2": "{} & {}",

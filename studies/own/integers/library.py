@@ -18,7 +18,7 @@ from circuits.errors import DesignError
 from circuits.support.files import read_text
 from circuits.support.statistics import rank_correlation
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.own.published_multipliers import MULTIPLIERS, contenders
+from studies.own.integers.published_multipliers import MULTIPLIERS, contenders
 
 TITLE = "evolved library against EvoApproxLib, energy at equal error"
 SOURCE = "EvoApproxLib (DATE 2017), errors as published; energies of both by this project"

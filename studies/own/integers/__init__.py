@@ -1,0 +1,1 @@
+"""Studies of integer multipliers: libraries of them, evolution, and quantised networks."""
