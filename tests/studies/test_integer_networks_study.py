@@ -11,7 +11,7 @@ from cnn_eval import approximate, load_images, load_model, measure_accuracy, qua
 from studies.commands import main
 from studies.frame.finished_rows import FinishedRows
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.own import integer_networks as study
+from studies.own.integers import integer_networks as study
 
 
 def test_multipliers_from_very_good_to_very_bad() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studies.frame.study import StudyOptions
-from studies.own import layer_search as study
+from studies.own.integers import layer_search as study
 
 
 @pytest.mark.slow

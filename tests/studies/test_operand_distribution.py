@@ -10,7 +10,7 @@ from torch import nn
 from circuits import Design
 from cnn_eval import quantize
 from studies.frame.study import StudyOptions
-from studies.own import operand_distribution as study
+from studies.own.integers import operand_distribution as study
 
 _EXACT = Design(topology="dadda", width=8, format=None)
 
