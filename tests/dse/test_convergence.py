@@ -90,6 +90,7 @@ def test_the_convergence_is_kept_with_the_run_and_written(searched: tuple[Path, 
 def test_the_hypervolume_is_that_of_the_designs_so_far(searched: tuple[Path, SearchResult]) -> None:
     """Against a computation from the table that `load_run` gives, whose rows are sorted otherwise."""
     folder, result = searched
+    assert load_run(folder).attrs["convergence"] == convergence(result)
     table = load_run(folder).query("not reference").set_index("cost_digest")
     values = table.loc[list(result.order), ["energy", "delay", "nmed"]].to_numpy()
     values[:, 2] = np.log10(np.maximum(values[:, 2], 1e-9 * values[:, 2].max()))
