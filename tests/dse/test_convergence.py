@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymoo.indicators.hv import Hypervolume
 
@@ -44,6 +44,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResu
     return folder, run_search(options(), out=folder)
 
 
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=9))
 def test_hypervolume_counts_the_cells_that_integer_points_dominate(points: list[tuple[int, ...]]) -> None:
     cells = itertools.product(range(4), repeat=3)
@@ -97,7 +98,7 @@ def test_the_hypervolume_is_that_of_the_designs_so_far(searched: tuple[Path, Sea
     scaled = (values - values.min(axis=0)) / np.ptp(values, axis=0)
     for count, volume in convergence(result):
         assert volume == pytest.approx(hypervolume(scaled[:count]))
-        assert count == 24 or hypervolume(scaled[: count - 1]) < volume
+        assert count in (1, 24) or hypervolume(scaled[: count - 1]) < volume
 
 
 @pytest.mark.slow
