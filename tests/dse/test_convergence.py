@@ -93,7 +93,7 @@ def test_the_hypervolume_is_that_of_the_designs_so_far(searched: tuple[Path, Sea
     folder, result = searched
     assert load_run(folder).attrs["convergence"] == convergence(result)
     table = load_run(folder).query("not reference").set_index("cost_digest")
-    values = table.loc[list(result.order), ["energy", "delay", "nmed"]].to_numpy()
+    values = table.loc[list(result.order), ["energy", "delay", "nmed"]].to_numpy(copy=True)
     values[:, 2] = np.log10(np.maximum(values[:, 2], 1e-9 * values[:, 2].max()))
     scaled = (values - values.min(axis=0)) / np.ptp(values, axis=0)
     for count, volume in convergence(result):
