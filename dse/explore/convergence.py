@@ -29,7 +29,7 @@ _LEAST_RATIO = 1e-9
 
 
 def convergence(result: SearchResult) -> list[tuple[int, float]]:
-    """(evaluations, hypervolume) at the first design and wherever the hypervolume grows, and at the end.
+    """(evaluations, hypervolume) at the first valid design, wherever the hypervolume grows, and at the end.
 
     Evaluations count all designs of the space that the search judged, skipped ones included. Empty where no design
     meets the constraints and has values in all objectives.
@@ -51,7 +51,10 @@ def convergence(result: SearchResult) -> list[tuple[int, float]]:
             continue  # dominated, or there already
         front = np.concatenate([front, point[None]])
         front = front[non_dominated(front)]
-        curve.append((place + 1, hypervolume(front)))
+        volume = hypervolume(front)
+        # A point that is the worst in some objective lies on the border, and adds nothing.
+        if not curve or volume > curve[-1][1]:
+            curve.append((place + 1, volume))
     return [*curve, (len(points), curve[-1][1])]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from circuits.designs.design_record import Design
 from circuits.designs.named_designs import NAMED
 from circuits.errors import DesignError
+from dse.explore.convergence import convergence
 from dse.explore.search_options import SEARCH_VERSION, UNCHANGED_SINCE, Question
 from dse.explore.search_result import (
     RuledOut,
@@ -97,7 +98,8 @@ def load_run(store: Store | Path | str, run: str = "last") -> pandas.DataFrame:
     Index "digest" (of the behaviour). Columns: "name", "front" (bool), "reference" (bool), "skipped" (why the design is
     ruled out or was not measured in full, or empty), "cost_digest", then each score by name, NaN where it was not
     measured; details such as "nmed_low" follow their column. `attrs`: "run", "units" (of each column), "labels",
-    "scopes" (of what a number is where it is not that of one multiplier), "objectives", "constraints", "configuration".
+    "scopes" (of what a number is where it is not that of one multiplier), "objectives", "constraints", "configuration",
+    "convergence" (evaluations and hypervolume, see `dse.explore.convergence`).
 
     Raises DesignError where there is no such store or run, StoreError where the store cannot be trusted.
     """
@@ -134,6 +136,7 @@ def load_run(store: Store | Path | str, run: str = "last") -> pandas.DataFrame:
         "objectives": [column.name for column in result.objectives],
         "constraints": [str(limit) for limit in result.question.constraints],
         "configuration": result.record.configuration,
+        "convergence": convergence(result),
     }
     return table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymoo.indicators.hv import Hypervolume
 
@@ -41,6 +41,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResu
     return folder, run_search(options(), out=folder)
 
 
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=9))
 def test_hypervolume_counts_the_cells_that_integer_points_dominate(points: list[tuple[int, ...]]) -> None:
     cells = itertools.product(range(4), repeat=3)
@@ -84,13 +85,14 @@ def test_the_convergence_is_kept_with_the_run_and_written(searched: tuple[Path, 
 def test_the_hypervolume_is_that_of_the_designs_so_far(searched: tuple[Path, SearchResult]) -> None:
     """Against a computation from the table that `load_run` gives, whose rows are sorted otherwise."""
     folder, result = searched
+    assert load_run(folder).attrs["convergence"] == convergence(result)
     table = load_run(folder).query("not reference").set_index("cost_digest")
-    values = table.loc[list(result.order), ["energy", "delay", "nmed"]].to_numpy()
+    values = table.loc[list(result.order), ["energy", "delay", "nmed"]].to_numpy(copy=True)
     values[:, 2] = np.log10(np.maximum(values[:, 2], 1e-9 * values[:, 2].max()))
     scaled = (values - values.min(axis=0)) / np.ptp(values, axis=0)
     for count, volume in convergence(result):
         assert volume == pytest.approx(hypervolume(scaled[:count]))
-        assert count == 24 or hypervolume(scaled[: count - 1]) < volume
+        assert count in (1, 24) or hypervolume(scaled[: count - 1]) < volume
 
 
 @pytest.mark.slow
