@@ -199,6 +199,17 @@ def approximate_layers(model: nn.Module) -> dict[str, ApproximateConv2d | Approx
 
 
 def _check_operands(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    # The common case first: asking tensors for their devices takes as long as a tiny layer.
+    single = torch.float32
+    if (
+        x.dtype is single
+        and weight.dtype is single
+        and (bias is None or (bias.dtype is single and bias.is_cpu))
+        and x.is_cpu
+        and weight.is_cpu
+        and not torch.is_autocast_enabled("cpu")
+    ):
+        return
     for name, tensor in (("activations", x), ("weights", weight), ("biases", bias)):
         if tensor is not None and (tensor.dtype is not torch.float32 or not (tensor.is_cpu or tensor.is_cuda)):
             raise DesignError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,11 +11,14 @@ from torch.nn import Parameter
 
 from circuits import Design
 from circuits.engine.float_operations import matmul
-from circuits.engine.matrix_products.product_methods import choose_method, find_method
+from circuits.engine.matrix_products.product_methods import PreparedRows, choose_method, find_method
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.layers.layer_products import Gradients, Needed, Products, Tensor
 
 __all__ = ["BitExactProducts"]
+
+_MOST_PREPARED = 16
+"""Shapes of x for which a layer keeps what is prepared."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,24 @@ class BitExactProducts(Products):
 
     design: Design
     method: str = "gate"
+    # Kept here because finding it by the design takes as long as part of a tiny layer's products.
+    _prepared: dict[tuple[torch.Size, int], PreparedRows | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         choose_method(self.design, self.method)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies and other processes prepare their own: compiled functions cannot be copied.
+        return type(self), (self.design, self.method)
+
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry | None) -> Tensor:
         if geometry is None:
-            (rows, depth), columns = x.shape, weight.shape[0]
-            method = None if x.is_cuda else find_method(self.method)
-            prepared = None if method is None else method.prepare_rows(self.design, rows, depth, columns)
+            prepared = None if x.is_cuda else self._prepared_rows(x.shape, weight.shape[0])
             if prepared is not None and _is_plain(x) and _is_plain(weight) and (bias is None or _is_plain(bias)):
                 # A tiny layer takes less time than NumPy needs to make views of its operands.
-                out = x.new_empty(rows, columns)
+                out = x.new_empty(x.shape[0], weight.shape[0])
                 bias_address = None if bias is None else bias.data_ptr()
                 prepared.run(x.data_ptr(), weight.data_ptr(), bias_address, out.data_ptr(), torch.get_num_threads())
                 return out
@@ -59,6 +68,15 @@ class BitExactProducts(Products):
         if bias is not None:
             out += bias if geometry is None else bias[:, None, None]
         return out
+
+    def _prepared_rows(self, shape: torch.Size, columns: int) -> PreparedRows | None:
+        """What `ProductMethod.prepare_rows` gives for x of that shape."""
+        key = shape, columns
+        if key not in self._prepared:
+            if len(self._prepared) >= _MOST_PREPARED:
+                self._prepared.clear()
+            self._prepared[key] = find_method(self.method).prepare_rows(self.design, shape[0], shape[1], columns)
+        return self._prepared[key]
 
     def gradients(
         self, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry | None, needed: Needed

@@ -95,7 +95,7 @@ class FractionTerms(FloatSums):
 
     def add(self, f: Function, row: list[str], codes: list[str], sums: list[str]) -> list[str]:
         planes = [lookup(f, row[2 * k : 2 * k + 2], codes[:2]) for k in range(self.planes)]
-        updated = []
+        updated: list[str] = []
         for half, entry in enumerate(words_of(f, planes)):
             word = f.op(f"add {_HALVES} {codes[2 + half]}, {entry}")
             if self.x_zeros:

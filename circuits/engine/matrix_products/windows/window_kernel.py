@@ -358,7 +358,7 @@ class _Kernel:
     def _emit_strips(self, column: str, blocks: str) -> str:
         """The products of all blocks with the weights of their strips, 16 positions k at a time; returns the depth."""
         f, shape = self.f, self.shape
-        depth = shape.depth
+        depth: str = shape.depth
         with f.loop(depth) as k:
             self._emit_tap(k, k)
         skipped = f.op(f"mul i64 {column}, {shape.w_width}")

@@ -140,12 +140,13 @@ def _strip_blocks(nonzeros: float, places: Places) -> float:
     return (nonzeros + places.groups * LANES / 2) / BLOCK
 
 
-def _group_blocks(nonzeros: float, places: Places, columns: int, margins: Margins | None) -> float:
+def _group_blocks(nonzeros: float, places: Places, columns: int, margins: Margins | None) -> int:
     """The same where all lanes of a block belong to one group."""
     plan = _plan(places, columns, margins, one_weight=True)
     share = nonzeros / (plan.spans.total * places.groups)
     # Chunks are of about the same size.
-    return len(plan.chunks) * math.ceil(plan.chunks[0, -1] * share / BLOCK)
+    blocks: int = math.ceil(int(plan.chunks[0, -1]) * share / BLOCK)
+    return len(plan.chunks) * blocks
 
 
 def _spans(places: Places, margins: Margins | None) -> WindowSpans | None:

@@ -98,8 +98,16 @@ def window_spans(places: Places, margins: Margins | None) -> WindowSpans | None:
     records = np.stack(
         [offset, elements, np.cumsum(whole) - whole, skipped, bounds[:-1], bounds[1:], expansion], axis=1
     )
-    arrays = (records, pieces, spans.rows, whole, expansions)
-    return WindowSpans(*(np.ascontiguousarray(a, dtype=np.int64) for a in arrays), x_group, lowest, int(whole.sum()))
+    return WindowSpans(
+        records=np.ascontiguousarray(records, dtype=np.int64),
+        pieces=pieces,
+        rows=spans.rows,
+        elements=whole,
+        expansions=expansions,
+        x_group=x_group,
+        lowest=lowest,
+        total=int(whole.sum()),
+    )
 
 
 def _most_elements(depth: int) -> int:
