@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
-from circuits.support.cuda_library import load_driver
+from circuits.support.processor import load_driver
 from circuits.support.text import csv_field, json_safe, printable, shorten
 
 if TYPE_CHECKING:

@@ -5,9 +5,12 @@ Neither changes the products and sums of approximate layers.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+from typing import Any
 
-from circuits.errors import unknown_name
+from circuits.errors import DesignError, unknown_name
 
 VARIABLE = "APPROX_CPU_FEATURES"
 """The environment variable that holds the choice, so that worker processes inherit it."""
@@ -37,3 +40,15 @@ def chosen_device() -> str:
     if device not in DEVICES:
         raise unknown_name(f"value of {DEVICE_VARIABLE}", device, DEVICES)
     return device
+
+
+def load_driver() -> Any:
+    """The library of NVIDIA's driver, by ctypes alone, so that its absence shows at once. Raises DesignError."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        return ctypes.CDLL(name)
+    except OSError:
+        raise DesignError(
+            f"no CUDA device: the driver's library {name} cannot be loaded; install NVIDIA's driver, or compute on the "
+            "CPU."
+        ) from None

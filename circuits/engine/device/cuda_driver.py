@@ -11,7 +11,7 @@ from typing import Any
 from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.device.ptx_code import ptx
 from circuits.errors import DesignError
-from circuits.support.cuda_library import load_driver
+from circuits.support.processor import load_driver
 
 # Numbers from cuda.h.
 _MULTIPROCESSOR_COUNT = 16
