@@ -106,10 +106,10 @@ class _Decomposition:
         self._known: dict[tuple[int, int, int], int] = {}
         # Nodes of the analysis are 0 for the constant, then inputs, then functions; a literal is 2 node + inverted.
         self._nodes: list[int] = [0, *range(2, self._fixed)]
-        for table, operands in analysis.functions:
-            values = tuple(self._nodes[operand] for operand in operands)
+        for table, operands in zip(analysis.tables.tolist(), analysis.operands.tolist(), strict=True):
+            values = tuple(self._nodes[operand] for operand in operands if operand >= 0)
             self._nodes.append(self._function(table, values))
-        self._outputs = [self._literal(analysis.literals[net]) for net in design.netlist().output_nets]
+        self._outputs = [self._literal(int(analysis.literals[net])) for net in design.netlist().output_nets]
 
     def genome(self, spare: int) -> Genome:
         rows = np.array([*[(-1, 0, 0)] * self._fixed, *self._rows, *[(WIRE, 0, 0)] * spare], dtype=np.int32)

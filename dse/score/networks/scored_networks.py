@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stderr
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -129,10 +130,12 @@ def _of(settings: ScoreSettings, *, integer: bool) -> SubjectNetworks:
 @lru_cache(maxsize=4)
 def _networks(model: str, dataset: str, network: NetworkSettings, layers: str, integer: bool) -> SubjectNetworks:
     given_codes = bool(network.weights) and is_quantized_file(network.weights)
-    quantization = None
-    if network.quantize or (integer and not given_codes):
-        quantization = QuantizeSettings(**network.quantization)
-    images = _unlabelled(model, dataset, network) if quantization is not None or network.recover else None
+    quantized = bool(network.quantize) or (integer and not given_codes)
+    images = _unlabelled(model, dataset, network) if quantized or network.recover else None
+    quantization = QuantizeSettings(**network.quantization) if quantized else None
+    if quantization is not None and images is not None and not network.quantize:
+        # Nobody chose how many: as many as there are will do.
+        quantization = replace(quantization, images=min(quantization.images, len(images)))
     return _Quiet(
         model,
         network.weights or None,

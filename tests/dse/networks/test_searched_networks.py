@@ -170,6 +170,15 @@ def test_accumulators_limit_the_sums_of_the_design_alone(data: Path) -> None:
     assert limited.network.describe().endswith("accumulators of 14 bits (saturate)")
 
 
+def test_integer_designs_need_no_word_about_quantisation(data: Path) -> None:
+    """Calibrated on the images that there are, fewer than the default."""
+    held = np.load(data)
+    images, labels = torch.from_numpy(held["images"]), torch.from_numpy(held["labels"])
+    right = predict(approximate(quantize(load_model(MODEL), images, bits=8, scheme="uint8"), HARSH), images) == labels
+    scores = SCORERS["accuracy"].measure(HARSH, settings(data, quantize=None, layers="conv"))
+    assert scores["accuracy"] == pytest.approx(100 * float(right.float().mean()))
+
+
 def test_energy_of_an_image_is_the_sum_over_layers(fitted: ScoreSettings) -> None:
     cheap = replace(fitted, cost_samples=64)
     energy = {each: cost_report(each, samples=64, seed=0).drawn.energy for each in (LOPSIDED, HARSH)}
