@@ -75,7 +75,7 @@ class DataTable {
   /** The columns to show: the reader's choice, or the first that fit. */
   visible() {
     if (this.shown !== null) return this.columns.filter(column => this.shown.has(column.key));
-    let room = (this.frame.clientWidth || innerWidth) - 20;
+    let room = (this.frame.clientWidth || innerWidth) - 4;
     const fitting = [];
     for (const column of this.columns) {
       room -= this.width(column);
@@ -89,7 +89,8 @@ class DataTable {
   width(column) {
     if (column.pixels === undefined) {
       const longest = Math.max(...column.heading.split("\n").map(line => line.length + 2), ...this.rows.slice(0, 200).map(row => column.text(row).length));
-      column.pixels = column === this.columns[0] ? Math.min(256, innerWidth * 0.38) : Math.max(95, Math.min(longest, column.long ? 30 : 60) * 7.4 + 20);
+      const wanted = Math.min(longest, column.long ? 30 : 60) * 7.4 + 20;
+      column.pixels = column === this.columns[0] ? Math.min(256, innerWidth * 0.32, wanted) : Math.max(84, wanted);
     }
     return column.pixels;
   }

@@ -106,16 +106,16 @@ def _verdict(victim: str, points: Sequence[MarginPoint]) -> Verdict:
 def _table(points: Sequence[MarginPoint]) -> PageTable:
     rows: list[list[Cell]] = [
         [
+            point.victim,
             point.attack,
             (f"{point.value:g}", point.value),
-            point.victim,
             *percent(point.rate, point.interval),
             (f"{point.fooled} / {point.eligible}", point.fooled),
             ("" if point.median_l2 is None else f"{point.median_l2:.2f}", point.median_l2),
         ]
         for point in points
     ]
-    heads = ["attack", "value", "design", "transfer\n%", "95 %\n(Wilson)", "fooled / eligible", "median L2"]
+    heads = ["design", "attack", "value", "transfer\n%", "95 %\n(Wilson)", "fooled / eligible", "median L2"]
     return PageTable("margins", "Transfer rates", heads, rows)
 
 

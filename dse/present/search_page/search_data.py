@@ -181,6 +181,7 @@ def _question(configuration: Mapping[str, Any], provenance: Mapping[str, Any]) -
         method += f", population {configuration['population']}"
     return [
         ["space", configuration["space_text"]],
+        *([["network", configuration["network_text"]]] if configuration.get("network_text") else []),
         ["constraints", ", ".join(configuration["constraints"]) or "none"],
         ["method", f"{method}, budget {configuration['budget']:,} designs, seed {configuration['seed']}"],
         ["command", str(provenance.get("command") or "from Python")],

@@ -158,7 +158,9 @@ def test_the_report_has_every_design_with_all_of_its_columns(made: tuple[Path, S
         assert Design.from_toml(text).digest == row.design.digest
         (part,) = [data["parts"][part] for _, part in entry["parts"]]
         drawing = unpacked(part["drawing"])
-        assert drawing["kind"] == "array"
+        if drawing["kind"] != "array":
+            assert row.name == "bfloat16"  # the tree among the references
+            continue
         counts = {name: count for name, _, _, count in drawing["legend"]}
         assert counts == {**counts, **counts_of(places(row.listed.netlist()))}  # type: ignore[union-attr]
     reasons = {entry.row.design.digest: entry.reason for entry in result.ruled_out}
