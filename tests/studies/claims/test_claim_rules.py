@@ -148,8 +148,8 @@ def test_accuracy_claims_compare_paired_losses(loss: float, interval: tuple[floa
 
 def test_every_accuracy_claim_is_a_paired_loss() -> None:
     of_accuracy = [claim for claim in CLAIMS if claim.text.startswith("accuracy of")]
-    assert len(of_accuracy) == 8
-    assert all(claim.paired and claim.quantity == "accuracy less exact" for claim in of_accuracy)
+    assert len(of_accuracy) == 8 + 4  # LeNet-5 and AlexNet, and LeNet-5 over several networks
+    assert all(claim.paired and claim.quantity.startswith("accuracy less exact") for claim in of_accuracy)
 
 
 def test_a_test_that_cannot_fail_or_cannot_pass_is_none() -> None:
