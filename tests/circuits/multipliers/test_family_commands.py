@@ -52,9 +52,10 @@ def test_show_prints_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert ["options", "k", "=", "4", "none"] in lines
 
 
-def test_gates_without_places_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["draw", "drum:width:6", "-o", str(tmp_path / "drum.svg")]) == 2
-    assert "but drum:width:6 is gates without; export it and draw it with yosys (show)" in capsys.readouterr().err
+def test_gates_without_places_are_drawn_by_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "drum:width:6", "-o", str(tmp_path / "drum.svg")]) == 0
+    assert main(["draw", "drum:width:6", "-o", str(tmp_path / "drum.svg"), "--view", "places"]) == 2
+    assert "but drum:width:6 is gates without; draw it by levels" in capsys.readouterr().err
     assert main(["draw", "broken_array:width:6", "-o", str(tmp_path / "array.svg")]) == 0
 
 
