@@ -45,6 +45,9 @@ from circuits.engine.llvm.vectors import Vectors
 # Each count takes what the larger ones leave; the last is 1, so that none remains.
 _COLUMNS_TOGETHER = (10, 4, 2, 1)
 
+_NOT_FINITE = 255
+"""The biased exponent of infinities and NaN."""
+
 _DEPTH_OF_MASKS = 8 * W_PLANES_AT
 """Positions whose masks fit where blocks of x are packed."""
 
@@ -113,7 +116,8 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     if target.ternary:
         short = f.op(f"icmp slt i64 {depth}, {_DEPTH_OF_MASKS}")
         single = f.op(f"and i1 {short}, {f.op(f'xor i1 {several}, true')}")
-        shape = _emit_leave_out_zeros(e, shape, f.op(f"and i1 {normal}, {single}"))
+        finite = f.op(f"icmp slt i32 {w_range[1]}, {_NOT_FINITE}")
+        shape = _emit_leave_out_zeros(e, shape, f.op(f"and i1 {finite}, {single}"))
     for mode, condition in (("normal", normal), ("full", "")):
         with f.when(condition or f.op(f"xor i1 {normal}, true")):
             _emit_blocks(e, settings, mode, shape, several, gates, (w_planes, w_words, x_words, product))
@@ -143,7 +147,8 @@ def _emit_leave_out_zeros(e: Vectors, shape: _Shape, possible: str) -> _Shape:
     """Drops the k at which the only row's activation is zero, where `possible` (i1) and where they are many.
 
     The row and the weights that it meets move together, and the product goes on with a smaller depth. Sums stay the
-    same bit for bit as long as products stay normal (see `wide_matmul_kernel`).
+    same bit for bit as long as all weights are finite: what is left out are zeros, and a sum that begins at +0 never is
+    -0. Other activations may be infinite or NaN.
     """
     f = e.f
     choice = f.offset("%scratch", PRODUCT_AT)  # free until the first block: depth, then the weights' address

@@ -309,3 +309,16 @@ def test_an_infinite_weight_meets_the_zeros_of_a_single_row(corner: float) -> No
     sums, expected = matmul(HEAP, x, w.T), summed(HEAP, x, w)
     assert ((sums.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(sums) & np.isnan(expected))).all()
     assert np.isnan(sums[0, 3]) == (not np.isfinite(corner))
+
+
+@pytest.mark.parametrize("corner", [np.inf, -np.inf, np.nan, 3e38, 1e-38])
+@pytest.mark.parametrize("shape", [(1, 50, 40), (1, 400, 60), (1, 16, 200)])
+def test_an_activation_out_of_range_leaves_the_zeros_out_all_the_same(
+    corner: float, shape: tuple[int, int, int]
+) -> None:
+    x, w = operands(*shape, 0.7)
+    x[0, 7] = corner
+    for scale in (1, 1e-3, 1e3):
+        scaled = (w * np.float32(scale)).astype(np.float32)
+        sums, expected = matmul(HEAP, x, scaled.T), summed(HEAP, x, scaled)
+        assert ((sums.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(sums) & np.isnan(expected))).all()

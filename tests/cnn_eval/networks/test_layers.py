@@ -64,9 +64,12 @@ def test_the_designs_tell_the_operands_apart() -> None:
 
 
 @pytest.mark.parametrize("corners", [False, True])
-@pytest.mark.parametrize(("batch", "channels", "layout"), [(1, 2, "narrow"), (1, 96, "strips"), (9, 2, "wide")])
+@pytest.mark.parametrize(
+    ("batch", "channels", "filters", "groups", "layout"),
+    [(1, 2, 5, 1, "narrow"), (1, 24, 96, 24, "strips"), (9, 2, 5, 1, "wide"), (1, 96, 96, 96, "windows")],
+)
 def test_every_layout_of_the_engine_is_used_and_equals_a_scalar_loop(
-    batch: int, channels: int, layout: str, corners: bool, monkeypatch: pytest.MonkeyPatch
+    batch: int, channels: int, filters: int, groups: int, layout: str, corners: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = []
 
@@ -74,7 +77,7 @@ def test_every_layout_of_the_engine_is_used_and_equals_a_scalar_loop(
         return lambda *arguments: used.append(name) or LAYOUTS[name](*arguments)
 
     monkeypatch.setattr(gate_method, "LAYOUTS", {name: recorded(name) for name in LAYOUTS})
-    layer = conv() if channels == 2 else nn.Conv2d(channels, channels, 3, groups=channels, bias=False)
+    layer = nn.Conv2d(channels, filters, 3, groups=groups, bias=False)
     x = values((batch, channels, 10, 10), 4, corners=corners)
     out = approximate(layer, LOPSIDED)(x)
     assert used == [layout]

@@ -36,7 +36,7 @@ Layout = Callable[[FloatCircuit, Array, Array, Array, Places, int | None], None]
 ROW_LAYOUTS: Mapping[str, Layout] = MappingProxyType({"wide": run_wide, "strips": run_strips, "narrow": run_narrow})
 """Layout of `lane_layout` -> `gathering.gathered_matmul` by it, for circuits that have a kernel."""
 
-_MOST_COLUMNS = 4
+_MOST_COLUMNS = 3
 """Columns a group up to which packing x once is worth more than sums that stay in a block."""
 _PREPARED = 100  # blocks of products that take as long as preparing a matrix product
 _SUMS = 0.2
