@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from circuits import Design, cost_report, error_metrics
-from dse.evolve import main as evolve
 
 
 def main() -> None:
@@ -16,7 +17,8 @@ def main() -> None:
         folder = Path(name)
         (folder / "dadda4.toml").write_text(seed.to_toml())
         effort = ["--evaluations", "10000", "--restarts", "1", "--workers", "1", "--out", str(folder / "out")]
-        assert evolve([str(folder / "dadda4.toml"), "--sweep", "mae_percent=0.3,1,3", *effort]) == 0
+        command = [sys.executable, "-m", "dse.evolve", str(folder / "dadda4.toml"), "--sweep", "mae_percent=0.3,1,3"]
+        subprocess.run([*command, *effort], check=True)
         circuits = [seed, *(Design.load(path) for path in sorted((folder / "out").glob("*.toml")))]
     for circuit in circuits:
         error, energy = error_metrics(circuit).med.value, cost_report(circuit).drawn.energy
