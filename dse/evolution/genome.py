@@ -109,7 +109,7 @@ class _Decomposition:
         for table, operands in analysis.functions:
             values = tuple(self._nodes[operand] for operand in operands)
             self._nodes.append(self._function(table, values))
-        self._outputs = [self._literal(analysis.literals[net]) for net in design.netlist().output_nets]
+        self._outputs = [self._literal(int(analysis.literals[net])) for net in design.netlist().output_nets]
 
     def genome(self, spare: int) -> Genome:
         rows = np.array([*[(-1, 0, 0)] * self._fixed, *self._rows, *[(WIRE, 0, 0)] * spare], dtype=np.int32)
