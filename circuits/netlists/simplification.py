@@ -43,6 +43,12 @@ class Analysis:
     operands: NDArray[np.int32]
     literals: NDArray[np.int32]
 
+    @property
+    def functions(self) -> list[tuple[int, tuple[int, ...]]]:
+        """(truth table, operand nodes) of each function, for readers that are not compiled."""
+        rows = zip(self.tables.tolist(), self.operands.tolist(), strict=True)
+        return [(table, tuple(node for node in nodes if node >= 0)) for table, nodes in rows]
+
 
 # A design's error needs the analysis for its program, and its cost for the simplified netlist, one after the other.
 @lru_cache(maxsize=4)

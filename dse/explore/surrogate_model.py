@@ -125,7 +125,7 @@ class Surrogate:
         self._one_hot, self._features = one_hot, code.features(genomes)
         self._centre = self._features.mean(axis=0)
         self._features = self._features - self._centre
-        self._units = 1.0, 1.0, 1.0
+        self._units: tuple[float, ...] = 1.0, 1.0, 1.0
         gram = self._gram(one_hot, self._features)
         means = (1 - gram.same).mean(), np.diag(gram.features).mean(), gram.distance.mean()
         self._units = tuple(max(float(mean), 1e-9) for mean in means)

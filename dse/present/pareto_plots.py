@@ -93,7 +93,7 @@ def _figure(
     everything = _points(rows, x, y)
     best = _points(front, x, y)
     marks = _points(references, x, y)
-    axes.scatter(*everything.T, color="0.72", s=22, linewidth=0, label="evaluated designs")
+    axes.scatter(everything[:, 0], everything[:, 1], color="0.72", s=22, linewidth=0, label="evaluated designs")
     outside = _points(ruled_out, x, y)
     if len(outside):
         axes.scatter(
@@ -105,11 +105,19 @@ def _figure(
     on_pair = on_pair[np.lexsort((on_pair[:, 1], on_pair[:, 0]))]
     axes.plot(on_pair[:, 0], on_pair[:, 1], color=BLUE, linewidth=1.3, drawstyle="steps-post", zorder=2)
     axes.scatter(
-        *marks.T, color=_ORANGE, edgecolor="black", linewidth=0.7, marker="D", s=75, label="reference designs", zorder=3
+        marks[:, 0],
+        marks[:, 1],
+        color=_ORANGE,
+        edgecolor="black",
+        linewidth=0.7,
+        marker="D",
+        s=75,
+        label="reference designs",
+        zorder=3,
     )
     label = "Pareto front" if objectives == 2 else f"Pareto front in all {objectives} objectives"
     # Drawn above the references, so that a reference on the front shows both marks.
-    axes.scatter(*best.T, color=BLUE, edgecolor="white", linewidth=0.5, s=34, label=label, zorder=4)
+    axes.scatter(best[:, 0], best[:, 1], color=BLUE, edgecolor="white", linewidth=0.5, s=34, label=label, zorder=4)
     estimated = any(row.estimated for row in rows)
     axes.set_xlabel(_axis(x, estimated))
     axes.set_ylabel(_axis(y, estimated))

@@ -86,10 +86,12 @@ def large_space_rows(level: Level) -> tuple[list[Row], str]:
     ]
     median = float(np.median(needed))
     what = f"evaluations until nsga2's median hypervolume after {goal_budget:,}"
-    for of_what, count in (*((f"seed {seed}", needed[k]) for k, seed in enumerate(level.seeds)), ("median", median)):
-        found = math.isfinite(count)
+    for of_what, evaluations in zip(
+        [*(f"seed {seed}" for seed in level.seeds), "median"], [*needed, median], strict=True
+    ):
+        found = math.isfinite(evaluations)
         remark = "" if found else "not reached"
-        rows.append(Row("surrogate", f"{what}, {of_what}", count if found else budget, remark=remark))
+        rows.append(Row("surrogate", f"{what}, {of_what}", float(evaluations if found else budget), remark=remark))
     reached = f"after {median:,.0f} evaluations" if math.isfinite(median) else "not within its budget"
     return rows, (
         f"in a space of 10^{math.log10(LARGE_SPACE.size):.0f} designs the surrogate reaches NSGA-II's hypervolume "

@@ -122,11 +122,11 @@ class _Search:
     def _violations(self, scored: Sequence[int]) -> Floats:
         """Total violation of each of these designs, logarithmically: far off is far off. Not scored in part: 0."""
         totals = [sum(self.judgements[number].violations) for number in scored]
-        return np.log1p(np.minimum(np.array(totals, dtype=float), 1e9))
+        return np.asarray(np.log1p(np.minimum(np.array(totals, dtype=float), 1e9)))
 
     def _warped(self, values: Floats) -> Floats:
         """Values as their axes show them."""
-        warped = values.copy()
+        warped: Floats = values.copy()
         for column, scale in enumerate(self.exploration.scales):
             own = values[:, column]
             if scale == "log" and own.max() > 0:
