@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from cnn_eval.scenarios.control import CONTROL
 from studies.frame.claim_rules import Direction, above, below
@@ -22,7 +23,7 @@ _DECIDING_LOSS = 4.0
 """Width in points of an interval that can confirm a published loss, none of which is larger than 1 point."""
 
 
-def _control(subject: str) -> dict[str, str]:
+def _control(subject: str) -> dict[str, Any]:
     """The control of a circuit's robustness, and what it is.
 
     For flat axfpm the power-of-two control computes the same function, which shows that its noise is none. For other
