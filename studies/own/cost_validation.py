@@ -210,8 +210,8 @@ def _unseen(recorded: Mapping[str, Mapping[str, Any]], tool: str) -> tuple[list[
     outliers = f"; beyond {100 * LIMIT:.0f} %: {', '.join(beyond)}" if beyond else ""
     return rows, (
         f"In {len(recorded)} more arrays {UNUSED}, {unseen_arrays.SAMPLE} of them drawn at random, {ranges}{outliers}. "
-        f"A single transition may settle {min(single):+.0f} to {max(single):+.0f} ps off: every edge counts that crosses "
-        "half the swing, and a glitch that hardly does in the one may not in the other."
+        f"A single transition may settle {min(single):+.0f} to {max(single):+.0f} ps off: every edge that crosses "
+        "half the swing counts, and a glitch that hardly does in the one may not in the other."
     )
 
 
