@@ -158,9 +158,9 @@ def _tidy(
         for view, measures in views.items():
             for name, value in measures.items():
                 add(f"cost {view}", f"{name} / {baseline}", value, "ratio", cost.note)
-    for quantity, unit, value, ratio in added.rows() if added is not None else ():
-        add("left out of cost drawn", quantity, value, unit, cost.note)
-        add("left out of cost drawn", f"{quantity} / {EXACT}", None if ratio != ratio else ratio, "ratio", cost.note)
+    for what, unit, value, ratio in added.rows() if added is not None else ():
+        add("left out of cost drawn", what, value, unit, cost.note)
+        add("left out of cost drawn", f"{what} / {EXACT}", None if ratio != ratio else ratio, "ratio", cost.note)
     return rows
 
 

@@ -16,6 +16,9 @@ at least
 A peak below 1/2 never crosses 50 %: neither event happens (inertial delay), and only energy is spent. A higher peak
 makes a pulse; since the way back to 50 % is shorter from there, the pulse narrows: at' = at - (1 - peak) swing.
 
+Near 1/2 this is all or nothing: an edge that hardly crosses may cross here and not in the circuit, or the reverse. Mean
+energies hardly notice, but a transition may settle up to 120 ps too early or 170 ps too late (`cost_validation`).
+
 **Energy.** Per transition of an input pin, the table gives the energy that the cell draws inside; it is divided equally
 among the outputs that it changes. The supply charges the load with C V^2 when an output rises, and nothing when it
 falls. An incomplete ramp draws its share: the event that calls back draws `peak` of its energy and returns

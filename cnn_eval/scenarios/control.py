@@ -94,7 +94,7 @@ def _gains(approximated: nn.Module, images: torch.Tensor) -> dict[str, float]:
         def hook(
             module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor, name: str = name, exact: nn.Module = exact
         ) -> None:
-            bias = module.bias
+            bias: torch.Tensor | None = getattr(module, "bias", None)
             offset = 0.0 if bias is None else bias.reshape(-1, *[1] * (output.ndim - 2))
             y, t = ((values - offset).double() for values in (output, exact(*inputs)))
             total = totals.setdefault(name, [0.0, 0.0])

@@ -28,6 +28,8 @@ DECISIVE = 30.0
 """Largest width of an interval that can confirm a number, in percentage points. A wider one contains almost any."""
 KEPT = 1.0
 """Largest loss of accuracy, in percentage points, that counts as none: the largest that DA reports."""
+SELDOM = 50.0
+"""Largest percentage of examples that counts as few, where DA says "seldom" of one kind of them."""
 NEARLY_ALL = 90.0
 """A network fooled by a larger percentage of the examples does not resist. Audits use the same limit."""
 

@@ -30,7 +30,7 @@ from cnn_eval.models.inference import logits, predict
 from cnn_eval.models.registry import weights_record
 from cnn_eval.scenarios.success import judge
 from studies.frame.study import Row, StudyOptions, StudyResult
-from studies.frame.verdict_text import DEPENDS, KEPT, NEARLY_ALL
+from studies.frame.verdict_text import DEPENDS, KEPT, NEARLY_ALL, SELDOM
 from studies.paper import figure12, table2, table8, table10
 from studies.rows.attack_rows import PUBLISHED_NAMES, Setting, setting
 from studies.rows.further_victims import ALL_LAYERS
@@ -212,12 +212,14 @@ def _published(victim: str, quantity: str) -> float | None:
 
 
 def _limit(victim: str, quantity: str) -> float | None:
-    """The number that a claim's direction compares with: nearly all for transfer, no difference for differences."""
+    """The number that a claim's direction compares with."""
     if quantity == LOSS:
         return -KEPT
     if quantity == CONFIDENT_MORE or " less " in victim:
         return 0.0
-    return None if quantity == CONFIDENT else NEARLY_ALL
+    if quantity == CONFIDENT:
+        return None
+    return SELDOM if quantity.endswith(", smallest") else NEARLY_ALL
 
 
 def sides(each: Sequence[Measured], limit: float) -> str:
