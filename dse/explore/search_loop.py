@@ -127,7 +127,8 @@ class _Search:
         scored, beaten_rows = list(self.rows.values()), tuple(self.beaten.values())
         rows, ruled_out = sorted_out(scored, self.question)
         front = tuple(pareto_front(rows, self.question))
-        return SearchResult(record, rows, front, (), ruled_out, beaten_rows, tuple(self.failures), 0)
+        order = tuple(row.design.cost_digest for row in scored)
+        return SearchResult(record, rows, front, (), ruled_out, beaten_rows, tuple(self.failures), 0, order)
 
     def _require_scores(self, references: Sequence[Design]) -> None:
         """Circuit scores of the references; ValueError where one fails.
