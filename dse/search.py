@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from circuits.exchange.design_options import user_cells
-
 from circuits.errors import DesignError
 from circuits.exchange.design_files import find_designs
+from circuits.exchange.design_options import user_cells
 from circuits.support.cli import Commands, integer, run_alone, say
 from circuits.support.options import add_cells, add_cpu_features, add_device, add_out, add_seed, add_workers
 from circuits.support.processor import chosen_device
