@@ -19,7 +19,7 @@ from circuits.engine.matrix_products.lane_layout import lane_layout, layout_work
 from circuits.engine.matrix_products.narrow_matmul import run_narrow
 from circuits.engine.matrix_products.strips.strip_matmul import run_strips
 from circuits.engine.matrix_products.wide_matmul import run_wide
-from circuits.engine.matrix_products.windows.window_kernel import LANES, window_kernel
+from circuits.engine.matrix_products.windows.window_kernel import window_kernel
 from circuits.engine.matrix_products.windows.window_plan import (
     Margins,
     WindowPlan,
@@ -27,6 +27,7 @@ from circuits.engine.matrix_products.windows.window_plan import (
     window_plan,
     window_spans,
 )
+from circuits.engine.matrix_products.windows.window_records import LANES
 from circuits.engine.padding import padded
 from circuits.engine.task_threads import TASKS_A_THREAD, run_tasks, scratch_address, useful_threads
 
@@ -59,7 +60,9 @@ def windows_pay(x: Array, places: Places, columns: int, margins: Margins | None 
     if spans is None:
         return False
     elements = spans.total * places.groups
-    blocks = _strip_blocks(estimated_nonzeros(x), places) + _SUMS * elements / BLOCK
+    # Only AVX-512 leaves zeros out.
+    operands = estimated_nonzeros(x) if Target.host().ternary else float(x.size)
+    blocks = _strip_blocks(operands, places) + _SUMS * elements / BLOCK
     work = layout_work(places.rows, places.depth, columns, places.groups)
     return places.depth * columns * blocks + _PREPARED < min(work.values())
 
@@ -95,7 +98,9 @@ def run_windows(
         gates = known_weight_gates(circuit, None) if known_weights else None
     plan = _plan(places, columns, margins, one_weight=gates is not None)
     settings, any_gates = float_gates(circuit)
-    kernel = window_kernel(settings, weight_gates=gates is not None, margins=margins is not None)
+    # The plan is for vectors of this width, and so must the kernel be.
+    bits = Target.host().vector_bits
+    kernel = window_kernel(settings, bits, weight_gates=gates is not None, margins=margins is not None)
     address = (gates or any_gates).gates_address
     # The kernel reads 16 weights of a row at a time.
     weights = np.zeros((len(w), -(-places.depth // LANES) * LANES), dtype=np.float32)

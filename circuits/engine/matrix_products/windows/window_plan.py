@@ -10,7 +10,7 @@ import numpy as np
 from circuits.engine.blocks import BLOCK
 from circuits.engine.llvm.jit import Target
 from circuits.engine.matrix_products.element_places import Offsets, Places
-from circuits.engine.matrix_products.windows.window_kernel import (
+from circuits.engine.matrix_products.windows.window_records import (
     CHUNK_FIELDS,
     LANES,
     TOGETHER,
