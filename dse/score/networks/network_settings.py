@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["OPERANDS", "NetworkSettings"]
 
@@ -39,7 +39,7 @@ class NetworkSettings:
     calibration_images: int = 0
     first_last: str = ""
     recover: int = 0
-    accumulator: tuple[int, str] | None = None
+    accumulator: tuple[int, Literal["wrap", "saturate"]] | None = None
     operands: str = OPERANDS[0]
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stderr
-from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -133,9 +132,6 @@ def _networks(model: str, dataset: str, network: NetworkSettings, layers: str, i
     quantized = bool(network.quantize) or (integer and not given_codes)
     images = _unlabelled(model, dataset, network) if quantized or network.recover else None
     quantization = QuantizeSettings(**network.quantization) if quantized else None
-    if quantization is not None and images is not None and not network.quantize:
-        # Nobody chose how many: as many as there are will do.
-        quantization = replace(quantization, images=min(quantization.images, len(images)))
     return _Quiet(
         model,
         network.weights or None,
