@@ -2,8 +2,8 @@
 
     python -m dse.evolve library --evaluations 4000000 --restarts 8 --workers 2 --out DIR --into circuits/library
 
-That is 368 million circuits at about 8 seconds of processor time a million: 47 minutes of it, and 57 minutes by the
-clock on two cores that had much else to do. The number of workers changes nothing but the time.
+That is 384 million circuits at about 8 seconds of processor time a million, 50 minutes of it: half of that by the clock
+on two idle cores. The number of workers changes nothing but the time.
 
 The limits of the unsigned circuits are the errors of EvoApproxLib's 8x8 multipliers (per cent of 2^16; MRED in per
 cent) that no other of its circuits beats in error and energy, and some between them; those of the signed ones cover the
