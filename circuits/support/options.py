@@ -104,7 +104,7 @@ def add_wire(parser: Parser) -> None:
         type=_capacitance,
         default=0.0,
         metavar="W",
-        help="femtofarads of wire to every sink: says what they would add to energy and delay (default: 0)",
+        help="femtofarads of wire to every sink: says what they would add to energy and delay",
     )
 
 

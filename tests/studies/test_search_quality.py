@@ -7,9 +7,7 @@ import math
 import pytest
 
 from circuits import CELLS
-from dse.explore.search_options import SearchOptions
-from dse.score.scorers.scorer import ScoreSettings
-from dse.space.search_space import Space
+from dse import ScoreSettings, SearchOptions, Space
 from studies.rows.large_space_rows import LARGE_SPACE, Level, large_space_rows
 from studies.rows.skipped_rows import skipped_rows
 

@@ -240,7 +240,7 @@ def test_products_that_stay_normal_are_recognised() -> None:
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "windows"])  # whose widths test_windows tries
 @pytest.mark.parametrize(("mode", "scale"), [("normal", 1), ("full", 1e37)])
 def test_kernels_agree_on_every_vector_width(
     bits: int, layout: str, mode: str, scale: float, monkeypatch: pytest.MonkeyPatch

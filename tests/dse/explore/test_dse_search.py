@@ -20,6 +20,7 @@ import pytest
 
 from circuits import CELLS, Design
 from dse import COLUMNS, Store, search
+from dse.present.convergence_plot import CONVERGENCE_FILES
 from dse.present.pareto_plots import file_names, pareto_plots
 from dse.score.networks.network_keys import EMBEDDED_IMAGES
 from dse.score.scored_design import ScoredDesign
@@ -33,7 +34,7 @@ half_adders = ["cell"]
 """
 OBJECTIVES = ("delay", "nmed")
 BUDGET = 30
-FILES = ["front.csv", *file_names([COLUMNS[name] for name in OBJECTIVES])]
+FILES = ["front.csv", *CONVERGENCE_FILES, *file_names([COLUMNS[name] for name in OBJECTIVES])]
 
 
 def command(folder: Path, space: Path, *more: str) -> list[str]:

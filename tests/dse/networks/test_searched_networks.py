@@ -74,7 +74,7 @@ def hashes(of: ScoreSettings) -> dict[str, str]:
 
 def test_the_keys_of_the_default_network_are_those_of_earlier_versions() -> None:
     """Recorded by the version before networks could be chosen."""
-    expected = json.loads((ROOT / "tests/dse/earlier_store/expected.json").read_text())
+    expected = json.loads((ROOT / "tests/dse/score/earlier_store/expected.json").read_text())
     assert expected  # runs that are found by their options: `test_earlier_store`
     assert set(ScoreSettings().to_data()) == {
         *("model", "dataset", "images", "examples", "margin", "attack_images", "attack_epsilon", "attack_steps"),

@@ -78,6 +78,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, space: Path) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "run"
     assert search.main(["--space", str(space), *OPTIONS, "--out", str(folder)]) == 0
     assert sorted(entry.name for entry in folder.iterdir()) == [
+        "convergence.csv",
+        "convergence.png",
+        "convergence.svg",
         "front.csv",
         "pareto_energy_nmed.png",
         "pareto_energy_nmed.svg",

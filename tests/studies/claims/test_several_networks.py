@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnn_eval import load_model, power_of_two_control, predict
 from cnn_eval.attacks.shared.primitives import fooled
 from cnn_eval.data.loading import load
-from cnn_eval.models.inference import predict
-from cnn_eval.models.registry import load_model
-from cnn_eval.scenarios.control import power_of_two_control
 from studies.frame.claim_rules import below
 from studies.frame.claim_verdicts import Claim
 from studies.frame.study import Row, StudyOptions
