@@ -1,4 +1,4 @@
-"""Multiplier generators against tests/support/multipliers/multiplier_models.py: every topology, cell, width and policy."""
+"""Multiplier generators against tests/support/multipliers: every topology, cell, width and policy."""
 
 from __future__ import annotations
 

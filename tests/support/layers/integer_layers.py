@@ -25,7 +25,7 @@ def ama1_design(w: int, v: int, *, signed: bool) -> Design:
 
 @cache
 def ama1_table(w: int, v: int, signed: bool) -> np.ndarray:
-    """Its products, int64 [2^w, 2^v], ascending operands, from the models of tests/support/multipliers/multiplier_models.py."""
+    """Its products, int64 [2^w, 2^v], ascending operands, from the models of tests/support/multipliers."""
     x, y = every_pair(w, v, signed)
     model = Model(x, y, w, v, lambda row, column: CELLS["ama1"], signed=signed)
     table = numbers(model.product("ripple_array"), len(x)).astype(np.int64)
