@@ -13,6 +13,10 @@ from studies.throughput.products.measured_layers import depthwise_layers, narrow
 from studies.throughput.timing import HIGHEST_LOAD, best, load_of_others
 
 _TARGET = 1.8
+_TARGET_FROM = 5.0
+"""Milliseconds on one thread from which the target holds."""
+_LEAST_ROUNDS = 15
+"""Wall time is disturbed more than CPU time, and two threads twice as often as one."""
 
 
 def obstacle() -> str:
@@ -26,14 +30,17 @@ def obstacle() -> str:
 
 
 def rows(rounds: int) -> list[Row]:
-    """Compares two threads with one in wall time, for layers of 5 ms or more; see `obstacle`."""
+    """Compares two threads with one in wall time, in at least _LEAST_ROUNDS rounds; see `obstacle`."""
     speeds = []
     for multiplier in (design("exact"), design("heap")):
         for layer in (*narrow_format_layers(), depthwise_layers()[0]):
             actions = [layer.engine_layer(multiplier, "gate", threads) for threads in (1, 2)]
-            one, two = best(rounds, time.perf_counter, *actions)
+            one, two = best(max(rounds, _LEAST_ROUNDS), time.perf_counter, *actions)
             quantity = f"{multiplier.label}, gate by gate, 2 threads over one"
-            remark = f"target: at least {_TARGET}; {1000 * one:.3g} ms on one thread"
+            target = (
+                f"target: at least {_TARGET}" if 1000 * one >= _TARGET_FROM else f"no target under {_TARGET_FROM:g} ms"
+            )
+            remark = f"{target}; {1000 * one:.3g} ms on one thread"
             speeds.append(Row(layer.name, quantity, one / two, unit="speed ratio", remark=remark))
     return speeds
 

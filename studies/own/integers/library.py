@@ -70,13 +70,13 @@ def run(options: StudyOptions) -> StudyResult:
             rows.append(Row(subject, "energy", ours_then.energy, theirs.energy, unit="fJ", remark=remark))
         rows.append(Row(metric.upper(), f"of {len(best)} unbeaten circuits matched or beaten", wins, unit="count"))
         summary.append(f"{wins} of {len(best)} by {metric.upper()}")
-    if paths is not None:
-        rows += library_rows(paths)
+    files = library_rows(paths) if paths is not None else []
+    rows += files
     return StudyResult(
         rows,
         "measured",
         f"of the published circuits that no other one beats, ours need no more energy at no greater error for "
-        f"{', '.join(summary)}.",
+        f"{', '.join(summary)}.{_of_files(files)}",
         {"circuits": len(ours), "samples": 2048},
         figures=_figures(ours),
     )
@@ -136,6 +136,13 @@ def library_rows(paths: Sequence[Path]) -> list[Row]:
         correlation = rank_correlation(energies, powers)
         rows.append(Row("files", "rank correlation of energy with the printed power", correlation, unit="ratio"))
     return rows
+
+
+def _of_files(rows: Sequence[Row]) -> str:
+    """What holds for all files of a copy, in a sentence; "" without a copy."""
+    whole = [f"{row.quantity} {row.measured:.3g}" for row in rows if row.subject == "files"]
+    count = len({row.subject for row in rows} - {"files"})
+    return f" In {count} of EvoApproxLib's own files, measured here: {', '.join(whole)}." if count else ""
 
 
 def _rounds_to(value: float, printed: str) -> bool:
