@@ -24,6 +24,7 @@ def validation() -> StudyResult:
     return cost_validation.run(QUICK)
 
 
+@pytest.mark.slow
 def test_the_model_agrees_with_ngspice() -> None:
     """Energy and worst delay of six whole arrays: 15 % (the bound that the project set itself, never widened)."""
     result = validation()
@@ -108,6 +109,7 @@ def test_the_stimulus_is_the_stated_one() -> None:
         assert len(arrays[cell]["energy_fJ"]) == len(x) - 1
 
 
+@pytest.mark.slow
 def test_tables_explain_every_difference_above_a_tenth() -> None:
     for study in (table7, table9):
         result = study.run(QUICK)

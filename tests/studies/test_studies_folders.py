@@ -46,6 +46,7 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_never_written(installed: Path, tmp_path: Path) -> None:
     package = installed / "studies"
     before = files(package)

@@ -199,6 +199,7 @@ def test_area_is_counted_as_drawn() -> None:
 # ---- arc-delay simulation
 
 
+@pytest.mark.slow
 def test_the_arc_delay_simulation_settles_at_the_function() -> None:
     """After every operand all nets have toggled as often, modulo 2, as their settled values differ."""
     rng = np.random.default_rng(5)

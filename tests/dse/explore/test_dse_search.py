@@ -134,6 +134,7 @@ def test_lost_outputs_are_written_again(
         assert (tmp_path / "copy" / name).read_bytes() == (whole[0] / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_search_continues_to_the_same_front(
     whole: tuple[Path, subprocess.CompletedProcess[str]], space: Path, tmp_path: Path
 ) -> None:
@@ -185,6 +186,7 @@ def _alive(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_a_user_cell_takes_part_and_reaches_the_front(
     space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,6 +209,7 @@ def test_a_user_cell_takes_part_and_reaches_the_front(
     assert rows[0]["energy [fJ]"]
 
 
+@pytest.mark.slow
 def test_a_small_space_is_searched_exhaustively(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = tmp_path / "pair.toml"
     space.write_text(

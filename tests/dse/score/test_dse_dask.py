@@ -119,6 +119,7 @@ def test_a_killed_worker_costs_only_the_time_of_its_task(cluster: Cluster, tmp_p
     assert 8 < len(began) <= 8 + 2
 
 
+@pytest.mark.slow
 def test_an_address_that_nobody_answers_is_refused() -> None:
     with pytest.raises(
         OSError, match=r"^a Dask scheduler must answer at 'tcp://127\.0\.0\.1:9', but none does; start "
