@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -176,3 +177,10 @@ def test_every_command_is_found_and_answers() -> None:
     for known in (("circuits", "show"), ("circuits", "import"), ("cnn_eval", "accuracy"), ("studies", "run")):
         assert known in commands
     assert house.cpu_seconds("-c", "pass") < house.cpu_seconds("-m", "circuits", "show", "--help")
+
+
+def test_nothing_says_that_it_is_unfinished() -> None:
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b")
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            assert not marks.search(path.read_text(encoding="utf-8")), path

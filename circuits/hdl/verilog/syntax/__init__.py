@@ -1,1 +1,1 @@
-"""TODO."""
+"""Verilog text to a syntax tree: tokens, numbers, expressions, statements and modules."""
