@@ -59,7 +59,7 @@ _GENERATING: Mapping[str, Any] = {
 """The fields that say how a circuit is generated, with their defaults."""
 
 _POLICIES = ("ports", "half_adders", "final_adder", "tile", "signed", "truncate_columns", "options")
-"""The fields, beside topology, widths and placement, that decide what a generator draws."""
+"""The fields that `generator_policies` gives."""
 
 _TRIED_OPERAND_BITS = 16  # 65,536 pairs take a few milliseconds
 _PURPOSES: Mapping[str, str] = {
@@ -484,15 +484,19 @@ def netlist_template(design: Design) -> NetlistTemplate:
         architecture.may_exceed is not None and architecture.may_exceed(design.options)
     )
     overflow = design.tile is not None and (inexact or wraps or exceeds)
-    policies = tuple((name, getattr(design, name)) for name in _POLICIES)
-    return _template(design.topology, design.shape, policies, overflow)
+    return _template(design.topology, design.shape, tuple(generator_policies(design).items()), overflow)
+
+
+def generator_policies(design: Design) -> dict[str, Any]:
+    """Arguments of `multiplier`: what decides, beside topology, widths and placement, what a generator draws."""
+    return {name: getattr(design, name) for name in _POLICIES}
 
 
 @lru_cache(maxsize=32)
 def _template(
     topology: str, shape: tuple[int, int], policies: tuple[tuple[str, Any], ...], overflow_bit: bool
 ) -> NetlistTemplate:
-    """Draws all designs that agree in these; `policies`: (name, value) of the fields in _POLICIES."""
+    """Draws all designs that agree in these; `policies`: `generator_policies` as pairs."""
     arguments: Any = {**dict(policies), "overflow_bit": overflow_bit}
     return NetlistTemplate(lambda adder_at: multiplier(topology, shape, adder_at, **arguments), arguments["tile"])
 

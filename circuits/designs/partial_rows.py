@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from circuits.designs.design_record import Design
+from circuits.designs.design_record import Design, generator_policies
 from circuits.multipliers import multiplier
 from circuits.netlists.netlist import ONE, ZERO, Netlist
 from circuits.netlists.reduction_record import Reduction
 
 __all__ = ["PartialRow", "has_stages", "net_values", "partial_rows", "tree_reduction"]
-
-_POLICIES = ("ports", "half_adders", "final_adder", "signed", "truncate_columns", "options")
-"""The fields, beside topology, widths and placement, that decide what a generator draws without tiles."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +34,12 @@ def tree_reduction(design: Design) -> tuple[Netlist, Reduction]:
     """(the netlist of a tree, drawn anew; how it reduces its columns); the nets are those of `design.netlist()`."""
     assert has_stages(design)
     reduction = Reduction()
-    policies: dict[str, Any] = {name: getattr(design, name) for name in _POLICIES}
     netlist = multiplier(
         design.topology,
         design.shape,
         lambda i, j: design.placement.at(i, j, None),
         reduction=reduction,
-        **policies,
+        **generator_policies(design),
     )
     return netlist, reduction
 

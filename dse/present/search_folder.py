@@ -7,8 +7,8 @@ alone, and shares it as soon as the new store may be made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -60,49 +60,52 @@ def run_search(
     gone. KeyboardInterrupt and ExecutorLostError say how many designs have their scores, and where.
     """
     with ExitStack() as stack:
-        if isinstance(store, Store):
-            return _search(options, store, executor, out, progress, provenance, fresh, begin, observe)
-        if out is None and store is None:
-            store = Path(stack.enter_context(TemporaryDirectory())) / STORE_NAME
-        folder = None if out is None else Path(out)
-        path = Path(store) if store is not None else (folder or Path()) / STORE_NAME
-        require_writable_places(folder, path)
-        if folder is not None:
-            stack.enter_context(_folder_lock(folder))
-        store_lock = stack.enter_context(_store_lock(path, fresh=fresh))
-        if fresh:
-            move_aside(path)
-            store_lock.share()
-        elif folder is not None:
-            require_same_space(folder, path, options.space, own_store=store is None)
-        opened = stack.enter_context(Store(path))
-        for log in opened.set_aside:
-            announce(f"{path} was gone, but not its log, which is now {log}")
-        return _search(options, opened, executor, out, progress, provenance, fresh, begin, observe)
+        opened = store if isinstance(store, Store) else _open_store(stack, options, store, out, fresh, announce)
+        begin()
+        with _saying_how_to_continue(opened, fresh=fresh):
+            result = search(options, opened, executor, progress=progress, provenance=provenance, observe=observe)
+        if out is not None:
+            write_results(Path(out), result)
+        return result
 
 
-def _search(
+def _open_store(
+    stack: ExitStack,
     options: SearchOptions,
-    store: Store,
-    executor: Executor[ScoringTask, ScoresByScorer] | None,
+    file: Path | str | None,
     out: Path | str | None,
-    progress: bool,
-    provenance: Mapping[str, Any],
     fresh: bool,
-    begin: Callable[[], None],
-    observe: Callable[[Callable[[], SearchResult]], None],
-) -> SearchResult:
-    """The search; whatever ends it before its time says where its scores are and how it goes on."""
-    begin()
+    announce: Callable[[str], None],
+) -> Store:
+    """The store in `file`, else in the folder `out`, else a temporary one, with its locks; `stack` gives them back."""
+    if out is None and file is None:
+        file = Path(stack.enter_context(TemporaryDirectory())) / STORE_NAME
+    folder = None if out is None else Path(out)
+    path = Path(file) if file is not None else (folder or Path()) / STORE_NAME
+    require_writable_places(folder, path)
+    if folder is not None:
+        stack.enter_context(_folder_lock(folder))
+    store_lock = stack.enter_context(_store_lock(path, fresh=fresh))
+    if fresh:
+        move_aside(path)
+        store_lock.share()
+    elif folder is not None:
+        require_same_space(folder, path, options.space, own_store=file is None)
+    opened = stack.enter_context(Store(path))
+    for log in opened.set_aside:
+        announce(f"{path} was gone, but not its log, which is now {log}")
+    return opened
+
+
+@contextmanager
+def _saying_how_to_continue(store: Store, *, fresh: bool) -> Iterator[None]:
+    """Whatever ends a search before its time says where its scores are and how it goes on."""
     try:
-        result = search(options, store, executor, progress=progress, provenance=provenance, observe=observe)
+        yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_continue(store, fresh=fresh)) from None
     except ExecutorLostError as error:
         raise ExecutorLostError(f"{error}; {_how_to_continue(store, fresh=fresh)}") from None
-    if out is not None:
-        write_results(Path(out), result)
-    return result
 
 
 def _how_to_continue(store: Store, *, fresh: bool) -> str:

@@ -74,14 +74,14 @@ def _later(
     is_input: Bytes,
     step: float,
     counts: Ints,
-    net: int,
-    edge: int,
-    time: float,
+    event: tuple[int, int, float],
 ) -> int:
-    """The literal of E(net, edge, time); makes and queues the variable if it is new. The first five: `Thresholds`.
+    """The literal of E(net, edge, time), the `event`; makes and queues the variable if it is new.
 
-    They are not passed as the record, because `_encode_events` asks in its inner loop: see there.
+    The first five are the fields of `Thresholds`, not the record, because `_encode_events` asks in its inner loop: see
+    there.
     """
+    net, edge, time = event
     slack = arrival[net, edge] - time
     if slack <= _SMALL:
         return _FALSE
@@ -168,7 +168,7 @@ def _encode_question(circuit: TimedCircuit, thresholds: Thresholds, formula: For
     size = 0
     for net in circuit.end_nets:
         for edge in range(2):
-            clause[size] = _later(variable, queue, arrival, is_input, step, counts, net, edge, time)
+            clause[size] = _later(variable, queue, arrival, is_input, step, counts, (net, edge, time))
             size += 1
     _clause(literals, ends, counts, clause, size)
 
@@ -189,7 +189,7 @@ def _encode_events(circuit: TimedCircuit, thresholds: Thresholds, formula: Formu
         time = arrival[net, edge] - b * step
         n, o = driver[net]
         clause[0], clause[1] = event ^ 1, 2 * net + 1 - edge
-        clause[2] = _later(variable, queue, arrival, is_input, step, counts, net, 1 - edge, time)
+        clause[2] = _later(variable, queue, arrival, is_input, step, counts, (net, 1 - edge, time))
         _clause(literals, ends, counts, clause, 3)
         causes[0] = event ^ 1
         count = 1
@@ -208,14 +208,14 @@ def _encode_events(circuit: TimedCircuit, thresholds: Thresholds, formula: Formu
             causes[count] = 2 * arc
             count += 1
             clause[0] = 2 * arc + 1
-            clause[1] = _later(variable, queue, arrival, is_input, step, counts, source, pin_edge, then)
+            clause[1] = _later(variable, queue, arrival, is_input, step, counts, (source, pin_edge, then))
             _clause(literals, ends, counts, clause, 2)
             for k in range(3):
                 side = inputs[n, k]
                 if side < 2:
                     continue
                 other = 1 - (row >> (2 - k) & 1)
-                clause[1] = _later(variable, queue, arrival, is_input, step, counts, side, other, then)
+                clause[1] = _later(variable, queue, arrival, is_input, step, counts, (side, other, then))
                 clause[2] = 2 * side + other  # X(side) = 1 - other, as in the row
                 _clause(literals, ends, counts, clause, 3)
         _clause(literals, ends, counts, causes, count)
