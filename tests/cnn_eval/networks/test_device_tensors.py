@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from device_products import codes, floats, same
+from bit_equality import same_bits
+from device_products import codes, floats
 from layer_cases import LOPSIDED, conv, values
 from torch import nn
 
@@ -71,7 +72,7 @@ def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(
     ]
     for result, array in zip(results, expected, strict=True):
         assert isinstance(result, torch.Tensor)
-        assert same(result.numpy(), array)
+        assert same_bits(result.numpy(), array)
 
 
 @pytest.mark.usefixtures("host_as_device")
@@ -80,7 +81,7 @@ def test_integer_convolutions_with_a_padding_code(method: str) -> None:
     x, weight = codes(INT8, 0, (2, 2, 5, 5), 1), codes(INT8, 1, (3, 2, 3, 3), 2)
     geometry = Geometry(padding=(1, 1, 1, 1))
     result = convolve(INT8, torch.from_numpy(x), torch.from_numpy(weight), geometry, method=method, padding_code=-7)
-    assert same(result.numpy(), convolve(INT8, x, weight, geometry, padding_code=-7))
+    assert same_bits(result.numpy(), convolve(INT8, x, weight, geometry, padding_code=-7))
 
 
 @pytest.mark.usefixtures("host_as_device")
@@ -88,11 +89,11 @@ def test_matmul_of_tensors() -> None:
     x, w = floats((5, 3), 1), floats((3, 4), 2)
     with np.errstate(all="ignore"):
         expected = matmul(LOPSIDED, x, w)
-    assert same(matmul(LOPSIDED, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
+    assert same_bits(matmul(LOPSIDED, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
     x, w = codes(INT8, 0, (5, 3), 1), codes(INT8, 1, (3, 4), 2)
     # Any dtype of integers, and elements anywhere.
     wide = torch.from_numpy(np.ascontiguousarray(x.T)).long().T
-    assert same(matmul(INT8, wide, torch.from_numpy(w)).numpy(), matmul(INT8, x, w))
+    assert same_bits(matmul(INT8, wide, torch.from_numpy(w)).numpy(), matmul(INT8, x, w))
     assert (
         matmul(INT8, torch.zeros(2, 0, dtype=torch.int8), torch.zeros(0, 3, dtype=torch.int8)).tolist() == [[0] * 3] * 2
     )
