@@ -1,4 +1,4 @@
-"""On a CUDA device: `pytest -m device`. Its results are the processor's bit for bit."""
+"""Results on a CUDA device (`pytest -m device`) are those of the processor, bit for bit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_named_design_gives_the_bits_of_the_cpu(name: str) -> None:
         assert same_bits(on_device(design(name), x, w), one_by_one(design(name), x, w))
 
 
-def test_sums_may_be_subnormal() -> None:
+def test_sums_on_the_device_may_be_subnormal() -> None:
     x, w = np.array([[1.5, 1]]) * 2.0**-63, np.array([[1], [-1]]) * 2.0**-63
     assert on_device(design("exact"), x.astype(np.float32), w.astype(np.float32)).tolist() == [[2.0**-127]]
 
@@ -59,7 +59,7 @@ def test_every_format_gives_the_bits_of_the_cpu(name: str) -> None:
                 assert same_bits(on_device(each, x, w, method), one_by_one(each, x, w))
 
 
-def test_a_table_of_fractions_where_products_overflow_and_vanish() -> None:
+def test_products_that_overflow_and_vanish_by_the_table_are_those_of_the_cpu() -> None:
     each = Design(format="bfloat16", **NARROW)
     rng = np.random.default_rng(1)
     x, w = (rng.integers(0, 1 << 32, shape, dtype=np.uint32).view(np.float32) for shape in ((3000, 1), (1, 2000)))
@@ -92,17 +92,17 @@ def test_integer_sums_are_those_of_the_cpu(each: Design) -> None:
         {"groups": 4, "in_channels": 4, "out_channels": 4, "padding": "same"},
     ],
 )
-def test_layers_and_their_gradients(each: Design, options: dict[str, object]) -> None:
+def test_layers_and_their_gradients_are_those_of_the_cpu(each: Design, options: dict[str, object]) -> None:
     layer = conv(1, **{"bias": True, **options})
     x = values((3, layer.in_channels, 9, 8), 2)
     for backward in ("approximate", "ste", "slope"):
         try:
-            made = approximate(layer, each, backward=backward)
+            approximated = approximate(layer, each, backward=backward)
         except DesignError:
             continue  # a design without a slope
         results = []
         for device in ("cpu", "cuda"):
-            network, leaf = made.to(device), x.to(device, copy=True).requires_grad_()
+            network, leaf = approximated.to(device), x.to(device, copy=True).requires_grad_()
             network.zero_grad()
             out = network(leaf)
             out.backward(values(tuple(out.shape), 3).to(device))
@@ -117,7 +117,7 @@ def test_layers_and_their_gradients(each: Design, options: dict[str, object]) ->
                 torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
 
 
-def test_linear_layers_and_empty_batches() -> None:
+def test_linear_layers_and_empty_batches_are_those_of_the_cpu() -> None:
     layer = approximate(nn.Linear(30, 7), design("heap"), layers="linear")
     x = values((33, 30), 1)
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_linear_layers_and_empty_batches() -> None:
         assert layer(x[:0].cuda()).shape == (0, 7)
 
 
-def test_a_stream_of_the_users_own() -> None:
+def test_layers_work_on_a_stream_of_the_user() -> None:
     layer, x = approximate(conv(1), design("exact")), values((4, 2, 9, 9), 1)
     with torch.no_grad():
         expected = layer(x)
@@ -171,7 +171,7 @@ def test_quantised_layers_give_the_sums_of_the_cpu(scheme: str, exact: bool) -> 
         assert same_bits(network.cuda()(x.cuda()).cpu(), expected)
 
 
-def test_quantised_on_the_device() -> None:
+def test_networks_can_be_quantised_on_the_device() -> None:
     images = load("cifar10", "test").images[:100]
     networks = [quantize(load_model("resnet8").to(device), images.to(device)) for device in ("cpu", "cuda")]
     # Calibration runs the float network, whose sums differ in the last bits.
@@ -180,7 +180,7 @@ def test_quantised_on_the_device() -> None:
 
 
 @pytest.mark.parametrize("backward", ["ste", "table1d", "table2d"])
-def test_gradients_of_quantised_layers(backward: str) -> None:
+def test_gradients_of_quantised_layers_are_near_those_of_the_cpu(backward: str) -> None:
     x = values((3, 2, 6, 6), 1, corners=False)
     network = quantize(nn.Sequential(conv(1)).eval(), x, scheme="uint8")
     network = approximate(network, Design(format=None, width=8, **NARROW), backward=backward)
@@ -194,7 +194,7 @@ def test_gradients_of_quantised_layers(backward: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["accuracy heap --samples 50", "transfer heap --samples 20"])
-def test_commands_print_the_same(
+def test_commands_print_the_same_on_the_device(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed = []
