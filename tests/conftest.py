@@ -1,4 +1,4 @@
-"""Settings of every test."""
+"""Settings and fixtures that all tests share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-# torch's threads wait for each other in loops: beside other load two are slower than one. Child processes inherit it.
+# torch's threads busy-wait for each other: on a loaded machine two are slower than one. Child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Without stored bytecode each of some hundred processes would compile every module it imports. Mutants do without: one
-# may have the size of its source and be written in the same second, and Python would take the other's bytecode.
+# Without stored bytecode each of some hundred processes would compile every module it imports. Mutants do without it: a
+# mutant may be as long as its source and written in the same second, and Python would then run the source's bytecode.
 if "MUTANT" not in os.environ:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
@@ -20,7 +20,7 @@ if "MUTANT" not in os.environ:
 
 @pytest.fixture(autouse=True, scope="session")
 def _plain_width() -> Iterator[None]:
-    """Tables are as wide as they are without a terminal, wherever the tests run; child processes inherit it."""
+    """Tables get the width they have without a terminal, wherever the tests run; child processes inherit it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COLUMNS", raising=False)
         yield
@@ -28,7 +28,7 @@ def _plain_width() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In place of the user's cache folder: one for all processes of this run, so that each kernel is compiled once."""
+    """A cache folder in place of the user's, shared by all processes of this run: each kernel is compiled once."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent

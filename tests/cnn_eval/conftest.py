@@ -1,4 +1,4 @@
-"""What several tests of networks share."""
+"""Fixtures that several tests of networks share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def model() -> nn.Module:
 
 @pytest.fixture(scope="session")
 def batch(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first 60 embedded test images that LeNet-5 classifies rightly, and their labels."""
+    """The first 60 embedded test images that LeNet-5 classifies correctly, and their labels."""
     images = load()
     right = (predict(model, images.images[:70]) == images.labels[:70]).nonzero()[:60, 0]
     return images.images[right], images.labels[right]

@@ -1,6 +1,6 @@
-"""docs/: every block of every page is run and its quoted output compared; every example script is run.
+"""The pages in docs/: every block is run and its output compared with the quote; every example script is run.
 
-docs/README.md states the rules; `markdown.py` carries them out, and is itself tried here.
+docs/README.md states the rules; tests/support/markdown.py applies them and is itself tested here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EXAMPLES = sorted(script.name for script in (DOCS / "examples").glob("*.py"))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_every_block_of_the_page(name: str, tmp_path: Path, shared_cache: Path) -> None:
+def test_every_block_of_a_page_does_what_the_page_shows(name: str, tmp_path: Path, shared_cache: Path) -> None:
     found = blocks((DOCS / name).read_text(encoding="utf-8"))
     assert any(block.language == "text" for block in found)
     with Reader(tmp_path, shared_cache) as reader:
@@ -49,7 +49,7 @@ def test_the_index_names_every_page_and_example_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", *OTHER_PAGES, *PAGES])
-def test_linked_files_are_there(name: str) -> None:
+def test_files_that_a_page_links_to_exist(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (DOCS / name).read_text(encoding="utf-8")):
         assert (DOCS / target).is_file(), target
 
@@ -65,22 +65,34 @@ QUOTE = "cell  sum\n─────────\nexact  1,183  2.50\n...\nlast ~
     [
         ("cell sum\n──\n  exact 1,183 2.5000 \nother\n\nlast  ~3", True, True),
         ("cell sum\n──\nexact 1,183 2.5024\nlast ~3", True, True),
-        ("cell sum\n──\nexact 1,183 2.5026\nlast ~3", False, True),  # further than a thousandth
-        ("cell sum\n──\nexact 1,184 2.50\nlast ~3", False, True),  # an integer
-        ("cell sum\n──\nexact 1,183 2.50\nlast 3", False, False),  # no estimate any more
-        ("cell sum\n──\nother\nexact 1,183 2.50\nlast ~3", False, False),  # a line more, outside of "..."
+        ("cell sum\n──\nexact 1,183 2.5026\nlast ~3", False, True),
+        ("cell sum\n──\nexact 1,184 2.50\nlast ~3", False, True),
+        ("cell sum\n──\nexact 1,183 2.50\nlast 3", False, False),
+        ("cell sum\n──\nother\nexact 1,183 2.50\nlast ~3", False, False),
         ("more\ncell sum\n──\nexact 1,183 2.50\nlast ~3", False, False),
         ("cell sum\n──\nexact 1,183 2.50\nlast ~3\nmore", False, False),
         ("cell sum\n──\nexact 1,183 2.50", False, False),
-        ("last ~3\ncell sum\n──\nexact 1,183 2.50", False, False),  # another order
+        ("last ~3\ncell sum\n──\nexact 1,183 2.50", False, False),
+    ],
+    ids=[
+        "other white space and lines for ...",
+        "within a thousandth",
+        "further than a thousandth",
+        "another integer",
+        "no longer an estimate",
+        "an extra line where ... is not",
+        "an extra first line",
+        "an extra last line",
+        "last line missing",
+        "another order",
     ],
 )
-def test_outputs_are_compared(printed: str, same: bool, same_words: bool) -> None:
+def test_outputs_agree_up_to_white_space_and_a_thousandth(printed: str, same: bool, same_words: bool) -> None:
     assert (agree(QUOTE, printed) is None) == same
     assert (agree(QUOTE, printed, numbers=False) is None) == same_words
 
 
-def test_more_than_was_quoted_is_told() -> None:
+def test_a_difference_is_described() -> None:
     assert agree("one\n", "one\ntwo\n") == "more was printed:\ntwo"
     assert agree("one\n", "two\n") == "not printed, or not in this place:\none"
     assert agree("run 0123456789\n", "run abcdef0123\n", numbers=False) is None
@@ -104,7 +116,7 @@ y
 """
 
 
-def test_blocks_are_found() -> None:
+def test_blocks_are_parsed_with_language_note_text_and_line() -> None:
     assert blocks(PAGE) == [
         Block("toml", "", "# a.toml\nx = 1\n", 4),
         Block("", "", "indented   # remark\n# only a remark\n", 9),

@@ -1,4 +1,4 @@
-"""README.md: its code runs, its files are read, its commands run as printed, or exist where they take too long."""
+"""README.md: its code runs, its files can be read, its commands run as printed; slow commands only print their help."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SLOW = {
     "dse.plot": "needs a finished search",
     "studies": "up to a quarter of an hour each",
 }
-"""What is not run as printed, only asked for its help: the beginnings of commands. docs/ has most of them, smaller."""
+"""Beginnings of commands that are only asked for their help -> why. The pages in docs/ run most of them, smaller."""
 
 
 def is_slow(command: str) -> bool:
@@ -42,7 +42,7 @@ def is_slow(command: str) -> bool:
 
 
 @pytest.mark.slow
-def test_python_blocks_run(tmp_path: Path, shared_cache: Path) -> None:
+def test_python_blocks_run_and_print_the_numbers_in_their_comments(tmp_path: Path, shared_cache: Path) -> None:
     found = [block.text for block in BLOCKS if block.language == "python"]
     assert len(found) == 3
     for code in found:
@@ -53,7 +53,7 @@ def test_python_blocks_run(tmp_path: Path, shared_cache: Path) -> None:
             assert printed in done.stdout
 
 
-def test_the_cell_and_the_space_file_are_read(tmp_path: Path) -> None:
+def test_the_cell_file_and_the_space_files_can_be_read(tmp_path: Path) -> None:
     for block in BLOCKS:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
@@ -70,7 +70,7 @@ def test_the_cell_and_the_space_file_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_commands_run_as_printed(tmp_path: Path, shared_cache: Path) -> None:
-    """In order, in one folder: what one writes another reads."""
+    """In order and in one folder, since later commands read what earlier ones write."""
     quick = [command for command in COMMANDS if not is_slow(command)]
     assert len(quick) > 10
     with Reader(tmp_path, shared_cache) as reader:
@@ -83,7 +83,7 @@ def test_commands_run_as_printed(tmp_path: Path, shared_cache: Path) -> None:
 
 
 @pytest.mark.parametrize("beginning", SLOW)
-def test_slow_commands_explain_themselves(beginning: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_slow_commands_print_their_help(beginning: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert any(command.startswith(f"python -m {beginning}") for command in COMMANDS), "not in README.md any more"
     module, *words = beginning.split()
     program = importlib.import_module(module if module.startswith("dse.") else f"{module}.commands")
@@ -96,7 +96,7 @@ def test_slow_commands_explain_themselves(beginning: str, capsys: pytest.Capture
     assert not re.search(r"\(default: [^)]*\)\s+\(default", printed)
 
 
-def test_linked_files_are_there() -> None:
+def test_files_that_the_readme_links_to_exist() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)]+)\)", readme):
         assert (ROOT / target).is_file(), target

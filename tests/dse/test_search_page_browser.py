@@ -1,4 +1,4 @@
-"""The page of a search in a real browser: brushing, filters, an opened design, its TOML, the keyboard, both looks."""
+"""The page of a search in a real browser: brushing, filters, an opened design, its TOML, keyboard, both appearances."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def names(page: Any) -> list[str]:
 
 
 def drag(page: Any, plot: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
-    """Drags over the plotting area, from and to in shares of its width and height."""
+    """Drags over the plotting area; `begin` and `end` are shares of its width and height."""
     page.locator(plot).scroll_into_view_if_needed()
     box = page.locator(f"{plot} .nsewdrag").first.bounding_box()
     x, y = ([box["x"] + box["width"] * p[0], box["y"] + box["height"] * p[1]] for p in (begin, end))
@@ -99,7 +99,7 @@ def test_brushing_an_axis_of_the_parallel_coordinates_selects_in_the_table(searc
         assert all(energies[name] <= limit + 0.03 * (max(every) - min(every)) for name in listed)
 
 
-def test_filters_sorting_and_the_csv_file(searched: tuple[str, SearchResult], tmp_path: Path) -> None:
+def test_filters_and_sorting_decide_the_csv_file(searched: tuple[str, SearchResult], tmp_path: Path) -> None:
     address, _ = searched
     with opened_page(address, wait=DRAWN) as page:
         page.fill('#designs input[aria-label^="Filter energy"]', "<3500")
@@ -191,7 +191,7 @@ def test_names_are_text_and_the_keyboard_reaches_a_design(searched: tuple[str, S
 
 @pytest.mark.parametrize("width", [1400, 420])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_and_the_look_can_be_switched(
+def test_nothing_is_cut_and_the_appearance_can_be_switched(
     searched: tuple[str, SearchResult], width: int, scheme: str
 ) -> None:
     address, _ = searched

@@ -1,4 +1,4 @@
-"""The surrogate-assisted search: its model, its determinism, and that it finds more than chance."""
+"""The surrogate-assisted search: its model, determinism, constraints, layers, and that it finds more than chance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POSITIONS = Space(
 
 
 def toy(genome: Genome) -> list[float]:
-    """Two objectives that contradict each other: a cheap cell costs precision, most at high product columns."""
+    """Two conflicting objectives: a cheap cell costs precision, most in high product columns."""
     choices = np.array(genome[4:68]).reshape(8, 8)
     weights = 2.0 ** np.add.outer(np.arange(8), np.arange(8))
     cost = float((3 - choices).sum()) + 5 * genome[0]
@@ -79,7 +79,7 @@ def test_the_surrogate_predicts_what_it_has_not_seen() -> None:
         assert sure.mean() < 0.5 * deviation.mean()
 
 
-def test_genes_without_places_and_of_one_value_have_a_model_too() -> None:
+def test_genes_without_positions_and_with_one_value_can_be_modelled() -> None:
     random = np.random.default_rng(1)
     bounds = (3, 1, 5, 2)
     genomes = random.integers(0, bounds, (60, 4))
@@ -96,12 +96,12 @@ def test_the_same_seed_evaluates_the_same_designs() -> None:
     assert len({genome for genome, _ in first}) == len(first) == 100
 
 
-def test_it_finds_more_than_evolution_and_chance() -> None:
+def test_the_surrogate_search_finds_more_than_evolution_and_chance() -> None:
     found = {method: volume(explored(method)) for method in ("surrogate", "nsga2", "random")}
     assert found["surrogate"] > found["nsga2"] > found["random"]
 
 
-def test_constraints_and_designs_without_values_do_not_stop_it() -> None:
+def test_constraints_and_designs_without_values_do_not_stop_the_search() -> None:
     def evaluate(genomes: Sequence[Genome]) -> list[Judgement]:
         judged = []
         for genome in genomes:
@@ -117,7 +117,7 @@ def test_constraints_and_designs_without_values_do_not_stop_it() -> None:
     assert np.mean([excess == 0 for _, excess in evaluated[40:]]) > 0.5
 
 
-def test_a_small_space_is_used_up() -> None:
+def test_a_small_space_is_evaluated_completely() -> None:
     space = Space(
         name="tiny", formats=("uint4",), ports=("psc",), half_adders=("cell",), cells=tuple(map(CELLS.get, CELL_NAMES))
     )

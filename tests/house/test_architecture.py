@@ -1,7 +1,6 @@
-"""The plan of the house: what may import what, what names may repeat, how full a folder may be, what importing costs.
+"""Rules for the layout of the project: what may import what, which names may repeat, how many files a folder may hold.
 
-The measurements are those of house.py, which prints them. Exceptions are listed beside their test, with the
-reason.
+tests/support/house.py measures and prints all of this. Exceptions are listed beside their test, with the reason.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ print(jit._initialise.cache_info().misses, *sys.modules)
 
 @every_package
 def test_help_loads_nothing_heavy(package: str) -> None:
-    """Help answers at once: whoever asks for it waits for no torch and no plots."""
+    """`python -m PACKAGE --help` must answer at once, without waiting for torch or the plotting libraries."""
     code = f"""
 import runpy, sys
 sys.argv[1:] = ["--help"]
@@ -100,7 +99,7 @@ def test_circles_through_functions_and_type_hints_are_found(tmp_path: Path) -> N
 
 
 def test_no_exported_name_hides_a_module() -> None:
-    """`import circuits.accuracy.closed_forms as m` gives whatever `circuits` calls so: it must be the module."""
+    """`import a.b as m` binds whatever the attribute `b` of `a` is; it must be the module."""
     hidden = set()
     for name, path in ((name, path) for package in PACKAGES for name, path in modules(package).items()):
         if path.name == "__init__.py":
@@ -114,7 +113,7 @@ def test_no_exported_name_hides_a_module() -> None:
 
 
 def test_no_two_modules_share_a_base_name() -> None:
-    """Who reads `from cnn_eval.x import margins` should know which of them it is without reading the folder."""
+    """A reader of `from cnn_eval.x import margins` should know which module is meant without looking at the folder."""
     assert not house.repeated_base_names()
 
 
@@ -126,7 +125,7 @@ FULL_FOLDERS = {Path("studies/paper"): "one file for each table and figure of th
 
 
 def test_no_folder_holds_more_files_than_one_can_keep_in_mind() -> None:
-    """Folders of tests neither."""
+    """Folders of tests are counted too."""
     assert {folder for folder, count in house.python_files().items() if count > MOST_FILES} == FULL_FOLDERS.keys()
 
 
@@ -172,7 +171,7 @@ def test_files_of_an_earlier_version_are_written_out(tmp_path: Path) -> None:
         house.earlier_files("nosuch", written, repository)
 
 
-def test_every_command_is_found_and_answers() -> None:
+def test_every_command_is_found_and_its_help_can_be_timed() -> None:
     commands = house.commands()
     for known in (("circuits", "show"), ("circuits", "import"), ("cnn_eval", "accuracy"), ("studies", "run")):
         assert known in commands

@@ -1,4 +1,4 @@
-"""One protocol for all command lines: how commands register, what options mean, what old names do, what help costs."""
+"""One protocol for all command lines: how commands register, what options and old names mean, what help imports."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def parsers() -> Iterator[tuple[str, Parser]]:
             yield f"{program} {name}", parser
             for action in parser._actions:
                 if isinstance(action, argparse._SubParsersAction):
-                    for below, its in action.choices.items():
-                        yield f"{program} {name} {below}", its
+                    for below, subparser in action.choices.items():
+                        yield f"{program} {name} {below}", subparser
 
 
 ALL = dict(parsers())
@@ -95,7 +95,7 @@ UNIFIED = {
     "--samples": ...,
     "--seed": ...,
 }
-"""Options with one meaning everywhere, and how their value is called (...: files and folders, numbers and sources)."""
+"""Options with one meaning everywhere -> the name of their value in the help (None: no name; ...: not checked)."""
 
 
 def options() -> dict[str, list[tuple[str, argparse.Action]]]:
@@ -132,7 +132,7 @@ def test_choices_of_an_option_are_the_same_except_for_formats() -> None:
         choices = {tuple(action.choices) for _, action in uses if action.choices is not None}
         if name == "--format":
             assert choices == {("table", "json", "csv"), ("csv", "json"), ("verilog", "blif", *TABLE_FORMATS)}
-        elif name not in ("--attacks", "--method", "--data"):  # subsets for which there are curves, ways, sources
+        elif name not in ("--attacks", "--method", "--data"):  # commands offer subsets of these
             assert len(choices) <= 1, name
 
 
@@ -179,6 +179,7 @@ def _run(arguments: argparse.Namespace) -> int:
         (["--attack", "pgd", "--gradient", "ste", "--json"], 3),
         (["--attack=pgd", "--gradient=ste", "--json"], 3),
     ],
+    ids=["current names", "old names", "old names with ="],
 )
 def test_old_names_work_with_a_note(words: list[str], notes: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_alone([*words, "--", "--json"], _register, prog="some") == 0
@@ -251,7 +252,7 @@ def test_a_mistake_names_the_command_in_one_line(capsys: pytest.CaptureFixture[s
 
 
 class _Module:
-    """A command as an object."""
+    """Stands in for the module of a command."""
 
     def register(self, commands: Commands) -> None:
         _register(commands)
@@ -276,7 +277,7 @@ print(json.dumps([costs, sorted(sys.modules)]))
 
 
 def test_no_help_imports_anything_heavy() -> None:
-    """One process prints the help of every program and command. `.6 s of CPU` is for a quiet machine: not tested."""
+    """One process prints the help of every program and command. What that costs is printed by house.py, not tested."""
     commands = json.dumps([*PROGRAMS, *ALL])
     done = subprocess.run([sys.executable, "-c", HELP, commands], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -285,8 +286,8 @@ def test_no_help_imports_anything_heavy() -> None:
     assert not HEAVY & set(modules)
 
 
-def test_the_offered_names_are_those_of_the_registries() -> None:
-    """What `cnn_eval.choices` repeats so that help needs no torch is what the modules with torch state."""
+def test_the_names_offered_in_help_are_those_in_the_registries() -> None:
+    """`cnn_eval.choices` repeats names so that help needs no torch; they must equal those of the modules with torch."""
     from typing import get_args
 
     from cnn_eval import choices

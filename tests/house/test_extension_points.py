@@ -510,7 +510,7 @@ def added(folder: Path, toy: Toy) -> tuple[int, str]:
 
 
 def used(folder: Path, toy: Toy, cache: Path) -> str:
-    """What the toy's own command prints, in `folder`."""
+    """Output of the toy's command, run in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)}
     done = subprocess.run(
         [sys.executable, *toy.uses], cwd=folder, env=environment, capture_output=True, text=True, check=False

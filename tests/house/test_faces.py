@@ -1,4 +1,4 @@
-"""What `from circuits import ...`, `from cnn_eval import ...` and `from dse import ...` give, and what they cost."""
+"""The faces of the packages: what `from circuits import ...` and its like export, and that they import lazily."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_importing_a_face_imports_nothing_heavy(package: str) -> None:
     assert not HEAVY & set(done.stdout.split())
 
 
-def test_the_promised_names_are_there() -> None:
+def test_the_faces_export_the_promised_names() -> None:
     promised = {
         "circuits": "AdderCell CELLS Design design find_design simulate matmul error_metrics Estimate cost_report "
         "bilinear_form closed_form_metrics true_timing to_verilog to_blif netlist_from_verilog TOPOLOGIES FORMATS",

@@ -93,7 +93,7 @@ def test_a_mutant_is_killed_by_a_test_and_survives_without_one(tmp_path: Path) -
         laboratory.seconds(group, slow=True)
 
 
-def test_an_unknown_group_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_group_is_refused_with_the_available_groups(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["flots"])
     assert ended.value.code == 2

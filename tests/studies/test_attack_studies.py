@@ -1,4 +1,4 @@
-"""Studies of attacks: published numbers in place, the control beside, rates as the library gives them."""
+"""Studies of attacks: published numbers in their rows, the control beside them, rates as the library gives them."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def test_figures8_11_compare_noise_with_the_exact_network() -> None:
         assert best <= min(rows[f"{name}, {kind}", "deepfool: mean L2"].measured for kind in ("ste", "slope"))
 
 
-def test_paired_noise_has_an_interval_that_the_pairs_bear() -> None:
+def test_the_interval_of_paired_noise_comes_from_the_pairs() -> None:
     reference = np.array([1.0, 3.0, 2.0, 5.0, 4.0, 2.5])
-    # Every image needs .1 more: sure, although images differ by 4.
+    # Every image needs .1 more, which is significant although images differ by 4.
     value, interval = figures8_11.mean_difference(reference + np.array([0.1, 0.11, 0.09, 0.1, 0.12, 0.08]), reference)
     assert interval is not None
     assert value == pytest.approx(0.1)
@@ -159,7 +159,7 @@ def test_more_noise_is_needed_only_if_the_weakest_victims_need_it_surely(low: fl
         ((100, 100), 22, "reproduced"),
         ((100, 100), 60, "reproduced in direction"),
         ((100, 100), 97, "not reproduced"),
-        ((4, 100), 2, "cannot be told"),  # 78 points fewer cannot be had
+        ((4, 100), 2, "cannot be told"),  # 78 points fewer are impossible
         ((4, 100), 32, "cannot be told"),
     ],
 )
@@ -185,7 +185,7 @@ def test_figure12_counts_confident_images() -> None:
     assert rows["axfpm", "confidence above 0.8"].published == 74.5  # DA section 6
     assert rows["axfpm_released, all layers", "confidence above 0.8"].published == 74.5
     assert rows["axfpm", "confidence above 0.8, less exact"].published is None  # compared once
-    # More than 45.5 % of images exceed .8 on this network, so that 54.5 points more cannot be had.
+    # More than 45.5 % of images exceed .8 on this network, so that 54.5 points more are impossible.
     assert rows["exact", "confidence above 0.8"].measured > 45.5
     assert result.verdict == "cannot be told"
     assert result.figures["png"].startswith(b"\x89PNG")

@@ -26,7 +26,7 @@ def validation() -> StudyResult:
 
 @pytest.mark.slow
 def test_the_model_agrees_with_ngspice() -> None:
-    """Energy and worst delay of six whole arrays: 15 % (the bound that the project set itself, never widened)."""
+    """Energy and worst delay of six whole arrays within 15 %, the bound that the project set itself at the start."""
     result = validation()
     unseen = unseen_arrays.arrays()
     checked = [row for row in result.rows if "arc-delay" in row.quantity and row.subject not in unseen]
@@ -58,7 +58,7 @@ def test_true_paths_are_nearer_than_paths_of_the_graph() -> None:
         assert abs(float(found[f"4x4 {cell}", "longest true path"].remark.split()[0])) <= 15
 
 
-def test_the_held_out_arrays_say_so() -> None:
+def test_rows_of_held_out_arrays_say_that_they_are() -> None:
     rows = [row for row in validation().rows if row.subject.startswith("8x8")]
     assert {row.subject for row in rows} == {"8x8 exact", "8x8 ama3"}
     for row in rows:
@@ -88,8 +88,8 @@ def test_unseen_arrays_are_a_draw_and_their_operands_the_stated_ones() -> None:
     for name, array in arrays.items():
         x, y = unseen_arrays.operands_of(name, array)
         assert (entries[name]["x"], entries[name]["y"]) == (x.tolist(), y.tolist())
-        # Not commutative, most of them: products as the truth tables say.
         assert len(entries[name]["energy_fJ"]) == len(entries[name]["delay_ps"]) == len(x) - 1
+    # At least 5 of the 12 do not commute.
     assert (
         sum(
             any(array.multiply_integers(x, y) != array.multiply_integers(y, x) for x in range(16) for y in range(x))
@@ -125,7 +125,7 @@ def test_tables_explain_every_difference_above_a_tenth() -> None:
 
 
 @pytest.mark.slow
-def test_drivers_and_wires_stand_beside_and_no_number_is_fitted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_drivers_and_wires_have_rows_of_their_own_and_no_number_is_fitted(capsys: pytest.CaptureFixture[str]) -> None:
     def rows(wire: float) -> dict[str, Row]:
         options = StudyOptions(level="quick", wire=wire)
         found = cost_rows.rows({"axfpm": (0.395, 0.235)}, {"axfpm": "axfpm"}, table9.REASONS, options, whole=False)
@@ -177,7 +177,7 @@ def test_verdicts_follow_from_the_ratios() -> None:
     [(0.3, 0.082, "reproduced"), (1.0, 0.082, "reproduced in direction"), (1.0, 0.2, "not reproduced"),
      (9.0, 0.082, "not reproduced")],
 )  # fmt: skip
-def test_verdict_of_errors_and_accuracy(loss: float, nmed: float, verdict: str) -> None:
+def test_the_verdict_follows_from_errors_and_accuracy(loss: float, nmed: float, verdict: str) -> None:
     rows = [
         Row("exact", "accuracy", 99.0, 97.93, unit="%"),
         Row("exact", "NMED", 1e-9, 0.0),

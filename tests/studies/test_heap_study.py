@@ -64,7 +64,7 @@ def test_what_a_screen_does_not_serve_is_refused(call: Callable[[], object], mes
     assert str(caught.value) == message
 
 
-def test_distance_by_hand() -> None:
+def test_the_distance_is_that_in_units_of_the_published_errors() -> None:
     assert distance(0.03, 0.34) == 0
     assert distance(0.033, 0.34) == pytest.approx(0.1)
     assert distance(0.03, 0.17) == pytest.approx(0.5)
@@ -110,7 +110,7 @@ def test_ties_go_to_fewest_cells_then_lowest_energy() -> None:
 
 
 @pytest.mark.slow
-def test_the_search_finds_what_looking_at_everything_finds() -> None:
+def test_the_search_finds_what_exhaustion_finds() -> None:
     found = heap.search(Level(((2048, 40), (8192, 10)), 60_000), spaces=(SMALL,))
     everything: dict[str, tuple[float, Design]] = {}
     for topology, ports, final, *cells in product(
@@ -124,7 +124,7 @@ def test_the_search_finds_what_looking_at_everything_finds() -> None:
         far = math.sqrt((errors.nmed.value / 0.03 - 1) ** 2 + (errors.larger.value / 0.34 - 1) ** 2)
         everything.setdefault(entry.digest, (far, entry))
     nearest = min(far for far, _ in everything.values())
-    # 3^3 - 3 choices of cells; a ripple array has no final adder; one of exact cells in the last rows is the exact one.
+    # 3^3 - 3 choices of cells. A ripple array has no final adder; exact cells there are the exact final adder.
     assert found.sizes == {"small": 24 * 2 * (1 + 2)}
     assert len(everything) == 144 - 16
     assert found.ranked[0].distance.value == pytest.approx(nearest)
@@ -165,6 +165,6 @@ def test_neighbours_differ_in_one_gene_and_in_their_circuit() -> None:
     for other in found:
         assert sum(one != another for one, another in zip(genome, other, strict=True)) == 1
         assert len(set(other[4:])) > 1
-    # Topology, ports, and of the three places all others but the ones that make the array uniform; a ripple array has
-    # no final adder.
+    # Topology, ports, and for each of the three cells every other one unless it makes the array uniform; a ripple array
+    # has no final adder.
     assert len(found) == 1 + 1 + (1 + 2 + 2)

@@ -109,7 +109,7 @@ def test_the_reason_follows_from_the_rows(axfpm: float, holds: bool) -> None:
     assert "Under adaptive attack: heap (reconstructed) brittle transfer only." in reason
 
 
-def test_attacked_sections_have_the_control_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attacked_sections_have_the_control_beside_the_designs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "SECTIONS", (section, attacked))
     monkeypatch.setattr(heap_vs_axfpm, "ATTACKED", (attacked,))
     monkeypatch.setattr(heap_vs_axfpm, "conclude", lambda rows: ("measured", "tested"))
@@ -155,7 +155,7 @@ def test_margins_are_those_of_the_attack_and_a_little_more(monkeypatch: pytest.M
         assert row.measured == pytest.approx(100 * int(success.sum()) / int(eligible.sum()))
 
 
-def test_audits_are_of_the_worst_case(monkeypatch: pytest.MonkeyPatch, exact: nn.Module) -> None:
+def test_audited_robustness_is_that_of_the_worst_case(monkeypatch: pytest.MonkeyPatch, exact: nn.Module) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "AUDIT_IMAGES", {"quick": 6})
     short = AuditSettings(
         steps=3, apgd_steps=3, queries=20, minimum_steps=5, deepfool_steps=3, noise_draws=1, decision_images=0
@@ -182,7 +182,7 @@ def test_audits_are_of_the_worst_case(monkeypatch: pytest.MonkeyPatch, exact: nn
 
 
 @pytest.mark.slow
-def test_the_page_is_written_twice_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap_vs_axfpm, "BINS", 4)
     monkeypatch.setattr(heap_vs_axfpm, "SHOWN_PAIRS", 512)
     found = [[section(name, QUICK) for name in SUBJECTS]]

@@ -52,7 +52,7 @@ def test_table5_crafts_for_quantised_networks_on_their_float_twin() -> None:
     assert rows["AlexNet -> exact", "FGSM, linf <= 0.0314"].measured == 100
     assert {"AlexNet -> control", "float twin -> control"} <= {row.subject for row in result.rows}
     assert result.settings["dorefa_float"]["model"] == "dorefa_float"
-    # again, from the library: the first eight images that all networks but the control classify rightly
+    # again, from the library: the first eight images that all networks but the control classify correctly
     data = load("cifar10")
     images, labels = data.images[:40], data.labels[:40]
     source = load_model("dorefa_float")
@@ -125,7 +125,7 @@ def test_ratios_of_rates_are_covered_as_often_as_they_should() -> None:
         assert 0.93 < covered < 0.985
 
 
-def test_ends_of_ratios() -> None:
+def test_the_interval_of_a_ratio_has_the_published_limits_and_open_ends() -> None:
     low, high = ratio_interval((62, 100), (40, 100))
     assert low < 1.55 < high
     # Newcombe 2016, the limits as printed there, solved for the ratio
@@ -154,7 +154,7 @@ def test_bfloat16_stands_beside_the_exact_network_and_the_control() -> None:
         assert rows[f"{shown}: exact", "FGSM, smallest"].measured == 100
         assert (f"{shown}: control", "FGSM, smallest") in rows
         assert rows[f"{shown}: bfloat16, whole", "accuracy less exact"].published == 0  # DA table 6
-    # again, in words of torch
+    # again, with torch
     data = load()
     images, labels = data.images[:60], data.labels[:60]
     exact = base_network("lenet5")

@@ -26,7 +26,7 @@ def _first_row(record: dict[str, Any], **changes: Any) -> None:
 
 
 def _rename_inputs(record: dict[str, Any]) -> None:
-    """Declares that the result came of other code and data than it did."""
+    """Declares that the result came from other code and data than it did."""
     record["inputs"] = "0" * len(record["inputs"])
 
 
@@ -73,14 +73,14 @@ def test_every_committed_result_is_as_saved() -> None:
     paths = [path for level in LEVELS for path in sorted((COMMITTED / level).glob("*.json"))]
     assert len(paths) >= 52
     for path in paths:
-        number = json.loads(path.read_text())
+        record = json.loads(path.read_text())
         StudyResult.load(path)
         # A planted number is noticed whichever file it is in.
-        number["rows"][-1]["measured"] += 1
-        assert content_digest(number) != number[KEY], path
+        record["rows"][-1]["measured"] += 1
+        assert content_digest(record) != record[KEY], path
 
 
-def test_layout_is_no_edit(store: Path) -> None:
+def test_another_layout_of_the_file_is_no_edit(store: Path) -> None:
     path = store / "quick" / "table2.json"
     before = StudyResult.load(path)
     path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))

@@ -1,4 +1,4 @@
-"""The studies' frame: listing, running, saving, refusing."""
+"""The studies' frame: listing, running, saving, comparing, reporting, refusing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_unknown_study_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "error: unknown study 'troughput'; nearest: throughput.\n"
 
 
-def test_result_as_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_becomes_table_json_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         Row("exact", "accuracy", 99.4, published=97.93, interval=(98.9, 99.7), unit="%"),
         Row("exact", "NMED", 5e-9, remark="sampled"),
@@ -132,7 +132,7 @@ def test_inputs_are_what_a_study_reaches() -> None:
     }
 
 
-def test_inputs_follow_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_inputs_follows_content_not_wording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "studies"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -164,7 +164,7 @@ def test_inputs_follow_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """table2 runs at once; every run is noted."""
+    """Makes table2 return at once; lists the levels that ran."""
     runs: list[str] = []
 
     def run(options: StudyOptions) -> StudyResult:
@@ -175,7 +175,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return runs
 
 
-def test_a_run_takes_up_what_is_there(tmp_path: Path, counted: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_reuses_a_stored_result_of_its_level(
+    tmp_path: Path, counted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["run", "table2", "--quick", "--out", str(tmp_path)]
     assert main(arguments) == 0
     first = capsys.readouterr().out
@@ -249,7 +251,7 @@ def test_the_verdict_of_a_claim_follows_its_interval(
     assert claim.verdict([Row("axfpm", "rate", measured, 12.0, interval, "%")]) == verdict
 
 
-def test_verdict_of_a_claim_without_interval() -> None:
+def test_the_verdict_of_a_claim_without_interval_follows_its_number() -> None:
     claim = Claim("", "", "table9", "axfpm", ".*", below(1), "")
     for measured, verdict in ((0.4, "reproduced"), (0.3, "reproduced in direction"), (1.1, "not reproduced")):
         assert claim.verdict([Row("axfpm", "energy", measured, 0.41)]) == verdict

@@ -1,4 +1,4 @@
-"""Studies of noise: figures 3, 4, 13, 15, 16 and wiring, against models of their own."""
+"""Studies of noise: figures 3, 4, 13, 15, 16 and wiring, against independent models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tiled(x: float, w: float, *, released: bool = False) -> float:
 
 
 def mean_ranks(values: Sequence[float]) -> list[Fraction]:
-    """By counting: those below, and half of the others that are equal."""
+    """Ranks by counting: those below, and half of the others that are equal."""
     return [
         1 + sum(other < value for other in values) + Fraction(sum(other == value for other in values) - 1, 2)
         for value in values
@@ -61,7 +61,7 @@ def test_rank_correlation_is_the_correlation_of_mean_ranks(distinct: int) -> Non
     assert rank_correlation(one, other) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-12)
 
 
-def test_rank_correlation_by_hand() -> None:
+def test_rank_correlation_agrees_with_values_by_hand() -> None:
     assert rank_correlation([1, 2, 3, 4], [10, 20, 30, 1e9]) == 1
     assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == -1
     # d = 0, 0, 1, -1: 1 - 6 * 2 / (4 * 15)
@@ -69,7 +69,7 @@ def test_rank_correlation_by_hand() -> None:
     assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
 
 
-def test_interval_of_rank_correlation() -> None:
+def test_the_interval_of_a_rank_correlation_is_fishers_or_left_out() -> None:
     low, high = rank_correlation_interval(0.5, 103)
     half = normal_quantile(0.95) * math.sqrt(1.125) / 10
     assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - half, math.atanh(0.5) + half))
@@ -114,7 +114,7 @@ def test_operands_are_uniform_in_both_intervals() -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("released", [False, True])
-def test_noise_of_a_design_whose_operands_do_not_commute(
+def test_noise_of_a_design_that_does_not_commute_equals_a_model(
     signed: bool, released: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(noise_rows, "RANKED", 700)
@@ -182,7 +182,7 @@ def test_jumps_of_the_flat_array_in_closed_form(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("operand", [0, 1])
-def test_jumps_of_the_released_circuit_by_looking_at_every_neighbour(
+def test_jumps_of_the_released_circuit_are_those_at_every_boundary(
     operand: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(noise_rows, "FIXED", 6)
@@ -410,7 +410,7 @@ def test_figure16_measures_feature_maps(monkeypatch: pytest.MonkeyPatch) -> None
     assert figure16.conclude(changed(other, "axfpm_tiled", figure16.IMPORTANT_QUANTITY, 0.9))[0] == "not reproduced"
 
 
-def test_maps_stand_row_by_row() -> None:
+def test_feature_maps_are_laid_out_row_by_row() -> None:
     mosaic = figure16._mosaic(np.arange(3 * 2 * 2, dtype=np.float32).reshape(3, 2, 2))
     empty = math.nan
     expected = [[0, 1, empty, 4, 5], [2, 3, empty, 6, 7], [empty] * 5, [8, 9, *[empty] * 3], [10, 11, *[empty] * 3]]
@@ -420,7 +420,7 @@ def test_maps_stand_row_by_row() -> None:
 # ---- wiring
 
 
-def test_every_structure_stands_once() -> None:
+def test_every_wiring_is_listed_once() -> None:
     structures = list(wiring.wirings())
     # Ripple arrays: ports and half adders; the three others a final adder too; untiled, and tiled normalised both ways.
     assert len(structures) == 3 * (6 * 2 + 3 * 6 * 2 * 2)

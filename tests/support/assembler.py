@@ -1,4 +1,4 @@
-"""NVIDIA's assembler ptxas, of the wheel nvidia-cuda-nvcc or on the path, and what it reports of a kernel."""
+"""Runs NVIDIA's assembler ptxas (from the wheel nvidia-cuda-nvcc, or on PATH) and reads what it reports of a kernel."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 
 INSTRUCTION_BYTES = 16
-"""Of every architecture since sm_70."""
+"""Size of an instruction on every architecture since sm_70."""
 _READ_SHARED, _BRANCH = 0x984, 0x947
 
 
 @cache
 def find_assembler() -> Path | None:
-    """The program, None where it is not installed."""
+    """Path of ptxas; None where it is not installed."""
     spec = importlib.util.find_spec("nvidia")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
@@ -32,7 +32,7 @@ def find_assembler() -> Path | None:
 
 @dataclass(frozen=True)
 class Assembled:
-    """Registers a thread, bytes spilled to memory, and the instructions of a kernel."""
+    """An assembled kernel: registers per thread, bytes spilled to memory, machine code."""
 
     registers: int
     spilled: int
@@ -40,14 +40,14 @@ class Assembled:
 
     @property
     def instructions(self) -> int:
-        """Their number."""
+        """Number of instructions."""
         return len(self.code) // INSTRUCTION_BYTES
 
-    def loop_of_lookups(self) -> int:
-        """Instructions of the loop that reads shared memory, from the target of the branch behind the last read on.
+    def lookup_loop_instructions(self) -> int:
+        """Number of instructions in the loop that reads shared memory, which the first branch after the last read ends.
 
-        For sm_90. The operation is the lowest 12 bits of an instruction; the distance of a branch, in four bytes from
-        the next instruction on, has its lowest 8 bits from bit 16 on and the others from bit 34 on, as nvdisasm shows.
+        For sm_90. The opcode is the lowest 12 bits of an instruction. The distance of a branch, in units of four bytes
+        from the next instruction, has its lowest 8 bits at bit 16 and the others from bit 34 on, as nvdisasm shows.
         """
         words = struct.unpack(f"<{2 * self.instructions}Q", self.code)[::2]
         last_read = max(index for index, word in enumerate(words) if word & 0xFFF == _READ_SHARED)
@@ -80,4 +80,4 @@ def _code(elf: bytes) -> bytes:
     for name, _, _, _, begin, section_bytes in headers:
         if elf[start + name :].startswith(b".text.kernel\0"):
             return elf[begin : begin + section_bytes]
-    raise AssertionError("no code")
+    raise AssertionError("the file must hold a section .text.kernel")

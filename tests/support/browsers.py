@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 @contextmanager
 def opened_page(address: str, *, width: int = 1400, scheme: str = "light", wait: str = "body") -> Iterator[Any]:
-    """A page of a headless browser at `address`, once `wait` (a selector) is there.
+    """Opens `address` in a headless browser and yields the page once the selector `wait` matches.
 
     An error or warning that the page reports, a blocked load for instance, fails the test.
     """

@@ -3,9 +3,9 @@
     git worktree add /somewhere 2d6c522
     python tests/support/compare_searches.py /somewhere --seeds 5
 
-Both run with this interpreter, in turns, each with its own modules. CPU time is that of all processes of a search, from
-start to report. The hypervolume is that of energy, delay and accuracy loss (no less than 0) of both fronts, each scaled
-to 0..1 over all runs, reference point 1.
+Both run in turns, with this interpreter and their own modules. CPU time counts all processes of a search, from start to
+report. The hypervolume is over energy, delay and accuracy loss (negative losses count as 0), each scaled to 0..1 over
+all runs; the reference point is (1, 1, 1).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def main() -> int:
     """Prints one line for each seed and checkout, then ratios and medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", type=Path, help="folder of the other checkout")
-    parser.add_argument("--seeds", type=int, default=1, help="searches of each")
-    parser.add_argument("arguments", nargs="*", help="more arguments of both searches, after --")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds; each checkout searches once per seed")
+    parser.add_argument("arguments", nargs="*", help="further arguments for both searches, after --")
     options = parser.parse_args()
     seconds: dict[Path, list[float]] = {}
     fronts: dict[Path, list[np.ndarray]] = {}
@@ -72,7 +72,7 @@ def search(checkout: Path, folder: str, arguments: list[str]) -> float:
 
 
 def front(path: Path) -> np.ndarray:
-    """[designs, objectives] of a front.csv, whose headings hold units."""
+    """The objectives in a front.csv, float64 [designs, 3]; a heading may carry a unit after the name."""
     with path.open() as file:
         rows = list(csv.DictReader(file))
     columns = [next(key for key in rows[0] if key.split(" ")[0].rstrip(",") == name) for name in OBJECTIVES]

@@ -1,12 +1,13 @@
 """Norms of C&W L2, DeepFool and PGD beside those of independent libraries: ART and cleverhans.
 
-Not a test: the libraries are no dependency. In an environment of its own, on top of this project's:
+Not a test, since the project does not depend on these libraries. Install them beside it, in an environment of its own:
 
     pip install --no-deps adversarial-robustness-toolbox==1.20.1 cleverhans==4.0.0
     pip install scikit-learn six tqdm
     python tests/support/cross_check_attacks.py   # some minutes; prints, and writes cross_check_attacks.json beside it
 
-The same images and network on both sides; medians over the images that both fool. Ratios must lie within 5 %.
+Both sides attack the same images and network; the medians are over the images that both fool, and must differ by at
+most 5 %.
 
 - C&W: 9 values of c from 0.001, 1,000 steps of 0.01, on both sides. torchattacks has no search over c and stops where
   the batch's cost rises, ART replaces Adam by a line search: neither is the algorithm of the paper (1.40 and 1.67 where
@@ -40,7 +41,7 @@ RECORD = Path(__file__).with_suffix(".json")
 
 
 def main() -> int:
-    """Prints both libraries' medians; 1 where they differ by more than the tolerance."""
+    """Prints our medians beside theirs; returns 1 where they differ by more than the tolerance."""
     warnings.simplefilter("ignore")
     import art
     from art.attacks.evasion import DeepFool as TheirDeepFool
@@ -121,7 +122,7 @@ def main() -> int:
         "model": "lenet5",
     }
     worst = 0.0
-    if RECORD.exists():  # of the other attacks, where some are named
+    if RECORD.exists():  # keeps the results of attacks that this run leaves out
         record = {**json.loads(RECORD.read_text()), **record}
     for name in sys.argv[1:] or cases:
         norm, ours, other = cases[name]

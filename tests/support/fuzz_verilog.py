@@ -3,10 +3,10 @@
     python tests/support/fuzz_verilog.py --count 2000 --seed 0
     python tests/support/fuzz_verilog.py --count 400 --seed 7 --write tests/support/verilog/verilog_expressions.json
 
-Every expression is assigned to a target of random width and sign, over inputs of several widths and both signs. All
-operators are drawn (+ - * bitwise, shifts, comparisons, logical, reductions, ?:, concatenation, replication, bit and
-part selects, $signed and $unsigned) but division, power, x and z. `--write` stores expressions and iverilog's answers
-for the test that runs without it.
+Every expression reads inputs of several widths and both signs and is assigned to a target of random width and sign. It
+may contain every operator except division and power (+ - * bitwise, shifts, comparisons, logical, reductions, ?:,
+concatenation, replication, bit and part selects, $signed and $unsigned), and no x or z. `--write` stores expressions
+and iverilog's answers for the test that runs without iverilog.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _COMPARISONS = ["==", "!=", "<", "<=", ">", ">=", "===", "!=="]
 
 @dataclass(frozen=True)
 class Case:
-    """One assignment: `target` bits wide."""
+    """An assignment of `expression` to an output of `target` bits."""
 
     expression: str
     target: int
     signed: bool
 
     def module(self, name: str) -> str:
-        """The module that makes it."""
+        """Verilog text of a module with this one assignment."""
         sign = "signed " if self.signed else ""
         return (
             f"module {name}({_HEADER}, output {sign}[{self.target - 1}:0] o);\n"
@@ -101,7 +101,7 @@ class Generator:
         return f"{choose(['$signed', '$unsigned'])}({self.expression(depth - 1)})"
 
     def concatenation(self, depth: int) -> str:
-        """{...} or {n{...}}, of sized operands."""
+        """A concatenation {...} or replication {n{...}} of sized operands."""
         parts = ", ".join(self.sized(depth - 1) for _ in range(self.random.randint(1, 3)))
         return f"{{{self.random.randint(1, 4)}{{{parts}}}}}" if self.random.random() < 0.4 else f"{{{parts}}}"
 
@@ -113,11 +113,11 @@ class Generator:
                 return text
 
     def amount(self, depth: int) -> str:
-        """What to shift by: small mostly."""
+        """A shift amount, mostly small."""
         return str(self.random.randint(0, 9)) if self.random.random() < 0.5 else self.expression(min(depth, 1))
 
     def operand(self) -> str:
-        """A signal, a part of one, or a number."""
+        """A signal, a bit or part select of one, or a number."""
         kind = self.random.random()
         name = self.random.choice(list(SIGNALS))
         width, _ = SIGNALS[name]
@@ -134,7 +134,7 @@ class Generator:
             return (
                 f"{name}[{low} +: {count}]" if self.random.random() < 0.5 else f"{name}[{low + count - 1} -: {count}]"
             )
-        if kind < 0.81:  # an index that never leaves its range
+        if kind < 0.81:  # variable indices that never leave their range
             return self.random.choice(
                 ["c[b]", "v[d[2:0]]", "b[a]", "v[{b, a}]", "d[b +: 3]", "v[{1'b1, b} -: 4]", "u[a + 1]"]
             )
@@ -166,7 +166,7 @@ def _unsized(text: str) -> bool:
 
 
 def vectors(seed: int) -> list[dict[str, int]]:
-    """Values of all inputs."""
+    """VECTORS assignments of values to all inputs."""
     source = random.Random(f"vectors {seed}")
     rows = [dict.fromkeys(SIGNALS, 0), {name: (1 << width) - 1 for name, (width, _) in SIGNALS.items()}]
     while len(rows) < VECTORS:
@@ -175,7 +175,7 @@ def vectors(seed: int) -> list[dict[str, int]]:
 
 
 def ours(case: Case, rows: list[dict[str, int]]) -> list[int]:
-    """The target's bits by our reader; DesignError where it refuses."""
+    """The target's value for every row of inputs, by our reader; DesignError where the reader refuses the text."""
     netlist = read_verilog([("fuzz.v", case.module("m"))], top="m").netlist
     results = []
     for row in rows:
@@ -185,7 +185,10 @@ def ours(case: Case, rows: list[dict[str, int]]) -> list[int]:
 
 
 def iverilog(cases: list[Case], rows: list[dict[str, int]], folder: Path) -> list[list[int] | None]:
-    """The target's bits by iverilog, None where it refuses or answers x; one simulation for all cases."""
+    """The target's values by iverilog, one list per case; None where it refuses the case or answers x.
+
+    All cases share one simulation.
+    """
     (folder / "cases.v").write_text("".join(case.module(f"m{k}") for k, case in enumerate(cases)))
     connections = ", ".join(f".{name}({name})" for name in SIGNALS)
     lines = ["module bench;"]
@@ -214,7 +217,7 @@ def iverilog(cases: list[Case], rows: list[dict[str, int]], folder: Path) -> lis
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the counts; 1 where an answer is wrong or more than 2 % are refused."""
+    """Prints the counts; returns 1 where an answer is wrong or we refuse more than 2 % of what iverilog accepts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000, help="expressions (default 2000)")
     parser.add_argument("--seed", type=int, default=0)

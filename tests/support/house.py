@@ -48,7 +48,7 @@ def syntax(path: Path) -> ast.Module:
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    """Dotted names that the file imports: of `from a.b import c` it is `a.b.c`, whatever c is."""
+    """Dotted names that the file imports; `from a.b import c` gives `a.b.c`, whatever c is."""
     for node in ast.walk(syntax(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -189,7 +189,7 @@ def longest_functions(count: int, root: Path = ROOT) -> list[tuple[int, str]]:
 
 
 def commands() -> list[tuple[str, ...]]:
-    """Every command as the arguments behind `python -m`, read from the help of each package."""
+    """Every command as the words after `python -m`, read from the help of each package."""
     found: list[tuple[str, ...]] = []
     for package in PACKAGES:
         if (ROOT / package / "__main__.py").is_file():

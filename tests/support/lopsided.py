@@ -1,4 +1,4 @@
-"""A cell that tells every mistake in the wiring of an array: no two of its inputs can be exchanged."""
+"""An adder cell that exposes every mistake in an array's port assignment: no two of its inputs can be exchanged."""
 
 from __future__ import annotations
 

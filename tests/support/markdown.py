@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block, or one by indentation with the language "": `note` is what follows the language on the fence."""
+    """A code block, fenced or indented (then `language` is ""); `note` is the text after the language on the fence."""
 
     language: str
     note: str
@@ -41,13 +41,13 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The name in a comment on the first line: the block is that file."""
+        """The file name in a comment on the first line: the block is that file's content."""
         named = _FILE.match(self.text)
         return named[1] if named else None
 
     @property
     def commands(self) -> list[str]:
-        """A line each, comments and blanks left out."""
+        """The block's lines without comments and blank lines."""
         lines = (line.split(" #", 1)[0].rstrip() for line in self.text.splitlines())
         return [line for line in lines if line and not line.startswith("#")]
 
@@ -74,8 +74,10 @@ def blocks(page: str) -> list[Block]:
 
 
 class Reader:
-    """Someone who tries a page's blocks one after the other in `folder`; a context manager, which ends what is left
-    running. `cache` takes the place of the user's cache folder."""
+    """Runs a page's blocks one after the other in `folder`, as a reader would.
+
+    A context manager that ends what is left running. `cache` takes the place of the user's cache folder.
+    """
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
@@ -101,13 +103,13 @@ class Reader:
                 continue
 
     def read(self, block: Block) -> None:
-        """Does what the block means, or fails."""
+        """Runs the block, writes its file, or compares it with the last output; AssertionError where it is wrong."""
         where = f"line {block.line}"
         if block.language == "text":
             assert self.output is not None, f"{where}: an output must follow the block that prints it"
             if self.output != SKIPPED:
-                quoted = agree(block.text, self.output, numbers=block.note != "varies")
-                assert quoted is None, f"{where}: {quoted}\nprinted was:\n{self.output}"
+                difference = agree(block.text, self.output, numbers=block.note != "varies")
+                assert difference is None, f"{where}: {difference}\nprinted was:\n{self.output}"
             return
         self.output = None
         if block.file:
@@ -122,7 +124,7 @@ class Reader:
             raise AssertionError(f"{where}: a file must begin with a comment that names it")
 
     def _shell(self, text: str, where: str) -> str:
-        """What a shell prints that stops at the first mistake; jobs in the background go on."""
+        """Output of a shell that stops at the first command that fails; background jobs go on."""
         if any(shutil.which(name) is None for name in OPTIONAL if re.search(rf"^{name}\b", text, re.MULTILINE)):
             return SKIPPED
         printed, complaints = self.folder / ".stdout", self.folder / ".stderr"
@@ -148,7 +150,7 @@ SKIPPED = "left out: a program is missing"
 def run_python(
     code: str, *, folder: Path, environment: dict[str, str], name: str = "-c"
 ) -> subprocess.CompletedProcess[str]:
-    """Python code, or the script `code` where `name` is empty, in a process; deprecations of its own are errors."""
+    """Runs Python code, or the script at path `code` if `name` is empty; its own deprecation warnings are errors."""
     command = [sys.executable, "-W", "error::DeprecationWarning:__main__", *([name] if name else []), code]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_PATIENCE, check=False
@@ -156,16 +158,18 @@ def run_python(
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """Of processes that find this checkout first, print as wide as into a pipe and keep their caches in `cache`; one
-    thread, because small networks on a busy machine wait for each other's threads."""
-    made = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"OMP_NUM_THREADS": "1"}
-    made["PYTHONPATH"] = str(ROOT)
-    made["XDG_CACHE_HOME"] = str(cache)
-    return made
+    """Environment of processes that import this checkout, print as wide as into a pipe and have caches in `cache`.
+
+    One thread, because on a busy machine the threads of small networks wait for each other.
+    """
+    variables = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"OMP_NUM_THREADS": "1"}
+    variables["PYTHONPATH"] = str(ROOT)
+    variables["XDG_CACHE_HOME"] = str(cache)
+    return variables
 
 
 def agree(quoted: str, printed: str, *, numbers: bool = True) -> str | None:
-    """None where `printed` is as `quoted`, else what is missing.
+    """None where `printed` agrees with `quoted`, else a description of the first difference.
 
     A line "..." of the quote stands for any lines. Elsewhere lines are compared, in order and without gaps: words
     and integers exactly, white space and rules not at all, numbers with a point or exponent to a thousandth of their

@@ -32,7 +32,7 @@ from pathlib import Path
 from house import FOLDERS, ROOT, imported_names
 
 _TIME_FACTOR, _TIME_EXTRA = 4, 60
-"""A mutant has this multiple of the time of the unchanged tests, and so many seconds more."""
+"""A mutant may take this multiple of the time of the unchanged tests, plus so many seconds."""
 _COPIED = (*FOLDERS, "docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md")
 
 

@@ -1,4 +1,4 @@
-"""Settings of attacks for the tests."""
+"""Attack settings that keep the tests quick."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ QUICK: dict[str, dict[str, float]] = {
     "hopskipjump": {"steps": 1, "initial_num_evals": 20},
     "ddn": {"steps": 10},
 }
-"""Settings that show how an attack behaves, not how strong it is."""
+"""Attack -> settings that suffice to see how it behaves, not how strong it is."""

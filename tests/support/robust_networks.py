@@ -51,7 +51,7 @@ def network(name: str) -> SmallNetwork:
 
 
 def train(*, adversarial: bool) -> SmallNetwork:
-    """Adam; with `adversarial` on images moved by signed gradient steps within EPSILON."""
+    """Trains with Adam; with `adversarial`, on images moved by signed gradient steps within EPSILON."""
     torch.manual_seed(0)
     model = SmallNetwork()
     images = load("mnist", "train")
@@ -70,6 +70,7 @@ def train(*, adversarial: bool) -> SmallNetwork:
 
 
 def attacked(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The images after STEPS of PGD within EPSILON, from a random start."""
     x = (images + EPSILON * (2 * torch.rand_like(images) - 1)).clamp(0, 1)
     for _ in range(STEPS):
         x.requires_grad_()
@@ -80,6 +81,7 @@ def attacked(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> to
 
 
 def main() -> None:
+    """Trains both networks and writes their weights and records."""
     torch.set_num_threads(1)
     test = load()
     for name in NAMES:

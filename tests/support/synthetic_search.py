@@ -1,4 +1,4 @@
-"""A search's result with invented scores, of any size, for pages: real designs, nothing measured.
+"""A search result of any size for the tests of pages: real designs with invented scores.
 
 Scores follow smoothly from the cells of a design, with noise from its digest, so that there is a front. It has ruled
 out and beaten designs with reasons, intervals, a design that bears the name of a script, and a reference exactly on top

@@ -1,4 +1,4 @@
-"""Bilinear forms: what is found, that it is true, that nothing false is claimed, and what lowering refuses."""
+"""Bilinear forms: which are found, that none is claimed falsely, how they print, and what lowering refuses."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def claimed(form: BilinearForm) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_bilinear(products: np.ndarray) -> bool:
-    """Whether any matrix gives these products: it could only be the one of single bits."""
+    """Whether some matrix gives these products [2^w, 2^v]: they must be linear in each operand's bits."""
     w, v = (size.bit_length() - 1 for size in products.shape)
     for i in range(w):
         for k in range(1 << i):  # P(x + 2^i) = P(x) + P(2^i) for x < 2^i, for every y
@@ -80,7 +80,7 @@ def is_bilinear(products: np.ndarray) -> bool:
 
 
 def check(netlist: Netlist) -> BilinearForm | None:
-    """Neither a false claim nor, at these widths, a form missed."""
+    """Asserts that a form is claimed exactly where exhaustion finds one, and gives all products; returns it."""
     form = bilinear_form(netlist)
     products = every_product(netlist)
     assert (form is not None) == is_bilinear(products)
@@ -94,6 +94,7 @@ def check(netlist: Netlist) -> BilinearForm | None:
 
 
 def masks(form: BilinearForm | None) -> list[tuple[int, int, Fraction] | None]:
+    """(x mask, y mask, scale) of every factor, sorted."""
     assert form is not None
     return sorted((factor.masks for factor in form.factors), key=lambda masks: masks or (0, 0, Fraction(0)))
 
@@ -135,7 +136,7 @@ def test_signed_designs_have_no_form() -> None:
 @settings(derandomize=True, max_examples=250, deadline=None)
 @given(st.data())
 def test_a_form_is_claimed_exactly_where_exhaustion_finds_one(data: st.DataObject) -> None:
-    """A form is claimed exactly where exhaustion finds one, and equals all products; its rank is the matrix's."""
+    """Random arrays of mixed cells, among them cells that only pass inputs on."""
     w, v = data.draw(st.integers(3, 6)), data.draw(st.integers(3, 6))
     cell = st.sampled_from([*WIRES, "exact", "exact", "ama5", "ama4"])
     if data.draw(st.booleans()):
@@ -160,14 +161,14 @@ def test_a_form_is_claimed_exactly_where_exhaustion_finds_one(data: st.DataObjec
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize(
-    "policies", [{}, {"truncate_columns": 3}, {"tile": 2}, {"placement": "ama5"}, {"placement": "ama1"}]
+    "policies", [{}, {"truncate_columns": 3}, {"tile": 2}, {"placement": "ama5"}, {"placement": "ama1"}], ids=str
 )
-def test_every_topology_makes_no_wrong_claim(topology: str, policies: dict[str, Any]) -> None:
+def test_no_topology_makes_a_wrong_claim(topology: str, policies: dict[str, Any]) -> None:
     check(Design(topology=topology, format=None, width=(5, 4), **policies).netlist())
 
 
 def test_forms_of_imported_multipliers_are_proved() -> None:
-    """Someone else's gates, half adders written out: rewriting or exhaustion proves them."""
+    """Gates that no generator of ours wrote, with half adders: rewriting or exhaustion proves the form."""
     text = """module m(input [1:0] a, b, output [3:0] o);
       wire p0 = a[0] & b[0], p1 = a[1] & b[0], p2 = a[0] & b[1], p3 = a[1] & b[1];
       wire c1 = p1 & p2;
@@ -179,6 +180,7 @@ def test_forms_of_imported_multipliers_are_proved() -> None:
 
 
 def build(w: int, v: int, bits: Any) -> Netlist:
+    """A netlist with operands of w and v bits whose product bits are `bits(builder, x, y)`."""
     builder = NetlistBuilder("odd")
     x, y = builder.input("x", w), builder.input("y", v)
     builder.output("product", bits(builder, x, y))
@@ -217,7 +219,7 @@ def test_a_form_with_a_negative_entry_is_not_claimed() -> None:
 
 
 def test_nothing_is_claimed_by_sampling() -> None:
-    """One wrong product of 2^22, and rewriting cannot decide: no claim."""
+    """One of 2^22 products is wrong and rewriting cannot decide, so nothing may be claimed."""
     width = 11
     assert 2 * width > EXHAUSTIVE_BITS
     builder = NetlistBuilder("rare")
@@ -276,7 +278,7 @@ def test_the_documented_factorisations() -> None:
     )
 
 
-def test_factors_are_readable() -> None:
+def test_factors_print_as_masks_scales_and_weighted_bits() -> None:
     assert str(Factor(Fraction(2), (0, 1, 0), (1, 2, 4))) == "(X & 0x2) * Y"
     assert str(Factor(Fraction(3), (0, 1, 2), (1, 2, 4))) == "3/2 * (X & 0x6) * Y"
     assert str(Factor(Fraction(1, 2), (2, 1), (1, 2))) == "1/2 * (weighted bits of X) * (weighted bits of Y)"
@@ -293,7 +295,7 @@ endmodule"""
 HALVED = """module halved(input [2:0] x, y, output [5:0] p);
   assign p = {2'b0, x[2] & y[2], x[1] & y[2], 2'b0};
 endmodule"""
-"""P = (X & 6) (Y & 4) / 2: of normalised operands 8 at least, half of the exact 4 * 4."""
+"""P = (X & 6) (Y & 4) / 2: at least 8 for normalised operands, half of the exact 4 * 4."""
 REFUSED = [
     (
         Design(format=None, width=8),
@@ -337,7 +339,7 @@ def test_designs_that_cannot_be_lowered_are_refused_with_the_reason(multiplier: 
 
 
 @pytest.mark.parametrize("name", ["axfpm", "axfpm_tiled", "exact", "ama5_array"])
-def test_designs_that_can_be_lowered(name: str) -> None:
+def test_lowered_forms_consist_of_masked_operands_and_equal_the_products(name: str) -> None:
     form = lowered_form(design(name))
     assert all(factor.masks for factor in form.factors)
     rng = np.random.default_rng(0)
@@ -353,7 +355,7 @@ def test_designs_that_can_be_lowered(name: str) -> None:
 @pytest.mark.parametrize("placement", ["exact", "ama5"])
 @pytest.mark.parametrize("fmt", ["fp8_e4m3", "fp8_e5m2", "bfloat16"])
 def test_the_bound_of_the_lowering_is_the_least_product(placement: str, fmt: str) -> None:
-    """Over all normalised operands; entries of a form are products of single bits, so none is negative."""
+    """Over all normalised operands. The entries of a form are products of single bits, so none is negative."""
     multiplier = Design(placement=placement, format=fmt)
     form = lowered_form(multiplier)
     width = multiplier.shape[0]

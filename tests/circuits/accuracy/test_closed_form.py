@@ -26,12 +26,14 @@ FACTS_2: dict[str, dict[str, Any]] = {"axfpm": {}, "axfpm_tiled": {"tile": 4}}
 
 
 def known(multiplier: Design, distribution: str = "uniform01") -> ClosedForm:
+    """The closed form of a design that must have one."""
     form = closed_form_metrics(multiplier, distribution=distribution)
     assert form is not None
     return form
 
 
 def check_exhaustively(multiplier: Design, distribution: str) -> ClosedForm:
+    """Asserts that the closed form equals the metrics over all operands; returns it."""
     form = known(multiplier, distribution)
     m = error_metrics(multiplier, method="exhaustive", distribution=distribution)
     for name in METRICS:
@@ -46,7 +48,7 @@ def check_exhaustively(multiplier: Design, distribution: str) -> ClosedForm:
 @pytest.mark.parametrize("width", [4, 8, 12])
 @pytest.mark.parametrize("name", FACTS_2)
 def test_the_circuits_of_facts_2_equal_exhaustion(name: str, width: int, distribution: str) -> None:
-    """ "Closed-form values of FACTS 2 equal exhaustive ones at widths 4, 8 and 12." """
+    """The closed forms behind FACTS 2, at widths where all operands can be listed."""
     multiplier = Design(format=None, width=width, placement="ama5", **FACTS_2[name])
     form = check_exhaustively(multiplier, distribution)
     assert form.error_rank == 1
@@ -65,6 +67,7 @@ def test_the_circuits_of_facts_2_equal_exhaustion(name: str, width: int, distrib
         {"width": 6, "placement": "exact", "truncate_columns": 4},
         {"width": 5, "placement": "exact"},
     ],
+    ids=str,
 )
 def test_closed_forms_of_other_designs_equal_exhaustion(
     policies: dict[str, Any], ports: str, distribution: str
@@ -86,8 +89,10 @@ def test_enough_of_the_tried_designs_have_a_closed_form() -> None:
 def test_closed_forms_lie_inside_the_sampled_intervals_at_24_bits(
     name: str, distribution: str, fmt: str | None
 ) -> None:
-    """In 16 of 20 samples at least: 95 % intervals hold fewer with probability 0.003. And the mean of all samples is
-    within three of its standard errors."""
+    """At least 16 of 20 intervals must hold the closed form: 95 % intervals hold fewer with probability 0.003.
+
+    The mean of all samples must lie within three of its standard errors.
+    """
     multiplier = Design(format=fmt, width=24, placement="ama5", **FACTS_2[name])
     form = known(multiplier, distribution)
     samples = [error_metrics(multiplier, samples=100_000, distribution=distribution, seed=seed) for seed in range(20)]
@@ -129,7 +134,7 @@ def test_operands_too_wide_to_list_have_moments_only() -> None:
     assert form.bias == pytest.approx(2.0**60 / 4 * (1 - 2.0**-30) - (2.0**30 - 1) ** 2 / 4, rel=1e-3, abs=2.0**31)
 
 
-def test_closed_forms_are_json_and_unknown_distributions_are_refused() -> None:
+def test_closed_forms_become_json_and_unknown_distributions_are_refused() -> None:
     data = json.loads(json.dumps(known(design("axfpm")).to_dict(), allow_nan=False))
     assert data["form"] == "P = (X & 0x1) * Y + 2 * (X & 0xFFFFFE) * (Y & 0x800000)"
     with pytest.raises(UnknownNameError, match="unknown distribution 'trace'"):

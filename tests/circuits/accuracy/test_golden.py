@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from multiplier_models import products
+from multiplier_models import every_pair, products
 
 from circuits import CELLS, AdderCell, Design, Placement, design, error_metrics
 from circuits.multipliers import PORTS
@@ -43,7 +43,7 @@ def test_cells_equal_the_table_of_facts_1() -> None:
     assert exact.is_exact
 
 
-def test_the_other_cells_of_facts_1() -> None:
+def test_the_other_cells_have_the_tables_and_transistors_of_facts_1() -> None:
     exact = CELLS["exact"]
     inverse = str.maketrans("01", "10")
     assert CELLS["afa"].behaviour == (exact.sum, "00001111")
@@ -82,7 +82,7 @@ def test_axfpm_tiled_equals_its_closed_form() -> None:
         np.testing.assert_array_equal(design("axfpm_tiled").multiply_integers(x, y), expected)
 
 
-def test_one_tile_of_axfpm_tiled() -> None:
+def test_one_tile_of_axfpm_tiled_equals_its_closed_form() -> None:
     """FACTS 2: p = x0*Y + 16*y3*(X & 14), all 256 pairs."""
     x, y = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
     tile = Design(format=None, width=4, placement="ama5")
@@ -105,7 +105,7 @@ def test_released_normalisation_halves_exactly_the_products_beyond_48_bits() -> 
     np.testing.assert_array_equal(released, np.where(beyond, full / np.float32(2), full))
 
 
-def test_the_published_product() -> None:
+def test_axfpm_tiled_gives_the_published_product() -> None:
     """FACTS 2: 0.856 * 0.471 -> 0.42608058 in float32, axfpm_tiled."""
     assert str(design("axfpm_tiled").multiply(0.856, 0.471)[()]) == "0.42608058"
 
@@ -169,7 +169,7 @@ def test_heap_has_the_published_fingerprint() -> None:
     assert len(set(heap.placement.all_cells())) == 2, "heterogeneous"
 
 
-# The arrays against the models of DESIGN's text; test_multipliers.py has the other topologies and signed operands.
+# Arrays against the models of DESIGN's text; test_multipliers.py covers the other topologies and signed operands.
 
 TOPOLOGIES = ("ripple_array", "carry_save_array")
 
@@ -182,11 +182,6 @@ POOL = (LEFT, RIGHT, CELLS["ama4"])
 def random_grid(w: int, v: int, seed: int) -> list[list[AdderCell]]:
     chosen = np.random.default_rng([seed, w, v]).integers(0, len(POOL), (w + 1, v))
     return [[POOL[k] for k in row] for row in chosen]
-
-
-def all_pairs(w: int, v: int) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.meshgrid(np.arange(2**w), np.arange(2**v), indexing="ij")
-    return x.ravel(), y.ravel()
 
 
 def policies(topology: str) -> list[dict[str, str]]:
@@ -207,7 +202,9 @@ def test_arrays_equal_their_model_with_mixed_cells(topology: str, w: int, v: int
     for policy in policies(topology):
         multiplier = Design(topology=topology, format=None, width=(w, v), placement={"grid": grid}, **policy)
         expected = products(topology, w, v, lambda i, j: grid[i][j], **policy)
-        np.testing.assert_array_equal(multiplier.multiply_integers(*all_pairs(w, v)), expected, err_msg=str(policy))
+        np.testing.assert_array_equal(
+            multiplier.multiply_integers(*every_pair(w, v, signed=False)), expected, err_msg=str(policy)
+        )
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
@@ -220,7 +217,9 @@ def test_tiled_arrays_equal_their_model(topology: str, tile: int) -> None:
                 topology=topology, format=None, width=(w, v), placement={"grid": grid}, tile=tile, **policy
             )
             expected = products(topology, w, v, lambda i, j, grid=grid: grid[i][j], tile=tile, **policy)
-            np.testing.assert_array_equal(multiplier.multiply_integers(*all_pairs(w, v)), expected, err_msg=str(policy))
+            np.testing.assert_array_equal(
+                multiplier.multiply_integers(*every_pair(w, v, signed=False)), expected, err_msg=str(policy)
+            )
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
@@ -229,14 +228,16 @@ def test_arrays_of_one_cell_equal_their_model(topology: str, cell: AdderCell) ->
     for (w, v), policy in product(((3, 4), (4, 3)), policies(topology)):
         multiplier = Design(topology=topology, format=None, width=(w, v), placement=cell, **policy)
         expected = products(topology, w, v, lambda i, j: cell, **policy)
-        np.testing.assert_array_equal(multiplier.multiply_integers(*all_pairs(w, v)), expected, err_msg=str(policy))
+        np.testing.assert_array_equal(
+            multiplier.multiply_integers(*every_pair(w, v, signed=False)), expected, err_msg=str(policy)
+        )
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("tile", [None, 2, 3])
-def test_exact_cells_multiply(topology: str, tile: int | None) -> None:
+def test_arrays_of_exact_cells_multiply_exactly(topology: str, tile: int | None) -> None:
     for w, v in SHAPES:
-        x, y = all_pairs(w, v)
+        x, y = every_pair(w, v, signed=False)
         for policy in policies(topology)[::3]:
             if tile is not None and tile > min(w, v):
                 continue
@@ -258,13 +259,15 @@ def test_every_policy_changes_something() -> None:
         {"truncate_columns": 2},
         {"placement": RIGHT},
     ]
-    seen = {bytes(Design(**{**base, **variant}).multiply_integers(*all_pairs(4, 4))) for variant in variants}
+    seen = {
+        bytes(Design(**{**base, **variant}).multiply_integers(*every_pair(4, 4, signed=False))) for variant in variants
+    }
     assert len(seen) == len(variants)
 
 
 def test_truncated_columns_read_zero_and_the_rest_keeps_its_partial_products() -> None:
-    """DESIGN: the lowest product columns are left out; with exact cells the sum of the partial products that remain."""
-    x, y = all_pairs(5, 4)
+    """DESIGN: the lowest product columns are left out. With exact cells the product is the sum of what remains."""
+    x, y = every_pair(5, 4, signed=False)
     for topology, cut in product(TOPOLOGIES, range(9)):
         multiplier = Design(topology=topology, format=None, width=(5, 4), truncate_columns=cut)
         expected = sum(((x >> i & 1) & (y >> j & 1)) << (i + j) for i in range(5) for j in range(4) if i + j >= cut)

@@ -31,7 +31,7 @@ def counted(values: list[float]) -> np.ndarray:
     return counts
 
 
-def test_quantiles_are_the_smallest_values_that_enough_others_do_not_exceed() -> None:
+def test_a_quantile_is_the_smallest_value_that_enough_others_do_not_exceed() -> None:
     values = [float(n) for n in range(1, 1001)]
     histogram = Histogram.of([counted(values[:400]), counted(values[400:])], 1.0, 1000.0)
     assert histogram.quantiles() == {q: pytest.approx(1000 * q, rel=2**-10) for q in QUANTILES}

@@ -1,4 +1,4 @@
-"""Intervals of sampled numbers: they cover what they claim, or are left out with the reason."""
+"""Intervals of sampled metrics: they cover the true value as often as they claim, or are left out with the reason."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SKEWED = Design(format=None, width=8, placement="ama3")
 
 @lru_cache
 def reference(tried: Design, distribution: str) -> ErrorMetrics:
-    """Metrics over a million pairs, or over all."""
+    """Metrics over a million pairs, or over all pairs of a small design."""
     return error_metrics(tried, samples=2**20, seed=10**6, distribution=distribution)
 
 
 def coverage(tried: Design, distribution: str, pairs: int, seeds: int) -> dict[str, tuple[int, int]]:
-    """Of every metric: (intervals given, those that cover the value of the reference)."""
+    """Metric -> (number of intervals given, number of those that cover the reference's value)."""
     exact = reference(tried, distribution)
     counts = dict.fromkeys([*MEANS, "error_rate", "larger"], (0, 0))
     for seed in range(seeds):
@@ -113,7 +113,7 @@ def test_rare_errors_get_an_interval_once_enough_of_them_are_seen() -> None:
 def test_squared_skewness_of_known_distributions() -> None:
     # Exponential: central moments 1, 2, 9, so that skewness 2 and kurtosis 9.
     assert squared_skewness(1.0, 2.0, 9.0) == 4
-    assert squared_skewness(0.25, 0.25, 9 / 16) == 4  # without unit: the same at half the scale
+    assert squared_skewness(0.25, 0.25, 9 / 16) == 4  # dimensionless: the same at half the scale
     # Normal: 1, 0, 3.
     assert squared_skewness(1.0, 0.0, 3.0) == 1
     # +-1 with probability q / 2 each: variance and fourth moment q, kurtosis 1 / q.
@@ -150,7 +150,7 @@ def test_rare_large_products_keep_the_ratio_of_means_from_an_interval() -> None:
     assert m.mred_ratio_of_means.has_interval
 
 
-def test_same_intervals_on_any_number_of_threads() -> None:
+def test_intervals_are_the_same_on_any_number_of_threads() -> None:
     metrics = [error_metrics(SKEWED, samples=400_000, method="sampled", threads=n) for n in (1, 2)]
     assert metrics[0].to_dict() == metrics[1].to_dict()
     assert metrics[0].mred.needed == metrics[1].mred.needed
@@ -173,7 +173,7 @@ def test_the_table_says_how_many_pairs_are_needed(capsys: pytest.CaptureFixture[
     assert "no interval" not in capsys.readouterr().out
 
 
-def test_json_has_null_and_csv_an_empty_field(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interval_left_out_is_null_in_json_and_empty_in_csv(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("metrics", "show"):
         assert main([command, "axfpm", "--samples", "100", "--format", "json"]) == 0
         (printed,) = json.loads(capsys.readouterr().out)["designs"]

@@ -1,4 +1,4 @@
-"""Error metrics against plain Python, determinism, intervals, operand traces, and errors."""
+"""Error metrics against plain Python: exhaustive, sampled and over traces; determinism, intervals, refusals."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def plain(multiplier: Design, pairs: list[tuple[int, int]]) -> dict[str, float]:
 
 
 def check(m: ErrorMetrics, expected: dict[str, float]) -> None:
+    """Asserts that the metrics equal `expected`, as `plain` returns them."""
     for name, value in expected.items():
         if name[0] in "qr" and name[1:] in map(str, QUANTILES):
             got = (m.quantiles if name[0] == "q" else m.relative_quantiles)[float(name[1:])]
@@ -94,7 +95,7 @@ def test_metrics_of_a_signed_design_equal_their_definitions() -> None:
     assert error_surface(multiplier, bins=2).x_edges.tolist() == [-8, 0, 8]
 
 
-def test_exhaustive_over_several_chunks_and_the_automatic_choice() -> None:
+def test_exhaustion_spans_chunks_and_is_chosen_where_feasible() -> None:
     m = error_metrics(integer_design(9, 9))
     assert (m.method, m.samples) == ("exhaustive", 2**18)
     assert m.samples > CHUNK
@@ -119,7 +120,7 @@ def test_products_beyond_64_bits_are_measured_exactly() -> None:
     assert m.p_max == pytest.approx(2.0**128)
 
 
-def test_a_trace_equals_its_definitions() -> None:
+def test_metrics_of_a_trace_equal_their_definitions() -> None:
     multiplier = integer_design(4, 4)
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 16, (2, 300))
@@ -133,7 +134,7 @@ def test_a_trace_equals_its_definitions() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, object])
-def test_a_trace_of_negative_integers_of_any_type(dtype: type) -> None:
+def test_a_trace_may_hold_negative_integers_of_any_type(dtype: type) -> None:
     multiplier = Design(format=None, width=(4, 3), signed=True, placement="ama1")
     x, y = np.array([-8, 7, -1, 0], dtype=dtype), np.array([-4, -4, 3, 1], dtype=dtype)
     errors = multiplier.multiply_integers(x, y) - np.array([32, -28, -3, 0])
@@ -144,7 +145,7 @@ def test_a_trace_of_negative_integers_of_any_type(dtype: type) -> None:
         assert m.error_rate.value == np.mean(errors != 0)
 
 
-def test_a_float_trace_with_zeros_signs_and_broadcasting() -> None:
+def test_a_float_trace_may_hold_zeros_and_broadcast() -> None:
     x = np.array([[0.0], [-1.5], [3.0]], dtype=np.float32)
     w = np.array([2.5, -0.0, 1e-3, -4.0], dtype=np.float32)
     m = error_metrics(design("axfpm"), operands=(x, w))
@@ -201,7 +202,7 @@ def test_same_numbers_by_every_backend(multiplier: Design) -> None:
 
 
 def test_numbers_of_a_seed_stay_what_they_are() -> None:
-    """Streams, chunking and formulas are part of the contract: a change here is one for the changelog."""
+    """Streams, chunking and formulas are part of the contract: a change of these numbers belongs in the changelog."""
     m = error_metrics(design("axfpm"), samples=100_000)
     assert m.nmed.value == pytest.approx(0.08309, abs=5e-6)
     assert m.mred.value == pytest.approx(0.38556, abs=5e-6)
@@ -209,7 +210,7 @@ def test_numbers_of_a_seed_stay_what_they_are() -> None:
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_95_times_in_100() -> None:
-    """axfpm has closed forms (FACTS 2), so that coverage can be counted; 300 runs, 95 % +- 4 standard errors."""
+    """axfpm has closed forms (FACTS 2), so coverage can be counted: 300 runs, 95 % +- 4 standard errors."""
     truths = {"nmed": 1 / 12, "mred": 2 * math.log(2) - 1, "mred_ratio_of_means": 1 / 3, "bias": 1 / 12}
     covered = dict.fromkeys([*truths, "larger"], 0)
     multiplier, heap = design("axfpm"), design("heap")

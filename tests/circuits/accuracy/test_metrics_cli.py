@@ -1,4 +1,4 @@
-"""`python -m circuits metrics` and heat maps: what is printed, drawn and refused."""
+"""`python -m circuits metrics`, its heat maps, and what `show` adds: what is printed, drawn and refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return captured.err.strip()
 
 
-def test_table_with_closed_forms(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_prints_closed_forms_below_the_sampled_values(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "axfpm", "heap", *FEW)
     assert max(map(len, out.splitlines())) <= 100
     m = error_metrics(design("axfpm"), samples=20000)
@@ -74,18 +74,18 @@ def test_the_method_changes_what_is_printed_and_the_backend_does_not(
 ) -> None:
     path = tmp_path / "small.toml"
     path.write_text(Design(format=None, width=5, placement="ama1", name="small").to_toml(), encoding="utf-8")
-    found = {
+    outputs = {
         (method, backend): run(capsys, str(path), "--method", method, "--backend", backend, *FEW)
         for method in ("exhaustive", "sampled")
         for backend in ("auto", "interpreted", "compiled")
     }
-    assert len(set(found.values())) == 2
-    assert "exhaustive, 1024 pairs" in found["exhaustive", "auto"].replace("\n", " ").replace("  ", "")
+    assert len(set(outputs.values())) == 2
+    assert "exhaustive, 1024 pairs" in outputs["exhaustive", "auto"].replace("\n", " ").replace("  ", "")
     assert "error: method='exhaustive' needs" in refuse(capsys, "axfpm", "--method", "exhaustive")
 
 
 def test_a_users_operands_are_measured_in_their_order(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """First operand x: axfpm does not commute."""
+    """x is the first operand; axfpm does not commute, so an exchange would show."""
     rng = np.random.default_rng(0)
     x, w = rng.uniform(0.5, 3, (2, 500)).astype(np.float32)
     path = tmp_path / "layer.npz"
@@ -97,7 +97,7 @@ def test_a_users_operands_are_measured_in_their_order(capsys: pytest.CaptureFixt
     assert (record["errors"]["method"], record["errors"]["samples"]) == ("trace", 500)
 
 
-def test_operand_files_that_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_unusable_operand_files_are_refused_with_the_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     assert refuse(capsys, "axfpm", "--operands", str(path)) == (
         f"error: {path} must be a readable .npz file, but: No such file or directory; check it."
@@ -181,9 +181,11 @@ def test_all_designs_of_a_figure_share_the_colours_of_errors(scale: str) -> None
         assert isinstance(norms[0], SymLogNorm) == (scale == "log")
 
 
-@pytest.mark.parametrize("entry", [Design(format=None, width=4), Design(format=None, width=4, signed=True)])
-def test_heat_maps_without_errors_or_with_empty_bins(entry: Design, tmp_path: Path) -> None:
-    save_surfaces([error_surface(entry, bins=40), error_surface(entry, bins=1)], tmp_path / "a.png")
+@pytest.mark.parametrize(
+    "multiplier", [Design(format=None, width=4), Design(format=None, width=4, signed=True)], ids=["unsigned", "signed"]
+)
+def test_heat_maps_are_drawn_without_errors_and_with_empty_bins(multiplier: Design, tmp_path: Path) -> None:
+    save_surfaces([error_surface(multiplier, bins=40), error_surface(multiplier, bins=1)], tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -56,7 +56,7 @@ def test_rank_correlation_interval_covers_where_there_is_one(correlation: float,
         low, high = rank_correlation_interval(rank_correlation(pair[:, 0], pair[:, 1]), pairs)
         given += not math.isnan(low)
         covering += low <= truth <= high
-    # Of strongly correlated pairs it is given only for the few samples that do not look so.
+    # For strongly correlated pairs an interval is given only in the few samples that do not look strongly correlated.
     assert given - covering <= 0.08 * 300
     if correlation <= 0.9:
         assert covering >= 0.92 * given

@@ -1,4 +1,4 @@
-"""Approximate adders: against integer models, published error rates, as final adders, accumulators and commands."""
+"""Approximate adders: integer models, published error rates, use as final adders and accumulators, the command."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_gear_contains_eta2() -> None:
     [("gear(r=4,p=4)", 12, 2.9297), ("gear(r=4,p=8)", 16, 0.1831), ("gear(r=8,p=8)", 32, 0.3891)],
 )
 def test_gear_has_the_published_error_probability(text: str, width: int, rate: float) -> None:
-    """Shafique et al. 2015, table III, modelled error probability in per cent; theirs of simulation differ by up to
+    """Shafique et al. 2015, table III, modelled error probability in per cent; their simulated ones differ by up to
     0.02."""
     metrics = adder_errors(adder(text, width), samples=2_000_000)
     assert 100 * metrics.error_rate.value == pytest.approx(rate, abs=4 * 100 * metrics.error_rate.half_width)
@@ -134,7 +134,7 @@ def test_gear_has_the_published_error_probability(text: str, width: int, rate: f
 def test_loa_has_the_published_error_probability() -> None:
     """Mahdiani et al. 2010: about 40 % with 2 lower bits, about 90 % with 8; it does not depend on the width.
 
-    1 - (3/4)^L: the sum is right unless both bits of some lower place are 1, but for the carry of the highest.
+    1 - (3/4)^L: the sum is right unless both bits of some lower position are 1.
     """
     for width, lower, rate in ((8, 2, 0.4375), (10, 2, 0.4375), (10, 8, 0.8999)):
         metrics = adder_errors(adder("loa", width, {"lower": lower}))
@@ -143,7 +143,7 @@ def test_loa_has_the_published_error_probability() -> None:
         assert metrics.worst_case == 1 << (lower - 1)
 
 
-def test_metrics_are_those_of_the_definition() -> None:
+def test_adder_metrics_equal_their_definitions() -> None:
     entry = adder("eta2(segment=2)", 6)
     a, b = every_pair(6, 6, signed=False)
     error = entry.add(a, b).astype(np.int64) - (a + b)
@@ -162,8 +162,8 @@ def loa_tree(topology: str, **fields: Any) -> Design:
 
 
 @pytest.mark.parametrize("topology", ["wallace", "dadda", "booth", "carry_save_array", "compressor_tree", "truncated"])
-def test_final_adders_change_the_product_as_the_model_says(topology: str) -> None:
-    """The error of the product is that of the adder on the two rows that the tree leaves, modulo 2^(w+v)."""
+def test_approximate_final_adders_change_the_product_and_the_cost(topology: str) -> None:
+    """A ripple adder changes no product, the approximate ones change some; they are named in the design's file."""
     x, y = every_pair(6, 6, signed=False)
     plain = loa_tree(topology, final_adder="exact")
     changed = 0
@@ -175,13 +175,13 @@ def test_final_adders_change_the_product_as_the_model_says(topology: str) -> Non
         exact = plain.multiply_integers(x, y, backend="interpreted")
         assert np.array_equal(products, exact) or text != "ripple"
         changed += not np.array_equal(products, exact)
-    # Little is left to add in a carry-save array, whose lower half is resolved already.
+    # A carry-save array has resolved its lower half already, so that little is left to add.
     assert changed == (3 if topology == "carry_save_array" else 4)
     assert cost_report(loa_tree(topology), samples=16).drawn.area < cost_report(plain, samples=16).drawn.area
 
 
 def test_the_final_adder_of_a_carry_save_array_equals_a_model() -> None:
-    """Rows of the array by integers: sums and saved carries, added by the model of LOA over all product columns."""
+    """The array's rows as integers, sums and saved carries, added by the model of LOA over all product columns."""
     w = v = 6
     x, y = every_pair(w, v, signed=False)
     sums, carries = y * (x & 1), np.zeros_like(x)
@@ -231,7 +231,7 @@ def test_signed_and_tiled_trees_take_approximate_final_adders() -> None:
         ),
     ],
 )
-def test_mistakes_are_one_line(fields: dict[str, Any], message: str) -> None:
+def test_unusable_final_adders_are_refused_with_the_whole_message(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         Design(format=None, width=6, **fields)
     assert str(caught.value) == message
@@ -240,8 +240,8 @@ def test_mistakes_are_one_line(fields: dict[str, Any], message: str) -> None:
 # As accumulators.
 
 
-def test_accumulation_is_that_of_a_register() -> None:
-    """Two's complement, wrapping around; approximate as the adder is on the same bits."""
+def test_accumulation_wraps_around_as_a_register_does() -> None:
+    """In two's complement; an approximate adder makes the same errors on the same bits."""
     rng = np.random.default_rng(2)
     a, b = rng.integers(-(1 << 11), 1 << 11, (2, 300))
     wrapped = (a + b + (1 << 11)) % (1 << 12) - (1 << 11)
@@ -254,7 +254,7 @@ def test_accumulation_is_that_of_a_register() -> None:
         adder("ripple", 12).accumulate(2048, 0)
 
 
-def test_multiplier_and_accumulator_cost_together() -> None:
+def test_the_cost_of_a_mac_is_that_of_multiplier_and_accumulator() -> None:
     design = Design(topology="dadda", format=None, width=6, signed=True)
     exact, cheap = (mac_cost(design, adder(text, 18), samples=512) for text in ("ripple", "loa(lower=9)"))
     assert exact.multiplier == cheap.multiplier == cost_report(design, samples=512).drawn
@@ -274,8 +274,10 @@ def test_multiplier_and_accumulator_cost_together() -> None:
 # Files and commands.
 
 
-def test_adders_travel_as_verilog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Out by the command, recognised by `import`, and measured again."""
+def test_an_adder_exported_as_verilog_is_recognised_and_measured_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exported by the command, recognised by `import`, measured again by the command."""
     path = tmp_path / "loa.v"
     assert main(["adder", "loa", "--width", "8", "--option", "lower=3", "-o", str(path), "--format", "json"]) == 0
     capsys.readouterr()
@@ -290,7 +292,7 @@ def test_adders_travel_as_verilog(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert {**first["errors"], "design": "", "digest": ""} == {**second["errors"], "design": "", "digest": ""}
 
 
-def test_the_command_prints_both_together(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_adder_command_prints_errors_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
     own = ["adder", "loa", "ripple", "--width", "20", "--samples", "5000", "--cost-samples", "128"]
     assert main([*own, "--multiplier", "docs/examples/none.toml"]) == 2
     assert main([*own, "--format", "csv"]) == 0
@@ -307,7 +309,9 @@ def test_the_command_prints_both_together(capsys: pytest.CaptureFixture[str]) ->
         (["loa", "gear", "-o", "x.v"], "-o must name a .v file for a single adder; give one adder, or leave -o out."),
     ],
 )
-def test_mistakes_on_the_command_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_on_the_adder_command_line_are_named(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["adder", *words]) == 2
     assert message in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Characterisation: schematics, the walk, user subcircuits, errors; with TRANSISTOR_MODELS=DIR also ngspice."""
+"""Characterisation: schematics, the walk through all transitions, user subcircuits; ngspice where models are given."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def conducts(network: Network, on: dict[str, bool]) -> bool:
     return all(parts) if isinstance(network, All) else any(parts)
 
 
-def switch_level(made: Schematic, row: int) -> dict[str, int]:
-    """Every net's value; asserts that each stage is pulled one way and one way only."""
-    inputs = len(made.inputs)
-    values = {port: row >> (inputs - 1 - k) & 1 for k, port in enumerate(made.inputs)}
-    for entry in made.stages:
+def switch_level(cell_schematic: Schematic, row: int) -> dict[str, int]:
+    """Net -> value in a row of the truth table; asserts that each stage is pulled up or down, never both or neither."""
+    inputs = len(cell_schematic.inputs)
+    values = {port: row >> (inputs - 1 - k) & 1 for k, port in enumerate(cell_schematic.inputs)}
+    for entry in cell_schematic.stages:
         down = conducts(entry.down, {net: values[net] == 1 for net in _nets(entry.down)})
         up = conducts(entry.up, {net: values[net] == 0 for net in _nets(entry.up)})
-        assert up != down, (made.name, row, entry)
+        assert up != down, (cell_schematic.name, row, entry)
         values[entry.output] = int(up)
-    return {**values, **dict(made.constants)}
+    return {**values, **dict(cell_schematic.constants)}
 
 
 def _nets(network: Network) -> set[str]:
@@ -65,11 +65,11 @@ def _nets(network: Network) -> set[str]:
 
 @pytest.mark.parametrize("part", components(), ids=lambda part: part.name)
 def test_every_schematic_has_its_truth_table(part: object) -> None:
-    """At switch level, and no short or open in any state."""
-    made = schematic(part)  # type: ignore[arg-type]
-    inputs = len(made.inputs)
+    """At switch level, without a short or an open output in any state."""
+    cell_schematic = schematic(part)  # type: ignore[arg-type]
+    inputs = len(cell_schematic.inputs)
     for row in range(1 << inputs):
-        values = switch_level(made, row)
+        values = switch_level(cell_schematic, row)
         for port, table in zip(part.outputs, part.tables, strict=True):  # type: ignore[attr-defined]
             assert values[port] == table >> (row << (3 - inputs)) & 1
 
@@ -82,7 +82,7 @@ def test_schematics_have_the_published_numbers_of_transistors() -> None:
         assert schematic(gate).transistors == gate.transistors
 
 
-def test_widths_follow_the_stack() -> None:
+def test_transistors_are_as_many_times_wider_as_the_stack_is_high() -> None:
     assert sorted(devices(Any((All(("a", "b")), "c")))) == [("a", 2), ("b", 2), ("c", 1)]
     text = schematic(GATES["nand2"]).subcircuit()
     assert text.count("w=360n") == 2
@@ -90,7 +90,7 @@ def test_widths_follow_the_stack() -> None:
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 3])
-def test_the_walk_takes_every_transition_once(inputs: int) -> None:
+def test_the_walk_makes_every_transition_once(inputs: int) -> None:
     steps = list(pairwise(walk(inputs)))
     assert len(set(steps)) == len(steps) == inputs << inputs
     assert all((a ^ b).bit_count() == 1 for a, b in steps)
@@ -102,7 +102,7 @@ def test_a_wrong_schematic_is_refused() -> None:
         check_tables(GATES["and2"], (0,))
 
 
-def test_the_table_states_its_conditions() -> None:
+def test_the_characterised_table_states_its_conditions() -> None:
     found = conditions()
     assert found["slews_ps"] == pytest.approx([slew * 1e12 for slew in SLEWS])
     assert found["loads_fF"] == pytest.approx([load * 1e15 for load in LOADS])
@@ -120,7 +120,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_subcircuit_is_read(tmp_path: Path) -> None:
+def test_a_subcircuit_is_read_with_ports_widths_and_area(tmp_path: Path) -> None:
     found = read_subcircuit(written(tmp_path, BUFFERS))
     assert (found.name, found.transistors) == ("mine", 8)
     assert found.widths[1] == pytest.approx((270,) * 4)
@@ -144,7 +144,9 @@ def test_a_subcircuit_is_read(tmp_path: Path) -> None:
         ((BUFFERS, ".subckt mine a b cin sum carry vdd vss\n.ends\n"), "must have 1 to 500 devices, but has 0"),
     ],
 )
-def test_other_netlists_are_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+def test_unusable_subcircuits_are_refused_with_file_and_line(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
     path = written(tmp_path, BUFFERS.replace(*change))
     with pytest.raises(DesignError) as caught:
         read_subcircuit(path)

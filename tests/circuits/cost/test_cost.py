@@ -59,17 +59,18 @@ NOMINAL = technology()
 FREE = (2, 2, 2)
 
 
-def at(table: np.ndarray, made: Technology, slew: float, load: float) -> float:
-    """Bilinear, extrapolated: the interpolation of the model, written out."""
+def at(table: np.ndarray, process: Technology, slew: float, load: float) -> float:
+    """The model's interpolation written out: bilinear in slew and load, extrapolated beyond the table."""
     s = 0
-    c = 0 if load <= made.loads[1] else 1
-    ws = (slew - made.slews[s]) / (made.slews[s + 1] - made.slews[s])
-    wc = (load - made.loads[c]) / (made.loads[c + 1] - made.loads[c])
+    c = 0 if load <= process.loads[1] else 1
+    ws = (slew - process.slews[s]) / (process.slews[s + 1] - process.slews[s])
+    wc = (load - process.loads[c]) / (process.loads[c + 1] - process.loads[c])
     rows = [table[s + k, c] * (1 - wc) + table[s + k, c + 1] * wc for k in (0, 1)]
     return float(rows[0] * (1 - ws) + rows[1] * ws)
 
 
 def loads_of(netlist: Netlist) -> dict[int, float]:
+    """Net -> capacitance of the pins that read it, and of the output where it is one."""
     loads = {net: OUTPUT_LOAD * (net in netlist.output_nets) for net in range(netlist.nets)}
     for instance in netlist.instances:
         for net, capacitance in zip(instance.inputs, NOMINAL.cost_of(instance.component).capacitance, strict=True):
@@ -78,12 +79,13 @@ def loads_of(netlist: Netlist) -> dict[int, float]:
 
 
 def constants_of(inputs: tuple[int, ...]) -> tuple[int, int, int]:
+    """The constant at each of three pins, or 2 where the pin is free or absent."""
     a, b, c = (*inputs, -1, -1)[:3]
     return (a if a in (0, 1) else 2, b if b in (0, 1) else 2, c if c in (0, 1) else 2)
 
 
 def brute_energy(netlist: Netlist, pairs: list[tuple[int, int]]) -> float:
-    """Toggles of every pin and net between consecutive pairs, one evaluation at a time."""
+    """Energy per pair from the toggles of every pin and net between consecutive pairs, one evaluation at a time."""
     loads = loads_of(netlist)
     states = []
     for x, y in pairs:
@@ -105,7 +107,7 @@ def brute_energy(netlist: Netlist, pairs: list[tuple[int, int]]) -> float:
 
 
 def brute_delay(netlist: Netlist) -> float:
-    """Rise and fall of every net from all arcs of all states that constants allow, followed back from each output."""
+    """The longest delay: rise and fall of every net over all arcs that constants allow, traced from the outputs."""
     drivers = {net: (i, k) for i in netlist.instances for k, net in enumerate(i.outputs)}
     loads = loads_of(netlist)
     known: dict[int, dict[int, tuple[float, float]]] = {0: {}, 1: {}}
@@ -156,7 +158,7 @@ def test_energy_and_timing_equal_brute_force_on_random_netlists() -> None:
         assert netlist_timing(netlist, NOMINAL).delay == pytest.approx(max(brute_delay(netlist), 0.0)), seed
 
 
-def test_the_longest_path_is_a_path() -> None:
+def test_the_longest_path_runs_from_an_input_to_an_output() -> None:
     for name in ("exact", "axfpm_tiled", "heap", "bfloat16"):
         netlist = design(name).netlist()
         found = netlist_timing(netlist, NOMINAL)
@@ -169,7 +171,7 @@ def test_the_longest_path_is_a_path() -> None:
         assert found.path[-1].arrival == found.delay
 
 
-def test_toggles_over_word_boundaries() -> None:
+def test_toggles_are_counted_across_word_boundaries() -> None:
     rng = np.random.default_rng(2)
     for count in (2, 3, 63, 64, 65, 128, 129, 200):
         values = rng.integers(0, 2**9, count, dtype=np.uint64)
@@ -188,7 +190,7 @@ def test_evaluate_keeps_constants_and_inputs() -> None:
 
 
 def test_area_is_counted_as_drawn() -> None:
-    """exact: 576 AND gates of 6 and 552 mirror adders of 24 (FACTS 1); axfpm: the same places, two buffers each."""
+    """exact: 576 AND gates of 6 and 552 mirror adders of 24 (FACTS 1); axfpm: the same positions, two buffers each."""
     assert netlist_area(design("exact").netlist(), NOMINAL).transistors == 576 * 6 + 552 * 24
     found = netlist_area(design("axfpm").netlist(), NOMINAL)
     assert found.transistors == 576 * 6 + 552 * 8
@@ -201,31 +203,31 @@ def test_area_is_counted_as_drawn() -> None:
 
 @pytest.mark.slow
 def test_the_arc_delay_simulation_settles_at_the_function() -> None:
-    """After every operand all nets have toggled as often, modulo 2, as their settled values differ."""
+    """Every net toggles an odd number of times exactly where its settled value changes."""
     rng = np.random.default_rng(5)
     for seed in range(25):
         netlist = random_netlist(seed)
         operands = [rng.integers(0, 2 ** len(bus), 2, dtype=np.uint64) for bus in netlist.inputs.values()]
-        made = circuit_of(netlist, NOMINAL)
+        circuit = circuit_of(netlist, NOMINAL)
         planes = [pack(v, len(bus)) for v, bus in zip(operands, netlist.inputs.values(), strict=True)]
         settled = toggles(evaluate(netlist, np.concatenate(planes)), 2)
-        found = transitions(made, operands)
+        found = transitions(circuit, operands)
         np.testing.assert_array_equal(found.toggles % 2, settled)
         assert found.settled.max() <= netlist_timing(netlist, NOMINAL).delay * (1 + 1e-9) + 1e-9
 
 
 def test_an_adder_that_switches_alone_costs_what_was_characterised() -> None:
-    """One input at a time, far apart: the events of the table, energies and delays."""
+    """Inputs switch one at a time, far apart: energies and delays are those of the characterised table."""
     builder = NetlistBuilder("one")
     (a,), (b,), (c,) = (builder.input(name, 1) for name in "abc")
     outputs = builder.add(CELLS["exact"], a, b, c)
     builder.output("sum", outputs[:1])
     builder.output("carry", outputs[1:])
-    made = circuit_of(builder.build(), NOMINAL)
+    circuit = circuit_of(builder.build(), NOMINAL)
     data = NOMINAL.cost_of(CELLS["exact"])
     walk = [0b000, 0b001, 0b011, 0b111, 0b101, 0b100, 0b110]
     operands = [np.array([row >> k & 1 for row in walk], dtype=np.uint64) for k in (2, 1, 0)]
-    found = transitions(made, operands)
+    found = transitions(circuit, operands)
     for k, (before, row) in enumerate(pairwise(walk)):
         pin = 3 - (before ^ row).bit_length()
         changed = [o for o in (0, 1) if not np.isnan(data.delay[pin, row, o, 0, 0])]
@@ -236,7 +238,7 @@ def test_an_adder_that_switches_alone_costs_what_was_characterised() -> None:
 
 
 def test_short_pulses_are_swallowed_and_long_ones_pass() -> None:
-    """x XOR delayed x: a pulse as wide as the delay, which a chain of buffers sets."""
+    """x XOR (x delayed by a chain of buffers) makes a pulse as wide as the chain is slow."""
     counts = []
     for length in (1, 12):
         builder = NetlistBuilder("pulse")
@@ -245,19 +247,19 @@ def test_short_pulses_are_swallowed_and_long_ones_pass() -> None:
         for _ in range(length):
             (net,) = builder.add(GATES["buffer"], net)
         builder.output("y", builder.add(GATES["xor2"], x, net))
-        made = circuit_of(builder.build(), NOMINAL)
-        found = transitions(made, [np.array([0, 1], dtype=np.uint64)])
+        circuit = circuit_of(builder.build(), NOMINAL)
+        found = transitions(circuit, [np.array([0, 1], dtype=np.uint64)])
         counts.append((int(found.toggles[builder.build().output_nets[0]]), float(found.energy[0])))
     assert [toggled for toggled, _ in counts] == [0, 2]
-    quiet = circuit_energy(made, [np.array([0, 1], dtype=np.uint64)])
+    quiet = circuit_energy(circuit, [np.array([0, 1], dtype=np.uint64)])
     assert quiet.energy < counts[1][1]
 
 
 def test_glitches_only_add_energy_where_paths_differ() -> None:
     x = np.random.default_rng(6).integers(0, 256, 200, dtype=np.uint64)
     for cell, least in (("exact", 1.3), ("ama5", 0.85)):
-        made = circuit_of(Design(format=None, width=8, placement=cell).netlist(), NOMINAL)
-        quiet, full = (circuit_energy(made, (x, x[::-1]), glitches=g) for g in ("none", "arc_delay"))
+        circuit = circuit_of(Design(format=None, width=8, placement=cell).netlist(), NOMINAL)
+        quiet, full = (circuit_energy(circuit, (x, x[::-1]), glitches=g) for g in ("none", "arc_delay"))
         assert full.energy > least * quiet.energy
         assert full.leakage == quiet.leakage
         assert (quiet.glitches, full.glitches) == ("none", "arc_delay")
@@ -341,7 +343,7 @@ def test_every_component_is_characterised(part: AdderCell | Gate, corner: str) -
     assert len(data.capacitance) == inputs
 
 
-def test_orders_of_a_reference_library() -> None:
+def test_areas_and_orders_are_those_of_a_reference_library() -> None:
     """FACTS 5: areas of INV, BUF, NAND2, AND2 and XOR2, and their order in delay and capacitance (16 ps inverter)."""
     areas = {"not": 0.532, "buffer": 0.798, "nand2": 0.798, "and2": 1.064, "xor2": 1.596}
     data = {name: NOMINAL.cost_of(GATES[name]) for name in areas}
@@ -381,7 +383,7 @@ def test_networks_compute_their_functions() -> None:
         assert sum(value(parse(text), row) << row for row in range(8)) == table, text
 
 
-def test_given_numbers_are_used() -> None:
+def test_numbers_given_with_a_cell_are_used() -> None:
     xor, majority = CELLS["exact"].behaviour
     mine = AdderCell("mine", xor, majority, transistors=26, delay_ps=100.0, energy_fj=2.5, area_um2=3.25)
     data = NOMINAL.cost_of(mine)
@@ -395,7 +397,7 @@ def test_given_numbers_are_used() -> None:
     assert report.estimated == ("mine",)
     assert "estimates for mine" in report.note
     assert cost_report(Design(placement=mine)).estimated == ()
-    # The ripple rows' longest path: 24 places of the first row, two of each of the 22 others; and an AND gate.
+    # The longest path: 24 positions of the first row, two of each of the 22 others, and an AND gate.
     assert cost_report(Design(placement=mine)).drawn.delay == pytest.approx(100 * (24 + 2 * 22), abs=50)
 
 
@@ -407,7 +409,7 @@ def test_constants_have_no_arcs_and_cost_nothing() -> None:
     assert report.drawn.energy > 0
 
 
-def test_gates_of_one_s_own_are_estimated() -> None:
+def test_gates_from_outside_the_library_are_estimated() -> None:
     gate = Gate("two", ("a", "b", "c"), ("p", "q", "r"), (0b10010110, 0b11101000, 0b10000000), 30)
     builder = NetlistBuilder("own")
     x = builder.input("x", 3)
@@ -423,7 +425,7 @@ def test_gates_of_one_s_own_are_estimated() -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_every_report_says_where_it_stands(name: str) -> None:
+def test_every_report_states_its_conditions_and_baselines(name: str) -> None:
     report = cost_report(design(name))
     assert report.technology == "cmos45_nom"
     assert report.note.startswith("45 nm, 1 V, 25 C, nom, ngspice-39 of ")
@@ -477,7 +479,7 @@ def test_the_whole_multiplier_costs_more_and_rounding_costs() -> None:
     assert whole.ratio("delay") < 1
 
 
-def test_the_seed_decides_the_energy_and_nothing_else() -> None:
+def test_the_seed_changes_the_energy_and_nothing_else() -> None:
     entry = design("heap")
     one, again = cost_report(entry, seed=5), cost_report(entry, seed=5)
     assert one == again
@@ -488,7 +490,7 @@ def test_the_seed_decides_the_energy_and_nothing_else() -> None:
     assert cost_report(entry, samples=2).samples == 2
 
 
-def test_a_trace_of_operands() -> None:
+def test_a_trace_decides_the_energy_and_unfit_ones_are_refused() -> None:
     stream = np.random.default_rng(4)
     x, w = stream.normal(size=(2, 300)).astype(np.float32)
     entry = design("axfpm_tiled")
@@ -506,7 +508,7 @@ def test_a_trace_of_operands() -> None:
         cost_report(integers, operands=([1], [3, -1]))
 
 
-def test_integer_designs_of_any_shape() -> None:
+def test_integer_designs_of_any_shape_have_costs() -> None:
     report = cost_report(Design(format=None, width=(5, 9), placement="ama4", topology="carry_save_array"))
     assert report.ratio("energy") < 1
     assert cost_report(Design(format=None, width=(2, 64), signed=True)).ratio("energy") == 1
@@ -524,7 +526,7 @@ def test_an_imported_design_is_compared_with_the_ripple_array() -> None:
 def test_a_library_cell_that_is_not_characterised_yet_costs_what_a_users_cell_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """D2: a new line in the library must not break costs before somebody has run ngspice."""
+    """A new line in the library must not break costs before somebody has run ngspice."""
     new = AdderCell.from_expressions("newcell", "A ^ B ^ C", "B", source="this test")
     own = replace(new, name="owncell")
     for module in (adder_cells, cells45, digests, circuits.commands.cells):
@@ -560,7 +562,7 @@ WITHOUT_CELLS = {
 def test_a_design_without_cells_costs_nothing(
     entry: Design, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Issue 14, point 10."""
+    """Reports, commands and drawings work for circuits of constants or wires only, or say why they cannot."""
     assert not entry.netlist().instances
     for glitches in ("none", "arc_delay"):
         report = cost_report(entry, samples=8, glitches=glitches)
@@ -591,7 +593,7 @@ def test_a_design_without_cells_costs_nothing(
         assert "nan" not in printed.split(), arguments
         if arguments[0] == "timing":
             assert "No operand changes an output through a cell." in printed
-    # A circuit without places is drawn by levels; as an array it cannot be.
+    # A circuit without positions is drawn by levels; it cannot be drawn as an array.
     assert cli(["draw", str(file), "-o", str(tmp_path / "m.png")]) == 0
     capsys.readouterr()
     assert cli(["draw", str(file), "-o", str(tmp_path / "n.png"), "--view", "places"]) == 2
@@ -615,7 +617,7 @@ def test_a_design_without_cells_costs_nothing(
         ({"glitches": "some"}, "unknown activity model 'some'; nearest: none."),
     ],
 )
-def test_arguments_that_cannot_be_are_refused_with_whole_messages(options: dict[str, int], message: str) -> None:
+def test_arguments_out_of_range_are_refused_with_the_whole_message(options: dict[str, int], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         cost_report(design("axfpm"), **options)
     assert str(caught.value) == message
@@ -627,7 +629,7 @@ def test_a_whole_integer_multiplier_is_refused() -> None:
 
 
 def test_energy_of_floats_is_that_of_mantissas_with_the_leading_one() -> None:
-    """A trace of values in [1, 2) has such mantissas; one of small integers as mantissas would switch far less."""
+    """The leading one of a mantissa never switches: the energy is that of random values in [1, 2), not of integers."""
     rng = np.random.default_rng(3)
     for fmt in ("bfloat16", "fp8_e4m3"):
         entry = Design(format=fmt)
@@ -640,7 +642,7 @@ def test_energy_of_floats_is_that_of_mantissas_with_the_leading_one() -> None:
 
 
 def test_a_whole_multiplier_is_compared_with_one_that_rounds_to_nearest() -> None:
-    """As the named `exact` does; exact cells in the design's own topology truncate."""
+    """The baseline `exact` rounds to nearest; the baseline of exact cells in the design's own topology truncates."""
     entry = Design(placement="ama5", format="bfloat16")
     report = cost_report(entry, whole=True, samples=128)
     nearest, truncating = (

@@ -1,7 +1,7 @@
-"""Golden costs: numbers that a change of the kernels must leave as they are.
+"""Golden costs: numbers that no change of the kernels may change.
 
-Every value is what the cost model gave when this test was written; the characterised table `cells45.json` decides them,
-so that a new characterisation has to renew them. The tolerance is that of linear algebra on different machines.
+Every value is what the cost model gave when this test was written. They follow from the characterised table
+`cells45.json`, so a new characterisation must renew them. The tolerance covers linear algebra on different machines.
 """
 
 from __future__ import annotations

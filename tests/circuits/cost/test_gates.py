@@ -25,7 +25,7 @@ def test_every_gate_of_the_module_is_in_the_library() -> None:
 
 @pytest.mark.parametrize("gate", LIBRARY, ids=lambda gate: gate.name)
 def test_every_gate_has_characterised_costs(gate: Gate) -> None:
-    """None of them is estimated: the table is found by equality, so a drifted definition would show here."""
+    """None is estimated: costs are looked up by equality of gates, so a definition that has drifted shows here."""
     assert library_component(gate)
     for corner in CORNERS:
         cost = technology(corner).cost_of(gate)
@@ -45,5 +45,5 @@ def test_gates_are_defined_in_one_module() -> None:
             value = getattr(statement, "value", None)
             if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Gate":
                 definitions.add(path.relative_to(folder).as_posix())
-    # behaviour.py: what stands for no gate at all, which the cost model refuses.
+    # behaviour.py defines a placeholder that is no real gate; the cost model refuses it.
     assert definitions == {"netlists/gates.py", "netlists/behaviour.py"}

@@ -1,4 +1,4 @@
-"""What the cost model leaves out: drivers and wires, against a count by hand, and where it is printed."""
+"""What the cost model leaves out, drivers and wires: checked against a separate count, and printed by `show`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from circuits.cost.left_out import driver_energy, left_out, with_wires
 from circuits.netlists.netlist import ONE, ZERO
 
 AMA1 = Design(topology="carry_save_array", format=None, width=4, placement="ama1", name="ama1_4")
-"""Not commutative, with constants at its edges."""
+"""A design that does not commute and has constants at its edges."""
 VOLTAGE = 1.0
 
 
 def test_drivers_charge_what_the_inputs_drive() -> None:
-    """Net by net: the capacitance of every pin that reads it, and its toggles counted one operand after the other."""
+    """Net by net: the capacitance of every pin that reads it times its toggles, counted operand after operand."""
     netlist = AMA1.netlist()
     circuit = circuit_of(netlist, technology())
     x, y = random_operands((4, 4), 200, 3)
@@ -55,7 +55,7 @@ def test_a_wire_reaches_every_sink() -> None:
 
 
 @pytest.mark.parametrize("glitches", ["none", "arc_delay"])
-def test_nothing_added_is_the_cost_report(glitches: str) -> None:
+def test_without_drivers_and_wires_the_numbers_are_those_of_the_cost_report(glitches: str) -> None:
     added = left_out(AMA1, samples=100, seed=5, glitches=glitches)
     report = cost_report(AMA1, samples=100, seed=5, glitches=glitches)
     assert added.design.energy == report.drawn.energy
@@ -83,7 +83,7 @@ def test_axfpm_over_exact_is_the_measured_sensitivity() -> None:
     assert left_out(design("axfpm")).ratio("energy") == pytest.approx(0.254, abs=0.002)
 
 
-def test_a_trace_and_a_whole_multiplier_are_served() -> None:
+def test_a_trace_and_a_whole_multiplier_can_be_measured() -> None:
     still = (np.full(4, 3), np.full(4, 5))
     assert left_out(AMA1, operands=still).design.driven == pytest.approx(cost_report(AMA1, operands=still).drawn.energy)
     whole = left_out(design("bfloat16"), samples=20, whole=True)
@@ -96,7 +96,7 @@ def test_wires_out_of_range_are_refused(wire: float) -> None:
         left_out(AMA1, wire=wire)
 
 
-def test_show_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_what_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     few = ["--samples", "2000", "--cost-samples", "50"]
     assert main(["show", "axfpm", "heap", *few, "--wire-fF", "1"]) == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""True paths: the definition written out for all operands, all transitions simulated, false paths, the solver."""
+"""True paths: the definition for all operands, the simulation of all transitions, false paths, the SAT solver."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NOMINAL = technology()
 CELLS = ("exact", "ama1", "ama2", "ama3", "ama4", "ama5", "axa3", "inxa1")
 TOPOLOGIES = ("ripple_array", "carry_save_array", "wallace")
 SLEWS = 1.003
-"""The simulation's slews are its own; by so much its worst delay may exceed one at structural slews."""
+"""The simulation computes its own slews, so its worst delay may exceed one at structural slews by this factor."""
 
 
 def at(table: np.ndarray, slew: float, load: float) -> float:
-    """Bilinear, extrapolated: the interpolation of the model, written out."""
+    """The model's interpolation written out: bilinear in slew and load, extrapolated beyond the table."""
     s = min(max(int(np.searchsorted(NOMINAL.slews, slew)) - 1, 0), len(NOMINAL.slews) - 2)
     c = min(max(int(np.searchsorted(NOMINAL.loads, load)) - 1, 0), len(NOMINAL.loads) - 2)
     ws = (slew - NOMINAL.slews[s]) / (NOMINAL.slews[s + 1] - NOMINAL.slews[s])
@@ -37,10 +37,13 @@ def at(table: np.ndarray, slew: float, load: float) -> float:
 
 
 def brute(netlist: Netlist) -> float:
-    """The definition, operands by operands: an arc into a row comes as late as its pin's edge, and no later than any
-    pin settles that the row has otherwise than it settles."""
-    made = circuit_of(netlist, NOMINAL)
-    slews, loads = structure(made).slew, made.loads
+    """The longest true delay by its definition, for all operands.
+
+    An arc into a row of the truth table comes as late as the edge of its pin, but no later than any pin settles whose
+    value in that row differs from its settled value.
+    """
+    circuit = circuit_of(netlist, NOMINAL)
+    slews, loads = structure(circuit).slew, circuit.loads
 
     @cache
     def delay(number: int, pin: int, row: int, output: int) -> float:
@@ -88,8 +91,8 @@ def brute(netlist: Netlist) -> float:
     return worst
 
 
-def follows(found: TrueTiming, netlist: Netlist) -> None:
-    """The path is one: from an input, instance to instance, to an output, each arc after the one before."""
+def check_path(found: TrueTiming, netlist: Netlist) -> None:
+    """Asserts that the path runs from an input, instance by instance, to an output, each arc after the one before."""
     for before, after in pairwise(found.path):
         assert set(before.instance.outputs) & set(after.instance.inputs)
         assert after.arrival == pytest.approx(before.arrival + after.delay)
@@ -106,7 +109,7 @@ def test_small_arrays_equal_the_definition_and_bound_every_transition(topology: 
     found, expected = true_timing(netlist, NOMINAL), brute(netlist)
     assert found.exact
     assert found.delay == pytest.approx(expected)
-    follows(found, netlist)
+    check_path(found, netlist)
     walked = np.array([pair for a in range(64) for b in range(a + 1, 64) for pair in (a, b)], dtype=np.uint64)
     operands = [walked >> np.uint64(3), walked & np.uint64(7)]
     settled = transitions(circuit_of(netlist, NOMINAL), operands).settled.max()
@@ -117,7 +120,7 @@ def test_small_arrays_equal_the_definition_and_bound_every_transition(topology: 
     assert expected <= proved.bound + RESOLUTION
     apart = found.structural.delay - expected
     assert proved.bound - expected <= 0.1 * apart + RESOLUTION, "the proofs exclude most of what is false"
-    follows(proved, netlist)
+    check_path(proved, netlist)
 
 
 @pytest.mark.slow
@@ -152,7 +155,7 @@ def skipping(length: int) -> Netlist:
 
 
 def test_a_false_path_is_left_out() -> None:
-    """The longest path of the graph goes through both slow branches, no operands do."""
+    """The longest path of the graph goes through both slow branches, which no operands can take together."""
     netlist = skipping(20)
     for exhaustive in (16, 0):
         found = true_timing(netlist, NOMINAL, exhaustive=exhaustive)
@@ -166,18 +169,18 @@ def test_a_false_path_is_left_out() -> None:
 
 @pytest.mark.slow
 def test_the_interval_of_a_large_design_holds_what_is_simulated() -> None:
-    """24 x 24: the interval holds what is simulated; ama4 (not commutative) and axfpm are decided."""
+    """24 x 24: ama4, which does not commute, and axfpm are decided exactly."""
     netlist = design("ama4_array").netlist()
     found = true_timing(netlist, NOMINAL)
     assert found.exact
     assert found.delay < found.structural.delay
     assert found.bound <= 1.005 * found.delay
     assert true_timing(design("axfpm").netlist(), NOMINAL).exact
-    follows(found, netlist)
+    check_path(found, netlist)
     assert 0.9 * found.delay < found.simulated <= found.bound * SLEWS
-    made = circuit_of(netlist, NOMINAL)
+    circuit = circuit_of(netlist, NOMINAL)
     walked = [np.array(pair, dtype=np.uint64) for pair in zip(found.before, found.operands, strict=True)]
-    assert transitions(made, walked).settled[0] == pytest.approx(found.simulated)
+    assert transitions(circuit, walked).settled[0] == pytest.approx(found.simulated)
     assert true_timing(netlist, NOMINAL) == found, "no randomness"
 
 
@@ -255,8 +258,8 @@ def test_prime_implicants_of_known_functions() -> None:
 
 
 @pytest.mark.parametrize("name", ["exact", "ama1", "axa3"])
-def test_every_arc_of_a_netlist_of_adders_has_room(name: str) -> None:
-    """An exact full adder has 36 arcs, more than any gate: a netlist of nothing else needs the most room."""
+def test_a_netlist_of_exact_adders_has_room_for_all_its_arcs(name: str) -> None:
+    """An exact full adder has 36 arcs, more than any gate: a netlist of only these needs the most room."""
     builder = NetlistBuilder("adder")
     (a, b), carry = (builder.input(bus, 8) for bus in "ab"), 0
     sums = []

@@ -31,7 +31,7 @@ def test_library_cells_have_a_source_and_the_errors_of_their_tables() -> None:
 
 
 def test_every_pair_of_truth_tables_makes_a_cell() -> None:
-    """Issue 3: all 65,536 two-output, three-input cells; here every sum with three carries."""
+    """There are 65,536 cells; tried are every sum with three carries and every carry with one sum."""
     for table in range(256):
         bits = f"{table:08b}"
         for other in ("00000000", "00010111", "11111111"):
@@ -124,6 +124,8 @@ TREES: st.SearchStrategy[Tree] = st.recursive(
 
 @dataclass(frozen=True)
 class Notation:
+    """How a source writes the inputs, the operators and, before or after an operand, the complement."""
+
     names: tuple[str, str, str]
     and_: str
     or_: str
@@ -132,7 +134,7 @@ class Notation:
     after: str = ""
 
     def write(self, tree: Tree) -> str:
-        """Only the parentheses that a reader needs: NOT binds before AND before XOR before OR."""
+        """The tree as text, with only the parentheses that it needs: NOT binds before AND before XOR before OR."""
         if isinstance(tree, int):
             return self.names[tree]
         if tree[0] == "not":
@@ -166,6 +168,7 @@ NOTATIONS = {
 
 
 def value(tree: Tree, row: tuple[int, int, int]) -> int:
+    """The tree's value for one row of inputs."""
     if isinstance(tree, int):
         return row[tree]
     operands = [value(part, row) for part in tree[1:]]  # type: ignore[arg-type]
@@ -177,7 +180,7 @@ def value(tree: Tree, row: tuple[int, int, int]) -> int:
 
 
 @given(TREES)
-def test_every_notation_says_the_same(tree: Tree) -> None:
+def test_every_notation_gives_the_same_truth_table(tree: Tree) -> None:
     expected = "".join(str(value(tree, row)) for row in ROWS)
     for name, notation in NOTATIONS.items():
         text = notation.write(tree)
@@ -201,8 +204,8 @@ def test_equations_are_read_as_papers_print_them() -> None:
     assert truth_table("not a and b or c") == truth_table("~A & B | Cin")
 
 
-def test_rows_are_rows_in_python_as_in_toml() -> None:
-    """Issue 14, point 2: as a product of constants these rows would be 00000000."""
+def test_eight_digits_are_a_truth_table_in_python_as_in_toml() -> None:
+    """Read as a product of constants, as expressions are, these digits would give 00000000."""
     rows = AdderCell.from_expressions("mine", sum="01101001", carry=" 00010111\n")
     assert rows == AdderCell("mine", "01101001", "00010111")
     assert AdderCell.from_expressions("zero", sum="0", carry="1").behaviour == ("00000000", "11111111")
@@ -379,7 +382,7 @@ def test_unreadable_files_are_one_error_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [5, 11110000, 1.5, [], {}, True])
 def test_truth_tables_other_than_text_are_refused_in_toml(value: object) -> None:
-    """A truth table is text: as a TOML number it would lose its leading zeros."""
+    """As a TOML number a truth table would lose its leading zeros."""
     with pytest.raises(DesignError) as caught:
         cells_from_table({"x": {"sum": value, "carry": "B"}}, "f.toml")
     assert str(caught.value) == (

@@ -1,4 +1,4 @@
-"""The library of evolved multipliers: names, files and what they state."""
+"""The library of evolved multipliers: names, files and what they state; the commands `library` and `pareto`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bound_of(name: str) -> tuple[str, float]:
     return BOUNDS[metric], bound / 100 if metric == "mred" else bound
 
 
-def test_the_library_is_small_and_large_enough() -> None:
+def test_the_library_has_enough_circuits_in_little_space() -> None:
     assert len(LIBRARY) >= 90
     assert sum(path.stat().st_size for path in LIBRARY.folder.iterdir()) < 4_000_000
     assert all(path.suffix == ".toml" for path in LIBRARY.folder.iterdir())
@@ -58,7 +58,7 @@ def test_stated_numbers_are_those_of_the_circuit(name: str) -> None:
         assert float(stated[key]) == pytest.approx(value, rel=1e-5)
 
 
-def test_designs_are_found_by_name_and_mistyped_ones_are_told() -> None:
+def test_library_designs_are_found_by_name_and_mistyped_ones_get_suggestions() -> None:
     assert find_design("u8_mae0.037") == design("u8_mae0.037") == Design.load(LIBRARY.folder / "u8_mae0.037.toml")
     with pytest.raises(UnknownNameError, match=r"unknown design 'u8_mae0\.0371'; nearest: .*u8_mae0\.037"):
         design("u8_mae0.0371")

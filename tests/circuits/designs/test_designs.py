@@ -24,7 +24,7 @@ from circuits.multipliers import PORTS
 ROOT = Path(__file__).parents[3]
 MINE = AdderCell("mine", "01110010", "00011011", transistors=9, source='notes, p. 3 "quoted" \\ ünï')
 OTHER = AdderCell("other.cell-2", "10110001", "01001101", delay_ps=1.25, energy_fj=0.5, area_um2=2.0)
-CHEAP = (CELLS["exact"], CELLS["ama1"], CELLS["ama5"], MINE, OTHER)
+CELL_POOL = (CELLS["exact"], CELLS["ama1"], CELLS["ama5"], MINE, OTHER)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -36,7 +36,7 @@ def test_named_designs_survive_toml(name: str) -> None:
 
 
 def placements(w: int, v: int) -> st.SearchStrategy[object]:
-    cells = st.sampled_from(CHEAP)
+    cells = st.sampled_from(CELL_POOL)
 
     def row(count: int) -> st.SearchStrategy[list[AdderCell]]:
         return st.lists(cells, min_size=count, max_size=count)
@@ -79,7 +79,7 @@ def test_random_designs_survive_toml(multiplier: Design) -> None:
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(designs())
 def test_every_placement_lowers_to_its_grid(multiplier: Design) -> None:
-    """DESIGN: the more special forms lower to the grid; a grid of the same cells is the same circuit."""
+    """DESIGN: the more special forms lower to the grid, so a grid of the same cells is the same circuit."""
     w, v = multiplier.shape
     grid = [[multiplier.placement.at(i, j, multiplier.tile) for j in range(v)] for i in range(w + 1)]
     same = replace(multiplier, placement=Placement.of({"grid": grid}))
@@ -120,7 +120,7 @@ def test_digest_ignores_names_and_unused_entries() -> None:
     assert (unused.digest, unused.cost_digest) == (multiplier.digest, multiplier.cost_digest)
 
 
-def test_digest_sees_every_other_field() -> None:
+def test_digest_depends_on_every_other_field() -> None:
     base = Design(topology="carry_save_array", placement=MINE)
     variants = [
         base,
@@ -141,14 +141,14 @@ def test_digest_sees_every_other_field() -> None:
     assert len({multiplier.digest for multiplier in variants}) == len(variants)
 
 
-def test_cost_digest_tells_cells_that_behave_alike() -> None:
+def test_cost_digest_distinguishes_cells_that_behave_alike() -> None:
     """DESIGN: InXA3 and AMA2 behave alike and cost differently."""
     one, other = Design(placement="inxa3"), Design(placement="ama2")
     assert one.digest == other.digest
     assert one.cost_digest != other.cost_digest
     slow = replace(MINE, delay_ps=3.0)
     assert Design(placement=MINE).cost_digest != Design(placement=slow).cost_digest
-    # A cell of one's own like a library cell is estimated, the library cell characterised.
+    # A user's cell that behaves like a library cell is estimated; the library cell is characterised.
     twin = AdderCell("wires", "00110011", "00001111", transistors=8)
     assert Design(placement=twin).cost_digest != design("axfpm").cost_digest
     assert Design(placement=replace(twin, name="other")).cost_digest == Design(placement=twin).cost_digest
@@ -196,7 +196,7 @@ def test_labels_carry_notes_of_named_designs_or_a_digest() -> None:
     assert unnamed.label == unnamed.digest[:10]
 
 
-def test_describe_names_what_computes() -> None:
+def test_describe_names_topology_ports_tile_cells_and_rounding() -> None:
     described = design("axfpm_tiled").describe()
     assert described["topology"] == "ripple_array"
     assert described["ports (A,B,Cin)"] == "partial product, sum, carry"
@@ -325,7 +325,7 @@ def test_unknown_formats_are_refused(fmt: object) -> None:
         ("[design]\nplacement = 7\n", "[design] in the TOML text: placement must be a cell, its name or one of"),
     ],
 )
-def test_errors_in_toml_name_the_place(text: str, message: str) -> None:
+def test_errors_in_toml_name_the_table(text: str, message: str) -> None:
     with pytest.raises(DesignError) as caught:
         Design.from_toml(text)
     assert str(caught.value).startswith(message)
@@ -380,7 +380,7 @@ def test_products_of_unsuitable_operands_are_refused() -> None:
     assert str(caught.value) == "0 <= y < 2^24 must hold, but got -1; mask the operand."
 
 
-def test_a_hash_does_not_travel_to_other_processes() -> None:
+def test_a_pickled_design_gets_the_hash_of_the_process_that_reads_it() -> None:
     multiplier = Design(placement={"columns": ["ama1"] * 48})
     hash(multiplier)
     code = (
@@ -395,7 +395,7 @@ def test_a_hash_does_not_travel_to_other_processes() -> None:
 
 
 def own_circuit() -> Design:
-    """A circuit of one's own, with cells that have places and one that the library does not have."""
+    """A design given as a netlist, whose cells have positions; one of them is not in the library."""
     odd = AdderCell("odd", "01101001", "00110011", transistors=12)
     source = Design(format=None, width=3, topology="carry_save_array", placement={"rows": [odd] * 2 + ["ama1"] * 2})
     return Design(netlist=source.netlist(), name="mine")
@@ -411,7 +411,7 @@ def own_circuit() -> Design:
     ids=["named", "integers", "own circuit"],
 )
 def test_a_design_is_plain_data_to_dataclasses(multiplier: Design) -> None:
-    """D3: asdict and astuple ended in a RecursionError."""
+    """asdict and astuple end, without a RecursionError; copies and pickles are equal to the design."""
     as_dict = dataclasses.asdict(multiplier)
     assert list(as_dict) == [item.name for item in dataclasses.fields(Design)]
     assert (as_dict["topology"], as_dict["ports"], as_dict["name"]) == (
@@ -478,8 +478,8 @@ def test_a_netlist_is_read_only() -> None:
         netlist.name = "other"  # type: ignore[misc]
 
 
-def test_designs_of_one_name_are_told_apart() -> None:
-    """Issue 14, point 19."""
+def test_labels_of_different_designs_with_one_name_differ() -> None:
+    """Different designs of one name get the digest into their labels, or the cost digest where they behave alike."""
     one, two = (Design(format=None, width=4, placement=cell, name="mine") for cell in ("ama1", "ama5"))
     dear, cheap = (
         Design(format=None, width=4, placement=AdderCell("x", "01101001", "00110011", transistors=count), name="x")
@@ -504,7 +504,9 @@ def test_designs_of_one_name_are_told_apart() -> None:
     assert len({multiplier.label for multiplier in told_apart(long)}) == 2
 
 
-def test_commands_tell_designs_of_one_name_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_print_different_headings_for_designs_of_one_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = []
     for cell in ("ama1", "ama5"):
         file = tmp_path / f"{cell}.toml"

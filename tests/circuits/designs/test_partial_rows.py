@@ -21,21 +21,21 @@ def rows_sum(design: Design, x: int, y: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "entry",
+    "multiplier",
     [
         Design(topology="booth", format=None, width=4, signed=True),
         Design(topology="booth", format=None, width=(4, 5)),
         Design(topology="dadda", format=None, width=(3, 5), signed=True),
         Design(topology="wallace", format=None, width=4, signed=True),
     ],
-    ids=lambda entry: entry.topology,
+    ids=lambda multiplier: multiplier.topology,
 )
-def test_the_rows_of_exact_trees_add_up_to_the_product(entry: Design) -> None:
-    w, v = entry.shape
-    lows = (-(1 << w - 1), -(1 << v - 1)) if entry.signed else (0, 0)
+def test_the_rows_of_exact_trees_add_up_to_the_product(multiplier: Design) -> None:
+    w, v = multiplier.shape
+    lows = (-(1 << w - 1), -(1 << v - 1)) if multiplier.signed else (0, 0)
     for x in range(lows[0], lows[0] + (1 << w)):
         for y in range(lows[1], lows[1] + (1 << v)):
-            assert rows_sum(entry, x, y) == x * y % (1 << w + v), (x, y)
+            assert rows_sum(multiplier, x, y) == x * y % (1 << w + v), (x, y)
 
 
 @pytest.mark.parametrize(("width", "signed"), [(4, True), (5, True), (4, False), (5, False)])
@@ -48,20 +48,20 @@ def test_booths_digits_are_the_operand_to_the_base_4(width: int, signed: bool) -
 
 
 def test_nets_have_the_values_that_the_engine_computes() -> None:
-    # ama1 is not symmetric in its ports: its products do not commute.
-    entry = Design(topology="dadda", format=None, width=4, placement="ama1", ports="scp")
-    product = entry.netlist().outputs["product"]
+    # ama1 is not symmetric in its ports, so products do not commute.
+    multiplier = Design(topology="dadda", format=None, width=4, placement="ama1", ports="scp")
+    product = multiplier.netlist().outputs["product"]
     for x in range(16):
         for y in range(16):
-            values = net_values(entry.netlist(), {"x": x, "y": y})
+            values = net_values(multiplier.netlist(), {"x": x, "y": y})
             bits = sum(values[net] << k for k, net in enumerate(product))
-            assert bits == int(entry.multiply_integers(np.array([x]), np.array([y]))[0])
+            assert bits == int(multiplier.multiply_integers(np.array([x]), np.array([y]))[0])
 
 
 def test_the_trace_of_booths_multiplier_prints_its_rows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    entry = Design(topology="booth", format=None, width=4, signed=True, name="b")
+    multiplier = Design(topology="booth", format=None, width=4, signed=True, name="b")
     file = tmp_path / "b.toml"
-    file.write_text(entry.to_toml())
+    file.write_text(multiplier.to_toml())
     assert main(["multiply", str(file), "-5", "6", "--trace"]) == 0
     printed = capsys.readouterr().out
     # -5 = -1 - 1 * 4; a row is |digit| y complemented, and the carry that completes it is a bit of the row after it.
@@ -73,7 +73,7 @@ def test_the_trace_of_booths_multiplier_prints_its_rows(capsys: pytest.CaptureFi
     assert main(["multiply", str(file), "-5", "6", "--trace", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["column_rows"]
     assert rows[0] == "row 0, digit -1: ...01000"
-    # Arrays and unsigned trees have their plain rows, and these alone.
+    # Arrays and unsigned trees have plain rows only.
     plain = trace_product(Design(topology="dadda", format=None, width=4), 3, 5)
     assert plain.rows
     assert not plain.column_rows

@@ -1,4 +1,4 @@
-"""PTX of every kernel is accepted by NVIDIA's assembler, and nothing is spilled. `-s` prints what it reports."""
+"""NVIDIA's assembler accepts the PTX of every kernel and spills nothing; `-s` prints what it reports."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from circuits.engine.device.kernels.thread_code import Kernel
 from circuits.engine.device.ptx_code import ARCHITECTURE, ptx, ptx_of_ir
 
 ARCHITECTURES = ("sm_80", "sm_90")
-# An H100: multiprocessors, Hz, and instructions of the integer and logic unit a clock and multiprocessor.
+# An H100: multiprocessors, clock in Hz, instructions of the integer and logic unit per clock and multiprocessor.
 _PROCESSORS, _CLOCK, _RATE = 132, 1.755e9, 64
-_ISSUED = 4  # instructions a clock and multiprocessor, of whatever unit
+_ISSUED = 4  # instructions per clock and multiprocessor, of all units together
 CIRCUITS = (
     *map(design, NAMED),
     Design(format="float16"),
@@ -36,6 +36,7 @@ needs_assembler = pytest.mark.skipif(
 
 
 def _kernels() -> Iterator[tuple[str, Kernel]]:
+    """(name, kernel) of every kind of kernel."""
     for each in CIRCUITS:
         for x_first in (True, False):
             kernels = gate_products._kernels(each, x_first, 64 if each.shape == (12, 16) else 32)
@@ -79,8 +80,8 @@ def test_the_assembler_accepts_every_kernel_and_spills_nothing(architecture: str
 
 @needs_assembler
 @pytest.mark.slow
-def test_the_estimate_for_an_h100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instructions of 32 products: those of the kernel less those of the same kernel with constants for products."""
+def test_an_h100_needs_few_instructions_for_products_by_gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instructions for 32 products: those of the kernel minus those of the same kernel with constants for products."""
     for name in ("exact", "heap", "axfpm_tiled"):
         kernel = gate_products._kernels(design(name), True, 32).matmul
         whole = assemble(ptx(kernel), "sm_90", tmp_path)
@@ -94,30 +95,32 @@ def test_the_estimate_for_an_h100(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             f"{estimate:.2g} products/s if all take the logic unit"
         )
         operations = len(design(name).program())
-        # Every operation of the program takes one instruction at most; the rest is transposition, exponents, sums.
+        # Every operation of the program takes at most one instruction; the rest are transposition, exponents and sums.
         assert operations / 2 < instructions < operations + 700
-        # Twelve warps of 32 threads on 65,536 registers of a multiprocessor.
+        # Twelve warps of 32 threads share the 65,536 registers of a multiprocessor.
         assert whole.registers <= 65536 // (12 * 32) + 32
         assert estimate > 1e11
 
 
 @needs_assembler
 @pytest.mark.slow
-def test_the_estimate_of_bfloat16_by_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instructions of the loop that 16 products take, where they and their factors are normal numbers."""
+def test_an_h100_needs_few_instructions_for_bfloat16_products_by_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instructions of the loop over 16 products whose factors and results are normal numbers."""
     monkeypatch.setattr(fraction_matmul_kernel, "_emit_any", lambda *_: None)
     monkeypatch.setattr(fraction_matmul_kernel, "BLOCKS", 1)
     kind = FractionMatmul(float_rules(design("bfloat16")), 1, 1, 16)
     kernel = fraction_matmul_kernel.fraction_matmul_kernel(kind)
-    each = assemble(ptx_of_ir(kernel.device_ir()), "sm_90", tmp_path).loop_of_lookups() / 16
+    each = assemble(ptx_of_ir(kernel.device_ir()), "sm_90", tmp_path).lookup_loop_instructions() / 16
     estimate = _PROCESSORS * _CLOCK * _ISSUED * 32 / each
     print(f"bfloat16: {each:.1f} instructions a product: {estimate:.2g} products/s if all are issued without a pause")
-    # 5.5 of the module's docstring, and of x and the loop at most 40 for all 16.
+    # 5.5 by the module's docstring, and at most 40 for x and the loop, shared by all 16 products.
     assert 5.5 < each < 8
     assert estimate > 3e12
 
 
-def test_without_a_driver_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise OSError(name)
 

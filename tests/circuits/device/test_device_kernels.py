@@ -1,7 +1,7 @@
 """The device's kernels, compiled for the host, against elementwise products of the interpreter.
 
-The same functions emit the code of both; the differences are the thread's place, LOP3 and PRMT, whose host forms are
-compared with their definitions here.
+The same functions emit the code for both machines; only the thread's position, LOP3 and PRMT have host forms of their
+own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from types import ModuleType
 import lopsided
 import numpy as np
 import pytest
-from device_products import CORNERS, codes, floats, on_host, one_by_one, same
+from bit_equality import same_bits
+from device_products import CORNERS, codes, floats, on_host, one_by_one
 
 from circuits import FORMATS, NAMED, Design, design
 from circuits.engine.device import fraction_products, gate_products, table_products
@@ -38,7 +39,7 @@ WIDE = (
     Design(format=None, width=(24, 20), signed=True, **NARROW),
 )
 TILED = Design(tile=4, placement="ama5", topology="ripple_array", rounding="nearest_even", name="49 bits, rounded")
-"""Products of 49 bits, where tiles overestimate, that are rounded."""
+"""Tiles that overestimate give products of 49 bits, which are rounded."""
 
 
 def test_tiles_hold_all_lanes_and_few_others() -> None:
@@ -53,17 +54,17 @@ def test_tiles_hold_all_lanes_and_few_others() -> None:
 @pytest.mark.parametrize("each", [*map(design, NAMED), LOPSIDED, TILED], ids=lambda each: each.label)
 def test_every_named_design_gives_the_bits_of_its_gates(each: Design) -> None:
     corners = CORNERS[:, None], CORNERS[None, :]
-    assert same(on_host(gate_products, each, *corners), one_by_one(each, *corners))
-    # Lanes are rows here, and columns there.
+    assert same_bits(on_host(gate_products, each, *corners), one_by_one(each, *corners))
+    # The first shape has rows in its lanes, the second columns.
     for rows, depth, columns in ((70, 5, 3), (3, 4, 70)):
         x, w = floats((rows, depth), rows), floats((depth, columns), columns)
-        assert same(on_host(gate_products, each, x, w), one_by_one(each, x, w))
+        assert same_bits(on_host(gate_products, each, x, w), one_by_one(each, x, w))
 
 
 @pytest.mark.parametrize("name", ["heap", "axfpm_tiled"])
-def test_the_kernels_give_the_bits_of_two_designs(name: str) -> None:
+def test_noncommutative_and_tiled_designs_give_the_bits_of_their_gates(name: str) -> None:
     x, w = floats((40, 3), 1), floats((3, 2), 2)
-    assert same(on_host(gate_products, design(name), x, w), one_by_one(design(name), x, w))
+    assert same_bits(on_host(gate_products, design(name), x, w), one_by_one(design(name), x, w))
 
 
 def _format_cases() -> list[Design]:
@@ -79,7 +80,7 @@ def _format_cases() -> list[Design]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("each", _format_cases(), ids=lambda each: f"{each.format}-{each.rounding}-{each.subnormals}")
-def test_every_format_rounding_and_rule_for_subnormals(each: Design) -> None:
+def test_every_format_rounding_and_rule_for_subnormals_gives_the_bits_of_the_gates(each: Design) -> None:
     corners = CORNERS[:, None], CORNERS[None, :]
     x, w = floats((40, 4), 3), floats((4, 3), 4)
     tables = [products for products in TABLES if not products.refusal(each, 1 << 17)]
@@ -87,25 +88,25 @@ def test_every_format_rounding_and_rule_for_subnormals(each: Design) -> None:
         each.format in ("fp8_e4m3", "fp8_e5m2", "e3m4", "e4m2")
     )
     for products in (gate_products, *tables):
-        assert same(on_host(products, each, *corners), one_by_one(each, *corners))
-        assert same(on_host(products, each, x, w), one_by_one(each, x, w))
+        assert same_bits(on_host(products, each, *corners), one_by_one(each, *corners))
+        assert same_bits(on_host(products, each, x, w), one_by_one(each, x, w))
 
 
 @pytest.mark.parametrize("each", [*INTEGERS, *WIDE], ids=lambda each: f"{each.shape}{'s' * each.signed}")
-def test_integers_by_gates_and_tables(each: Design) -> None:
+def test_integer_sums_by_gates_and_by_tables_equal_the_products_one_by_one(each: Design) -> None:
     for rows, depth, columns in ((40, 9, 3), (3, 9, 40)):
         x, w = codes(each, 0, (rows, depth), rows), codes(each, 1, (depth, columns), columns)
         expected = one_by_one(each, x, w)
-        assert same(on_host(gate_products, each, x, w), expected)
+        assert same_bits(on_host(gate_products, each, x, w), expected)
         if each in INTEGERS:
-            assert same(on_host(table_products, each, x, w), expected)
+            assert same_bits(on_host(table_products, each, x, w), expected)
 
 
 def test_a_table_holds_every_product_of_two_codes() -> None:
     each = INTEGERS[0]
     every = np.arange(-128, 128, dtype=np.int8)
     x, w = every[:, None], every[None, :]
-    assert same(on_host(table_products, each, x, w), each.multiply_integers(x, w).astype(np.int32))
+    assert same_bits(on_host(table_products, each, x, w), each.multiply_integers(x, w).astype(np.int32))
 
 
 FRACTIONS = (
@@ -114,11 +115,11 @@ FRACTIONS = (
     Design(format="bfloat16", tile=2, placement="ama5", rounding="nearest_even", name="bfloat16, entries of two bytes"),
     Design(format="e5m7", subnormals="ieee", rounding="nearest_even", name="e5m7 ieee", **NARROW),
 )
-"""Designs for the kernel of fractions; `ama1` tells x w from w x."""
+"""Designs for the fraction kernel; with `ama1` x w differs from w x."""
 
 
 def _significands(exponents: tuple[int, int], seed: int) -> np.ndarray:
-    """All 256 signs and fractions of 7 bits, float32 [256], the exponents drawn from a range."""
+    """float32 [256] with all signs and fractions of 7 bits; exponents are drawn from the range (first, last)."""
     rng = np.random.default_rng(seed)
     fraction, sign = np.arange(256) % 128, np.arange(256) // 128
     exponent = rng.integers(*exponents, 256, endpoint=True)
@@ -127,30 +128,30 @@ def _significands(exponents: tuple[int, int], seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("each", FRACTIONS, ids=lambda each: each.label)
-def test_all_signs_and_fractions_with_random_exponents(each: Design) -> None:
-    """65,536 pairs: with exponents that keep all products normal, then with any, where they overflow and vanish."""
+def test_the_fraction_kernel_multiplies_all_signs_and_fractions(each: Design) -> None:
+    """65,536 pairs: first exponents keep all products normal, then some products over- and underflow."""
     normal = each.float_format.exponent_bits == 8
     for exponents in ((120, 133) if normal else (125, 130), (1, 254) if normal else (103, 144)):
         x, w = _significands(exponents, 1)[:, None], _significands(exponents, 2)[None, :]
         with np.errstate(all="ignore"):
             expected = each.multiply(x, w, backend="interpreted") + np.float32(0)
-        assert same(on_host(fraction_products, each, x, w), expected)
+        assert same_bits(on_host(fraction_products, each, x, w), expected)
 
 
 @pytest.mark.parametrize("each", FRACTIONS, ids=lambda each: each.label)
-def test_every_exponent_around_the_bounds_of_the_normal_range(each: Design) -> None:
-    """Weights of one exponent: the quick way ends exactly where the first product could leave the range."""
+def test_the_fraction_kernel_is_right_at_every_exponent(each: Design) -> None:
+    """Weights share an exponent, so that the fast path ends exactly where the first product could leave the range."""
     exponents, fractions = np.meshgrid(np.arange(256), [0, 1, 64, 106, 127])
     x = (exponents << 23 | fractions << 16).astype(np.uint32).view(np.float32).reshape(-1, 1)
     for exponent in (1, 60, 113, 127, 140, 200, 254):
         w = (exponent << 23 | np.array([[0, 53, 90, 127]]) << 16).astype(np.uint32).view(np.float32)
         with np.errstate(all="ignore"):
             expected = each.multiply(x, w, backend="interpreted") + np.float32(0)
-        assert same(on_host(fraction_products, each, x, w), expected)
+        assert same_bits(on_host(fraction_products, each, x, w), expected)
 
 
-def test_both_ways_of_the_fraction_kernel_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the one for any product left out, just rows that are never out of range stay right, and vice versa."""
+def test_the_fraction_kernel_takes_the_fast_path_in_the_normal_range_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the path for normal products, rows in the normal range are wrong; without the other path none is."""
     each = FRACTIONS[0]
     x, w = (
         np.array([[1.5], [0.0], [-(2.0**-90)], [2.0**127]], dtype=np.float32),
@@ -158,17 +159,17 @@ def test_both_ways_of_the_fraction_kernel_are_taken(monkeypatch: pytest.MonkeyPa
     )
     expected = one_by_one(each, x, w)
     rows = {}
-    for way in ("_emit_any", "_emit_normal"):
+    for path in ("_emit_any", "_emit_normal"):
         fraction_products._kernels.cache_clear()
         with monkeypatch.context() as patch:
-            patch.setattr(fraction_matmul_kernel, way, lambda *_: None)
-            rows[way] = (on_host(fraction_products, each, x, w) == expected).all(axis=1).tolist()
+            patch.setattr(fraction_matmul_kernel, path, lambda *_: None)
+            rows[path] = (on_host(fraction_products, each, x, w) == expected).all(axis=1).tolist()
     fraction_products._kernels.cache_clear()
-    # 2^-150 is flushed: its row is right without any term. 2^67 is in range again.
+    # 2^-150 is flushed, so its row is right without any term. 2^67 is in range again.
     assert rows == {"_emit_any": [True, True, True, True], "_emit_normal": [False, True, True, False]}
 
 
-def test_which_table_serves() -> None:
+def test_format_and_shared_memory_decide_which_table_serves() -> None:
     shared = 1 << 17
     assert table_module(design("bfloat16"), shared) is fraction_products
     assert table_module(Design(format="fp8_e4m3"), shared) is table_products
@@ -180,7 +181,7 @@ def test_which_table_serves() -> None:
     assert serving_module(design("heap"), "auto", shared) is gate_products
 
 
-def test_sums_that_need_more_than_32_bits() -> None:
+def test_sums_that_need_more_than_32_bits_are_int64() -> None:
     each = Design(format=None, width=16)
     x, w = np.full((2, 3), 65535, dtype=np.uint16), np.full((3, 1), 65535, dtype=np.uint16)
     result = on_host(gate_products, each, x, w)
@@ -193,10 +194,10 @@ def test_sums_that_need_more_than_32_bits() -> None:
     [(gate_products, design("heap")), (table_products, INTEGERS[0]), (fraction_products, FRACTIONS[0])],
     ids=["gates", "table", "fractions"],
 )
-def test_places_groups_and_more_lanes_than_memory_for_planes(
+def test_strided_groups_in_several_launches_equal_the_processors_products(
     products: ModuleType, each: Design, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Strided elements of two groups, as a grouped convolution has them, against the processor's product."""
+    """Strided elements of two groups, as in a grouped convolution, with memory for few planes at a time."""
     monkeypatch.setattr(gate_products, "_PLANES_BYTES", 1)
     rows, depth, columns = 2100 if each is INTEGERS[0] else 1100, 3, 5
     size = 2 * (4 * rows + 11 * depth)
@@ -211,17 +212,17 @@ def test_places_groups_and_more_lanes_than_memory_for_planes(
     with np.errstate(all="ignore"):
         products.run(HostLaunches(), each, operands, places)
         gathered_matmul(each, x, w, expected, places)
-    assert same(out, expected)
+    assert same_bits(out, expected)
 
 
 def test_sums_may_be_subnormal() -> None:
-    """2^-127 is left of two products that are normal numbers."""
+    """The difference of two normal products is 2^-127."""
     x, w = np.array([[1.5, 1]], dtype=np.float32) * 2.0**-63, np.array([[1], [-1]], dtype=np.float32) * 2.0**-63
     result = on_host(gate_products, design("exact"), x.astype(np.float32), w.astype(np.float32))
     assert result.tolist() == [[2.0**-127]]
 
 
-def test_what_the_kernels_do_not_serve() -> None:
+def test_refusals_state_what_a_kernel_needs() -> None:
     assert gate_products.refusal(Design(format=None, width=(33, 8))) == (
         "needs operands of at most 32 bits, but the design has 33"
     )

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def run_compiled(program: Program, planes: np.ndarray, **options: int) -> np.ndarray:
+    """The compiled program's results for planes of any number of words; `options` are those of compile_program."""
     words = planes.shape[1]
     padded = np.zeros((len(planes), -(-words // 8) * 8), dtype=np.uint64)
     padded[:, :words] = planes
@@ -172,7 +173,7 @@ def test_unpacked_planes_are_the_packed_numbers() -> None:
             np.testing.assert_array_equal(unpack(pack(values, width), count), values)
 
 
-WORDS = [
+INTEGER_DESIGNS = [
     Design(topology="carry_save_array", format=None, width=24, placement="ama4"),
     Design(topology="dadda", format=None, width=(40, 33), signed=True, placement="ama1"),
     Design(topology="booth", format=None, width=(7, 64)),
@@ -181,7 +182,7 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("entry", WORDS, ids=lambda entry: f"{entry.topology} {entry.shape}")
+@pytest.mark.parametrize("entry", INTEGER_DESIGNS, ids=lambda entry: f"{entry.topology} {entry.shape}")
 @pytest.mark.parametrize("count", [1, 511, 1500])
 def test_integer_products_do_not_depend_on_the_backend(entry: Design, count: int) -> None:
     rng = np.random.default_rng(count)
@@ -208,8 +209,8 @@ def test_auto_interprets_long_programs_that_have_little_to_do() -> None:
     assert integer_operations.choose_backend("reference", long, 10**9) == "reference"
 
 
-def test_a_backend_needs_one_module_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend that only runs programs also multiplies integers and floats, through bit-planes."""
+def test_a_backend_that_only_runs_programs_also_multiplies_integers_and_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products go through bit-planes; the backend is one module and one line."""
     calls = []
 
     def run(program: Program, inputs: np.ndarray) -> np.ndarray:
@@ -237,7 +238,7 @@ def test_the_engine_imports_no_designs() -> None:
         assert "circuits.designs" not in path.read_text(encoding="utf-8"), path
 
 
-def test_unknown_backend_is_named() -> None:
+def test_an_unknown_backend_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError) as error:
         simulate(design("exact").program(), np.zeros((48, 1), dtype=np.uint64), "compild")
     assert str(error.value) == "unknown backend 'compild'; nearest: compiled."

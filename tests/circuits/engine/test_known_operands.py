@@ -1,4 +1,4 @@
-"""Zero activations left out and gates for known weights: bit for bit what multiplying everything gives."""
+"""Kernels that leave zeros out or specialise gates for known weights: bit for bit what multiplying everything gives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from bit_equality import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,10 +58,6 @@ def summed(circuit: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return sums
 
 
-def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
-    return np.array_equal(one.view(np.uint32), other.view(np.uint32))
-
-
 @pytest.mark.parametrize("zeros", [0, 0.5, 0.9, 1])
 @pytest.mark.parametrize("rows", [1, 511, 513, 4096, 4613])
 @pytest.mark.parametrize("name", wide_kernels.KERNELS)
@@ -77,7 +74,7 @@ def test_every_named_design_gives_the_same_bits_by_every_kernel(name: str) -> No
         assert same_bits(products_of(kernel, design(name), x, w), expected)
 
 
-def test_activations_that_are_zero_in_runs_and_in_all_rows_but_one_are_placed() -> None:
+def test_zeros_in_runs_and_in_all_rows_but_one_change_no_sum() -> None:
     x, w = operands(2048, 6, 5, 0)
     x[:700, 0] = 0
     x[:, 1] = 0
@@ -100,7 +97,7 @@ def test_operands_that_leave_the_normal_range_are_all_multiplied(corner: float) 
     expected = summed(HEAP, x, w)
     for name in wide_kernels.KERNELS:
         sums = products_of(name, HEAP, x, w)
-        assert ((sums.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(sums) & np.isnan(expected))).all()
+        assert same_bits(sums, expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -144,7 +141,7 @@ def test_gates_for_known_weights_are_made_once_a_circuit_has_computed_enough() -
     assert chosen[0].gates_address != chosen[1].gates_address
 
 
-# The stages themselves.
+# Stages: the program split so that each stage reads one bit of the weight.
 
 
 def run_stages(stages: weight_stages.StagedProgram, weight: int, x: np.ndarray, width: int) -> np.ndarray:
@@ -165,7 +162,7 @@ def run_stages(stages: weight_stages.StagedProgram, weight: int, x: np.ndarray, 
         for node, table, nodes in variant.operations:
             read = [values[node] for node in nodes]
             values[node] = evaluate(table, (*read, read[0])[:3], ones)
-        # Only what the next stage may expect is left.
+        # Keep only what the next stage may read.
         outputs = {node: value_of(literal) for node, literal in variant.values.items()}
         earlier = {node for node in values if node < width or stages.last_reads.get(node, -1) > number}
         own = set(stage.outputs) | {node for node, _, _ in variant.operations}
@@ -307,7 +304,7 @@ def test_an_infinite_weight_meets_the_zeros_of_a_single_row(corner: float) -> No
     x[0, 7], x[0, 9] = 0, 2
     w[3, 7] = w[5, 9] = corner
     sums, expected = matmul(HEAP, x, w.T), summed(HEAP, x, w)
-    assert ((sums.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(sums) & np.isnan(expected))).all()
+    assert same_bits(sums, expected)
     assert np.isnan(sums[0, 3]) == (not np.isfinite(corner))
 
 
@@ -321,4 +318,4 @@ def test_an_activation_out_of_range_leaves_the_zeros_out_all_the_same(
     for scale in (1, 1e-3, 1e3):
         scaled = (w * np.float32(scale)).astype(np.float32)
         sums, expected = matmul(HEAP, x, scaled.T), summed(HEAP, x, scaled)
-        assert ((sums.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(sums) & np.isnan(expected))).all()
+        assert same_bits(sums, expected)

@@ -1,4 +1,4 @@
-"""Groups, few rows and single operands out of range: every layout of lanes against sums of products one by one."""
+"""Every layout of lanes against sums of products one by one: groups, few rows, single operands out of range."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bit_equality import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lopsided import LOPSIDED
@@ -24,7 +25,7 @@ from circuits.engine.matrix_products.strips.strip_tiling import tiles
 
 NEAREST = Design(placement=LOPSIDED, ports="pcs", rounding="nearest_even", name="lopsided_nearest")
 DESIGNS = (design("heap"), NEAREST)
-"""Both tell x * w from w * x."""
+"""Neither commutes: x * w differs from w * x."""
 
 
 def sums_one_by_one(multiplier: Design, x: np.ndarray, w: np.ndarray, places: Places, out: np.ndarray) -> np.ndarray:
@@ -41,11 +42,6 @@ def sums_one_by_one(multiplier: Design, x: np.ndarray, w: np.ndarray, places: Pl
             sums = sums + multiplier.multiply(operands, w[g * columns + n, k])
     expected.reshape(-1)[at] = sums
     return expected
-
-
-def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Bit for bit, any NaN equal to any NaN."""
-    return bool(((one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))).all())
 
 
 def interleaved(rows: int, depth: int, columns: int, groups: int, stride: int) -> tuple[Places, int, int]:
@@ -97,7 +93,7 @@ def test_every_layout_equals_the_sums_one_by_one(
         values[rng.integers(0, values.size, special)] = rng.choice(SPECIAL, special)
     expected = sums_one_by_one(multiplier, x, w, places, out)
     LAYOUTS[layout](multiplier, x, w, out, places, threads)
-    assert same(out, expected)  # the margin of `out` included
+    assert same_bits(out, expected)  # the margin of `out` included
 
 
 @pytest.mark.parametrize(
@@ -119,7 +115,7 @@ def test_the_chosen_layout_gives_the_same_bits_for_all_numbers_of_rows_and_threa
     for threads in (1, 2, 5):
         result = out.copy()
         gathered_matmul(multiplier, x, w, result, places, threads=threads)
-        assert same(result, expected)
+        assert same_bits(result, expected)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -132,7 +128,7 @@ def test_every_layout_serves_every_format(layout: str, name: str, scale: float) 
     x, w = to_format(multiplier, x), to_format(multiplier, w)
     expected = sums_one_by_one(multiplier, x, w, places, out)
     LAYOUTS[layout](multiplier, x, w, out, places, 1)
-    assert same(out, expected)
+    assert same_bits(out, expected)
 
 
 def test_layouts_are_chosen_by_the_lanes_that_they_fill() -> None:
@@ -158,7 +154,7 @@ def test_tiles_cover_every_column_once_and_fill_their_blocks() -> None:
 
 
 class _RecordedModes:
-    """Stands for the kernel of both modes and counts their calls."""
+    """Stands in for the kernel and counts the calls of its two modes."""
 
     def __init__(self, kernel: Any) -> None:
         self.calls = {"normal": 0, "full": 0}
@@ -204,14 +200,14 @@ def test_one_operand_out_of_range_slows_its_rows_and_columns_only(
         wide_matmul.run_wide(NEAREST, x, w, out, places, 1, kernel_name="dense")
     else:
         strip_matmul.run_strips(NEAREST, x, w, out, places, 1)
-    assert same(out, expected)
+    assert same_bits(out, expected)
     assert recorded.calls["full"] > 0
     assert recorded.calls["full"] * 4 <= recorded.calls["normal"]
 
 
 @pytest.mark.parametrize("special", [0.0, np.inf])
 def test_zeros_and_subnormals_do_not_leave_the_range(special: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are flushed to zeros, in the check of all operands as in that of a task (which an infinity calls for)."""
+    """They count as zeros in the check of all operands and in that of a task, which an infinity makes necessary."""
     recorded = _RecordedModes(wide_kernels.matmul_kernel)
     monkeypatch.setattr(wide_kernels, "matmul_kernel", recorded)
     x, w = np.ones((1024, 3), dtype=np.float32), np.ones((3, 2), dtype=np.float32)
@@ -222,13 +218,15 @@ def test_zeros_and_subnormals_do_not_leave_the_range(special: float, monkeypatch
     out = np.empty((1024, 2), dtype=np.float32)
     monkeypatch.setattr(wide_matmul, "_PRODUCTS_A_TASK", 1)
     LAYOUTS["wide"](design("exact"), x, np.ascontiguousarray(w.T), out, places_of_rows(1024, 3, 2), 1)
-    assert same(out, expected)
+    assert same_bits(out, expected)
     assert recorded.calls == {"normal": 2 if special == 0 else 1, "full": 0 if special == 0 else 1}
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 100])
-def test_exponents_are_found_wherever_they_stand(bits: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operands_out_of_range_are_found_wherever_they_stand(
+    bits: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
     scan_kernel = operand_ranges.scan_kernel

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bit_equality import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lopsided import LOPSIDED
@@ -37,12 +38,6 @@ CORNERS = np.concatenate(
 CORNERS = np.concatenate([CORNERS, -CORNERS])
 
 
-def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Bit for bit, any NaN equal to any NaN."""
-    equal = (one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))
-    return bool(equal.all())
-
-
 def levels() -> list[str]:
     widest = jit.Target.host(None).vector_bits
     return [level for level, bits in processor.VECTOR_BITS.items() if bits <= widest]
@@ -51,7 +46,7 @@ def levels() -> list[str]:
 def near_the_limits(rng: np.random.Generator, groups: int) -> tuple[np.ndarray, np.ndarray]:
     """x [groups, 64] and w [groups]: products x[g, i] w[g] around the smallest normal number or the largest finite one.
 
-    A third of the x are bit patterns at random.
+    A third of the x are random bit patterns.
     """
     w = rng.integers(0, 1 << 32, groups, dtype=np.uint32).view(np.float32)
     limit = np.where(rng.random((groups, 64)) < 0.5, 2.0**-126, 2.0**128)
@@ -80,10 +75,10 @@ def test_corner_products_equal_the_gates(name: str, level: str, monkeypatch: pyt
     multiplier = EXACT[name]
     grid = matmul(multiplier, CORNERS[:, None], CORNERS[None, :], method="native")
     # A sum from +0 has no negative zero.
-    assert same(grid, multiplier.multiply(CORNERS[:, None], CORNERS) + np.float32(0))
+    assert same_bits(grid, multiplier.multiply(CORNERS[:, None], CORNERS) + np.float32(0))
     x, w = near_the_limits(np.random.default_rng(4), 6000)
     expected = multiplier.multiply(x, w[:, None]) + np.float32(0)
-    assert same(single_products(multiplier, x, w, "native"), expected)
+    assert same_bits(single_products(multiplier, x, w, "native"), expected)
 
 
 @pytest.mark.slow
@@ -101,14 +96,14 @@ def test_millions_of_corner_products_equal_the_gates(name: str) -> None:
             for e in (exponents, partners)
         )
         native = matmul(multiplier, x[:, None], w[None, :], method="native")
-        assert same(native, multiplier.multiply(x[:, None], w) + np.float32(0))
+        assert same_bits(native, multiplier.multiply(x[:, None], w) + np.float32(0))
 
 
 @pytest.mark.parametrize("level", levels())
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("scale", [1.0, 1e-20, 1e19])
 def test_sums_equal_the_gates(name: str, scale: float, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shapes that take every tile, with and without products out of the normal range."""
+    """The shapes need every kind of tile; products lie within and out of the normal range."""
     monkeypatch.setenv(processor.VARIABLE, level)
     multiplier, rng = EXACT[name], np.random.default_rng(5)
     for rows, depth, columns in ((1, 84, 10), (17, 161, 13), (40, 5, 1), (130, 20, 23)):
@@ -117,7 +112,7 @@ def test_sums_equal_the_gates(name: str, scale: float, level: str, monkeypatch: 
         x[0, : depth // 2] = rng.choice(CORNERS, depth // 2)
         expected = matmul(multiplier, x, w, method="gate")
         for threads in (1, 3):
-            assert same(matmul(multiplier, x, w, method="native", threads=threads), expected)
+            assert same_bits(matmul(multiplier, x, w, method="native", threads=threads), expected)
 
 
 @given(data=st.data())
@@ -154,7 +149,7 @@ def test_convolutions_of_any_shape_equal_the_gates(data: st.DataObject) -> None:
     for method in ("native", "gate"):
         results[method] = np.full(batch * groups * columns * positions, 7, dtype=np.float32)
         gathered_matmul(EXACT["nearest"], x, w, results[method], places, method=method)
-    assert same(results["native"], results["gate"])
+    assert same_bits(results["native"], results["gate"])
 
 
 def test_depthwise_places_are_read_where_they_lie_and_others_packed() -> None:
@@ -225,7 +220,7 @@ def test_topologies_that_say_so_multiply_exactly(topology: str, signed: bool, wi
         np.testing.assert_array_equal(multiplier.multiply_integers(x[:, None], y), x[:, None] * y)
 
 
-def test_what_is_exact_by_construction() -> None:
+def test_only_exact_cells_or_a_proof_make_a_design_exact_by_construction() -> None:
     lopsided = Design(format=None, width=8, placement={"columns": [LOPSIDED] * 2 + ["exact"] * 14})
     assert not lopsided.exact_by_construction
     assert not Design(truncate_columns=1).exact_by_construction
@@ -234,7 +229,7 @@ def test_what_is_exact_by_construction() -> None:
     exact = Design(format=None, width=8, topology="dadda", signed=True)
     assert Design(netlist=exact.netlist(), signed=True).exact_by_construction  # tried with every pair
     assert not Design(netlist=lopsided.netlist()).exact_by_construction
-    # Larger circuits of one's own are not tried, whatever they compute.
+    # Larger imported circuits are not tried, whatever they compute.
     assert not Design(netlist=Design(format=None, width=9).netlist()).exact_by_construction
 
 
@@ -260,7 +255,7 @@ def test_exact_designs_are_computed_natively_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 3, 15, 16, 17, 33, 100])
-def test_the_range_of_exponents(length: int) -> None:
+def test_the_range_of_exponents_covers_subnormals_and_nan_but_not_zeros(length: int) -> None:
     values = np.zeros(length, dtype=np.float32)
     assert exponent_range(values.ctypes.data, length) == (512, 0)
     values[-1] = -(2.0**5)
@@ -273,7 +268,7 @@ def test_the_range_of_exponents(length: int) -> None:
 
 @pytest.mark.parametrize("level", levels())
 @pytest.mark.parametrize("width", [7, 16, 37])
-def test_padding_equals_numpys(width: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_equals_that_of_numpy(width: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(processor.VARIABLE, level)
     x = np.random.default_rng(3).normal(size=(9, 80, 41, width)).astype(np.float32)
     for top, bottom, left, right in ((1, 2, 3, 0), (0, 0, 0, 5), (0, 0, 0, 0)):
@@ -288,7 +283,7 @@ def test_padding_equals_numpys(width: int, level: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("scale", [1.0, 1e-20, 1e19, 0.0])
 def test_prepared_rows_equal_the_gates(name: str, scale: float) -> None:
-    """Tiny products, which look for their range in the kernel, and larger ones; the bias comes last."""
+    """Tiny matrix products check the range of exponents in the kernel, larger ones before. The bias is added last."""
     multiplier, rng = EXACT[name], np.random.default_rng(7)
     for rows, depth, columns in ((1, 84, 10), (3, 5, 2), (9, 100, 40)):
         for special in ((), (0,), (0, 1)):
@@ -300,6 +295,6 @@ def test_prepared_rows_equal_the_gates(name: str, scale: float) -> None:
             assert prepared is not None
             prepared.run(x.ctypes.data, w.ctypes.data, bias.ctypes.data, out.ctypes.data, 2)
             with np.errstate(invalid="ignore"):
-                assert same(out, matmul(multiplier, x, w.T, method="gate") + bias)
+                assert same_bits(out, matmul(multiplier, x, w.T, method="gate") + bias)
             prepared.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, 1)
-            assert same(out, matmul(multiplier, x, w.T, method="gate"))
+            assert same_bits(out, matmul(multiplier, x, w.T, method="gate"))

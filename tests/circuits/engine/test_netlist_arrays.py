@@ -1,4 +1,4 @@
-"""Netlists as arrays, and from templates: against the objects, one instance at a time."""
+"""Netlists as arrays and from templates, against the netlist objects, one instance at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DESIGNS = {
 
 
 def fresh(netlist: Netlist) -> Netlist:
-    """The same netlist without anything kept beside it."""
+    """A copy of the netlist, without the arrays and analyses that are cached with it."""
     return replace(netlist)
 
 
@@ -90,6 +90,7 @@ def test_a_template_gives_what_the_generator_draws(name: str) -> None:
 
 
 def slow_digest(netlist: Netlist) -> str:
+    """The digest by its definition, instance after instance."""
     digest = hashlib.sha256(b"netlist 1")
     for buses in (netlist.inputs, netlist.outputs):
         digest.update(repr([list(bus) for bus in buses.values()]).encode())
@@ -108,7 +109,7 @@ def test_the_compiled_reduction_is_that_of_python() -> None:
 
 
 def test_a_cell_of_the_design_that_the_generator_draws_too_is_one_component() -> None:
-    """Exact cells of the placement and of an exact final adder."""
+    """Exact cells stand in the placement and in the exact final adder."""
     subject = Design(format=None, width=4, topology="carry_save_array", placement={"columns": ["exact", "ama5"] * 4})
     components = arrays_of(subject.netlist()).components
     assert len(components) == len(set(components))

@@ -1,4 +1,4 @@
-"""Product tables: every pair of codes, the first operand first."""
+"""Product tables: every pair of codes, the first operand major, kept and read-only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_an_exact_table_holds_all_products_of_the_integers_behind_the_patterns()
         np.testing.assert_array_equal(table, np.multiply.outer(*values))
 
 
-def test_the_first_operand_comes_first() -> None:
+def test_the_first_operand_is_the_first_index() -> None:
     design = Design(width=5, format=None, placement="ama1")
     table = product_table(design)
     assert (table != table.T).any()

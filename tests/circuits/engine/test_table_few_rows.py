@@ -1,4 +1,4 @@
-"""Table look-ups where rows are few: operands exchanged, tiny products in one call, conversions, padding."""
+"""Table look-ups for few rows: exchanged operands, tiny products in one call, conversions to codes, padding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from circuits.engine.table_kernels.fraction_codes import CodeRange, fraction_cod
 from circuits.engine.table_kernels.operand_exchange import exchanged_places, transposed
 from circuits.engine.table_kernels.table_images import float_planes
 from circuits.floats.arithmetic import quantize
-from circuits.support import processor
 
 Array = np.ndarray[Any, Any]
 DESIGNS = {
@@ -38,17 +37,6 @@ DESIGNS = {
     "e5m7": Design(format="e5m7", placement="ama1"),
 }
 CORNERS = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3e38, -1.0]
-
-
-@pytest.fixture(params=tuple(processor.VECTOR_BITS))
-def cpu_level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each level of vector instructions that this processor has."""
-    levels = list(processor.VECTOR_BITS)
-    monkeypatch.delenv(processor.VARIABLE, raising=False)
-    if levels.index(request.param) > levels.index(Target.host().level):
-        pytest.skip(f"this processor has no {request.param}")
-    monkeypatch.setenv(processor.VARIABLE, request.param)
-    return str(request.param)
 
 
 def operands(circuit: Design, rng: np.random.Generator, shape: tuple[int, ...], operand: int) -> Array:
@@ -93,7 +81,9 @@ def test_products_with_columns_in_lanes_equal_the_sums(
 
 @pytest.mark.parametrize("name", ["signed", "not commutative"])
 @pytest.mark.parametrize("shape", [(1100, 9, 40), (300, 150, 3), (2, 90, 70)])
-def test_codes_that_use_seven_bits(name: str, shape: tuple[int, int, int], cpu_level: str) -> None:
+def test_codes_within_and_beyond_half_the_table_give_the_sums(
+    name: str, shape: tuple[int, int, int], cpu_level: str
+) -> None:
     circuit, rng = DESIGNS[name], np.random.default_rng(3)
     rows, depth, columns = shape
     x, w = operands(circuit, rng, (rows, depth), 0) & 127, operands(circuit, rng, (columns, depth), 1)
@@ -104,7 +94,7 @@ def test_codes_that_use_seven_bits(name: str, shape: tuple[int, int, int], cpu_l
 
 
 @pytest.mark.parametrize("name", ["e4m3", "e5m2", "bfloat16", "e2m4"])
-def test_corner_operands_with_columns_in_lanes(name: str, cpu_level: str) -> None:
+def test_corner_operands_with_columns_in_lanes_equal_the_gates(name: str, cpu_level: str) -> None:
     circuit, rng = DESIGNS[name], np.random.default_rng(2)
     x, w = operands(circuit, rng, (5, 40), 0), operands(circuit, rng, (130, 40), 1)
     for x_corner, w_corner in ((True, False), (False, True), (True, True)):
@@ -119,7 +109,7 @@ def test_corner_operands_with_columns_in_lanes(name: str, cpu_level: str) -> Non
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(1, 150), st.integers(1, 40), st.integers(1, 150), st.integers(0, 3), st.integers(1, 3), st.data())
-def test_places_of_exchanged_operands(
+def test_sums_of_exchanged_operands_are_written_to_their_places(
     rows: int, depth: int, columns: int, begin: int, stretch: int, data: st.DataObject
 ) -> None:
     circuit = DESIGNS["not commutative"]
@@ -147,7 +137,7 @@ def test_transposed_matrices_are_those_of_numpy(dtype: Any, cpu_level: str) -> N
 
 @pytest.mark.parametrize("name", ["e4m3", "e5m2"])
 @pytest.mark.parametrize("exchanged", [False, True])
-def test_signs_of_products_are_looked_at_apart(name: str, exchanged: bool) -> None:
+def test_fp8_tables_keep_the_signs_apart(name: str, exchanged: bool) -> None:
     image = float_planes(DESIGNS[name], exchanged)  # type: ignore[arg-type]
     assert image.signs_apart
     assert image.planes.shape == (256, 2, 128)
@@ -192,7 +182,7 @@ def test_codes_of_upper_halves_equal_the_conversion(fraction_bits: int, rounding
     np.testing.assert_array_equal(codes[~nan], expected[~nan].view(np.uint32) >> 16)
 
 
-def test_subnormals_that_do_not_round_up_to_the_least_normal_number() -> None:
+def test_subnormals_are_flushed_unless_they_round_up_to_the_least_normal_number() -> None:
     circuit = DESIGNS["bfloat16 ama1"]
     x = np.array([[0x007F8001], [0x007FBFFF], [0x007FC000], [0x00800000]], dtype=np.uint32).view(np.float32)
     w = np.float32([[2.0, 64.0]])
@@ -203,7 +193,7 @@ def test_subnormals_that_do_not_round_up_to_the_least_normal_number() -> None:
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "e5m7"])
-def test_the_range_of_codes_is_found(name: str) -> None:
+def test_the_range_of_codes_covers_infinities_and_tells_of_zeros(name: str) -> None:
     for values, expected in (
         ([1.0, -2.0, 3.5], CodeRange(127, 128, False)),
         ([1.0] * 15 + [-0.0], CodeRange(127, 127, True)),
@@ -216,7 +206,9 @@ def test_the_range_of_codes_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, circuit in DESIGNS.items() if circuit.float_format is not None])
 @pytest.mark.parametrize("biased", [False, True])
-def test_tiny_products_in_one_call(name: str, biased: bool, cpu_level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiny_products_in_one_call_equal_the_sums_and_the_gates(
+    name: str, biased: bool, cpu_level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     circuit, rng = DESIGNS[name], np.random.default_rng(7)
     prepared_rows.cache_clear()  # they keep the kernels of another level
     for rows, depth, columns in ((1, 84, 10), (3, 1, 5), (7, 33, 2)):

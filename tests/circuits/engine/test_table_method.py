@@ -1,4 +1,4 @@
-"""Matrix products by table look-ups, bit for bit against plain sums of the gates' products."""
+"""Matrix products by table look-ups: bit for bit the plain sums of the gates' products."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from circuits.engine.matrix_products import table_method
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 from circuits.engine.matrix_products.product_methods import choose_method
-from circuits.support import processor
 
 Array = np.ndarray[Any, Any]
 INTEGER_DESIGNS = {
@@ -52,20 +51,9 @@ FRACTION_DESIGNS = {
 }
 
 
-@pytest.fixture(params=tuple(processor.VECTOR_BITS))
-def cpu_level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each level of vector instructions that this processor has."""
-    levels = list(processor.VECTOR_BITS)
-    monkeypatch.delenv(processor.VARIABLE, raising=False)
-    if levels.index(request.param) > levels.index(Target.host().level):
-        pytest.skip(f"this processor has no {request.param}")
-    monkeypatch.setenv(processor.VARIABLE, request.param)
-    return str(request.param)
-
-
 @dataclass(frozen=True)
-class Looked:
-    """An integer circuit that is nothing but a table [2**w, 2**v]; equal by its key."""
+class TableCircuit:
+    """An integer circuit given by its products [2**w, 2**v] alone; two are equal if their keys are."""
 
     key: str
     shape: tuple[int, int]
@@ -126,7 +114,7 @@ def test_a_circuit_that_does_not_commute_takes_the_activation_first() -> None:
 
 @pytest.mark.parametrize("name", FLOAT_DESIGNS)
 @pytest.mark.parametrize("rows", [1, 60, 700])
-def test_float_sums_with_corner_operands(name: str, rows: int, cpu_level: str) -> None:
+def test_float_sums_with_corner_operands_equal_the_gates(name: str, rows: int, cpu_level: str) -> None:
     circuit, rng = FLOAT_DESIGNS[name], np.random.default_rng(rows)
     x, w = float_samples(rng, (rows, 13), 1.5), float_samples(rng, (13, 6), 1.5)
     corners = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3e38, -1.0]
@@ -138,7 +126,7 @@ def test_float_sums_with_corner_operands(name: str, rows: int, cpu_level: str) -
 
 
 @pytest.mark.parametrize("name", ["e4m3", "e2m5"])
-def test_every_pair_of_float_codes_and_every_rounding(name: str) -> None:
+def test_every_float_code_and_midpoint_has_the_products_of_the_circuit(name: str) -> None:
     circuit = FLOAT_DESIGNS[name]
     # All float32 of eleven leading bits, and their neighbours: they include all values of the format, all midpoints,
     # and what lies just beside them.
@@ -152,7 +140,9 @@ def test_every_pair_of_float_codes_and_every_rounding(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FRACTION_DESIGNS)
-def test_every_pair_of_fractions_and_signs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_pair_of_fractions_and_signs_has_the_product_of_the_circuit(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     circuit = FRACTION_DESIGNS[name]
     forbid_gates(monkeypatch)
     fractions = (1 + np.arange(128) / 128).astype(np.float32)
@@ -172,7 +162,7 @@ def forbid_gates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", FRACTION_DESIGNS)
-def test_sums_of_products_that_stay_normal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_of_products_that_stay_normal_need_no_gates(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     circuit, rng = FRACTION_DESIGNS[name], np.random.default_rng(5)
     forbid_gates(monkeypatch)
     for rows, depth, columns in ((1, 1, 1), (70, 150, 7), (300, 31, 3)):
@@ -191,7 +181,7 @@ def test_sums_of_products_that_stay_normal(name: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", FRACTION_DESIGNS)
-def test_products_that_leave_the_normal_range(name: str, cpu_level: str) -> None:
+def test_products_that_leave_the_normal_range_equal_the_gates(name: str, cpu_level: str) -> None:
     circuit, rng = FRACTION_DESIGNS[name], np.random.default_rng(6)
     base = np.ldexp(rng.uniform(1, 2, (20, 5)), rng.integers(-1, 1, (20, 5))).astype(np.float32)
     w = np.ldexp(rng.uniform(1, 2, (5, 4)), -1).astype(np.float32)
@@ -207,7 +197,7 @@ def test_products_that_leave_the_normal_range(name: str, cpu_level: str) -> None
             )
 
 
-def test_the_first_exponents_that_leave_the_normal_range() -> None:
+def test_the_first_exponents_that_leave_the_normal_range_equal_the_circuit() -> None:
     circuit = FRACTION_DESIGNS["bfloat16"]
     for x_exponent, w_exponent in ((-126, 0), (-100, -26), (-100, -27), (127, 0), (64, 62), (64, 63), (100, 27)):
         x, w = (np.float32([[np.ldexp(1.9, e)], [np.ldexp(1.0, e)]]) for e in (x_exponent, w_exponent))
@@ -218,7 +208,7 @@ def test_the_first_exponents_that_leave_the_normal_range() -> None:
 
 @pytest.mark.parametrize("name", ["bfloat16", "ama1, nearest", "tiles that overestimate"])
 @pytest.mark.parametrize("shape", [(70, 37, 9), (3, 5, 130)])
-def test_extreme_exponents_whose_products_are_ordinary(name: str, shape: tuple[int, int, int]) -> None:
+def test_extreme_exponents_with_ordinary_products_give_the_sums(name: str, shape: tuple[int, int, int]) -> None:
     """Operands near the largest number times tiny ones, and sums that cancel down to subnormals."""
     circuit, rng, (rows, depth, columns) = FRACTION_DESIGNS[name], np.random.default_rng(7), shape
     x, w = (rng.uniform(1, 2, own) * rng.choice([1, -1], own) for own in ((rows, depth), (depth, columns)))
@@ -242,7 +232,7 @@ def test_any_table_in_any_place_gives_the_sums_of_its_entries(data: st.DataObjec
     least, span = draw(st.sampled_from([(0, 200), (-128, 256), (-16384, 32768), (0, 65536), (-70000, 131072)]))
     table = rng.integers(least, least + span, (1 << widths[0], 1 << widths[1]))
     signed = draw(st.booleans())
-    circuit = Looked(str(table.tobytes()), widths, signed, table)
+    circuit = TableCircuit(str(table.tobytes()), widths, signed, table)
     groups, columns, depth = draw(st.integers(1, 3)), draw(st.integers(1, 20)), draw(st.integers(1, 300))
     images, height, width = draw(st.integers(1, 3)), draw(st.integers(1, 9)), draw(st.integers(1, 23))
     stride = draw(st.integers(1, 3))
@@ -272,10 +262,10 @@ def test_any_table_in_any_place_gives_the_sums_of_its_entries(data: st.DataObjec
 
 @pytest.mark.parametrize("depth", [127, 128, 129, 257, 600])
 @pytest.mark.parametrize("rows", [3, 600])
-def test_partial_sums_of_the_extreme_products(depth: int, rows: int, cpu_level: str) -> None:
+def test_partial_sums_of_extreme_products_do_not_overflow(depth: int, rows: int, cpu_level: str) -> None:
     for table in (np.full((256, 256), 65535), np.full((256, 256), -65536)):
         table[0, 0] = 0  # so that all other products have all bits of every plane set, or the least value
-        circuit = Looked(f"extremes {table[1, 1]}", (8, 8), False, table)
+        circuit = TableCircuit(f"extremes {table[1, 1]}", (8, 8), False, table)
         x, w = np.full((rows, depth), 255, dtype=np.uint8), np.full((5, depth), 255, dtype=np.uint8)
         out = np.zeros((rows, 5), dtype=np.int32)
         places = Places(np.arange(rows) * depth, np.arange(depth), np.arange(rows) * 5, 1)
@@ -294,7 +284,7 @@ def test_sums_beyond_32_bits_are_exact(rows: int, cpu_level: str) -> None:
     assert (sums == (depth - 3) * 255 * 255).all()
 
 
-def test_threads_and_splits_do_not_matter(cpu_level: str) -> None:
+def test_sums_do_not_depend_on_threads_and_splits(cpu_level: str) -> None:
     rng = np.random.default_rng(3)
     circuit = FLOAT_DESIGNS["e4m3"]
     for rows, depth, columns in ((1500, 60, 33), (90, 700, 70)):
@@ -305,7 +295,7 @@ def test_threads_and_splits_do_not_matter(cpu_level: str) -> None:
         np.testing.assert_array_equal(matmul(circuit, x[7:20], w, method="table"), one[7:20])
 
 
-def test_which_circuits_take_the_table() -> None:
+def test_the_table_is_chosen_for_narrow_approximate_circuits() -> None:
     approximate = {"format": None, "width": (8, 4), "placement": "ama1"}
     assert choose_method(Design(**approximate)) == "table"
     assert choose_method(Design(**{**approximate, "placement": "exact"})) == "native"

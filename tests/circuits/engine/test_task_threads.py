@@ -1,4 +1,4 @@
-"""Threads of the engine: every task runs once, and each thread has memory of its own."""
+"""The engine's threads: every task runs once, errors reach the caller, each thread has memory of its own."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_threads_are_not_woken_for_little_work() -> None:
 
 
 def test_the_caller_takes_tasks_too_and_no_thread_waits_for_a_share_of_its_own() -> None:
-    """One long task must not keep those behind it from the other thread."""
+    """A long task must not hold up those behind it, which the other thread can take."""
     release, done = threading.Event(), []
 
     def task(number: int) -> None:

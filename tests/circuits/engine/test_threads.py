@@ -1,4 +1,4 @@
-"""Threads that wait sleep: what `cnn_eval` asks of OpenMP, early enough and no louder than the user."""
+"""`cnn_eval` tells OpenMP to let waiting threads sleep: before torch is loaded, and unless the user has chosen."""
 
 from __future__ import annotations
 

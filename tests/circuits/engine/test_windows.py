@@ -1,4 +1,4 @@
-"""Products whose lanes are elements of x: depthwise convolutions, against sums of products one by one."""
+"""Depthwise convolutions with elements of x in the lanes, against sums of products one by one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bit_equality import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lopsided import LOPSIDED
@@ -21,7 +22,7 @@ from circuits.engine.matrix_products.windows.window_plan import Margins, window_
 from circuits.support import processor
 from cnn_eval.layers.convolution import Geometry, convolution_places, convolve
 
-HEAP = design("heap")  # x w != w x, and it has gates for a known weight
+HEAP = design("heap")  # does not commute, and has gates for known weights
 NEAREST = Design(placement=LOPSIDED, ports="pcs", rounding="nearest_even", name="lopsided_nearest")
 
 needs_avx512 = pytest.mark.skipif(not jit.Target.host().ternary, reason="this processor has no AVX-512")
@@ -42,7 +43,7 @@ def operands(
 
 
 def convolved(circuit: Design, x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The definition, one product after the other in ascending order of kernel places."""
+    """The convolution by its definition: one product after the other in ascending order of kernel positions."""
     top, bottom, left, right = geometry.padding
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     height, width = Geometry(stride=geometry.stride, dilation=geometry.dilation).output(x.shape[2:], w.shape[2:])
@@ -68,7 +69,7 @@ def by_windows(
     threads: int = 1,
     **options: Any,
 ) -> np.ndarray:
-    """The same by the kernel, without regard to whether it pays."""
+    """The same convolution by the window kernel, whether it pays or not."""
     top, bottom, left, right = geometry.padding
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     height, width = Geometry(stride=geometry.stride, dilation=geometry.dilation).output(padded.shape[2:], w.shape[2:])
@@ -79,11 +80,6 @@ def by_windows(
     source = x if margins else padded
     window_matmul.run_windows(circuit, source, rows, out, places, threads, margins=frame, **options)
     return out
-
-
-def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Bit for bit, any NaN equal to any NaN."""
-    return bool(((one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))).all())
 
 
 @pytest.mark.parametrize("known_weights", [False, True])
@@ -113,7 +109,7 @@ def test_all_shapes_give_the_sums_one_by_one(
     x, w = operands(image, weight, zeros)
     expected = convolved(HEAP, x, w, geometry)
     for margins in (False, True):
-        assert same(by_windows(HEAP, x, w, geometry, margins=margins, known_weights=known_weights), expected)
+        assert same_bits(by_windows(HEAP, x, w, geometry, margins=margins, known_weights=known_weights), expected)
 
 
 @pytest.mark.slow
@@ -143,7 +139,9 @@ def test_any_layer_gives_the_sums_one_by_one(
     x, w = operands(image, weight, zeros, sum(image))
     options = {"threads": threads, "known_weights": known_weights}
     for margins in (False, True):
-        assert same(by_windows(circuit, x, w, geometry, margins=margins, **options), convolved(circuit, x, w, geometry))
+        assert same_bits(
+            by_windows(circuit, x, w, geometry, margins=margins, **options), convolved(circuit, x, w, geometry)
+        )
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
@@ -156,8 +154,8 @@ def test_every_vector_width_gives_the_same_bits(bits: int, zeros: float, monkeyp
     geometry = Geometry(padding=(1, 1, 1, 1), groups=9)
     x, w = operands((3, 9, 11, 30), (2, 3, 3), zeros)
     expected = convolved(NEAREST, x, w, geometry)
-    assert same(by_windows(NEAREST, x, w, geometry, margins=False), expected)
-    assert same(convolve(NEAREST, x, w, geometry, method="gate", threads=2), expected)
+    assert same_bits(by_windows(NEAREST, x, w, geometry, margins=False), expected)
+    assert same_bits(convolve(NEAREST, x, w, geometry, method="gate", threads=2), expected)
 
 
 @pytest.mark.parametrize("name", ["float16", "e5m2", "bfloat16"])
@@ -168,12 +166,12 @@ def test_every_format_is_served(name: str, scale: float) -> None:
     x, w = operands((2, 6, 12, 12), (1, 3, 3), 0.4)
     x, w = to_format(circuit, x * np.float32(scale)), to_format(circuit, w)
     expected = convolved(circuit, x, w, geometry)
-    assert same(by_windows(circuit, x, w, geometry, margins=False), expected)
-    assert same(convolve(circuit, x, w, geometry, method="gate"), expected)
+    assert same_bits(by_windows(circuit, x, w, geometry, margins=False), expected)
+    assert same_bits(convolve(circuit, x, w, geometry, method="gate"), expected)
 
 
 class _CountedRows:
-    """Stands for the layouts of rows and counts the products that they compute."""
+    """Stands in for the layouts with rows in lanes and counts the products that they compute."""
 
     def __init__(self, layouts: Any) -> None:
         self.products, self._layouts = 0, layouts
@@ -203,7 +201,7 @@ def test_one_operand_out_of_range_slows_its_chunk_only(
     for known_weights in (False, True):
         rows.products = 0
         out = by_windows(HEAP, x, w, geometry, margins=margins, known_weights=known_weights)
-        assert same(out, convolved(HEAP, x, w, geometry))
+        assert same_bits(out, convolved(HEAP, x, w, geometry))
         assert 0 < rows.products <= out.size * 9 / 10
 
 
@@ -215,7 +213,7 @@ def test_many_operands_out_of_range_are_left_to_the_rows(monkeypatch: pytest.Mon
     x, w = operands((2, 8, 20, 30), (1, 3, 3), 0.5)
     x[:, :, 3, 4] = np.inf
     out = by_windows(HEAP, x, w, geometry, margins=True)
-    assert same(out, convolved(HEAP, x, w, geometry))
+    assert same_bits(out, convolved(HEAP, x, w, geometry))
     assert rows.products == out.size * 9
 
 
@@ -257,10 +255,10 @@ def test_layers_take_known_weights_once_they_repay_compilation(monkeypatch: pyte
         "window_kernel",
         lambda *a, **options: used.append(options["weight_gates"]) or kernel(*a, **options),
     )
-    assert same(convolve(HEAP, x, w, geometry, method="gate"), convolved(HEAP, x, w, geometry))
+    assert same_bits(convolve(HEAP, x, w, geometry, method="gate"), convolved(HEAP, x, w, geometry))
     small, w_small = operands((1, 90, 7, 7), (1, 3, 3), 0.5)
     geometry = Geometry(padding=(1, 1, 1, 1), groups=90)
-    assert same(convolve(HEAP, small, w_small, geometry, method="gate"), convolved(HEAP, small, w_small, geometry))
+    assert same_bits(convolve(HEAP, small, w_small, geometry, method="gate"), convolved(HEAP, small, w_small, geometry))
     assert used == [True, False]
 
 
@@ -273,4 +271,4 @@ def test_padded_matmul_pads_for_every_method(method: str) -> None:
     out = np.full_like(expected, np.nan)
     places = convolution_places((3, 5, 12, 14), out.shape, w.shape, geometry)
     padded_matmul(circuit, x, w.reshape(5, 9), out, places, geometry.padding, method=method, threads=1)
-    assert same(out, expected)
+    assert same_bits(out, expected)

@@ -1,4 +1,4 @@
-"""Product tables in the field's formats, as designs and as files."""
+"""Product tables in the formats of other tools: as designs, as files, and what is refused."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def products(design: Design) -> Any:
 )
 def test_a_design_from_a_table_has_the_products_of_the_table(case: tuple[tuple[int, int, bool], Any]) -> None:
     (first, second, signed), table = case
-    made = design_from_table(table, signed=signed)
+    imported = design_from_table(table, signed=signed)
     x, y = (np.arange(1 << width) for width in (first, second))
     if signed:
         x, y = ((v + (1 << w - 1)) % (1 << w) - (1 << w - 1) for v, w in ((x, first), (y, second)))
-    np.testing.assert_array_equal(made.multiply_integers(x[:, None], y).astype(np.int64), table)
-    assert made.shape == (first, second)
-    assert made.signed is signed
+    np.testing.assert_array_equal(imported.multiply_integers(x[:, None], y).astype(np.int64), table)
+    assert imported.shape == (first, second)
+    assert imported.signed is signed
 
 
 @pytest.mark.parametrize("design", [LOPSIDED, LOPSIDED_SIGNED], ids=["unsigned", "signed"])
@@ -98,7 +98,7 @@ def test_a_table_made_from_verilog_equals_the_products_of_the_file(tmp_path: Pat
     np.testing.assert_array_equal(np.load(tmp_path / "small.npy"), expected)
 
 
-def test_exchange_swaps_the_operands(tmp_path: Path) -> None:
+def test_the_option_exchange_swaps_the_operands(tmp_path: Path) -> None:
     path, swapped = tmp_path / "t.npy", tmp_path / "swapped.npy"
     np.save(path, products(LOPSIDED))
     assert main(["import", str(path), "--exchange", "-o", str(tmp_path / "t.toml")]) == 0
@@ -108,11 +108,11 @@ def test_exchange_swaps_the_operands(tmp_path: Path) -> None:
 
 
 def test_an_imported_table_survives_toml_and_keeps_its_digest(tmp_path: Path) -> None:
-    made = design_from_table(products(LOPSIDED_SIGNED), name="mine")
-    (tmp_path / "mine.toml").write_text(made.to_toml())
+    imported = design_from_table(products(LOPSIDED_SIGNED), name="mine")
+    (tmp_path / "mine.toml").write_text(imported.to_toml())
     read = Design.load(tmp_path / "mine.toml")
-    assert read == made
-    assert read.digest == made.digest
+    assert read == imported
+    assert read.digest == imported.digest
     assert read.signed
 
 

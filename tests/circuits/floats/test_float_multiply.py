@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bit_equality import equal_bits
 from lopsided import LOPSIDED
 
 from circuits import CELLS, NAMED, Design, DesignError, design, matmul
@@ -34,12 +35,8 @@ CORNERS = np.concatenate([CORNERS, -CORNERS])
 
 
 def flush(values: np.ndarray) -> np.ndarray:
+    """The values with subnormals replaced by zeros of their sign."""
     return np.where(np.abs(values) < TINY, np.copysign(np.float32(0), values), values).astype(np.float32)
-
-
-def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Bit for bit, any NaN equal to any NaN."""
-    return (one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))
 
 
 def numpy_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -53,6 +50,7 @@ def numpy_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def reference_product(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Products by the reference semantics around the design's integer products."""
     fmt = multiplier.float_format
     assert fmt is not None
     return arithmetic.multiply(
@@ -76,18 +74,20 @@ def test_exact_equals_numpy_on_ten_million_bit_patterns() -> None:
     exact = design("exact")
     for seed in range(10):
         x, w = random_patterns(seed, 1_000_000)
-        assert same(exact.multiply(x, w), numpy_product(x, w)).all()
+        assert equal_bits(exact.multiply(x, w), numpy_product(x, w)).all()
 
 
 @pytest.mark.parametrize("backend", ["interpreted", "reference"])
 @pytest.mark.parametrize("name", ["exact", "axfpm_tiled", "axfpm_released", "heap", "bfloat16"])
 def test_every_backend_gives_the_same_floats(name: str, backend: str) -> None:
-    """Corners against corners, and patterns of all kinds in two calls of unlike length."""
+    """Corners against corners, and random bit patterns in two calls of different lengths."""
     multiplier = design(name)
     pairs = [(CORNERS[:, None], CORNERS[None, :])]
     pairs += [random_patterns(11, count) for count in ((1, 70_000) if backend == "interpreted" else (1, 5000))]
     for x, w in pairs:
-        assert same(multiplier.multiply(x, w, backend=backend), multiplier.multiply(x, w, backend="compiled")).all()
+        assert equal_bits(
+            multiplier.multiply(x, w, backend=backend), multiplier.multiply(x, w, backend="compiled")
+        ).all()
 
 
 def test_exact_equals_numpy_near_the_underflow_and_overflow_limits() -> None:
@@ -97,12 +97,12 @@ def test_exact_equals_numpy_near_the_underflow_and_overflow_limits() -> None:
     for edge in (2.0**-126, 2.0**-125.999, 2.0**127.999, 2.0**127):
         with np.errstate(all="ignore"):
             w = (edge / x.astype(np.float64)).astype(np.float32)
-        assert same(exact.multiply(x, w), numpy_product(x, w)).all()
+        assert equal_bits(exact.multiply(x, w), numpy_product(x, w)).all()
 
 
 def test_exact_equals_numpy_on_the_corner_grid() -> None:
     x, w = np.broadcast_arrays(CORNERS[:, None], CORNERS[None, :])
-    assert same(design("exact").multiply(x, w), numpy_product(x, w)).all()
+    assert equal_bits(design("exact").multiply(x, w), numpy_product(x, w)).all()
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -112,7 +112,7 @@ def test_signs_zeros_and_specials_never_reach_the_circuit(name: str) -> None:
     with np.errstate(all="ignore"):
         ieee = x * w
     special = ~np.isfinite(x) | ~np.isfinite(w) | (x == 0) | (w == 0)
-    assert same(got[special], ieee[special]).all()
+    assert equal_bits(got[special], ieee[special]).all()
     assert (np.signbit(got) == np.signbit(ieee))[~np.isnan(ieee)].all()
 
 
@@ -120,9 +120,9 @@ def test_signs_zeros_and_specials_never_reach_the_circuit(name: str) -> None:
 def test_compiled_products_equal_the_reference(name: str) -> None:
     multiplier = design(name)
     x, w = random_patterns(11, 20_000)
-    assert same(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
+    assert equal_bits(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
     grid = np.broadcast_arrays(CORNERS[:, None], CORNERS[None, :])
-    assert same(multiplier.multiply(*grid), reference_product(multiplier, *grid)).all()
+    assert equal_bits(multiplier.multiply(*grid), reference_product(multiplier, *grid)).all()
 
 
 SETTINGS = [
@@ -140,7 +140,7 @@ def test_compiled_products_equal_the_reference_for_every_rounding_and_normaliser
     rng = np.random.default_rng(17)
     x = np.concatenate([random_patterns(13, 5000)[0], rng.normal(size=5000).astype(np.float32)])
     w = np.concatenate([random_patterns(13, 5000)[1], rng.normal(size=5000).astype(np.float32)])
-    assert same(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
+    assert equal_bits(multiplier.multiply(x, w), reference_product(multiplier, x, w)).all()
 
 
 def by_layout(layout: str, multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -152,6 +152,7 @@ def by_layout(layout: str, multiplier: Design, x: np.ndarray, w: np.ndarray) -> 
 
 
 def accumulated(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """x [M, K] @ w [K, N] from reference products, added in ascending k from +0."""
     sums = np.zeros((len(x), w.shape[1]), dtype=np.float32)
     with np.errstate(all="ignore"):
         for k in range(x.shape[1]):
@@ -173,12 +174,12 @@ def test_matmul_accumulates_gate_exact_products_in_ascending_k(multiplier: Desig
     w[5] = 0
     expected = accumulated(multiplier, x, w)
     for threads in (1, 2):
-        assert same(matmul(multiplier, x, w, threads=threads), expected).all()
+        assert equal_bits(matmul(multiplier, x, w, threads=threads), expected).all()
 
 
 @pytest.mark.parametrize("leads", [0b01, 0b10, 0b11])
-def test_sticky_bits_of_products_with_49_bits(leads: int) -> None:
-    """Round to nearest even after a shift by one or two: every bit below the guard bit is sticky, alone too."""
+def test_every_bit_below_the_guard_bit_of_49_bit_products_is_sticky(leads: int) -> None:
+    """Round to nearest even after a shift by one or two; each sticky bit decides on its own."""
     for low in range(26):
         for guard in (22, 23, 24):
             product = leads << 47 | 1 << guard | 1 << low
@@ -198,7 +199,7 @@ def test_matmul_propagates_infinity_and_nan_like_ieee() -> None:
     got = matmul(design("exact"), x, w)
     with np.errstate(invalid="ignore"):
         expected = np.float32(0) + x[:, :1] * w[:1] + x[:, 1:] * w[1:]
-    assert same(got, expected).all()
+    assert equal_bits(got, expected).all()
 
 
 @pytest.mark.parametrize("rows", [2, 700])
@@ -210,7 +211,7 @@ def test_matmul_propagates_infinity_and_nan_past_operands_of_any_size(rows: int,
         x, w = np.full((rows, 1), left, dtype=np.float32), np.full((1, 5), right, dtype=np.float32)
         with np.errstate(invalid="ignore"):
             expected = np.float32(0) + x * w
-        assert same(matmul(design("exact"), x, w), expected).all()
+        assert equal_bits(matmul(design("exact"), x, w), expected).all()
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7, 15, 16, 17, 31, 33, 511, 512, 513])
@@ -228,7 +229,7 @@ def test_few_rows_of_every_shape_equal_the_sum_of_products(depth: int, scale: fl
                 [np.zeros((rows, 1, columns), np.float32), multiplier.multiply(x[:, :, None], w)], axis=1
             )
             expected = np.add.accumulate(terms, axis=1, dtype=np.float32)[:, -1]
-        assert same(by_layout("narrow", multiplier, x, w), expected).all()
+        assert equal_bits(by_layout("narrow", multiplier, x, w), expected).all()
 
 
 def test_products_that_stay_normal_are_recognised() -> None:
@@ -240,7 +241,7 @@ def test_products_that_stay_normal_are_recognised() -> None:
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "windows"])  # whose widths test_windows tries
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "windows"])  # test_windows tries its widths
 @pytest.mark.parametrize(("mode", "scale"), [("normal", 1), ("full", 1e37)])
 def test_kernels_agree_on_every_vector_width(
     bits: int, layout: str, mode: str, scale: float, monkeypatch: pytest.MonkeyPatch
@@ -269,11 +270,11 @@ def test_kernels_agree_on_every_vector_width(
     monkeypatch.setattr(narrow_matmul, "narrow_kernel", kernel_of_width(narrow_matmul_kernel.narrow_kernel))
     monkeypatch.setattr(strip_matmul, "strip_kernel", kernel_of_width(strip_kernel.strip_kernel))
     monkeypatch.setattr(operand_ranges, "range_kernel", lambda: range_kernel(bits))
-    assert same(by_layout(layout, multiplier, x, w), expected).all()
+    assert equal_bits(by_layout(layout, multiplier, x, w), expected).all()
     assert used == {mode}
 
 
-def test_empty_and_scalar_operands() -> None:
+def test_empty_and_scalar_operands_keep_their_shape() -> None:
     exact = design("exact")
     assert exact.multiply(np.zeros((0, 3)), np.ones(3)).shape == (0, 3)
     assert exact.multiply(2.0, 3.0).shape == ()

@@ -21,6 +21,7 @@ from circuits.netlists.simplification import simplify
 
 
 def values_of(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
+    """The float32 values of words that encode normal numbers of the format."""
     fraction = words & np.uint64((1 << fmt.fraction_bits) - 1)
     exponent = (words >> np.uint64(fmt.fraction_bits) & np.uint64((1 << fmt.exponent_bits) - 1)).astype(np.int64)
     sign = 1 - 2 * (words >> np.uint64(fmt.fraction_bits + fmt.exponent_bits)).astype(np.float64)
@@ -31,7 +32,7 @@ def values_of(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
 
 
 def corner_words(fmt: FloatFormat) -> tuple[np.ndarray, np.ndarray]:
-    """Fractions 0, 1, all ones, alternating ...; the exponents of one."""
+    """All pairs of words with the exponent of 1 and the fractions 0, 1, all ones, alternating and their like."""
     last = (1 << fmt.fraction_bits) - 1
     fractions = sorted({0, 1, last, last - 1, last >> 1, 0x555555 & last, 0x2AAAAA & last, 1 << fmt.fraction_bits - 1})
     words = [fmt.bias << fmt.fraction_bits | fraction for fraction in fractions]
@@ -81,6 +82,7 @@ WHOLE = {name: DESIGNS[name] for name in ("bfloat16", "bfloat16 nearest even", "
 
 
 def exported_operands(fmt: FloatFormat, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` random pairs of words whose products are normal, and the pairs of corner words."""
     stream = np.random.default_rng(11)
     mantissas = stream.integers(2**fmt.fraction_bits, 2**fmt.width, (2, count), dtype=np.uint64)
     corners = corner_words(fmt)
@@ -89,14 +91,14 @@ def exported_operands(fmt: FloatFormat, count: int) -> tuple[np.ndarray, np.ndar
 
 
 def outputs_of(netlist: Netlist, x: np.ndarray, w: np.ndarray) -> list[np.ndarray]:
-    """fraction, exponent and sign."""
+    """The output words fraction, exponent and sign, uint64 [count] each."""
     planes = np.concatenate([pack(x, len(netlist.inputs["x"])), pack(w, len(netlist.inputs["w"]))])
     values = evaluate(netlist, planes)
     return [unpack(values[list(netlist.outputs[name])], x.size) for name in ("fraction", "exponent", "sign")]
 
 
 def assert_equals_the_design(subject: Design, x: np.ndarray, w: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
-    """Where the result is a normal number, the word that the outputs spell is the design's product."""
+    """Asserts that the output words spell the design's product wherever that is a normal number."""
     fmt = subject.float_format
     assert fmt is not None
     fraction, exponent, sign = (np.asarray(output, dtype=np.uint64) for output in outputs)
@@ -111,7 +113,7 @@ def assert_equals_the_design(subject: Design, x: np.ndarray, w: np.ndarray, outp
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_the_whole_multiplier_survives_export(name: str) -> None:
-    """Read back from Verilog (every instance is there) and from BLIF, the circuit gives the design's products."""
+    """Read back from Verilog, with every instance, and from BLIF, the circuit gives the design's products."""
     subject = WHOLE[name]
     fmt = subject.float_format
     assert fmt is not None

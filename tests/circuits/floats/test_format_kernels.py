@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bit_equality import equal_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lopsided import LOPSIDED
@@ -25,11 +26,6 @@ from circuits.support import processor
 NAMES = ("tf32", "bfloat16", "float16", "fp8_e5m2", "fp8_e4m3", "e8m15", "e5m21", "e2m1", "e6m20", "e4m23", "e7m9")
 
 
-def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Bit for bit, any NaN equal to any NaN."""
-    return (one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))
-
-
 def lopsided_below(name: str, **fields: Any) -> Design:
     """A design that is not commutative in its lowest columns."""
     width = 2 * arithmetic.float_format(name).width
@@ -39,11 +35,11 @@ def lopsided_below(name: str, **fields: Any) -> Design:
 def designs(name: str) -> list[Design]:
     """Both roundings and subnormal rules, exact, lopsided and overestimating, as far as kernels serve them."""
     tile = 2 if arithmetic.float_format(name).width < 12 else 6
-    made = [
-        made
+    candidates = [
+        multiplier
         for rounding in arithmetic.ROUNDINGS
         for subnormals in arithmetic.SUBNORMALS
-        for made in (
+        for multiplier in (
             Design(format=name, rounding=rounding, subnormals=subnormals),
             lopsided_below(name, rounding=rounding, subnormals=subnormals),
             Design(format=name, rounding=rounding, subnormals=subnormals, placement="ama3", tile=tile),
@@ -57,7 +53,7 @@ def designs(name: str) -> list[Design]:
             ),
         )
     ]
-    return [multiplier for multiplier in made if has_kernel(multiplier)]
+    return [multiplier for multiplier in candidates if has_kernel(multiplier)]
 
 
 def values_of_every_size(fmt: arithmetic.FloatFormat, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -88,8 +84,8 @@ def test_conversion_equals_the_reference(name: str) -> None:
         for subnormals in arithmetic.SUBNORMALS:
             multiplier = Design(format=name, rounding=rounding, subnormals=subnormals)
             wanted = arithmetic.quantize(fmt, values, rounding=rounding, subnormals=subnormals)
-            assert same(to_format(multiplier, values), wanted).all()
-            assert same(to_format(multiplier, values[:3]), wanted[:3]).all()
+            assert equal_bits(to_format(multiplier, values), wanted).all()
+            assert equal_bits(to_format(multiplier, values[:3]), wanted[:3]).all()
 
 
 @pytest.mark.parametrize("name", ["float16", "fp8_e4m3", *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES)])
@@ -100,7 +96,7 @@ def test_products_equal_the_reference(name: str) -> None:
         x, w = rng.permutation(values), rng.permutation(values)
         with np.errstate(invalid="ignore", over="ignore"):
             wanted = multiply(multiplier, x, w, backend="interpreted")
-        assert same(multiply(multiplier, x, w, backend="compiled"), wanted).all()
+        assert equal_bits(multiply(multiplier, x, w, backend="compiled"), wanted).all()
 
 
 def every_value(fmt: arithmetic.FloatFormat) -> np.ndarray:
@@ -113,16 +109,16 @@ def every_value(fmt: arithmetic.FloatFormat) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["fp8_e5m2", "fp8_e4m3", "e3m4", "e2m1", "e4m3"])
 @pytest.mark.parametrize("subnormals", arithmetic.SUBNORMALS)
-def test_all_pairs_of_small_formats(name: str, subnormals: str) -> None:
+def test_all_pairs_of_small_formats_equal_the_reference(name: str, subnormals: str) -> None:
     values = every_value(arithmetic.float_format(name))
     x, w = np.broadcast_arrays(values[:, None], values)
     for rounding in arithmetic.ROUNDINGS:
         multiplier = lopsided_below(name, rounding=rounding, subnormals=subnormals)
         with np.errstate(invalid="ignore"):
             wanted = multiply(multiplier, x, w, backend="interpreted")
-        assert same(multiply(multiplier, x, w, backend="compiled"), wanted).all()
+        assert equal_bits(multiply(multiplier, x, w, backend="compiled"), wanted).all()
         # Two bits of mantissa leave the cells no room for a difference.
-        assert name == "e2m1" or not same(wanted, wanted.T).all()
+        assert name == "e2m1" or not equal_bits(wanted, wanted.T).all()
 
 
 def summed(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -155,12 +151,12 @@ def test_matrix_products_equal_the_reference(data: st.DataObject) -> None:
         scale = 1.0 if kind == "normal" else 2.0 ** (fmt.minimum_exponent / 2)
         x, w = ((rng.uniform(1, 2, shape) * scale).astype(np.float32) for shape in shapes)
     result = matmul(multiplier, x, w, method="gate", threads=data.draw(st.integers(1, 3)))
-    assert same(result, summed(multiplier, x, w)).all()
+    assert equal_bits(result, summed(multiplier, x, w)).all()
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float32", "e5m23"])
-def test_formats_without_a_kernel_for_subnormal_products(name: str) -> None:
-    """Through the kernel where all products are normal, else one by one."""
+def test_formats_without_a_kernel_for_subnormals_equal_the_reference(name: str) -> None:
+    """Products go through the kernel where all are normal, else one by one."""
     multiplier = lopsided_below(name, rounding="nearest_even", subnormals="ieee")
     assert not has_kernel(multiplier)
     rng = np.random.default_rng(5)
@@ -168,11 +164,11 @@ def test_formats_without_a_kernel_for_subnormal_products(name: str) -> None:
     smallest = 2.0**multiplier.float_format.minimum_exponent
     for scale in (1, smallest, smallest / 8, 2.0**-64):
         scaled = (x * np.float32(scale)).astype(np.float32)
-        assert same(matmul(multiplier, scaled, w, method="gate"), summed(multiplier, scaled, w)).all()
+        assert equal_bits(matmul(multiplier, scaled, w, method="gate"), summed(multiplier, scaled, w)).all()
 
 
 @pytest.mark.parametrize("level", processor.VECTOR_BITS)
-def test_every_vector_width_gives_the_same(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_vector_width_gives_the_sums_of_the_reference(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if processor.VECTOR_BITS[level] > jit.Target.host(None).vector_bits:
         pytest.skip(f"this processor has no {level}")
     monkeypatch.setenv(processor.VARIABLE, level)
@@ -180,8 +176,8 @@ def test_every_vector_width_gives_the_same(level: str, monkeypatch: pytest.Monke
     multiplier = lopsided_below("float16", rounding="nearest_even")
     pool = values_of_every_size(arithmetic.float_format("float16"), rng, 500)
     x, w = rng.choice(pool, (600, 5)), rng.choice(pool, (5, 3))
-    assert same(matmul(multiplier, x, w), summed(multiplier, x, w)).all()
-    assert same(matmul(multiplier, x[:2], w), summed(multiplier, x[:2], w)).all()
+    assert equal_bits(matmul(multiplier, x, w), summed(multiplier, x, w)).all()
+    assert equal_bits(matmul(multiplier, x[:2], w), summed(multiplier, x[:2], w)).all()
     codes = Design(format=None, width=9, placement={"columns": [LOPSIDED] * 5 + ["exact"] * 13})
     x, w = rng.integers(0, 512, (600, 70)), rng.integers(0, 512, (70, 3))
     np.testing.assert_array_equal(matmul(codes, x, w), summed_codes(codes, x, w))
@@ -212,8 +208,8 @@ def summed_codes(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray
     ],
     ids=str,
 )
-def test_integer_matrix_products_through_gates(fields: dict[str, Any]) -> None:
-    """Lanes along the rows and along the columns, and circuits beyond the kernel."""
+def test_integer_matrix_products_through_gates_are_exact_sums(fields: dict[str, Any]) -> None:
+    """Lanes lie along the rows or along the columns; the last circuit is too wide for the kernel."""
     multiplier = Design(format=None, **fields)
     rng = np.random.default_rng(6)
     least = [-(1 << width - 1) if multiplier.signed else 0 for width in multiplier.shape]

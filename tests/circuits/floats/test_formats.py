@@ -11,17 +11,13 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
+from bit_equality import equal_bits
 from lopsided import LOPSIDED
 
 from circuits import TOPOLOGIES, AdderCell, Design, DesignError, UnknownNameError, design
 from circuits.accuracy import format_reference
 from circuits.commands import main
 from circuits.floats import arithmetic
-
-
-def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Bit for bit, any NaN equal to any NaN."""
-    return (one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))
 
 
 def corner_values(name: str) -> np.ndarray:
@@ -55,7 +51,7 @@ def test_16_bit_formats_equal_the_reference_on_a_sample(name: str, subnormals: s
     corners = corner_values(name)
     x, w = np.broadcast_arrays(corners[:, None], corners[None, :])
     wanted = format_reference.expected(name, x, w, subnormals)
-    agree = same(multiplier.multiply(x, w), wanted)
+    agree = equal_bits(multiplier.multiply(x, w), wanted)
     if name == "bfloat16" and subnormals == "ieee":
         # ml_dtypes rounds twice where float32 itself is subnormal; there, a product may be one step off.
         with np.errstate(invalid="ignore"):
@@ -74,7 +70,7 @@ def test_user_formats_equal_ml_dtypes_on_all_pairs(name: str, dtype: type) -> No
     x, w = np.broadcast_arrays(values[:, None], values[None, :])
     with np.errstate(all="ignore"):
         wanted = (x * w).astype(np.float32)
-    assert same(multiplier.multiply(x.astype(np.float32), w.astype(np.float32)), wanted).all()
+    assert equal_bits(multiplier.multiply(x.astype(np.float32), w.astype(np.float32)), wanted).all()
 
 
 @pytest.mark.parametrize(
@@ -96,8 +92,8 @@ def test_conversion_equals_a_cast(name: str, dtype: type) -> None:
         wanted = values.astype(dtype).astype(np.float32)
     fmt = arithmetic.float_format(name)
     got = arithmetic.quantize(fmt, values, rounding="nearest_even", subnormals="ieee")
-    assert same(got, wanted).all()
-    assert same(arithmetic.quantize(fmt, got, rounding="truncate", subnormals="ieee"), got).all()
+    assert equal_bits(got, wanted).all()
+    assert equal_bits(arithmetic.quantize(fmt, got, rounding="truncate", subnormals="ieee"), got).all()
 
 
 # A model of the wrapper in rational numbers, one pair at a time, from DESIGN "Float semantics".
@@ -200,7 +196,7 @@ def test_any_circuit_in_any_format_equals_the_scalar_model(multiplier: Design) -
                 wanted[i, j] = math.copysign(0, math.copysign(1, x) * math.copysign(1, w))
             else:
                 wanted[i, j] = model_product(multiplier, x, w, mantissas)
-    assert same(got, wanted).all()
+    assert equal_bits(got, wanted).all()
 
 
 def test_some_of_the_modelled_designs_need_the_extra_bit() -> None:
@@ -211,7 +207,7 @@ def test_some_of_the_modelled_designs_need_the_extra_bit() -> None:
     assert MODELLED[3].multiply_integers(leading[:, None], leading[None, :]).max() >= 256
 
 
-def test_specials_and_overflow_of_every_format() -> None:
+def test_specials_and_overflow_follow_the_rules_of_every_format() -> None:
     for name in (*arithmetic.FORMATS, "e2m1", "e5m3"):
         multiplier = Design(format=name, placement=LOPSIDED, topology="dadda")
         fmt = multiplier.float_format
@@ -220,10 +216,10 @@ def test_specials_and_overflow_of_every_format() -> None:
         x = np.array([np.inf, -np.inf, np.inf, np.nan, np.nan, fmt.largest, -fmt.largest, 0, -0.0], dtype=np.float32)
         w = np.array([2, 2, 0, 1, 0, fmt.largest, 2, -1, -1], dtype=np.float32)
         wanted = np.array([inf, -inf, np.nan, np.nan, np.nan, inf, -inf, -0.0, 0.0], dtype=np.float32)
-        assert same(multiplier.multiply(x, w), wanted).all(), name
+        assert equal_bits(multiplier.multiply(x, w), wanted).all(), name
 
 
-# The named design, and operands outside the format.
+# The named design bfloat16, and operands outside the format.
 
 
 def test_bfloat16_noise_is_negative() -> None:
@@ -247,7 +243,7 @@ def test_bfloat16_truncates_exact_products() -> None:
         tiny = np.abs(flushed_x.astype(np.float64) * flushed_w) < 2.0**-126
     bits = np.where(tiny, product.view(np.uint32) & 0x80000000, product.view(np.uint32) & 0xFFFF0000)
     wanted = np.where(np.isnan(product), np.float32(np.nan), bits.astype(np.uint32).view(np.float32))
-    assert same(design("bfloat16").multiply(x, w), wanted.astype(np.float32)).all()
+    assert equal_bits(design("bfloat16").multiply(x, w), wanted.astype(np.float32)).all()
 
 
 @pytest.mark.parametrize("rounding", arithmetic.ROUNDINGS)
@@ -257,8 +253,8 @@ def test_operands_outside_the_format_are_converted_by_the_designs_rounding(round
     fmt = multiplier.float_format
     assert fmt is not None
     inside = [arithmetic.quantize(fmt, a, rounding=rounding, subnormals="ieee") for a in (x, w)]
-    assert not same(inside[0], x).all()
-    assert same(multiplier.multiply(x, w), multiplier.multiply(*inside)).all()
+    assert not equal_bits(inside[0], x).all()
+    assert equal_bits(multiplier.multiply(x, w), multiplier.multiply(*inside)).all()
 
 
 def test_impossible_formats_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""BLIF in: what this project, yosys and ABC write, and every mistake named by file and line."""
+"""The BLIF reader: what this project, yosys and ABC write, and every mistake named by file and line."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def model(body: str, inputs: str = "a[0] a[1] b[0] b[1]", outputs: str = "o[0] o
     return f".model m\n.inputs {inputs}\n.outputs {outputs}\n{body}\n.end\n"
 
 
-def all_products(entry: Design) -> np.ndarray:
-    w, v = entry.shape
-    low = (-(1 << w - 1), -(1 << v - 1)) if entry.signed else (0, 0)
+def all_products(multiplier: Design) -> np.ndarray:
+    w, v = multiplier.shape
+    low = (-(1 << w - 1), -(1 << v - 1)) if multiplier.signed else (0, 0)
     x, y = np.arange(1 << w) + low[0], np.arange(1 << v) + low[1]
-    return entry.multiply_integers(x[:, None], y[None])
+    return multiplier.multiply_integers(x[:, None], y[None])
 
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_export_and_import_compute_the_same(topology: str, signed: bool) -> None:
-    entry = Design(topology=topology, format=None, width=(4, 5), signed=signed, placement="ama1")
-    netlist, notes = read_blif([("exported", to_blif(entry))])
+def test_blif_export_and_import_compute_the_same(topology: str, signed: bool) -> None:
+    multiplier = Design(topology=topology, format=None, width=(4, 5), signed=signed, placement="ama1")
+    netlist, notes = read_blif([("exported", to_blif(multiplier))])
     assert ([*netlist.inputs, *netlist.outputs], notes) == (["x", "y", "product"], ())
-    np.testing.assert_array_equal(all_products(Design(netlist=netlist, signed=signed)), all_products(entry))
-    # Sum and carry become the cell again where both are read, and so written.
-    assert 0 < netlist.count()["ama1"] <= entry.netlist().count()["ama1"]
+    np.testing.assert_array_equal(all_products(Design(netlist=netlist, signed=signed)), all_products(multiplier))
+    # Sum and carry become the cell again where both were read and therefore written.
+    assert 0 < netlist.count()["ama1"] <= multiplier.netlist().count()["ama1"]
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_netlists_survive_export_and_import(seed: int) -> None:
+def test_random_netlists_survive_blif_export_and_import(seed: int) -> None:
     netlist = random_netlist(seed)
     back = read(to_blif(netlist))
     rng = np.random.default_rng(seed)
@@ -56,14 +56,14 @@ def test_random_netlists_survive_export_and_import(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(NETLISTS.glob("*.blif")) if "mapped" not in path.name])
-def test_files_of_yosys_and_abc(name: str) -> None:
-    """3 x 4 products out of `synth`, `abc -g gates`, `synth -lut 4`, `strash` and `if -K 6`."""
+def test_blif_files_of_yosys_and_abc_multiply(name: str) -> None:
+    """3 x 4 multipliers, written by `synth`, `abc -g gates`, `synth -lut 4`, `strash` and `if -K 6`."""
     netlist = read((NETLISTS / name).read_text())
     widths = {bus: len(nets) for bus, nets in (*netlist.inputs.items(), *netlist.outputs.items())}
     assert widths == {"a": 3, "b": 4, "p": 7}
-    entry = Design(netlist=netlist, signed=name.startswith("signed"))
-    x, y = (np.arange(1 << n) - (entry.signed << n - 1) for n in (3, 4))
-    np.testing.assert_array_equal(all_products(entry), x[:, None] * y[None])
+    multiplier = Design(netlist=netlist, signed=name.startswith("signed"))
+    x, y = (np.arange(1 << n) - (multiplier.signed << n - 1) for n in (3, 4))
+    np.testing.assert_array_equal(all_products(multiplier), x[:, None] * y[None])
 
 
 LIBRARY = """.model inv1
@@ -82,19 +82,19 @@ LIBRARY = """.model inv1
 
 
 @pytest.mark.parametrize("name", ["unsigned_abc_mapped.blif", "signed_abc_mapped.blif"])
-def test_a_mapped_circuit_with_its_library_beside_it(name: str) -> None:
-    """ABC's `map` writes .gate of the cells of its genlib; models of them are a further file."""
+def test_a_mapped_circuit_needs_its_library_as_a_further_file(name: str) -> None:
+    """ABC's `map` writes .gate lines with cells of its genlib; the models of these cells come in a further file."""
     text = (NETLISTS / name).read_text()
     with pytest.raises(DesignError, match=r"unknown model 'nand2'.*as a further file"):
         read(text)
     netlist, _ = read_blif([("cells.blif", LIBRARY), (name, text)])
     assert set(netlist.count()) == {"nand2", "not"}
-    entry = Design(netlist=netlist, signed=name.startswith("signed"))
-    x, y = (np.arange(1 << n) - (entry.signed << n - 1) for n in (3, 4))
-    np.testing.assert_array_equal(all_products(entry), x[:, None] * y[None])
+    multiplier = Design(netlist=netlist, signed=name.startswith("signed"))
+    x, y = (np.arange(1 << n) - (multiplier.signed << n - 1) for n in (3, 4))
+    np.testing.assert_array_equal(all_products(multiplier), x[:, None] * y[None])
 
 
-def test_cells_of_known_libraries() -> None:
+def test_cells_of_known_libraries_need_no_models() -> None:
     """Nangate45, sky130 with supply pins, OSU, yosys; a cell of four inputs; a full adder is the exact cell."""
     body = """.gate AND2_X1 A1=a[0] A2=b[0] ZN=p[0]
 .gate NAND2_X2 A1=a[1] A2=b[0] ZN=n1
@@ -106,14 +106,14 @@ def test_cells_of_known_libraries() -> None:
 .gate NOR2_X1 A1=n1 A2=n2 ZN=c
 .gate FA_X1 A=n5 B=c CI=zero S=p[2] CO=p[3]
 .names zero"""
-    entry = Design(netlist=read(model(body, outputs="p[0] p[1] p[2] p[3]")))
-    np.testing.assert_array_equal(all_products(entry), np.arange(4)[:, None] * np.arange(4))
-    assert entry.netlist().count()["exact"] == 1
+    multiplier = Design(netlist=read(model(body, outputs="p[0] p[1] p[2] p[3]")))
+    np.testing.assert_array_equal(all_products(multiplier), np.arange(4)[:, None] * np.arange(4))
+    assert multiplier.netlist().count()["exact"] == 1
     with pytest.raises(DesignError, match="'DFF_X1' is a register; import the circuit between the registers"):
         read(model(".gate DFF_X1 D=a[0] CK=a[1] Q=o[0]"))
 
 
-def test_comments_continuations_off_sets_and_constants() -> None:
+def test_comments_continuations_off_sets_and_constants_are_read() -> None:
     text = """# a comment
 .model m   # another
 .inputs a[0] \\
@@ -236,18 +236,18 @@ def test_models_and_tables_may_stand_in_any_order() -> None:
         ),
     ],
 )  # fmt: skip
-def test_mistakes_name_the_line_in_one_sentence(text: str, message: str) -> None:
+def test_mistakes_in_blif_name_the_line_in_one_sentence(text: str, message: str) -> None:
     with pytest.raises(DesignError) as caught:
         read(text)
     assert str(caught.value).startswith(message)
 
 
-def test_an_unknown_top_model() -> None:
+def test_an_unknown_top_model_is_refused() -> None:
     with pytest.raises(DesignError, match=r"a\.blif: unknown top model 'x'; available: ha"):
         read_blif([("a.blif", HALF_ADDER)], top="x")
 
 
-def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_of_blif_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blif_in, "MAXIMUM_GATES", 3)
     with pytest.raises(DesignError, match="a netlist must have at most 3 tables, but has more; import a part of it"):
         read(to_blif(Design(format=None, width=3)))
@@ -263,14 +263,14 @@ def test_long_chains_are_followed() -> None:
     assert read(text).count() == {"not": 20_000}
 
 
-def test_a_float_design_whole_has_its_ports() -> None:
+def test_a_whole_float_multiplier_keeps_its_ports() -> None:
     netlist = read(to_blif(design("bfloat16"), whole=True))
     buses = {name: len(bus) for name, bus in (*netlist.inputs.items(), *netlist.outputs.items())}
     assert buses == {"x": 16, "w": 16, "fraction": 7, "exponent": 10, "sign": 1}
 
 
 def read_or_refuse(text: str) -> None:
-    """A circuit, or an error that names the file; nothing else."""
+    """Asserts that reading gives a circuit or an error that names the file."""
     message = "a.blif"
     try:
         read(text)
@@ -280,13 +280,13 @@ def read_or_refuse(text: str) -> None:
 
 
 @given(st.text(alphabet="abm.10- =\\#\n", max_size=60))
-def test_any_text_is_read_or_refused(tail: str) -> None:
+def test_any_blif_text_is_read_or_refused(tail: str) -> None:
     for text in (tail, HALF_ADDER.removesuffix(".end\n") + tail):
         read_or_refuse(text)
 
 
 @given(st.data())
-def test_damaged_files_are_read_or_refused(data: st.DataObject) -> None:
+def test_damaged_blif_files_are_read_or_refused(data: st.DataObject) -> None:
     text = to_blif(Design(format=None, width=2))
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, min(len(text), start + 40)))

@@ -1,4 +1,4 @@
-"""One-bit ports grouped to buses."""
+"""One-bit ports are grouped into buses by their names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_name_already_in_use_is_not_taken() -> None:
     assert list(group_ports(["p0", "p1"], taken=["p"]).buses) == ["p0", "p1"]
 
 
-def test_a_gap_and_a_high_lowest_index_are_said() -> None:
+def test_gaps_and_a_lowest_index_above_0_are_noted() -> None:
     gap = group_ports(["a[0]", "a[2]"])
     assert list(gap.buses) == ["a[0]", "a[2]"]
     assert gap.notes == ("ports a[0] to a[2] form no bus, because index 1 is missing",)

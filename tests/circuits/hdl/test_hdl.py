@@ -1,4 +1,4 @@
-"""Verilog and BLIF out: read back by us, simulated by iverilog, compared by yosys and ABC."""
+"""Exported Verilog and BLIF: read back by us, simulated by iverilog, compared by yosys and ABC."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ AMA4 = Design(topology="carry_save_array", placement="ama4", ports="scp", name="
 NAMED = ("exact", "axfpm", "axfpm_tiled", "heap", "bfloat16")
 
 
-def widths(entry: Design) -> tuple[int, int, int]:
-    return *entry.shape, len(entry.netlist().outputs["product"])
+def widths(multiplier: Design) -> tuple[int, int, int]:
+    return *multiplier.shape, len(multiplier.netlist().outputs["product"])
 
 
-def pairs_of(entry: Design, count: int) -> list[tuple[int, int]]:
+def pairs_of(multiplier: Design, count: int) -> list[tuple[int, int]]:
     """All pairs where there are at most `count`, else that many random ones and the corners."""
-    w, v = entry.shape
+    w, v = multiplier.shape
     if w + v <= count.bit_length() - 1:
         return list(product(range(1 << w), range(1 << v)))
     rng = np.random.default_rng(w)
@@ -55,16 +55,16 @@ def pairs_of(entry: Design, count: int) -> list[tuple[int, int]]:
     return [*product(*corners), *sampled]
 
 
-def expected(entry: Design, pairs: list[tuple[int, int]]) -> list[int]:
+def expected(multiplier: Design, pairs: list[tuple[int, int]]) -> list[int]:
     """Product bits by our engine, for operand bits."""
-    w, v, bits = widths(entry)
+    w, v, bits = widths(multiplier)
     x, y = (np.array([pair[k] for pair in pairs], dtype=object) for k in (0, 1))
-    if entry.signed:
+    if multiplier.signed:
         x, y = (np.where(a >> (n - 1) & 1, a - (1 << n), a) for a, n in ((x, w), (y, v)))
-    return [int(p) & (1 << bits) - 1 for p in entry.multiply_integers(x, y)]
+    return [int(p) & (1 << bits) - 1 for p in multiplier.multiply_integers(x, y)]
 
 
-def test_covers_are_their_tables_and_minimal() -> None:
+def test_covers_give_their_tables_and_are_minimal() -> None:
     """All 256 functions of three inputs."""
     for table in range(256):
         check_cover(table)
@@ -78,7 +78,7 @@ def check_cover(table: int) -> None:
     assert cover == () or len(cover) == 4 or table not in (0b01101001, 0b10010110)  # parities need all their minterms
 
 
-def test_expressions_of_all_functions_are_read_back_as_them() -> None:
+def test_expressions_of_all_functions_are_read_back_as_the_functions() -> None:
     names = ("a", "b", "cin")
     assigns = "".join(f"assign o[{table}] = {expression(table, names)};\n" for table in range(256))
     text = f"module all(input [0:0] a, b, cin, output [255:0] o, input [1:0] unused);\n{assigns}endmodule"
@@ -98,20 +98,20 @@ def test_expressions_are_the_short_ones_of_papers() -> None:
     assert expression(0, names) == "1'b0"
 
 
-@pytest.mark.parametrize("entry", [*SMALL, *map(design, NAMED)], ids=lambda entry: entry.label)
-def test_export_and_import_give_the_same_circuit(entry: Design) -> None:
-    netlist = netlist_from_verilog(to_verilog(entry), where="exported")
-    assert netlist.digest() == entry.netlist().digest()
+@pytest.mark.parametrize("multiplier", [*SMALL, *map(design, NAMED)], ids=lambda multiplier: multiplier.label)
+def test_verilog_export_and_import_give_the_same_circuit(multiplier: Design) -> None:
+    netlist = netlist_from_verilog(to_verilog(multiplier), where="exported")
+    assert netlist.digest() == multiplier.netlist().digest()
     assert [*netlist.inputs, *netlist.outputs] == ["x", "y", "product"]
-    known = {part.name for part in (i.component for i in entry.netlist().instances)} - {CARRIES_B.name}
+    known = {part.name for part in (i.component for i in multiplier.netlist().instances)} - {CARRIES_B.name}
     assert known <= set(netlist.count())
-    again = Design(netlist=netlist, signed=entry.signed)
-    pairs = pairs_of(entry, 512)
-    assert expected(again, pairs) == expected(entry, pairs)
+    again = Design(netlist=netlist, signed=multiplier.signed)
+    pairs = pairs_of(multiplier, 512)
+    assert expected(again, pairs) == expected(multiplier, pairs)
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_random_netlists_survive_export_and_import(seed: int) -> None:
+def test_random_netlists_survive_verilog_export_and_import(seed: int) -> None:
     netlist = random_netlist(seed)
     back = netlist_from_verilog(to_verilog(netlist), where="exported", top=f"random{seed}")
     rng = np.random.default_rng(seed)
@@ -121,21 +121,23 @@ def test_random_netlists_survive_export_and_import(seed: int) -> None:
         assert rows[0] == rows[1]
 
 
-def test_an_inferior_copy_differs() -> None:
-    """The comparison of the tests above can fail: one cell exchanged gives another digest."""
+def test_exchanging_one_cell_changes_the_digest() -> None:
+    """So the comparisons of digests above can fail."""
     text = to_verilog(AMA4).replace("cell_ama4 ama4_r5_c7", "cell_exact ama4_r5_c7")
     assert netlist_from_verilog(text, where="changed").digest() != AMA4.netlist().digest()
 
 
-@pytest.mark.parametrize("entry", SMALL, ids=lambda entry: entry.label)
-def test_iverilog_agrees_exhaustively(entry: Design, tmp_path: Path) -> None:
-    pairs = pairs_of(entry, 1 << 10)
-    assert len(pairs) == 1 << sum(entry.shape)
-    assert simulate(to_verilog(entry, name="dut"), "dut", widths(entry), pairs, tmp_path) == expected(entry, pairs)
+@pytest.mark.parametrize("multiplier", SMALL, ids=lambda multiplier: multiplier.label)
+def test_iverilog_agrees_exhaustively(multiplier: Design, tmp_path: Path) -> None:
+    pairs = pairs_of(multiplier, 1 << 10)
+    assert len(pairs) == 1 << sum(multiplier.shape)
+    assert simulate(to_verilog(multiplier, name="dut"), "dut", widths(multiplier), pairs, tmp_path) == expected(
+        multiplier, pairs
+    )
 
 
 def test_the_exhaustive_comparison_sees_the_operand_order() -> None:
-    square = [entry for entry in SMALL if entry.shape[0] == entry.shape[1]]
+    square = [multiplier for multiplier in SMALL if multiplier.shape[0] == multiplier.shape[1]]
     swapped = [
         expected(e, [(y, x) for x, y in pairs_of(e, 1 << 10)]) != expected(e, pairs_of(e, 1 << 10)) for e in square
     ]
@@ -144,23 +146,23 @@ def test_the_exhaustive_comparison_sees_the_operand_order() -> None:
 
 @pytest.mark.parametrize("name", ["exact", "axfpm", "axfpm_tiled"])
 def test_iverilog_agrees_on_random_mantissas_and_corners(name: str, tmp_path: Path) -> None:
-    entry = design(name)
-    pairs = pairs_of(entry, 500 if name == "exact" else 2000)  # XOR trees keep iverilog busy
-    products = simulate(to_verilog(entry, name="dut"), "dut", widths(entry), pairs, tmp_path)
-    assert products == expected(entry, pairs)
+    multiplier = design(name)
+    pairs = pairs_of(multiplier, 500 if name == "exact" else 2000)  # XOR trees keep iverilog busy
+    products = simulate(to_verilog(multiplier, name="dut"), "dut", widths(multiplier), pairs, tmp_path)
+    assert products == expected(multiplier, pairs)
     if name == "exact":
         assert products == [x * y for x, y in pairs]
 
 
-@pytest.mark.parametrize("entry", [*SMALL, design("bfloat16")], ids=lambda entry: entry.label)
-def test_yosys_finds_verilog_and_blif_equal(entry: Design, tmp_path: Path) -> None:
-    assert equivalent_in_yosys(to_verilog(entry, name="gold"), to_blif(entry, name="gate"), tmp_path)
+@pytest.mark.parametrize("multiplier", [*SMALL, design("bfloat16")], ids=lambda multiplier: multiplier.label)
+def test_yosys_finds_verilog_and_blif_equal(multiplier: Design, tmp_path: Path) -> None:
+    assert equivalent_in_yosys(to_verilog(multiplier, name="gold"), to_blif(multiplier, name="gate"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["heap", "axfpm_tiled", pytest.param("exact", marks=pytest.mark.slow)])
 def test_abc_finds_verilog_and_blif_equal(name: str, tmp_path: Path) -> None:
-    entry = design(name)
-    assert equivalent_in_abc(to_verilog(entry, name="gold"), to_blif(entry, name="gate"), tmp_path)
+    multiplier = design(name)
+    assert equivalent_in_abc(to_verilog(multiplier, name="gold"), to_blif(multiplier, name="gate"), tmp_path)
 
 
 def test_yosys_and_abc_tell_different_designs_apart(tmp_path: Path) -> None:
@@ -194,12 +196,12 @@ def evaluate_blif(text: str, values: dict[str, int]) -> dict[str, int]:
     return values
 
 
-@pytest.mark.parametrize("entry", SMALL, ids=lambda entry: entry.label)
-def test_blif_tables_give_the_product(entry: Design) -> None:
-    text = to_blif(entry)
-    w, v, bits = widths(entry)
-    pairs = pairs_of(entry, 1 << 10)[::7]
-    for (x, y), wanted in zip(pairs, expected(entry, pairs), strict=True):
+@pytest.mark.parametrize("multiplier", SMALL, ids=lambda multiplier: multiplier.label)
+def test_blif_tables_give_the_product(multiplier: Design) -> None:
+    text = to_blif(multiplier)
+    w, v, bits = widths(multiplier)
+    pairs = pairs_of(multiplier, 1 << 10)[::7]
+    for (x, y), wanted in zip(pairs, expected(multiplier, pairs), strict=True):
         operands = {f"x[{k}]": x >> k & 1 for k in range(w)} | {f"y[{k}]": y >> k & 1 for k in range(v)}
         values = evaluate_blif(text, operands)
         assert sum(values[f"product[{k}]"] << k for k in range(bits)) == wanted
@@ -217,7 +219,7 @@ def test_headers_say_what_the_circuit_is() -> None:
     assert to_verilog(MIXED.netlist()).startswith("// carry_save_array: netlist\n")
 
 
-def test_names_have_rows_and_columns() -> None:
+def test_instances_and_wires_are_named_after_rows_and_columns() -> None:
     text = to_verilog(AMA4)
     assert (
         "    cell_ama4 ama4_r3_c4 (.a(sum_2_5), .b(carry_2_4), .cin(pp_3_4), .sum(sum_3_4), .carry(carry_3_4));" in text
@@ -229,10 +231,10 @@ def test_names_have_rows_and_columns() -> None:
 
 @pytest.mark.parametrize("topology", ["wallace", "dadda", "booth"])
 def test_cells_that_share_a_place_are_numbered(topology: str) -> None:
-    entry = Design(topology=topology, format=None, width=12, placement="ama4")
-    text = to_verilog(entry)
+    multiplier = Design(topology=topology, format=None, width=12, placement="ama4")
+    text = to_verilog(multiplier)
     labels = re.findall(r"^    (?:cell|gate)_\w+ (\w+) \(", text, re.MULTILINE)
-    assert len(labels) == len(set(labels)) == len(entry.netlist().instances)
+    assert len(labels) == len(set(labels)) == len(multiplier.netlist().instances)
     assert any(re.fullmatch(r"ama4_r\d+_c\d+_2", label) for label in labels)
     wires = [name for line in re.findall(r"^    wire (.*);", text, re.MULTILINE) for name in line.split(", ")]
     assert len(wires) == len(set(wires))
@@ -268,7 +270,7 @@ def test_hostile_names_are_made_legal_and_distinct() -> None:
     assert to_verilog(Design(format=None, width=2, name="名前 $x")).isascii()
 
 
-def test_a_netlist_of_wires_alone() -> None:
+def test_a_netlist_of_wires_alone_survives_export() -> None:
     builder = NetlistBuilder("wires")
     x = builder.input("x", 2)
     builder.output("o", [x[1], 0, 1])

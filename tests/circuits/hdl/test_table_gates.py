@@ -1,4 +1,4 @@
-"""Truth tables and covers as gates, against the table looked up row by row."""
+"""Truth tables and covers drawn as gates, against the table looked up row by row."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def value(netlist: Netlist, row: int) -> int:
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 3])
-def test_all_functions_of_up_to_three_inputs(inputs: int) -> None:
+def test_gates_compute_all_functions_of_up_to_three_inputs(inputs: int) -> None:
     for table in range(1 << (1 << inputs)):
         netlist = circuit(inputs, table)
         assert [value(netlist, row) for row in range(1 << inputs)] == [table >> row & 1 for row in range(1 << inputs)]
 
 
 @given(st.integers(4, 6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, (1 << (1 << n)) - 1))))
-def test_functions_of_four_to_six_inputs(case: tuple[int, int]) -> None:
+def test_gates_compute_functions_of_four_to_six_inputs(case: tuple[int, int]) -> None:
     inputs, table = case
     netlist = circuit(inputs, table)
     assert [value(netlist, row) for row in range(1 << inputs)] == [table >> row & 1 for row in range(1 << inputs)]
 
 
 def test_ands_ors_and_parities_take_a_gate_an_input() -> None:
-    """The last three inputs take the smallest network of characterised gates, which may have other ones."""
+    """The last three inputs take the smallest network of characterised gates, which may consist of other gates."""
     rows = range(1 << 8)
     tables = {
         AND2: 1 << 255,

@@ -1,4 +1,4 @@
-"""Verilog in: the dialects of ArithsGen and EvoApproxLib, and every mistake named by file, line and net.
+"""The Verilog reader: the dialects of ArithsGen and EvoApproxLib, and every mistake named by file, line and net.
 
 The texts here are written for these tests, in the style of files that those projects publish.
 """
@@ -460,15 +460,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), WRONG)
-def test_mistakes_have_one_exact_sentence(text: str, message: str) -> None:
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=[message[:60] for _, message in WRONG])
+def test_mistakes_in_verilog_have_one_exact_sentence(text: str, message: str) -> None:
     # A module that instantiates itself is no candidate for the top module.
     with pytest.raises(DesignError) as caught:
         read(text, "m" if "again" in text else None)
     assert str(caught.value) == message
 
 
-def test_an_unknown_top_module() -> None:
+def test_an_unknown_top_module_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(DesignError) as caught:
         read(EVOAPPROX_ASSIGNS, "mul2u_a")
     assert str(caught.value) == "a.v: unknown top module 'mul2u_a'; nearest: mul2u_A."
@@ -489,7 +489,7 @@ endmodule"""
     )
 
 
-def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_of_verilog_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat, "MAXIMUM_GATES", 3)
     with pytest.raises(DesignError) as caught:
         read(EVOAPPROX_ASSIGNS)
@@ -519,7 +519,7 @@ def test_long_chains_of_copies_are_followed() -> None:
 
 
 @given(st.text(alphabet="module()[]{};:,.=~&|^+?'b01 \nabo\\`", max_size=200))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_verilog_text_is_read_or_refused(text: str) -> None:
     for whole in (text, body(text)):
         try:
             read(whole)
@@ -529,7 +529,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @given(st.data())
-def test_damaged_files_are_read_or_refused(data: st.DataObject) -> None:
+def test_damaged_verilog_files_are_read_or_refused(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from([ARITHSGEN_HIERARCHICAL, EVOAPPROX_ASSIGNS, EVOAPPROX_CELLS, PRIMITIVES]))
     start = data.draw(st.integers(0, len(text) - 1))
     length = data.draw(st.integers(0, 40))
@@ -539,7 +539,7 @@ def test_damaged_files_are_read_or_refused(data: st.DataObject) -> None:
         assert str(error).startswith("a.v")  # noqa: PT017
 
 
-# A circuit of one's own as a design.
+# An imported circuit as a design.
 
 
 def imported(**fields: object) -> Design:
@@ -547,20 +547,20 @@ def imported(**fields: object) -> Design:
 
 
 def test_an_imported_design_says_what_it_is() -> None:
-    entry = imported()
-    assert (entry.shape, entry.format, entry.label) == ((2, 2), None, "mul2u_B")
-    assert entry.describe()["topology"] == "imported, 6 cells and gates"
-    assert entry.describe()["placement"] == "4 and2, 2 half_adder"
-    assert [*entry.netlist().inputs, *entry.netlist().outputs] == ["x", "y", "product"]
-    assert entry.imported is entry.netlist()
+    multiplier = imported()
+    assert (multiplier.shape, multiplier.format, multiplier.label) == ((2, 2), None, "mul2u_B")
+    assert multiplier.describe()["topology"] == "imported, 6 cells and gates"
+    assert multiplier.describe()["placement"] == "4 and2, 2 half_adder"
+    assert [*multiplier.netlist().inputs, *multiplier.netlist().outputs] == ["x", "y", "product"]
+    assert multiplier.imported is multiplier.netlist()
     assert design("heap").imported is None
     assert Design(netlist=None) == Design()
 
 
 def test_the_first_declared_bus_is_the_first_operand() -> None:
-    entry = Design(netlist=read(body("assign o = {b[2], a};", "input [2:0] b, a, output [3:0] o")))
-    assert entry.multiply_integers(0b100, 0b011) == 0b1011
-    assert len(entry.netlist().outputs["product"]) == 6
+    multiplier = Design(netlist=read(body("assign o = {b[2], a};", "input [2:0] b, a, output [3:0] o")))
+    assert multiplier.multiply_integers(0b100, 0b011) == 0b1011
+    assert len(multiplier.netlist().outputs["product"]) == 6
 
 
 def test_products_are_extended_by_zeros_or_the_sign() -> None:
@@ -571,18 +571,22 @@ def test_products_are_extended_by_zeros_or_the_sign() -> None:
 
 @pytest.mark.parametrize("name", ["axfpm_tiled", "bfloat16", "heap"])
 def test_toml_and_pickle_give_the_same_design(name: str) -> None:
-    """Netlists with places, with a product of 49 bits, and with cells of one's own."""
-    entry = Design(netlist=design(name).netlist(), format=design(name).format, name="mine")
-    assert entry.digest == design(name).digest
-    for back in (Design.from_toml(entry.to_toml()), pickle.loads(pickle.dumps(entry)), copy.deepcopy(entry)):
-        assert back == entry
-        assert hash(back) == hash(entry)
-        assert (back.name, back.digest, back.cost_digest) == ("mine", entry.digest, entry.cost_digest)
+    """Netlists with positions, with a product of 49 bits, and with two kinds of cells."""
+    multiplier = Design(netlist=design(name).netlist(), format=design(name).format, name="mine")
+    assert multiplier.digest == design(name).digest
+    for back in (
+        Design.from_toml(multiplier.to_toml()),
+        pickle.loads(pickle.dumps(multiplier)),
+        copy.deepcopy(multiplier),
+    ):
+        assert back == multiplier
+        assert hash(back) == hash(multiplier)
+        assert (back.name, back.digest, back.cost_digest) == ("mine", multiplier.digest, multiplier.cost_digest)
     x = np.float32([0.3, -1.7, 5.5])
-    np.testing.assert_array_equal(entry.multiply(x, x[::-1]), design(name).multiply(x, x[::-1]))
+    np.testing.assert_array_equal(multiplier.multiply(x, x[::-1]), design(name).multiply(x, x[::-1]))
 
 
-def test_toml_embeds_cells_and_gates_of_ones_own() -> None:
+def test_toml_embeds_cells_and_gates_that_the_library_does_not_have() -> None:
     text = """
     module half(input a, b, output s, n); assign s = a ^ b; assign n = ~(a & b); endmodule
     module odd(input a, b, c, output s, co); assign s = a; assign co = b & ~c; endmodule
@@ -591,11 +595,11 @@ def test_toml_embeds_cells_and_gates_of_ones_own() -> None:
         odd v(a[0], a[1], b[1], o[2], o[3]);
     endmodule
     """
-    entry = Design(netlist=read(text))
-    written = entry.to_toml()
+    multiplier = Design(netlist=read(text))
+    written = multiplier.to_toml()
     assert "[cells.odd]" in written
     assert "gate half a b : s 00111100 n 11111100 : 14\n" in written
-    assert Design.from_toml(written) == entry
+    assert Design.from_toml(written) == multiplier
 
 
 @pytest.mark.parametrize(
@@ -635,7 +639,7 @@ def test_damaged_netlist_texts_are_refused_with_the_reason(text: str, message: s
     assert str(caught.value) == f"[design] in the TOML text: {message}"
 
 
-def test_circuits_that_are_no_multiplier() -> None:
+def test_circuits_that_are_no_multiplier_are_refused() -> None:
     builder = NetlistBuilder("adder")
     a = builder.input("a", 4)
     builder.output("s", a)

@@ -1,8 +1,7 @@
-"""The Verilog reader beside iverilog: files of many kinds, random expressions, libraries.
+"""The Verilog reader against iverilog: files of many kinds, random expressions, libraries.
 
-The answers are stored, so that no tool runs.
-
-`tests/support/verilog/verilog_oracle.py` and `tests/support/fuzz_verilog.py` made the answers.
+iverilog's answers are stored, so that these tests need no tool; `tests/support/verilog/verilog_oracle.py` and
+`tests/support/fuzz_verilog.py` wrote them.
 """
 
 from __future__ import annotations
@@ -137,7 +136,9 @@ CELLS: list[tuple[str, str, str, Callable[..., int]]] = [
     CELLS,
     ids=lambda value: "function" if callable(value) else str(value)[:40],
 )
-def test_cells_of_libraries(name: str, inputs: str, output: str, function: Callable[..., int]) -> None:
+def test_cells_of_libraries_have_their_functions(
+    name: str, inputs: str, output: str, function: Callable[..., int]
+) -> None:
     pins = inputs.split()
     connections = ", ".join([*(f".{pin}(a[{k}])" for k, pin in enumerate(pins)), f".{output}(o)"])
     netlist = read(f"module m(input [4:0] a, output o); \\{name} u ({connections}); endmodule").netlist
@@ -175,7 +176,9 @@ def test_lookup_tables_of_yosys_and_fpgas_are_their_functions(width: int, form: 
         ("$logic_and", 0, lambda a, b: int(a > 0 and b > 0)),
     ],
 )
-def test_operator_cells_of_yosys(name: str, signed: int, function: Callable[[int, int], int]) -> None:
+def test_operator_cells_of_yosys_compute_their_operators(
+    name: str, signed: int, function: Callable[[int, int], int]
+) -> None:
     cell = (
         f"\\{name} #(.A_SIGNED({signed}), .A_WIDTH(3), .B_SIGNED({signed}), .B_WIDTH(3), .Y_WIDTH(6)) "
         "_1_ (.A(a), .B(b), .Y(o));"
@@ -233,7 +236,7 @@ def test_clocks_and_supplies_that_nothing_reads_are_noted() -> None:
     assert list(read(text.replace("a ^ b", "a ^ clk")).netlist.inputs) == ["clk", "a", "b"]
 
 
-def test_signedness_of_ports() -> None:
+def test_the_signedness_of_ports_is_as_declared() -> None:
     text = "module m(input signed [1:0] a, input [1:0] b, output signed [3:0] o); assign o = a & b; endmodule"
     assert read(text).signed_ports == {"a": True, "b": False, "o": True}
     classic = "module m(a, b, o); input [1:0] a, b; output [3:0] o; wire signed [1:0] a; assign o = a; endmodule"
@@ -326,7 +329,7 @@ def test_what_yosys_writes_is_read(script: str, tmp_path: Path) -> None:
 
 
 def test_what_abc_writes_is_read(tmp_path: Path) -> None:
-    """One port a bit, with escaped names."""
+    """ABC writes one port for each bit, with escaped names."""
     need("yosys", "berkeley-abc")
     (tmp_path / "in.v").write_text("module m(input [2:0] a, b, output [5:0] p); assign p = a * b; endmodule")
     run("yosys", "-q", "-p", "read_verilog in.v; synth -flatten -top m; write_blif in.blif", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""4:2 compressors: tables against published error counts, trees against an independent model, gates, TOML, mistakes."""
+"""4:2 compressors: tables against published error counts, trees against an independent model, gates, TOML, refusals."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def mean_distance(entry: Compressor) -> int:
         ("akbari4", 5, 38),
         ("ahmadinejad", 7, 55),
         ("strollo", 2, 4),
-        # No published counts known: of the tables as they stand.
+        # No published counts are known; these are the counts of the tables as they stand.
         ("zanandrea1", 8, None),
         ("zanandrea2", 10, None),
         ("majority", 14, None),
@@ -91,7 +91,7 @@ def test_every_compressor_has_a_source() -> None:
 
 
 def planes_of(entry: Compressor, constants: dict[int, int]) -> list[int]:
-    """sum + 2 (carry + Cout) of the drawn gates in every row; `constants`: input -> the net 0 or 1 that drives it."""
+    """[row][output] bits of the drawn gates; `constants`: input -> the constant 0 or 1 that drives it."""
     builder = NetlistBuilder("compressor")
     nets = builder.input("x", entry.inputs)[::-1]
     driven = tuple(constants.get(k, net) for k, net in enumerate(nets))
@@ -102,6 +102,7 @@ def planes_of(entry: Compressor, constants: dict[int, int]) -> list[int]:
 
 
 def rows_of(entry: Compressor, constants: dict[int, int]) -> list[list[int]]:
+    """The same bits, read from the tables."""
     rows = []
     for row in range(1 << entry.inputs):
         for k, value in constants.items():
@@ -163,7 +164,7 @@ def looked_up(entry: Compressor, values: list[Any]) -> list[Any]:
 
 
 def model(x: np.ndarray, y: np.ndarray, w: int, v: int, entries: list[Compressor | None], signed: bool) -> np.ndarray:
-    """The documented tree with exact full adders, on integers: one array of bits a signal.
+    """Products of the documented tree with exact full adders, on integers: one array of bits per signal.
 
     Written from the docstring of compressor_tree: a column is a list of (stage, row, bits).
     """
@@ -224,7 +225,7 @@ def test_trees_equal_the_model(name: str, shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_mixed_trees_equal_the_model(signed: bool) -> None:
-    """A compressor a column, with and without a chain beside each other, and columns of full adders only."""
+    """Every column has its own compressor, some with a carry chain, some without, or full adders only."""
     names = ["momeni2", "none", "akbari2", "venkatachalam", "none", "majority", "momeni1", "lin", "exact", "akbari4"]
     names = [*names, "none", "exact"]
     entries = [COMPRESSORS.get(name) for name in names]
@@ -265,8 +266,8 @@ def test_cells_and_columns_change_the_tree() -> None:
     assert len({plain.digest, *(entry.digest for entry in others)}) == 5
 
 
-def test_fewer_cells_than_a_dadda_tree() -> None:
-    """What compressors are for: an approximate tree costs less than the exact one of full adders."""
+def test_an_approximate_tree_costs_less_than_one_of_full_adders() -> None:
+    """Which is what compressors are for."""
     exact, approximate = (cost_report(tree(8, name), samples=256).drawn for name in ("none", "momeni2"))
     assert approximate.area < 0.85 * exact.area
     assert approximate.energy < 0.85 * exact.energy
@@ -274,7 +275,7 @@ def test_fewer_cells_than_a_dadda_tree() -> None:
 
 @pytest.mark.parametrize("name", COMPRESSORS)
 def test_integer_matrix_products_go_through_the_tree(name: str) -> None:
-    """What int8 layers compute."""
+    """As int8 layers compute them."""
     entry = tree(8, name, signed=True)
     rng = np.random.default_rng(5)
     x, w = rng.integers(-128, 128, (3, 7)).astype(np.int8), rng.integers(-128, 128, (7, 4)).astype(np.int8)
@@ -300,7 +301,7 @@ source = "an OR, and at least three"
 """
 
 
-def test_own_compressors_travel_in_the_design() -> None:
+def test_own_compressors_are_stored_in_the_design() -> None:
     entry = Design.from_toml(OWN)
     assert entry.options["compressor"].at(0) == Compressor(
         "mine", "0111111111111111", "0000000100010111", source="an OR, and at least three"
@@ -312,7 +313,7 @@ def test_own_compressors_travel_in_the_design() -> None:
     assert np.array_equal(read.multiply_integers(x, y), entry.multiply_integers(x, y))
 
 
-def test_a_file_of_compressors(tmp_path: Path) -> None:
+def test_a_file_of_compressors_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(f'[compressors.a]\nsum = "{"01" * 16}"\ncarry = "{"0" * 32}"\ncout = "{"0011" * 8}"\n')
     assert load_compressors(path)["a"].has_chain
@@ -334,7 +335,7 @@ def test_a_file_of_compressors(tmp_path: Path) -> None:
         ([7] * 16, "a compressor must be named, but got 7; give its name in quotes."),
     ],
 )
-def test_mistakes_are_one_line(compressor: Any, message: str) -> None:
+def test_unusable_compressors_are_refused_with_the_whole_message(compressor: Any, message: str) -> None:
     with pytest.raises(DesignError) as caught:
         tree(8, compressor)
     assert str(caught.value) == message
@@ -360,7 +361,7 @@ def test_mistakes_are_one_line(compressor: Any, message: str) -> None:
         ),
     ],
 )
-def test_mistakes_in_tables_are_one_line(table: str, message: str) -> None:
+def test_malformed_compressor_tables_are_refused_with_the_whole_message(table: str, message: str) -> None:
     text = f'[design]\ntopology = "compressor_tree"\nformat = "integer"\nwidth = 8\n[compressors.a]\n{table}\n'
     with pytest.raises(DesignError) as caught:
         Design.from_toml(text)

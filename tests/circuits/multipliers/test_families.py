@@ -24,9 +24,9 @@ def family(topology: str, width: Any = 8, **fields: Any) -> Design:
     return Design(topology=topology, width=width, format=None, options=options, **fields)
 
 
-def model_of(entry: Design) -> Model:
+def model_of(multiplier: Design) -> Model:
     """The independent model of an unsigned design."""
-    options, width = entry.options, entry.shape
+    options, width = multiplier.options, multiplier.shape
     by_topology: dict[str, Model] = {
         "mitchell": models.mitchell,
         "mbm": partial(models.mbm, width=width, **options),
@@ -38,11 +38,11 @@ def model_of(entry: Design) -> Model:
         "truncated": lambda x, y: models.truncated(x, y, width, **options),
         "approximate_booth": partial(models.approximate_booth, width=width, signed=False, **options),
     }
-    return by_topology[entry.topology]
+    return by_topology[multiplier.topology]
 
 
 def variants(widths: tuple[int, int]) -> list[Design]:
-    """Every family, and the values of its options that change the circuit in kind."""
+    """Designs of every family, with those values of its options that change the kind of circuit."""
     n = min(widths)
     entries = [family(name, widths) for name in ("mitchell", "mbm", "roba")]
     entries += [family("drum", widths, k=k) for k in range(3, n + 1)]
@@ -55,28 +55,30 @@ def variants(widths: tuple[int, int]) -> list[Design]:
     return entries + ([] if any(w % 2 for w in widths) else [family("kulkarni", widths)])
 
 
-def label(entry: Design) -> str:
-    return f"{entry.topology}-{'x'.join(map(str, entry.shape))}-{entry.options}"
+def label(multiplier: Design) -> str:
+    return f"{multiplier.topology}-{'x'.join(map(str, multiplier.shape))}-{multiplier.options}"
 
 
-@pytest.mark.parametrize("entry", [d for w in ((6, 6), (8, 8), (6, 8), (5, 4)) for d in variants(w)], ids=label)
-def test_every_pair_equals_the_model(entry: Design) -> None:
-    """Exhaustive, unsigned; 6 x 8 and 5 x 4 tell the operands apart."""
-    x, y = every_pair(*entry.shape, signed=False)
-    assert np.array_equal(entry.multiply_integers(x, y, backend="interpreted").astype(np.int64), model_of(entry)(x, y))
+@pytest.mark.parametrize("multiplier", [d for w in ((6, 6), (8, 8), (6, 8), (5, 4)) for d in variants(w)], ids=label)
+def test_every_pair_equals_the_model(multiplier: Design) -> None:
+    """Unsigned and exhaustive; at 6 x 8 and 5 x 4 bits exchanged operands would show."""
+    x, y = every_pair(*multiplier.shape, signed=False)
+    assert np.array_equal(
+        multiplier.multiply_integers(x, y, backend="interpreted").astype(np.int64), model_of(multiplier)(x, y)
+    )
 
 
-@pytest.mark.parametrize("entry", variants((6, 6)) + variants((6, 4)), ids=label)
-def test_signed_designs_equal_the_model_or_say_why_not(entry: Design) -> None:
-    """Exhaustive, the signed minimum included. Booth's own digits are signed; families of gates take magnitudes."""
-    w, v = entry.shape
-    signed = family(entry.topology, entry.shape, signed=True, **entry.options)
+@pytest.mark.parametrize("multiplier", variants((6, 6)) + variants((6, 4)), ids=label)
+def test_signed_booth_and_magnitude_designs_equal_the_model(multiplier: Design) -> None:
+    """Exhaustive, the signed minimum included. Booth's digits are signed; families of gates take magnitudes."""
+    w, v = multiplier.shape
+    signed = family(multiplier.topology, multiplier.shape, signed=True, **multiplier.options)
     x, y = every_pair(w, v, signed=True)
     products = signed.multiply_integers(x, y, backend="interpreted")
-    if entry.topology == "approximate_booth":
-        expected = models.approximate_booth(x, y, (w, v), signed=True, **entry.options)
-    elif entry.architecture.magnitudes_only:
-        expected = models.signed_magnitudes(model_of(entry), x, y)
+    if multiplier.topology == "approximate_booth":
+        expected = models.approximate_booth(x, y, (w, v), signed=True, **multiplier.options)
+    elif multiplier.architecture.magnitudes_only:
+        expected = models.signed_magnitudes(model_of(multiplier), x, y)
     else:
         return
     assert np.array_equal(products, expected)
@@ -85,15 +87,15 @@ def test_signed_designs_equal_the_model_or_say_why_not(entry: Design) -> None:
 @pytest.mark.parametrize("topology", ["broken_array", "truncated"])
 def test_signed_arrays_without_a_break_are_exact(topology: str) -> None:
     none = {"broken_array": {"horizontal": 0, "vertical": 0}, "truncated": {"columns": 0}}[topology]
-    entry = family(topology, (5, 6), signed=True, **none)
+    multiplier = family(topology, (5, 6), signed=True, **none)
     x, y = every_pair(5, 6, signed=True)
-    assert np.array_equal(entry.multiply_integers(x, y, backend="interpreted"), x * y)
+    assert np.array_equal(multiplier.multiply_integers(x, y, backend="interpreted"), x * y)
 
 
 def test_a_signed_broken_array_drops_low_bits_of_the_first_operand() -> None:
-    entry = family("broken_array", (6, 5), signed=True, horizontal=2, vertical=0)
+    multiplier = family("broken_array", (6, 5), signed=True, horizontal=2, vertical=0)
     x, y = every_pair(6, 5, signed=True)
-    assert np.array_equal(entry.multiply_integers(x, y, backend="interpreted"), (x >> 2 << 2) * y)
+    assert np.array_equal(multiplier.multiply_integers(x, y, backend="interpreted"), (x >> 2 << 2) * y)
 
 
 WIDE = [
@@ -109,21 +111,23 @@ WIDE = [
 ]
 
 
-@pytest.mark.parametrize("entry", WIDE, ids=label)
+@pytest.mark.parametrize("multiplier", WIDE, ids=label)
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_wide_operands_equal_the_model(entry: Design, data: st.DataObject) -> None:
+def test_wide_operands_equal_the_model(multiplier: Design, data: st.DataObject) -> None:
     """Widths up to 32 against the same models; products below 2^62 stay in int64."""
-    largest = [min(1 << w, 1 << 31) - 1 for w in entry.shape]
+    largest = [min(1 << w, 1 << 31) - 1 for w in multiplier.shape]
     x, y = (np.array(data.draw(st.lists(st.integers(0, top), min_size=8, max_size=8))) for top in largest)
-    assert np.array_equal(entry.multiply_integers(x, y, backend="interpreted").astype(np.int64), model_of(entry)(x, y))
+    assert np.array_equal(
+        multiplier.multiply_integers(x, y, backend="interpreted").astype(np.int64), model_of(multiplier)(x, y)
+    )
 
 
 # Published figures.
 
 
 def relative_errors(model: Model, width: int) -> np.ndarray:
-    """In per cent, of half a million uniform pairs without zeros, as the papers' Monte Carlo runs take them."""
+    """Relative errors in per cent of half a million uniform pairs without zeros, as the papers' Monte Carlo runs."""
     x, y = np.random.default_rng(1).integers(1, 1 << width, (2, 500_000))
     return 100 * (model(x, y) - x * y) / (x.astype(float) * y)
 
@@ -140,9 +144,9 @@ def relative_errors(model: Model, width: int) -> np.ndarray:
     ],
 )
 def test_drum_has_the_published_errors(k: int, mean: float, largest: float, bias: float, deviation: float) -> None:
-    """Hashemi et al., ICCAD 2015, table II, n = 16, per cent. Biases of k = 5 and 6 are printed as -0.14 and -0.04; the
-    definition gives the positive sign. The largest errors of k >= 5 are those of the authors' sample: the largest of
-    all pairs, (1 + 2^(1-k))^2 - 1 at powers of two, is up to 0.05 more."""
+    """Hashemi et al., ICCAD 2015, table II, n = 16, per cent. The biases of k = 5 and 6 are printed as -0.14 and -0.04;
+    the definition gives the positive sign. The largest errors of k >= 5 are those of the authors' sample: the largest
+    of all pairs, (1 + 2^(1-k))^2 - 1 at powers of two, is up to 0.05 more."""
     model = partial(models.drum, k=k)
     errors = relative_errors(model, 16)
     assert abs(errors).mean() == pytest.approx(mean, abs=0.025)
@@ -153,7 +157,7 @@ def test_drum_has_the_published_errors(k: int, mean: float, largest: float, bias
 
 
 def test_mitchell_has_the_published_errors() -> None:
-    """Mitchell 1962: at most 11.1 % too small. Mean of 16 bits 3.85 % (Saadat et al. 2018, table I)."""
+    """Mitchell 1962: at most 11.1 % too small. Mean at 16 bits 3.85 % (Saadat et al. 2018, table I)."""
     errors = relative_errors(models.mitchell, 16)
     assert abs(errors).mean() == pytest.approx(3.85, abs=0.01)
     assert errors.max() <= 0
@@ -188,7 +192,7 @@ def test_mbm_of_8_bits_has_the_published_errors_but_for_small_products() -> None
 
 @pytest.mark.parametrize(("m", "places", "accuracy"), [(8, 2, 98.0), (10, 2, 99.6), (8, 3, 99.0)])
 def test_static_segments_have_the_published_accuracy(m: int, places: int, accuracy: float) -> None:
-    """Narayanamoorthy et al. 2015, section III: mean accuracy of 16 bits, random operands, 100 % - mean |e / p|.
+    """Narayanamoorthy et al. 2015, section III: mean accuracy at 16 bits for random operands, 100 % - mean |e / p|.
     Printed without decimals beyond the first; SSM8 gives 97.9 and ESSM8 98.9."""
     errors = relative_errors(partial(models.static_segment, width=(16, 16), m=m, places=places), 16)
     assert 100 - abs(errors).mean() == pytest.approx(accuracy, abs=0.15)
@@ -205,8 +209,8 @@ def test_roba_has_the_published_worst_case() -> None:
 
 @pytest.mark.parametrize(("width", "rate", "mean"), [(2, 0.0625, 1.39), (4, 0.19, 2.60), (8, 0.46, 3.25)])
 def test_kulkarni_has_the_published_errors(width: int, rate: float, mean: float) -> None:
-    """Kulkarni et al. 2011, table I. Its mean takes pairs with a product of 0 in, as errors of 0, which MRED leaves
-    out; error rates are cut, not rounded."""
+    """Kulkarni et al. 2011, table I. Its mean counts pairs with a product of 0 as errors of 0, which MRED leaves
+    out; its error rates are truncated, not rounded."""
     metrics = error_metrics(family("kulkarni", width))
     assert 0 <= metrics.error_rate.value - rate < 0.01
     assert 100 * metrics.mred.value * metrics.relative_samples / metrics.samples == pytest.approx(mean, abs=0.01)
@@ -214,8 +218,8 @@ def test_kulkarni_has_the_published_errors(width: int, rate: float, mean: float)
 
 
 def test_broken_arrays_have_the_published_errors() -> None:
-    """Mahdiani et al. 2010: never too large; HBL = 1 costs less than 1 % in the mean (10 x 10). HBL = 2 is printed as
-    less than 1 %, too; uniform operands give 1.09 %."""
+    """Mahdiani et al. 2010: never too large; the mean error at HBL = 1 is below 1 % (10 x 10). The paper says so of
+    HBL = 2 too; uniform operands give 1.09 %."""
     for horizontal, mean in ((1, 0.395), (2, 1.09)):
         errors = relative_errors(partial(models.broken_array, width=(10, 10), horizontal=horizontal, vertical=0), 10)
         assert errors.max() <= 0
@@ -235,7 +239,7 @@ def test_booth_encoders_are_wrong_in_the_published_entries(encoder: str, wrong: 
     assert count == wrong
 
 
-def test_compensation_takes_the_bias_away() -> None:
+def test_compensation_reduces_bias_and_variance() -> None:
     """Schulte and Swartzlander 1993, King and Swartzlander 1997: 8 x 8 without its 7 lowest columns. The mean of what
     is left out is 192.25; the constant is the next multiple of 2^7, 256; the data-dependent one has a smaller variance.
     """
@@ -249,24 +253,24 @@ def test_compensation_takes_the_bias_away() -> None:
     assert variable.variance.value < 0.7 * none.variance.value
 
 
-# As designs like all others.
+# Families are designs like all others.
 
 
 @pytest.mark.parametrize("topology", FAMILIES)
 def test_a_family_is_a_design_like_all_others(topology: str) -> None:
-    """Text, equality, cost with its baselines, Verilog out and in again."""
-    entry = family(topology, 6)
-    again = Design.from_toml(entry.to_toml())
-    assert again == entry
-    assert hash(again) == hash(entry)
-    assert again.digest == entry.digest
-    assert entry.describe().get("options") == (str(entry.options) if entry.options else None)
-    report = cost_report(entry, samples=64)
+    """TOML, equality, cost with its baselines, Verilog written and read again."""
+    multiplier = family(topology, 6)
+    again = Design.from_toml(multiplier.to_toml())
+    assert again == multiplier
+    assert hash(again) == hash(multiplier)
+    assert again.digest == multiplier.digest
+    assert multiplier.describe().get("options") == (str(multiplier.options) if multiplier.options else None)
+    report = cost_report(multiplier, samples=64)
     assert report.drawn.energy > 0 < report.drawn.delay
     assert report.ratio("area", baseline="exact cells, same topology") > 0
-    read = Design(circuit=netlist_from_verilog(to_verilog(entry), where="family.v"))
+    read = Design(circuit=netlist_from_verilog(to_verilog(multiplier), where="family.v"))
     x, y = every_pair(6, 6, signed=False)
-    assert np.array_equal(read.multiply_integers(x, y), entry.multiply_integers(x, y))
+    assert np.array_equal(read.multiply_integers(x, y), multiplier.multiply_integers(x, y))
 
 
 def test_every_option_changes_something() -> None:
@@ -294,13 +298,13 @@ def test_arrays_and_trees_take_cells_ports_and_policies(topology: str) -> None:
         family(topology, 6, placement=LOPSIDED, half_adders="exact"),
         family(topology, 6, placement=LOPSIDED, final_adder="cell"),
     ]
-    assert len({plain.digest, *(entry.digest for entry in others)}) == 5
+    assert len({plain.digest, *(multiplier.digest for multiplier in others)}) == 5
 
 
 @pytest.mark.parametrize("topology", ["mitchell", "mbm", "drum", "static_segment", "roba"])
 def test_float32_products_go_through_the_family(topology: str) -> None:
     """24 x 24 mantissas: the model's product, normalised and truncated."""
-    entry = Design(topology=topology, format="float32")
+    multiplier = Design(topology=topology, format="float32")
     x, w = (1 + np.random.default_rng(3).integers(0, 1 << 23, (2, 200)) / 2**23).astype(np.float32)
     left, right = ((values.astype(np.float64) * 2**23).astype(np.int64) for values in (x, w))
     if topology == "mbm":  # beyond int64 at 24 bits: 2^46 (M + c)
@@ -312,8 +316,8 @@ def test_float32_products_go_through_the_family(topology: str) -> None:
         products = model_of(family(topology, 24))(left, right)
     shift = np.frexp(products.astype(np.float64))[1] - 24
     expected = np.ldexp((products >> shift).astype(np.float64), shift - 46).astype(np.float32)
-    assert np.array_equal(entry.multiply(x, w, backend="interpreted"), expected)
-    assert np.array_equal(entry.multiply(-x, w, backend="interpreted"), -expected)
+    assert np.array_equal(multiplier.multiply(x, w, backend="interpreted"), expected)
+    assert np.array_equal(multiplier.multiply(-x, w, backend="interpreted"), -expected)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +363,7 @@ def test_float32_products_go_through_the_family(topology: str) -> None:
         ({"topology": "drun"}, "unknown topology 'drun'; nearest: drum."),
     ],
 )
-def test_mistakes_are_one_line(fields: dict[str, Any], message: str) -> None:
+def test_options_out_of_range_and_unfit_fields_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(DesignError) as caught:
         Design(**{"format": None, "width": 8, **fields})
     assert str(caught.value) == message
@@ -370,24 +374,26 @@ def test_mistakes_are_one_line(fields: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("topology", FAMILIES)
 def test_integer_matrix_products_go_through_the_family(topology: str) -> None:
-    """What int8 layers compute: codes, the least one included, through the signed 8 x 8 multiplier."""
-    entry = family(topology, 8, signed=True)
+    """As int8 layers compute them: codes, the least one included, through the signed 8 x 8 multiplier."""
+    multiplier = family(topology, 8, signed=True)
     rng = np.random.default_rng(5)
     x, w = rng.integers(-128, 128, (5, 9)).astype(np.int8), rng.integers(-128, 128, (9, 4)).astype(np.int8)
     x[0, 0] = w[0, 0] = -128
-    products = entry.multiply_integers(x[:, :, None].astype(np.int64), w[None].astype(np.int64), backend="interpreted")
-    assert np.array_equal(matmul(entry, x, w), products.sum(axis=1))
+    products = multiplier.multiply_integers(
+        x[:, :, None].astype(np.int64), w[None].astype(np.int64), backend="interpreted"
+    )
+    assert np.array_equal(matmul(multiplier, x, w), products.sum(axis=1))
 
 
 @pytest.mark.parametrize("topology", FAMILIES)
 def test_float32_matrix_products_go_through_the_family(topology: str) -> None:
-    """What float layers compute: 24 x 24 mantissas, float32 sums in ascending order."""
-    entry = Design(topology=topology, format="float32")
+    """As float layers compute them: 24 x 24 mantissas, float32 sums in ascending order."""
+    multiplier = Design(topology=topology, format="float32")
     rng = np.random.default_rng(6)
     x, w = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 5), (5, 4)))
     x[1, 2] = 0.0
-    products = entry.multiply(x[:, :, None], w[None], backend="interpreted")
+    products = multiplier.multiply(x[:, :, None], w[None], backend="interpreted")
     expected = np.zeros((3, 4), dtype=np.float32)
     for k in range(5):
         expected += products[:, k]
-    assert np.array_equal(matmul(entry, x, w), expected)
+    assert np.array_equal(matmul(multiplier, x, w), expected)

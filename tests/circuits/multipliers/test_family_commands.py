@@ -12,7 +12,7 @@ from circuits.adders import ADDERS
 from circuits.commands import main
 
 
-def test_designs_are_spelled_out() -> None:
+def test_a_design_can_be_spelled_by_topology_and_fields() -> None:
     spelled = find_design("drum:width:8:k:4")
     assert spelled == Design(topology="drum", width=8, format=None, options={"k": 4})
     assert spelled.label == "drum:width:8:k:4"
@@ -38,7 +38,9 @@ def test_designs_are_spelled_out() -> None:
         ("drum:width:8:k:x", "3 <= k <= 8 must hold for operands of 8 x 8 bits, but got 'x'; "),
     ],
 )
-def test_mistakes_are_one_line(text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelled_designs_are_refused_in_one_line(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(DesignError) as caught:
         find_design(text)
     assert str(caught.value).startswith(message)
@@ -46,7 +48,7 @@ def test_mistakes_are_one_line(text: str, message: str, capsys: pytest.CaptureFi
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_show_prints_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_options_of_a_family(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "drum:width:6:k:4", "kulkarni:width:6", "--cost-samples", "16"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["options", "k", "=", "4", "none"] in lines

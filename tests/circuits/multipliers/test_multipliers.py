@@ -1,4 +1,4 @@
-"""Multiplier generators against tests/support/multipliers: every topology, cell, width and policy."""
+"""Multiplier generators against the models in tests/support/multipliers: every topology, cell, width and policy."""
 
 from __future__ import annotations
 
@@ -32,37 +32,40 @@ def integer_design(topology: str, w: int, v: int, **policies: Any) -> Design:
     return Design(topology=topology, width=(w, v), format=None, **policies)
 
 
-def planes(entry: Design, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def planes(multiplier: Design, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The product's bit-planes, straight from the netlist."""
-    w, v = entry.shape
+    w, v = multiplier.shape
     operands = np.stack([bit_plane(x, i) for i in range(w)] + [bit_plane(y, j) for j in range(v)])
-    return simulate(lower(entry.netlist()), operands, "reference")
+    return simulate(lower(multiplier.netlist()), operands, "reference")
 
 
-def model_planes(entry: Design, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    w, v = entry.shape
+def model_planes(multiplier: Design, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The product's bit-planes by the independent model."""
+    w, v = multiplier.shape
     model = Model(
         x,
         y,
         w,
         v,
-        lambda i, j: entry.placement.at(i, j, None),
-        ports=entry.ports,
-        half_adders=entry.half_adders,
-        final_adder=entry.final_adder,
-        signed=entry.signed,
-        truncate_columns=entry.truncate_columns,
+        lambda i, j: multiplier.placement.at(i, j, None),
+        ports=multiplier.ports,
+        half_adders=multiplier.half_adders,
+        final_adder=multiplier.final_adder,
+        signed=multiplier.signed,
+        truncate_columns=multiplier.truncate_columns,
     )
-    bits = model.product(entry.topology)
+    bits = model.product(multiplier.topology)
     return np.stack([np.zeros_like(model.one) if bit is None else bit for bit in bits])
 
 
-def equal(entry: Design, x: np.ndarray, y: np.ndarray) -> bool:
+def equal(multiplier: Design, x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether netlist and model give the same products of all pairs."""
     lanes = bit_plane(np.full(len(x), -1), 0)
-    return np.array_equal(planes(entry, x, y) & lanes, model_planes(entry, x, y) & lanes)
+    return np.array_equal(planes(multiplier, x, y) & lanes, model_planes(multiplier, x, y) & lanes)
 
 
 def random_grid(rng: np.random.Generator, w: int, v: int) -> dict[str, list[list[AdderCell]]]:
+    """A placement with a random cell at every position."""
     return {"grid": [[ALL_CELLS[rng.integers(len(ALL_CELLS))] for _ in range(v)] for _ in range(w + 1)]}
 
 
@@ -70,12 +73,12 @@ def random_grid(rng: np.random.Generator, w: int, v: int) -> dict[str, list[list
 @topologies
 @signednesses
 def test_every_cell_at_widths_2_to_8_equals_the_model(topology: str, signed: bool) -> None:
-    """Exhaustive; squares for every cell, rectangles and policies in rotation. LOPSIDED is non-commutative."""
+    """Exhaustive: every cell in all square shapes, in some rectangular ones, and with policies in rotation."""
     for number, cell in enumerate(ALL_CELLS):
         shapes = [(w, v) for w, v in SHAPES if w == v or (3 * w + v + number) % 5 == 0]
         for w, v in shapes:
             ports, half_adders, final_adder = POLICIES[(7 * number + 5 * w + v) % len(POLICIES)]
-            entry = integer_design(
+            multiplier = integer_design(
                 topology,
                 w,
                 v,
@@ -85,7 +88,7 @@ def test_every_cell_at_widths_2_to_8_equals_the_model(topology: str, signed: boo
                 final_adder=final_adder,
                 signed=signed,
             )
-            assert equal(entry, *every_pair(w, v, signed)), entry.describe()
+            assert equal(multiplier, *every_pair(w, v, signed)), multiplier.describe()
 
 
 @topologies
@@ -95,7 +98,7 @@ def test_heterogeneous_and_truncated_arrays_equal_the_model(topology: str, signe
     for number in range(80):
         w, v = SHAPES[rng.integers(len(SHAPES))]
         ports, half_adders, final_adder = POLICIES[rng.integers(len(POLICIES))]
-        entry = integer_design(
+        multiplier = integer_design(
             topology,
             w,
             v,
@@ -106,7 +109,7 @@ def test_heterogeneous_and_truncated_arrays_equal_the_model(topology: str, signe
             signed=signed,
             truncate_columns=int(rng.integers(0, w + v)) if number % 2 else 0,
         )
-        assert equal(entry, *every_pair(w, v, signed)), entry.describe()
+        assert equal(multiplier, *every_pair(w, v, signed)), multiplier.describe()
 
 
 @topologies
@@ -117,18 +120,18 @@ def test_exact_cells_multiply_at_widths_2_to_8(topology: str, signed: bool) -> N
         ports, half_adders, final_adder = POLICIES[5 * number % len(POLICIES)]
         x, y = every_pair(w, v, signed)
         product = (x * y).astype(np.uint64) & np.uint64(2 ** (w + v) - 1)
-        entry = integer_design(
+        multiplier = integer_design(
             topology, w, v, ports=ports, half_adders=half_adders, final_adder=final_adder, signed=signed
         )
-        np.testing.assert_array_equal(numbers(list(planes(entry, x, y)), len(x)), product, err_msg=f"{w} x {v}")
+        np.testing.assert_array_equal(numbers(list(planes(multiplier, x, y)), len(x)), product, err_msg=f"{w} x {v}")
 
 
 @topologies
 @signednesses
-def test_multiply_integers_on_all_8_bit_pairs(topology: str, signed: bool) -> None:
-    entry = integer_design(topology, 8, 8, signed=signed)
+def test_multiply_integers_is_exact_on_all_8_bit_pairs(topology: str, signed: bool) -> None:
+    multiplier = integer_design(topology, 8, 8, signed=signed)
     x, y = np.arange(-128, 128) + 128 * (not signed), np.arange(-128, 128) + 128 * (not signed)
-    got = entry.multiply_integers(x[:, None], y[None, :])
+    got = multiplier.multiply_integers(x[:, None], y[None, :])
     assert got.dtype == (np.int64 if signed else np.uint64)
     np.testing.assert_array_equal(got.astype(np.int64), np.multiply.outer(x, y))
 
@@ -154,9 +157,11 @@ def test_exact_cells_multiply_at_greater_widths(
     y = data.draw(st.composite(operands)(v, signed))
     y[:4] = y[0], y[0], y[1], y[1]  # all pairs of extremes
     ports, half_adders, final_adder = policy
-    entry = integer_design(topology, w, v, ports=ports, half_adders=half_adders, final_adder=final_adder, signed=signed)
+    multiplier = integer_design(
+        topology, w, v, ports=ports, half_adders=half_adders, final_adder=final_adder, signed=signed
+    )
     x[2], x[3] = x[0], x[1]
-    bits = planes(entry, np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
+    bits = planes(multiplier, np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
     for lane, (a, b) in enumerate(zip(x, y, strict=True)):
         got = sum((int(plane[lane // 64]) >> lane % 64 & 1) << k for k, plane in enumerate(bits))
         assert got == a * b % 2 ** (w + v), (a, b)
@@ -172,7 +177,7 @@ def test_heterogeneous_arrays_equal_the_model_at_greater_widths(
     w, v = shape
     rng = np.random.default_rng(seed)
     ports, half_adders, final_adder = policy
-    entry = integer_design(
+    multiplier = integer_design(
         topology,
         w,
         v,
@@ -184,7 +189,7 @@ def test_heterogeneous_arrays_equal_the_model_at_greater_widths(
         truncate_columns=cut,
     )
     x, y = (rng.integers(-(2 ** (n - 1)) * signed, 2 ** (n - signed), 192, dtype=np.int64) for n in shape)
-    assert equal(entry, x, y)
+    assert equal(multiplier, x, y)
 
 
 @topologies
@@ -192,9 +197,9 @@ def test_heterogeneous_arrays_equal_the_model_at_greater_widths(
 @pytest.mark.parametrize("shape", [(2, 64), (64, 2), (64, 64), (33, 64)])
 def test_products_of_the_widest_operands_equal_the_model(topology: str, signed: bool, shape: tuple[int, int]) -> None:
     w, v = shape
-    entry = integer_design(topology, w, v, signed=signed)
+    multiplier = integer_design(topology, w, v, signed=signed)
     x, y = (np.array([a % 2**n for a in extremes(n, signed)], dtype=np.uint64).view(np.int64) for n in shape)
-    bits = planes(entry, np.repeat(x, len(y)), np.tile(y, len(x)))
+    bits = planes(multiplier, np.repeat(x, len(y)), np.tile(y, len(x)))
     pairs = [(a, b) for a in extremes(w, signed) for b in extremes(v, signed)]
     for lane, (a, b) in enumerate(pairs):
         assert sum((int(plane[0]) >> lane & 1) << k for k, plane in enumerate(bits)) == a * b % 2 ** (w + v), (a, b)
@@ -224,7 +229,7 @@ def test_tiles_of_every_topology_are_added_exactly(topology: str) -> None:
         x, y = every_pair(w, v, False)
         np.testing.assert_array_equal(numbers(list(planes(exact, x, y)), len(x)), (x * y).astype(np.uint64))
 
-        entry = integer_design(topology, w, v, tile=tile, placement=random_grid(rng, w, v), ports="csp")
+        multiplier = integer_design(topology, w, v, tile=tile, placement=random_grid(rng, w, v), ports="csp")
         total = np.zeros(len(x), dtype=np.uint64)
         for i in range(0, w, tile):
             for j in range(0, v, tile):
@@ -234,11 +239,13 @@ def test_tiles_of_every_topology_are_added_exactly(topology: str) -> None:
                     y >> j & 2**m - 1,
                     n,
                     m,
-                    lambda r, c, i=i, j=j, entry=entry: entry.placement.at(r + i, c + j, entry.tile),
+                    lambda r, c, i=i, j=j, multiplier=multiplier: multiplier.placement.at(
+                        r + i, c + j, multiplier.tile
+                    ),
                     ports="csp",
                 )
                 total += numbers(part.product(topology), len(x)) << np.uint64(i + j)
-        got = numbers(list(planes(entry, x, y)), len(x))
+        got = numbers(list(planes(multiplier, x, y)), len(x))
         np.testing.assert_array_equal(got, total & np.uint64(2 ** (w + v + 1) - 1))
 
 
@@ -247,9 +254,10 @@ def test_tiles_of_every_topology_are_added_exactly(topology: str) -> None:
 WITH_FINAL_ADDER = [name for name, topology in TOPOLOGIES.items() if topology.has_final_adder]
 
 
-def values(entry: Design) -> np.ndarray:
-    x, y = every_pair(*entry.shape, entry.signed)
-    return numbers(list(planes(entry, x, y)), len(x))
+def values(multiplier: Design) -> np.ndarray:
+    """Products of all operand pairs, uint64, x major."""
+    x, y = every_pair(*multiplier.shape, multiplier.signed)
+    return numbers(list(planes(multiplier, x, y)), len(x))
 
 
 @topologies
@@ -277,21 +285,21 @@ def test_products_of_a_lopsided_placement_do_not_commute(topology: str) -> None:
 @topologies
 @pytest.mark.parametrize("shape", [(6, 6), (3, 8), (8, 3)])
 def test_every_entry_of_a_placement_reaches_its_column_or_row(topology: str, shape: tuple[int, int]) -> None:
-    """One LOPSIDED entry among exact ones: its cells stand where it says, in the product column i + j."""
+    """One LOPSIDED cell among exact ones in the placement: the instances stand in its row, or in its column i + j."""
     w, v = shape
     policies: dict[str, Any] = {"final_adder": "cell"}
     used: dict[str, set[int]] = {"columns": set(), "rows": set()}
     for kind, length in (("columns", w + v), ("rows", w + 1)):
         for k in range(length):
             cells = [LOPSIDED if n == k else CELLS["exact"] for n in range(length)]
-            entry = integer_design(topology, w, v, placement={kind: cells}, **policies)
-            places = [instance.place for instance in entry.netlist().instances if instance.component == LOPSIDED]
+            multiplier = integer_design(topology, w, v, placement={kind: cells}, **policies)
+            places = [instance.place for instance in multiplier.netlist().instances if instance.component == LOPSIDED]
             assert all(place is not None and k == (sum(place) if kind == "columns" else place[0]) for place in places)
             if places:
                 used[kind].add(k)
                 lowered = {"grid": [[cells[i + j if kind == "columns" else i] for j in range(v)] for i in range(w + 1)]}
                 grid = integer_design(topology, w, v, placement=lowered, **policies)
-                assert grid.netlist().digest() == entry.netlist().digest()
+                assert grid.netlist().digest() == multiplier.netlist().digest()
     assert used["rows"] >= set(range(1, w + (topology != "ripple_array")))
     assert used["columns"] >= set(range(2, w + v - 1))
     assert 0 not in used["rows"] | used["columns"]
@@ -333,8 +341,8 @@ def test_dadda_has_the_published_numbers_of_cells(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [8, 16, 24])
-def test_booth_has_half_the_rows(n: int) -> None:
-    """Radix 4: n / 2 + 1 rows unsigned, n / 2 signed; the exact half adders' counts differ by the missing row."""
+def test_booth_has_half_the_rows_and_fewer_adders(n: int) -> None:
+    """Radix 4: n / 2 + 1 rows unsigned, n / 2 signed, so a signed multiplier needs fewer adders."""
     booth = integer_design("booth", n, n, half_adders="exact").netlist().count()
     dadda = integer_design("dadda", n, n, half_adders="exact").netlist().count()
     signed = integer_design("booth", n, n, half_adders="exact", signed=True).netlist().count()
@@ -353,11 +361,11 @@ def test_modified_baugh_wooley_complements_the_sign_row_and_column() -> None:
 
 def test_signed_designs_are_other_designs_and_survive_toml() -> None:
     for topology in TOPOLOGIES:
-        entry = integer_design(topology, 5, 7, placement=LOPSIDED, signed=True, truncate_columns=3)
-        again = Design.from_toml(entry.to_toml())
-        assert again == entry
-        assert again.digest == entry.digest != integer_design(topology, 5, 7, placement=LOPSIDED).digest
-        assert entry.describe()["format"] == "signed integer (two's complement)"
+        multiplier = integer_design(topology, 5, 7, placement=LOPSIDED, signed=True, truncate_columns=3)
+        again = Design.from_toml(multiplier.to_toml())
+        assert again == multiplier
+        assert again.digest == multiplier.digest != integer_design(topology, 5, 7, placement=LOPSIDED).digest
+        assert multiplier.describe()["format"] == "signed integer (two's complement)"
 
 
 def test_port_names_follow_the_topology() -> None:
@@ -377,7 +385,7 @@ def test_topologies_declare_their_properties() -> None:
 def test_a_topology_under_another_name_is_described_by_what_it_is(
     topology: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D5: a ripple array under a name of its own had a final adder."""
+    """Whether it has a final adder, say, follows from the topology's record, not from its name."""
     other = f"{topology}_2"  # circuits are cached by name
     monkeypatch.setattr(multipliers, "TOPOLOGIES", {**TOPOLOGIES, other: TOPOLOGIES[topology]})
     for fields in ({}, {"tile": 2, "truncate_columns": 3}, {"final_adder": "cell", "placement": LOPSIDED}):
@@ -421,13 +429,13 @@ def test_a_half_adder_beside_truncated_columns_hands_on_a_live_carry(
     topology: str, half: tuple[int, int], full: tuple[int, int]
 ) -> None:
     """DESIGN "Arrays": the carry of an exact half adder whose other input is the constant 0 counts as live, although it
-    is always 0: the next place holds the full cell."""
-    entry = integer_design(
+    is always 0, so the next position holds the full cell."""
+    multiplier = integer_design(
         topology, 4, 4, placement=LOPSIDED, half_adders="exact", final_adder="cell", truncate_columns=4
     )
     standing = {
         instance.place: instance
-        for instance in entry.netlist().instances
+        for instance in multiplier.netlist().instances
         if instance.component == LOPSIDED or instance.component is HALF_ADDER
     }
     assert standing[half].component is HALF_ADDER
@@ -437,7 +445,7 @@ def test_a_half_adder_beside_truncated_columns_hands_on_a_live_carry(
     assert carry in standing[full].inputs
     assert 0 not in standing[full].inputs
 
-    # One column more is truncated: the place beside it has the constant 0 there, and an exact half adder.
+    # With one more column truncated, the position beside it reads the constant 0 and holds an exact half adder.
     less = integer_design(
         topology, 4, 4, placement=LOPSIDED, half_adders="exact", final_adder="cell", truncate_columns=full[0] + full[1]
     )
@@ -476,8 +484,8 @@ def test_signed_operands_out_of_range_are_refused(name: str, x: int, y: int, bad
     assert str(error.value) == f"-2^{bits} <= {name} < 2^{bits} must hold, but got {bad}; mask the operand."
 
 
-def test_bfloat16_is_a_booth_multiplier_by_name() -> None:
-    entry = design("bfloat16")
-    assert entry in NAMED.values()
-    assert (entry.topology, entry.format, entry.shape) == ("booth", "bfloat16", (8, 8))
-    assert (entry.rounding, entry.subnormals) == ("truncate", "flush")
+def test_the_named_design_bfloat16_is_a_booth_multiplier() -> None:
+    multiplier = design("bfloat16")
+    assert multiplier in NAMED.values()
+    assert (multiplier.topology, multiplier.format, multiplier.shape) == ("booth", "bfloat16", (8, 8))
+    assert (multiplier.rounding, multiplier.subnormals) == ("truncate", "flush")

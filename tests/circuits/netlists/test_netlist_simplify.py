@@ -19,7 +19,7 @@ SEEDS = range(150)
 
 
 def rows_of(netlist: Netlist, limit: int = 128) -> list[int]:
-    """All input combinations, or a random sample of them."""
+    """All input combinations, or `limit` random ones."""
     count = 2 ** len(netlist.input_nets)
     if count <= limit:
         return list(range(count))
@@ -33,7 +33,7 @@ def truth(netlist: Netlist, rows: list[int]) -> list[list[int]]:
 
 
 def check_invariants(netlist: Netlist) -> None:
-    """Topological order, single drivers, every net within bounds."""
+    """Asserts topological order, a single driver for each net, and nets within bounds."""
     driven = {ZERO, ONE, *netlist.input_nets}
     assert len(driven) == 2 + len(netlist.input_nets)
     for instance in netlist.instances:
@@ -70,7 +70,7 @@ def test_programs_agree_with_the_netlist(seeds: range) -> None:
         program = lower(netlist)
         assert unpack(reference.run(program, planes), len(rows)).tolist() == expected, seed
         assert len(program) <= 2 * len(netlist.instances) + len(netlist.output_nets)
-        # The evaluation that the cost model uses, of every net as drawn.
+        # The cost model evaluates every net as drawn.
         outputs = evaluate(netlist, planes)[list(netlist.output_nets)]
         assert unpack(outputs, len(rows)).tolist() == expected, seed
 
@@ -90,7 +90,7 @@ def test_analysis_gives_equal_nets_equal_literals_only() -> None:
 
 
 def test_reduce_function_over_every_table() -> None:
-    """All 256 functions with repeated, inverted and constant operands: 4 operands choices cubed."""
+    """All 256 functions with all triples of repeated, inverted and constant operands."""
     choices = [0, 1, 2, 5]  # 0, 1, node 1, node 2 inverted
     for table in range(256):
         for operands in np.stack(np.meshgrid(choices, choices, choices), -1).reshape(-1, 3).tolist():
@@ -104,7 +104,7 @@ def test_reduce_function_over_every_table() -> None:
 
 
 def test_the_all_ama5_array_collapses_to_wires() -> None:
-    """Issue 3: simplify proves its worth. P = x0*Y + 2^24 * (X & ~1) * y23 needs one AND gate a product bit."""
+    """P = x0*Y + 2^24 * (X & ~1) * y23 needs one AND gate for each product bit."""
     netlist = simplify(design("axfpm").netlist())
     assert netlist.count() == {"and2": 47}
     assert len(design("axfpm").netlist().instances) == 24 * 24 + 23 * 24

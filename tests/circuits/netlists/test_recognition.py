@@ -1,4 +1,4 @@
-"""Recognition of what a circuit computes, from samples."""
+"""Recognition of what a circuit computes: products and their signedness, adders and other functions, or none."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_adder_without_carry_out_and_a_subtractor_are_recognised() -> None:
 
 @pytest.mark.parametrize("function", OTHERS, ids=lambda f: f"{f.circuit}: {f.text}")
 def test_every_function_is_recognised_from_its_truth_table(function) -> None:  # type: ignore[no-untyped-def]
-    """Circuits of sums of minterms, 3 x 3 bits to 6."""
+    """Circuits of 3 x 3 bits to 6, built as sums of minterms."""
     builder = NetlistBuilder("table")
     x, y = builder.input("x", 3), builder.input("y", 3)
     rows = {}

@@ -1,4 +1,4 @@
-"""python -m circuits: what it prints, in every format, and how it refuses."""
+"""`python -m circuits`: what its commands print in every format, and how they refuse mistakes."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_multiply_shows_every_step_of_the_published_product(capsys: pytest.Captu
     assert out.count(f"{y:024b}") == x.bit_count()  # the partial product rows of the set bits of x
 
 
-def test_multiply_trace_of_values_that_never_reach_the_circuit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trace_says_that_special_values_never_reach_the_circuit(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "multiply", "exact", "0", "-3", "--trace")
     assert "never reaches the circuit" in out
     assert "result    -0.0" in out
@@ -217,8 +217,8 @@ def test_multiply_trace_of_values_that_never_reach_the_circuit(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_trace_adds_up(name: str) -> None:
-    """The steps that a trace shows lead to the design's own result."""
+def test_the_steps_of_a_trace_lead_to_the_result(name: str) -> None:
+    """Fraction, rounding and exponent as shown give the design's own result."""
     entry = design(name)
     fmt = entry.float_format
     assert fmt is not None
@@ -341,7 +341,9 @@ def test_integer_designs_show_no_float_rules(capsys: pytest.CaptureFixture[str],
         assert words == ["rounding", *(("none", "nearest_even") if pair[1] == "exact" else ("nearest_even", "none"))]
 
 
-def test_integer_and_signed_traces(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_traces_of_integer_and_signed_designs_lead_to_their_products(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     entry = Design(format=None, width=(4, 4), truncate_columns=3, name="cut")
     trace = trace_product(entry, 13, 11)
     assert trace.rows[0].endswith("---")
@@ -384,7 +386,9 @@ def test_mistakes_are_one_line_and_status_2(
     assert refuse(capsys, *arguments).startswith(message)
 
 
-def test_integer_operands_out_of_range(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_integer_operands_out_of_range_are_refused_on_the_command_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     path = tmp_path / "i.toml"
     path.write_text(Design(format=None, width=4).to_toml(), encoding="utf-8")
     assert (
@@ -408,7 +412,7 @@ def test_a_toml_cell_error_names_the_line(capsys: pytest.CaptureFixture[str], tm
 
 
 @pytest.mark.parametrize("command", ["show", "metrics", "cells", "designs", "multiply"])
-def test_help_explains_every_option(capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_help_of_commands_names_formats_and_defaults(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
     assert stop.value.code == 0
@@ -421,7 +425,7 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str], command:
         assert f"(default: {default})" in out
 
 
-def test_as_a_module_and_through_a_closed_pipe() -> None:
+def test_the_module_exits_with_2_on_a_mistake_and_survives_a_closed_pipe() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "circuits", "multiply", "axfpm", "x", "1"], capture_output=True, text=True, cwd=ROOT
     )

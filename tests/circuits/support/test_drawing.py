@@ -1,4 +1,4 @@
-"""Drawings: what stands where, and the files."""
+"""Drawings of arrays, trees and schematics: what stands where, what is refused, and the files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_cell_is_drawn_once_with_the_highest_column_on_the_left() -> None:
     assert len(colours) == len(legend(MIXED)) == 5
 
 
-def test_legend_has_counts_and_the_title_the_definition() -> None:
+def test_the_legend_has_counts_and_the_title_has_the_definition() -> None:
     assert legend(AMA4) == ["ama4: 552", "exact: 24", f"{GATES_ONLY}: 24"]
     texts = [text.get_text().replace("\u00a0", " ") for text in draw_array(AMA4).texts]
     assert texts[0] == "saved"
@@ -250,7 +250,7 @@ def test_other_commands_do_not_load_matplotlib() -> None:
 def test_errors_of_drawings_name_the_file_that_was_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not the temporary file beside it."""
+    """The message names that file, not the temporary one beside it."""
     (tmp_path / "folder.png").mkdir()
     for file, reason in ((tmp_path / "none" / "a.png", "No such file"), (tmp_path / "folder.png", "is a folder")):
         assert main(["draw", "axfpm", "-o", str(file)]) == 2

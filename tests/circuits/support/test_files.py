@@ -21,7 +21,7 @@ def _write_often(path: Path, byte: int) -> None:
 
 
 @pytest.mark.slow
-def test_threads_and_processes_write_at_once(tmp_path: Path) -> None:
+def test_a_file_is_whole_while_threads_and_processes_write_it(tmp_path: Path) -> None:
     path = tmp_path / "a"
     _write_often(path, 0)
     context = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""Numbers as they are printed."""
+"""Numbers in text: three significant digits, or by a format specification."""
 
 from __future__ import annotations
 

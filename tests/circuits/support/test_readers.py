@@ -51,13 +51,13 @@ Content = Callable[[Path], None]
 Command = Callable[[Path], int]
 
 SECONDS = 30
-"""Far above what is wanted (2 s), so that a busy machine fails no test."""
+"""Far more than the 2 s that a refusal may take, so that no test fails on a busy machine."""
 MEGABYTES = 500
 
 
 @pytest.fixture(autouse=True)
 def bounded() -> Iterator[None]:
-    """Ends a test that waits, and fails one that took long or much memory."""
+    """Ends a test that waits, and fails one that takes long or much memory."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError("a reader must not wait")
@@ -90,7 +90,7 @@ def refusal(capsys: pytest.CaptureFixture[str], command: Callable[[], int]) -> s
     return captured.err
 
 
-# What is no file, or too large a one.
+# Paths that are no regular files, and files that are too large.
 
 
 def _folder(path: Path) -> None:
@@ -183,7 +183,7 @@ def test_what_is_no_file_is_refused_by_readers_without_a_command(kind: str, tmp_
         read_record(path, advice="fetch it")
     assert str(path) in str(refused.value)
     assert str(refused.value).endswith("; fetch it.")
-    assert _record_of(path) == {}  # another run's record is no mistake
+    assert _record_of(path) == {}  # a broken record of another run is not this run's mistake
 
 
 def test_a_file_that_grows_is_read_up_to_its_limit(tmp_path: Path) -> None:
@@ -240,7 +240,9 @@ TOML = {
 
 @pytest.mark.parametrize("content", TOML)
 @pytest.mark.parametrize("reader", [name for name, (file, _) in COMMANDS.items() if file.endswith(".toml")])
-def test_hostile_toml(reader: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_toml_is_refused_in_one_line(
+    reader: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name, command = COMMANDS[reader]
     path = tmp_path / name
     written, expected = TOML[content]
@@ -295,7 +297,7 @@ JSON: dict[str, tuple[bytes | str, str]] = {
 
 
 @pytest.mark.parametrize("content", JSON)
-def test_hostile_json(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_json_is_refused_in_one_line(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, expected = JSON[content]
     data = text if isinstance(text, bytes) else text.encode()
     with pytest.raises(DesignError) as caught:
@@ -386,13 +388,13 @@ def _archive(members: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED
 
 
 def _with_directory_size(data: bytes, size: int) -> bytes:
-    """The end record says that the directory has `size` bytes."""
+    """The archive with an end record that gives its directory `size` bytes."""
     at = data.rindex(b"PK\x05\x06") + 12
     return data[:at] + struct.pack("<L", size) + data[at + 4 :]
 
 
 def _with_unpacked_size(data: bytes, size: int) -> bytes:
-    """The first member's entry in the directory says that it unpacks to `size` bytes."""
+    """The archive with a directory that says that the first member unpacks to `size` bytes."""
     at = data.index(b"PK\x01\x02") + 24
     return data[:at] + struct.pack("<L", size) + data[at + 4 :]
 
@@ -428,7 +430,9 @@ OPERANDS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("content", OPERANDS)
-def test_hostile_operands(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_operands_are_refused_in_one_line(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, expected = OPERANDS[content]
     path = tmp_path / "a.npz"
     path.write_bytes(data)
@@ -483,7 +487,9 @@ WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("content", WEIGHTS)
-def test_hostile_weights(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_weights_are_refused_in_one_line(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make, expected = WEIGHTS[content]
     path = tmp_path / "a.pt"
     path.write_bytes(make())
@@ -505,7 +511,9 @@ SAFETENSORS = {
 
 @pytest.mark.parametrize("content", SAFETENSORS)
 @pytest.mark.parametrize("reader", ["weights .safetensors", "images"])
-def test_hostile_safetensors(reader: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_safetensors_are_refused_in_one_line(
+    reader: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(SAFETENSORS[content])
     printed = refusal(capsys, lambda: COMMANDS[reader][1](path))
@@ -538,7 +546,7 @@ C1 carry vss {c}
         ({"w": "W=" + "1" * 200_000}, "must give w as a number"),
     ],
 )
-def test_hostile_spice(change: dict[str, str], expected: str, tmp_path: Path) -> None:
+def test_hostile_spice_is_refused_in_one_line(change: dict[str, str], expected: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.sp"
     path.write_text(CELL.format(**{"w": "W=1u", "c": "0.1f", **change}))
     assert path.stat().st_size <= MAXIMUM_BYTES
@@ -600,7 +608,9 @@ LONGEST = "9" * 5000
         ["nosuch\x1b[31m"],
     ],
 )
-def test_hostile_arguments(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_arguments_are_refused_in_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "small.toml"
     path.write_text('[design]\nformat = "integer"\nwidth = 4\n')
     printed = refusal(capsys, lambda: circuits_main([str(path) if word == "SMALL" else word for word in arguments]))
@@ -608,10 +618,10 @@ def test_hostile_arguments(arguments: list[str], tmp_path: Path, capsys: pytest.
     assert "set_int_max_str_digits" not in printed
 
 
-def test_hostile_images_and_weights_are_those_that_would_load(
+def test_the_same_weights_and_images_without_what_is_hostile_load(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The counterpart: the same files without what is hostile are taken."""
+    """The counterpart of the refusals above."""
     (tmp_path / "a.pt").write_bytes(_repacked(zipfile.ZIP_STORED, {}))
     save_file(
         {"images": torch.rand(2, 1, 4, 4), "labels": torch.zeros(2, dtype=torch.int64)}, tmp_path / "i.safetensors"

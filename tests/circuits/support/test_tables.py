@@ -1,4 +1,4 @@
-"""Tables at every width: nothing is lost, words are whole, names are repeated."""
+"""Tables at every width: no character is lost, words stay whole, names are repeated with every block."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_several_columns_of_names_are_repeated() -> None:
         ("", 5, [""]),
     ],
 )
-def test_where_text_is_broken(text: str, width: int, lines: list[str]) -> None:
+def test_text_is_broken_after_spaces_underscores_and_slashes(text: str, width: int, lines: list[str]) -> None:
     assert wrapped(text, width) == lines
 
 

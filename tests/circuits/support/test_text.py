@@ -87,7 +87,7 @@ def test_every_character_survives_toml_as_value_and_as_key() -> None:
     for start in range(0, len(UNICODE), 4096):
         text = "".join(UNICODE[start : start + 4096])
         assert tomllib.loads(f"{toml_key(text)} = 1") == {text: 1}
-    # Alone, where it might be taken for something else: the first and the last of a string, before a quote.
+    # Each character alone in its string: it is the first and the last one, beside the quotes.
     singles = UNICODE[:0x3100] + UNICODE[-2:]
     document = "\n".join(f"k{k} = {toml_string(character)}" for k, character in enumerate(singles))
     assert list(tomllib.loads(document).values()) == singles
@@ -145,8 +145,8 @@ def test_names_have_no_control_characters() -> None:
             AdderCell(f"a{character}b", "01101001", "00010111")
 
 
-def survives(design: Design) -> None:
-    """A design, its name and its cells' sources come back from everything that is written of it."""
+def check_survival(design: Design) -> None:
+    """Asserts that a design, its name and its cells' sources come back from everything that is written of it."""
     text = design.to_toml()
     again = Design.from_toml(text)
     sources = [entry.source for entry in design.placement.all_cells()]
@@ -191,21 +191,21 @@ class _Text(HTMLParser):
 
 
 @pytest.mark.parametrize("text", TRICKY)
-def test_texts_that_have_broken_writers(text: str, tmp_path: Path) -> None:
+def test_texts_that_have_broken_writers_survive_them(text: str, tmp_path: Path) -> None:
     name = "a" if has_controls(text) else text
     design = Design(format=None, width=3, placement=cell(text), name=name)
-    survives(design)
-    in_the_store(tmp_path / "store.sqlite", [design])
+    check_survival(design)
+    check_store(tmp_path / "store.sqlite", [design])
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(NAME, TEXT)
 def test_names_and_sources_survive_every_writer(name: str, source: str) -> None:
-    survives(Design(format=None, width=3, placement=cell(source), name=name))
+    check_survival(Design(format=None, width=3, placement=cell(source), name=name))
 
 
-def in_the_store(path: Path, designs: list[Design]) -> None:
-    """A run of `designs` is finished, its store closed, and read again."""
+def check_store(path: Path, designs: list[Design]) -> None:
+    """Asserts that a finished run of `designs` is read back after its store was closed."""
     subjects = [*designs, *(LayerDesigns(((entry.name or "", 1, entry),)) for entry in designs)]
     configuration = {"space": {"name": "".join(entry.name or "" for entry in designs)}}
     with Store(path) as store:
@@ -227,7 +227,7 @@ def test_sources_of_every_character_survive_the_store(tmp_path: Path) -> None:
     ]
     # Equal behaviour and cost would be one design in the store.
     designs = [Design(format=None, width=3 + k, placement=entry.placement) for k, entry in enumerate(designs)]
-    in_the_store(tmp_path / "store.sqlite", designs)
+    check_store(tmp_path / "store.sqlite", designs)
 
 
 @pytest.mark.parametrize("name", ["$\\frac{a$", "日本語 \U0001f600 𝒜", "_hidden", "<b>&\"'", "%s {x}"])

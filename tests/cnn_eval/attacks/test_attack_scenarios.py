@@ -62,7 +62,7 @@ class Planted(nn.Module):
 
 
 class Shifted(Planted):
-    """Reads its second pixel."""
+    """Reads the class from the second pixel."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return super().forward(images.roll(-1, 3))
@@ -120,7 +120,7 @@ def test_pairs_are_counted_by_hand() -> None:
     assert (nothing.samples, nothing.p_value) == (0, 1)
 
 
-def test_noise_by_hand() -> None:
+def test_noise_agrees_with_norms_and_psnr_by_hand() -> None:
     clean, other = torch.full((2, 1, 2, 2), 0.5), torch.full((2, 1, 2, 2), 0.5)
     other[0, 0] += torch.tensor([[0.3, 0.0], [-0.4, 0.0]])
     found = noise(clean, other)
@@ -237,7 +237,7 @@ def test_a_substitute_counts_its_queries_and_learns(model: nn.Module) -> None:
 
 
 class Recording(nn.Module):
-    """Keeps the images that it is asked about; they are all of class 1."""
+    """Keeps the images that it is asked about and says class 1 to all of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -266,7 +266,7 @@ def test_new_images_of_a_substitute_ascend_the_logit_of_the_victims_class() -> N
 def test_first_images_are_of_every_class() -> None:
     labels = torch.tensor([0, 1, 2, 0, 1, 0, 0, 0, 2, 0])
     assert first_images(labels, 6).tolist() == [1, 2, 4, 7, 8, 9]
-    assert first_images(labels, 8).tolist() == [1, 2, 4, 5, 6, 7, 8, 9]  # of one class there are no more
+    assert first_images(labels, 8).tolist() == [1, 2, 4, 5, 6, 7, 8, 9]  # classes 1 and 2 have no more
     counts = torch.bincount(load().labels[100:][first_images(load().labels[100:], 150)])
     assert counts.tolist() == [15] * 10
 
@@ -348,7 +348,7 @@ def test_what_was_crafted_is_found_again(
     assert craft(model, DeepFool(), batch[0][:2], batch[1][:2], mode="minimum").path is None
 
 
-def test_every_part_of_the_content_decides(
+def test_every_part_of_the_content_decides_the_cache_entry(
     model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
     small = (batch[0][:2], batch[1][:2])
@@ -427,7 +427,9 @@ def cached(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: list[str], tmp_path: Path) -> None:
+def test_attack_command_prints_transfer_rates_of_designs_and_the_control(
+    capsys: pytest.CaptureFixture[str], cached: list[str], tmp_path: Path
+) -> None:
     arguments = ["attack", "axfpm", "axfpm_tiled", "--attacks", "deepfool", "fgsm", *cached]
     done = run(capsys, *arguments, "--grid", str(tmp_path / "grid.png"))
     assert done.status == 0
@@ -457,7 +459,7 @@ def test_attack_command_transfer(capsys: pytest.CaptureFixture[str], cached: lis
 def test_attack_command_pairs_networks_on_the_same_examples(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    """Counted again from the networks' answers, p from SciPy."""
+    """The pairs are counted again from the networks' answers; p is SciPy's."""
     names = ("axfpm_tiled", "bfloat16", "ama1_array")
     arguments = ["attack", *names, "--attacks", "fgsm", "pgd", "--mode", "budget", "--epsilon", "0.1"]
     arguments += ["--samples", "20", "--cache", str(tmp_path), "--set", "pgd.steps=5"]
@@ -489,7 +491,9 @@ def test_attack_command_pairs_networks_on_the_same_examples(
 
 
 @pytest.mark.slow
-def test_attack_command_white_box_and_black_box(capsys: pytest.CaptureFixture[str], cached: list[str]) -> None:
+def test_attack_command_runs_white_box_and_black_box_scenarios(
+    capsys: pytest.CaptureFixture[str], cached: list[str]
+) -> None:
     white = ["attack", "axfpm_tiled", "--attacks", "deepfool", "--scenario", "white-box", "--backward", "slope"]
     rows = json.loads(run(capsys, *white, *cached, "--format", "json").out)["results"]
     assert [row["design"] for row in rows] == ["exact (torch)", "axfpm_tiled", "control"]
@@ -569,14 +573,14 @@ def test_hyperparameters_reach_the_attack(capsys: pytest.CaptureFixture[str], ca
         ),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(
+def test_mistakes_of_the_attack_command_are_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     done = run(capsys, "attack", "axfpm", *arguments, "--cache", str(tmp_path))
     assert (done.status, done.out, done.err) == (2, "", f"error: {message}\n")
 
 
-def test_no_result_is_no_table(
+def test_without_an_eligible_sample_no_table_is_printed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An attack that never succeeds, a model that is never right, images out of range."""
@@ -606,10 +610,10 @@ def test_no_result_is_no_table(
     )
 
 
-def test_attacks_that_do_not_start_are_told(
+def test_attacks_that_do_not_start_are_noted(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Noise that is never classified as anything else than the image."""
+    """No noise is tried as a starting point."""
     monkeypatch.setattr("cnn_eval.attacks.shared.starting.DIRECTIONS", 0)
     common = ["--samples", "10", "--cache", str(tmp_path), "--compute", "lowered"]
     done = run(capsys, "attack", "axfpm", "--attacks", "boundary", *common)

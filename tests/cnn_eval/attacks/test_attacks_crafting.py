@@ -1,4 +1,4 @@
-"""Attacks: their effect on LeNet-5, their bounds, and that an image's result depends on nothing but the image."""
+"""Attacks on LeNet-5: effect, bounds, independence of an image's result from other images, stored examples."""
 
 from __future__ import annotations
 
@@ -29,19 +29,6 @@ from cnn_eval.models.registry import weights_record
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 RESOLUTION = 1 / 4096
-
-
-@pytest.fixture(scope="module")
-def model() -> nn.Module:
-    return load_model("lenet5")
-
-
-@pytest.fixture(scope="module")
-def batch(model: nn.Module) -> Batch:
-    """60 rightly classified images."""
-    images = load()
-    right = (predict(model, images.images[:70]) == images.labels[:70]).nonzero()[:60, 0]
-    return images.images[right], images.labels[right]
 
 
 def gradient_sign(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

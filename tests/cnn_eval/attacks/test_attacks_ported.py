@@ -25,7 +25,7 @@ def model() -> SmallNetwork:
 
 @pytest.fixture(scope="module")
 def batch(model: SmallNetwork) -> tuple[torch.Tensor, torch.Tensor]:
-    """Six rightly classified images."""
+    """Six correctly classified images."""
     data = load()
     right = (predict(model, data.images[:10]) == data.labels[:10]).nonzero()[:6, 0]
     return data.images[right], data.labels[right]
@@ -57,7 +57,7 @@ def test_the_boundary_walk_is_that_of_foolbox(
     batch: tuple[torch.Tensor, torch.Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Foolbox's loop, its proposals replaced by ours, which are drawn for each image."""
+    """Foolbox's loop with our proposals, which are drawn for each image separately."""
     from eagerpy.astensor import astensor
     from foolbox.attacks import boundary_attack
 

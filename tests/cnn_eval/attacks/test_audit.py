@@ -33,7 +33,7 @@ QUICK = AuditSettings(steps=20, apgd_steps=20, queries=300, minimum_steps=100, n
 BRIEF = AuditSettings(
     steps=8, apgd_steps=5, queries=60, minimum_steps=20, deepfool_steps=5, noise_draws=1, decision_images=0
 )
-"""For what does not depend on the strength of the attacks."""
+"""Settings for tests that do not depend on the strength of the attacks."""
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,7 @@ def test_a_perturbation_beyond_the_budget_does_not_count(reference: Reference, i
 
 
 def test_recomputed_layers_have_the_other_mode_and_gradient(normal: SmallNetwork, images: torch.Tensor) -> None:
-    """axfpm_tiled: not commutative."""
+    """axfpm_tiled does not commute."""
     gate_exact = approximate(normal, design("axfpm_tiled"))
     again = recomputed(gate_exact, compute="lowered", backward="slope")
     expected = approximate(normal, design("axfpm_tiled"), compute="lowered", backward="slope")
@@ -369,7 +369,7 @@ def test_the_first_rule_that_holds_decides(changes: dict[str, object], verdict: 
     assert report.to_dict()["verdict"] == verdict
 
 
-def test_a_significantly_worse_network_is_said_to_be_so() -> None:
+def test_a_significantly_worse_network_is_called_less_robust() -> None:
     worse = {"robust": 10, "robust_exact": 20, "gained": 0, "lost": 10}
     assert report_of(**worse).sentence.endswith("p = 0.002; it is less robust.")
     assert "less" not in report_of(**{**worse, "robust": 17, "lost": 3}).sentence
@@ -432,7 +432,7 @@ def test_a_network_that_is_always_wrong_is_named(normal: SmallNetwork) -> None:
         ("constant", "constant", 1, 1),
     ],
 )
-def test_networks_that_lose_every_image_or_none(
+def test_networks_that_lose_every_image_or_none_get_a_report(
     subject: str, exact: str, left: int, left_exact: int, chosen: str, epsilon: float, normal: SmallNetwork
 ) -> None:
     """Every set of images that an audit looks at may be empty; a constant network loses none that it is right on."""
@@ -569,7 +569,9 @@ def test_another_reference_is_refused(reference: Reference, normal: SmallNetwork
         ),
     ],
 )
-def test_command_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_of_the_audit_command_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["audit", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -1,4 +1,4 @@
-"""Checks of audits on evidence written by hand: each passes and fails on the sides of its threshold."""
+"""The checks of an audit on evidence written by hand: each passes on one side of its threshold, fails on the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKS: dict[str, AuditCheck[Evidence]] = {check.name: check for check in (*NETW
 
 
 def log() -> AttackLog:
-    """Nothing attacked yet; every image counts as rightly classified."""
+    """A log without attacks, in which every image counts as correctly classified."""
     data = load()
     settings = AuditSettings(epsilon=0.1)
     result = AttackLog(
@@ -130,7 +130,7 @@ def test_decisions_alone_may_be_nearer_on_one_image_of_ten(evidence: Evidence) -
     assert CHECKS[name].results(replace(evidence, decision_images=torch.arange(0))) == []
 
 
-def test_few_images_and_other_logit_scales_are_told(evidence: Evidence) -> None:
+def test_few_images_and_other_logit_scales_fail_their_checks(evidence: Evidence) -> None:
     assert result("images", evidence).passed
     evidence.exact.right = first(49)
     assert result("images", evidence).passed is False

@@ -29,7 +29,7 @@ from cnn_eval.data.loading import load
         ("l2", (1, 28, 28), None, 1.5, "own images of 1 x 28 x 28, taken as mnist"),
     ],
 )
-def test_the_convention_of_the_data(
+def test_the_default_budget_is_the_convention_of_the_data(
     norm: str, image: tuple[int, ...], dataset: str | None, epsilon: float, reason: str
 ) -> None:
     budget = default_budget(norm, image, dataset)

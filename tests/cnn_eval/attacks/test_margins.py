@@ -108,7 +108,7 @@ def test_the_control_is_axfpm_and_rates_rise_with_the_margin(tmp_path: Path) -> 
     assert note.endswith("It was crafted again.")
 
 
-def test_command_prints_every_value_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_margins_command_prints_every_value_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plot = tmp_path / "curves.svg"
     arguments = ["margins", "axfpm_tiled", "--samples", "12", "--attacks", "fgsm", "--cache", str(tmp_path / "cache")]
     assert main([*arguments, "--plot", str(plot), "--format", "json"]) == 0
@@ -170,7 +170,7 @@ def test_impossible_problems_and_unknown_attacks_are_refused(problem: tuple[torc
         (["--samples", "2001"], "1 <= samples <= 2000 must hold for the test images, but got 2001; choose fewer."),
     ],
 )
-def test_command_mistakes_are_one_line(
+def test_mistakes_of_the_margins_command_are_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["margins", "axfpm", "--cache", str(tmp_path), *arguments]) == 2
@@ -182,7 +182,7 @@ def test_command_mistakes_are_one_line(
 
 
 def points_at(first: dict[str, int], last: int) -> list[MarginPoint]:
-    """Of 100 examples for each attack of DA's axfpm: `first` at the boundary, `last` with the largest margin."""
+    """Points of 100 examples for each attack on axfpm: `first` fool at the boundary, `last` with the largest margin."""
     made = []
     for attack, count in first.items():
         values = CURVES[attack].values

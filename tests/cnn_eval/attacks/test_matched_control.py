@@ -1,4 +1,4 @@
-"""The matched control: exact products, and in each layer the mean gain of the design."""
+"""The matched control: exact products, scaled in each layer by the mean gain of the design."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_exact_design_has_a_gain_of_one(exact: nn.Module) -> None:
         assert torch.allclose(value, exact.state_dict()[key], rtol=1e-5)
 
 
-def test_mistakes_are_named(exact: nn.Module) -> None:
+def test_a_control_without_layers_images_or_gain_is_refused(exact: nn.Module) -> None:
     for network, images in ((exact, IMAGES), (approximate(exact, design(NAME)), IMAGES[:0])):
         with pytest.raises(DesignError, match="a matched control needs approximate layers and images, but got"):
             matched_control(exact, network, images)

@@ -42,7 +42,7 @@ QUICK = AuditSettings(steps=10, apgd_steps=10, queries=100, minimum_steps=40, no
 
 
 def data_of(path: Path) -> Any:
-    """What the browser code of a page reads; the page loads nothing and holds no name as markup."""
+    """The data that a page's browser code reads; asserts that the page loads nothing and holds no name as markup."""
     text = path.read_text()
     (found,) = re.findall(r'<script type="application/json" id="page-data">(.*?)</script>', text)
     assert not {"<", ">", "&"} & set(found)
@@ -201,7 +201,7 @@ def test_classes_are_words() -> None:
 
 @pytest.mark.parametrize("command", [["attack", "heap", "--attacks", "fgsm"], ["margins", "heap"], ["audit", "heap"]])
 @pytest.mark.parametrize(("option", "suffix"), [("--report", ".html"), ("--save", ".safetensors")])
-def test_a_file_of_another_kind_is_one_line_before_any_work(
+def test_a_file_of_another_kind_is_refused_before_any_work(
     command: list[str], option: str, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, option, "out.txt"]) == 2

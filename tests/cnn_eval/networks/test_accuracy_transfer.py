@@ -60,7 +60,7 @@ def two():
 # ---- accuracy
 
 
-def test_lenet5_through_designs() -> None:
+def test_accuracy_counts_the_predictions_of_the_approximate_network() -> None:
     images = load("mnist", "test")
     for entry in (design("axfpm"), {"conv2": design("heap"), "fc1": design("axfpm_tiled")}):
         result = evaluate(entry, samples=60)
@@ -150,7 +150,7 @@ def test_accuracy_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch
     assert any(line.split()[:2] == ["axfpm", str(first["correct"])] for line in lines)
 
 
-def test_own_cells_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_own_cells_are_named_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A cell that is AMA5 under another name makes axfpm; with A and B exchanged it makes something else."""
     path = tmp_path / "cells.toml"
     path.write_text('[cells.like]\nsum = "B"\ncarry = "A"\n[cells.mirror]\nsum = "A"\ncarry = "B"\n', encoding="utf-8")
@@ -229,7 +229,7 @@ def test_transfer_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(
+def test_mistakes_of_accuracy_and_transfer_are_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     done = run(capsys, *arguments)
@@ -238,7 +238,7 @@ def test_bad_input_is_one_line_and_status_2(
 
 @pytest.mark.slow
 def test_module_runs_without_warnings(tmp_path: Path) -> None:
-    """As a process, from a folder with a user's module: no warning of runpy, notes on standard error."""
+    """As a process in a folder with a user's module: no warning by runpy, notes on standard error."""
     (tmp_path / "nets.py").write_text(MODULE)
     command = [
         sys.executable,
@@ -386,7 +386,7 @@ def test_designs_from_files_go_through_networks(tmp_path: Path, capsys: pytest.C
 
 
 def test_designs_of_one_name_are_told_apart_on_every_command_line(tmp_path: Path) -> None:
-    """Issue 14, point 19; also where they are designs by layer."""
+    """Their labels carry digests, also in designs by layer."""
     files = []
     for cell in ("ama1", "ama5"):
         file = tmp_path / f"{cell}.toml"

@@ -20,14 +20,14 @@ from studies.commands import main as studies
 from studies.paper import table6
 from studies.paper.table11 import PUBLISHED
 
-# not commutative: AMA4 sits where the ports matter, and the rows are those of the first operand
+# does not commute: AMA4 sits where the ports matter, and rows belong to the first operand
 MIXED = Design(
     topology="carry_save_array", placement={"columns": [CELLS["ama4"]] * 20 + ["exact"] * 28}, ports="csp", name="mixed"
 )
 
 
 def test_alexnet_multiplies_through_the_design() -> None:
-    """Two images: each convolution's output is the float32 sum of scalar products, checked at random places."""
+    """Each convolution's output is the float32 sum of scalar products, checked at random positions of two images."""
     images = load("cifar10").images[:2]
     network = approximate(load_model("alexnet"), MIXED, record=False)
     seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}

@@ -52,7 +52,7 @@ def test_distribution_counts_images_at_most_and_above_a_threshold() -> None:
     assert str(error.value) == "images must hold at least one image, but hold none; give more."
 
 
-def test_feature_maps_of_the_last_convolution() -> None:
+def test_feature_maps_are_those_of_the_last_or_the_named_convolution() -> None:
     model, images = LeNet5().eval(), torch.rand(5, 1, 28, 28)
     assert last_convolution(model) == "conv2"
     for network in (model, approximate(model, design("axfpm_tiled"))):

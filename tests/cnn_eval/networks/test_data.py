@@ -289,7 +289,7 @@ def records(count: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, bytes]:
     )
 
 
-def test_cifar10_files_and_differences() -> None:
+def test_cifar10_files_and_differences_are_decoded() -> None:
     images, labels, content = records(30)
     cut = len(content) // 3
     decoded = decode_records((content[:cut], content[cut:]))
@@ -304,8 +304,8 @@ def test_cifar10_files_and_differences() -> None:
         decode_differences((bytes(3072), bytes(2)))
 
 
-def test_cifar10_from_npm_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture in the package: a row is an image, its 1,024 pixels row by row."""
+def test_cifar10_files_are_rebuilt_from_npm_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of a picture in the package is an image, its 1,024 pixels row by row."""
     monkeypatch.setattr(cifar10_formats, "IMAGES_PER_FILE", 4)
     train, test = records(8), records(4, seed=9)
     archive = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Tensors on a device: the way through layers and commands with the kernels on the host, and what is refused."""
+"""Tensors on a device: layers and commands with the kernels run on the host, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from device_products import codes, floats, same
+from bit_equality import same_bits
+from device_products import codes, floats
 from layer_cases import LOPSIDED, conv, values
 from torch import nn
 
@@ -71,28 +72,28 @@ def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(
     ]
     for result, array in zip(results, expected, strict=True):
         assert isinstance(result, torch.Tensor)
-        assert same(result.numpy(), array)
+        assert same_bits(result.numpy(), array)
 
 
 @pytest.mark.usefixtures("host_as_device")
 @pytest.mark.parametrize("method", ["auto", "gate"])
-def test_integer_convolutions_with_a_padding_code(method: str) -> None:
+def test_integer_convolutions_of_tensors_with_a_padding_code_equal_those_of_arrays(method: str) -> None:
     x, weight = codes(INT8, 0, (2, 2, 5, 5), 1), codes(INT8, 1, (3, 2, 3, 3), 2)
     geometry = Geometry(padding=(1, 1, 1, 1))
     result = convolve(INT8, torch.from_numpy(x), torch.from_numpy(weight), geometry, method=method, padding_code=-7)
-    assert same(result.numpy(), convolve(INT8, x, weight, geometry, padding_code=-7))
+    assert same_bits(result.numpy(), convolve(INT8, x, weight, geometry, padding_code=-7))
 
 
 @pytest.mark.usefixtures("host_as_device")
-def test_matmul_of_tensors() -> None:
+def test_matmul_of_tensors_equals_that_of_arrays() -> None:
     x, w = floats((5, 3), 1), floats((3, 4), 2)
     with np.errstate(all="ignore"):
         expected = matmul(LOPSIDED, x, w)
-    assert same(matmul(LOPSIDED, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
+    assert same_bits(matmul(LOPSIDED, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
     x, w = codes(INT8, 0, (5, 3), 1), codes(INT8, 1, (3, 4), 2)
     # Any dtype of integers, and elements anywhere.
     wide = torch.from_numpy(np.ascontiguousarray(x.T)).long().T
-    assert same(matmul(INT8, wide, torch.from_numpy(w)).numpy(), matmul(INT8, x, w))
+    assert same_bits(matmul(INT8, wide, torch.from_numpy(w)).numpy(), matmul(INT8, x, w))
     assert (
         matmul(INT8, torch.zeros(2, 0, dtype=torch.int8), torch.zeros(0, 3, dtype=torch.int8)).tolist() == [[0] * 3] * 2
     )
@@ -117,10 +118,10 @@ def test_what_a_device_does_not_serve_is_refused_in_one_line() -> None:
         matmul(Design(format=None, width=40), x.long(), x.long())
 
 
-def test_operands_in_two_places_are_refused() -> None:
-    made = approximate(conv(), LOPSIDED)
+def test_tensors_on_another_device_are_refused() -> None:
+    layer = approximate(conv(), LOPSIDED)
     with pytest.raises(DesignError, match=r"^activations must be float32 on the CPU or a CUDA device, but are"):
-        made(values((1, 2, 5, 5), 1).to("meta"))
+        layer(values((1, 2, 5, 5), 1).to("meta"))
 
 
 @pytest.mark.usefixtures("chosen_cuda")
@@ -173,7 +174,7 @@ def test_unknown_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lowered_layer_on_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = approximate(nn.Linear(3, 2), design("axfpm_tiled"), layers="linear", compute="lowered")
+    layer = approximate(nn.Linear(3, 2), design("axfpm_tiled"), layers="linear", compute="lowered")
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     with pytest.raises(DesignError, match=r"^compute='lowered' needs tensors on the CPU"), torch.no_grad():
-        made(torch.ones(1, 3))
+        layer(torch.ones(1, 3))

@@ -150,8 +150,8 @@ def test_mobilenet_v2_normalises_its_images() -> None:
     assert torch.allclose(seen[0], torch.tensor(2.0), atol=1e-5)
 
 
-def test_fetched_weights_and_pictures() -> None:
-    """FACTS 12: 18 of 20 right in float32."""
+def test_fetched_weights_classify_the_fetched_pictures() -> None:
+    """FACTS 12: 18 of 20 in float32."""
     try:
         network, (images, labels) = pretrained(), pictures.load_imagenet_pictures()
     except DataError as error:

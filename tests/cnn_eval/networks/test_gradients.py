@@ -1,4 +1,4 @@
-"""Gradients of approximate layers, each against an independent computation, and the lowered mode."""
+"""Gradients of approximate layers, each against an independent computation; lowered products and their bound."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BILINEAR = (design("exact"), design("axfpm"), TILED)
 
 
 def gradients(model: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> list[torch.Tensor]:
-    """By the input and by every parameter."""
+    """Gradients by the input and by every parameter."""
     x = x.detach().clone().requires_grad_()
     out = model(x)
     return list(torch.autograd.grad(out, [x, *model.parameters()], upstream))
@@ -50,28 +50,28 @@ def test_straight_through_gradients_of_a_linear_layer_and_of_biases() -> None:
     for layer, x in ((nn.Linear(5, 4), values((3, 7, 5), 1)), (nn.Conv2d(2, 3, 3), values((3, 2, 5, 5), 2))):
         upstream = values(tuple(layer(x).shape), 3)
         for compute in ("gate", "lowered"):
-            made = approximate(layer, TILED, layers="all", compute=compute)
-            assert_close(gradients(made, x, upstream), gradients(layer, x, upstream))
+            approximated = approximate(layer, TILED, layers="all", compute=compute)
+            assert_close(gradients(approximated, x, upstream), gradients(layer, x, upstream))
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(convolutions(), st.sampled_from(DESIGNS), st.integers(0, 99), st.booleans())
 def test_approximate_gradients_equal_a_scalar_loop(
-    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], entry: Design, seed: int, corners: bool
+    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], multiplier: Design, seed: int, corners: bool
 ) -> None:
     layer, shape = drawn
     layer.padding_mode = "zeros"
     layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed))
     x = values(shape, seed + 1, corners=corners)
-    made = approximate(layer, entry, backward="approximate")
-    upstream = values(tuple(made(x).shape), seed + 2)
-    by_x, by_weight = gradients(made, x, upstream)
-    expected = scalar_layers.convolution_gradients(layer, x.numpy(), upstream.numpy(), entry.multiply)
+    approximated = approximate(layer, multiplier, backward="approximate")
+    upstream = values(tuple(approximated(x).shape), seed + 2)
+    by_x, by_weight = gradients(approximated, x, upstream)
+    expected = scalar_layers.convolution_gradients(layer, x.numpy(), upstream.numpy(), multiplier.multiply)
     assert same(by_x, expected[0])
     assert same(by_weight, expected[1])
 
 
-def test_approximate_gradients_through_other_padding_add_up_where_places_are_copied() -> None:
+def test_approximate_gradients_through_circular_padding_add_up_at_the_source() -> None:
     layer, x = conv(padding=1, padding_mode="circular"), values((1, 2, 4, 4), 1)
     upstream = values((1, 3, 4, 4), 2)
     padded = torch.from_numpy(scalar_layers.pad(x[0].numpy(), (1, 1, 1, 1), "circular"))[None]
@@ -85,40 +85,40 @@ def test_approximate_gradients_through_other_padding_add_up_where_places_are_cop
     assert same(found[1], by_weight)
 
 
-@pytest.mark.parametrize("entry", DESIGNS, ids=lambda entry: entry.name)
-def test_approximate_gradients_of_a_linear_layer_equal_a_scalar_loop(entry: Design) -> None:
+@pytest.mark.parametrize("multiplier", DESIGNS, ids=lambda multiplier: multiplier.name)
+def test_approximate_gradients_of_a_linear_layer_equal_a_scalar_loop(multiplier: Design) -> None:
     layer, x, upstream = nn.Linear(6, 4), values((5, 6), 1, corners=True), values((5, 4), 2)
     by_x, by_weight, by_bias = gradients(
-        approximate(layer, entry, layers="linear", backward="approximate"), x, upstream
+        approximate(layer, multiplier, layers="linear", backward="approximate"), x, upstream
     )
     weight = layer.weight.detach().numpy()
-    assert same(by_x, scalar_layers.linear(upstream.numpy(), weight.T, entry.multiply))
+    assert same(by_x, scalar_layers.linear(upstream.numpy(), weight.T, multiplier.multiply))
     # weight.grad[n, k] = sum over m of x[m, k] * gradient[m, n]
-    assert same(by_weight, scalar_layers.linear(x.numpy().T, upstream.numpy().T, entry.multiply).T)
+    assert same(by_weight, scalar_layers.linear(x.numpy().T, upstream.numpy().T, multiplier.multiply).T)
     torch.testing.assert_close(by_bias, upstream.sum(0))
 
 
 def test_approximate_gradients_do_not_depend_on_the_split_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x, upstream = conv(stride=2, padding=1), values((6, 2, 7, 7), 1), values((6, 3, 4, 4), 2)
-    made = approximate(layer, LOPSIDED, backward="approximate")
-    whole = gradients(made, x, upstream)
+    approximated = approximate(layer, LOPSIDED, backward="approximate")
+    whole = gradients(approximated, x, upstream)
     monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 100)
-    assert all(map(same, gradients(made, x, upstream), whole))
+    assert all(map(same, gradients(approximated, x, upstream), whole))
 
 
 def test_only_the_gradients_that_are_needed_are_computed() -> None:
-    made, x = approximate(conv(), TILED, backward="approximate"), values((1, 2, 5, 5), 1)
-    made.weight.requires_grad_(False)
+    approximated, x = approximate(conv(), TILED, backward="approximate"), values((1, 2, 5, 5), 1)
+    approximated.weight.requires_grad_(False)
     x.requires_grad_()
-    made(x).sum().backward()
+    approximated(x).sum().backward()
     assert x.grad is not None
-    assert made.weight.grad is None
+    assert approximated.weight.grad is None
 
 
 @pytest.mark.parametrize("backward", ["ste", "approximate", "slope"])
 def test_gradients_can_be_taken_once(backward: str) -> None:
-    made, x = approximate(conv(), TILED, backward=backward), values((1, 2, 5, 5), 1).requires_grad_()
-    (gradient,) = torch.autograd.grad(made(x).square().sum(), x, create_graph=True)
+    approximated, x = approximate(conv(), TILED, backward=backward), values((1, 2, 5, 5), 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(approximated(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
 
@@ -139,7 +139,7 @@ def axfpm_tiled_real(x: float, w: float) -> float:
 
 
 def test_slope_is_the_chord_of_the_product_over_an_octave() -> None:
-    """By finite differences: from the first to the last mantissa of an octave, the other operand fixed."""
+    """By finite differences from the first to the last mantissa of an octave, the other operand fixed."""
     first, last = float(np.float32(1)), float(np.float32(2) - np.float32(2.0**-23))
     for scale, other in ((1.0, 0.7), (-4.0, 1.37), (0.125, -2.9)):
         other = float(np.float32(other))
@@ -148,16 +148,16 @@ def test_slope_is_the_chord_of_the_product_over_an_octave() -> None:
         )
         layer = nn.Linear(1, 1, bias=False)
         layer.weight = nn.Parameter(torch.tensor([[other]]))
-        made = approximate(layer, TILED, layers="linear", backward="slope")
-        by_x, _ = gradients(made, torch.tensor([[scale * 1.618]]), torch.ones(1, 1))
+        approximated = approximate(layer, TILED, layers="linear", backward="slope")
+        by_x, _ = gradients(approximated, torch.tensor([[scale * 1.618]]), torch.ones(1, 1))
         np.testing.assert_allclose(by_x.item(), chord, rtol=1e-6)
 
         chord = (axfpm_tiled_real(other, scale * last) - axfpm_tiled_real(other, scale * first)) / (
             scale * (last - first)
         )
         layer.weight = nn.Parameter(torch.tensor([[scale * 1.618]]))
-        made = approximate(layer, TILED, layers="linear", backward="slope")
-        _, by_weight = gradients(made, torch.tensor([[other]]), torch.ones(1, 1))
+        approximated = approximate(layer, TILED, layers="linear", backward="slope")
+        _, by_weight = gradients(approximated, torch.tensor([[other]]), torch.ones(1, 1))
         np.testing.assert_allclose(by_weight.item(), chord, rtol=1e-6)
 
 
@@ -180,8 +180,8 @@ def slopes(x: float, w: float) -> tuple[float, float]:
 def test_slope_gradients_of_a_convolution_equal_a_loop(compute: str) -> None:
     layer = conv(in_channels=4, out_channels=4, groups=2, stride=(2, 1), padding=(1, 2), dilation=(1, 2))
     x = values((2, 4, 5, 6), 1)
-    made = approximate(layer, TILED, backward="slope", compute=compute)
-    upstream = values(tuple(made(x).shape), 2)
+    approximated = approximate(layer, TILED, backward="slope", compute=compute)
+    upstream = values(tuple(approximated(x).shape), 2)
     weight = layer.weight.detach().numpy()
     by_x, by_weight = np.zeros(x.shape), np.zeros(weight.shape)
     top, _, left, _ = scalar_layers.sides(layer)
@@ -193,7 +193,7 @@ def test_slope_gradients_of_a_convolution_equal_a_loop(compute: str) -> None:
             by_weight[at] += g * d_w
             if 0 <= i - top < x.shape[2] and 0 <= j - left < x.shape[3]:
                 by_x[b, c, i - top, j - left] += g * d_x
-    found = gradients(made, x, upstream)
+    found = gradients(approximated, x, upstream)
     np.testing.assert_allclose(found[0].numpy(), by_x, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found[1].numpy(), by_weight, rtol=1e-4, atol=1e-4)
 
@@ -202,7 +202,7 @@ def test_slope_of_exact_is_the_exact_gradient_and_axfpm_has_none_by_the_weight()
     layer, x, upstream = conv(), values((2, 2, 5, 5), 1), values((2, 3, 3, 3), 2)
     exact = gradients(layer, x, upstream)
     assert_close(gradients(approximate(layer, design("exact"), backward="slope"), x, upstream), exact)
-    # axfpm is x * 2^(exponent(w) + 1) but for x's last bit (FACTS 2).
+    # axfpm gives x * 2^(exponent(w) + 1), except for x's last bit (FACTS 2).
     by_x, by_weight = gradients(approximate(layer, design("axfpm"), backward="slope"), x, upstream)
     powers = conv()
     with torch.no_grad():
@@ -214,9 +214,9 @@ def test_slope_of_exact_is_the_exact_gradient_and_axfpm_has_none_by_the_weight()
 # ---- lowered
 
 
-def bound(layer: nn.Module, x: torch.Tensor, entry: Design) -> torch.Tensor:
-    """(K + 2) 2^-23 sum |p_k| (DESIGN 4): the magnitudes' sum is the product of magnitudes, for signs only multiply."""
-    bare = approximate(layer, entry, layers="all")
+def bound(layer: nn.Module, x: torch.Tensor, multiplier: Design) -> torch.Tensor:
+    """(K + 2) 2^-23 sum |p_k| (DESIGN 4). The |p_k| are the products of magnitudes, since signs only multiply."""
+    bare = approximate(layer, multiplier, layers="all")
     with torch.no_grad():
         bare.weight.abs_()
         magnitudes = bare(x.abs()).double()
@@ -228,18 +228,18 @@ def bound(layer: nn.Module, x: torch.Tensor, entry: Design) -> torch.Tensor:
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(convolutions(), st.sampled_from(BILINEAR), st.integers(0, 99))
 def test_lowered_convolution_stays_within_the_bound(
-    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], entry: Design, seed: int
+    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], multiplier: Design, seed: int
 ) -> None:
     layer, shape = drawn
     layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed))
     x = values(shape, seed + 1)
-    gate = approximate(layer, entry)(x).double()
-    lowered = approximate(layer, entry, compute="lowered")(x).double()
-    assert torch.all((lowered - gate).abs() <= bound(layer, x, entry))
+    gate = approximate(layer, multiplier)(x).double()
+    lowered = approximate(layer, multiplier, compute="lowered")(x).double()
+    assert torch.all((lowered - gate).abs() <= bound(layer, x, multiplier))
 
 
-@pytest.mark.parametrize("entry", BILINEAR, ids=lambda entry: entry.name)
-def test_lowered_layers_of_usual_sizes_stay_within_the_bound(entry: Design) -> None:
+@pytest.mark.parametrize("multiplier", BILINEAR, ids=lambda multiplier: multiplier.name)
+def test_lowered_layers_of_usual_sizes_stay_within_the_bound(multiplier: Design) -> None:
     layers = (
         (nn.Conv2d(64, 16, 3, padding=1, bias=False), (2, 64, 8, 8)),
         (nn.Conv2d(6, 16, 5, bias=False), (4, 6, 12, 12)),
@@ -247,9 +247,9 @@ def test_lowered_layers_of_usual_sizes_stay_within_the_bound(entry: Design) -> N
     )
     for seed, (layer, shape) in enumerate(layers):
         x = values(shape, seed).abs()
-        gate = approximate(layer, entry, layers="all")(x).double()
-        made = approximate(layer, entry, layers="all", compute="lowered")
-        assert torch.all((made(x).double() - gate).abs() <= bound(layer, x, entry))
+        gate = approximate(layer, multiplier, layers="all")(x).double()
+        approximated = approximate(layer, multiplier, layers="all", compute="lowered")
+        assert torch.all((approximated(x).double() - gate).abs() <= bound(layer, x, multiplier))
 
 
 def test_lowered_products_in_chunks_equal_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,11 +274,11 @@ def test_lowered_gradients_are_near_the_gate_exact_ones() -> None:
 def test_lowered_results_are_not_finite_where_an_operand_is_not() -> None:
     layer = nn.Linear(3, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[1.5, 0.0, -2.0]]))
-    for entry in BILINEAR:
-        made = approximate(layer, entry, layers="linear", compute="lowered")
+    for multiplier in BILINEAR:
+        approximated = approximate(layer, multiplier, layers="linear", compute="lowered")
         for value in (np.inf, -np.inf, np.nan):
-            assert not made(torch.tensor([[value, 1.0, 1.0]])).isfinite().any()
-        assert made(torch.ones(1, 3)).isfinite().all()
+            assert not approximated(torch.tensor([[value, 1.0, 1.0]])).isfinite().any()
+        assert approximated(torch.ones(1, 3)).isfinite().all()
 
 
 def test_masking_keeps_sign_and_exponent_and_the_bits_of_the_mask() -> None:
@@ -298,9 +298,9 @@ def test_designs_that_cannot_be_lowered_are_refused(arguments: dict[str, str]) -
     ((key, value),) = arguments.items()
     start = f"layer conv1, {key}={value!r}: lowering needs "
 
-    def message(entry: Design) -> str:
+    def message(multiplier: Design) -> str:
         with pytest.raises(DesignError) as error:
-            approximate(nn.ModuleDict({"conv1": conv()}), entry, **arguments)
+            approximate(nn.ModuleDict({"conv1": conv()}), multiplier, **arguments)
         return str(error.value).removeprefix(start)
 
     assert message(design("axfpm_released")) == (
@@ -317,15 +317,15 @@ def test_designs_that_cannot_be_lowered_are_refused(arguments: dict[str, str]) -
 
 
 def test_lowered_products_refuse_a_narrower_float_format_of_torch() -> None:
-    made, x = approximate(conv(), TILED, compute="lowered"), values((1, 2, 5, 5), 1)
+    approximated, x = approximate(conv(), TILED, compute="lowered"), values((1, 2, 5, 5), 1)
     try:
         torch.set_float32_matmul_precision("medium")
         with pytest.raises(DesignError) as error:
-            made(x)
+            approximated(x)
     finally:
         torch.set_float32_matmul_precision("highest")
     assert str(error.value) == (
         "torch.backends.mkldnn.matmul.fp32_precision must be 'none' or 'ieee' for lowered products, but is 'bf16'; "
         "call torch.set_float32_matmul_precision('highest')."
     )
-    made(x)
+    approximated(x)

@@ -1,4 +1,4 @@
-"""approximate(): bit-exactness against scalar loops, torch's conventions, what is refused and what is listed."""
+"""approximate(): bit for bit as scalar loops, torch's conventions, what is refused, listed and recorded."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ from cnn_eval.support.thread_limits import torch_threads
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(convolutions(), st.sampled_from(DESIGNS), st.integers(0, 99), st.booleans())
 def test_convolution_equals_a_scalar_loop(
-    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], entry: Design, seed: int, corners: bool
+    drawn: tuple[nn.Conv2d, tuple[int, int, int, int]], multiplier: Design, seed: int, corners: bool
 ) -> None:
     layer, shape = drawn
     x = values(shape, seed, corners=corners)
-    out = approximate(layer, entry)(x)
+    out = approximate(layer, multiplier)(x)
     assert out.shape == layer(x).shape
-    assert same(out, scalar_layers.convolution(layer, x.numpy(), entry.multiply))
+    assert same(out, scalar_layers.convolution(layer, x.numpy(), multiplier.multiply))
 
 
 def test_a_format_without_kernel_equals_a_scalar_loop() -> None:
-    entry = Design(format="bfloat16", placement=LOPSIDED.placement, name="lopsided_bfloat16")
+    multiplier = Design(format="bfloat16", placement=LOPSIDED.placement, name="lopsided_bfloat16")
     layer, x = conv(stride=2, padding=1), values((2, 2, 6, 5), 3, corners=True)
-    assert same(approximate(layer, entry)(x), scalar_layers.convolution(layer, x.numpy(), entry.multiply))
+    assert same(approximate(layer, multiplier)(x), scalar_layers.convolution(layer, x.numpy(), multiplier.multiply))
 
 
-@pytest.mark.parametrize("entry", DESIGNS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("multiplier", DESIGNS, ids=lambda multiplier: multiplier.name)
 @pytest.mark.parametrize("corners", [False, True])
 @pytest.mark.parametrize("shape", [(1, 5, 3), (7, 1, 2), (600, 3, 2)])
-def test_linear_equals_a_scalar_loop(entry: Design, corners: bool, shape: tuple[int, int, int]) -> None:
+def test_linear_equals_a_scalar_loop(multiplier: Design, corners: bool, shape: tuple[int, int, int]) -> None:
     rows, depth, columns = shape
     layer = nn.Linear(depth, columns, bias=False)
     layer.weight = nn.Parameter(values((columns, depth), 1, corners=corners))
     x = values((rows, depth), 2, corners=corners)
-    out = approximate(layer, entry, layers="linear")(x)
-    assert same(out, scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), entry.multiply))
+    out = approximate(layer, multiplier, layers="linear")(x)
+    assert same(out, scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), multiplier.multiply))
 
 
-def test_the_designs_tell_the_operands_apart() -> None:
-    """The tests above see an exchange of activation and weight."""
+def test_the_designs_of_these_tests_do_not_commute() -> None:
+    """So the tests above would notice exchanged activations and weights."""
     x, w = values((50,), 0).numpy(), values((50,), 1).numpy()
-    for entry in (design("axfpm_tiled"), LOPSIDED):
-        assert not same(entry.multiply(x, w), entry.multiply(w, x))
+    for multiplier in (design("axfpm_tiled"), LOPSIDED):
+        assert not same(multiplier.multiply(x, w), multiplier.multiply(w, x))
 
 
 @pytest.mark.parametrize("corners", [False, True])
@@ -97,15 +97,15 @@ def test_result_depends_neither_on_threads_nor_on_the_batch_split() -> None:
 
 
 def test_threads_share_the_columns_of_one_large_row() -> None:
-    """Against rows enough to fill the lanes, which go through the other kernel."""
+    """Compared with enough rows to fill the lanes, which go through another kernel."""
     layer = nn.Linear(1100, 601)
-    made, x = approximate(layer, LOPSIDED, layers="linear"), values((300, 1100), 15)
+    approximated, x = approximate(layer, LOPSIDED, layers="linear"), values((300, 1100), 15)
     with torch.no_grad():
-        whole = made(x)
+        whole = approximated(x)
         for count in (1, 2, 5):
             with torch_threads(count):
-                assert same(made(x[:1]), whole[:1])
-                assert same(made(x[7:9]), whole[7:9])
+                assert same(approximated(x[:1]), whole[:1])
+                assert same(approximated(x[7:9]), whole[7:9])
 
 
 @pytest.mark.parametrize("kind", ["linear", "conv"])
@@ -119,44 +119,44 @@ def test_weights_prepared_for_the_next_call_follow_changes_of_the_weights(kind: 
 
     model = nn.Linear(9, 7) if kind == "linear" else conv(out_channels=4, bias=True)
     x = values((1, 9) if kind == "linear" else (1, 2, 4, 4), 16)
-    made = approximate(model, LOPSIDED, layers="all")
-    before = copy.deepcopy(made.state_dict())
+    approximated = approximate(model, LOPSIDED, layers="all")
+    before = copy.deepcopy(approximated.state_dict())
     with torch.no_grad():
-        first = expected(made)
-        assert same(made(x), first)
-        made.weight.mul_(-1.5)
-        assert same(made(x), expected(made))
-        made.weight.data[0] += 1  # autograd's version does not see this
-        made.bias.data.neg_()
-        assert same(made(x), expected(made))
-        assert not same(made(x), first)
-        made.weight = nn.Parameter(made.weight.flip(0).transpose(0, 1).contiguous().transpose(0, 1))
-        assert not made.weight.is_contiguous()
-        assert same(made(x), expected(made))
-        clone = copy.deepcopy(made)
+        first = expected(approximated)
+        assert same(approximated(x), first)
+        approximated.weight.mul_(-1.5)
+        assert same(approximated(x), expected(approximated))
+        approximated.weight.data[0] += 1  # autograd's version does not see this
+        approximated.bias.data.neg_()
+        assert same(approximated(x), expected(approximated))
+        assert not same(approximated(x), first)
+        approximated.weight = nn.Parameter(approximated.weight.flip(0).transpose(0, 1).contiguous().transpose(0, 1))
+        assert not approximated.weight.is_contiguous()
+        assert same(approximated(x), expected(approximated))
+        clone = copy.deepcopy(approximated)
         clone.load_state_dict(before)
         assert same(clone(x), first)
-        assert same(made(x), expected(made))
-    assert same(made(x), expected(made))  # with gradients
-    made.weight = nn.Parameter(made.weight.detach().contiguous())
-    prune.l1_unstructured(made, "weight", amount=0.5)
-    assert same(made(x), expected(made))
+        assert same(approximated(x), expected(approximated))
+    assert same(approximated(x), expected(approximated))  # with gradients
+    approximated.weight = nn.Parameter(approximated.weight.detach().contiguous())
+    prune.l1_unstructured(approximated, "weight", amount=0.5)
+    assert same(approximated(x), expected(approximated))
 
 
 @pytest.mark.parametrize("kind", ["linear", "conv"])
 def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
     layer = nn.Linear(500, 60) if kind == "linear" else conv(out_channels=16, padding=1)
     x = values((40, 500) if kind == "linear" else (40, 2, 6, 6), 17)
-    made = approximate(layer, LOPSIDED, layers="all")
+    approximated = approximate(layer, LOPSIDED, layers="all")
 
     def run(first: int) -> list[torch.Tensor]:
         with torch.no_grad():
-            return [made(x[k : k + 1]) for _ in range(5) for k in range(first, len(x), 4)]
+            return [approximated(x[k : k + 1]) for _ in range(5) for k in range(first, len(x), 4)]
 
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(run, range(4)))
     with torch.no_grad():
-        whole = made(torch.cat([x] * 8))[: len(x)]  # rows enough for the other kernel
+        whole = approximated(torch.cat([x] * 8))[: len(x)]  # enough rows for the other kernel
     for first, found in enumerate(results):
         assert same(torch.cat(found), torch.cat([whole[first::4]] * 5))
 
@@ -181,21 +181,21 @@ def test_bias_is_added_after_the_products() -> None:
 
 @pytest.mark.parametrize("compute", ["gate", "lowered"])
 def test_empty_single_unbatched_and_strided_inputs_equal_the_whole_batch(compute: str) -> None:
-    layer, entry = conv(bias=True), design("axfpm_tiled")
-    made = approximate(layer, entry, compute=compute)
+    layer, multiplier = conv(bias=True), design("axfpm_tiled")
+    approximated = approximate(layer, multiplier, compute=compute)
     x = values((4, 2, 6, 6), 8)
-    whole = made(x)
+    whole = approximated(x)
     equal = same if compute == "gate" else lambda a, b: torch.allclose(a, b, rtol=1e-5, atol=1e-5)
-    assert made(x[:0]).shape == (0, 3, 4, 4)
-    made(x[:0]).sum().backward()
-    assert equal(made(x[:1]), whole[:1])
-    assert equal(made(x[0]), whole[0])
+    assert approximated(x[:0]).shape == (0, 3, 4, 4)
+    approximated(x[:0]).sum().backward()
+    assert equal(approximated(x[:1]), whole[:1])
+    assert equal(approximated(x[0]), whole[0])
     for strided in (x.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2), x.to(memory_format=torch.channels_last)):
         assert not strided.is_contiguous()
-        assert equal(made(strided), whole)
-    assert equal(made(x[::2]), whole[::2])
+        assert equal(approximated(strided), whole)
+    assert equal(approximated(x[::2]), whole[::2])
 
-    linear = approximate(nn.Linear(6, 3), entry, layers="linear", compute=compute)
+    linear = approximate(nn.Linear(6, 3), multiplier, layers="linear", compute=compute)
     rows = values((4, 2, 6), 9)
     whole = linear(rows)
     assert whole.shape == (4, 2, 3)
@@ -217,11 +217,11 @@ def test_a_module_that_stands_in_two_places_is_replaced_in_both() -> None:
 
     model, x = Twice(), values((2, 2, 5, 5), 10)
     for named in (LOPSIDED, {"second": LOPSIDED}, {"first": LOPSIDED, "second": LOPSIDED}):
-        made = approximate(model, named)
-        assert made.first is made.second
+        approximated = approximate(model, named)
+        assert approximated.first is approximated.second
         inner = np.maximum(scalar_layers.convolution(model.first, x.numpy(), LOPSIDED.multiply), 0)
-        assert same(made(x), scalar_layers.convolution(model.first, inner, LOPSIDED.multiply))
-    made(x).sum().backward()  # both uses contribute, as in torch's own layer
+        assert same(approximated(x), scalar_layers.convolution(model.first, inner, LOPSIDED.multiply))
+    approximated(x).sum().backward()  # both uses contribute, as in torch's own layer
     exact = approximate(model, design("exact"))
     exact(x).sum().backward()
     model(x).sum().backward()
@@ -237,21 +237,21 @@ def test_a_module_that_stands_in_two_places_is_replaced_in_both() -> None:
 def test_the_original_stays_unchanged_and_state_dicts_are_interchangeable() -> None:
     model = LeNet5().train()
     before = copy.deepcopy(model.state_dict())
-    made = approximate(model, LOPSIDED, layers="all")
-    assert list(made.state_dict()) == list(before)
-    assert made.training
+    approximated = approximate(model, LOPSIDED, layers="all")
+    assert list(approximated.state_dict()) == list(before)
+    assert approximated.training
     assert type(model.conv1) is nn.Conv2d
     with torch.no_grad():
-        made.conv1.weight.add_(1)
+        approximated.conv1.weight.add_(1)
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
-    made.load_state_dict(before)
-    model.load_state_dict(made.state_dict())
+    approximated.load_state_dict(before)
+    model.load_state_dict(approximated.state_dict())
     x = torch.rand(3, 1, 28, 28)
-    clone = copy.deepcopy(made)
+    clone = copy.deepcopy(approximated)
     with torch.no_grad():
-        assert same(clone(x), made(x))
+        assert same(clone(x), approximated(x))
         clone.conv1.weight.zero_()
-        assert not same(clone(x), made(x))
+        assert not same(clone(x), approximated(x))
     assert clone.conv1.design == LOPSIDED
 
 
@@ -259,21 +259,21 @@ def test_layers_run_without_gradients_and_keep_their_hooks() -> None:
     model = nn.Sequential(conv())
     seen = []
     model[0].register_forward_hook(lambda *_: seen.append(1))
-    made, x = approximate(model, LOPSIDED), values((1, 2, 5, 5), 11)
-    assert made(x).requires_grad
+    approximated, x = approximate(model, LOPSIDED), values((1, 2, 5, 5), 11)
+    assert approximated(x).requires_grad
     with torch.no_grad():
-        assert not made(x).requires_grad
+        assert not approximated(x).requires_grad
     assert len(seen) == 2
 
 
 def test_a_mapping_gives_each_named_layer_its_own_design() -> None:
     model, x = LeNet5().eval(), torch.rand(2, 1, 28, 28)
-    made = approximate(model, {"conv1": LOPSIDED, "fc1": design("heap")})
-    assert isinstance(made.conv1, ApproximateConv2d)
-    assert isinstance(made.fc1, ApproximateLinear)
-    assert (made.conv1.design, made.fc1.design) == (LOPSIDED, design("heap"))
-    assert type(made.conv2) is nn.Conv2d
-    assert same(made.conv1(x), approximate(model.conv1, LOPSIDED)(x))
+    approximated = approximate(model, {"conv1": LOPSIDED, "fc1": design("heap")})
+    assert isinstance(approximated.conv1, ApproximateConv2d)
+    assert isinstance(approximated.fc1, ApproximateLinear)
+    assert (approximated.conv1.design, approximated.fc1.design) == (LOPSIDED, design("heap"))
+    assert type(approximated.conv2) is nn.Conv2d
+    assert same(approximated.conv1(x), approximate(model.conv1, LOPSIDED)(x))
     only = approximate(model, LOPSIDED, layers="all", filter=lambda name, _: name in ("conv2", "fc3"))
     assert [name for name, module in only.named_modules() if hasattr(module, "design")] == ["conv2", "fc3"]
 
@@ -312,27 +312,28 @@ def test_automatic_products_are_the_bit_accurate_ones_and_the_layer_names_them()
 
 def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
     layer = conv()
-    made, x = approximate(layer, LOPSIDED), values((1, 2, 5, 5), 12)
+    approximated, x = approximate(layer, LOPSIDED), values((1, 2, 5, 5), 12)
 
     def message(action: object, *arguments: object, **options: object) -> str:
         with pytest.raises(DesignError) as error:
             action(*arguments, **options)  # type: ignore[operator]
         return str(error.value)
 
-    assert message(made, x.double()) == (
+    assert message(approximated, x.double()) == (
         "activations must be float32 on the CPU or a CUDA device, but are torch.float64 on cpu; convert them."
     )
-    assert message(copy.deepcopy(made).double(), x) == (
+    assert message(copy.deepcopy(approximated).double(), x) == (
         "weights must be float32 on the CPU or a CUDA device, but are torch.float64 on cpu; convert them."
     )
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert message(made, x) == (
+        assert message(approximated, x) == (
             "autocast must be off, but is on for the CPU; approximate layers compute in float32."
         )
     assert (
-        message(made, x[:, :1]) == "activations must be [B, 2, H, W] or [2, H, W], but are [1, 1, 5, 5]; reshape them."
+        message(approximated, x[:, :1])
+        == "activations must be [B, 2, H, W] or [2, H, W], but are [1, 1, 5, 5]; reshape them."
     )
-    assert message(made, x[..., :2]) == (
+    assert message(approximated, x[..., :2]) == (
         "images must cover the kernel, (3, 3) with dilation (1, 1) and padding (0, 0), but are (5, 2); give larger "
         "ones."
     )
@@ -414,59 +415,63 @@ def test_what_cannot_be_replaced_is_listed() -> None:
 def test_recorded_operands_are_those_that_the_multiplier_received() -> None:
     model = nn.Sequential(conv(in_channels=4, groups=2, out_channels=2, padding=1, stride=2), nn.Flatten())
     model.append(nn.Linear(2 * 9, 3))
-    made = approximate(model, LOPSIDED, layers="all", record=True)
+    approximated = approximate(model, LOPSIDED, layers="all", record=True)
     images = values((6, 4, 5, 6), 13)
     with torch.no_grad():
-        made(images[:2])
-        made(images[2:])
-        hidden = made[:2](images)
+        approximated(images[:2])
+        approximated(images[2:])
+        hidden = approximated[:2](images)
     met: set[tuple[float, float]] = set()
     for image in images.numpy():
         weight = model[0].weight.detach().numpy()
         padded = scalar_layers.pad(image, scalar_layers.sides(model[0]), "zeros")
         for _, _, _, c, y, x, at in scalar_layers.places(model[0], padded):
             met.add((float(padded[c, y, x]), float(weight[at])))
-    x, w = recorded_operands(made, "0", samples=50_000, seed=1)
+    x, w = recorded_operands(approximated, "0", samples=50_000, seed=1)
     assert x.dtype == w.dtype == np.float32
     drawn = set(zip(x.tolist(), w.tolist(), strict=True))
     assert drawn <= met
     assert len(drawn) > 0.99 * len(met)
-    again = recorded_operands(made, "0", samples=50_000, seed=1)
+    again = recorded_operands(approximated, "0", samples=50_000, seed=1)
     assert np.array_equal(again[0], x)
     assert np.array_equal(again[1], w)
     assert error_metrics(LOPSIDED, operands=(x, w)).method == "trace"
 
     rows, weights = hidden.numpy(), model[2].weight.detach().numpy()
     met = {(float(row[k]), float(weights[n, k])) for row in rows for n in range(3) for k in range(18)}
-    assert set(zip(*(array.tolist() for array in recorded_operands(made, "2", samples=9000)), strict=True)) == met
+    assert (
+        set(zip(*(array.tolist() for array in recorded_operands(approximated, "2", samples=9000)), strict=True)) == met
+    )
 
 
 def test_recording_follows_the_weights_and_bounds_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = approximate(nn.Sequential(nn.Linear(4, 1, bias=False)), design("axfpm"), layers="linear", record=True)
+    approximated = approximate(
+        nn.Sequential(nn.Linear(4, 1, bias=False)), design("axfpm"), layers="linear", record=True
+    )
 
     def message(**options: int) -> str:
         with pytest.raises(DesignError) as error:
-            recorded_operands(made, "0", **options)
+            recorded_operands(approximated, "0", **options)
         return str(error.value)
 
     assert message() == "layer 0 has recorded no operands yet; run the model first."
     assert message(samples=0) == ("1 <= samples <= 100000000 must hold, but got 0; choose a number in between.")
-    made(torch.full((3, 4), 7.0))
+    approximated(torch.full((3, 4), 7.0))
     with torch.no_grad():
-        made[0].weight.fill_(2)
+        approximated[0].weight.fill_(2)
     assert message() == "the weights of layer 0 changed after its operands were recorded; run the model again."
     monkeypatch.setattr(recording, "RECORD_BYTES", 20 * 16)
     rows = torch.arange(1000.0)[:, None].repeat(1, 4)
     for part in torch.split(rows, 77):
-        made(part)
-    kept = torch.stack(made[0].recording.images)[:, 0]
+        approximated(part)
+    kept = torch.stack(approximated[0].recording.images)[:, 0]
     assert len(kept) == 20
     assert kept.min() < 300  # a sample of all, not the first or the last
     assert kept.max() > 700
-    x, w = recorded_operands(made, "0", samples=1000)
+    x, w = recorded_operands(approximated, "0", samples=1000)
     assert set(x.tolist()) == set(kept.tolist())
     assert set(w.tolist()) == {2.0}
-    made = approximate(nn.Linear(4, 1), design("axfpm"), layers="linear")
+    approximated = approximate(nn.Linear(4, 1), design("axfpm"), layers="linear")
     with pytest.raises(DesignError) as error:
-        recorded_operands(made, "")
+        recorded_operands(approximated, "")
     assert str(error.value) == ("layer  does not record its operands; make the model with approximate(record=True).")

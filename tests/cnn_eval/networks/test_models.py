@@ -1,4 +1,4 @@
-"""Models: LeNet-5's shape, the committed weights and the refusal of any others."""
+"""Models: their layers, the committed weights and their accuracy, and the refusal of damaged or foreign weights."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_committed_weights_reach_their_recorded_accuracy(name: str, at_least: in
     assert record["bytes"] < 10_000_000
     images = load(MODELS[name].dataset)
     correct = int((predict(load_model(name), images.images) == images.labels).sum())
-    # a tie may fall otherwise on another CPU, and a rounding to the other side of a quantised level
+    # on another CPU a tie may be decided differently, and a value may round to the neighbouring quantised level
     assert abs(correct - record["accuracy"]["embedded"]["correct"]) <= (3 if name == "dorefa_full" else 1)
 
 
 def test_five_lenets_of_different_training_are_as_accurate_as_recorded() -> None:
-    """Studies take the spread between networks from them: seeds differ, and so do data, length and loss."""
+    """Studies take the spread between networks from them; they differ in seed, data, length or loss."""
     images = load()
     names = [name for name in MODELS if name.startswith("lenet5")]
     assert len(names) == len({MODELS[name].recipe.seed for name in names}) == 5
@@ -136,7 +136,7 @@ def test_networks_without_committed_weights_say_how_to_train_them(name: str) -> 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_classifies_the_images_of_its_data_set(name: str) -> None:
-    """In the form in which it is trained as well as in that in which it is deployed."""
+    """Both in the form in which it is trained and in the one in which it is deployed."""
     images = load(MODELS[name].dataset).images[:2]
     for for_training in (False, True):
         assert logits(build(name, seed=0, for_training=for_training).eval(), images).shape == (2, 10)
@@ -168,7 +168,7 @@ def rewrite(weights: Path, content: bytes, **fields: object) -> None:
     path.write_text(json.dumps({**record, "bytes": len(content), "sha256": digest, **fields}))
 
 
-def test_weights_that_fit_their_record_but_not_the_model(weights: Path) -> None:
+def test_weights_that_fit_their_record_but_not_the_model_are_refused(weights: Path) -> None:
     rewrite(weights, save({"conv9.weight": torch.zeros(1)}))
     with pytest.raises(DataError) as refused:
         load_model("lenet5", weights)

@@ -1,4 +1,4 @@
-"""A user's own images: arrays, tensors, pictures; what is changed is told, and mistakes are one line."""
+"""A user's own images as arrays, tensors or pictures: conversions are noted, and mistakes are one line."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ SCALED = torch.from_numpy(PIXELS.astype(np.float32) / np.float32(255))
 
 
 def check(path: Path, note: str, capsys: pytest.CaptureFixture[str], expected: torch.Tensor = SCALED) -> None:
+    """Asserts that the file gives `expected` and LABELS, with the note about what was converted."""
     images, labels = load_user_images(path)
     assert images.dtype == torch.float32
     assert images.is_contiguous()
@@ -42,13 +43,13 @@ def test_arrays_of_bytes_are_scaled(names: tuple[str, str], tmp_path: Path, caps
     check(path, "uint8 [6, 3, 8, 8]: divided by 255", capsys)
 
 
-def test_channels_last_and_columns_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_channels_may_come_last_and_labels_may_be_a_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "own.npz"
     np.savez_compressed(path, images=PIXELS.transpose(0, 2, 3, 1), labels=LABELS.astype(np.uint8)[:, None], other=[1])
     check(path, "uint8 [6, 8, 8, 3]: the last axis taken as channels, divided by 255", capsys)
 
 
-def test_grey_images_of_other_precisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_grey_images_of_other_precisions_are_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.npy"
     grey = PIXELS[:, 0] / 255.0
     np.save(path, grey.astype(">f8"))  # of another byte order
@@ -58,13 +59,15 @@ def test_grey_images_of_other_precisions(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(("name", "labels"), [("mine", "mine_labels"), ("test_images", "test_labels")])
-def test_labels_beside_an_array(name: str, labels: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_are_found_beside_an_array(
+    name: str, labels: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     np.save(tmp_path / f"{name}.npy", SCALED.numpy())
     np.save(tmp_path / f"{labels}.npy", LABELS)
     check(tmp_path / f"{name}.npy", "", capsys)
 
 
-def test_tensors_of_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensors_of_bytes_are_scaled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "own.safetensors"
     save_file({"images": torch.from_numpy(PIXELS), "labels": torch.from_numpy(LABELS).to(torch.int32)}, path)
     check(path, "uint8 [6, 3, 8, 8]: divided by 255", capsys)
@@ -82,7 +85,7 @@ def pictures(folder: Path, *, mode: str = "RGB") -> Path:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_pictures_by_class_take_turns(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_of_the_classes_alternate(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pictures(tmp_path, mode=mode)
     channels = 3 if mode == "RGB" else 1
     check(folder, f"uint8 [6, {channels}, 8, 8]: divided by 255", capsys, SCALED[:, :channels])
@@ -112,7 +115,7 @@ def cifar():
 """
 
 
-def test_commands_take_them(
+def test_commands_take_a_folder_of_pictures(
     user_module: Callable[[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     user_module("ownimages", NET)
@@ -127,7 +130,7 @@ def test_commands_take_them(
     assert capsys.readouterr().err.count("divided by 255") == 1
 
 
-def test_an_own_network_on_a_data_set(
+def test_a_users_network_runs_on_a_known_data_set(
     user_module: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     user_module("ownimages", NET)
@@ -235,7 +238,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("how", MISTAKES)
-def test_mistakes_are_one_line(how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_images_are_refused_in_one_line(how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make, message = MISTAKES[how]
     path = make(tmp_path)
     assert main(["accuracy", "bfloat16", "--data", str(path)]) == 2

@@ -1,4 +1,4 @@
-"""Training: it learns, it resumes to the very same weights, and it never overwrites or trusts blindly."""
+"""Training: it learns, resumes to the very same weights, overwrites nothing and refuses damaged checkpoints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def images() -> LabelledImages:
 
 @pytest.fixture
 def few(images: LabelledImages, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every load gives the few images."""
+    """Makes every load return the few images."""
     monkeypatch.setattr(training, "load", lambda *_, **__: images)
 
 
@@ -158,7 +158,7 @@ def test_recipes_are_those_of_the_committed_weights() -> None:
         if not has_committed_weights(name):
             continue
         recorded = weights_record(name)["settings"]
-        # Older records do not name the layout of images: it went with the precision.
+        # Older records do not name the layout of images, which followed from the precision.
         older = {**asdict(TrainingSettings(model=name)), "channels_last": recorded.get("precision") == "bfloat16"}
         assert asdict(MODELS[name].recipe) == {**older, **recorded}
 

@@ -1,4 +1,4 @@
-"""A user's own networks, checkpoints and images: what is taken, and the one line about what is not."""
+"""A user's own networks, checkpoints and images: what is accepted, and the one line about what is not."""
 
 from __future__ import annotations
 
@@ -195,11 +195,14 @@ def test_networks_of_all_kinds_are_computed_and_attacked(
     model = load_user_model(f"mynets:{factory}")
     assert not any(module.training for module in model.modules())
     images, _ = load_user_images(nets / "mine.safetensors")
-    labels = predict(model, images)  # an untrained network is right on what it says
+    labels = predict(model, images)  # take the untrained network's answers for the truth
     data = save(nets, images, labels)
     common = ["--model", f"mynets:{factory}", "--data", data, "--samples", "10", "--format", "json"]
     attacking = ["attack", "axfpm", "--attacks", "deepfool", "--cache", str(nets)]
-    for arguments in (["accuracy", "exact"], *([] if factory == "grouped" else [attacking])):  # it is all but constant
+    for arguments in (
+        ["accuracy", "exact"],
+        *([] if factory == "grouped" else [attacking]),
+    ):  # `grouped` is almost constant
         assert main([*arguments, *common]) == 0
         printed = capsys.readouterr()
         document = json.loads(printed.out)
@@ -369,7 +372,7 @@ def test_wrong_images_and_labels_are_one_line(
         arguments = [*arguments, "--samples", "1"]
     status = main(arguments)
     printed = capsys.readouterr()
-    if (how, command) == ("range", "accuracy"):  # nothing there needs the range
+    if (how, command) == ("range", "accuracy"):  # accuracy does not need the range
         assert status == 0
         return
     assert (status, printed.out) == (2, "")
@@ -420,7 +423,7 @@ def test_psnr_and_image_checks_refuse_wrong_ranges_and_shapes() -> None:
         check_labels(labels[:2, None], 2)
 
 
-def test_other_files_of_images_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_of_images_of_unknown_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["accuracy", "axfpm", "--data", "mine.csv"]) == 2
     assert capsys.readouterr().err == (
         "error: data must be 'embedded', 'full', a .safetensors, .npz or .npy file of images and labels, or a folder "
@@ -432,7 +435,7 @@ def test_other_files_of_images_are_named(capsys: pytest.CaptureFixture[str]) -> 
 
 
 class Functional(nn.Module):
-    """Every kind of product that no layer shows, and a layer whose weights are used without it."""
+    """Products outside of layers of every kind, and layers whose weights are used without calling them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -462,7 +465,7 @@ class Attention(nn.Module):
         return mixed + functional.scaled_dot_product_attention(query, x, x)
 
 
-def test_functional_products_are_listed() -> None:
+def test_products_outside_of_layers_are_listed() -> None:
     model = Functional()
     images = torch.rand(2, 1, 4, 4)
     assert unreplaced(model) == {}
@@ -539,7 +542,7 @@ def test_compiled_networks_compute_the_same() -> None:
             compiled(images.double())
 
 
-def test_hyperparameters_are_listed() -> None:
+def test_unknown_and_ill_typed_hyperparameters_are_refused() -> None:
     for name, wrong in (("pgd", {"norm": "l2"}), ("hopskipjump", {"constraint": "linf"}), ("cw", {"version": 2})):
         (key,) = wrong
         with pytest.raises(DesignError) as error:
@@ -554,7 +557,7 @@ def test_hyperparameters_are_listed() -> None:
 
 @pytest.mark.slow
 def test_neither_layers_nor_looking_at_them_load_the_compiler() -> None:
-    """It takes seconds; a forward pass does not."""
+    """Loading it takes seconds, which a forward pass should not cost."""
     script = (
         "import sys, torch; from circuits import design; from cnn_eval.layers.approximation import approximate\n"
         "from cnn_eval.layers.replaceable_layers import unreplaced\n"

@@ -35,15 +35,17 @@ def correct_by_the_command(text: str, options: list[str], capsys: pytest.Capture
 
 
 def correct(model: nn.Module, design: Design) -> int:
-    """The same from a network made here."""
+    """The same count from a network built here."""
     images, labels = load_images("mnist", samples=SAMPLES)
     network = approximate(model, design, layers="all")
     return int((predict(network, images) == labels).sum())
 
 
 @pytest.mark.parametrize("text", INTEGERS)
-def test_int8_networks(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a network that looks up products which the interpreter of gates has computed."""
+def test_an_int8_network_equals_one_with_the_table_of_the_gates_products(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table holds products of the interpreted backend."""
     codes = np.arange(256, dtype=np.int64)
     codes = np.where(codes < 128, codes, codes - 256)
     design = find_design(text)
@@ -54,8 +56,10 @@ def test_int8_networks(text: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("text", FLOATS)
-def test_float32_networks(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the network of the design after a trip through Verilog; a float32 network keeps most of its accuracy."""
+def test_a_float32_network_equals_that_of_the_design_read_back_from_verilog(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It also keeps most of its accuracy."""
     design = find_design(text)
     imported = Design(circuit=netlist_from_verilog(to_verilog(design), where=text), format="float32")
     expected = correct(load_model("lenet5"), imported)

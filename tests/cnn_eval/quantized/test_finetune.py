@@ -105,7 +105,7 @@ def test_retraining_lowers_the_loss_of_a_quantised_network(
     assert {layer.backward for layer in approximate_layers(result).values()} == {"ste"}
 
 
-def test_one_step_is_that_of_a_reference_written_with_scalars() -> None:
+def test_one_step_is_that_of_a_reference_over_codes() -> None:
     """One linear layer of codes, one batch, SGD: the step from the gradient of sums through the design's own table."""
     torch.manual_seed(3)
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
@@ -168,7 +168,7 @@ def test_a_run_that_was_killed_continues_bit_for_bit(
 
 
 class _Explodes(nn.Module):
-    """Multiplies by a weight whose loss is nan once it has moved `steps` times."""
+    """A linear layer whose output is nan after `steps` forward passes in training mode."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -310,7 +310,7 @@ def test_the_command_writes_weights_that_every_command_loads(folder: Path, capsy
     )
 
 
-def test_a_float_network_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_users_float_network_is_retrained_by_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder / "float.safetensors"
     arguments = command(folder, "--epochs", 1, "--out", out, "--test-data", folder / "own.safetensors")
     arguments[1] = "bfloat16"
@@ -333,7 +333,7 @@ def test_a_float_network_of_ones_own(folder: Path, capsys: pytest.CaptureFixture
         (["--quantize", "uint8", "--test-data", "nothere.safetensors"], "nothere.safetensors"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_nothing(
+def test_mistakes_of_finetune_are_one_line_and_leave_nothing(
     more: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)

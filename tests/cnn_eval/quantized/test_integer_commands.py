@@ -1,4 +1,4 @@
-"""The commands with integer designs: --quantize, --recover, quantised weights, and mistakes in one line."""
+"""Commands with integer designs: --quantize, --recover, --accumulator, quantised weights, mistakes in one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def results(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
 
 
 @pytest.mark.slow
-def test_accuracy_beside_the_exact_quantised_and_the_float_network(
+def test_accuracy_is_compared_with_the_exact_quantised_and_the_float_network(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [folder / "signed8.toml", folder / "unsigned8.toml", "conv2=" + str(folder / "signed8.toml")]
@@ -144,7 +144,7 @@ def test_transfer_margins_and_attack_take_integer_designs(folder: Path, capsys: 
     ],
 )
 @pytest.mark.parametrize("command", ["accuracy", "transfer"])
-def test_mistakes_are_one_line(
+def test_mistakes_with_integer_designs_are_one_line(
     command: str, arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [str(folder / text) if text.endswith(".toml") else text for text in arguments]
@@ -189,7 +189,7 @@ def test_an_accumulator_limits_the_sums_of_the_designs_layers_alone(
 
 
 @pytest.mark.slow
-def test_an_accumulator_in_sensitivity_and_finetune(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sensitivity_and_finetune_take_an_accumulator(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     design = folder / "unsigned8.toml"
     common = ("--quantize", "sign_magnitude", "--calibration-images", 60, "--samples", 40)
     narrow = results(capsys, "sensitivity", "lenet5", design, *common, "--accumulator", "12:wrap")
@@ -243,7 +243,7 @@ def test_bits_are_two_to_sixteen(bits: str, folder: Path, capsys: pytest.Capture
     assert "must be 2 to 16, or two such numbers A,W, but got" in capsys.readouterr().err
 
 
-def test_images_of_ones_own_calibrate_themselves(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_users_images_serve_for_calibration_themselves(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from safetensors.torch import save_file
 
     x, labels = load_images("mnist", samples=30)

@@ -98,8 +98,8 @@ def test_the_operands_of_ama1_cannot_be_exchanged() -> None:
 
 @pytest.mark.parametrize("positive", [False, True])
 @pytest.mark.parametrize("scheme", ["uint8", "sign_magnitude"])
-def test_products_with_zero_that_are_not_zero(scheme: str, positive: bool) -> None:
-    """m(a, b) = 8 a + b: wires alone, and a product with 0 depends on the other operand."""
+def test_products_with_zero_need_not_be_zero(scheme: str, positive: bool) -> None:
+    """m(a, b) = 8 a + b, made of wires alone: a product with 0 depends on the other operand."""
     builder = NetlistBuilder("wires")
     x_bits, y_bits = builder.input("x", 3), builder.input("y", 3)
     builder.output("product", [*y_bits, *x_bits])
@@ -129,14 +129,14 @@ def test_codes_of_more_than_eight_bits_sum_exactly(scheme: str, bits: tuple[int,
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_accumulators_of_few_bits(scheme: str, overflow: str, how: str) -> None:
+def test_accumulators_of_few_bits_wrap_or_saturate_and_count_overflows(scheme: str, overflow: str, how: str) -> None:
     layer, x = conv(4, padding=1, groups=2, in_channels=4, out_channels=4), values((2, 4, 4, 5), 5)
     network = quantised(layer, x, scheme, (4, 4), how, accumulator=Accumulator(6, overflow))
     product = integer_layers.product_of(scheme, (4, 4), exact=how != "ama1")
     limits = (0, 63) if scheme == "uint8" else (-32, 31)
     limited = integer_layers.layer_sums(network, x.numpy(), product, limits=limits, saturates=overflow == "saturate")
     exact = integer_layers.layer_sums(network, x.numpy(), product)
-    network.accumulate_in(Accumulator(6, overflow))  # counts from here on
+    network.accumulate_in(Accumulator(6, overflow))  # starts counting anew
     assert np.array_equal(integer_sums(network, x), limited)
     assert not np.array_equal(limited, exact)
     assert network.overflows.sums == limited.size
@@ -261,7 +261,7 @@ def test_table_gradients_of_an_exact_design_are_ste(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("backward", ["table1d", "table2d"])
-def test_table_gradients_of_ama1_one_by_one(scheme: str, backward: str) -> None:
+def test_table_gradients_of_ama1_equal_slopes_taken_one_by_one(scheme: str, backward: str) -> None:
     bits = (4, 5)
     layer = nn.Linear(5, 3, bias=False)
     layer.weight = nn.Parameter(values((3, 5), 1))
@@ -316,7 +316,9 @@ def test_slopes_of_exact_products_are_the_other_operand() -> None:
         ("table1d", (16, 8), "layer , backward='table1d': operands of at most 20 bits together must be tabled for "),
     ],
 )
-def test_gradients_that_an_integer_design_does_not_have(backward: str, bits: tuple[int, int], message: str) -> None:
+def test_gradients_that_an_integer_design_does_not_have_are_refused(
+    backward: str, bits: tuple[int, int], message: str
+) -> None:
     x = values((1, 2, 4, 4), 1)
     network = quantize(conv(1), x, scheme="uint8", bits=bits)
     with pytest.raises(DesignError, match=f"^{message}"):
@@ -337,7 +339,7 @@ def test_table_gradients_need_an_integer_design() -> None:
         approximate(conv(1), Design(), backward="table1d")
 
 
-def test_codes_can_be_recorded() -> None:
+def test_recorded_operands_of_quantised_layers_are_codes() -> None:
     x = values((3, 2, 4, 4), 1)
     network = quantize(conv(1, padding=1), x, scheme="uint8")
     network = approximate(network, exact_design((8, 8), "uint8"), record=True)

@@ -120,7 +120,7 @@ def test_more_bits_are_more_exact() -> None:
     assert errors[-1] < 1e-3 * errors[0]
 
 
-def test_scales_of_the_schemes() -> None:
+def test_each_scheme_has_its_scales_and_zero_points() -> None:
     layer = conv(1, in_channels=1, out_channels=2, kernel_size=1)
     layer.weight.data = torch.tensor([-2.0, 0.5]).reshape(2, 1, 1, 1)
     x = torch.linspace(-1, 3, 400).reshape(1, 1, 20, 20)
@@ -194,7 +194,7 @@ def test_layers_without_a_design_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["int8", "uint8", "sign_magnitude"])
-def test_files_hold_the_whole_network(scheme: str, tmp_path: Path) -> None:
+def test_a_file_holds_the_whole_quantised_network(scheme: str, tmp_path: Path) -> None:
     x = images()
     network = quantize(Branches(), x, scheme=scheme, bits=(6, 5), accumulator=Accumulator(24, "wrap"))
     path = tmp_path / "network.safetensors"
@@ -271,7 +271,7 @@ def test_quantize_refuses_arguments_with_the_reason(arguments: dict[str, object]
         quantize(Branches(), given.pop("images"), **given)  # type: ignore[arg-type]
 
 
-def test_networks_that_cannot_be_quantised() -> None:
+def test_networks_that_cannot_be_quantised_are_refused() -> None:
     with pytest.raises(
         DesignError, match=r"^the model must have a layer to quantise, but none of its Conv2d and Linear"
     ):
@@ -310,7 +310,7 @@ def test_networks_that_cannot_be_quantised() -> None:
         ),
     ],
 )
-def test_designs_that_do_not_fit_the_codes(scheme: str, design: Design, message: str) -> None:
+def test_designs_that_do_not_fit_the_codes_are_refused(scheme: str, design: Design, message: str) -> None:
     network = quantize(Branches(), images(), scheme=scheme)
     with pytest.raises(DesignError, match=f"^{message}"):
         approximate(network, design)

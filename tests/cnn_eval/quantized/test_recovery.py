@@ -81,7 +81,7 @@ def test_an_exact_design_needs_no_recovery() -> None:
     torch.testing.assert_close(recovered.recovery_bias, torch.zeros(3), atol=1e-5, rtol=0)
 
 
-def test_it_is_kept_in_the_state_dict() -> None:
+def test_gain_and_bias_are_kept_in_the_state_dict() -> None:
     x = values((10, 2, 6, 6), 1)
     recovered = recover(approximate(conv(1), design("axfpm")), x, gain="layer")
     fresh = approximate(conv(2), design("axfpm"))
@@ -115,7 +115,7 @@ def test_recover_refuses_arguments_with_the_reason(network: nn.Module, arguments
         recover(network, values((2, 2, 6, 6), 1), **arguments)
 
 
-def test_images_that_cannot_serve() -> None:
+def test_images_without_finite_outputs_are_refused() -> None:
     network = approximate(conv(1), design("heap"))
     with pytest.raises(DesignError, match=r"^recovery needs images, but got none; give some"):
         recover(network, torch.zeros(0, 2, 6, 6))
@@ -123,7 +123,7 @@ def test_images_that_cannot_serve() -> None:
         recover(network, torch.full((2, 2, 6, 6), torch.inf))
 
 
-def test_lenet5_through_axfpm_comes_back() -> None:
+def test_recovery_brings_the_logits_of_lenet5_through_axfpm_nearer() -> None:
     model, x = load_model("lenet5"), load_images("mnist", samples=200)[0]
     network = approximate(model, design("axfpm"), compute="lowered")
     recovered = recover(network, load_images("mnist", "train", samples=100)[0])
@@ -132,7 +132,7 @@ def test_lenet5_through_axfpm_comes_back() -> None:
 
 
 @pytest.mark.slow
-def test_alexnet_through_axfpm_comes_back() -> None:
+def test_recovery_raises_the_accuracy_of_alexnet_through_axfpm() -> None:
     """FACTS 8: 59.6 % and 78.2 % on the 1,000 embedded images; here 300 of them, and 150 to recover from."""
     network = approximate(load_model("alexnet"), design("axfpm"), compute="lowered")
     x, labels = load_images("cifar10", samples=300)

@@ -1,4 +1,4 @@
-"""Sensitivity of layers: numbers against networks made by hand, products counted by hand, mistakes in one line."""
+"""Sensitivity of layers: numbers of networks built layer by layer, products counted by hand, mistakes in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNSIGNED = Design(format=None, width=8, truncate_columns=9, name="unsigned8")
 
 
 @pytest.mark.parametrize("multiplier", [ama1_design(8, 8, signed=False), UNSIGNED], ids=lambda each: each.label)
-def test_every_layer_alone_as_if_made_by_hand(multiplier: Design) -> None:
+def test_the_change_of_every_layer_is_that_of_a_network_with_it_alone(multiplier: Design) -> None:
     x, labels = load_images("mnist", samples=40)
     network = quantize(load_model("lenet5"), load_images("mnist", "train", samples=60)[0], scheme="uint8")
     result = measure_sensitivity(network, multiplier, x, labels)
@@ -115,7 +115,9 @@ def test_a_float_network_has_products_and_refuses_integer_designs() -> None:
         ),
     ],
 )
-def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_of_sensitivity_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["sensitivity", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -1,4 +1,4 @@
-"""The command `python -m dse.evolve`: results, resumption, workers, mistakes."""
+"""The command `python -m dse.evolve`: results, resumed walks, workers, operand weights, mistakes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_sweep_writes_verified_circuits_front_plots_and_report(
 
 
 @pytest.mark.slow
-def test_workers_change_nothing(tmp_path: Path, seed_file: str) -> None:
+def test_the_circuits_do_not_depend_on_the_number_of_workers(tmp_path: Path, seed_file: str) -> None:
     results = []
     for workers in ("1", "2"):
         out = tmp_path / workers
@@ -125,7 +125,7 @@ def test_a_distribution_makes_circuits_for_it(tmp_path: Path, seed_file: str) ->
         (["--error", "nmed<=1", "--operand-weights", "none.npy"], "none.npy must be a file of operand weights"),
     ],
 )
-def test_mistakes_are_one_line(
+def test_mistakes_of_evolve_are_one_line(
     tmp_path: Path, seed_file: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -158,7 +158,7 @@ def test_limits_and_sweeps_are_read() -> None:
 
 
 def test_a_circuit_starts_walks_wherever_it_meets_the_limits() -> None:
-    """Also where it was evolved for another metric; cheaper ones that do not meet the limits start none."""
+    """Even if it was evolved for another metric; cheaper circuits that break the limits start none."""
     exact, rough = (
         genome_of(SEED),
         genome_of(Design(topology="truncated", width=4, format=None, options={"columns": 3})),

@@ -1,4 +1,4 @@
-"""Hypervolume against independent values, and the convergence of a stored run."""
+"""The hypervolume against independent computations, and the convergence of a stored run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_hypervolume_agrees_with_pymoo(objectives: int) -> None:
     assert hypervolume(points) == pytest.approx(float(expected))
 
 
-def test_hypervolume_of_nothing() -> None:
+def test_the_hypervolume_counts_points_inside_the_reference_only_once() -> None:
     assert hypervolume([]) == 0
     assert hypervolume([[1.0, 0.5], [2.0, 0.0]]) == 0
     assert hypervolume([[0.5, 0.5], [0.5, 0.5]]) == 0.25
@@ -83,7 +83,7 @@ def test_the_convergence_is_kept_with_the_run_and_written(searched: tuple[Path, 
 
 @pytest.mark.slow
 def test_the_hypervolume_is_that_of_the_designs_so_far(searched: tuple[Path, SearchResult]) -> None:
-    """Against a computation from the table that `load_run` gives, whose rows are sorted otherwise."""
+    """Computed again from the table of `load_run`, whose rows are in another order."""
     folder, result = searched
     assert load_run(folder).attrs["convergence"] == convergence(result)
     table = load_run(folder).query("not reference").set_index("cost_digest")

@@ -1,4 +1,4 @@
-"""The comparison: the same numbers as the functions behind it, in three formats."""
+"""The command `python -m dse.compare`: the numbers of the functions behind it, in three formats."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_table_defines_the_designs_above_the_numbers(capsys: pytest.CaptureF
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_csv_has_one_row_for_each_design(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     cells = tmp_path / "cells.toml"
     cells.write_text('[cells.like]\nsum = "B"\ncarry = "A"\n', encoding="utf-8")
     arguments = ["axfpm", "axfpm", "like_array", "--cells", str(cells), "--images", "10", "--workers", "1"]
@@ -107,7 +107,9 @@ def test_csv_has_a_row_a_design(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         ),
     ],
 )
-def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+def test_mistakes_of_compare_are_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     try:
         status: object = compare.main(arguments)
     except SystemExit as ended:

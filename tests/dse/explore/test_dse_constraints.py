@@ -1,4 +1,4 @@
-"""Constraints: parsing, refusal, violation; and what they save: ruled-out designs never reach the network."""
+"""Constraints: how they are read and refused, how far they are broken, and that what they rule out is not measured."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_violations_are_relative_and_undefined_scores_break() -> None:
 
 
 class _Counting:
-    """Scorers that count what they measure; the network's need no network."""
+    """Scorers that record what they measure; those of networks invent their scores."""
 
     def __init__(self) -> None:
         self.measured: list[tuple[str, str]] = []
@@ -110,9 +110,9 @@ class _Counting:
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> _Counting:
-    made = _Counting()
-    monkeypatch.setattr(evaluation, "SCORERS", made.table)
-    return made
+    scorers = _Counting()
+    monkeypatch.setattr(evaluation, "SCORERS", scorers.table)
+    return scorers
 
 
 def run(path: Path, texts: Sequence[str], method: str, seed: int = 3) -> SearchOptions:
@@ -205,7 +205,9 @@ def test_designs_that_behave_alike_share_scores_although_one_is_ruled_out(tmp_pa
         ]
 
 
-def test_no_design_may_meet_the_constraints(tmp_path: Path, counting: _Counting) -> None:
+def test_a_search_in_which_no_design_meets_the_constraints_has_an_empty_front(
+    tmp_path: Path, counting: _Counting
+) -> None:
     with Store(tmp_path / "store.sqlite") as store:
         result = search(run(tmp_path, ["delay<=1"], "nsga2"), store)
     assert (result.front, result.rows, result.failures) == ((), (), ())

@@ -1,4 +1,4 @@
-"""Which members of a front their samples do not tell apart."""
+"""Intervals of scores, and which neighbours on a front they do not distinguish."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nmed(value: float, half: float) -> dict[str, float]:
     return {"nmed": value, "nmed_low": value - half, "nmed_high": value + half, "energy": 1 / value}
 
 
-def test_stored_intervals_are_taken() -> None:
+def test_stored_intervals_are_used() -> None:
     assert interval(COLUMNS["nmed"], nmed(0.2, 0.01)) == pytest.approx((0.19, 0.21))
     assert interval(COLUMNS["energy"], {"energy": 3.0}) is None
     assert interval(COLUMNS["nmed"], {}) is None
@@ -43,7 +43,7 @@ def test_a_loss_of_accuracy_has_the_interval_of_paired_samples() -> None:
         paired_difference_interval(6, 5, 10)
 
 
-def test_a_rate_over_several_sets_has_wilsons() -> None:
+def test_a_rate_over_several_sets_has_wilsons_interval() -> None:
     scores = {"transfer_rate": 50.0, "transfer_pgd_fooled": 3.0, "transfer_pgd_eligible": 5.0}
     scores |= {"transfer_fgsm_smallest_fooled": 2.0, "transfer_fgsm_smallest_eligible": 5.0, "margin_pgd_fooled": 9.0}
     # Wilson 1927, 5 of 10.
@@ -64,6 +64,6 @@ def test_neighbours_whose_intervals_meet_are_named() -> None:
     assert indistinct_note([], [COLUMNS["nmed"]]) == ""
 
 
-def test_many_are_counted_only() -> None:
+def test_many_indistinct_members_are_counted_not_listed() -> None:
     front = rows(*(nmed(0.1 + k / 1000, 0.01) for k in range(8)))
     assert indistinct_note(front, [COLUMNS["nmed"]]).endswith(": nmed 8 of 8.")

@@ -1,4 +1,4 @@
-"""kill -9 of a real search at random points: nothing is lost but designs in flight, and no row is ever wrong.
+"""A real search killed (kill -9) at random moments: only designs in flight are lost, and no stored row is ever wrong.
 
 DSE_KILLS=50 python -m pytest tests/dse/explore/test_dse_kill.py kills fifty times instead of four.
 """
@@ -64,13 +64,13 @@ def test_a_search_killed_again_and_again_ends_like_one_that_was_not(tmp_path: Pa
     kills = 0
     runs = 0
     while kills < KILLS:
-        # A search that ended before its kill begins again, in a folder of its own.
+        # A search that ends before it is killed starts again in a folder of its own.
         runs += 1
         folder = tmp_path / f"killed{runs}"
         known: dict[Key, str] = {}
         while kills < KILLS:
             with start(folder, space, 5) as search:
-                # At random, mostly while designs are being scored: until some new rows are there, and a little longer.
+                # Wait for a random number of new rows, and a little longer: mostly while designs are being scored.
                 wanted = len(rows(folder)) + moments.randrange(0, 14)
                 while search.poll() is None and len(rows(folder)) < wanted:
                     time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What a search does not measure, since it cannot matter: bounds, waves, screens, and that the front stays the same."""
+"""What a search skips because it cannot matter: bounds, waves, screens, and that the front stays the same."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_measuring_what_was_skipped_adds_nothing_to_the_front(tmp_path: Path, re
             points[entry.cost_digest] = tuple(scores[name] for name in OBJECTIVES)
         best = [key for key, good in zip(points, non_dominated(list(points.values())), strict=True) if good]
         assert set(best) == {row.design.cost_digest for row in result.front}
-        # What other runs stored since then changes nothing: neither this run as it is read, nor the same search anew.
+        # Scores stored since then change neither this run as it is read again nor the same search started anew.
         assert facts(stored_result(store, store.run(result.record.run)) or result) == facts(result)
         store._write(("UPDATE runs SET finished = NULL", [()]), ("DELETE FROM run_designs", [()]))
         assert facts(search(options(seed), store)) == facts(result)
@@ -178,7 +178,7 @@ def test_what_is_skipped_does_not_depend_on_the_workers_and_is_shown(tmp_path: P
 
 @pytest.mark.slow
 def test_a_design_is_dropped_on_its_first_images_only_if_it_stays_dominated(tmp_path: Path) -> None:
-    """Rivals with losses just below and just above what the first 200 images leave possible."""
+    """The rivals' losses are just below and just above the least loss that the first 200 images leave possible."""
     bad = Design(placement=CELLS["ama1"])
     (screen,) = SCORERS["accuracy"].screens(SETTINGS)
     assert screen.bounds is not None

@@ -1,4 +1,4 @@
-"""The search through its command line: determinism, kill and resume, user cells, bad input."""
+"""The command `python -m dse.search`: files, determinism, kill and resume, a user's cells, mistakes."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_user_cell_takes_part_and_reaches_the_front(
+def test_a_users_cell_takes_part_and_reaches_the_front(
     space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = tmp_path / "cells.toml"
@@ -317,7 +317,7 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         ),
     ],
 )
-def test_bad_input_is_one_line_and_touches_nothing(
+def test_mistakes_of_search_are_one_line_and_touch_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (tmp_path / "short.toml").write_text('\n[cells.short]\nsum = "0110"\ncarry = "00010111"\n')

@@ -1,4 +1,4 @@
-"""Spaces of integers, families and libraries: every genome decodes, and what cannot be is refused when it is read."""
+"""Spaces of integer arrays, families and libraries: every genome decodes, and impossible spaces are refused at once."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def test_every_genome_decodes_to_a_circuit_of_its_format(data: st.DataObject) ->
 
 
 def test_a_design_of_the_space_multiplies_activation_by_weight() -> None:
-    """Of an array of ama1 cells the product x w differs from w x: x drives the rows."""
+    """In an array of ama1 cells x w differs from w x; x drives the rows."""
     genome = (0, ARRAYS.ports.index("psc"), 0, 0, 1, 1, 0, 1, 0)
     mine = ARRAYS.decode(genome)
     assert mine == Design(format=None, width=8, placement={"columns": ["ama1"] * 7 + ["exact"] * 9})
     assert mine.multiply_integers(200, 77) != mine.multiply_integers(77, 200)
 
 
-def test_genomes_count_what_says_something() -> None:
+def test_the_size_of_a_space_counts_only_genes_that_matter() -> None:
     assert MIXED.bounds == (4, 1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 2, 3)
     assert MIXED.size == 2 * 2 * 9 + 3 + 27 * 2 + 3
     genomes = list(MIXED.genomes())
@@ -103,7 +103,7 @@ def test_genomes_count_what_says_something() -> None:
 
 
 @pytest.mark.parametrize("space", EVERY, ids=lambda space: space.name)
-def test_uniform_genomes_are_of_the_space_and_differ(space: Space) -> None:
+def test_uniform_genomes_belong_to_the_space_and_differ(space: Space) -> None:
     uniform = space.uniform()
     assert len({space.decode(genome).cost_digest for genome in uniform}) > 1
     for genome in uniform:
@@ -111,13 +111,13 @@ def test_uniform_genomes_are_of_the_space_and_differ(space: Space) -> None:
         assert not isinstance(decoded, LayerDesigns) or len(set(decoded.designs.values())) == 1
 
 
-def test_bands_of_compressors_reach_to_the_end() -> None:
+def test_the_last_band_of_compressors_reaches_the_last_column() -> None:
     made = TREES.array((2, 0, 1, 1))
     assert made.options["compressor"].to_data() == ["momeni1"] * 5 + ["none"] * 4 + ["exact"] * 7
     assert made.final_adder == "loa(lower=4)"
 
 
-def test_genomes_of_one_part_say_nothing_of_the_others() -> None:
+def test_genes_of_other_parts_do_not_change_a_design() -> None:
     drum = [1, *[0] * (len(MIXED.bounds) - 1)]
     drum[7] = 2
     other = list(drum)
@@ -136,7 +136,7 @@ def test_the_named_spaces_hold_the_library() -> None:
     assert [each.name for each in library.references] == ["exact int8"]
 
 
-def test_a_space_file_reads_everything(tmp_path: Path) -> None:
+def test_a_space_file_may_hold_every_kind_of_part(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "one.toml").write_text(design("u8_mae0.43").to_toml().replace("u8_mae0.43", "one"))
     table = ",".join(str((x * y) & ~7) for x in range(16) for y in range(16))

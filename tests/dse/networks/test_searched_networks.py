@@ -43,7 +43,7 @@ from dse.space.per_layer import LayerDesigns, designs_of, read_candidate
 ROOT = Path(__file__).parents[3]
 MODEL = "small_network:small"
 PRODUCTS = (("0", 4 * 36 * 9), ("2", 8 * 4 * 36), ("5", 32 * 4))
-# Not commutative: the first operand drives the rows of an array of ama1 cells.
+# Does not commute: the first operand drives the rows of an array of ama1 cells.
 LOPSIDED = Design(format=None, width=8, placement={"columns": ["ama1"] * 7 + ["exact"] * 9})
 HARSH = Design(format=None, width=8, placement={"columns": ["ama5"] * 10 + ["exact"] * 6})
 FEW = ("--calibration-images", "40", "--quantize")
@@ -73,7 +73,7 @@ def hashes(of: ScoreSettings) -> dict[str, str]:
 
 
 def test_the_keys_of_the_default_network_are_those_of_earlier_versions() -> None:
-    """Recorded by the version before networks could be chosen."""
+    """The keys were recorded by the version before networks could be chosen."""
     expected = json.loads((ROOT / "tests/dse/score/earlier_store/expected.json").read_text())
     assert expected  # runs that are found by their options: `test_earlier_store`
     assert set(ScoreSettings().to_data()) == {
@@ -87,7 +87,7 @@ def test_the_keys_of_the_default_network_are_those_of_earlier_versions() -> None
     assert default == {"error", "cost", "accuracy", "transfer", "margin", "adaptive"}
 
 
-def test_nothing_of_two_networks_shares_a_score(data: Path, tmp_path: Path) -> None:
+def test_two_different_networks_share_no_score(data: Path, tmp_path: Path) -> None:
     state = load_model(MODEL).state_dict()
     torch.save({key: 1.5 * value for key, value in state.items()}, tmp_path / "other.pt")
     others = [
@@ -118,7 +118,7 @@ def test_the_same_network_has_the_same_key_wherever_its_files_are(data: Path, tm
     moved.write_bytes(data.read_bytes())
     assert hashes(settings(moved)) == hashes(settings(data))
     assert hashes(settings(data, weights=tmp_path / "same.pt")) == hashes(settings(data))
-    # What a default is spelled out as.
+    # Spelling out a default changes no key.
     spelled = QuantizeSettings("uint8", images=40, calibration="percentile", first_last="quantized")
     assert hashes(settings(data, quantize=spelled)) == hashes(settings(data))
     assert str(data.parent) not in json.dumps(settings(data).to_data())
@@ -170,8 +170,8 @@ def test_accumulators_limit_the_sums_of_the_design_alone(data: Path) -> None:
     assert limited.network.describe().endswith("accumulators of 14 bits (saturate)")
 
 
-def test_integer_designs_need_no_word_about_quantisation(data: Path) -> None:
-    """Calibrated on the images that there are, fewer than the default."""
+def test_integer_designs_quantise_the_network_without_being_asked(data: Path) -> None:
+    """They are calibrated on the images that there are, fewer than the default."""
     held = np.load(data)
     images, labels = torch.from_numpy(held["images"]), torch.from_numpy(held["labels"])
     right = predict(approximate(quantize(load_model(MODEL), images, bits=8, scheme="uint8"), HARSH), images) == labels
@@ -275,7 +275,7 @@ operands = "layers"
 
 @pytest.fixture
 def folder(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With a space of two designs of one's own, and the command line's options in options.txt."""
+    """A folder with a space file and two designs that it names."""
     (tmp_path / "lopsided.toml").write_text(replace(LOPSIDED, name="lopsided").to_toml())
     (tmp_path / "harsh.toml").write_text(replace(HARSH, name="harsh").to_toml())
     (tmp_path / "space.toml").write_text(SPACE)
@@ -291,7 +291,7 @@ def options(folder: Path, data: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_search_over_the_layers_of_ones_own_network(
+def test_a_search_over_the_layers_of_a_users_network_finds_and_stores_its_front(
     folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     references = f"u8_mae0.43,{folder / 'lopsided.toml'}"
@@ -318,7 +318,7 @@ def test_a_search_over_the_layers_of_ones_own_network(
     assert "Everything was in the store" in capsys.readouterr().out
     assert results.main(["show", "last", "--store", str(folder / "run")]) == 0
     assert "lopsided" in capsys.readouterr().out
-    # The same space in another network shares circuits' scores and no other.
+    # The same space in another network shares the scores of circuits and no others.
     few = ["--method", "random", "--budget", "3"]
     assert search.main(options(folder, data, *wanted, *few)) == 0
     assert "Everything was in the store" in capsys.readouterr().out
@@ -328,8 +328,8 @@ def test_a_search_over_the_layers_of_ones_own_network(
 
 
 @pytest.mark.slow
-def test_a_killed_search_of_ones_own_network_continues(folder: Path, data: Path) -> None:
-    """Killed with two workers, it ends with one as a search that was not killed."""
+def test_a_killed_search_of_a_users_network_continues(folder: Path, data: Path) -> None:
+    """Killed with two workers and continued with one, it ends as a search that was not killed."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'support'}"}
     store = folder / "killed" / "store.sqlite"
 
@@ -361,7 +361,7 @@ def stored_scores(store: Path) -> int:
         return int(count)
 
 
-def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_designs_are_compared_in_a_users_network(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["u8_mae0.43", str(folder / "harsh.toml"), "--model", MODEL, "--data", str(data), "--layers", "all"]
     arguments += ["--quantize", "auto", "--calibration-images", "40", "--recover", "20", "--errors-on", "layers"]
     assert compare.main([*arguments, "--workers", "1", "--format", "json"]) == 0
@@ -406,7 +406,7 @@ def test_designs_are_compared_in_ones_own_network(data: Path, folder: Path, caps
         (["--errors-on", "mine"], "error: argument --errors-on: "),
     ],
 )
-def test_bad_input_is_one_line(
+def test_mistakes_about_the_searched_network_are_one_line(
     folder: Path, data: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (folder / "names.toml").write_text('[space]\nlibrary = ["exact"]\nlayers = ["conv1"]\n')

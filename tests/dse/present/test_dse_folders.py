@@ -1,4 +1,4 @@
-"""A search's folder: locks, read-only media, what a removed store leaves, other spaces, interrupts, reports again."""
+"""The folder of a search: locks, read-only media, logs of removed stores, other spaces, interrupts, reports."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_sharers_keep_out_who_wants_it_alone(tmp_path: Path) -> None:
+def test_a_shared_lock_keeps_out_an_exclusive_one(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     with hold(path, "shared") as holder:
         with lock(path, shared=True):
@@ -144,7 +144,7 @@ def test_sharers_keep_out_who_wants_it_alone(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_lock_file_that_says_nothing_is_no_obstacle(tmp_path: Path) -> None:
+def test_an_unreadable_lock_file_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     path.write_bytes(b"\xff{")
     with lock(path):
@@ -256,7 +256,7 @@ def readable(space: Path, scratch: Path) -> str:
 
 
 def test_a_log_that_cannot_be_opened_is_named(sealed: Path, scratch: Path) -> None:
-    """Scores that a killed search left in the log must not be passed over."""
+    """Scores that a killed search left in the log must not be overlooked."""
     sealed.chmod(0o755)
     path = sealed / "store.sqlite"
     with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""report.html: what it holds (in a browser: test_search_page_browser); results and plot on the same store."""
+"""report.html: what it holds (test_search_page_browser opens it); `dse.results` and `dse.plot` on the same store."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NASTY = "<script>alert(1)</script>&"
 
 
 def invented(scorer: Scorer) -> Scorer:
-    """The network's scores from the digest: the pages need numbers, not networks."""
+    """The scorer, with scores invented from the digest if it needs a network: pages need only numbers."""
     if scorer.cost == "cheap":
         return scorer
 
@@ -58,7 +58,7 @@ def invented(scorer: Scorer) -> Scorer:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
     """A search with constraints, its folder and result."""
     folder = tmp_path_factory.mktemp("run")
     lopsided = AdderCell.from_expressions("lopsided", "B", "A & ~B", transistors=4)
@@ -121,8 +121,8 @@ def unpacked(text: str) -> Any:
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
-def test_the_report_is_one_file_that_loads_nothing_and_escapes_names(made: tuple[Path, SearchResult]) -> None:
-    folder, _ = made
+def test_the_report_is_one_file_that_loads_nothing_and_escapes_names(reported: tuple[Path, SearchResult]) -> None:
+    folder, _ = reported
     page = Page((folder / "report.html").read_text())
     assert not [attributes for _, attributes in page.tags if "src" in attributes or "data-src" in attributes]
     assert all(str(a["href"]).startswith("#") for _, a in page.tags if "href" in a)
@@ -136,8 +136,8 @@ def test_the_report_is_one_file_that_loads_nothing_and_escapes_names(made: tuple
     assert sorted(page.scripts) == ["None", "page-data", "plotting-library"]
 
 
-def test_the_report_has_every_design_with_all_of_its_columns(made: tuple[Path, SearchResult]) -> None:
-    folder, result = made
+def test_the_report_has_every_design_with_all_of_its_columns(reported: tuple[Path, SearchResult]) -> None:
+    folder, result = reported
     data = Page((folder / "report.html").read_text()).data
     assert [column["name"] for column in data["columns"]] == list(result.columns)
     assert data["objectives"] == ["delay", "nmed", "adaptive_robustness"]
@@ -172,11 +172,11 @@ def test_the_report_has_every_design_with_all_of_its_columns(made: tuple[Path, S
 
 @pytest.mark.slow
 def test_a_page_of_2000_designs_stays_below_8_megabytes() -> None:
-    # Designs cost alike, so that what one takes more tells what 2,000 of them take.
+    # Further designs take about the same space each, so that 100 of them tell what 2,000 take.
     small, large = (report(synthetic_search(count)) for count in (20, 120))
     share = (len(large) - len(small)) / 100
     assert len(large) + 1880 * share < 8_000_000
-    # Of small arrays a whole one.
+    # A whole page of small arrays.
     text = report(
         synthetic_search(2000, space=dataclasses.replace(SPACES["arrays"], formats=("e4m3",), bands=(0, 3, 5)))
     )
@@ -235,10 +235,10 @@ def test_the_cells_of_a_band_that_decide_are_the_most_important_choice() -> None
     assert set(choices_of(result.front[0].design, result.record.configuration["space"])) >= {"ports", "topology"}
 
 
-def test_list_show_and_export(
-    made: tuple[Path, SearchResult], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_results_lists_shows_and_exports_a_stored_run(
+    reported: tuple[Path, SearchResult], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, result = made
+    folder, result = reported
     monkeypatch.setenv("COLUMNS", "140")  # the space has a long name
     where = ["--store", str(folder)]
     assert results.main(["list", "--format", "json", *where]) == 0
@@ -272,9 +272,9 @@ def test_list_show_and_export(
 
 @pytest.mark.slow
 def test_plot_draws_a_stored_run_again(
-    made: tuple[Path, SearchResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    reported: tuple[Path, SearchResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, result = made
+    folder, result = reported
     assert plot.main([result.record.run[:8], "--store", str(folder), "--out", str(tmp_path)]) == 0
     name = "pareto_delay_nmed.svg"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
@@ -289,10 +289,10 @@ def test_plot_draws_a_stored_run_again(
         (["show", "last", "--store", "{folder}/none"], "error: there is no store at '{folder}/none'; "),
     ],
 )
-def test_bad_input_is_one_line(
-    made: tuple[Path, SearchResult], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+def test_mistakes_of_results_are_one_line(
+    reported: tuple[Path, SearchResult], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    folder, _ = made
+    folder, _ = reported
     filled = [argument.format(folder=folder) for argument in arguments]
     assert results.main(filled if "--store" in filled else [*filled, "--store", str(folder)]) == 2
     printed = capsys.readouterr()

@@ -80,13 +80,13 @@ def wait_for(condition: object) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path)
-    yield made
-    made.close()
+    running = Cluster(tmp_path)
+    yield running
+    running.close()
 
 
 def slow(task: tuple[str, int]) -> int:
-    """Leaves the process's number in the folder while it works."""
+    """Squares the number, slowly; leaves a file named after number and process in the folder."""
     folder, number = task
     (Path(folder) / f"began.{number}.{os.getpid()}").touch()
     time.sleep(0.4)
@@ -115,7 +115,7 @@ def test_a_killed_worker_costs_only_the_time_of_its_task(cluster: Cluster, tmp_p
     assert outcomes == expected
     began = [entry.name.split(".") for entry in tmp_path.glob("began.*")]
     assert len({pid for _, _, pid in began}) == 2
-    # What the killed worker held was begun again, and nothing else.
+    # Only what the killed worker held was started again.
     assert 8 < len(began) <= 8 + 2
 
 
@@ -142,8 +142,8 @@ def run(folder: Path, space: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Path) -> None:
-    """One worker, two, and through Dask with a worker killed in between."""
+def test_the_front_does_not_depend_on_who_scores_the_designs(cluster: Cluster, tmp_path: Path) -> None:
+    """One worker, two workers, and Dask with a worker killed in between."""
     space = tmp_path / "small.toml"
     space.write_text(SPACE)
     victim = cluster.worker()
@@ -164,7 +164,7 @@ def test_the_front_is_the_same_whatever_scores_it(cluster: Cluster, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_ones_own_network_is_scored_as_here(cluster: Cluster, tmp_path: Path) -> None:
+def test_workers_score_a_users_network_as_this_process_does(cluster: Cluster, tmp_path: Path) -> None:
     """Workers build the network from its module and read the images where they are."""
     from small_network import write_images
 
@@ -186,7 +186,7 @@ def test_ones_own_network_is_scored_as_here(cluster: Cluster, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_scheduler_that_dies_ends_the_search_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
-    """And the same command continues, on another scheduler or none."""
+    """The same command then continues, with another scheduler or none."""
     space = tmp_path / "small.toml"
     space.write_text(SPACE)
     cluster.worker()

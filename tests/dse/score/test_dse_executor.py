@@ -1,4 +1,4 @@
-"""The executor: order, exceptions, dying workers. And fronts, against the definition."""
+"""The executor of worker processes: order, exceptions, dying workers; and fronts against their definition."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def slow_square(task: int) -> int:
 
 
 def die(task: tuple[Path, int, str]) -> str:
-    """Dies as often as the number says; attempts are counted in files."""
+    """Kills its own process as often as the task says; attempts are counted in files."""
     folder, deaths, name = task
     attempts = len(list(folder.glob(f"{name}.*")))
     (folder / f"{name}.{attempts}").touch()
@@ -106,7 +106,7 @@ def busy(task: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("thread", ["main", "another"])
 def test_workers_end_when_their_parent_is_killed(thread: str, tmp_path: Path) -> None:
-    """Those of the main thread by a signal of Linux, too; that would come at the end of another thread."""
+    """Linux signals the workers of the main thread; for those of another thread the signal would come when it ends."""
     places = os.pathsep.join(str(place) for place in (ROOT, Path(__file__).parent))
     command = [sys.executable, "-c", PARENT, str(tmp_path), thread]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": places}) as parent:
@@ -125,7 +125,7 @@ def test_workers_end_when_their_parent_is_killed(thread: str, tmp_path: Path) ->
 
 
 def is_running(process: int) -> bool:
-    """Neither gone nor dead and waiting for somebody to ask how it ended."""
+    """Whether a process runs: it is neither gone nor a zombie."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

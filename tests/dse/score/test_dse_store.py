@@ -1,4 +1,4 @@
-"""The store: round trips, versions, damage, several processes."""
+"""The store of scores: round trips, keys, runs, versions, damage, several processes at once."""
 
 from __future__ import annotations
 
@@ -231,14 +231,14 @@ def test_moving_aside_keeps_the_old_store(path: Path) -> None:
 def _write(path: Path, first: int) -> None:
     names = [f"ama{n}" for n in range(1, 6)]
     for number in range(first, 60, 2):
-        # Opened anew each time: creation and log recovery race too.
+        # Opening the store anew each time makes creation and log recovery race, too.
         with Store(path) as store:
             for ports in ("psc", "scp"):
                 cells = [names[(number // 5 ** (column % 3)) % 5] for column in range(48)]
                 put(store, Design(placement={"columns": cells}, ports=ports), float(number))
 
 
-def test_two_processes_write_at_once(tmp_path: Path) -> None:
+def test_two_processes_may_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write, args=(path, first)) for first in (0, 1)]

@@ -1,4 +1,4 @@
-"""A store that an earlier version of the program wrote: read as it was, and its runs are found by the same options.
+"""A store written by an earlier version of the program reads as it was, and the same options find its runs.
 
 earlier_store/ holds three runs (NSGA-II with a cell of the user's and a constraint, random rows, two layers), and what
 the program that made them said of them.
@@ -93,8 +93,8 @@ def test_the_same_options_find_the_run_and_compute_nothing(path: Path, name: str
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_search_begun_anew_takes_the_same_way(path: Path, name: str) -> None:
-    """With the scores in the store, but no record that the run is finished, the search chooses the same designs."""
+def test_a_search_started_anew_chooses_the_same_designs(path: Path, name: str) -> None:
+    """The scores are in the store, but no record says that the run is finished."""
     with Store(path) as store:
         store._write(("UPDATE runs SET finished = NULL", [()]), ("DELETE FROM run_designs", [()]))
         result = run_search(OPTIONS[name], store=store)

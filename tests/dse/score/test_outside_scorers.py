@@ -1,4 +1,4 @@
-"""Scorers from outside: a toy module, area x delay, as objective and constraint, on workers, stored, and refused."""
+"""Scorers from outside: a toy module (area x delay) as objective and constraint, on workers, in stores; refusals."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def by_two_workers(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 @pytest.mark.slow
-def test_its_column_is_objective_and_constraint_in_every_output(by_two_workers: tuple[Path, str]) -> None:
+def test_an_outside_column_is_objective_and_constraint_in_every_output(by_two_workers: tuple[Path, str]) -> None:
     out, printed = by_two_workers
     with (out / "front.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -182,7 +182,9 @@ def test_one_worker_gives_the_same_front_and_a_second_run_computes_nothing(
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on(folder: Path, by_two_workers: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_killed_search_with_an_outside_scorer_continues(
+    folder: Path, by_two_workers: tuple[Path, str], tmp_path: Path
+) -> None:
     arguments = command(folder, tmp_path, "--workers", "2")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(arguments, env=environment(folder), **quiet) as process:
@@ -222,7 +224,7 @@ def test_a_stored_run_is_shown_where_the_module_is_not_importable(
     assert frame["area_delay_ps"].tolist() == frame["delay"].tolist()
 
 
-def test_compare_prints_its_part(importable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_prints_the_column_of_an_outside_scorer(importable: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["axfpm", "exact", "--images", "5", "--workers", "1", "--scorer", "toy_scorers:LETTERS"]
     assert compare.main([*arguments, "--format", "csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
@@ -287,7 +289,7 @@ def test_what_a_run_records_is_enough_to_show_its_scores(importable: Path) -> No
         ("LEAVES", "scorer 'bad' ended with SystemExit: bye"),
     ],
 )
-def test_bad_scores_are_refused(importable: Path, name: str, reason: str) -> None:
+def test_scores_that_break_the_contract_are_refused(importable: Path, name: str, reason: str) -> None:
     scorer = load_scorer(f"toy_scorers:{name}")
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         scorer.measure(design("exact"), ScoreSettings())

@@ -31,7 +31,7 @@ MIXED = LayerDesigns(
 FEW = ScoreSettings(images=40, samples=5000, cost_samples=50, examples=("fgsm_smallest",))
 
 
-def test_the_products_an_image_of_lenet5_are_those_of_the_tests() -> None:
+def test_lenet5_has_the_products_an_image_that_these_tests_use() -> None:
     counts = {}
 
     def count(name: str, layer: torch.nn.Conv2d, output: torch.Tensor) -> None:
@@ -54,7 +54,7 @@ def test_toml_brings_everything_back() -> None:
     assert read_candidate(imported.to_toml()) == imported
 
 
-def test_digests_tell_layers_products_and_designs_apart() -> None:
+def test_digests_depend_on_layers_products_and_designs() -> None:
     (one, many, first), (two, more, second) = MIXED.layers
     dearer = AdderCell("lopsided", LOPSIDED.sum, LOPSIDED.carry, transistors=30)
     first_dearer = Design(placement={"columns": [dearer] * 20 + ["exact"] * 28})
@@ -136,7 +136,7 @@ def test_a_search_over_layers_is_resumed_from_its_store(tmp_path: Path, capsys: 
     entries = json.loads(page[1])["designs"]
     fronts = [[layer for layer, _ in entry["parts"]] for entry in entries if entry["kind"] == "front"]
     assert fronts == [["conv1", "conv2"]] * 4
-    # References stand beside these with a multiplier in each layer, too, and every heading says so.
+    # References have their multiplier in each layer, too, and every heading says so.
     ama5 = {"layers": "ama5 everywhere", "references": "axfpm"}
     capsys.readouterr()
     assert results.main(["export", "last", "--store", str(out), "--format", "json"]) == 0

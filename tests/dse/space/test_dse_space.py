@@ -1,4 +1,4 @@
-"""Search spaces: genomes, canonical designs, TOML, errors."""
+"""Search spaces: genomes and their designs, sizes, uniform and random genomes, TOML, refusals."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def adders(entry: Design) -> dict[tuple[int, int], str]:
     return found
 
 
-def test_where_the_cells_of_each_granularity_stand() -> None:
+def test_the_cells_of_each_granularity_stand_where_the_genome_says() -> None:
     policies = (1, 3, 0, 1)  # carry-save, the final adder of the same cells
     by_rows = adders(ROWS.array((*policies, 1, 2, 3)))
     assert {i for i, _ in by_rows} == set(range(1, 25))
@@ -163,7 +163,7 @@ def test_a_user_cell_joins_by_name_and_comes_first_among_the_uniform_arrays() ->
     assert space.with_cells({"mine": mine}) == space
 
 
-def test_a_space_from_toml(tmp_path: Path) -> None:
+def test_a_space_and_its_cells_are_read_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
         """
@@ -222,7 +222,7 @@ def test_every_field_comes_from_toml_and_identifies_a_run(tmp_path: Path) -> Non
         )
         seen.append(json.dumps(Space.load(path).to_data()))
     assert len(set(seen)) == len(seen)
-    # What runs of the first version were recorded with.
+    # Runs of the first version were recorded with these fields.
     assert set(ARRAYS.to_data()) == {
         *("name", "topologies", "ports", "bands", "cells", "half_adders", "final_adders", "format"),
     }

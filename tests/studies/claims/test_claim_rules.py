@@ -1,4 +1,4 @@
-"""How a claim is tested: as a difference to the exact network, by the weakest gradient, or not at all."""
+"""How a claim is tested: as a difference from the exact network, by the weakest gradient, or not at all."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ BLACK_BOX = Claim("", "", "table4", "axfpm", "FGSM", below(0), "", reference="ex
     [
         ((98, 100), 24, 25.0, "reproduced"),
         ((98, 100), 60, 25.0, "reproduced in direction"),
-        ((98, 100), 99, 25.0, "not reproduced"),  # a rate "under 100 %" is no difference
+        ((98, 100), 99, 25.0, "not reproduced"),  # a rate just under 100 % is no difference
         ((98, 100), 94, 90.0, UNDECIDED),  # 4 points fewer, give or take 6
-        ((60, 100), 0, 25.0, CANNOT_TELL),  # 75 points fewer cannot be had, and so its test cannot pass
+        ((60, 100), 0, 25.0, CANNOT_TELL),  # 75 points fewer are impossible, so its test cannot pass
         ((4, 100), 32, 25.0, CANNOT_TELL),
     ],
 )
@@ -98,7 +98,7 @@ def test_white_box_claims_take_the_gradient_that_serves_the_attacker_best() -> N
     assert weakest(rows[1::-1], below(0)) == [rows[0]]
 
 
-def test_a_direction_without_interval_is_none() -> None:
+def test_a_direction_is_only_told_by_an_interval() -> None:
     for interval, verdict in (
         (None, CANNOT_TELL),
         ((-0.1, 0.3), UNDECIDED),

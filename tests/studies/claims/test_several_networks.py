@@ -1,4 +1,4 @@
-"""Study several_networks: intervals that contain the networks, and what depends on them."""
+"""Study several_networks: intervals that include the variance between networks, and claims that depend on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def share(fooled_images: int, images: int) -> Measured:
 
 
 def test_the_interval_contains_the_variance_between_networks() -> None:
-    """Networks that agree: about that of all images together. Networks that differ: far wider, whatever the images."""
+    """If networks agree it is about that of all images together; if they differ, far wider, however many images."""
     mean, interval = over_networks([share(50, 100)] * 5)
     assert interval is not None
     assert mean == 50
@@ -37,7 +37,7 @@ def test_the_interval_contains_the_variance_between_networks() -> None:
 
 
 def test_the_interval_is_that_of_two_step_draws() -> None:
-    """The same bootstrap, image by image with loops."""
+    """Against the same bootstrap, image by image in loops."""
     each = [share(3, 10), share(10, 20), share(16, 17)]
     stream = np.random.default_rng(1)
     means = []
@@ -80,7 +80,7 @@ def test_no_interval_without_networks_and_none_beyond_its_range() -> None:
 def test_a_claim_depends_on_the_network_where_networks_contradict_each_other(
     fooled_images: tuple[int, ...], verdict: str
 ) -> None:
-    """The limit is 80 %: 95 of 100 lies surely above, 10 and 50 surely below."""
+    """The limit is 80 %: 95 of 100 lie surely above, 10 and 50 surely below."""
     each = [share(count, 100) for count in fooled_images]
     mean, interval = over_networks(each)
     row = Row("axfpm", "FGSM, smallest, over 5 networks", mean, 12.0, interval, "%", sides(each, 80))
@@ -119,7 +119,7 @@ def test_rows_have_each_network_and_the_room_of_the_exact_ones() -> None:
 
 
 @pytest.mark.slow
-def test_examples_are_those_of_each_network(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_each_network_is_attacked_with_examples_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(several_networks, "NETWORKS", ("lenet5_plain", "lenet5_smooth"))
     monkeypatch.setattr(several_networks, "SAMPLES", {"quick": 6})

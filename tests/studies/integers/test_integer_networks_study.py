@@ -1,4 +1,4 @@
-"""The study of quantised networks: its multipliers reach from very good to very bad, and its rows are what they say."""
+"""The study of quantised networks: its multipliers, its rows against networks built here, resumed runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.own.integers import integer_networks as study
 
 
-def test_multipliers_from_very_good_to_very_bad() -> None:
+def test_the_multipliers_range_from_very_good_to_very_bad() -> None:
     errors = [100 * error_metrics(design).med.value / 2**16 for design in study.MULTIPLIERS]
     assert len(errors) >= 8
     assert min(errors) < 0.05
@@ -29,7 +29,7 @@ def test_multipliers_from_very_good_to_very_bad() -> None:
 
 
 @pytest.mark.slow
-def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_the_integer_study_equal_networks_built_here(monkeypatch: pytest.MonkeyPatch) -> None:
     multiplier = next(design for design in study.MULTIPLIERS if design.label == "u8_mae0.43")
     monkeypatch.setattr(study, "MULTIPLIERS", (multiplier,))
     monkeypatch.setattr(study, "_SCHEMES", ["sign_magnitude", "uint8"])

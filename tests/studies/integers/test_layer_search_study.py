@@ -1,4 +1,4 @@
-"""The study of a multiplier for each layer: what it takes among candidates, and a run on a small network."""
+"""The study of a multiplier for each layer: energies, losses and limits of its quick level."""
 
 from __future__ import annotations
 

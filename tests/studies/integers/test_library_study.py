@@ -1,4 +1,4 @@
-"""Study library on a user's copy of EvoApproxLib: files of that shape, written here from circuits of our own."""
+"""Study library on a user's copy of EvoApproxLib: files in its style, written here from circuits of our own."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def verilog_of(name: str, design: Design, header: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five files in two folders, one circuit in both, one mapped file beside; one printed error is wrong."""
+    """Five files in two folders, which share a circuit, and a mapped file beside them; one printed error is wrong."""
     folder = tmp_path_factory.mktemp("evoapproxlib") / "multiplers" / "8x8_unsigned"
     for k, name in enumerate(("u8_mae0.43", "u8_mae2.15", "u8_wce9.08", "u8_mred1.25")):
         design = LIBRARY[name]

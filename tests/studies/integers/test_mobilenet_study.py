@@ -1,4 +1,4 @@
-"""The study of MobileNetV2: it needs fetched files, and fits on one half of the pictures to measure on the other."""
+"""The study of MobileNetV2: it needs fetched files, fits on one half of the pictures and measures on the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_without_the_files_it_says_how_to_fetch_them(tmp_path: Path, monkeypatch
     assert result.reason.startswith("nothing was measured, because files are missing; fetch them with `python -m cnn_")
 
 
-def test_rows_are_those_of_networks_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_the_mobilenet_study_equal_networks_built_here(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 7)).eval()
     images = torch.rand(6, 3, 8, 8)

@@ -1,4 +1,4 @@
-"""The study of multipliers evolved for a network's own operands: its counts, its pairs at equal energy, its finding."""
+"""The study of multipliers evolved for a network's operands: counts of codes, pairs at equal energy, the finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def multiplier(error: float, energy: float) -> study._Multiplier:
     return study._Multiplier(_EXACT, error, energy)
 
 
-def test_pairs_need_no_more_energy() -> None:
+def test_counterparts_need_no_more_energy() -> None:
     ours = [multiplier(0.1, 300), multiplier(0.3, 200), multiplier(0.4, 190), multiplier(2, 50)]
     chosen = [study.counterpart(multiplier(1, energy), ours) for energy in (400, 250, 200, 195, 60, 40)]
     assert [each and each.energy for each in chosen] == [300, 200, 200, 190, 50, None]
@@ -47,14 +47,14 @@ def test_codes_are_counted_in_proportion_to_the_products_of_layers() -> None:
     quantized = quantize(network, images, scheme="sign_magnitude")
     counts = study.operand_codes(quantized, images)
     assert counts.sum() == pytest.approx(study._PAIRS, abs=1)
-    # 16 places x 3 filters x 9 taps, and 48 x 2: each weight code as often as its weight is used.
+    # 16 positions x 3 filters x 9 taps, and 48 x 2: each weight code counts as often as its weight is used.
     expected = np.zeros(256)
     for layer, products in ((network[0], 432), (network[3], 96)):
         weight = layer.weight.detach().abs()
         scale = weight.flatten(1).amax(dim=1).reshape(-1, *[1] * (weight.ndim - 1)) / 255
         codes = (weight / scale).round().long().flatten().numpy()
         expected += np.bincount(codes, minlength=256) / codes.size * products / 528
-    # Scales come from an order statistic, so that a code may be off by some: compare sums over 32 codes.
+    # Scales come from an order statistic, so that codes may be slightly off: compare sums over 32 codes.
     shares = counts.sum(axis=0) / counts.sum()
     assert np.abs(shares.reshape(8, 32).sum(1) - expected.reshape(8, 32).sum(1)).max() < 0.06
     # The images have no zeros; behind the ReLU there are some.
@@ -62,7 +62,7 @@ def test_codes_are_counted_in_proportion_to_the_products_of_layers() -> None:
 
 
 @pytest.mark.slow
-def test_the_quick_level() -> None:
+def test_the_quick_level_keeps_its_energies_and_compares_accuracies() -> None:
     result = study.run(StudyOptions(level="quick"))
     rows = {(row.subject, row.quantity): row for row in result.rows}
     energies = [row for row in result.rows if row.quantity == "energy on the network's operands"]

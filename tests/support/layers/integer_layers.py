@@ -25,7 +25,7 @@ def ama1_design(w: int, v: int, *, signed: bool) -> Design:
 
 @cache
 def ama1_table(w: int, v: int, signed: bool) -> np.ndarray:
-    """Its products, int64 [2^w, 2^v], ascending operands, from the models of tests/support/multipliers."""
+    """Products of `ama1_design`, int64 [2^w, 2^v], operands ascending, by the models in tests/support/multipliers."""
     x, y = every_pair(w, v, signed)
     model = Model(x, y, w, v, lambda row, column: CELLS["ama1"], signed=signed)
     table = numbers(model.product("ripple_array"), len(x)).astype(np.int64)
@@ -35,7 +35,7 @@ def ama1_table(w: int, v: int, signed: bool) -> np.ndarray:
 
 
 def product_of(scheme: str, bits: tuple[int, int], *, exact: bool) -> Product:
-    """m(a, b) of codes, with the signs of the scheme."""
+    """The product m(a, b) of two codes; the scheme decides how signs are treated."""
     if exact:
         return lambda a, b: a * b
     signed = scheme == "int8"
@@ -47,7 +47,7 @@ def product_of(scheme: str, bits: tuple[int, int], *, exact: bool) -> Product:
 
 
 def code_range(scheme: str, bits: int) -> tuple[int, int]:
-    """Least and greatest code."""
+    """The least and the greatest code of a scheme."""
     if scheme == "uint8":
         return 0, 2**bits - 1
     greatest = 2 ** (bits - 1) - 1 if scheme == "int8" else 2**bits - 1
@@ -61,7 +61,7 @@ def codes(values: np.ndarray, scale: np.ndarray, zero: np.ndarray, ends: tuple[i
 
 
 class Accumulated:
-    """A sum of integers as a register of that many bits holds it; exact without bits."""
+    """A sum of integers in a register of the range `limits`, which saturates or wraps around; exact without limits."""
 
     def __init__(self, limits: tuple[int, int] | None, *, saturates: bool) -> None:
         self.limits, self.saturates, self.total = limits, saturates, 0
@@ -78,7 +78,10 @@ class Accumulated:
 
 
 def layer_sums(layer, image_values: np.ndarray, product: Product, *, limits=None, saturates: bool = False):
-    """sum (m - z_w q_x - z_x q_w + z_x z_w) of a quantised layer, int64 [B, N, OH, OW] or [M, N]."""
+    """sum (m(q_x, q_w) - z_w q_x - z_x q_w + z_x z_w) of a quantised layer, int64 [B, N, OH, OW] or [M, N].
+
+    Only the products m are added in the register of the range `limits`.
+    """
     scheme = layer.scheme
     x_scale, x_zero = layer.input_scale.numpy(), int(layer.input_zero_point)
     w_scales, w_zeros = layer.weight_scale.numpy(), layer.weight_zero_point.numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lopsided
 import numpy as np
 import torch
+from bit_equality import same_bits
 from hypothesis import strategies as st
 from torch import nn
 
@@ -22,12 +23,12 @@ CORNERS = np.concatenate([CORNERS, -CORNERS])
 def same(one: torch.Tensor | np.ndarray, other: torch.Tensor | np.ndarray) -> bool:
     """Equal bit for bit, any NaN equal to any NaN."""
     a, b = (np.asarray(t.detach() if isinstance(t, torch.Tensor) else t) for t in (one, other))
-    assert a.dtype == b.dtype == np.float32
-    assert a.shape == b.shape
-    return bool(np.all((a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))))
+    assert a.dtype == np.float32
+    return same_bits(a, b)
 
 
 def values(shape: tuple[int, ...], seed: int, *, corners: bool = False) -> torch.Tensor:
+    """Random float32 values of both signs; with `corners` a fifth of them is drawn from CORNERS."""
     rng = np.random.default_rng(seed)
     drawn = (rng.standard_normal(shape) * np.exp(rng.standard_normal(shape))).astype(np.float32)
     if corners:
@@ -36,6 +37,7 @@ def values(shape: tuple[int, ...], seed: int, *, corners: bool = False) -> torch
 
 
 def conv(seed: int = 0, *, corners: bool = False, **arguments: object) -> nn.Conv2d:
+    """A convolution with random weights; `arguments` are those of nn.Conv2d."""
     options: dict[str, object] = {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "bias": False, **arguments}
     layer = nn.Conv2d(**options)  # type: ignore[arg-type]
     layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed, corners=corners))
@@ -66,6 +68,6 @@ def convolutions(draw: st.DrawFn) -> tuple[nn.Conv2d, tuple[int, int, int, int]]
         padding_mode=mode,
     )
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    # Images of at least 5 take every padding drawn here ("same" adds at most 2 a side).
+    # Reflection needs an image larger than its padding: 5 suffices for all drawn here ("same" adds at most 2 a side).
     size = [max(span, 5 if mode != "zeros" else 1) + draw(st.integers(0, 2)) for span in spans]
     return layer, (draw(st.integers(1, 2)), layer.in_channels, *size)

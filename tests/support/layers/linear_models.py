@@ -1,4 +1,4 @@
-"""Models of 16 values whose boundaries are known, for the tests of attacks."""
+"""Models of 16 inputs whose decision boundaries are known, for the tests of attacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Rowwise(nn.Module):
-    """logits = f(x) W + b, each row computed for itself, so that no result may depend on the batch by rounding."""
+    """logits = f(x) W + b, each row computed separately, so that rounding cannot make a result depend on its batch."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, *, bent: bool = False) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Rowwise(nn.Module):
 def linear(
     classes: int, seed: int = 0, *, bent: bool = False, contrast: float = 0.2
 ) -> tuple[Rowwise, torch.Tensor, torch.Tensor]:
-    """A model of 16 values, 5 images with its own classes at some distance of every boundary."""
+    """A model of 16 inputs, and 5 images away from its decision boundaries, labelled as the model classifies them."""
     generator = torch.Generator().manual_seed(seed)
     model = Rowwise(
         torch.randn(classes, 16, generator=generator), 0.1 * torch.randn(classes, generator=generator), bent=bent

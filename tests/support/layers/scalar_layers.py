@@ -1,7 +1,7 @@
 """Layers and their gradients as scalar loops over products, written from DESIGN 3, for the tests of approximate layers.
 
-Geometry comes from nested loops over output places; all operand pairs go through `multiply` and each output is summed
-in float32, one product after the other, from +0.
+Geometry comes from nested loops over output positions. All operand pairs go through `multiply`; each output is summed
+in float32, one product after the other, starting from +0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ordered_sums(terms: dict[tuple[int, ...], list[tuple[float, float]]], shape:
 
 
 def pad(image: np.ndarray, sides: tuple[int, int, int, int], mode: str) -> np.ndarray:
-    """[C, H, W] with top, bottom, left, right places added, by looking every place up."""
+    """`image` [C, H, W] with `sides` (top, bottom, left, right) padded; every position is looked up on its own."""
     top, bottom, left, right = sides
     channels, height, width = image.shape
 
@@ -55,7 +55,7 @@ def pad(image: np.ndarray, sides: tuple[int, int, int, int], mode: str) -> np.nd
 
 
 def sides(layer: nn.Conv2d) -> tuple[int, int, int, int]:
-    """Padding at top, bottom, left, right, as torch documents it: "same" puts the odd place at the end."""
+    """Padding at top, bottom, left, right, as torch documents it: "same" puts the odd row or column at the end."""
     if layer.padding == "valid":
         return 0, 0, 0, 0
     if layer.padding == "same":
@@ -98,7 +98,7 @@ def convolution(layer: nn.Conv2d, images: np.ndarray, multiply: Multiply) -> np.
 def convolution_gradients(
     layer: nn.Conv2d, images: np.ndarray, gradient: np.ndarray, multiply: Multiply
 ) -> tuple[np.ndarray, np.ndarray]:
-    """By the images (zero padding): gradient times weight, ascending (filter, kernel row, kernel column).
+    """Gradients by the images (zero padding): gradient times weight, ascending (filter, kernel row, kernel column).
     By the weight: activation times gradient, ascending (image, output row, output column)."""
     weight = layer.weight.detach().numpy()
     top, _, left, _ = sides(layer)

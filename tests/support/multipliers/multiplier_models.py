@@ -1,5 +1,5 @@
 """Models of the five topologies, written from their documented definitions (DESIGN "Arrays, exactly" and the docstrings
-of circuits/multipliers), not from the generators' code: loops over places and columns, one word-parallel bit a signal.
+of circuits/multipliers), not from the generators' code: loops over positions and columns, a word-parallel bit a signal.
 
 A signal is a uint64 array with one bit per operand pair (lane), or None where the definition has the constant 0.
 Booth's rows are computed with integers, digit times operand, and only then cut into bits.

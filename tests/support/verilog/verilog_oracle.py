@@ -25,7 +25,7 @@ _CONNECTIONS = {"blasted_ports.v": _BLASTED, "clocked.v": ".clk(1'b0), .a(a), .b
 
 
 def shape(text: str) -> tuple[str, int, int]:
-    """(module, operand bits, product bits): read off the text, as these files are written."""
+    """(module, operand bits, product bits), read from the text; relies on how these files are written."""
     module = "smul" if "module smul" in text else "m"
     text = text[re.search(rf"module {module}\b", text).start() :]  # type: ignore[union-attr]
     product = re.search(r"output\b(?: (?:wire|reg|logic|signed))* (?:\[(.*?):0\]) p\b", text)
@@ -36,7 +36,7 @@ def shape(text: str) -> tuple[str, int, int]:
 
 
 def simulate(name: str) -> tuple[str, int, int, list[int]]:
-    """The answers for one file."""
+    """(module, operand bits, product bits, products) of one file, by iverilog."""
     text = (CASES / name).read_text()
     module, width, bits = shape(text)
     pairs = [(x, y) for x in range(1 << width) for y in range(1 << width)]
