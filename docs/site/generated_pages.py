@@ -3,6 +3,7 @@
 reference/commands/PROGRAM.md   every command and option, from the parsers
 reference/python/PACKAGE.md     what each package exports, from its face; mkdocstrings adds the docstrings
 reference/columns.md            the table of scores in it, from the scorers
+overview.md                     README.md
 reference/results.md            studies/RESULTS.md
 changelog.md                    CHANGELOG.md
 """
@@ -27,7 +28,7 @@ PROGRAMS = {
     "dse": "dse.__main__",
     "studies": "studies.commands",
 }
-MOVED = {"studies/RESULTS.md": "reference/results.md", "CHANGELOG.md": "changelog.md"}
+MOVED = {"README.md": "overview.md", "studies/RESULTS.md": "reference/results.md", "CHANGELOG.md": "changelog.md"}
 """Files outside docs/ that are pages of the site."""
 _SCORES = "<!-- scores -->"
 """What reference/columns.md has in the place of the table of scores."""
@@ -158,14 +159,19 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def _moved(path: Path) -> str:
-    """A page from outside docs/, whose links to files of the repository become their paths."""
+    """A page from outside docs/, whose links to other files of the repository become their paths."""
     folder = path.parent.relative_to(ROOT).as_posix()
 
-    def plain(link: re.Match[str]) -> str:
+    def inside(link: re.Match[str]) -> str:
         text, target = link.groups()
-        return link[0] if target.startswith(("#", "http")) else f"`{posixpath.join(folder, target)}`"
+        outside = posixpath.normpath(posixpath.join(folder, target))
+        if target.startswith(("#", "http")):
+            return link[0]
+        if outside in MOVED or (outside.startswith("docs/") and outside.endswith(".md")):
+            return f"[{text}]({MOVED.get(outside, outside.removeprefix('docs/'))})"
+        return f"{text} (`{outside}`)" if text != target else f"`{outside}`"
 
-    return _LINK.sub(plain, path.read_text(encoding="utf-8"))
+    return _LINK.sub(inside, path.read_text(encoding="utf-8")).replace("](docs/images/", "](images/")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
