@@ -72,7 +72,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class BilinearForm:
-    """P = sum over i, j of matrix[i][j] x_i y_j = sum of the factors, for all operands; `proof`: how it is known."""
+    """`P = sum over i, j of matrix[i][j] x_i y_j` = sum of the factors, for all operands; `proof`: how it is known."""
 
     matrix: Matrix
     factors: tuple[Factor, ...]

@@ -96,7 +96,7 @@ class Design:
       (`input signed` in Verilog), else False.
     - `truncate_columns`: the lowest product columns left out (partial products and adders), read as 0.
     - `options`: what a family of approximate multipliers may be told beyond that, name -> value: {"k": 4} for DRUM, say
-      (`circuits.multipliers.FAMILIES`, docs/families.md). Those that are left out take their defaults.
+      (`circuits.multipliers.FAMILIES`, docs/how_to/families.md). Those that are left out take their defaults.
     - `rounding`, `normalization`, `subnormals`: see `circuits.floats.arithmetic`; subnormals=None takes the default of
       the format.
     - `circuit`, in the constructor also `netlist`: a circuit of one's own, read from Verilog for instance, instead of a

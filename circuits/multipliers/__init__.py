@@ -51,7 +51,7 @@ FAMILIES: Mapping[str, Topology] = LazyMapping(
         "approximate_booth": "circuits.multipliers.families.approximate_booth:TOPOLOGY",
     }
 )
-"""Families of approximate multipliers by name, which `Design.options` parametrises; docs/families.md lists them."""
+"""Families of approximate multipliers by name, which `Design.options` parametrises: docs/how_to/families.md."""
 
 
 FINAL_ADDERS = ("exact", "cell")
