@@ -100,13 +100,13 @@ class _Split:
     records: Any
 
 
+@lru_cache(maxsize=256)
 def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> NarrowMatmul:
-    """The product at `places` with `columns` columns a group, prepared once for as long as the places exist."""
-    key = circuit, columns
-    if key not in places.prepared:
-        places.prepared[key] = NarrowMatmul(circuit, places, columns)
-    prepared: NarrowMatmul = places.prepared[key]
-    return prepared
+    """The product at `places` with `columns` columns a group, kept for the next call.
+
+    Not in `places.prepared`: a search brings thousands of circuits, while the same places serve all of them.
+    """
+    return NarrowMatmul(circuit, places, columns)
 
 
 def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
