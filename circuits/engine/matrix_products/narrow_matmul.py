@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.float_circuit import FloatCircuit, has_kernel
+from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.narrow_matmul_kernel import narrow_kernel, narrow_scratch_bytes
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
@@ -110,7 +110,7 @@ def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> Narr
 
 
 def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    """`gathering.gathered_matmul` with lanes over columns and k, for a circuit that has a kernel."""
+    """`gathering.gathered_matmul` with lanes over columns and k, for a float circuit."""
     narrow = prepared_places(circuit, places, len(w) // places.groups)
     narrow.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads)
 
@@ -119,14 +119,8 @@ def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
 def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
 
-    None where there are no rows, lanes run otherwise, the circuit has no kernel, or operands need a conversion to its
-    format.
+    None where there are no rows, lanes run otherwise, or operands need a conversion to the circuit's format.
     """
-    if (
-        not rows
-        or circuit.format != "float32"
-        or not has_kernel(circuit)
-        or lane_layout(rows, depth, columns) != "narrow"
-    ):
+    if not rows or circuit.format != "float32" or lane_layout(rows, depth, columns) != "narrow":
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)

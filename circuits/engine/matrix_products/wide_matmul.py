@@ -33,7 +33,7 @@ def run_wide(
     *,
     kernel_name: str = "auto",
 ) -> None:
-    """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel.
+    """`gathering.gathered_matmul` with lanes over the rows m, for a float circuit.
 
     `kernel_name`: one of `wide_kernels.KERNELS` or "auto", for tests and measurements; the result does not depend on
     it.

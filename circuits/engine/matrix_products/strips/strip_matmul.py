@@ -23,7 +23,7 @@ _PRODUCTS_A_TASK = 1 << 18  # a quarter of a millisecond
 
 
 def run_strips(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    """`gathering.gathered_matmul` with lanes over rows, columns and groups, for a circuit that has a kernel."""
+    """`gathering.gathered_matmul` with lanes over rows, columns and groups, for a float circuit."""
     depth, columns = places.depth, len(w) // places.groups
     threads = useful_threads(threads, places.rows * w.size)
     settings, gates = float_gates(circuit)
