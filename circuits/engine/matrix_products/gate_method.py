@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.float_conversion import to_format
+from circuits.engine.known_operands.column_matmul import columns_pay, run_columns
 from circuits.engine.matrix_products import integer_matmul
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.lane_layout import lane_layout
@@ -22,7 +24,7 @@ from circuits.engine.multiplier_circuit import MultiplierCircuit
 Array = NDArray[Any]
 
 
-LAYOUTS: Mapping[str, Layout] = MappingProxyType({"windows": run_windows, **ROW_LAYOUTS})
+LAYOUTS: Mapping[str, Layout] = MappingProxyType({"windows": run_windows, "columns": run_columns, **ROW_LAYOUTS})
 """What lanes run over -> `gathering.gathered_matmul` by that, for float circuits."""
 
 
@@ -30,10 +32,7 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     columns = len(w) // places.groups
     if circuit.float_format is not None:
         x, w = to_format(circuit, x), to_format(circuit, w)
-        layout = "windows"
-        if not windows_pay(x, places, columns):
-            layout = lane_layout(places.rows, places.depth, columns, places.groups)
-        LAYOUTS[layout](circuit, x, w, out, places, threads)
+        LAYOUTS[_layout(circuit, x, places, columns)](circuit, x, w, out, places, threads)
         return
     for group, group_places in enumerate(places.of_groups()):
         weights = w[group * columns : (group + 1) * columns]
@@ -41,6 +40,14 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
             integer_matmul.run(circuit, x, weights, out, group_places, threads)
         else:
             _integer_matmul(circuit, x, weights, out, group_places)
+
+
+def _layout(circuit: FloatCircuit, x: Array, places: Places, columns: int) -> str:
+    if windows_pay(x, places, columns):
+        return "windows"
+    if columns_pay(circuit, x, places, columns):
+        return "columns"
+    return lane_layout(places.rows, places.depth, columns, places.groups)
 
 
 def _run_padded(

@@ -13,7 +13,7 @@ from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.narrow_matmul_kernel import narrow_kernel, narrow_scratch_bytes
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
-from circuits.engine.matrix_products.lane_layout import lane_layout
+from circuits.engine.matrix_products.lane_layout import column_work, lane_layout, layout_work
 from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
 
 Array = NDArray[np.float32]
@@ -119,8 +119,11 @@ def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
 def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
 
-    None where there are no rows, lanes run otherwise, or operands need a conversion to the circuit's format.
+    None where there are no rows, lanes run otherwise (or may, depending on x), or operands need a conversion to the
+    circuit's format.
     """
     if not rows or circuit.format != "float32" or lane_layout(rows, depth, columns) != "narrow":
+        return None
+    if column_work(rows, depth, columns, 1, 1.0) < layout_work(rows, depth, columns)["narrow"]:
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)
