@@ -40,17 +40,3 @@ class FloatCircuit(Protocol):
         """Gate-exact float32 products (broadcast)."""
 
     def __hash__(self) -> int: ...
-
-
-def has_kernel(circuit: FloatCircuit) -> bool:
-    """Whether the compiled float kernels serve the circuit.
-
-    With subnormals flushed, they serve every format. Products that may be subnormal are rounded in float32, where half
-    the format's smallest number must be normal and two bits must be left below its fraction: exponents of at most 7
-    bits (2^(-62 - 21 - 2) = 2^-85) and at most 21 fraction bits. Other formats with subnormals are served only where no
-    product is subnormal (`gate_method`).
-    """
-    fmt = circuit.float_format
-    if fmt is None:
-        return False
-    return circuit.subnormals == "flush" or (fmt.exponent_bits <= 7 and fmt.fraction_bits <= 21)

@@ -1,7 +1,6 @@
 """Float products and matrix products of a circuit, with operands checked: what designs and users call.
 
-Nearly all formats have compiled kernels (`float_circuit.has_kernel`). The others, and backends without float kernels,
-compute mantissa products as integers and assemble the floats around them.
+Backends without float kernels compute mantissa products as integers and assemble the floats around them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits.engine.backends.backend import FASTEST, FloatProducts, find_backend
 from circuits.engine.blocks import BLOCK
 from circuits.engine.device.tensor_kinds import contiguous, empty, on_cuda
-from circuits.engine.float_circuit import FloatCircuit, has_kernel
+from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.float_conversion import to_format
 from circuits.engine.integer_operations import check, choose_backend, product_words
 from circuits.engine.integer_operations import multiply as multiply_integers
@@ -34,11 +33,8 @@ def multiply(circuit: FloatCircuit, x: ArrayLike, w: ArrayLike, *, backend: str 
     left, right = _float32(x, "x"), _float32(w, "w")
     # Backends without a float kernel of their own assemble float32 with subnormals flushed, and nothing else.
     plain = circuit.format == "float32" and circuit.subnormals == "flush"
-    if backend == "auto" and has_kernel(circuit):
-        backend = FASTEST
-    else:
-        backend = choose_backend(backend, circuit.program(), max(left.size, right.size))
-    if not plain and not (has_kernel(circuit) and find_backend(backend).float_products):
+    backend = FASTEST if backend == "auto" else choose_backend(backend, circuit.program(), left.size)
+    if not plain and not find_backend(backend).float_products:
         fmt = circuit.float_format
         assert fmt is not None
         return arithmetic.multiply(
@@ -85,14 +81,16 @@ def matmul(
     dtype = np.float32 if circuit.float_format is not None else sum_dtype(circuit, depth)
     out: NDArray[Any] = empty(left, (rows, columns), dtype)
     left, right = contiguous(left), contiguous(right.T)
-    places_of = _device_places if on_cuda(left) else places_of_rows
-    gathered_matmul(circuit, left, right, out, places_of(rows, depth, columns), method=method, threads=threads)
+    gathered_matmul(circuit, left, right, out, _kept_places(rows, depth, columns), method=method, threads=threads)
     return out
 
 
 @lru_cache(maxsize=16)
-def _device_places(rows: int, depth: int, columns: int) -> Places:
-    """`places_of_rows`, kept for the next product: copying them to a device takes longer than many products."""
+def _kept_places(rows: int, depth: int, columns: int) -> Places:
+    """`places_of_rows`, kept for the next product with what kernels prepare for them, or copy to a device.
+
+    That takes a tenth of the time of a linear layer of codes of 8 bits, and longer than many small products.
+    """
     return places_of_rows(rows, depth, columns)
 
 
@@ -108,12 +106,14 @@ def _codes(circuit: MultiplierCircuit, values: ArrayLike, name: str, operand: in
         check(np.asarray(extremes), name, circuit.shape[operand], circuit.signed)
         return contiguous(tensor, dtype)
     array = np.asarray(values)
-    check(array, name, circuit.shape[operand], circuit.signed)
+    # Codes that fill their dtype are in range whatever they are, and looking at them would cost part of the products.
+    if array.dtype != dtype or circuit.shape[operand] < 8 * array.itemsize:
+        check(array, name, circuit.shape[operand], circuit.signed)
     return array.astype(dtype, copy=False)
 
 
 def _float_products(circuit: FloatCircuit, backend: str) -> FloatProducts:
-    """Products of a circuit with `has_kernel`: the backend's own way, or around its integer products."""
+    """Products by the backend's own way, or around its integer products."""
     own_way = find_backend(backend).float_products
     return _assembled_products(circuit, backend) if own_way is None else own_way(circuit)
 

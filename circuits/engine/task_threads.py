@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,45 @@ def default_threads() -> int:
 def useful_threads(threads: int | None, products: int) -> int:
     """`threads` (default: all cores), but no more than the number of products repays."""
     return max(1, min(threads or default_threads(), products // _PRODUCTS_A_THREAD))
+
+
+class Tasks(NamedTuple):
+    """A grid of `units` by `columns`, each task of which takes at most so many of them.
+
+    A task of u units and c columns takes the time (u + unit_cost) (c + column_cost): what it does once for all of its
+    units, such as finding out a weight's gates, is worth `unit_cost` units, and packing its operands once for all of
+    its columns `column_cost` columns. There are `copies` such grids.
+    """
+
+    units: int
+    columns: int
+    most_units: int
+    most_columns: int
+    unit_cost: float
+    column_cost: float
+    copies: int = 1
+
+
+@lru_cache(maxsize=4096)
+def fastest_split(tasks: Tasks, threads: int) -> tuple[int, int]:
+    """(units, columns) of a task with which `threads` threads of equal speed are done first.
+
+    Few large tasks repeat little, but their number must suit that of the threads: of three equal tasks on two threads
+    the last one takes as long as the others together.
+    """
+    best, least_time = (1, 1), float("inf")
+    fewest_rows, fewest_columns = -(-tasks.units // tasks.most_units), -(-tasks.columns // tasks.most_columns)
+    for row_parts in range(fewest_rows, min(tasks.units, fewest_rows + TASKS_A_THREAD * threads) + 1):
+        units = -(-tasks.units // row_parts)
+        rows = tasks.copies * -(-tasks.units // units)
+        for rounds in range(TASKS_A_THREAD + 1):
+            column_parts = max(fewest_columns, min(tasks.columns, rounds * threads // rows))
+            columns = -(-tasks.columns // column_parts)
+            count = rows * -(-tasks.columns // columns)
+            time = -(-count // threads) * (units + tasks.unit_cost) * (columns + tasks.column_cost)
+            if time < least_time:
+                best, least_time = (units, columns), time
+    return best
 
 
 def run_tasks(task: Callable[..., None], tasks: Sequence[tuple[int, ...]], threads: int) -> None:

@@ -116,6 +116,23 @@ def _widths(arrays: NetlistArrays) -> tuple[Mapping[str, int], Mapping[str, int]
     return MappingProxyType(inputs), MappingProxyType(outputs)
 
 
+def with_inputs_exchanged(program: Program) -> Program:
+    """`program` with its two input buses in the other order: f(b, a) instead of f(a, b)."""
+    (first, first_width), (second, second_width) = program.inputs.items()
+    inputs = program.input_count
+    # The first bus's nodes move behind those of the second.
+    number = np.arange(inputs + len(program), dtype=np.int32)
+    number[:inputs] = (number[:inputs] + second_width) % inputs
+    return Program(
+        MappingProxyType({second: second_width, first: first_width}),
+        program.outputs,
+        program.tables,
+        number[program.operands],
+        number[program.results],
+        program.places,
+    )
+
+
 def restrict(program: Program, bus: str, lowest: int) -> Program:
     """`program` with only the bits `lowest`.. of its one output bus, and only the operations that these need."""
     assert list(program.outputs) == [bus]

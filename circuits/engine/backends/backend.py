@@ -31,8 +31,8 @@ class Backend:
 
     `run`: uint64 [output bits, words] from a program and uint64 [input bits, words] (see `circuits.engine.bit_planes`),
     bit for bit as `reference` gives it. It suffices for everything; the others are faster ways, where there are any:
-    `integer_products` multiplies the two operands of a program, `float_products` those of a circuit for which
-    `float_circuit.has_kernel` holds. Every function may run in several threads at once.
+    `integer_products` multiplies the two operands of a program, `float_products` those of a float circuit. Every
+    function may run in several threads at once.
     """
 
     run: Callable[[Program, Planes], Planes]

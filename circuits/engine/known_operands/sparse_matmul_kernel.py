@@ -194,7 +194,7 @@ def _emit_pack_group(
     with f.loop(filled) as block:
         planes = f.offset(packed, f.op(f"mul i64 {block}, {X_BYTES}"))
         source = f.offset(words, f.op(f"mul i64 {block}, {WORD_BYTES}"))
-        emit_pack(e, source, planes, f.offset(planes, X_WORDS_AT), less=BIAS, fraction=settings.fraction)
+        emit_pack(e, settings, source, planes, f.offset(planes, X_WORDS_AT), less=BIAS)
 
 
 def _emit_compress(e: Vectors, gathered: str, nonzero: str, packed: str) -> str:

@@ -82,9 +82,12 @@ def known_weight_gates(circuit: FloatCircuit, products: int | None) -> WeightGat
 
     Also None unless so many more products make compiling them worth while; with `products` None they are made anyway.
     """
-    if products is None or _work(circuit).repays_compilation(products):
-        return weight_gates(circuit)
-    return None
+    return weight_gates(circuit) if products is None or repays_compilation(circuit, products) else None
+
+
+def repays_compilation(circuit: FloatCircuit, products: int) -> bool:
+    """Counts so many products of the circuit; whether those counted until now would have repaid a compilation."""
+    return _work(circuit).repays_compilation(products)
 
 
 class _Work:

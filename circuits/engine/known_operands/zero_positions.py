@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from circuits.engine.llvm.float_parts import EXPONENT
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.vectors import Vectors
 
@@ -15,30 +14,31 @@ DECLARATIONS = (
 _RUN = 16
 
 
-def emit_count_nonzero(e: Vectors, row: str, depth: str) -> str:
-    """The number (i64) of the `depth` float32 words at `row` that are not zero; subnormals count as zeros."""
+def emit_count_nonzero(e: Vectors, nonzero_bits: int, row: str, depth: str) -> str:
+    """The number (i64) of the `depth` float32 words at `row` that have one of `nonzero_bits` set."""
     f = e.f
     with f.fold(depth, "i64", ["0"]) as (k, count):
         word = f.op(f"load i32, ptr {f.element(row, 'i32', k)}")
-        count[0] = f.op(f"add i64 {count[0]}, {f.op(f'zext i1 {_emit_is_nonzero(f, word)} to i64')}")
+        count[0] = f.op(f"add i64 {count[0]}, {f.op(f'zext i1 {_emit_is_nonzero(f, nonzero_bits, word)} to i64')}")
     return count[0]
 
 
-def _emit_is_nonzero(f: Function, word: str) -> str:
-    return f.op(f"icmp ne i32 {f.op(f'and i32 {word}, {EXPONENT}')}, 0")
+def _emit_is_nonzero(f: Function, nonzero_bits: int, word: str) -> str:
+    return f.op(f"icmp ne i32 {f.op(f'and i32 {word}, {nonzero_bits}')}, 0")
 
 
-def emit_compress_row(e: Vectors, row: str, masks: str, depth: str) -> None:
-    """Moves the words at `row` that are not zero to its start; writes a mask (i16) for each 16 words to `masks`.
+def emit_compress_row(e: Vectors, nonzero_bits: int, row: str, masks: str, depth: str) -> None:
+    """Moves the words at `row` that have one of `nonzero_bits` set to its start, and writes their masks to `masks`.
 
-    `row` must be readable up to the next multiple of 16 words; the mask of the last ones covers `depth` words only.
+    A mask (i16) is for 16 words. `row` must be readable up to the next multiple of 16 words; the mask of the last ones
+    covers `depth` words only.
     """
     f = e.f
     numbers = "<" + ", ".join(f"i32 {lane}" for lane in range(_RUN)) + ">"
     limit = e.broadcast(f.op(f"trunc i64 {depth} to i32"))
     with f.fold(depth, "i64", ["0"], step=_RUN) as (k, count):
         words = f.op(f"load {e.v}, ptr {f.element(row, 'i32', k)}, align 4")
-        present = e.compare("ne", e.integer("and", words, EXPONENT), "zeroinitializer")
+        present = e.compare("ne", e.integer("and", words, nonzero_bits), "zeroinitializer")
         position = e.integer("add", e.broadcast(f.op(f"trunc i64 {k} to i32")), numbers)
         mask = f.op(f"and {e.mask} {present}, {e.compare('slt', position, limit)}")
         bits = f.op(f"bitcast {e.mask} {mask} to i16")

@@ -31,8 +31,8 @@ def multiply_ir(settings: KernelSettings, target: Target) -> str:
         start = f.op(f"mul i64 {block}, {WORD_BYTES}")
         # Each operand takes part in one product only, so that a scan for the exponents' range could not be shared by
         # many products as in the matmul kernels. Hence always mode "full", where each lane decides for itself.
-        emit_pack(e, f.offset("%x", start), "%scratch", x_words, less=None, fraction=settings.fraction)
-        emit_pack(e, f.offset("%w", start), w_planes, w_words, less=None, fraction=settings.fraction)
+        emit_pack(e, settings, f.offset("%x", start), "%scratch", x_words, less=None)
+        emit_pack(e, settings, f.offset("%w", start), w_planes, w_words, less=None)
         f.do(f"call void %gates(ptr %scratch, ptr {w_planes}, ptr {product})")
         out = f.offset("%out", start)
         with f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:

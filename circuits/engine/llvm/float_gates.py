@@ -25,7 +25,7 @@ def kernel_program(circuit: FloatCircuit) -> tuple[KernelSettings, Program]:
 
 @lru_cache(maxsize=64)
 def kernel_settings(circuit: FloatCircuit) -> KernelSettings:
-    """The settings of the kernels for a circuit that has them (`float_circuit.has_kernel`).
+    """The settings of the kernels for a float circuit.
 
     Truncation drops all bits below the fraction of a product in [1, 2): below bit 2 F - F, in float32 46 - 23.
     """

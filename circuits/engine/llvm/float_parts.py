@@ -27,7 +27,13 @@ the above holds for its W = F + 1 mantissa bits: the fraction takes bits 23 - F 
 rounding increment is added at bit 23 - F. Where products may be subnormal ("gradual"), rounding has to wait until the
 exponent is known: the "unrounded" word then holds all bits below the leading one that fit 23 fraction bits, and bit 0
 is also set where a lower bit is. As that leaves at least two bits below the format's, every rounding of it gives what
-the rounding of the full product gives.
+the rounding of the full product gives. Formats that do not leave room for two bits, and those whose subnormals are
+float32's, are rounded as integers (`KernelSettings.by_integers`): their unrounded word has F fraction bits, the bit
+below them in bit 31, and in bit 30 whether any bit is set below that one.
+
+Float32's own subnormals are operands of formats with its exponents ("subnormal_words"): m 2^-149 with 0 < m < 2^23.
+Such an operand keeps its word in mode "full", but its mantissa is that of the float32 number m, whose leading one is at
+bit 23, and its exponent that number's less 149 (`emit_normalised`).
 
 Only the sum of exponents can go wrong: below 1 (flushed to zero), above 254 (infinity). Kernels of mode "normal" take
 operands for which that cannot happen (zeros aside), "full" ones decide it lane by lane.
@@ -47,6 +53,8 @@ FRACTION = 23
 WIDTH = FRACTION + 1
 """Bits of a mantissa with its leading one."""
 BIAS = 127
+SUBNORMAL_EXPONENT = -149
+"""The exponent of float32's least subnormal number, in whose multiples all of them are counted."""
 
 SIGN = 0x80000000
 EXPONENT = 0x7F800000
@@ -89,6 +97,21 @@ class KernelSettings:
         return self.most if self.infinity else self.most - 1
 
     @property
+    def subnormal_words(self) -> bool:
+        """Whether operands and products may be subnormal numbers of float32."""
+        return self.gradual and self.least == 1
+
+    @property
+    def by_integers(self) -> bool:
+        """Whether products that may be subnormal are rounded as integers; elsewhere float32's own rounding serves."""
+        return self.gradual and (self.least == 1 or self.fraction > FRACTION - 2)
+
+    @property
+    def nonzero_bits(self) -> int:
+        """The bits of a word of which one is set unless the operand counts as zero."""
+        return SIGN - 1 if self.subnormal_words else EXPONENT
+
+    @property
     def largest(self) -> int:
         """The word of the largest finite number."""
         ulps = (1 << self.fraction) - (1 if self.infinity else 2)
@@ -115,17 +138,23 @@ def scratch_bytes(columns: int) -> int:
     return ACCUMULATORS_AT + columns * WORD_BYTES
 
 
-def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | None, fraction: int = FRACTION) -> None:
-    """Packs the 512 float32 words at `source` into `fraction` + 1 mantissa planes and 512 packed words.
+def emit_pack(e: Vectors, settings: KernelSettings, source: str, planes: str, words: str, *, less: int | None) -> None:
+    """Packs the 512 float32 words at `source` into the format's mantissa planes and 512 packed words.
 
-    Subnormals count as zeros. A packed word is, where `less` is None, the operand itself with subnormals flushed;
-    else its sign and its exponent minus `less`, or ZERO_LANE for zeros. The mantissa of a zero is that of 1.0; its
-    product is dropped later.
+    A packed word is, where `less` is None, the operand itself, with subnormals flushed unless the format has
+    `subnormal_words`; else its sign and its exponent minus `less`, or ZERO_LANE for zeros, and no operand may be
+    subnormal that is not flushed. The mantissa of a zero is that of 1.0; its product is dropped later.
     """
+    own_subnormals = less is None and settings.subnormal_words
     with e.f.loop(PLANE_BYTES, step=e.vector_bytes) as byte:
         mantissas: list[Plane] = []
         for b in range(32):
             word = e.load(source, b, byte)
+            if own_subnormals:
+                e.store(word, words, b, byte)
+                fraction = e.integer("and", emit_normalised(e, word), FRACTION_BITS)
+                mantissas.append(e.integer("or", fraction, 1 << FRACTION))
+                continue
             zero = e.compare("eq", e.integer("and", word, EXPONENT), "zeroinitializer")
             if less is not None:
                 # Where E < less, the subtraction borrows from the sign bit. Only the sum of both packed words and the
@@ -140,9 +169,17 @@ def emit_pack(e: Vectors, source: str, planes: str, words: str, *, less: int | N
             mantissas.append(e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION))
         # The masked words are 0 from bit WIDTH on, and below the format's fraction. Those planes are not stored, and
         # LLVM removes the operations that only they need.
-        for p, plane in enumerate(e.transpose(mantissas)[FRACTION - fraction : WIDTH]):
+        for p, plane in enumerate(e.transpose(mantissas)[FRACTION - settings.fraction : WIDTH]):
             assert plane is not None
             e.store(plane, planes, p, byte)
+
+
+def emit_normalised(e: Vectors, word: str) -> str:
+    """A finite operand's exponent, in bits 23 and up as a signed number, and fraction; a zero's mean nothing."""
+    magnitude = e.integer("and", word, SIGN - 1)
+    number = e.f.op(f"bitcast {e.vf} {e.f.op(f'sitofp {e.v} {magnitude} to {e.vf}')} to {e.v}")
+    lowered = e.integer("sub", number, -SUBNORMAL_EXPONENT << FRACTION)
+    return e.where(e.compare("ult", magnitude, 1 << FRACTION), lowered, magnitude)
 
 
 def emit_weight_planes(e: Vectors, weight: str, planes: str, fraction: int = FRACTION) -> None:
@@ -174,7 +211,7 @@ def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str, *,
     """
     fraction = settings.fraction
     leading = 2 * fraction  # the leading one's place where nothing is shifted
-    kept = fraction if rounded else min(FRACTION, settings.product_bits - 1)
+    kept = fraction if rounded or settings.by_integers else min(FRACTION, settings.product_bits - 1)
 
     def bit(index: int) -> str | None:
         return e.load(product, index - settings.lowest, byte) if index >= settings.lowest else None
@@ -207,8 +244,10 @@ def emit_words(e: Vectors, settings: KernelSettings, product: str, byte: str, *,
         # Round up where the guard bit, just below the fraction, is 1 and a sticky bit below it or the last fraction bit
         # is 1: more than half an ulp, or just half of one above an odd fraction.
         guard = leading - kept - 1
-        sticky = _emit_sticky(e, bit, leads, guard if rounded else guard + 1)
-        if rounded:
+        sticky = _emit_sticky(e, bit, leads, guard if rounded or settings.by_integers else guard + 1)
+        if settings.by_integers and not rounded:
+            rows[30], rows[31] = sticky, aligned(guard)
+        elif rounded:
             rows[31] = e.op2("and", aligned(guard), e.op2("or", sticky, rows[lowest_row]))
         else:
             rows[lowest_row] = e.op2("or", rows[lowest_row], sticky)

@@ -13,6 +13,7 @@ from circuits.engine.llvm.float_parts import (
     SIGN,
     ZERO_LANE,
     KernelSettings,
+    emit_normalised,
     emit_words,
 )
 from circuits.engine.llvm.ir import Function
@@ -21,6 +22,8 @@ from circuits.engine.llvm.vectors import Vectors
 _HIGHEST = 254
 """The biased exponent of float32's largest numbers; 255 is infinity or NaN."""
 _NAN = 0x7FC00000
+_NO_EXPONENT = 512
+"""The least exponent where all words are zeros: more than any sum of two."""
 
 
 def emit_products(
@@ -67,11 +70,12 @@ def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, 
 
     Infinities and NaN take the product that IEEE 754 defines, computed by the machine's own multiplication.
     """
-    x_exponent = e.integer("lshr", e.integer("and", x, EXPONENT), FRACTION)
-    w_exponent = e.integer("lshr", e.integer("and", w, EXPONENT), FRACTION)
+    x_exponent, w_exponent = (_emit_exponent(e, settings, operand) for operand in (x, w))
     # From bit 23 up the word holds s plus the carry of rounding, so that both reach the exponent in one addition. The
     # sum may be negative or above 255; it is built apart from the fraction and compared as a signed number.
     raised = e.integer("lshr", word, FRACTION)
+    if settings.by_integers:
+        raised = e.integer("and", raised, 3)  # the bits above are the rounding's
     exponent = e.integer("add", e.integer("add", x_exponent, w_exponent), raised)
     exponent = e.integer("sub", exponent, BIAS)
     fraction = e.integer("and", word, FRACTION_BITS)
@@ -81,17 +85,24 @@ def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, 
         least, greatest = e.splat(settings.least - settings.fraction - 2), e.splat(settings.most + 1)
         exponent = e.where(e.compare("slt", exponent, least), least, exponent)
         exponent = e.where(e.compare("sgt", exponent, greatest), greatest, exponent)
-    normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
-    if settings.gradual:
+    if settings.by_integers:
+        normal = _emit_rounded_integer(e, settings, exponent, word)
+    else:
+        normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
+    if settings.gradual and not settings.by_integers:
         normal = emit_rounded_to_grid(e, settings, normal)
+    if settings.gradual:
         huge = e.compare("ugt", normal, settings.largest)
     else:
         tiny = e.compare("slt", exponent, settings.least)
         huge = e.compare("sgt", exponent, settings.most)
         if not settings.infinity:
             huge = e.either(huge, e.compare("ugt", normal, settings.largest))
-    x_zero = e.compare("eq", x_exponent, "zeroinitializer")
-    w_zero = e.compare("eq", w_exponent, "zeroinitializer")
+    if settings.subnormal_words:
+        x_zero, w_zero = (e.compare("eq", e.integer("and", operand, SIGN - 1), 0) for operand in (x, w))
+    else:
+        x_zero = e.compare("eq", x_exponent, "zeroinitializer")
+        w_zero = e.compare("eq", w_exponent, "zeroinitializer")
     # Zeros are tested apart from `tiny`: the exponent field 0 of a zero times a large number would pass for a normal
     # one.
     zero = e.either(x_zero, w_zero)
@@ -104,8 +115,57 @@ def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, 
     # Last, because it overrules all before: infinity times a (flushed) zero must be NaN, not zero.
     special = e.compare("eq", x_exponent, _HIGHEST + 1)
     special = e.either(special, e.compare("eq", w_exponent, _HIGHEST + 1))
+    if settings.subnormal_words:
+        # A subnormal operand or product takes the machine's multiplier a hundred times as long, so that it gets ones.
+        x, w = (e.where(special, operand, e.splat(BIAS << FRACTION)) for operand in (x, w))
     ieee = e.f.op(f"fmul {e.vf} {e.as_float(x)}, {e.as_float(w)}")
     return e.where(special, ieee, e.as_float(finite), e.vf)
+
+
+def _emit_exponent(e: Vectors, settings: KernelSettings, word: str) -> str:
+    """An operand's biased exponent, 0 or less for subnormal numbers of float32; that of zeros may be anything."""
+    if settings.subnormal_words:
+        return e.integer("ashr", emit_normalised(e, word), FRACTION)
+    return e.integer("lshr", e.integer("and", word, EXPONENT), FRACTION)
+
+
+def _emit_rounded_integer(e: Vectors, settings: KernelSettings, exponent: str, word: str) -> str:
+    """The word of a positive product with this exponent E, rounded once to the format's numbers.
+
+    With S the mantissa and the rounding's two bits behind it, F + 3 bits, the number is S 2^(E - F - 2), and the
+    format's numbers around it are the multiples of 2^(E' - F) with E' = max(E, least):
+
+        q = S / 2^d, rounded,   d = 2 + E' - E.
+
+    A normal number has q = 2^F + fraction, so that (E' - 1) 2^23 + q 2^(23 - F) is its word, its exponent one higher by
+    the leading one; a carry of the rounding goes where it belongs. With E' = 1 this is right for subnormals of float32,
+    too, whose exponent field is 0. (Truncation needs none of the two bits.)
+    """
+    fraction, below = settings.fraction, 2 if settings.rounding == "nearest_even" else 0
+    mantissa = e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION)
+    shift = FRACTION - fraction - below
+    if shift:
+        mantissa = e.integer("lshr" if shift > 0 else "shl", mantissa, abs(shift))
+    least = e.splat(settings.least)
+    tiny = e.compare("slt", exponent, least)
+    raised = e.where(tiny, least, exponent)
+    drop = e.integer("add", e.integer("sub", raised, exponent), below)
+    if below:
+        mantissa = e.integer("or", mantissa, e.integer("lshr", word, 30))
+        # Half an ulp less one, plus the last bit that stays.
+        half = e.integer("shl", e.splat(1), e.integer("sub", drop, 1))
+        odd = e.integer("and", e.integer("lshr", mantissa, drop), 1)
+        mantissa = e.integer("add", mantissa, e.integer("add", e.integer("sub", half, 1), odd))
+    quotient = e.integer("lshr", mantissa, drop)
+    own = e.integer("shl", quotient, FRACTION - fraction) if fraction < FRACTION else quotient
+    rounded = e.integer("add", e.integer("shl", e.integer("sub", raised, 1), FRACTION), own)
+    if settings.subnormal_words:
+        return rounded
+    # Subnormals of the format that are normal numbers of float32: q itself, converted, times 2^(least - F).
+    number = e.f.op(f"bitcast {e.vf} {e.f.op(f'sitofp {e.v} {quotient} to {e.vf}')} to {e.v}")
+    scaled = e.integer("sub", number, BIAS + fraction - settings.least << FRACTION)
+    zero = e.compare("eq", quotient, 0)
+    return e.where(tiny, e.where(zero, "zeroinitializer", scaled), rounded)
 
 
 def emit_rounded_to_grid(e: Vectors, settings: KernelSettings, word: str) -> str:
@@ -131,11 +191,12 @@ def emit_rounded_to_grid(e: Vectors, settings: KernelSettings, word: str) -> str
     return e.f.op(f"bitcast {e.vf} {rounded} to {e.v}")
 
 
-def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str, str]:
+def emit_exponent_range(e: Vectors, subnormal_words: bool, arrays: list[tuple[str, str]]) -> tuple[str, str]:
     """Least and greatest biased exponents (i32) of the float32 words of arrays given as (address, length).
 
-    Vectors must divide the lengths. Zeros and subnormals are left out; without other words the range is (512, 0).
-    Exponents are compared in place, in bits 23 to 30; for the minimum less one, so that zeros become the largest.
+    Vectors must divide the lengths. Zeros are left out, and subnormals, too, unless `subnormal_words` are operands:
+    then their exponent is 0. Without other words the range is (_NO_EXPONENT, 0). Exponents are compared in place, in
+    bits 23 to 30; for the minimum less one, so that zeros become the largest.
     """
     f = e.f
     # The neutral elements of minimum and maximum.
@@ -148,7 +209,8 @@ def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str,
         with f.fold(length, e.v, extremes, step=e.lanes) as (index, present):
             word = f.op(f"load {e.v}, ptr {f.element(address, 'i32', index)}, align 4")
             exponent = e.integer("and", word, EXPONENT)
-            present[0] = better("ult", e.integer("sub", exponent, 1), present[0])
+            compared = e.integer("and", word, SIGN - 1) if subnormal_words else exponent
+            present[0] = better("ult", e.integer("sub", compared, 1), present[0])
             present[1] = better("ugt", exponent, present[1])
         extremes = present
     scalars = []
@@ -160,9 +222,14 @@ def emit_exponent_range(e: Vectors, arrays: list[tuple[str, str]]) -> tuple[str,
             upper = f.op(f"shufflevector {e.v} {best}, {e.v} poison, <{e.lanes} x i32> <{lanes}>")
             best = better(order, best, upper)
             half //= 2
-        scalars.append(f.op(f"lshr i32 {f.op(f'extractelement {e.v} {best}, i32 0')}, {FRACTION}"))
+        scalars.append(f.op(f"extractelement {e.v} {best}, i32 0"))
+    least, greatest = scalars
+    greatest = f.op(f"lshr i32 {greatest}, {FRACTION}")
+    if subnormal_words:
+        exponent = f.op(f"lshr i32 {f.op(f'add i32 {least}, 1')}, {FRACTION}")
+        return f.op(f"select i1 {f.op(f'icmp eq i32 {least}, -1')}, i32 {_NO_EXPONENT}, i32 {exponent}"), greatest
     # (E << 23) - 1 has lost one in bit 23 and up.
-    return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
+    return f.op(f"add i32 {f.op(f'lshr i32 {least}, {FRACTION}')}, 1"), greatest
 
 
 def emit_stay_normal(f: Function, settings: KernelSettings, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
@@ -172,13 +239,15 @@ def emit_stay_normal(f: Function, settings: KernelSettings, x_range: tuple[str, 
     least 1 where E_x + E_w >= 127 + 1, and at most 254 where E_x + E_w <= 254 - 3 + 127.
     """
     lowest, highest = (f.op(f"add i32 {x}, {w}") for x, w in zip(x_range, w_range, strict=True))
-    # An array of zeros only has the range (512, 0), which by itself fails none of these, as it should.
+    # An array of zeros only has the range (_NO_EXPONENT, 0), which by itself fails none of these, as it should.
     conditions = [
         f"icmp sge i32 {lowest}, {BIAS + settings.least}",
         f"icmp sle i32 {highest}, {settings.highest_finite - 3 + BIAS}",
         f"icmp ne i32 {x_range[1]}, {_HIGHEST + 1}",
         f"icmp ne i32 {w_range[1]}, {_HIGHEST + 1}",
     ]
+    if settings.subnormal_words:
+        conditions += [f"icmp sge i32 {least}, 1" for least, _ in (x_range, w_range)]
     result = f.op(conditions[0])
     for condition in conditions[1:]:
         result = f.op(f"and i1 {result}, {f.op(condition)}")

@@ -110,14 +110,14 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     _emit_tail(e, shape)
 
     several = f.op(f"icmp sgt i64 {rows}, 1")
-    x_range = emit_exponent_range(e, [(x_rows, f.op(f"mul i64 {rows}, {x_stride}"))])
-    w_range = emit_exponent_range(e, [(weights, shape.whole_lanes), (tail, str(BLOCK))])
+    x_range = emit_exponent_range(e, settings.subnormal_words, [(x_rows, f.op(f"mul i64 {rows}, {x_stride}"))])
+    w_range = emit_exponent_range(e, settings.subnormal_words, [(weights, shape.whole_lanes), (tail, str(BLOCK))])
     normal = emit_stay_normal(f, settings, x_range, w_range)
     if target.ternary:
         short = f.op(f"icmp slt i64 {depth}, {_DEPTH_OF_MASKS}")
         single = f.op(f"and i1 {short}, {f.op(f'xor i1 {several}, true')}")
         finite = f.op(f"icmp slt i32 {w_range[1]}, {_NOT_FINITE}")
-        shape = _emit_leave_out_zeros(e, shape, f.op(f"and i1 {finite}, {single}"))
+        shape = _emit_leave_out_zeros(e, settings, shape, f.op(f"and i1 {finite}, {single}"))
     for mode, condition in (("normal", normal), ("full", "")):
         with f.when(condition or f.op(f"xor i1 {normal}, true")):
             _emit_blocks(e, settings, mode, shape, several, gates, (w_planes, w_words, x_words, product))
@@ -143,7 +143,7 @@ def _shape(
     return _Shape(depth, columns, rows, lanes, whole_lanes, weights, tail, x_rows, x_stride, products, stride)
 
 
-def _emit_leave_out_zeros(e: Vectors, shape: _Shape, possible: str) -> _Shape:
+def _emit_leave_out_zeros(e: Vectors, settings: KernelSettings, shape: _Shape, possible: str) -> _Shape:
     """Drops the k at which the only row's activation is zero, where `possible` (i1) and where they are many.
 
     The row and the weights that it meets move together, and the product goes on with a smaller depth. Sums stay the
@@ -155,14 +155,14 @@ def _emit_leave_out_zeros(e: Vectors, shape: _Shape, possible: str) -> _Shape:
     f.do(f"store i64 {shape.depth}, ptr {choice}")
     f.do(f"store ptr {shape.weights}, ptr {f.offset(choice, 8)}")
     with f.when(possible):
-        count = emit_count_nonzero(e, shape.x_rows, shape.depth)
+        count = emit_count_nonzero(e, settings.nonzero_bits, shape.x_rows, shape.depth)
         some = f.op(f"icmp sgt i64 {count}, 0")
         many = f.op(f"icmp slt i64 {f.op(f'mul i64 {count}, 4')}, {f.op(f'mul i64 {shape.depth}, 3')}")
         with f.when(f.op(f"and i1 {some}, {many}")):
             room = f.op(f"mul i64 {shape.rows}, {shape.products_stride}")
             moved = f.element(shape.products, "float", room)
             # The masks of the row's vectors lie where its blocks will be packed.
-            emit_compress_row(e, shape.x_rows, "%scratch", shape.depth)
+            emit_compress_row(e, settings.nonzero_bits, shape.x_rows, "%scratch", shape.depth)
             emit_compress_weights(e, shape.weights, "%scratch", shape.depth, shape.columns, moved)
             _emit_repeat(f, count, shape.x_rows, shape.x_stride)
             f.do(f"store i64 {count}, ptr {choice}")
@@ -251,7 +251,7 @@ def _emit_blocks(
         # Lanes behind the last product multiply the tail's zeros; the room for products covers whole blocks, and no sum
         # reads them.
         source = f.op(f"select i1 {whole}, ptr {f.element(shape.weights, 'float', first)}, ptr {shape.tail}")
-        emit_pack(e, source, w_planes, w_words, less=w_less, fraction=settings.fraction)
+        emit_pack(e, settings, source, w_planes, w_words, less=w_less)
         phase = f.op(f"urem i64 {first}, {shape.depth}")
         with f.loop(shape.rows) as row:
             start = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.x_stride}')}, {phase}")
@@ -259,7 +259,7 @@ def _emit_blocks(
             other = f.op(f"icmp ne i64 {phase}, {packed[0]}")
             with f.when(f.op(f"or i1 {several}, {other}")):
                 row_start = f.element(shape.x_rows, "float", start)
-                emit_pack(e, row_start, "%scratch", x_words, less=x_less, fraction=settings.fraction)
+                emit_pack(e, settings, row_start, "%scratch", x_words, less=x_less)
             f.do(f"call void {gates}(ptr %scratch, ptr {w_planes}, ptr {product})")
             place = f.op(f"add i64 {f.op(f'mul i64 {row}, {shape.products_stride}')}, {first}")
             block = f.element(shape.products, "float", place)

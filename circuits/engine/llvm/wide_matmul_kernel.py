@@ -33,6 +33,7 @@ from circuits.engine.llvm.float_parts import (
     KernelSettings,
     emit_accumulate,
     emit_gather,
+    emit_normalised,
     emit_pack,
     emit_weight_planes,
 )
@@ -102,7 +103,7 @@ def emit_pack_chunk(
         step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', f.op(f'add i64 {chunk}, {k}'))}")
         emit_gather(f, "%x", x_at, step, gathered)
         planes = f.offset("%scratch", f.op(f"mul i64 {k}, {X_BYTES}"))
-        emit_pack(e, gathered, planes, f.offset(planes, X_WORDS_AT), less=less, fraction=settings.fraction)
+        emit_pack(e, settings, gathered, planes, f.offset(planes, X_WORDS_AT), less=less)
 
 
 def _emit_add_products(
@@ -126,10 +127,16 @@ def _emit_add_products(
             emit_weight_planes(e, weight, w_planes, settings.fraction)
             add_products(e.broadcast(f.op(f"and i32 {weight}, {_signed(SIGN_AND_EXPONENT)}")))
     else:
-        # A zero weight must still meet infinities and NaN; a subnormal one becomes a zero of its sign.
-        emit_weight_planes(e, weight, w_planes, settings.fraction)
-        sign = f.op(f"and i32 {weight}, {_signed(SIGN)}")
-        add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))
+        # A zero weight must still meet infinities and NaN; a subnormal one becomes a zero of its sign if it is flushed.
+        if settings.subnormal_words:
+            word = e.broadcast(weight)
+            normalised = f.op(f"extractelement {e.v} {emit_normalised(e, word)}, i32 0")
+            emit_weight_planes(e, normalised, w_planes, settings.fraction)
+            add_products(word)
+        else:
+            emit_weight_planes(e, weight, w_planes, settings.fraction)
+            sign = f.op(f"and i32 {weight}, {_signed(SIGN)}")
+            add_products(e.broadcast(f.op(f"select i1 {zero}, i32 {sign}, i32 {weight}")))
 
 
 def _signed(mask: int) -> int:

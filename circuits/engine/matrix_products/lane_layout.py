@@ -14,6 +14,8 @@ _NARROW_OVER_WIDE = 1.5
 """Time of a block of products in these layouts, over one of many rows that share a weight, which leaves zeros out."""
 _PREPARED = {"wide": 300, "strips": 400, "narrow": 60}
 """Blocks of products that take as long as preparing a matrix product, .1 ms at most."""
+_COLUMN_PACKING = 3
+"""What gathering and packing 512 weights for each k is worth where lanes run over the columns; measured 2 to 4."""
 _CALL = 10  # blocks of products that take as long as a further call of a kernel
 
 
@@ -33,6 +35,16 @@ def layout_work(rows: int, depth: int, columns: int, groups: int = 1) -> Mapping
         "narrow": _NARROW_OVER_WIDE * groups * rows * -(-columns * depth // BLOCK),
     }
     return MappingProxyType({layout: blocks + _PREPARED[layout] for layout, blocks in work.items()})
+
+
+def column_work(rows: int, depth: int, columns: int, groups: int, nonzeros: float) -> float:
+    """The work of lanes over columns (`known_operands.column_matmul`), as that of the layouts; `nonzeros`: their share
+    among the activations.
+
+        "columns"  lanes over n, one activation in all of them      groups ceil(N / 512) K (M nonzeros + packing)
+    """
+    blocks = -(-columns // BLOCK) * depth * (rows * nonzeros + _COLUMN_PACKING)
+    return groups * (blocks + _CALL) + _PREPARED["wide"]
 
 
 def lane_layout(rows: int, depth: int, columns: int, groups: int = 1) -> str:

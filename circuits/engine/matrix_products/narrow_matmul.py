@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.engine.float_circuit import FloatCircuit, has_kernel
+from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.llvm.float_gates import float_gates
 from circuits.engine.llvm.narrow_matmul_kernel import narrow_kernel, narrow_scratch_bytes
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
-from circuits.engine.matrix_products.lane_layout import lane_layout
+from circuits.engine.matrix_products.lane_layout import column_work, lane_layout, layout_work
 from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
 
 Array = NDArray[np.float32]
@@ -100,17 +100,17 @@ class _Split:
     records: Any
 
 
+@lru_cache(maxsize=256)
 def prepared_places(circuit: FloatCircuit, places: Places, columns: int) -> NarrowMatmul:
-    """The product at `places` with `columns` columns a group, prepared once for as long as the places exist."""
-    key = circuit, columns
-    if key not in places.prepared:
-        places.prepared[key] = NarrowMatmul(circuit, places, columns)
-    prepared: NarrowMatmul = places.prepared[key]
-    return prepared
+    """The product at `places` with `columns` columns a group, kept for the next call.
+
+    Not in `places.prepared`: a search brings thousands of circuits, while the same places serve all of them.
+    """
+    return NarrowMatmul(circuit, places, columns)
 
 
 def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Places, threads: int | None) -> None:
-    """`gathering.gathered_matmul` with lanes over columns and k, for a circuit that has a kernel."""
+    """`gathering.gathered_matmul` with lanes over columns and k, for a float circuit."""
     narrow = prepared_places(circuit, places, len(w) // places.groups)
     narrow.run(x.ctypes.data, w.ctypes.data, None, out.ctypes.data, threads)
 
@@ -119,14 +119,11 @@ def run_narrow(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
 def prepared_rows(circuit: FloatCircuit, rows: int, depth: int, columns: int) -> NarrowMatmul | None:
     """[rows, depth] @ [columns, depth].T -> [rows, columns], all contiguous, prepared.
 
-    None where there are no rows, lanes run otherwise, the circuit has no kernel, or operands need a conversion to its
-    format.
+    None where there are no rows, lanes run otherwise (or may, depending on x), or operands need a conversion to the
+    circuit's format.
     """
-    if (
-        not rows
-        or circuit.format != "float32"
-        or not has_kernel(circuit)
-        or lane_layout(rows, depth, columns) != "narrow"
-    ):
+    if not rows or circuit.format != "float32" or lane_layout(rows, depth, columns) != "narrow":
+        return None
+    if column_work(rows, depth, columns, 1, 1.0) < layout_work(rows, depth, columns)["narrow"]:
         return None
     return NarrowMatmul(circuit, places_of_rows(rows, depth, columns), columns)

@@ -36,14 +36,16 @@ class OperandRanges:
         self, circuit: FloatCircuit, x: Array, w: Array, x_step: NDArray[np.int64], threads: int | None = 1
     ) -> None:
         self._normal_range = normal_range(circuit)
-        self.all_normal = products_stay_normal(x, w, *self._normal_range, threads=threads)
+        self._subnormals = kernel_settings(circuit).subnormal_words
+        self.all_normal = products_stay_normal(x, w, *self._normal_range, subnormals=self._subnormals, threads=threads)
         self.modes = ("normal",) if self.all_normal else ("normal", "full")
         self._x_step = x_step
         if not self.all_normal:
             exponents = (w.view(np.uint32) >> np.uint32(FRACTION)).astype(np.int32) & 255
             self._w_highest = exponents.max(axis=1, initial=0)
-            # The kernels flush subnormals to zeros, which cannot leave the range.
-            self._w_lowest = np.where(exponents == 0, _NO_EXPONENT, exponents).min(axis=1, initial=_NO_EXPONENT)
+            # Zeros cannot leave the range, nor can subnormals that the kernels flush.
+            left_out = w == 0 if self._subnormals else exponents == 0
+            self._w_lowest = np.where(left_out, _NO_EXPONENT, exponents).min(axis=1, initial=_NO_EXPONENT)
 
     def mode(self, x: int, x_at: int, lanes: int, w_rows: Any) -> str:
         """The kernel's mode for some rows of x and of w.
@@ -55,7 +57,9 @@ class OperandRanges:
             return "normal"
         x_range = (ctypes.c_int32 * 2)()
         scratch = scratch_address(WORD_BYTES)
-        range_kernel()(x, x_at, self._x_step.ctypes.data, len(self._x_step), lanes, ctypes.addressof(x_range), scratch)
+        range_kernel(self._subnormals)(
+            x, x_at, self._x_step.ctypes.data, len(self._x_step), lanes, ctypes.addressof(x_range), scratch
+        )
         w_range = int(self._w_lowest[w_rows].min()), int(self._w_highest[w_rows].max())
         return "normal" if _stay_normal((x_range[0], x_range[1]), w_range, *self._normal_range) else "full"
 
@@ -67,30 +71,23 @@ def normal_range(circuit: FloatCircuit) -> tuple[int, int]:
 
 
 def products_stay_normal(
-    x: Array, w: Array, least: int = 1, most: int = 254, *, flushed: bool = True, threads: int | None = 1
+    x: Array, w: Array, least: int = 1, most: int = 254, *, subnormals: bool = False, threads: int | None = 1
 ) -> bool:
     """Whether no product of an x and a w can be NaN, infinite, subnormal or flushed; zeros aside.
 
-    Both are C-contiguous. `least` and `most`: see `normal_range`. Subnormals of float32 count as the zeros that the
-    kernels take them for if they are `flushed`, else as out of range.
+    Both are C-contiguous. `least` and `most`: see `normal_range`. Subnormals of float32 are out of range where they are
+    operands (`subnormals`), else the zeros that the kernels take them for.
     """
-    if not flushed and any(_has_subnormals(values) for values in (x, w)):
-        return False
-    return _stay_normal(_exponent_range(x, threads), _exponent_range(w, threads), least, most)
+    return _stay_normal(_exponent_range(x, subnormals, threads), _exponent_range(w, subnormals, threads), least, most)
 
 
-def _has_subnormals(values: Array) -> bool:
-    magnitudes = values.reshape(-1).view(np.uint32) & np.uint32(0x7FFFFFFF)
-    return bool(((magnitudes != 0) & (magnitudes < np.uint32(1 << FRACTION))).any())
-
-
-def _exponent_range(values: Array, threads: int | None = 1) -> tuple[int, int]:
-    """The least and the greatest biased exponent; zeros and subnormals are left out."""
+def _exponent_range(values: Array, subnormals: bool, threads: int | None) -> tuple[int, int]:
+    """The least and the greatest biased exponent; zeros are left out, and subnormals, too, unless they are operands."""
     words = values.reshape(-1)
     whole = words.size // _WORDS * _WORDS
     tail = np.zeros(_WORDS, dtype=np.float32)
     tail[: words.size - whole] = words[whole:]
-    kernel, start = scan_kernel(), words.ctypes.data
+    kernel, start = scan_kernel(subnormals), words.ctypes.data
     parts = min(threads or default_threads(), max(1, words.size // _WORDS_A_THREAD))
     cuts = [whole // _WORDS * k // parts * _WORDS for k in range(parts + 1)]
     ends = (ctypes.c_int32 * (2 * parts + 2))()
@@ -119,22 +116,24 @@ def _stay_normal(x_range: tuple[int, int], w_range: tuple[int, int], least: int,
     return finite and min(x_low, w_low) >= 1 and normal
 
 
-def _scan_ir(target: Target) -> str:
+def _scan_ir(target: Target, subnormals: bool) -> str:
     """@kernel(words, count, range): the range of `count` contiguous float32 words, a multiple of 16; as below."""
     f = Function("kernel", "ptr %words, i64 %count, ptr %range")
-    for i, value in enumerate(emit_exponent_range(Vectors(f, target), [("%words", "%count")])):
+    for i, value in enumerate(emit_exponent_range(Vectors(f, target), subnormals, [("%words", "%count")])):
         f.do(f"store i32 {value}, ptr {f.offset('%range', 4 * i)}")
     return f.text()
 
 
-@lru_cache(maxsize=4)
-def scan_kernel(vector_bits: int | None = None) -> Any:
+@lru_cache(maxsize=8)
+def scan_kernel(subnormals: bool, vector_bits: int | None = None) -> Any:
     """The compiled kernel that finds the least and the greatest exponent of an array, a ctypes function."""
     target = Target.host(vector_bits)
-    return load(_scan_ir(target), target).function("kernel", ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    return load(_scan_ir(target, subnormals), target).function(
+        "kernel", ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
+    )
 
 
-def _range_ir(target: Target) -> str:
+def _range_ir(target: Target, subnormals: bool) -> str:
     """@kernel(x, x_at, x_step, depth, lanes, range, scratch): range[0 .. 1], int32, the least and greatest exponents.
 
     Operands x[x_at[lane] + x_step[k]] for lanes up to the next multiple of 512; see `emit_exponent_range`.
@@ -146,7 +145,7 @@ def _range_ir(target: Target) -> str:
         with f.fold("%depth", "i32", of_lanes) as (k, of_steps):
             step = f.op(f"load i64, ptr {f.element('%x_step', 'i64', k)}")
             emit_gather(f, "%x", x_at, step, "%scratch")
-            least, greatest = emit_exponent_range(e, [("%scratch", str(BLOCK))])
+            least, greatest = emit_exponent_range(e, subnormals, [("%scratch", str(BLOCK))])
             for i, (order, value) in enumerate((("slt", least), ("sgt", greatest))):
                 better = f.op(f"icmp {order} i32 {value}, {of_steps[i]}")
                 of_steps[i] = f.op(f"select i1 {better}, i32 {value}, i32 {of_steps[i]}")
@@ -156,9 +155,9 @@ def _range_ir(target: Target) -> str:
     return f.text()
 
 
-@lru_cache(maxsize=4)
-def range_kernel(vector_bits: int | None = None) -> Any:
+@lru_cache(maxsize=8)
+def range_kernel(subnormals: bool, vector_bits: int | None = None) -> Any:
     """The compiled kernel that finds the least and the greatest exponent, a ctypes function (see `_range_ir`)."""
     target = Target.host(vector_bits)
     p, n = ctypes.c_void_p, ctypes.c_int64
-    return load(_range_ir(target), target).function("kernel", p, p, p, n, n, p, p)
+    return load(_range_ir(target, subnormals), target).function("kernel", p, p, p, n, n, p, p)

@@ -32,7 +32,7 @@ from circuits.engine.table_kernels.float_codes import code_bits, encode, is_smal
 from circuits.engine.table_kernels.fraction_codes import fraction_codes
 from circuits.engine.table_kernels.kernel_calls import TableKernel, run_kernel
 from circuits.engine.table_kernels.operand_exchange import exchanged_operands, exchanged_places
-from circuits.engine.table_kernels.permutation_kernel import Terms, permutation_kernel, scratch_bytes
+from circuits.engine.table_kernels.permutation_kernel import Terms, lookup_cost, permutation_kernel, scratch_bytes
 from circuits.engine.table_kernels.permuted_floats import SmallFloatTerms
 from circuits.engine.table_kernels.permuted_fractions import FractionTerms
 from circuits.engine.table_kernels.permuted_integers import IntegerTerms
@@ -43,6 +43,7 @@ from circuits.engine.table_kernels.table_images import (
     fraction_image,
     half_table,
     integer_planes,
+    segments_for,
     word_table,
 )
 from circuits.engine.table_kernels.word_entries import WordEntries
@@ -69,9 +70,15 @@ def _many_rows(circuit: MultiplierCircuit, target: Target) -> int:
     return 1024 if circuit.float_format is None else 512
 
 
-def _width_in_use(codes: Array, width: int) -> int:
-    """Bits that integer codes use: 7 of 8 where bit 7 is 0 in all of them, as behind a ReLU with signed codes."""
-    return 7 if width == _CODE_BITS and int(codes.view(np.uint8).max()) < 1 << 7 else width
+def _widths_in_use(circuit: MultiplierCircuit, x: Array, w: Array) -> tuple[int, int]:
+    """Bits that the codes of x and w use: 7 of 8 integer bits where bit 7 is 0 in all, as behind a ReLU."""
+    if circuit.float_format is not None:
+        return _CODE_BITS, _CODE_BITS
+    x_width, w_width = (
+        7 if width == _CODE_BITS and int(codes.view(np.uint8).max()) < 1 << 7 else width
+        for codes, width in zip((x, w), circuit.shape, strict=True)
+    )
+    return x_width, w_width
 
 
 def _refusal(circuit: MultiplierCircuit) -> str:
@@ -102,9 +109,11 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     columns = len(w) // places.groups
     tiny = not fractions and places.rows * w.size < _TINY_PRODUCT
     permuted = target.byte_permutations and not tiny
-    exchanged = exchanged_places(places, columns) if permuted else None
+    widths = _widths_in_use(circuit, x, w) if permuted else (_CODE_BITS, _CODE_BITS)
+    width = widths[0]
+    costs = lookup_cost(segments_for(width)), lookup_cost(segments_for(widths[1]))
+    exchanged = exchanged_places(places, columns, costs) if permuted else None
     many = not fractions and places.rows >= _many_rows(circuit, target) and columns >= _MANY_COLUMNS
-    width = _width_in_use(x, circuit.shape[0]) if permuted and fmt is None else _CODE_BITS
     # Rows of half a table beat expanding it where enough columns share what is gathered.
     expanded = many and not (width < _CODE_BITS and columns >= _COLUMNS_TO_SHARE)
     halves = half_table(circuit) if expanded else None
@@ -113,7 +122,7 @@ def _run(circuit: MultiplierCircuit, x: Array, w: Array, out: Array, places: Pla
     elif permuted:
         if exchanged is not None:
             x, w = exchanged_operands(x, w, places)
-            places, zeros, width = exchanged, zeros[::-1], circuit.shape[1]
+            places, zeros, width = exchanged, zeros[::-1], widths[1]
         kernel = _permuted(circuit, out, places.depth, exchanged is not None, zeros, width)
     else:
         entries = WordEntries(_SUMS[out.dtype.name])

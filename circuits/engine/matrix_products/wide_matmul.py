@@ -10,11 +10,16 @@ from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.known_operands.wide_kernels import wide_kernel
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.operand_ranges import OperandRanges
-from circuits.engine.task_threads import TASKS_A_THREAD, run_tasks, scratch_address, useful_threads
+from circuits.engine.task_threads import Tasks, fastest_split, run_tasks, scratch_address, useful_threads
 
 Array = NDArray[np.float32]
 _COLUMNS_A_CALL = 64  # accumulators of 64 columns, 128 KB, stay in the second-level cache
-_FEWEST_COLUMNS = 8
+_COSTS = 0.05, 1.0
+"""`Tasks.unit_cost` and `column_cost` of kernels that take blocks one by one: a call, and packing a block of x."""
+_GROUP_COSTS = 0.5, 1.5
+"""The same of kernels that take blocks together: one more is partly filled in each task, and zeros are left out of x.
+Measured for heap, 4 blocks and 64 columns: tasks of 2 blocks 1.08 times the time, of 32, 16 and 8 columns 1.03, 1.06
+and 1.15 times."""
 _PRODUCTS_A_TASK = 1 << 20  # about a millisecond, so that calls cost nothing and a range check concerns few rows
 
 
@@ -28,7 +33,7 @@ def run_wide(
     *,
     kernel_name: str = "auto",
 ) -> None:
-    """`gathering.gathered_matmul` with lanes over the rows m, for a circuit that has a kernel.
+    """`gathering.gathered_matmul` with lanes over the rows m, for a float circuit.
 
     `kernel_name`: one of `wide_kernels.KERNELS` or "auto", for tests and measurements; the result does not depend on
     it.
@@ -71,10 +76,13 @@ def run_wide(
         )
 
     threads = useful_threads(threads, rows * w.size)
-    if group_blocks := kernels["normal"].group_blocks:
-        rows_a_task, columns_a_task = _split_groups(rows, columns, group_blocks, places.groups, threads)
-    else:
-        rows_a_task, columns_a_task = _split(rows, depth, columns, places.groups, threads)
+    most_columns = min(columns, _COLUMNS_A_CALL)
+    # A call of more blocks than are better taken together would only make its range check concern more rows.
+    most_blocks = kernels["normal"].group_blocks or max(1, _PRODUCTS_A_TASK // (BLOCK * depth * most_columns))
+    costs = _GROUP_COSTS if kernels["normal"].group_blocks else _COSTS
+    all_tasks = Tasks(-(-rows // BLOCK), columns, most_blocks, most_columns, *costs, places.groups)
+    blocks_a_task, columns_a_task = fastest_split(all_tasks, threads)
+    rows_a_task = blocks_a_task * BLOCK
     tasks = [
         (group, m, n)
         for group in range(places.groups)
@@ -82,38 +90,6 @@ def run_wide(
         for n in range(0, columns, columns_a_task)
     ]
     run_tasks(task, tasks, threads)
-
-
-def _split(rows: int, depth: int, columns: int, groups: int, threads: int) -> tuple[int, int]:
-    """Rows (a multiple of 512) and columns of a task, of about _PRODUCTS_A_TASK products where that is possible.
-
-    On several threads there are several tasks each where the rows, or else the columns, allow it, so that no thread
-    waits long for the last one.
-    """
-    blocks = -(-rows // BLOCK)
-    wanted = 1 if threads == 1 else -(-TASKS_A_THREAD * threads // groups)
-    columns_a_task = min(columns, _COLUMNS_A_CALL)
-    blocks_a_task = min(max(1, _PRODUCTS_A_TASK // (BLOCK * depth * columns_a_task)), max(1, blocks // wanted))
-    if blocks < wanted:
-        # Each task packs its x again, which few columns would not repay.
-        splits = -(-wanted // blocks)
-        columns_a_task = max(min(columns_a_task, _FEWEST_COLUMNS), min(columns_a_task, -(-columns // splits)))
-    return blocks_a_task * BLOCK, columns_a_task
-
-
-def _split_groups(rows: int, columns: int, group_blocks: int, groups: int, threads: int) -> tuple[int, int]:
-    """The same for kernels that take up to `group_blocks` blocks together.
-
-    Every thread gets rows, and where there are many blocks several tasks, so that none waits long for the last. Tasks
-    have about the same number of blocks: a small last one would save little by leaving zeros out.
-    """
-    blocks = -(-rows // BLOCK)
-    wanted = -(-threads // groups)
-    tasks_of_rows = max(-(-blocks // group_blocks), min(wanted, blocks))
-    columns_a_task = min(columns, _COLUMNS_A_CALL)
-    if blocks < wanted:
-        columns_a_task = max(min(columns_a_task, _FEWEST_COLUMNS), min(columns_a_task, -(-columns // wanted)))
-    return -(-blocks // tasks_of_rows) * BLOCK, columns_a_task
 
 
 def _padded(offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -30,23 +30,24 @@ _TRANSPOSED = 1 / 64
 """What transposing a column's code costs, in look-ups of 64 products."""
 
 
-def exchanged_places(places: Places, columns: int) -> Places | None:
+def exchanged_places(places: Places, columns: int, costs: tuple[float, float] = (1.0, 1.0)) -> Places | None:
     """The places of the exchanged product, x's first element at 0 of the second operand; None where it is no better.
 
-    Its first operand is the transposed weights, [K, N], its second one the M contiguous rows of x.
+    Its first operand is the transposed weights, [K, N], its second one the M contiguous rows of x. `costs`: the time of
+    a look-up, in any unit, with codes of x and with codes of w in lanes.
     """
-    key = "exchanged", columns
+    key = "exchanged", columns, costs
     if key not in places.prepared:
-        places.prepared[key] = _exchanged_places(places, columns)
+        places.prepared[key] = _exchanged_places(places, columns, costs)
     exchanged: Places | None = places.prepared[key]
     return exchanged
 
 
-def _exchanged_places(places: Places, columns: int) -> Places | None:
+def _exchanged_places(places: Places, columns: int, costs: tuple[float, float]) -> Places | None:
     rows, depth = places.rows, places.depth
     steps = np.diff(places.out_at)
     if (
-        not _pays(rows, columns)
+        not _pays(rows, columns, costs)
         or places.groups != 1
         or np.any(np.diff(places.x_step) != 1)
         or np.any(np.diff(places.x_at) != depth)
@@ -57,9 +58,10 @@ def _exchanged_places(places: Places, columns: int) -> Places | None:
     return Places(np.arange(columns), np.arange(depth) * columns, out_at, int(steps[0]) if rows > 1 else 0)
 
 
-def _pays(rows: int, columns: int) -> bool:
-    """Whether lanes over columns, transposition included, take fewer look-ups of 64 products than lanes over rows."""
-    return rows * -(-columns // LANES) + columns * _TRANSPOSED <= columns * -(-rows // LANES) * _load_factor(rows)
+def _pays(rows: int, columns: int, costs: tuple[float, float]) -> bool:
+    """Whether lanes over columns, transposition included, take less time than lanes over rows."""
+    by_rows = columns * -(-rows // LANES) * _load_factor(rows) * costs[0]
+    return (rows * -(-columns // LANES) + columns * _TRANSPOSED) * costs[1] <= by_rows
 
 
 def _load_factor(rows: int) -> float:

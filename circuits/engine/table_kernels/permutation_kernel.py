@@ -77,6 +77,14 @@ class Terms(Protocol):
         """The totals as four vectors of 16 results, in the order of the rows."""
 
 
+def lookup_cost(segments: int) -> float:
+    """Time of 64 products from rows of so many registers, in byte permutations for each plane.
+
+    Permutations can begin on one of the two vector ports, one a cycle; a plane takes three more instructions on either.
+    """
+    return max(segments, (segments + 3) / 2)
+
+
 def result_bytes(terms: Terms) -> int:
     """Bytes of one result."""
     return 8 if terms.result == "i64" else 4

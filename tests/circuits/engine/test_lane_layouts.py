@@ -230,7 +230,7 @@ def test_operands_out_of_range_are_found_wherever_they_stand(
     if bits > jit.Target.host().vector_bits:
         pytest.skip(f"this processor has no {bits}-bit vectors")
     scan_kernel = operand_ranges.scan_kernel
-    monkeypatch.setattr(operand_ranges, "scan_kernel", lambda: scan_kernel(bits))
+    monkeypatch.setattr(operand_ranges, "scan_kernel", lambda subnormals: scan_kernel(subnormals, bits))
     one = np.ones(1, dtype=np.float32)
     for place in {0, size // 2, size - 1}:
         for extreme, normal in ((3e38, False), (np.nan, False), (2.0**-126, True), (2.0**-149, True), (-0.0, True)):

@@ -19,6 +19,7 @@ from circuits.engine.padding import padded
 from circuits.engine.table_kernels.float_codes import decoded, encode
 from circuits.engine.table_kernels.fraction_codes import CodeRange, fraction_codes
 from circuits.engine.table_kernels.operand_exchange import exchanged_places, transposed
+from circuits.engine.table_kernels.permutation_kernel import lookup_cost
 from circuits.engine.table_kernels.table_images import float_planes
 from circuits.floats.arithmetic import quantize
 
@@ -80,17 +81,29 @@ def test_products_with_columns_in_lanes_equal_the_sums(
 
 
 @pytest.mark.parametrize("name", ["signed", "not commutative"])
-@pytest.mark.parametrize("shape", [(1100, 9, 40), (300, 150, 3), (2, 90, 70)])
+@pytest.mark.parametrize("shape", [(1100, 9, 40), (300, 150, 3), (2, 90, 70), (64, 33, 130)])
 def test_codes_within_and_beyond_half_the_table_give_the_sums(
     name: str, shape: tuple[int, int, int], cpu_level: str
 ) -> None:
     circuit, rng = DESIGNS[name], np.random.default_rng(3)
     rows, depth, columns = shape
-    x, w = operands(circuit, rng, (rows, depth), 0) & 127, operands(circuit, rng, (columns, depth), 1)
-    x[0, :2] = 0, 127
-    for last in (127, -1 if circuit.signed else 128):  # the last code needs the whole table
-        x[-1, -1] = last
-        np.testing.assert_array_equal(matmul(circuit, x, w.T, method="table", threads=2), sums(circuit, x, w))
+    x, w = operands(circuit, rng, (rows, depth), 0), operands(circuit, rng, (columns, depth), 1)
+    for x_codes, w_codes in ((x & 127, w), (x, w & 127), (x & 127, w & 127)):
+        for codes in (x_codes, w_codes):
+            codes[0, :2] = 0, 127
+        for last in (127, -1 if circuit.signed else 128):  # the last code needs the whole table
+            x_codes[-1, -1] = last
+            products = matmul(circuit, x_codes, w_codes.T, method="table", threads=2)
+            np.testing.assert_array_equal(products, sums(circuit, x_codes, w_codes))
+
+
+def test_operands_are_exchanged_unless_their_look_ups_cost_more() -> None:
+    places = places_of_rows(64, 10, 512)
+    assert exchanged_places(places, 512) is not None
+    assert exchanged_places(places, 512, (lookup_cost(2), lookup_cost(4))) is None
+    assert exchanged_places(places, 512, (lookup_cost(4), lookup_cost(2))) is not None
+    # Of 256 codes there are four registers, whose permutations take all of the time; of 64 there is one.
+    assert [lookup_cost(segments) for segments in (1, 2, 4)] == [2.0, 2.5, 4.0]
 
 
 @pytest.mark.parametrize("name", ["e4m3", "e5m2", "bfloat16", "e2m4"])

@@ -9,9 +9,11 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from circuits.engine.scratch import scratch_array
-from circuits.engine.task_threads import run_tasks, scratch_address, useful_threads
+from circuits.engine.task_threads import Tasks, fastest_split, run_tasks, scratch_address, useful_threads
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -98,3 +100,52 @@ def test_tasks_may_run_tasks() -> None:
     calls = []
     run_tasks(lambda outer: run_tasks(lambda inner: calls.append((outer, inner)), [(1,), (2,)], 2), [(1,), (2,)], 2)
     assert sorted(calls) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def finished_after(tasks: Tasks, split: tuple[int, int], threads: int) -> float:
+    """When the last thread is done, if each takes the next task as soon as it is done with one."""
+    units, columns = split
+    times = [
+        (min(units, tasks.units - first) + tasks.unit_cost) * (min(columns, tasks.columns - column) + tasks.column_cost)
+        for _ in range(tasks.copies)
+        for first in range(0, tasks.units, units)
+        for column in range(0, tasks.columns, columns)
+    ]
+    busy_until = [0.0] * threads
+    for time in times:
+        busy_until[busy_until.index(min(busy_until))] += time
+    return max(busy_until)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 40), st.integers(1, 80), st.integers(1, 8), st.integers(1, 64), st.integers(1, 4), st.integers(1, 9)
+)
+def test_splits_keep_within_their_limits_and_are_no_slower_than_few_or_many_tasks(
+    units: int, columns: int, most_units: int, most_columns: int, copies: int, threads: int
+) -> None:
+    tasks = Tasks(units, columns, most_units, most_columns, 0.5, 1.5, copies)
+    split = fastest_split(tasks, threads)
+    assert 1 <= split[0] <= min(units, most_units)
+    assert 1 <= split[1] <= min(columns, most_columns)
+    largest = min(units, most_units), min(columns, most_columns)
+    bound = finished_after(tasks, largest, threads)
+    # The last tasks of a row may be short, which `fastest_split` does not count on.
+    assert finished_after(tasks, split, threads) <= 1.3 * bound
+
+
+@pytest.mark.parametrize(
+    ("tasks", "threads", "expected"),
+    [
+        (Tasks(4, 64, 8, 64, 0.5, 1.5), 1, (4, 64)),  # nothing is repeated on one thread
+        (Tasks(4, 64, 8, 64, 0.5, 1.5), 2, (4, 32)),  # columns are cheaper to split than groups of blocks
+        (Tasks(16, 16, 8, 16, 0.5, 1.5), 2, (8, 16)),
+        (Tasks(20, 64, 8, 64, 0.5, 1.5), 2, (5, 64)),  # four tasks, not three
+        (Tasks(1, 64, 1, 64, 0.05, 1.5), 2, (1, 32)),
+        (Tasks(1, 64, 1, 64, 0.05, 1.5), 4, (1, 16)),
+        (Tasks(3, 1, 8, 1, 0.5, 1.5), 2, (2, 1)),
+        (Tasks(1, 10, 1, 10, 0.5, 1.5, 6), 2, (1, 10)),  # one task for each of six groups
+    ],
+)
+def test_the_fastest_split_of_some_products(tasks: Tasks, threads: int, expected: tuple[int, int]) -> None:
+    assert fastest_split(tasks, threads) == expected

@@ -269,7 +269,7 @@ def test_kernels_agree_on_every_vector_width(
     monkeypatch.setattr(wide_kernels, "matmul_kernel", kernel_of_width(wide_matmul_kernel.matmul_kernel))
     monkeypatch.setattr(narrow_matmul, "narrow_kernel", kernel_of_width(narrow_matmul_kernel.narrow_kernel))
     monkeypatch.setattr(strip_matmul, "strip_kernel", kernel_of_width(strip_kernel.strip_kernel))
-    monkeypatch.setattr(operand_ranges, "range_kernel", lambda: range_kernel(bits))
+    monkeypatch.setattr(operand_ranges, "range_kernel", lambda subnormals: range_kernel(subnormals, bits))
     assert equal_bits(by_layout(layout, multiplier, x, w), expected).all()
     assert used == {mode}
 

@@ -16,14 +16,19 @@ from hypothesis import strategies as st
 from lopsided import LOPSIDED
 
 from circuits import Design, matmul
-from circuits.engine.float_circuit import has_kernel
 from circuits.engine.float_conversion import to_format
 from circuits.engine.float_operations import multiply
 from circuits.engine.llvm import jit
+from circuits.engine.matrix_products.element_places import places_of_rows
+from circuits.engine.matrix_products.gate_method import LAYOUTS
 from circuits.floats import arithmetic
 from circuits.support import processor
+from cnn_eval.layers.convolution import Geometry, convolve
 
-NAMES = ("tf32", "bfloat16", "float16", "fp8_e5m2", "fp8_e4m3", "e8m15", "e5m21", "e2m1", "e6m20", "e4m23", "e7m9")
+NAMES = (
+    *("tf32", "bfloat16", "float16", "fp8_e5m2", "fp8_e4m3", "e8m15", "e5m21", "e2m1", "e6m20", "e4m23", "e7m9"),
+    *("e8m1", "e7m22", "e2m23", "e8m22", "float32"),
+)
 
 
 def lopsided_below(name: str, **fields: Any) -> Design:
@@ -33,9 +38,9 @@ def lopsided_below(name: str, **fields: Any) -> Design:
 
 
 def designs(name: str) -> list[Design]:
-    """Both roundings and subnormal rules, exact, lopsided and overestimating, as far as kernels serve them."""
+    """Both roundings and subnormal rules, exact, lopsided and overestimating."""
     tile = 2 if arithmetic.float_format(name).width < 12 else 6
-    candidates = [
+    return [
         multiplier
         for rounding in arithmetic.ROUNDINGS
         for subnormals in arithmetic.SUBNORMALS
@@ -53,7 +58,6 @@ def designs(name: str) -> list[Design]:
             ),
         )
     ]
-    return [multiplier for multiplier in candidates if has_kernel(multiplier)]
 
 
 def values_of_every_size(fmt: arithmetic.FloatFormat, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -76,7 +80,8 @@ def values_of_every_size(fmt: arithmetic.FloatFormat, rng: np.random.Generator, 
     return rng.permutation(values)
 
 
-@pytest.mark.parametrize("name", NAMES)
+# float32 is not converted: its kernels flush what they have to.
+@pytest.mark.parametrize("name", NAMES[:-1])
 def test_conversion_equals_the_reference(name: str) -> None:
     fmt = arithmetic.float_format(name)
     values = values_of_every_size(fmt, np.random.default_rng(3), 20_000)
@@ -131,12 +136,14 @@ def summed(multiplier: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_matrix_products_equal_the_reference(data: st.DataObject) -> None:
     """Few rows and many, in and out of the format's normal range."""
-    name = data.draw(st.sampled_from(["float16", "tf32", "fp8_e4m3", "e8m15", "e7m9"]))
-    rounding = data.draw(st.sampled_from(arithmetic.ROUNDINGS))
-    multiplier = lopsided_below(name, rounding=rounding)
+    name = data.draw(st.sampled_from(["float16", "tf32", "fp8_e4m3", "e8m15", "e7m9", "float32", "e6m23"]))
+    rounding, subnormals = (
+        data.draw(st.sampled_from(rules)) for rules in (arithmetic.ROUNDINGS, arithmetic.SUBNORMALS)
+    )
+    multiplier = lopsided_below(name, rounding=rounding, subnormals=subnormals)
     fmt = arithmetic.float_format(name)
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     rows, depth, columns = (data.draw(st.integers(1, n)) for n in (20, 9, 12))
@@ -154,17 +161,67 @@ def test_matrix_products_equal_the_reference(data: st.DataObject) -> None:
     assert equal_bits(result, summed(multiplier, x, w)).all()
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float32", "e5m23"])
-def test_formats_without_a_kernel_for_subnormals_equal_the_reference(name: str) -> None:
-    """Products go through the kernel where all are normal, else one by one."""
-    multiplier = lopsided_below(name, rounding="nearest_even", subnormals="ieee")
-    assert not has_kernel(multiplier)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("name", "rounding"),
+    [
+        ("float32", "nearest_even"),
+        ("bfloat16", "truncate"),
+        pytest.param("float32", "truncate", marks=pytest.mark.slow),
+        pytest.param("e8m22", "nearest_even", marks=pytest.mark.slow),
+        pytest.param("e5m23", "nearest_even", marks=pytest.mark.slow),
+    ],
+)
+def test_subnormal_operands_and_products_in_every_layout(layout: str, name: str, rounding: str) -> None:
+    """Subnormal numbers of float32, too, which no kernel but these takes for what they are."""
+    multiplier = lopsided_below(name, rounding=rounding, subnormals="ieee")
     rng = np.random.default_rng(5)
-    x, w = (rng.uniform(1, 2, shape).astype(np.float32) for shape in ((60, 9), (9, 5)))
+    x, w = (rng.uniform(1, 2, shape) * rng.choice([0, -1, 1], shape) for shape in ((60, 37), (5, 37)))
     smallest = 2.0**multiplier.float_format.minimum_exponent
-    for scale in (1, smallest, smallest / 8, 2.0**-64):
-        scaled = (x * np.float32(scale)).astype(np.float32)
-        assert equal_bits(matmul(multiplier, scaled, w, method="gate"), summed(multiplier, scaled, w)).all()
+    for scale, others in ((1.0, 1.0), (smallest, 1.0), (smallest / 8, 1.0), (1.0, smallest / 4), (2.0**-64, 2.0**-64)):
+        own_x, own_w = (x * scale).astype(np.float32), (w * others).astype(np.float32)
+        for corner in (None, 2.0**-149, np.inf, np.nan, 3e38):
+            if corner:
+                own_x[7, 3], own_w[2, 9] = corner, -corner
+            out = np.empty((60, 5), dtype=np.float32)
+            operands = (to_format(multiplier, values) for values in (own_x, own_w))
+            LAYOUTS[layout](multiplier, *operands, out, places_of_rows(60, 37, 5), 2)
+            assert equal_bits(out, summed(multiplier, own_x, own_w.T)).all()
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+@pytest.mark.parametrize("operand", [0, 1])
+def test_subnormals_are_no_zeros_to_leave_out(name: str, operand: int) -> None:
+    """One row, a depthwise image and many rows, all of whose kernels leave zeros out."""
+    multiplier = lopsided_below(name, rounding="nearest_even", subnormals="ieee")
+    rng = np.random.default_rng(6)
+    for x_shape, w_shape, geometry in (
+        ((1, 90), (4, 90), None),
+        ((600, 20), (3, 20), None),
+        ((2, 3, 12, 12), (3, 1, 3, 3), Geometry(padding=(1, 1, 1, 1), groups=3)),
+    ):
+        x, w = (rng.normal(size=shape).astype(np.float32) for shape in (x_shape, w_shape))
+        x[rng.random(x.shape) < 0.6] = 0
+        subnormal = (x, w)[operand]
+        subnormal[...] = np.where(rng.random(subnormal.shape) < 0.2, subnormal * np.float32(2.0**-130), subnormal)
+        other = (x, w)[1 - operand]
+        other[...] *= np.float32(2.0**100)
+        if geometry is None:
+            result = matmul(multiplier, x, w.T, method="gate", threads=1)
+            wanted = summed(multiplier, x, w.T)
+        else:
+            result = convolve(multiplier, x, w, geometry, method="gate", threads=1)
+            padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+            wanted = np.stack(
+                [
+                    summed(multiplier, windows[:, c].reshape(-1, 9), w[c].reshape(9, 1)).reshape(2, 12, 12)
+                    for c in range(3)
+                ],
+                axis=1,
+            )
+        assert equal_bits(result, wanted).all()
+        assert np.count_nonzero(result)
 
 
 @pytest.mark.parametrize("level", processor.VECTOR_BITS)
@@ -173,11 +230,12 @@ def test_every_vector_width_gives_the_sums_of_the_reference(level: str, monkeypa
         pytest.skip(f"this processor has no {level}")
     monkeypatch.setenv(processor.VARIABLE, level)
     rng = np.random.default_rng(9)
-    multiplier = lopsided_below("float16", rounding="nearest_even")
-    pool = values_of_every_size(arithmetic.float_format("float16"), rng, 500)
-    x, w = rng.choice(pool, (600, 5)), rng.choice(pool, (5, 3))
-    assert equal_bits(matmul(multiplier, x, w), summed(multiplier, x, w)).all()
-    assert equal_bits(matmul(multiplier, x[:2], w), summed(multiplier, x[:2], w)).all()
+    for name in ("float16", "float32"):
+        multiplier = lopsided_below(name, rounding="nearest_even", subnormals="ieee")
+        pool = values_of_every_size(arithmetic.float_format(name), rng, 500)
+        x, w = rng.choice(pool, (600, 5)), rng.choice(pool, (5, 3))
+        assert equal_bits(matmul(multiplier, x, w), summed(multiplier, x, w)).all()
+        assert equal_bits(matmul(multiplier, x[:2], w), summed(multiplier, x[:2], w)).all()
     codes = Design(format=None, width=9, placement={"columns": [LOPSIDED] * 5 + ["exact"] * 13})
     x, w = rng.integers(0, 512, (600, 70)), rng.integers(0, 512, (70, 3))
     np.testing.assert_array_equal(matmul(codes, x, w), summed_codes(codes, x, w))

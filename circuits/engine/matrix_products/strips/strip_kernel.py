@@ -137,7 +137,7 @@ def _emit_pack_weights(
             f"store <{STRIP} x i32> {words}, ptr {f.offset(gathered, f.op(f'mul i64 {strip}, {PLANE_BYTES}'))}, align 4"
         )
     w_words = f.offset("%scratch", W_WORDS_AT)
-    emit_pack(e, gathered, packed, w_words, less=0 if mode == "normal" else None, fraction=settings.fraction)
+    emit_pack(e, settings, gathered, packed, w_words, less=0 if mode == "normal" else None)
 
 
 def _emit_add_products(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from circuits.engine.blocks import BLOCK
-from circuits.engine.llvm.float_parts import EXPONENT
 from circuits.engine.matrix_products.windows.window_records import LANES, WindowCode
 
 
@@ -61,7 +60,7 @@ class ElementCode(WindowCode):
         v, mask_kind = e.v, e.mask
         with f.fold(span.elements, "i64", [before], step=LANES) as (lane, count):
             word = self._emit_expanded_run(words, span, lane) if self.margins else self._emit_run(words, span, lane)
-            mask = e.compare("ne", e.integer("and", word, EXPONENT), "zeroinitializer")
+            mask = e.compare("ne", e.integer("and", word, self.settings.nonzero_bits), "zeroinitializer")
             arguments = f"{v} {word}, {v} zeroinitializer, {mask_kind} {mask}"
             moved = f.op(f"call {v} @llvm.x86.avx512.mask.compress.v16i32({arguments})")
             f.do(f"store {v} {moved}, ptr {f.element(shape.operands, 'i32', count[0])}, align 4")

@@ -85,11 +85,14 @@ class _Kernel(ElementCode, SumCode):
         self.chunk = self.fields_of(shape.chunks, number, CHUNK_FIELDS)
         count = self.emit_elements()
         blocks = self.emit_fill(count)
-        x_range = emit_exponent_range(self.e, [(shape.operands, f.op(f"mul i64 {blocks}, {BLOCK}"))])
+        x_range = emit_exponent_range(
+            self.e, self.settings.subnormal_words, [(shape.operands, f.op(f"mul i64 {blocks}, {BLOCK}"))]
+        )
         words = f.op(f"mul i64 {shape.columns}, {shape.w_width}")
         groups = f.op(f"sub i64 {self.chunk.end_group}, {self.chunk.first_group}")
         weights = f.element("%w", "i32", f.op(f"mul i64 {self.chunk.first_group}, {words}"))
-        w_range = emit_exponent_range(self.e, [(weights, f.op(f"mul i64 {groups}, {words}"))])
+        w_words = f.op(f"mul i64 {groups}, {words}")
+        w_range = emit_exponent_range(self.e, self.settings.subnormal_words, [(weights, w_words)])
         normal = emit_stay_normal(f, self.settings, x_range, w_range)
         failed = f.op(f"zext i1 {f.op(f'xor i1 {normal}, true')} to i8")
         f.do(f"store i8 {failed}, ptr {f.element('%failed', 'i8', number)}")
@@ -98,7 +101,7 @@ class _Kernel(ElementCode, SumCode):
                 planes = f.offset(shape.packed, f.op(f"mul i64 {block}, {X_BYTES}"))
                 source = f.offset(shape.operands, f.op(f"mul i64 {block}, {WORD_BYTES}"))
                 words_at = f.offset(planes, X_WORDS_AT)
-                emit_pack(self.e, source, planes, words_at, less=BIAS, fraction=self.settings.fraction)
+                emit_pack(self.e, self.settings, source, planes, words_at, less=BIAS)
             with f.loop(shape.columns) as column:
                 multiply = self._emit_known_weights if self.weight_gates else self._emit_strips
                 taps = multiply(column, blocks)
@@ -187,8 +190,7 @@ class _Kernel(ElementCode, SumCode):
             words = f.op(f"load <{LANES} x i32>, ptr {source}, align 4")
             place = f.offset(shape.gathered, f.op(f"mul i64 {strip}, {PLANE_BYTES}"))
             f.do(f"store <{LANES} x i32> {words}, ptr {place}, align 4")
-        fraction = self.settings.fraction
-        emit_pack(self.e, shape.gathered, shape.packed_w, shape.w_words, less=0, fraction=fraction)
+        emit_pack(self.e, self.settings, shape.gathered, shape.packed_w, shape.w_words, less=0)
 
     def _emit_strip_products(self, block: str, tap: str, k: str) -> None:
         """The products of a block with weight k of those packed."""

@@ -35,7 +35,7 @@ Array = NDArray[np.float32]
 Layout = Callable[[FloatCircuit, Array, Array, Array, Places, int | None], None]
 
 ROW_LAYOUTS: Mapping[str, Layout] = MappingProxyType({"wide": run_wide, "strips": run_strips, "narrow": run_narrow})
-"""Layout of `lane_layout` -> `gathering.gathered_matmul` by it, for circuits that have a kernel."""
+"""Layout of `lane_layout` -> `gathering.gathered_matmul` by it, for float circuits."""
 
 _MOST_COLUMNS = 3
 """Columns a group up to which packing x once is worth more than sums that stay in a block."""
@@ -78,7 +78,7 @@ def run_windows(
     margins: Margins | None = None,
     known_weights: bool | None = None,
 ) -> None:
-    """`gathering.gathered_matmul` with lanes over elements of x, for a circuit that has a kernel.
+    """`gathering.gathered_matmul` with lanes over elements of x, for a float circuit.
 
     Products that have no spans take a layout of rows. `margins`: see `windows_pay`. `known_weights`: whether gates for
     a known weight compute the products, if the circuit has any; by default where they are faster. The result does not
