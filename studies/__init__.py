@@ -33,7 +33,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "heap": "studies.own.heap",
         "heap_vs_axfpm": "studies.own.heap_vs_axfpm",
         "margins": "studies.own.margins",
-        "several_networks": "studies.own.several_networks",
+        "several_networks": "studies.own.networks.several_networks",
         "audit": "studies.own.audit",
         "cost_validation": "studies.own.cost_validation",
         "search_quality": "studies.own.search_quality",

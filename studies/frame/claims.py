@@ -123,6 +123,13 @@ CLAIMS: tuple[Claim, ...] = (
         "[^,]*, smallest, over .*",
         (below(SELDOM), f"under {SELDOM:g} % fool it", "seldom"),
     ),
+    *_over_networks(
+        "attacks on LeNet-5 seldom transfer, with a margin (x 1.5) or spending a budget",
+        "tables 2, 10",
+        ("heap", *_CIRCUITS),
+        "[^,]*, (x 1.5|linf <= [^,]*), over .*",
+        (below(SELDOM), f"under {SELDOM:g} % fool it", "seldom"),
+    ),
     *_transfer("attacks on the exact AlexNet seldom transfer to Ax-FPM", "table 3", "table3"),
     *(
         Claim(

@@ -14,7 +14,7 @@ from studies import STUDIES
 from studies.commands import main, report
 from studies.frame import study_runs
 from studies.frame.result_folders import COMMITTED
-from studies.frame.results_page import unmarked
+from studies.page.results_page import unmarked
 
 ROOT = Path(__file__).parent.parent.parent
 

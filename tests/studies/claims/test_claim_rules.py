@@ -11,11 +11,11 @@ from studies.frame import claims
 from studies.frame.claim_rules import Difference, above, below, differences, is_testable, newcombe, surely, weakest
 from studies.frame.claim_verdicts import UNDECIDED, UNMEASURED, Claim
 from studies.frame.claims import CLAIMS
-from studies.frame.results_page import markdown
 from studies.frame.stored_results import load_best
 from studies.frame.study import Row, StudyResult
 from studies.frame.study_runs import is_stale
 from studies.frame.verdict_text import CANNOT_TELL
+from studies.page.results_page import markdown
 
 
 @pytest.mark.parametrize(
