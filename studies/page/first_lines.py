@@ -47,7 +47,7 @@ class FirstLine:
 LINES: tuple[FirstLine, ...] = (
     FirstLine(
         "Robust against an adaptive attacker, more than the exact network",
-        ("networks_white_box", "audit"),
+        ("networks_audit", "audit"),
         ("robust, against an adaptive attacker",),
     ),
     FirstLine(

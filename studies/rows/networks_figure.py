@@ -86,7 +86,7 @@ def _draw(axes: Axes, rates: Sequence[NetworkRate], networks: Sequence[str]) -> 
             place = networks.index(network)
             colour, mark = palette[place % len(palette)], marks[place % len(marks)]
             axes.plot([number], [height], mark, color=colour, markersize=4, alpha=0.8, label=network)
-        axes.plot([rate.row.published], [height], "X", color="black", markersize=8, label="published")
+        axes.plot([rate.row.published or 0.0], [height], "X", color="black", markersize=8, label="published")
     axes.set_yticks(range(len(rates)), [rate.name for rate in reversed(rates)], fontsize=8)
     axes.set_ylim(-0.6, len(rates) - 0.4)
     axes.tick_params(axis="x", labelsize=8)

@@ -17,10 +17,10 @@ from studies.frame import fingerprint
 from studies.frame.claim_rules import below
 from studies.frame.claim_verdicts import Claim
 from studies.frame.result_folders import COMMITTED
-from studies.page.results_page import markdown, unmarked
 from studies.frame.row_figures import _figure, comparison
 from studies.frame.stored_results import differences, load_best, path_of
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.page.results_page import markdown, unmarked
 from studies.throughput.metrics_throughput import _score_designs
 
 

@@ -6,7 +6,7 @@ length and loss, and so are transfers at several margins (`studies.rows.over_net
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import seaborn
 
@@ -66,7 +66,7 @@ def run(options: StudyOptions) -> StudyResult:
     return StudyResult(
         rows,
         "measured",
-        reason(rows),
+        summary(rows, NETWORKS, TRANSFER),
         {
             "networks": {name: weights_record(name)["sha256"] for name in NETWORKS},
             "level": options.level,
@@ -116,23 +116,24 @@ def room(victim: str, quantity: str, found: Mapping[str, Found]) -> str:
 CLAIMED = Claimed(_published, limit, room)
 
 
-def reason(rows: Sequence[Row]) -> str:
-    """What holds on all networks, and what depends on them."""
-    pooled = [row for row in rows if row.quantity.endswith(over(NETWORKS))]
-    smallest = [row for row in pooled if row.subject in TRANSFER and f", {SMALLEST}" in row.quantity]
+def summary(rows: Sequence[Row], networks: Sequence[str], victims: Collection[str]) -> str:
+    """What holds for the victims on all networks, and what depends on them."""
+    end = f", {over(networks)}"
+    pooled = [row for row in rows if row.quantity.endswith(end)]
+    smallest = [row for row in pooled if row.subject in victims and f", {SMALLEST}" in row.quantity]
     others = [
         row
         for row in pooled
-        if row.subject in TRANSFER and (" linf <= " in row.quantity or f", x {FACTORS[-1]:g}" in row.quantity)
+        if row.subject in victims and (" linf <= " in row.quantity or f", x {FACTORS[-1]:g}" in row.quantity)
     ]
-    depending = [
-        f"{row.subject}, {row.quantity.removesuffix(f', {over(NETWORKS)}')}" for row in pooled if DEPENDS in row.remark
-    ]
+    depending = [f"{row.subject}, {row.quantity.removesuffix(end)}" for row in pooled if DEPENDS in row.remark]
 
     def span(of: Sequence[Row]) -> str:
+        if not of:
+            return "none"
         return f"{min(row.measured for row in of):.0f} to {max(row.measured for row in of):.0f} %"
 
     return (
-        f"means over {len(NETWORKS)} networks: of the smallest perturbations {span(smallest)} transfer, of those with "
+        f"means over {len(networks)} networks: of the smallest perturbations {span(smallest)} transfer, of those with "
         f"the largest margin or a budget {span(others)}; {DEPENDS}: {', '.join(depending) or 'nothing'}."
     )

@@ -117,7 +117,9 @@ def test_rows_have_each_network_and_the_room_of_the_exact_ones() -> None:
         f"{DEPENDS}: surely below 0 on 1, above"
     )
     assert rows["axfpm", f"{CONFIDENT_MORE}, on net1"].measured == 30
-    assert several_networks.reason(list(rows.values())).endswith(f"{DEPENDS}: heap less axfpm, FGSM, smallest.")
+    assert several_networks.summary(list(rows.values()), ["net1", "net2", "net3"], several_networks.TRANSFER).endswith(
+        f"{DEPENDS}: heap less axfpm, FGSM, smallest."
+    )
 
 
 @pytest.mark.slow
