@@ -38,6 +38,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "networks_black_box": "studies.own.networks.networks_black_box",
         "networks_white_box": "studies.own.networks.networks_white_box",
         "networks_audit": "studies.own.networks.networks_audit",
+        "robust_search": "studies.own.robust.robust_search",
         "audit": "studies.own.audit",
         "cost_validation": "studies.own.cost_validation",
         "search_quality": "studies.own.search_quality",
