@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
@@ -185,3 +186,21 @@ def _lower_ratio(rate: float, low: float, other: float, high: float) -> float:
     spread = low * (2 * rate - low)
     root = math.sqrt(product * product - spread * high * (2 * other - high))
     return spread / (product + root) if spread else 0.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values of n tests, adjusted so that one below a level is significant at it among all of them.
+
+    In ascending order, the k-th of n (from 0) is multiplied by n - k, is at least the one before it, and at most 1.
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6,
+    1979. Raises ValueError for values outside [0, 1].
+    """
+    if not all(0 <= p <= 1 for p in p_values):
+        raise ValueError(
+            f"p values must lie from 0 to 1, but got {min(p_values):g} to {max(p_values):g}; correct them."
+        )
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for k, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - k) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted

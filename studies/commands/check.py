@@ -100,18 +100,27 @@ def _counterpart(old: StudyResult, changed: bool, arguments: argparse.Namespace)
 
 
 def _page_differences(store: Path) -> list[str]:
-    """Returns a line if the page beside the store is not what `report` makes of it, apart from its marks of stale ones.
+    """Returns a line if the page beside the store, or its picture, is not what `report` makes of it.
 
-    What is stale changes with every change of the code; that alone is no reason to refuse the page.
+    Marks of stale results do not count: what is stale changes with every change of the code, which is no reason to
+    refuse the page.
     """
-    from studies.frame.results_page import markdown, unmarked
     from studies.frame.stored_results import load_best
     from studies.frame.study import MAX_BYTES
+    from studies.page.networks_picture import PICTURE, is_picture_of
+    from studies.page.results_page import markdown, unmarked
 
     page = store.parent / "RESULTS.md"
     if not page.is_file():
         return []
     text = decode(read_bytes(page, limit=MAX_BYTES, error=ValueError), page, what="UTF-8")
-    if unmarked(text) == markdown(load_best(store)):
-        return []
-    return [f"{page} must be what `report` makes of the committed results, but is not; run `python -m studies report`"]
+    results = load_best(store)
+    right = {
+        page: unmarked(text) == markdown(results),
+        page.parent / PICTURE: is_picture_of(page.parent / PICTURE, results),
+    }
+    return [
+        f"{path} must be what `report` makes of the committed results, but is not; run `python -m studies report`"
+        for path, is_right in right.items()
+        if not is_right
+    ]

@@ -1,4 +1,4 @@
-"""`report`: writes RESULTS.md from the committed results."""
+"""`report`: writes RESULTS.md and its picture from the committed results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "report",
         help="write RESULTS.md from the committed results",
-        description="Writes the page of results, RESULTS.md, from the committed results. It shows which of them are "
-        "stale: measured before their code or data last changed.",
+        description="Writes the page of results, RESULTS.md, from the committed results, and beside it RESULTS.png "
+        "with the claims under each network. It shows which results are stale: measured before their code or data last "
+        "changed.",
     )
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help="commit what `run` left there first (default: nothing)"
@@ -31,8 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Commits results if asked to, then writes the page."""
     from studies import STUDIES
     from studies.frame import stored_results, study_runs
-    from studies.frame.results_page import markdown
     from studies.frame.study import MAX_BYTES, StudyResult
+    from studies.page.networks_picture import PICTURE, picture, rates
+    from studies.page.results_page import markdown
 
     page = arguments.out or arguments.store.parent / "RESULTS.md"
     paths: list[Path] = []
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not results:
         raise ValueError(f"{arguments.store} must hold results of studies, but has none; give --results.")
     stale = study_runs.stale_names(results.values())
+    if rates(results):
+        write_atomically(page.parent / PICTURE, picture(results))
     write_atomically(page, markdown(results, stale=stale).encode())
     say(f"{len(results)} of {len(STUDIES)} studies in {page}")
     return 0

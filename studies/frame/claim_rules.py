@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from studies.frame.study import Row
 
 Direction = Callable[[Row], bool]
+PAIRED = ", less exact"
+"""What follows the quantity of a rate in the row of its paired difference to the exact network."""
 
 
 def below(limit: float) -> Direction:
@@ -42,12 +44,16 @@ class Difference(Row):
         return self.published is not None and self.room < abs(self.published)
 
 
-def differences(rows: Iterable[Row], reference: Iterable[Row]) -> list[Row]:
+def differences(rows: Iterable[Row], reference: Iterable[Row], *, paired: Iterable[Row] = ()) -> list[Row]:
     """Returns each row less the row of `reference` with the same quantity, with intervals as in `newcombe`.
+
+    Where `paired` has the difference on the same images, of the same subject and with PAIRED behind the quantity, that
+    one and its interval count: two rates of the same images are not independent.
 
     All rows are percentages with intervals. Raises ValueError if the reference lacks a quantity or an interval.
     """
     by_quantity = {row.quantity: row for row in reference}
+    of_pairs = {(row.subject, row.quantity): row for row in paired if row.interval and row.quantity.endswith(PAIRED)}
     result: list[Row] = []
     for row in rows:
         other = by_quantity.get(row.quantity)
@@ -58,13 +64,15 @@ def differences(rows: Iterable[Row], reference: Iterable[Row]) -> list[Row]:
             )
         published = None if row.published is None or other.published is None else row.published - other.published
         rises = published is None or published > 0
+        pair = of_pairs.get((row.subject, f"{row.quantity}{PAIRED}"))
+        independent = newcombe((row.measured, *row.interval), (other.measured, *other.interval))
         result.append(
             Difference(
                 row.subject,
                 row.quantity,
-                row.measured - other.measured,
+                row.measured - other.measured if pair is None else pair.measured,
                 published,
-                newcombe((row.measured, *row.interval), (other.measured, *other.interval)),
+                independent if pair is None else pair.interval,
                 "points",
                 room=100 - other.measured if rises else other.measured,
                 ends=(-other.measured, 100 - other.measured),

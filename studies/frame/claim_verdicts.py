@@ -67,7 +67,9 @@ class Claim:
         return [row for row in result.rows if row.subject in subjects and re.fullmatch(self.quantity, row.quantity)]
 
     def _relative(self, rows: list[Row], result: StudyResult) -> list[Row]:
-        return differences(rows, self._of(result, (self.reference,))) if self.reference else rows
+        if not self.reference:
+            return rows
+        return differences(rows, self._of(result, (self.reference,)), paired=result.rows)
 
     def verdict(self, rows: Sequence[Row]) -> str:
         """Returns the verdict on the claim, given the rows that test it.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import nn
 
-from circuits import design
+from circuits import Design, design
 from circuits.support.statistics import wilson
 from cnn_eval.attacks.shared.attack_modes import BallNorm
 from cnn_eval.audit.audit_reference import Reference
@@ -15,17 +16,25 @@ from cnn_eval.audit.audit_settings import AuditSettings
 from cnn_eval.audit.auditing import run_audit
 from cnn_eval.data.loading import load
 from cnn_eval.models.registry import load_model, weights_record
-from cnn_eval.scenarios.control import CONTROL, power_of_two_control
+from cnn_eval.scenarios.control import CONTROL, matched_control, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.rows.further_victims import ALL_LAYERS, GAIN_IMAGES, MATCHED, through, training_images
 
 TITLE = "adaptive attacks on LeNet-5 through designs: robust accuracy, gradients, transfer, verdict"
 SOURCE = "own; DA section 5"
 TOLERANCE = 0.1
+_ALL = f"axfpm_released{ALL_LAYERS}"
 SUBJECTS = {
     "quick": ("axfpm", "axfpm_released", "heap"),
-    "default": ("axfpm", "axfpm_released", "heap"),
-    "full": ("axfpm", "axfpm_tiled", "axfpm_released", "heap", "ama1_array", "bfloat16"),
+    "default": ("axfpm", "axfpm_released", _ALL, "heap"),
+    "full": ("axfpm", "axfpm_tiled", "axfpm_released", _ALL, "heap", "ama1_array", "bfloat16"),
 }
+MATCHED_TO = {
+    "quick": ("axfpm_released",),
+    "default": ("axfpm_released", "heap"),
+    "full": ("axfpm_released", _ALL, "heap"),
+}
+"""Subjects whose matched control is audited too."""
 IMAGES = {"quick": 25, "default": 100, "full": 1000}
 NORMS: dict[str, tuple[BallNorm, ...]] = {"quick": ("linf",), "default": ("linf", "l2"), "full": ("linf", "l2")}
 SETTINGS = {
@@ -49,15 +58,16 @@ def run(options: StudyOptions) -> StudyResult:
     verdicts = []
     for norm in NORMS[options.level]:
         reference = Reference(exact, sample, labels, replace(settings, norm=norm))
-        for name in (*SUBJECTS[options.level], CONTROL):
+        for name, (subject, layers) in audited_subjects(exact, "lenet5", options.level).items():
             report = run_audit(
-                power_of_two_control(exact) if name == CONTROL else design(name),
+                subject,
                 exact,
                 sample,
                 labels,
                 settings=reference.settings,
                 reference=reference,
-                name=CONTROL if name == CONTROL else design(name).label,
+                layers=layers,
+                name=name,
                 progress=options.level != "quick",
             )
             rows += _rows(report)
@@ -79,6 +89,23 @@ def run(options: StudyOptions) -> StudyResult:
             "weights_sha256": weights_record("lenet5")["sha256"],
         },
     )
+
+
+def audited_subjects(exact: nn.Module, model: str, level: str) -> dict[str, tuple[Design | nn.Module, str]]:
+    """Returns label -> (what to audit, the layers that a design computes), the controls last."""
+    subjects: dict[str, tuple[Design | nn.Module, str]] = {}
+    for name in SUBJECTS[level]:
+        single = name.removesuffix(ALL_LAYERS)
+        label = design(single).label + name.removeprefix(single)
+        subjects[label] = design(single), "all" if name.endswith(ALL_LAYERS) else "conv"
+    subjects[CONTROL] = power_of_two_control(exact), "conv"
+    for name in MATCHED_TO[level]:
+        single = name.removesuffix(ALL_LAYERS)
+        layers = "all" if name.endswith(ALL_LAYERS) else "conv"
+        label = design(single).label + name.removeprefix(single) + MATCHED
+        approximated = through(exact, single, layers=layers)
+        subjects[label] = matched_control(exact, approximated, training_images(model)[:GAIN_IMAGES]), "conv"
+    return subjects
 
 
 def _rows(report: AuditReport) -> list[Row]:

@@ -43,17 +43,17 @@ from studies.own import heap
 from studies.own import margins as margins_study
 from studies.paper import table8, table9
 from studies.rows import cost_rows
+from studies.rows.further_victims import MATCHED, further_victims
 from studies.rows.sampled_rows import estimate_row, loss_row
 
 TITLE = "HEAP and Ax-FPM side by side on one page"
 SOURCE = "DA tables 8 to 10, figure 15"
 TOLERANCE = 0.1
 SUBJECTS = {"heap": "heap", "axfpm": "axfpm", "axfpm_released": "axfpm"}
-"""Design -> the published multiplier that it stands for. Ax-FPM is two circuits: flat, and tiled as released.
-
-The sections that attack networks also have the control, which is the exact network with its convolution weights rounded
-up to powers of two.
-"""
+"""Design -> the published multiplier that it stands for. Ax-FPM is two circuits: flat, and tiled as released."""
+CONTROLS = (CONTROL, *(f"{name}{MATCHED}" for name in ("heap", "axfpm_released")))
+"""Networks that the sections that attack also have: the exact one with its convolution weights rounded up to powers of
+two, and with each layer scaled by a design's mean gain."""
 LARGER = {"heap": 100 * heap.LARGER, "axfpm": 96.0}
 """Published share of results larger than exact, %: DA appendix A and section 4.1."""
 SAMPLES = {"quick": 1_000_000, "default": 10_000_000, "full": 100_000_000}
@@ -76,7 +76,7 @@ WIDE = 25.0
 """A panel whose values span more percentage points shows the whole range 0 to 100."""
 
 Section = Callable[[str, StudyOptions], list[Row]]
-"""A topic of the comparison: returns the rows of one subject, a name in SUBJECTS or CONTROL.
+"""A topic of the comparison: returns the rows of one subject, a name in SUBJECTS or CONTROLS.
 
 Each quantity of the rows becomes a panel.
 """
@@ -128,7 +128,7 @@ def transfers(name: str, options: StudyOptions) -> list[Row]:
 
     The published rates stand beside the margins' first points, once.
     """
-    results = _stored(_network(name)) if name == CONTROL else measure_transfer(design(name))
+    results = _stored(_network(name)) if name in CONTROLS else measure_transfer(design(name))
     rows = []
     for examples, result in results.items():
         low, high = result.interval
@@ -153,7 +153,7 @@ def margins(name: str, options: StudyOptions) -> list[Row]:
         cache=default_cache(),
         progress=options.level != "quick",
     )
-    published = {} if name == CONTROL else {_label(name): {"heap": "HEAP", "axfpm": "Ax-FPM"}[SUBJECTS[name]]}
+    published = {} if name in CONTROLS else {_label(name): {"heap": "HEAP", "axfpm": "Ax-FPM"}[SUBJECTS[name]]}
     rows = [margins_study.row(point, published) for point in points if point.eligible]
     return [replace(row, quantity=f"transfer, {row.quantity}") for row in rows]
 
@@ -162,7 +162,7 @@ def audited(name: str, options: StudyOptions) -> list[Row]:
     """Robust accuracy under an adaptive attacker, worst case per image, with the audit's verdict as the remark."""
     reference = _reference(options)
     report = run_audit(
-        _network(name) if name == CONTROL else design(name),
+        _network(name) if name in CONTROLS else design(name),
         reference.exact,
         reference.images,
         reference.labels,
@@ -187,16 +187,16 @@ def audited(name: str, options: StudyOptions) -> list[Row]:
 SECTIONS: Sequence[Section] = (error, cost, accuracy, transfers, margins, audited)
 """The topics in the order of rows and panels. A further topic is one more function."""
 ATTACKED: Sequence[Section] = (transfers, margins, audited)
-"""The topics that include the control."""
+"""The topics that include the controls."""
 
 
 def run(options: StudyOptions) -> StudyResult:
     """Compares the designs and draws the page, on embedded images (quick, default) or the 10,000 of MNIST (full)."""
     sections = [
-        [section(name, options) for name in (*SUBJECTS, *([CONTROL] if section in ATTACKED else []))]
+        [section(name, options) for name in (*SUBJECTS, *(CONTROLS if section in ATTACKED else []))]
         for section in SECTIONS
     ]
-    subjects = [_label(name) for name in (*SUBJECTS, CONTROL)]
+    subjects = [_label(name) for name in (*SUBJECTS, *CONTROLS)]
     rows = [row for section_rows in sections for subject_rows in section_rows for row in subject_rows]
     rows.sort(key=lambda row: subjects.index(row.subject))
     conclusion, reason = conclude(rows)
@@ -224,13 +224,17 @@ def run(options: StudyOptions) -> StudyResult:
 
 
 def _label(name: str) -> str:
-    return CONTROL if name == CONTROL else design(name).label
+    return name if name in CONTROLS else design(name).label
 
 
 def _network(name: str) -> nn.Module:
-    """Returns LeNet-5 through a design, or the control."""
+    """Returns LeNet-5 through a design, or a control."""
     exact = load_model("lenet5")
-    return power_of_two_control(exact) if name == CONTROL else approximate(exact, design(name))
+    if name == CONTROL:
+        return power_of_two_control(exact)
+    if name in CONTROLS:
+        return further_victims(exact, "lenet5", "quick", matched=[name.removesuffix(MATCHED)])[name]
+    return approximate(exact, design(name))
 
 
 def _images(options: StudyOptions) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,11 +18,14 @@ from cnn_eval.models.registry import load_model, weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.frame.verdict_text import NEARLY_ALL, Conclusion, verdict
+from studies.rows.further_victims import further_victims
 
 TITLE = "transfer rate from exact LeNet-5 against confidence, overshoot and budget factor"
 SOURCE = "own; DA tables 2 and 10"
 TOLERANCE = 0.1
 SUBJECTS = {"axfpm": "Ax-FPM", "axfpm_tiled": "Ax-FPM", "axfpm_released": "Ax-FPM", "heap": "HEAP"}
+MATCHED_TO = ("axfpm_released", "heap")
+"""Designs whose matched control is measured too."""
 IMAGES = {"quick": 20, "default": 50, "full": 500}
 HYPERPARAMETERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "quick": {
@@ -47,6 +50,7 @@ def run(options: StudyOptions) -> StudyResult:
     labels = {design(name).label: published for name, published in SUBJECTS.items()}
     victims = {design(name).label: approximate(exact, design(name)) for name in SUBJECTS}
     victims[CONTROL] = power_of_two_control(exact)
+    victims |= further_victims(exact, "lenet5", options.level, matched=MATCHED_TO)
     points = measure_margins(
         exact,
         victims,

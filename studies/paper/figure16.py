@@ -22,6 +22,7 @@ from cnn_eval.models.registry import weights_record
 from cnn_eval.scenarios.control import CONTROL, power_of_two_control
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.frame.verdict_text import Conclusion, by_quantity, surely_above, surely_below, verdict
+from studies.rows.further_victims import MATCHED, further_victims
 from studies.rows.sampled_rows import mean_row
 
 TITLE = "feature maps of the last convolution of LeNet-5 through exact, Ax-FPM and HEAP"
@@ -30,6 +31,8 @@ TOLERANCE = 0.01
 PUBLISHED = ("Ax-FPM increases the scores of the important features", "HEAP lowers their scores")
 """Quotations from the text, which gives no numbers."""
 DESIGNS = ("axfpm", "axfpm_tiled", "axfpm_released", "heap")
+MATCHED_TO = ("axfpm_released", "heap")
+"""Designs beside whose maps those of the matched control are measured: what a gain does without any noise."""
 IMPORTANT = 0.1
 """Share of an image's activations that count as its important features: the highest in the exact network."""
 SHOWN = 0
@@ -45,12 +48,14 @@ def run(options: StudyOptions) -> StudyResult:
     base = base_network("lenet5")
     networks: dict[str, nn.Module] = {design(name).label: network(design(name)) for name in DESIGNS}
     networks[CONTROL] = power_of_two_control(base)
+    networks |= further_victims(base, "lenet5", options.level, matched=MATCHED_TO)
     exact = _flat(feature_maps(base, images))
     maps = {"exact": feature_maps(base, images[SHOWN : SHOWN + 1])[0].numpy()}
     rows: list[Row] = []
     for name, net in networks.items():
         design_maps = feature_maps(net, images)
-        maps[name] = design_maps[SHOWN].numpy()
+        if not name.endswith(MATCHED):  # the page has room for the designs and one control
+            maps[name] = design_maps[SHOWN].numpy()
         rows += measures(name, _flat(design_maps), exact)
     conclusion, reason = conclude(rows)
     return StudyResult(
@@ -106,7 +111,8 @@ def conclude(rows: Sequence[Row]) -> Conclusion:
     value = by_quantity(rows)
     ratio = {subject: row for (subject, quantity), row in value.items() if quantity == IMPORTANT_QUANTITY}
     heap_label = design("heap").label
-    axfpm_ratios = {name: row for name, row in ratio.items() if name not in (heap_label, CONTROL)}
+    controls = {name for name in ratio if name == CONTROL or name.endswith(MATCHED)}
+    axfpm_ratios = {name: row for name, row in ratio.items() if name not in {heap_label, *controls}}
     rise = all(surely_above(row, 1) for row in axfpm_ratios.values())
     fall = surely_below(ratio[heap_label], 1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from circuits.support.statistics import student_quantile
 from cnn_eval.scenarios.control import CONTROL
@@ -15,7 +16,8 @@ from cnn_eval.scenarios.scenario_runs import white_box
 from cnn_eval.scenarios.success import Outcome
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.frame.verdict_text import Conclusion, surely_above, verdict
-from studies.rows.attack_rows import rate_row, setting
+from studies.rows.attack_rows import Setting, rate_row, setting
+from studies.rows.further_victims import MATCHED
 
 TITLE = "L2, MSE and PSNR of white-box DeepFool and C&W on LeNet-5"
 SOURCE = "DA figures 8 to 11, section 5.3"
@@ -39,6 +41,7 @@ SLOPED = ("axfpm", "axfpm_tiled")
 RELEASED = "axfpm_released"
 ALL_LAYERS_OF: dict[str, tuple[str, ...]] = {"quick": (), "default": (RELEASED,), "full": (RELEASED,)}
 """Designs that also take all layers, as in the authors' code."""
+ATTACKS = ("deepfool", "cw")
 BEST = ", best gradient"
 """What follows the name of a design where each image has the gradient that needs less noise: the weakest victim."""
 UNITS = {"l2": "", "mse": "", "psnr": "dB"}
@@ -51,26 +54,56 @@ def run(options: StudyOptions) -> StudyResult:
 
     Noise is compared image by image, on those that the attack fools on both networks.
     """
-    further = {"all_layers": ALL_LAYERS_OF[options.level]}
-    attacks = setting(options, SAMPLES, (*SLOPED, RELEASED), further=further)
-    sloped = setting(options, SAMPLES, SLOPED, backward="slope").victims
-    straight = [name for name in attacks.victims if name != CONTROL]
-    victims = {"exact": attacks.base}
-    victims |= {f"{name}, ste": attacks.victims[name] for name in straight}
-    victims |= {f"{name}, slope": sloped[name] for name in SLOPED}
-    victims[CONTROL] = attacks.victims[CONTROL]
+    further = {"all_layers": ALL_LAYERS_OF[options.level], "matched": (RELEASED,)}
+    attacks, victims = white_box_victims(options, SAMPLES, further=further)
     rows: list[Row] = []
-    for key in ("deepfool", "cw"):
-        attacked = white_box(attacks.task(key, "minimum"), victims)
-        outcomes = {name: result.outcome for name, result in attacked.items()}
-        outcomes |= {f"{name}{BEST}": best(outcomes[f"{name}, ste"], outcomes[f"{name}, slope"]) for name in SLOPED}
+    for key in ATTACKS:
+        outcomes = white_box_outcomes(attacks, victims, key)
         for name, outcome in outcomes.items():
             rows.append(rate_row(name, f"{key}: fooled", (outcome.fooled, int(outcome.eligible.sum())), None))
             rows += _noise_rows(name, key, outcome, outcomes["exact"])
-    subjects = [*(name for name in victims if name != CONTROL), *(f"{name}{BEST}" for name in SLOPED), CONTROL]
+    controls = [name for name in victims if is_control(name)]
+    subjects = [*(name for name in victims if name not in controls), *(f"{name}{BEST}" for name in SLOPED), *controls]
     rows.sort(key=lambda row: subjects.index(row.subject))
     conclusion, reason = conclude(rows)
     return StudyResult(rows, conclusion, reason, attacks.record())
+
+
+def white_box_victims(
+    options: StudyOptions,
+    samples: Mapping[str, int],
+    *,
+    model: str = "lenet5",
+    sloped: Sequence[str] = SLOPED,
+    straight: Sequence[str] = (RELEASED,),
+    further: Mapping[str, Sequence[str]],
+) -> tuple[Setting, dict[str, nn.Module]]:
+    """Returns the setting, and the victims with the gradient by which each is attacked behind its name.
+
+    Designs have the straight-through gradient, the `sloped` ones also the slope of their bilinear form; controls and
+    the exact network their own.
+    """
+    attacks = setting(options, samples, (*sloped, *straight), model=model, further=further)
+    slopes = setting(options, samples, sloped, model=model, backward="slope").victims
+    own = [name for name in attacks.victims if is_control(name)]
+    victims = {"exact": attacks.base}
+    victims |= {f"{name}, ste": network for name, network in attacks.victims.items() if name not in own}
+    victims |= {f"{name}, slope": slopes[name] for name in sloped}
+    victims |= {name: attacks.victims[name] for name in own}
+    return attacks, victims
+
+
+def is_control(name: str) -> bool:
+    """Whether a victim is an exact network with other weights."""
+    return name == CONTROL or name.endswith(MATCHED)
+
+
+def white_box_outcomes(attacks: Setting, victims: Mapping[str, nn.Module], key: str) -> dict[str, Outcome]:
+    """Attacks every victim with the smallest perturbations, and adds the better one of a design's two gradients."""
+    attacked = white_box(attacks.task(key, "minimum"), victims)
+    outcomes = {name: result.outcome for name, result in attacked.items()}
+    sloped = [name.removesuffix(", slope") for name in victims if name.endswith(", slope")]
+    return outcomes | {f"{name}{BEST}": best(outcomes[f"{name}, ste"], outcomes[f"{name}, slope"]) for name in sloped}
 
 
 def best(one: Outcome, other: Outcome) -> Outcome:
@@ -100,7 +133,7 @@ def _noise_rows(name: str, key: str, outcome: Outcome, exact: Outcome) -> list[R
             continue
         own, reference = (each.noise[quantity][both].double().numpy() for each in (outcome, exact))
         change, interval = (ratio_of_means if quantity == "mse" else mean_difference)(own, reference)
-        published = PUBLISHED[key, quantity] if name.startswith("axfpm") else None
+        published = PUBLISHED[key, quantity] if name.startswith("axfpm") and not is_control(name) else None
         comparison = f"{key}: {quantity.upper()} {'over' if quantity == 'mse' else 'less'} exact"
         rows.append(Row(name, comparison, change, published, interval, unit, f"paired, {len(own)} images"))
     return rows

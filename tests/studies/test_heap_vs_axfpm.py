@@ -20,7 +20,7 @@ from cnn_eval.data.loading import load
 from cnn_eval.examples.stored_examples import load_examples
 from studies.frame.study import Row, StudyOptions
 from studies.own import heap_vs_axfpm, margins
-from studies.own.heap_vs_axfpm import SUBJECTS, _figure, conclude
+from studies.own.heap_vs_axfpm import CONTROLS, SUBJECTS, _figure, conclude
 
 QUICK = StudyOptions(level="quick")
 
@@ -31,7 +31,7 @@ def section(name: str, options: StudyOptions) -> list[Row]:
 
 def attacked(name: str, options: StudyOptions) -> list[Row]:
     """As an audit's rows."""
-    label = name if name == CONTROL else design(name).label
+    label = name if name in CONTROLS else design(name).label
     return [Row(label, "robust accuracy", 40.0, None, (10.0, 80.0), "%", "not more robust")]
 
 
@@ -115,7 +115,7 @@ def test_attacked_sections_have_the_control_beside_the_designs(monkeypatch: pyte
     monkeypatch.setattr(heap_vs_axfpm, "conclude", lambda rows: ("measured", "tested"))
     monkeypatch.setattr(heap_vs_axfpm, "_figure", lambda found: Figure())
     subjects = [row.subject for row in heap_vs_axfpm.run(QUICK).rows]
-    assert subjects == [design(name).label for name in SUBJECTS for _ in range(2)] + [CONTROL]
+    assert subjects == [design(name).label for name in SUBJECTS for _ in range(2)] + [*CONTROLS]
 
 
 @pytest.fixture

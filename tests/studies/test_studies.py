@@ -17,10 +17,11 @@ from studies.frame import fingerprint
 from studies.frame.claim_rules import below
 from studies.frame.claim_verdicts import Claim
 from studies.frame.result_folders import COMMITTED
-from studies.frame.results_page import markdown, unmarked
 from studies.frame.row_figures import _figure, comparison
 from studies.frame.stored_results import differences, load_best, path_of
 from studies.frame.study import Row, StudyOptions, StudyResult
+from studies.page.networks_picture import PICTURE, is_picture_of
+from studies.page.results_page import markdown, unmarked
 from studies.throughput.metrics_throughput import _score_designs
 
 
@@ -280,3 +281,4 @@ def test_results_are_kept_and_reported() -> None:
         assert path_of(name, "quick").is_file(), name
     page = (COMMITTED.parent / "RESULTS.md").read_text(encoding="utf-8")
     assert unmarked(page) == markdown(load_best())
+    assert is_picture_of(COMMITTED.parent / PICTURE, load_best())

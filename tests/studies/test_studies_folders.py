@@ -14,7 +14,7 @@ from studies import STUDIES
 from studies.commands import main, report
 from studies.frame import study_runs
 from studies.frame.result_folders import COMMITTED
-from studies.frame.results_page import unmarked
+from studies.page.results_page import unmarked
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,7 +26,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site.mkdir()
     for name in ("circuits", "cnn_eval", "dse"):
         (site / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "studies", site / "studies", ignore=shutil.ignore_patterns("RESULTS.md", "__pycache__"))
+    shutil.copytree(ROOT / "studies", site / "studies", ignore=shutil.ignore_patterns("RESULTS.*", "__pycache__"))
     return site
 
 
@@ -85,7 +85,7 @@ def test_a_checkout_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     written: list[Path] = []
     monkeypatch.setattr(report, "write_atomically", lambda path, data: written.append(path))
     assert main(["report"]) == 0
-    assert written == [COMMITTED.parent / "RESULTS.md"]
+    assert written == [COMMITTED.parent / "RESULTS.png", COMMITTED.parent / "RESULTS.md"]
 
 
 @pytest.mark.parametrize("option", ["folder", "models", "library"])

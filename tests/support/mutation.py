@@ -4,7 +4,8 @@
 
 Each group names source files and the tests that must guard them. Its mutants are drawn from all places where a file can
 be changed, so that a seed always gives the same ones. A mutant is written into a copy of the project, never into the
-checkout; the group's tests run there until the first failure. It is killed by a failing test or by time running out.
+checkout; the group's tests run there until the first failure, those first that call the changed function. It is killed
+by a failing test or by time running out.
 Survivors are printed with file, line and change: each wants a test, or a reason why it computes the same.
 
 Mutmut and Cosmic Ray, which do the same, either run the whole suite for each mutant or take one command for all files,
@@ -33,6 +34,8 @@ from house import FOLDERS, ROOT, imported_names
 
 _TIME_FACTOR, _TIME_EXTRA = 4, 60
 """A mutant may take this multiple of the time of the unchanged tests, plus so many seconds."""
+_LONGEST = 600
+"""The most seconds a mutant may take, however long the tests take."""
 _COPIED = (*FOLDERS, "docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md")
 
 
@@ -218,6 +221,16 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.Attribute(node.value, _NAMES[node.attr])
 
 
+def function_line(source: str, line: int) -> int:
+    """The first line, decorators included, of the innermost function around a line; 0 outside of functions."""
+    starts = [
+        min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(starts, default=0)
+
+
 def drawn(group: Group, count: int, seed: str, root: Path = ROOT) -> list[Mutant]:
     """The first `count` mutants of the group's files, or all if there are fewer, in an order that the seed decides."""
     files = sorted(path for pattern in group.sources for path in root.glob(pattern))
@@ -250,6 +263,7 @@ class Laboratory:
         self.root = folder / "project"
         self.root.mkdir()
         self._caches = folder / "caches"
+        self._calls: dict[str, tuple[float, list[list[object]]]] = {}
         for name in _COPIED:
             if (root / name).is_dir():
                 shutil.copytree(root / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -257,11 +271,16 @@ class Laboratory:
                 shutil.copy(root / name, self.root / name)
 
     def seconds(self, group: Group, *, slow: bool) -> float:
-        """Runs the tests of a group on the unchanged project; raises RuntimeError if they do not pass."""
+        """Runs the tests of a group on the unchanged project and notes what each calls.
+
+        Raises RuntimeError if they do not pass.
+        """
         began = time.monotonic()
-        status, output = self._run(group, slow, "shared", None)
+        calls = self.root / "calls.json"
+        status, output = self._run(group, slow, "shared", None, CALLS_FILE=str(calls))
         if status != 0:
             raise RuntimeError(f"the tests must pass before anything is changed, but do not:\n{output[-2000:]}")
+        self._calls = json.loads(calls.read_text(encoding="utf-8"))
         return time.monotonic() - began
 
     def outcome(self, name: str, group: Group, mutant: Mutant, *, slow: bool, limit: float) -> Outcome:
@@ -271,12 +290,17 @@ class Laboratory:
         cache = "own" if self._may_be_compiled(path) else "shared"
         shutil.rmtree(self._caches / "own", ignore_errors=True)
         began = time.monotonic()
+        place = [str(path), function_line(source.decode(), mutant.line)]
+        covering = {test: seconds for test, (seconds, called) in self._calls.items() if place in called}
+        first = self.root / "first.json"
+        first.write_text(json.dumps(sorted(covering, key=covering.__getitem__)), encoding="utf-8")
         path.write_bytes(mutant.applied(source))
         try:
-            status, output = self._run(group, slow, cache, limit)
+            status, output = self._run(group, slow, cache, limit, FIRST_FILE=str(first))
         finally:
             path.write_bytes(source)
-        if status not in (None, 0, 1, 2):
+        # 4, once the unchanged tests have passed: a named test is not found, since its module cannot be imported.
+        if status not in (None, 0, 1, 2, 4):
             raise RuntimeError(f"pytest must run tests, but ended with {status}:\n{output[-2000:]}")
         result = {None: "timed out", 0: "survived"}.get(status, "killed")
         return Outcome(name, mutant, result, time.monotonic() - began)
@@ -287,18 +311,22 @@ class Laboratory:
         using = (p for p in self.root.glob("circuits/**/*.py") if b"njit" in p.read_bytes())
         return any(p == path or any(n.startswith(module) for n in imported_names(p)) for p in using)
 
-    def _run(self, group: Group, slow: bool, cache: str, limit: float | None) -> tuple[int | None, str]:
+    def _run(
+        self, group: Group, slow: bool, cache: str, limit: float | None, **variables: str
+    ) -> tuple[int | None, str]:
         """(exit status of pytest, or None if time ran out; what it printed)."""
         environment = {
             **os.environ,
-            "PYTHONPATH": str(self.root),
+            **variables,
+            "PYTHONPATH": os.pathsep.join([str(self.root), str(self.root / "tests" / "support")]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MUTANT": "1",  # see tests/conftest.py
             "NUMBA_CACHE_DIR": str(self._caches / cache),
             "XDG_CACHE_HOME": str(self._caches / f"{cache}-user"),
         }
         marks = [] if slow else ["-m", "not slow"]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *marks, *group.tests]
+        plugins = ["-p", "no:cacheprovider", "-p", "covering_tests"]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", *plugins, *marks, *group.tests]
         try:
             done = subprocess.run(
                 command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=limit, check=False
@@ -336,7 +364,7 @@ def _measure(name: str, laboratory: Laboratory, arguments: argparse.Namespace) -
     for mutant in drawn(group, arguments.mutants, f"{name} {arguments.seed}"):
         result = known.get((name, str(mutant)))
         if result is None:
-            limit = limit or _TIME_EXTRA + _TIME_FACTOR * laboratory.seconds(group, slow=arguments.slow)
+            limit = limit or min(_LONGEST, _TIME_EXTRA + _TIME_FACTOR * laboratory.seconds(group, slow=arguments.slow))
             outcome = laboratory.outcome(name, group, mutant, slow=arguments.slow, limit=limit)
             result = outcome.result
             if arguments.out is not None:

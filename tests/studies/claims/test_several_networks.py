@@ -12,8 +12,10 @@ from studies.frame.claim_rules import below
 from studies.frame.claim_verdicts import Claim
 from studies.frame.study import Row, StudyOptions
 from studies.frame.verdict_text import DEPENDS
-from studies.own import several_networks
-from studies.own.several_networks import Found, Measured, changed, over_networks, rows_of, shared, sides
+from studies.own.networks import several_networks
+from studies.own.networks.several_networks import CLAIMED
+from studies.rows.network_transfers import CONFIDENT, CONFIDENT_MORE
+from studies.rows.over_networks import Found, Measured, changed, over_networks, rows_of, shared, sides
 
 
 def share(fooled_images: int, images: int) -> Measured:
@@ -62,8 +64,8 @@ def test_no_interval_without_networks_and_none_beyond_its_range() -> None:
     assert interval[1] == 100
     loss = changed(np.array([True, False, False, True]), np.array([True, True, True, True]))
     assert loss.values.tolist() == [0, -1, -1, 0]
-    assert loss.rate == -50
-    _, interval = over_networks([loss, changed(np.ones(4, bool), np.ones(4, bool))], signed=True)
+    assert loss.mean == -50
+    _, interval = over_networks([loss, changed(np.ones(4, bool), np.ones(4, bool))])
     assert interval is not None
     assert interval[0] < -25 < interval[1]
 
@@ -92,8 +94,8 @@ def test_rows_have_each_network_and_the_room_of_the_exact_ones() -> None:
     def found(confident: int, more: int) -> Found:
         exact = np.arange(100) < confident
         return {
-            ("exact", several_networks.CONFIDENT): shared(exact),
-            ("axfpm", several_networks.CONFIDENT_MORE): changed(np.arange(100) < confident + more, exact),
+            ("exact", CONFIDENT): shared(exact),
+            ("axfpm", CONFIDENT_MORE): changed(np.arange(100) < confident + more, exact),
             ("axfpm", "FGSM, smallest"): share(40, 100),
             ("axfpm", "FGSM, x 1.5"): share(97, 100),
             ("heap less axfpm", "FGSM, smallest"): changed(np.arange(100) < confident, np.arange(100) < 50),
@@ -101,21 +103,23 @@ def test_rows_have_each_network_and_the_room_of_the_exact_ones() -> None:
 
     rows = {
         (row.subject, row.quantity): row
-        for row in rows_of({f"net{k}": found(*pair) for k, pair in enumerate([(95, 2), (20, 30), (60, 10)])})
+        for row in rows_of({f"net{k}": found(*pair) for k, pair in enumerate([(95, 2), (20, 30), (60, 10)])}, CLAIMED)
     }
-    over = several_networks.OVER
-    confident = rows["axfpm", f"{several_networks.CONFIDENT_MORE}, {over}"]
+    over = "over 3 networks"
+    confident = rows["axfpm", f"{CONFIDENT_MORE}, {over}"]
     assert confident.measured == pytest.approx(14)
     assert confident.published == 54.5  # DA section 6
     assert confident.remark.endswith("room for 5 to 80 points")
     assert rows["axfpm", f"FGSM, smallest, {over}"].published == 12  # DA table 2
     assert rows["axfpm", f"FGSM, smallest, {over}"].remark == "surely below 50 on 3, above on 0 of 3"
-    assert rows["axfpm", f"FGSM, x 1.5, {over}"].remark == "surely below 90 on 0, above on 3 of 3"
+    assert rows["axfpm", f"FGSM, x 1.5, {over}"].remark == "surely below 50 on 0, above on 3 of 3"
     assert rows["heap less axfpm", f"FGSM, smallest, {over}"].remark.startswith(
         f"{DEPENDS}: surely below 0 on 1, above"
     )
-    assert rows["axfpm", f"{several_networks.CONFIDENT_MORE}, on net1"].measured == 30
-    assert several_networks.reason(list(rows.values())).endswith(f"{DEPENDS}: heap less axfpm, FGSM, smallest.")
+    assert rows["axfpm", f"{CONFIDENT_MORE}, on net1"].measured == 30
+    assert several_networks.summary(list(rows.values()), ["net1", "net2", "net3"], several_networks.TRANSFER).endswith(
+        f"{DEPENDS}: heap less axfpm, FGSM, smallest."
+    )
 
 
 @pytest.mark.slow

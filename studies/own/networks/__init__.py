@@ -1,0 +1,1 @@
+"""Own studies that repeat the paper's experiments on networks of different training."""

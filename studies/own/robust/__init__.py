@@ -1,0 +1,1 @@
+"""Own study: whether any design makes a network more robust than the exact one against an adaptive attacker."""
