@@ -6,11 +6,16 @@ import argparse
 from collections.abc import Sequence
 
 from circuits.designs.named_designs import NAMED
-from circuits.exchange.design_files import find_designs
 from circuits.exchange.design_options import user_cells
 from circuits.support.cli import Commands, run_alone
 from circuits.support.options import add_cells, add_cpu_features, add_format, add_workers
-from dse.explore.design_comparison import compare_designs, comparison_scorers, comparison_settings
+from dse.explore.design_comparison import (
+    compare_designs,
+    comparison_candidates,
+    comparison_scorers,
+    comparison_settings,
+    comparison_subjects,
+)
 from dse.present.comparison_table import print_comparison
 from dse.score.executor import available_cpus
 from dse.score.score_options import add_network, add_scorer, score_settings
@@ -29,7 +34,8 @@ def register(commands: Commands) -> None:
         "designs",
         nargs="+",
         metavar="DESIGN",
-        help=f"named design ({', '.join(NAMED)}), CELL_array for a ripple array of one cell, or a .toml file",
+        help=f"named design ({', '.join(NAMED)}), CELL_array for a ripple array of one cell, a .toml file, or a design "
+        "for each layer: LAYER=DESIGN,LAYER=DESIGN (the other layers stay exact)",
     )
     add_cells(parser)
     add_network(parser)
@@ -47,8 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Scores the designs and prints them side by side."""
-    designs = find_designs(arguments.designs, user_cells(arguments))
-    settings = comparison_settings(designs, score_settings(arguments))
+    # A misspelled design is found before the network is loaded.
+    subjects = comparison_subjects(arguments.designs, user_cells(arguments))
+    settings = score_settings(arguments)
+    designs = comparison_candidates(subjects, settings)
+    settings = comparison_settings(designs, settings)
     scorers = comparison_scorers(arguments.scorer or (), settings)
     rows = compare_designs(
         designs,

@@ -8,10 +8,11 @@ from typing import Any
 
 from circuits.designs.headings import side_by_side
 from circuits.support.cli import console, print_csv, print_json, table
-from dse.present.score_table import estimates_note, row_data
+from dse.present.score_table import estimates_note, print_definitions, row_data
 from dse.score.scored_design import ScoredDesign
 from dse.score.scorer_choice import columns_of
 from dse.score.scorers.scorer import Scorer, ScoreSettings
+from dse.space.per_layer import LayerDesigns, designs_of
 
 __all__ = ["print_comparison"]
 
@@ -45,7 +46,9 @@ def _print_csv(rows: Sequence[ScoredDesign], scorers: Sequence[Scorer]) -> None:
 
 def _print_table(rows: Sequence[ScoredDesign], scorers: Sequence[Scorer], settings: ScoreSettings) -> None:
     comparison = table("", *(row.name for row in rows))
-    for key, texts in side_by_side([row.design.describe() for row in rows]).items():
+    by_layer = any(isinstance(row.design, LayerDesigns) for row in rows)
+    definitions = _layers(rows) if by_layer else side_by_side([row.design.describe() for row in rows])
+    for key, texts in definitions.items():
         comparison.add_row(key, *(text.replace("; ", "\n") for text in texts))
     notes = []
     for scorer in scorers:
@@ -60,8 +63,20 @@ def _print_table(rows: Sequence[ScoredDesign], scorers: Sequence[Scorer], settin
     screen = console()
     screen.print(comparison)
     screen.print()
+    if by_layer:
+        distinct = {each.cost_digest: each for row in rows for each in designs_of(row.design).values()}
+        print_definitions(screen, [ScoredDesign(each, {}) for each in distinct.values()])
     estimates = estimates_note(rows)
     if settings.network_text:
         notes.insert(0, f"Network: {settings.network_text}.")
     for note in [*notes, *([f"{estimates}."] if estimates else [])]:
         screen.print(note)
+
+
+def _layers(rows: Sequence[ScoredDesign]) -> dict[str, list[str]]:
+    """The designs in each layer, by name; they are defined once, below the table."""
+    by_layer = next(row.design for row in rows if isinstance(row.design, LayerDesigns))
+    return {
+        f"{layer} ({products:,} products)": [designs_of(row.design).get(layer, row.design).label for row in rows]
+        for layer, products, _ in by_layer.layers
+    }

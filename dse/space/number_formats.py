@@ -11,10 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from circuits.designs.design_record import Design
+from circuits.designs.named_designs import design as named_design
 from circuits.errors import DesignError
 from circuits.floats.arithmetic import float_format
 
-__all__ = ["NumberFormat", "number_format"]
+__all__ = ["NumberFormat", "exact_like", "number_format"]
 
 _INTEGER = re.compile(r"(u?)int([0-9]{1,3})(?:x([0-9]{1,3}))?")
 _WIDEST = 64
@@ -60,3 +61,12 @@ def number_format(name: str) -> NumberFormat:
     if not all(least <= width <= _WIDEST for width in shape):
         raise DesignError(f"an integer format must have {least} to {_WIDEST} bits, but got {name!r}; correct it.")
     return NumberFormat(name, shape, not match[1], None)
+
+
+def exact_like(design: Design) -> Design:
+    """The exact design that layers have whose neighbours multiply by `design`: float32, or integers of its format."""
+    if design.format is not None:
+        return named_design("exact")
+    rows, columns = design.shape
+    width = str(rows) if rows == columns else f"{rows}x{columns}"
+    return number_format(f"{'' if design.signed else 'u'}int{width}").exact

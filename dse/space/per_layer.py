@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from circuits.designs.design_record import Design
@@ -26,12 +26,14 @@ class LayerDesigns:
     """Layers of a network, each with a multiplier of its own; layers that are not named stay exact.
 
     `layers`: (layer name, products an image, design), in the network's order. The products are the weights of means
-    over layers (`dse.score.scorers.layer_scores`). Like a Design, this is hashable data with digests and TOML.
+    over layers (`dse.score.scorers.layer_scores`). `name`: what tables call it; no part of its identity. Like a Design,
+    this is hashable data with digests and TOML.
 
     Raises DesignError when no layer is named, a name repeats, or the products are not positive integers.
     """
 
     layers: tuple[tuple[str, int, Design], ...]
+    name: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         names = [name for name, _, _ in self.layers]
@@ -63,8 +65,8 @@ class LayerDesigns:
 
     @property
     def label(self) -> str:
-        """The first ten digits of the digest, as for unnamed designs."""
-        return self.digest[:10]
+        """The name, or the first ten digits of the digest, as for unnamed designs."""
+        return self.digest[:10] if self.name is None else self.name
 
     def describe(self) -> dict[str, str]:
         """The exact definition, layer by layer, field by field."""

@@ -105,6 +105,17 @@ def test_csv_has_one_row_for_each_design(capsys: pytest.CaptureFixture[str], tmp
             [],
             "error: the following arguments are required: DESIGN; see python -m dse.compare --help\n",
         ),
+        (["conv1=heap,conv2=haep"], "error: unknown design 'haep'; nearest: heap.\n"),
+        (
+            ["heap", "conv1=heap,conv1=axfpm"],
+            "error: designs by layer must be LAYER=DESIGN,LAYER=DESIGN, each layer once, but got "
+            "'conv1=heap,conv1=axfpm'; correct it.\n",
+        ),
+        (
+            ["fc1=heap"],
+            "error: designs by layer must name layers that are compared (conv1, conv2), but got 'fc1'; correct it, or "
+            "choose others by --layers.\n",
+        ),
     ],
 )
 def test_mistakes_of_compare_are_one_line(
@@ -152,3 +163,49 @@ def test_integer_designs_are_compared_in_a_quantised_network() -> None:
     network = approximate(quantize(load_model("lenet5"), train, scheme="uint8", bits=4), rough)
     correct = measure_accuracy(network, images=images, labels=labels).accuracy
     assert rows[1].scores["accuracy"] == pytest.approx(100 * correct)
+
+
+@pytest.mark.slow
+def test_a_design_for_each_layer_stands_beside_one_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+    from cnn_eval import approximate, load_images, load_model, measure_accuracy
+
+    arguments = ["heap", "conv1=heap,conv2=heap", "conv2=axfpm", "--images", "60", "--attack-images", "0"]
+    assert compare.main([*arguments, "--workers", "1", "--format", "json"]) == 0
+    one, both, second = json.loads(capsys.readouterr().out)
+    # A multiplier in each of the layers, whichever way it is written.
+    assert one["scores"] == pytest.approx(both["scores"])
+    assert one["scores"]["area"] == pytest.approx(2 * cost_report(design("heap"), samples=2048).drawn.area)
+    assert second["design"] == "conv2=axfpm"
+    assert both["design"] == both["digest"][:10]  # "conv1=heap (reconstructed),conv2=..." would be too long a heading
+    # The layer that is not named multiplies exactly; its products weigh as many as there are.
+    energy = {name: cost_report(design(name), samples=2048).drawn.energy for name in ("exact", "axfpm")}
+    products = {"conv1": 86_400, "conv2": 153_600}
+    of_image = products["conv1"] * energy["exact"] + products["conv2"] * energy["axfpm"]
+    assert second["scores"]["image_energy"] == pytest.approx(1e-6 * of_image)
+    assert second["scores"]["energy"] == pytest.approx(of_image / sum(products.values()))
+    images, labels = load_images("mnist", samples=60)
+    network = approximate(load_model("lenet5"), {"conv1": design("exact"), "conv2": design("axfpm")})
+    correct = measure_accuracy(network, images=images, labels=labels).accuracy
+    assert second["scores"]["accuracy"] == pytest.approx(100 * correct)
+
+
+@pytest.mark.slow
+def test_the_table_lists_the_designs_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["axfpm", "conv2=axfpm", "--images", "10", "--attack-images", "0", "--workers", "1"]
+    assert compare.main(arguments) == 0
+    text = capsys.readouterr().out
+    rows = [line.split() for line in text.splitlines()]
+    assert ["conv1", "(86,400", "products)", "axfpm", "exact"] in rows
+    assert ["conv2", "(153,600", "products)", "axfpm", "axfpm"] in rows
+    assert "ripple_array, ports psc, half adders cell, ama5 everywhere" in text
+    assert "Network: lenet5 on mnist, conv layers (2, 240,000 products an image)." in text
+
+
+@pytest.mark.slow
+def test_integer_designs_by_layer_leave_the_others_exact_integers() -> None:
+    settings = ScoreSettings(images=30, attack_images=0)
+    rough = "dadda:width:4:truncate_columns:3"
+    rows = compare_designs([rough, f"conv1={rough}", f"conv1={rough},conv2={rough}"], settings=settings)
+    assert rows[1].design.designs["conv2"].label == "exact uint4"
+    assert rows[0].scores == pytest.approx(rows[2].scores)
+    assert 0 < rows[1].scores["nmed"] < rows[0].scores["nmed"]
