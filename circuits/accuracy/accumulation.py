@@ -48,10 +48,10 @@ class Extremes(NamedTuple):
     """Extremes over the pairs with a finite result; infinity and 0 where there are none."""
 
     least_error: float = math.inf
-    """Least |e| but 0."""
+    """Least nonzero |e|."""
     greatest_error: float = 0.0
     least_relative: float = math.inf
-    """Least r but 0."""
+    """Least nonzero r."""
     greatest_relative: float = 0.0
     greatest_product: float = 0.0
     """Greatest |p|."""

@@ -48,7 +48,7 @@ class Histogram:
     ) -> Histogram:
         """The sum of several count arrays [BINS], whose positive values lie between `least` and `greatest`.
 
-        `excess_zeros`: values that were counted as zeros and are none.
+        `excess_zeros`: values counted as zeros that are not zero.
         """
         rows = list(rows)
         # Bin 0 holds the zeros; nothing else comes near it.

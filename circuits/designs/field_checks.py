@@ -22,7 +22,7 @@ def check_choice(what: str, value: Any, valid: Iterable[str]) -> None:
 
 
 def check_integer(what: str, value: Any, low: int, high: int) -> None:
-    """Raises DesignError unless `value` is an int (True and False are none) from `low` to `high`."""
+    """Raises DesignError unless `value` is an int (a bool is refused) from `low` to `high`."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise DesignError(f"{low} <= {what} <= {high} must hold, but got {value!r}; choose an integer in that range.")
 

@@ -11,7 +11,7 @@ image. After Carlini et al., "On Evaluating Adversarial Robustness", arXiv 1902.
     judge      the victim's gate-exact network: only what fools the judge counts
     native     the gradient that autograd gives through the victim as it is
     surrogate  another gradient for the same logits: another backward mode, or the exact network's
-    eligible   the images that subject and exact network both classify rightly; rates are shares of them
+    eligible   the images that subject and exact network both classify correctly; rates are shares of them
     fooled     an eligible image for which an adversarial image within the budget changes the judge's class
 """
 

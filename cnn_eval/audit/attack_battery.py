@@ -35,7 +35,7 @@ class Battery:
     def run(
         self, key: str, calls: float, craft: Callable[..., torch.Tensor], chosen: torch.Tensor | None = None
     ) -> None:
-        """Records `craft(images, labels)` on the rightly classified images, or on those `chosen`."""
+        """Records `craft(images, labels)` on the correctly classified images, or on those `chosen`."""
         log = self.log
         indices = log.chosen if chosen is None else chosen
         with self.meter.stage(f"{log.victim.name}: {key}", calls):

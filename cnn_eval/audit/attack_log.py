@@ -14,7 +14,7 @@ TRANSFERRED = "from exact: "
 
 
 class AttackLog:
-    """Which of the images that `victim` classifies rightly were fooled by which attack, bool [N] each.
+    """Which of the images that `victim` classifies correctly were fooled by which attack, bool [N] each.
 
     Every adversarial image passes `record`: it counts where it lies within budget and pixel bounds and the victim's
     judge, not the network attacked, classifies it as something other than its label.
@@ -42,7 +42,7 @@ class AttackLog:
 
     @property
     def unfooled(self) -> torch.Tensor:
-        """Indices of the rightly classified images that nothing has fooled yet."""
+        """Indices of the correctly classified images that nothing has fooled yet."""
         return (self.right & ~self.any_fooled()).nonzero()[:, 0]
 
     def any_fooled(self) -> torch.Tensor:

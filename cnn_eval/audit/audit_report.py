@@ -29,7 +29,7 @@ class Check:
 
 @dataclass(frozen=True)
 class AttackResult:
-    """How many of the `eligible` images, those that both networks classify rightly, an attack fools within the budget.
+    """How many of the `eligible` images, which both networks classify correctly, an attack fools within the budget.
 
     `fooled_exact`: the same attack on the exact network through its own gradients; None where it was not run.
     """
@@ -88,8 +88,8 @@ class TransferPair:
 class AuditReport:
     """An audit of one network against one budget; all counts are numbers of images.
 
-    Of `images`, the subject classifies `right` rightly, the exact network `right_exact`, both `eligible`. `robust` and
-    `robust_exact`: rightly classified images that no attack fooled; `gained` of them are robust in the subject alone,
+    Of `images`, the subject classifies `right` correctly, the exact network `right_exact`, both `eligible`. `robust`,
+    `robust_exact`: correctly classified images that no attack fooled; `gained` of them are robust in the subject alone,
     `lost` in the exact network alone. `native`, `surrogate`, `gradient_free`: eligible images fooled by the iterative
     attacks through native gradients, by the same attacks through the best surrogate, and by Square.
     """

@@ -56,8 +56,8 @@ def run_audit(
     `keep` receives the log of the attacks on the subject.
 
     Seeded and deterministic; the networks are left as they were. Raises ValueError for arguments that do not fit, where
-    no image is classified rightly by both networks, and where pixels leave [0, 1]; MissingExtraError without Foolbox or
-    pyautoattack.
+    no image is classified correctly by both networks, and where pixels leave [0, 1]; MissingExtraError without Foolbox
+    or pyautoattack.
     """
     begun = time.monotonic()
     compute = compute_argument(compute, mode)
@@ -84,7 +84,7 @@ def check_eligible(
     layers: str = "conv",
     backward: str = "ste",
 ) -> None:
-    """Raises ValueError, as `run_audit` would, where no image is classified rightly by both; costs one forward pass."""
+    """Raises ValueError, as `run_audit` would, where no image is classified correctly by both. One forward pass."""
     victim = _victim_of(subject, reference, surrogates=None, layers=layers, backward=backward, compute="gate")
     right = predict(victim.judge, reference.images) == reference.labels
     require_eligible(victim.name, right, reference.log.right)

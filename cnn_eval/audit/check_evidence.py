@@ -67,7 +67,7 @@ class Evidence:
 
     @property
     def eligible(self) -> torch.Tensor:
-        """The images that both networks classify rightly, bool [N]."""
+        """The images that both networks classify correctly, bool [N]."""
         return self.subject.right & self.exact.right
 
     @property

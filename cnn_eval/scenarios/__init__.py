@@ -5,7 +5,7 @@
     white-box   crafted on the victim itself, through its own gradients
 
 The *source* is the network that examples are crafted on, a *victim* a network that they are tried on. *Eligible* are
-the samples that count: those that both classify rightly and that fool the source.
+the samples that count: those that both classify correctly and that fool the source.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Task:
     def craft(self, source: nn.Module, name: str) -> Crafted:
         """Crafts the examples on `source`, which is called `name` in the progress bar and in errors.
 
-        Raises DesignError where the source classifies no sample rightly: there is nothing to attack.
+        Raises DesignError where the source classifies no sample correctly: there is nothing to attack.
         """
         if not bool((predict(source, self.images) == self.labels).any()):
             raise DesignError(
@@ -103,7 +103,7 @@ def black_box(
 
 
 def white_box(task: Task, victims: Mapping[str, nn.Module]) -> dict[str, Attacked]:
-    """Crafts examples on each victim through its own gradients; eligible are all samples that it classifies rightly."""
+    """Crafts examples on each victim through its own gradients; eligible: the samples that it classifies correctly."""
     result = {}
     for name, victim in victims.items():
         crafted = task.craft(victim, name)

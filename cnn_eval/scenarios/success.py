@@ -122,7 +122,7 @@ def judge(
     source_adversarial: torch.Tensor,
     victim_clean: torch.Tensor | None = None,
 ) -> Outcome:
-    """Which samples fool the victim, of those that both networks classify rightly and that fool the source.
+    """Which samples fool the victim, of those that both networks classify correctly and that fool the source.
 
     `source_clean`, `source_adversarial`: the source's classes of the clean and the adversarial images, int64 [N];
     `victim_clean`: the victim's classes of the clean images, where they are known already.

@@ -27,8 +27,8 @@ EXAMPLES = ("pgd", "fgsm_smallest")
 class TransferResult:
     """`fooled` of `eligible` examples fool the approximate network.
 
-    Eligible are examples whose clean image both networks classify rightly and whose adversarial image fools the source,
-    the same network through the design `exact`.
+    Eligible are examples whose clean image both networks classify correctly and whose adversarial image fools the
+    source, the same network through the design `exact`.
     """
 
     fooled: int
@@ -86,13 +86,13 @@ def transfer_of(
 
 
 def fools(network: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Which examples fool `network`, which classifies their clean images rightly: bool [N]."""
+    """Which examples fool `network`, which classifies their clean images correctly: bool [N]."""
     return (predict(network, clean) == labels) & (predict(network, adversarial) != labels)
 
 
 @lru_cache(maxsize=16)
 def _fools_source(name: str, model: str, layers: str) -> torch.Tensor:
-    """Which stored examples fool the source network, which classifies their clean images rightly: bool [examples]."""
+    """Which stored examples fool the source network, which classifies their clean images correctly: bool [examples]."""
     source = network(design("exact"), model=model, layers=layers)
     stored = load_examples(name, model)
     return fools(source, stored.clean, stored.adversarial, stored.labels)

@@ -61,7 +61,7 @@ class Question:
         outside = [
             scorer_from_data(name, versions[name][0], data) for name, data in configuration.get(_OUTSIDE, {}).items()
         ]
-        # A scorer that the program got since then is none of the run's.
+        # A scorer added to the program since then does not belong to the run.
         available = tuple(scorer for scorer in all_scorers(outside) if scorer.name in versions)
         columns = columns_of(available)
         return cls(

@@ -265,7 +265,7 @@ def _check_versions(store: Store, record: RunRecord) -> None:
     outside = configuration.get("outside_scorers", {})
     made = {name: version for name, (version, _) in configuration["scorers"].items() if name not in outside}
     ours = {name: scorer.version for name, scorer in SCORERS.items()}
-    # Scorers that the program got since then are none of the run's.
+    # Scorers added to the program since then do not belong to the run.
     known = {name: ours[name] for name in made if name in ours}
     if configuration["search"] not in (UNCHANGED_SINCE, SEARCH_VERSION) or made != known:
         raise StoreError(

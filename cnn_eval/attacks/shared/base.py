@@ -175,7 +175,7 @@ class MinimumNormAttack(Attack):
         return self._successes(model, images, labels, self._search)
 
     def _successes(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, search: Search) -> torch.Tensor:
-        """Runs `search` on the rightly classified images; an image comes back unchanged where the result fails."""
+        """Runs `search` on the correctly classified images; an image comes back unchanged where the result fails."""
         right = ~fooled(model, images, labels)
         result = images.clone()
         if bool(right.any()):
@@ -185,7 +185,7 @@ class MinimumNormAttack(Attack):
 
     @abstractmethod
     def _search(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Candidates in [0, 1] for one batch of rightly classified images; those that do not fool are dropped."""
+        """Candidates in [0, 1] for one batch of correctly classified images; those that do not fool are dropped."""
 
 
 def foolbox_model(model: nn.Module, images: torch.Tensor) -> Any:

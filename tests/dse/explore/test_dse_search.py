@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running_searches import is_running, stored_designs
 
 from circuits import CELLS, Design
 from dse import COLUMNS, Store, search
@@ -45,15 +45,6 @@ def command(folder: Path, space: Path, *more: str) -> list[str]:
 
 def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, capture_output=True, text=True, check=False)
-
-
-def stored_designs(folder: Path) -> int:
-    """Designs in the store of a running search; 0 before there is one."""
-    try:
-        with closing(sqlite3.connect(f"file:{folder / 'store.sqlite'}?mode=ro", uri=True, timeout=10)) as connection:
-            return int(connection.execute("SELECT count(*) FROM designs").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
 
 
 def read_front(folder: Path) -> list[dict[str, str]]:
@@ -153,7 +144,7 @@ def test_a_killed_search_continues_to_the_same_front(
     assert 16 <= left < BUDGET + 5
     assert not (folder / "front.csv").exists()
     deadline = time.monotonic() + 60
-    while any(_alive(child) for child in children):
+    while any(is_running(child) for child in children):
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.05)
     with Store(folder / "store.sqlite") as store:
@@ -175,15 +166,6 @@ def _tail(done: subprocess.CompletedProcess[str]) -> int:
 def _children(pid: int) -> list[str]:
     listing = Path(f"/proc/{pid}/task/{pid}/children")
     return listing.read_text().split() if listing.exists() else []
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.slow

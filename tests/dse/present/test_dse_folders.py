@@ -11,12 +11,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from running_searches import stored_designs, wait_for
 
 from circuits import design
 from dse import SCORERS, ScoreSettings, Store, plot, results, search
@@ -48,13 +48,6 @@ with Lock(Path(sys.argv[1]), what="it must be free", advice="wait", shared=sys.a
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.02)
 
 
 def only_error(text: str) -> str:
@@ -444,20 +437,16 @@ def test_ctrl_c_says_where_the_scores_are_and_the_same_command_continues(
     command = [sys.executable, "-m", "dse.search", "--space", str(space), *OPTIONS, "--out", str(out)]
     command[command.index("--workers") + 1] = "2"
 
-    def stored() -> int:
-        try:
-            with closing(sqlite3.connect(f"file:{out / 'store.sqlite'}?mode=ro", uri=True)) as connection:
-                return int(connection.execute("SELECT count(*) FROM designs").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0
-
     for more, again in ((["--fresh"], "the same command without --fresh"), ([], "the same command")):
         with subprocess.Popen(
             [*command, *more], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
             start_new_session=True,
         ) as running:  # fmt: skip
-            enough = min(stored(), 5) + 1
-            wait_for(lambda running=running, enough=enough: stored() >= enough or running.poll() is not None)
+            enough = min(stored_designs(out), 5) + 1
+            wait_for(
+                lambda running=running, enough=enough: stored_designs(out) >= enough or running.poll() is not None,
+                PATIENCE,
+            )
             os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers, too
             _, complaint = running.communicate()
         if running.returncode == 0:
@@ -465,8 +454,8 @@ def test_ctrl_c_says_where_the_scores_are_and_the_same_command_continues(
         assert running.returncode == 130, complaint
         error = only_error(complaint)
         assert error == (
-            f"error: interrupted; {stored()} designs have their scores in {out / 'store.sqlite'}: {again} continues "
-            "the search"
+            f"error: interrupted; {stored_designs(out)} designs have their scores in {out / 'store.sqlite'}: {again} "
+            "continues the search"
         )
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr

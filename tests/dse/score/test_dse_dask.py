@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running_searches import stored_designs, wait_for
 
 from circuits import DesignError
 from dse.score.executor import TaskOutcome
@@ -23,7 +24,8 @@ from dse.score.dask_executor import Dask
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 600.0
-IMPORTED = os.pathsep.join(map(str, (ROOT, Path(__file__).parent, ROOT / "tests" / "support")))
+SUPPORT = ROOT / "tests" / "support"
+IMPORTED = os.pathsep.join(map(str, (ROOT, Path(__file__).parent, SUPPORT, SUPPORT / "searches")))
 """Where workers find this module and a user's network."""
 SPACE = """
 [space]
@@ -44,7 +46,7 @@ class Cluster:
         self.scheduler = self._run(
             "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
         )
-        wait_for(self._file.exists)
+        wait_for(self._file.exists, PATIENCE)
 
     def _run(self, module: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", module, "--scheduler-file", str(self._file), *options]
@@ -71,13 +73,6 @@ class Cluster:
             process.wait()
 
 
-def wait_for(condition: object) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     running = Cluster(tmp_path)
@@ -102,7 +97,7 @@ def test_a_killed_worker_costs_only_the_time_of_its_task(cluster: Cluster, tmp_p
     with Dask(slow, cluster.address, waiting=lambda: waited.append(True)) as executor:
 
         def disturb() -> None:
-            wait_for(lambda: list(tmp_path.glob(f"began.*.{first.pid}")))
+            wait_for(lambda: list(tmp_path.glob(f"began.*.{first.pid}")), PATIENCE)
             cluster.worker()  # One comes, ...
             first.send_signal(signal.SIGKILL)  # ... the other is killed at work.
 
@@ -150,7 +145,7 @@ def test_the_front_does_not_depend_on_who_scores_the_designs(cluster: Cluster, t
     cluster.worker()
     with run(tmp_path / "dask", space, "--dask", cluster.address) as search:
         # The references are scored, the first generation is under way.
-        wait_for(lambda: stored(tmp_path / "dask") >= 8 or search.poll() is not None)
+        wait_for(lambda: stored_designs(tmp_path / "dask") >= 8 or search.poll() is not None, PATIENCE)
         victim.send_signal(signal.SIGKILL)
         _, complaint = search.communicate()
     assert search.returncode == 0, complaint
@@ -192,7 +187,7 @@ def test_a_scheduler_that_dies_ends_the_search_in_one_line(cluster: Cluster, tmp
     cluster.worker()
     folder = tmp_path / "run"
     with run(folder, space, "--dask", cluster.address) as search:
-        wait_for(lambda: stored(folder) >= 8 or search.poll() is not None)
+        wait_for(lambda: stored_designs(folder) >= 8 or search.poll() is not None, PATIENCE)
         cluster.scheduler.kill()
         _, complaint = search.communicate(timeout=PATIENCE)
     assert search.returncode == 2, complaint
@@ -200,21 +195,10 @@ def test_a_scheduler_that_dies_ends_the_search_in_one_line(cluster: Cluster, tmp
     assert all(line.startswith("designs scored: ") for line in progress), complaint
     assert re.fullmatch(
         rf"error: the Dask scheduler at {re.escape(cluster.address)} must stay, but is gone \([^\n]*\); start it and "
-        rf"its workers again; {stored(folder)} designs have their scores in {re.escape(str(folder))}/store\.sqlite: "
-        r"the same command continues the search",
+        rf"its workers again; {stored_designs(folder)} designs have their scores in "
+        rf"{re.escape(str(folder))}/store\.sqlite: the same command continues the search",
         error,
     )
     with run(folder, space, "--workers", "1") as search:
         _, complaint = search.communicate()
     assert search.returncode == 0, complaint
-
-
-def stored(folder: Path) -> int:
-    import sqlite3
-    from contextlib import closing
-
-    try:
-        with closing(sqlite3.connect(f"file:{folder / 'store.sqlite'}?mode=ro", uri=True, timeout=10)) as connection:
-            return int(connection.execute("SELECT count(*) FROM designs").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running_searches import is_running
 
 from dse import Processes
 from dse.explore.front import non_dominated
@@ -107,7 +108,9 @@ def busy(task: tuple[str, str]) -> None:
 @pytest.mark.parametrize("thread", ["main", "another"])
 def test_workers_end_when_their_parent_is_killed(thread: str, tmp_path: Path) -> None:
     """Linux signals the workers of the main thread; for those of another thread the signal would come when it ends."""
-    places = os.pathsep.join(str(place) for place in (ROOT, Path(__file__).parent))
+    places = os.pathsep.join(
+        str(place) for place in (ROOT, Path(__file__).parent, ROOT / "tests" / "support" / "searches")
+    )
     command = [sys.executable, "-c", PARENT, str(tmp_path), thread]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": places}) as parent:
         deadline = time.monotonic() + 120
@@ -122,16 +125,6 @@ def test_workers_end_when_their_parent_is_killed(thread: str, tmp_path: Path) ->
     while any(is_running(worker) for worker in workers):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.05)
-
-
-def is_running(process: int) -> bool:
-    """Whether a process runs: it is neither gone nor a zombie."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{process}/stat")
-    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=30))
