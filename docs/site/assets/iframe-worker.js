@@ -1,8 +1,9 @@
 // Browsers start no workers for pages that were opened as files. The search of the site then runs in a hidden frame.
 if (location.protocol === "file:") {
-  window.Worker = class extends EventTarget {
+  window.IFrameWorker = window.Worker = class extends EventTarget {
     constructor(address) {
       super();
+      const base = new URL(address, location);
       const frame = document.createElement("iframe");
       frame.hidden = true;
       document.documentElement.append(frame);
@@ -10,7 +11,7 @@ if (location.protocol === "file:") {
       const load = (source) =>
         new Promise((done, failed) => {
           const script = inner.document.createElement("script");
-          Object.assign(script, { src: new URL(source, address).href, onload: done, onerror: failed });
+          Object.assign(script, { src: new URL(source, base).href, onload: done, onerror: failed });
           inner.document.head.append(script);
         });
       inner.importScripts = (...sources) => Promise.all(sources.map(load));
@@ -20,7 +21,7 @@ if (location.protocol === "file:") {
         this.onmessage?.(message);
       };
       this.frame = frame;
-      this.ready = load(address);
+      this.ready = load(base);
     }
 
     postMessage(data) {
