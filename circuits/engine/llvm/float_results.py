@@ -222,14 +222,17 @@ def emit_exponent_range(e: Vectors, subnormal_words: bool, arrays: list[tuple[st
             upper = f.op(f"shufflevector {e.v} {best}, {e.v} poison, <{e.lanes} x i32> <{lanes}>")
             best = better(order, best, upper)
             half //= 2
-        scalars.append(f.op(f"extractelement {e.v} {best}, i32 0"))
-    least, greatest = scalars
-    greatest = f.op(f"lshr i32 {greatest}, {FRACTION}")
+        word = f.op(f"extractelement {e.v} {best}, i32 0")
+        if order == "ult" and subnormal_words:
+            exponent = f.op(f"lshr i32 {f.op(f'add i32 {word}, 1')}, {FRACTION}")
+            none = f.op(f"icmp eq i32 {word}, -1")
+            scalars.append(f.op(f"select i1 {none}, i32 {_NO_EXPONENT}, i32 {exponent}"))
+        else:
+            scalars.append(f.op(f"lshr i32 {word}, {FRACTION}"))
     if subnormal_words:
-        exponent = f.op(f"lshr i32 {f.op(f'add i32 {least}, 1')}, {FRACTION}")
-        return f.op(f"select i1 {f.op(f'icmp eq i32 {least}, -1')}, i32 {_NO_EXPONENT}, i32 {exponent}"), greatest
+        return scalars[0], scalars[1]
     # (E << 23) - 1 has lost one in bit 23 and up.
-    return f.op(f"add i32 {f.op(f'lshr i32 {least}, {FRACTION}')}, 1"), greatest
+    return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
 
 
 def emit_stay_normal(f: Function, settings: KernelSettings, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:
