@@ -89,8 +89,8 @@ def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, 
         normal = _emit_rounded_integer(e, settings, exponent, word)
     else:
         normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
-    if settings.gradual and not settings.by_integers:
-        normal = emit_rounded_to_grid(e, settings, normal)
+        if settings.gradual:
+            normal = emit_rounded_to_grid(e, settings, normal)
     if settings.gradual:
         huge = e.compare("ugt", normal, settings.largest)
     else:
@@ -139,7 +139,8 @@ def _emit_rounded_integer(e: Vectors, settings: KernelSettings, exponent: str, w
 
     A normal number has q = 2^F + fraction, so that (E' - 1) 2^23 + q 2^(23 - F) is its word, its exponent one higher by
     the leading one; a carry of the rounding goes where it belongs. With E' = 1 this is right for subnormals of float32,
-    too, whose exponent field is 0. (Truncation needs none of the two bits.)
+    too, whose exponent field is 0. Truncation needs none of the two bits. As E is at least least - F - 2 here, d is at
+    most F + 4 < 32, and with this S vanishes.
     """
     fraction, below = settings.fraction, 2 if settings.rounding == "nearest_even" else 0
     mantissa = e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION)
