@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuits.engine.float_circuit import FloatCircuit
 from circuits.engine.known_operands.wide_kernels import estimated_nonzeros, repays_compilation
+from circuits.engine.llvm.transposition import transposed
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.lane_layout import column_work, lane_layout, layout_work
 from circuits.engine.matrix_products.wide_matmul import run_wide
@@ -99,7 +100,7 @@ def _run_group(circuit: FloatCircuit, x: Array, w: Array, out: Array, places: Pl
     if distance is None:
         sums, first_out, step, distance = np.empty((rows, columns), dtype=np.float32), 0, 1, columns
     exchanged = _exchanged_places(columns, depth, first_out, step, distance)
-    run_wide(ExchangedCircuit(circuit), w, activations, sums, exchanged, threads)
+    run_wide(ExchangedCircuit(circuit), transposed(w, threads), activations, sums, exchanged, threads)
     if sums is not out:
         out.reshape(-1)[places.out_at[:, None] + np.arange(columns) * places.out_step] = sums
 
@@ -117,4 +118,5 @@ def _distance(offsets: NDArray[np.int64]) -> int | None:
 
 @lru_cache(maxsize=16)
 def _exchanged_places(columns: int, depth: int, first_out: int, step: int, distance: int) -> Places:
-    return Places(np.arange(columns) * depth, np.arange(depth), first_out + np.arange(columns) * step, distance)
+    """Those of the product with the transposed weights, since a block's lanes are then found side by side."""
+    return Places(np.arange(columns), np.arange(depth) * columns, first_out + np.arange(columns) * step, distance)

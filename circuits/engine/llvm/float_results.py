@@ -89,8 +89,8 @@ def _emit_full_product(e: Vectors, settings: KernelSettings, word: str, x: str, 
         normal = _emit_rounded_integer(e, settings, exponent, word)
     else:
         normal = e.integer("or", e.integer("shl", exponent, FRACTION), fraction)
-    if settings.gradual and not settings.by_integers:
-        normal = emit_rounded_to_grid(e, settings, normal)
+        if settings.gradual:
+            normal = emit_rounded_to_grid(e, settings, normal)
     if settings.gradual:
         huge = e.compare("ugt", normal, settings.largest)
     else:
@@ -139,7 +139,8 @@ def _emit_rounded_integer(e: Vectors, settings: KernelSettings, exponent: str, w
 
     A normal number has q = 2^F + fraction, so that (E' - 1) 2^23 + q 2^(23 - F) is its word, its exponent one higher by
     the leading one; a carry of the rounding goes where it belongs. With E' = 1 this is right for subnormals of float32,
-    too, whose exponent field is 0. (Truncation needs none of the two bits.)
+    too, whose exponent field is 0. Truncation needs none of the two bits. As E is at least least - F - 2 here, d is at
+    most F + 4 < 32, and with this S vanishes.
     """
     fraction, below = settings.fraction, 2 if settings.rounding == "nearest_even" else 0
     mantissa = e.integer("or", e.integer("and", word, FRACTION_BITS), 1 << FRACTION)
@@ -222,14 +223,17 @@ def emit_exponent_range(e: Vectors, subnormal_words: bool, arrays: list[tuple[st
             upper = f.op(f"shufflevector {e.v} {best}, {e.v} poison, <{e.lanes} x i32> <{lanes}>")
             best = better(order, best, upper)
             half //= 2
-        scalars.append(f.op(f"extractelement {e.v} {best}, i32 0"))
-    least, greatest = scalars
-    greatest = f.op(f"lshr i32 {greatest}, {FRACTION}")
+        word = f.op(f"extractelement {e.v} {best}, i32 0")
+        if order == "ult" and subnormal_words:
+            exponent = f.op(f"lshr i32 {f.op(f'add i32 {word}, 1')}, {FRACTION}")
+            none = f.op(f"icmp eq i32 {word}, -1")
+            scalars.append(f.op(f"select i1 {none}, i32 {_NO_EXPONENT}, i32 {exponent}"))
+        else:
+            scalars.append(f.op(f"lshr i32 {word}, {FRACTION}"))
     if subnormal_words:
-        exponent = f.op(f"lshr i32 {f.op(f'add i32 {least}, 1')}, {FRACTION}")
-        return f.op(f"select i1 {f.op(f'icmp eq i32 {least}, -1')}, i32 {_NO_EXPONENT}, i32 {exponent}"), greatest
+        return scalars[0], scalars[1]
     # (E << 23) - 1 has lost one in bit 23 and up.
-    return f.op(f"add i32 {f.op(f'lshr i32 {least}, {FRACTION}')}, 1"), greatest
+    return f.op(f"add i32 {scalars[0]}, 1"), scalars[1]
 
 
 def emit_stay_normal(f: Function, settings: KernelSettings, x_range: tuple[str, str], w_range: tuple[str, str]) -> str:

@@ -13,7 +13,7 @@ side by side, so that one chain's waiting is filled by the others.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -74,14 +74,16 @@ class _Shape:
     depth: str
     columns: str
     rows: str
-    lanes: str  # columns * depth
-    whole_lanes: str  # lanes in full blocks
     weights: str  # the first column's words of w
     tail: str  # the words of the last block, filled up with zeros
     x_rows: str  # the repeated rows of x ...
     x_stride: str  # ... and their distance
     products: str
-    products_stride: str
+
+    # What `_with_lanes` computes of these.
+    lanes: str = ""  # columns * depth
+    whole_lanes: str = ""  # lanes in full blocks
+    products_stride: str = ""
 
 
 def narrow_ir(settings: KernelSettings, target: Target) -> str:
@@ -106,7 +108,7 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     x_stride = f.op(f"and i64 {f.op(f'add i64 {depth}, {BLOCK + 15}')}, -16")
     products = _emit_repeated_rows(f, x_at, x_step, depth, rows, x_rows, x_stride)
     tail = f.offset("%scratch", GATHERED_AT)
-    shape = _shape(f, depth, columns, rows, weights, tail, x_rows, x_stride, products)
+    shape = _with_lanes(f, _Shape(depth, columns, rows, weights, tail, x_rows, x_stride, products))
     _emit_tail(e, shape)
 
     several = f.op(f"icmp sgt i64 {rows}, 1")
@@ -125,22 +127,12 @@ def narrow_ir(settings: KernelSettings, target: Target) -> str:
     return (ZERO_DECLARATIONS if target.ternary else "") + f.text()
 
 
-def _shape(
-    f: Function,
-    depth: str,
-    columns: str,
-    rows: str,
-    weights: str,
-    tail: str,
-    x_rows: str,
-    x_stride: str,
-    products: str,
-) -> _Shape:
-    """The shape of a product with these sizes and addresses."""
-    lanes = f.op(f"mul i64 {columns}, {depth}")
+def _with_lanes(f: Function, shape: _Shape) -> _Shape:
+    """The shape with the numbers of lanes that follow from its sizes."""
+    lanes = f.op(f"mul i64 {shape.columns}, {shape.depth}")
     stride = f.op(f"and i64 {f.op(f'add i64 {lanes}, {BLOCK - 1}')}, {-BLOCK}")
     whole_lanes = f.op(f"and i64 {lanes}, {-BLOCK}")
-    return _Shape(depth, columns, rows, lanes, whole_lanes, weights, tail, x_rows, x_stride, products, stride)
+    return replace(shape, lanes=lanes, whole_lanes=whole_lanes, products_stride=stride)
 
 
 def _emit_leave_out_zeros(e: Vectors, settings: KernelSettings, shape: _Shape, possible: str) -> _Shape:
@@ -169,17 +161,7 @@ def _emit_leave_out_zeros(e: Vectors, settings: KernelSettings, shape: _Shape, p
             f.do(f"store ptr {moved}, ptr {f.offset(choice, 8)}")
     depth = f.op(f"load i64, ptr {choice}")
     weights = f.op(f"load ptr, ptr {f.offset(choice, 8)}")
-    smaller = _shape(
-        f,
-        depth,
-        shape.columns,
-        shape.rows,
-        weights,
-        shape.tail,
-        shape.x_rows,
-        shape.x_stride,
-        shape.products,
-    )
+    smaller = _with_lanes(f, replace(shape, depth=depth, weights=weights))
     _emit_tail(e, smaller)
     return smaller
 

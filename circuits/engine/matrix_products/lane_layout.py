@@ -15,7 +15,7 @@ _NARROW_OVER_WIDE = 1.5
 _PREPARED = {"wide": 300, "strips": 400, "narrow": 60}
 """Blocks of products that take as long as preparing a matrix product, .1 ms at most."""
 _COLUMN_PACKING = 3
-"""What gathering and packing 512 weights for each k is worth where lanes run over the columns; measured 2 to 4."""
+"""What transposing and packing 512 weights for each k is worth where lanes run over the columns; measured 2 to 4."""
 _CALL = 10  # blocks of products that take as long as a further call of a kernel
 
 

@@ -14,7 +14,7 @@ and behind the last chunk the totals go to `out`. What a term is, and how it is 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
@@ -157,12 +157,13 @@ def _blocks_function(terms: Terms, blocks: int) -> str:
             terms_here = f.op(f"select i1 {more}, i64 {CHUNK}, i64 {left}")
             _emit_gather(f, terms, blocks, terms_here, x_begin, f.element(x_step, "i64", begin), tile, x_runs)
             weights = f.op(f"add i64 {w_begin}, {begin}")
+            chunk = _Chunk(blocks, table, weights, depth, terms_here, tile, totals)
             begin_column = "0"
             for together in dict.fromkeys((SUMS // blocks, 1)):
                 rest = f.op(f"urem i64 {f.op(f'sub i64 {columns}, {begin_column}')}, {together}")
                 end_column = f.op(f"sub i64 {columns}, {rest}")
                 with f.loop(end_column, begin_column, together) as column:
-                    _emit_columns(f, terms, blocks, together, column, (table, weights, depth), terms_here, tile, totals)
+                    _emit_columns(f, terms, chunk, together, column)
                 begin_column = end_column
         _emit_stores(f, terms, blocks, group, columns, totals, out_runs)
     return f.text().replace("define void", "define internal void", 1)
@@ -186,26 +187,31 @@ def _emit_gather(
                 terms.gather(f, places, f.offset(x_runs, block * RUNS_BYTES), tiles)
 
 
-def _emit_columns(
-    f: Function,
-    terms: Terms,
-    blocks: int,
-    together: int,
-    column: str,
-    weights: tuple[str, str, str],
-    terms_here: str,
-    tile: str,
-    totals: str,
-) -> None:
-    """The chunk's terms of `together` columns from `column` on. `weights`: table, place of column 0's first, depth."""
-    table, first_weight, depth = weights
+class _Chunk(NamedTuple):
+    """A chunk of k of some `blocks` of rows, gathered at `tile`: `length` terms of the `depth` of each sum.
+
+    `table` and `totals` are addresses, `first_weight` the place of column 0's first weight of the chunk.
+    """
+
+    blocks: int
+    table: str
+    first_weight: str
+    depth: str
+    length: str
+    tile: str
+    totals: str
+
+
+def _emit_columns(f: Function, terms: Terms, chunk: _Chunk, together: int, column: str) -> None:
+    """The chunk's terms of `together` columns from `column` on."""
+    blocks, table, first_weight, depth, length, tile, totals = chunk
     tile_row, block_totals, each = blocks * terms.tile_bytes, LANES * result_bytes(terms), terms.accumulators
     columns = [f.op(f"add i64 {column}, {i}") for i in range(together)]
     own_weights = [f.op(f"add i64 {first_weight}, {f.op(f'mul i64 {n}, {depth}')}") for n in columns]
     own_totals = [f.offset(totals, f.op(f"mul i64 {n}, {blocks * block_totals}")) for n in columns]
     addresses = [f.offset(own, block * block_totals) for own in own_totals for block in range(blocks)]
     sums = [value for address in addresses for value in terms.begin(f, address)]
-    with f.fold(terms_here, terms.kind, sums) as (k, present):
+    with f.fold(length, terms.kind, sums) as (k, present):
         row = f.offset(tile, f.op(f"mul i64 {k}, {tile_row}"))
         # The codes' masks serve all columns, and the weight's row of the table all blocks.
         codes = [terms.load_codes(f, f.offset(row, block * terms.tile_bytes)) for block in range(blocks)]

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from lopsided import LOPSIDED
 
-from circuits import Design, design, matmul
+from circuits import Design, design, matmul, simulate
 from circuits.engine.known_operands import column_matmul, wide_kernels
 from circuits.engine.known_operands.column_matmul import ExchangedCircuit, columns_pay, run_columns
 from circuits.engine.matrix_products import gate_method
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
-from circuits.engine.simulation import simulate
 from circuits.netlists.lut_program import with_inputs_exchanged
 from cnn_eval.layers.convolution import Geometry, convolve
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from circuits import Design, matmul
 from circuits.engine.llvm.jit import Target
+from circuits.engine.llvm.transposition import transposed
 from circuits.engine.matrix_products import table_method, table_rows
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.engine.matrix_products.gathering import gathered_matmul
@@ -18,7 +19,7 @@ from circuits.engine.matrix_products.table_rows import prepared_rows
 from circuits.engine.padding import padded
 from circuits.engine.table_kernels.float_codes import decoded, encode
 from circuits.engine.table_kernels.fraction_codes import CodeRange, fraction_codes
-from circuits.engine.table_kernels.operand_exchange import exchanged_places, transposed
+from circuits.engine.table_kernels.operand_exchange import exchanged_places
 from circuits.engine.table_kernels.permutation_kernel import lookup_cost
 from circuits.engine.table_kernels.table_images import float_planes
 from circuits.floats.arithmetic import quantize
@@ -140,12 +141,15 @@ def test_sums_of_exchanged_operands_are_written_to_their_places(
     np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.float32])
 def test_transposed_matrices_are_those_of_numpy(dtype: Any, cpu_level: str) -> None:
     rng = np.random.default_rng(4)
     for rows, columns in ((1, 1), (16, 64), (8, 32), (17, 65), (64, 200), (3, 129), (130, 7), (10, 84)):
         matrix = rng.integers(0, 100, (rows, columns)).astype(dtype)
         np.testing.assert_array_equal(transposed(matrix), matrix.T)
+    large = rng.integers(0, 100, (700, 1111)).astype(dtype)
+    for threads in (1, 2, 5):
+        np.testing.assert_array_equal(transposed(large, threads), large.T)
 
 
 @pytest.mark.parametrize("name", ["e4m3", "e5m2"])

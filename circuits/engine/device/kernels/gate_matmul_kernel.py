@@ -27,7 +27,9 @@ from circuits.engine.device.kernels.gate_planes import emit_gates
 from circuits.engine.device.kernels.packing_kernel import (
     LANES,
     QUAD_BYTES,
+    LaneGroup,
     PackedKind,
+    PackedPlanes,
     lane_number,
     load_word,
     quad_address,
@@ -78,11 +80,12 @@ def gate_matmul_kernel(kind: GateMatmul) -> Kernel:
             member = f.op(f"urem i64 {number}, %tile")
             rest = f.op(f"udiv i64 {number}, %tile")
             other, tile_number = f.op(f"urem i64 {rest}, %others"), f.op(f"udiv i64 {rest}, %others")
-            sums = _emit_sums(e, kind, place.group, tile_number, member, other)
+            lanes = LaneGroup(place.group, tile_number, member)
+            sums = _emit_sums(e, kind, lanes, other)
             base = f.op(f"load i64, ptr {f.element('%other_out', 'i64', other)}")
             base = f.op(f"add i64 {base}, {f.op(f'mul i64 {place.group}, %out_group')}")
             for register, value in enumerate(sums):
-                lane = lane_number(e, tile_number, "%tile", member, register)
+                lane = lane_number(e, lanes, "%tile", register)
                 with f.when(f.op(f"icmp slt i64 {lane}, %lanes")):
                     at = f.op(f"load i64, ptr {f.element('%lane_out', 'i64', lane)}")
                     address = f.element("%out", kind.sums, f.op(f"add i64 {at}, {base}"))
@@ -91,14 +94,14 @@ def gate_matmul_kernel(kind: GateMatmul) -> Kernel:
     return Kernel(_PARAMETERS, body)
 
 
-def _emit_sums(e: Registers, kind: GateMatmul, group: str, tile_number: str, member: str, other: str) -> list[str]:
+def _emit_sums(e: Registers, kind: GateMatmul, lanes: LaneGroup, other: str) -> list[str]:
     """The sums of the 32 lanes over all k."""
     f = e.f
     quads = kind.packed.quads
-    address, stride = quad_address(e, "%planes", quads, group, "%tiles", tile_number, "%tile", member, "%depth")
+    address, stride = quad_address(e, PackedPlanes("%planes", quads, "%tiles", "%tile", "%depth"), lanes)
     row_bytes = f.op(f"mul i64 {stride}, {quads}")
     start = f.op(f"load i64, ptr {f.element('%other_at', 'i64', other)}")
-    start = f.op(f"add i64 {start}, {f.op(f'mul i64 {group}, %other_group')}")
+    start = f.op(f"add i64 {start}, {f.op(f'mul i64 {lanes.group}, %other_group')}")
     zero = "0.0" if kind.sums == "float" else "0"
     with f.fold("%depth", kind.sums, [zero] * LANES) as (k, sums):
         step = f.op(f"load i64, ptr {f.element('%other_step', 'i64', k)}")

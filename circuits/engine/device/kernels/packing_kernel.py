@@ -16,6 +16,7 @@ where neighbouring threads find neighbouring quads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from circuits.engine.device.kernels.code_planes import CodeRules
 from circuits.engine.device.kernels.float_planes import FloatRules, operand_planes, planes_of_words
@@ -55,6 +56,24 @@ class PackedKind:
         return -(-self.planes // 4)
 
 
+class PackedPlanes(NamedTuple):
+    """Where packed planes lie: their address, the `quads` of a lane group and k, sizes (i64) as the module says."""
+
+    address: str
+    quads: int
+    tiles: str
+    tile: str
+    depth: str
+
+
+class LaneGroup(NamedTuple):
+    """A thread's lanes (i64 each): the product's group, the tile's number, and the member of the tile."""
+
+    group: str
+    tile_number: str
+    member: str
+
+
 def load_word(e: Registers, bits: int, source: str, index: str) -> str:
     """Element `index` (i64) of an array of `bits` wide elements, as i32."""
     value = e.f.op(f"load i{bits}, ptr {e.f.element(source, f'i{bits}', index)}")
@@ -63,22 +82,21 @@ def load_word(e: Registers, bits: int, source: str, index: str) -> str:
     return e.f.op(f"{'zext' if bits < 32 else 'trunc'} i{bits} {value} to i32")
 
 
-def lane_number(e: Registers, tile_number: str, tile: str, member: str, register: int) -> str:
+def lane_number(e: Registers, lanes: LaneGroup, tile: str, register: int) -> str:
     """The lane of a register; see the module's docstring."""
     f = e.f
-    first = f.op(f"mul i64 {f.op(f'mul i64 {tile_number}, {tile}')}, {LANES}")
-    return f.op(f"add i64 {f.op(f'add i64 {first}, {member}')}, {f.op(f'mul i64 {tile}, {register}')}")
+    first = f.op(f"mul i64 {f.op(f'mul i64 {lanes.tile_number}, {tile}')}, {LANES}")
+    return f.op(f"add i64 {f.op(f'add i64 {first}, {lanes.member}')}, {f.op(f'mul i64 {tile}, {register}')}")
 
 
-def quad_address(
-    e: Registers, planes: str, quads: int, group: str, tiles: str, tile_number: str, tile: str, member: str, depth: str
-) -> tuple[str, str]:
-    """(address of a lane group's first quad for k = 0, bytes from one quad of it to the next), planes as packed."""
+def quad_address(e: Registers, planes: PackedPlanes, lanes: LaneGroup) -> tuple[str, str]:
+    """(address of a lane group's first quad for k = 0, bytes from one quad of it to the next)."""
     f = e.f
-    number = f.op(f"add i64 {f.op(f'mul i64 {group}, {tiles}')}, {tile_number}")
-    row = f.op(f"mul i64 {f.op(f'mul i64 {number}, {depth}')}, {quads}")
-    place = f.op(f"add i64 {f.op(f'mul i64 {row}, {tile}')}, {member}")
-    return f.offset(planes, f.op(f"mul i64 {place}, {QUAD_BYTES}")), f.op(f"mul i64 {tile}, {QUAD_BYTES}")
+    number = f.op(f"add i64 {f.op(f'mul i64 {lanes.group}, {planes.tiles}')}, {lanes.tile_number}")
+    row = f.op(f"mul i64 {f.op(f'mul i64 {number}, {planes.depth}')}, {planes.quads}")
+    place = f.op(f"add i64 {f.op(f'mul i64 {row}, {planes.tile}')}, {lanes.member}")
+    first = f.offset(planes.address, f.op(f"mul i64 {place}, {QUAD_BYTES}"))
+    return first, f.op(f"mul i64 {planes.tile}, {QUAD_BYTES}")
 
 
 def packing_kernel(kind: PackedKind) -> Kernel:
@@ -96,12 +114,13 @@ def packing_kernel(kind: PackedKind) -> Kernel:
             member = f.op(f"urem i64 {number}, %tile")
             rest = f.op(f"udiv i64 {number}, %tile")
             k, tile_number = f.op(f"urem i64 {rest}, %depth"), f.op(f"udiv i64 {rest}, %depth")
+            lanes = LaneGroup(place.group, tile_number, member)
             step = f.op(f"load i64, ptr {f.element('%step', 'i64', k)}")
             start = f.op(f"add i64 {step}, {f.op(f'mul i64 {place.group}, %group_step')}")
             last = f.op("sub i64 %lanes, 1")
             words: list[Plane] = []
             for register in range(LANES):
-                lane = lane_number(e, tile_number, "%tile", member, register)
+                lane = lane_number(e, lanes, "%tile", register)
                 lane = f.op(f"select i1 {f.op(f'icmp slt i64 {lane}, {last}')}, i64 {lane}, i64 {last}")
                 at = f.op(f"load i64, ptr {f.element('%at', 'i64', lane)}")
                 words.append(load_word(e, kind.element_bits, "%source", f.op(f"add i64 {at}, {start}")))
@@ -111,9 +130,8 @@ def packing_kernel(kind: PackedKind) -> Kernel:
             else:
                 planes = [str(row) for row in rows[: kind.planes]]
             planes += ["0"] * (4 * kind.quads - len(planes))
-            address, stride = quad_address(
-                e, "%planes", kind.quads, place.group, "%tiles", tile_number, "%tile", member, "%depth"
-            )
+            packed = PackedPlanes("%planes", kind.quads, "%tiles", "%tile", "%depth")
+            address, stride = quad_address(e, packed, lanes)
             address = f.offset(address, f.op(f"mul i64 {f.op(f'mul i64 {k}, {stride}')}, {kind.quads}"))
             for quad in range(kind.quads):
                 value = "poison"

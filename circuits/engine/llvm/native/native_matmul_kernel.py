@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from circuits.engine.llvm.ir import Function
 from circuits.engine.llvm.jit import Target, load
@@ -169,62 +169,61 @@ def _emit_tiles(p: NativeProducts, fields: dict[str, str], w: str, totals: str, 
         fewer = f.op(f"icmp slt i64 {lanes}, {BLOCK_ROWS}")
         end = f.op(f"select i1 {fewer}, i64 {lanes}, i64 {BLOCK_ROWS}")
         with f.when(condition), f.loop(end, step=vectors * p.lanes) as lane:
-            _emit_columns(p, fields, shapes[number], w, f.element(totals, p.settings.total, lane), lane, count)
+            of_rows = f.element(totals, p.settings.total, lane)
+            packed = f.element("%scratch", p.settings.computed, lane)
+            rows = _TileRows(vectors, packed, of_rows, w, fields["depth"], count)
+            _emit_columns(p, rows, shapes[number][1], fields["columns"])
 
 
-def _emit_columns(
-    p: NativeProducts,
-    fields: dict[str, str],
-    shape: tuple[int, tuple[int, ...]],
-    w: str,
-    totals: str,
-    lane: str,
-    count: str,
-) -> None:
+class _TileRows(NamedTuple):
+    """Rows of a register tile: `vectors` vectors of `packed`, and of the `totals` of column 0.
+
+    `weights`: those of column 0 for the chunk, `length` positions, in a matrix of rows of `depth`.
+    """
+
+    vectors: int
+    packed: str
+    totals: str
+    weights: str
+    depth: str
+    length: str
+
+
+def _emit_columns(p: NativeProducts, rows: _TileRows, widths: tuple[int, ...], all_columns: str) -> None:
+    """The tiles of all columns, `widths` of them at a time, each as far as it goes into what the larger ones leave."""
     f = p.f
-    vectors, widths = shape
-    packed = f.element("%scratch", p.settings.computed, lane)
     begin = "0"
     for width in widths:
-        left = f.op(f"sub i64 {fields['columns']}, {begin}")
+        left = f.op(f"sub i64 {all_columns}, {begin}")
         rest = f.op(f"urem i64 {left}, {width}")
-        end = f.op(f"sub i64 {fields['columns']}, {rest}")
+        end = f.op(f"sub i64 {all_columns}, {rest}")
         with f.loop(end, begin, width) as column:
-            _emit_tile(p, fields["depth"], vectors, width, w, totals, packed, column, count)
+            _emit_tile(p, rows, width, column)
         begin = end
 
 
-def _emit_tile(
-    p: NativeProducts,
-    depth: str,
-    vectors: int,
-    width: int,
-    w: str,
-    totals: str,
-    packed: str,
-    column: str,
-    count: str,
-) -> None:
-    """One register tile: `vectors` vectors of rows from `packed` on, `width` columns from `column` on."""
+def _emit_tile(p: NativeProducts, rows: _TileRows, width: int, column: str) -> None:
+    """One register tile, of `width` columns from `column` on."""
     f, s = p.f, p.settings
     columns = [f.op(f"add i64 {column}, {c}") for c in range(width)]
-    rows_of_weights = [f.element(w, s.computed, f.op(f"mul i64 {n}, {depth}")) for n in columns]
+    rows_of_weights = [f.element(rows.weights, s.computed, f.op(f"mul i64 {n}, {rows.depth}")) for n in columns]
     places = []
     for n in columns:
-        of_column = f.element(totals, s.total, f.op(f"mul i64 {n}, {BLOCK_ROWS}"))
-        places += [f.element(of_column, s.total, str(v * p.lanes)) for v in range(vectors)]
+        of_column = f.element(rows.totals, s.total, f.op(f"mul i64 {n}, {BLOCK_ROWS}"))
+        places += [f.element(of_column, s.total, str(v * p.lanes)) for v in range(rows.vectors)]
     before = [f.op(f"load {p.totals}, ptr {place}, align 16") for place in places]
     start = before if s.is_float else ["zeroinitializer"] * len(places)
-    with f.fold(count, p.vector, start) as (k, present):
-        row = f.element(packed, s.computed, f.op(f"mul i64 {k}, {_PACKED_STRIDE}"))
+    with f.fold(rows.length, p.vector, start) as (k, present):
+        row = f.element(rows.packed, s.computed, f.op(f"mul i64 {k}, {_PACKED_STRIDE}"))
         xs = []
-        for v in range(vectors):
+        for v in range(rows.vectors):
             x = f.op(f"load {p.vector}, ptr {f.element(row, s.computed, str(v * p.lanes))}, align 16")
             xs.append((x, p.scaled(x)))
         for c, weights in enumerate(rows_of_weights):
             weight = p.load_weight(f.element(weights, s.computed, k))
             for v, (x, scaled) in enumerate(xs):
-                present[c * vectors + v] = p.add_product(present[c * vectors + v], x, scaled, weight)
+                number = c * rows.vectors + v
+                present[number] = p.add_product(present[number], x, scaled, weight)
     for place, old, new in zip(places, before, present, strict=True):
         # Integer sums of one chunk are exact in the computed type; those of all chunks need the integers.
         total = new if s.is_float else f.op(f"add {p.totals} {old}, {p.to_totals(new)}")
