@@ -1,4 +1,4 @@
-"""The first ten lines of RESULTS.md: each claim, whether it holds and for which circuits, and on how many networks.
+"""The top of RESULTS.md: one question, then ten lines: each claim, for which circuits it holds, on how many networks.
 
 A line gathers claims of `studies.frame.claims` and words their verdicts; no number is written here. Where several
 networks were measured, the line speaks of these, and of one network otherwise. What has no result is not measured yet.
@@ -15,6 +15,7 @@ from studies.frame.study import Row, StudyResult
 from studies.frame.verdict_text import CANNOT_TELL, DEPENDS, IN_DIRECTION, NOT_REPRODUCED, REPRODUCED
 
 NOT_YET = "not measured yet"
+SEARCH = "robust_search"
 _WORDS = {
     REPRODUCED: "holds",
     IN_DIRECTION: "holds in direction",
@@ -84,6 +85,15 @@ LINES: tuple[FirstLine, ...] = (
     ),
     FirstLine("The mantissa array saves energy and delay", ("table9",), ("energy", "delay")),
 )
+
+
+def question(results: Mapping[str, StudyResult], levels: Mapping[str, str]) -> str:
+    """The question behind all claims and what study robust_search answers, with its power."""
+    asked = "Is there any design whose network resists an adaptive attacker better than the exact one?"
+    if SEARCH not in results:
+        return f"**{asked}** {NOT_YET[0].upper()}{NOT_YET[1:]} ({SEARCH})."
+    reason = results[SEARCH].reason
+    return f"**{asked}** {reason[0].upper()}{reason[1:]} ([{SEARCH}](#{SEARCH}), {levels[SEARCH]})"
 
 
 def first_lines(results: Mapping[str, StudyResult], levels: Mapping[str, str]) -> list[str]:

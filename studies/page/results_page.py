@@ -8,7 +8,7 @@ from studies.frame.claim_verdicts import CLOSE, UNMEASURED, Claim
 from studies.frame.claims import tested
 from studies.frame.study import Row, StudyResult
 from studies.frame.verdict_text import DECISIVE
-from studies.page.first_lines import first_lines
+from studies.page.first_lines import first_lines, question
 from studies.page.networks_picture import PICTURE, PICTURE_SAYS, rates
 
 SHOWN = 60
@@ -47,7 +47,7 @@ def markdown(results: Mapping[str, StudyResult], *, stale: Collection[str] = ())
     `results` maps the name of each study to its stored result; `stale` has the names of those to mark as stale.
     """
     levels = {name: result.level + (STALE if name in stale else "") for name, result in results.items()}
-    lines = ["# Results\n", *first_lines(results, levels), _ABOUT]
+    lines = ["# Results\n", question(results, levels), "", *first_lines(results, levels), _ABOUT]
     if rates(results):
         lines += [f"![The claims under each network]({PICTURE})", "", PICTURE_SAYS]
     lines.append(_CLAIMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from circuits.support.statistics import student_quantile
+from cnn_eval.audit.wrapped_networks import StraightThrough
 from cnn_eval.scenarios.control import CONTROL
 from cnn_eval.scenarios.scenario_runs import white_box
 from cnn_eval.scenarios.success import Outcome
@@ -44,13 +46,16 @@ ALL_LAYERS_OF: dict[str, tuple[str, ...]] = {"quick": (), "default": (RELEASED,)
 ATTACKS = ("deepfool", "cw")
 BEST = ", best gradient"
 """What follows the name of a design where each image has the gradient that needs less noise: the weakest victim."""
+GRADIENTS = (", ste", ", slope", ", matched gradient")
+"""What follows the name of a design by the gradient through which it is attacked: the straight-through one, the slope
+of a bilinear form, and that of the matched control, an exact network with the design's mean gain in each layer."""
 UNITS = {"l2": "", "mse": "", "psnr": "dB"}
 _LEAST_PAIRS = 4
 """Images below which a difference has no interval."""
 
 
 def run(options: StudyOptions) -> StudyResult:
-    """Attacks each network through its own gradients: straight-through ones, and the slope of bilinear forms.
+    """Attacks each network through every gradient that is known for it (GRADIENTS).
 
     Noise is compared image by image, on those that the attack fools on both networks.
     """
@@ -63,8 +68,8 @@ def run(options: StudyOptions) -> StudyResult:
             rows.append(rate_row(name, f"{key}: fooled", (outcome.fooled, int(outcome.eligible.sum())), None))
             rows += _noise_rows(name, key, outcome, outcomes["exact"])
     controls = [name for name in victims if is_control(name)]
-    subjects = [*(name for name in victims if name not in controls), *(f"{name}{BEST}" for name in SLOPED), *controls]
-    rows.sort(key=lambda row: subjects.index(row.subject))
+    # The sort is stable: designs, then their best gradients, then controls.
+    rows.sort(key=lambda row: (row.subject in controls, row.subject.endswith(BEST), _place(row.subject, victims)))
     conclusion, reason = conclude(rows)
     return StudyResult(rows, conclusion, reason, attacks.record())
 
@@ -80,8 +85,8 @@ def white_box_victims(
 ) -> tuple[Setting, dict[str, nn.Module]]:
     """Returns the setting, and the victims with the gradient by which each is attacked behind its name.
 
-    Designs have the straight-through gradient, the `sloped` ones also the slope of their bilinear form; controls and
-    the exact network their own.
+    Designs have the straight-through gradient, the `sloped` ones also the slope of their bilinear form, and those with
+    a matched control its gradient; controls and the exact network have their own.
     """
     attacks = setting(options, samples, (*sloped, *straight), model=model, further=further)
     slopes = setting(options, samples, sloped, model=model, backward="slope").victims
@@ -89,8 +94,17 @@ def white_box_victims(
     victims = {"exact": attacks.base}
     victims |= {f"{name}, ste": network for name, network in attacks.victims.items() if name not in own}
     victims |= {f"{name}, slope": slopes[name] for name in sloped}
+    for name, network in attacks.victims.items():
+        if (matched := attacks.victims.get(f"{name}{MATCHED}")) is not None:
+            victims[f"{name}, matched gradient"] = StraightThrough(network, matched).eval()
     victims |= {name: attacks.victims[name] for name in own}
     return attacks, victims
+
+
+def _place(subject: str, victims: Mapping[str, nn.Module]) -> int:
+    """The place of a victim among all, or that of a design's first gradient for its best one."""
+    names = list(victims)
+    return names.index(f"{subject.removesuffix(BEST)}{GRADIENTS[0]}" if subject.endswith(BEST) else subject)
 
 
 def is_control(name: str) -> bool:
@@ -99,11 +113,15 @@ def is_control(name: str) -> bool:
 
 
 def white_box_outcomes(attacks: Setting, victims: Mapping[str, nn.Module], key: str) -> dict[str, Outcome]:
-    """Attacks every victim with the smallest perturbations, and adds the better one of a design's two gradients."""
+    """Attacks every victim with the smallest perturbations, and adds the best of the gradients of each design."""
     attacked = white_box(attacks.task(key, "minimum"), victims)
     outcomes = {name: result.outcome for name, result in attacked.items()}
-    sloped = [name.removesuffix(", slope") for name in victims if name.endswith(", slope")]
-    return outcomes | {f"{name}{BEST}": best(outcomes[f"{name}, ste"], outcomes[f"{name}, slope"]) for name in sloped}
+    designs = [name.removesuffix(GRADIENTS[0]) for name in victims if name.endswith(GRADIENTS[0])]
+    for name in designs:
+        own = [outcomes[f"{name}{gradient}"] for gradient in GRADIENTS if f"{name}{gradient}" in outcomes]
+        if len(own) > 1:
+            outcomes[f"{name}{BEST}"] = reduce(best, own)
+    return outcomes
 
 
 def best(one: Outcome, other: Outcome) -> Outcome:
@@ -165,12 +183,14 @@ def _with_interval(value: float, spread: Reals) -> tuple[float, tuple[float, flo
 def conclude(rows: Sequence[Row]) -> Conclusion:
     """Concludes from the paired differences of L2. In direction: that of every design's weakest victim is above 0.
 
-    The weakest victim of a design with two gradients is the one with the better of both for each image.
+    The weakest victim of a design with several gradients is the one with the best of them for each image.
     """
+    several = {row.subject.removesuffix(BEST) for row in rows if row.subject.endswith(BEST)}
     weakest: dict[str, list[Row]] = {
         row.subject: []
         for row in rows
-        if row.subject.endswith(BEST) or (row.subject.startswith(RELEASED) and row.subject.endswith(", ste"))
+        if row.subject.endswith(BEST)
+        or (row.subject.endswith(GRADIENTS[0]) and row.subject.removesuffix(GRADIENTS[0]) not in several)
     }
     for row in rows:
         if row.subject in weakest and row.quantity.endswith(": L2 less exact"):

@@ -25,7 +25,8 @@ PUBLISHED: dict[str, dict[str, float]] = {
 FURTHER_OF: dict[str, tuple[str, ...]] = {"quick": (), "default": ("axfpm_released",), "full": ("axfpm_released",)}
 """Designs with all layers too, and with matched controls: substitutes more for each, too long for level quick."""
 SPENDING = ("fgsm", "pgd")
-SAMPLES = {"quick": 6, "default": 25, "full": 500}
+SAMPLES = {"quick": 6, "default": 25, "full": 110}
+"""Level full takes enough for 100 eligible examples of every attack on each of seven victims, one substitute each."""
 ROUNDS = {"quick": 3, "default": 5, "full": 5}
 
 

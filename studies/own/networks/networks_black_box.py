@@ -36,7 +36,7 @@ ATTACKS = {
     "default": ("fgsm", "pgd", "jsma", "deepfool", "cw"),
     "full": tuple(PUBLISHED_NAMES),
 }
-SAMPLES = {"quick": 30, "default": 100, "full": 500}
+SAMPLES = {"quick": 30, "default": 100, "full": 120}
 ROUNDS = {"quick": 2, "default": 4, "full": 5}
 """Doublings of the substitutes' training images."""
 

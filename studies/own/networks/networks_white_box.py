@@ -1,7 +1,7 @@
 """Own study: DA figures 8 to 11 on five LeNet-5s: do white-box attacks need more noise on approximate networks?
 
 Noise is compared with the exact network image by image, on those that the attack fools on both. An attack fails to find
-small perturbations where its gradient does not fit; of two gradients the better one of each image counts.
+small perturbations where its gradient does not fit: of all gradients of a design the best one of each image counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cnn_eval.models.registry import weights_record
 from studies.frame.study import StudyOptions, StudyResult
 from studies.own.networks.several_networks import NETWORKS, figures
 from studies.paper import figures8_11
-from studies.paper.figures8_11 import BEST, RELEASED, is_control, white_box_outcomes, white_box_victims
+from studies.paper.figures8_11 import BEST, RELEASED, white_box_outcomes, white_box_victims
 from studies.rows.over_networks import RECORD, Claimed, Found, differing, found_on_each, over, rows_of, shared
 
 TITLE = "noise of white-box DeepFool and C&W on five LeNet-5s, less exact"
@@ -62,7 +62,7 @@ def run(options: StudyOptions) -> StudyResult:
         f"{row.subject} {row.quantity.partition(':')[0]} {row.measured:+.2f}"
         + (f" ({row.interval[0]:+.2f} .. {row.interval[1]:+.2f})" if row.interval else "")
         for row in rows
-        if row.quantity.endswith(f": L2 less exact, {over(NETWORKS)}") and is_weakest(row.subject)
+        if row.quantity.endswith(f": L2 less exact, {over(NETWORKS)}") and row.subject.endswith(BEST)
     ]
     return StudyResult(
         rows,
@@ -80,15 +80,10 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
-def is_weakest(victim: str) -> bool:
-    """Whether a victim is attacked by the best gradient that is known for its design."""
-    return victim.endswith(BEST) or (victim.endswith(", ste") and victim.removesuffix(", ste") not in SLOPED)
-
-
 def _published(victim: str, quantity: str) -> float | None:
     """DA's differences, beside the weakest victims of Ax-FPM, once."""
     key, _, kind = quantity.partition(": ")
-    if not victim.startswith("axfpm") or is_control(victim) or not is_weakest(victim):
+    if not victim.startswith("axfpm") or not victim.endswith(BEST):
         return None
     noise = kind.removesuffix(" less exact").lower()
     return figures8_11.PUBLISHED.get((key, noise)) if kind.endswith(" less exact") else None

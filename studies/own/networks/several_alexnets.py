@@ -31,7 +31,7 @@ ATTACKS = {
     "default": ("fgsm", "pgd", "jsma", "deepfool"),
     "full": tuple(PUBLISHED_NAMES),
 }
-SAMPLES = {"quick": 8, "default": 50, "full": 125}
+SAMPLES = {"quick": 8, "default": 50, "full": 250}
 """Level full takes enough for at least 100 eligible examples of every attack."""
 CLEAN = {"quick": 60, "default": 500, "full": 10_000}
 

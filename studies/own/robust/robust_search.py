@@ -64,7 +64,7 @@ class Size:
 SIZES = MappingProxyType(
     {
         "quick": Size(
-            15, 1, 16, AdaptiveAttack(steps=5), 2, 3, 40, AuditSettings(epsilon=0.1, apgd_steps=5, queries=50)
+            30, 2, 24, AdaptiveAttack(steps=5), 3, 3, 100, AuditSettings(epsilon=0.1, apgd_steps=5, queries=50)
         ),
         "default": Size(
             200, 2, 100, AdaptiveAttack(steps=10), 5, 5, 200, AuditSettings(epsilon=0.1, apgd_steps=25, queries=500)
@@ -100,7 +100,8 @@ def run(options: StudyOptions) -> StudyResult:
     return StudyResult(
         [*_groups(designs, scores), *rows],
         "measured",
-        f"of {len(designs):,} designs, searched on {size.networks} networks and {size.searched} images, {reason}",
+        f"{len(designs):,} designs were searched on {size.searched} images and {counted(size.networks, 'network')}; "
+        f"{reason}",
         {
             "networks": {name: weights_record(name)["sha256"] for name in NETWORKS[: size.audit_networks]},
             "level": options.level,
@@ -114,6 +115,11 @@ def run(options: StudyOptions) -> StudyResult:
     )
 
 
+def counted(count: int, what: str) -> str:
+    """The number with its noun, in the plural where it must be."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def title(number: int, designs: Sequence[tuple[str, Candidate]]) -> str:
     """What rows call a design: its group, number and label."""
     group, candidate = designs[number]
@@ -121,17 +127,17 @@ def title(number: int, designs: Sequence[tuple[str, Candidate]]) -> str:
 
 
 def _estimate(designs: Sequence[tuple[str, Candidate]], data: tuple[torch.Tensor, torch.Tensor], size: Size) -> None:
-    """Times one design of each group on a few images and says what the whole will take at most, on one core."""
+    """Times one design of each group on a few images and says about how long the whole will take, on one core."""
     few = tuple(each[:_TIMED] for each in data)
     groups = dict(reversed(designs))
     began = time.thread_time()
-    for candidate in groups.values():
-        searched(candidate, NETWORKS[0], few[0], few[1], size.attack)
+    robust = [searched(candidate, NETWORKS[0], few[0], few[1], size.attack) for candidate in groups.values()]
     each = (time.thread_time() - began) / len(groups) / len(few[0])
-    # Per image, APGD-CE, APGD-T towards 9 classes and Square evaluate the network so many times as often as the search.
-    harder = (10 * size.audit.apgd_steps + size.audit.queries) / size.attack.steps
+    # Per image, APGD-CE, APGD-T towards 9 classes and Square evaluate the network so many times as often as the search;
+    # images that are fooled are soon left alone.
+    harder = (10 * size.audit.apgd_steps + size.audit.queries) / size.attack.steps * float(np.mean(robust))
     images = len(designs) * size.networks * size.searched
-    images += round(size.best * size.audit_networks * size.other * harder)
+    images += round(size.best * size.audit_networks * size.other * max(1.0, harder))
     say(f"robust_search: about {each * images / 3600:.2g} hours on one core", file=sys.stderr)
 
 
@@ -217,8 +223,8 @@ def conclude(found: dict[str, Found], size: Size) -> tuple[list[Row], str]:
     )
     winners = [subject for subject, count in wins.items() if count >= needed]
     return rows, (
-        f"the best {len(wins)} were audited on {size.other} other images: "
-        f"{', '.join(winners) or 'none'} wins on {needed} of {len(found)} networks (McNemar, Holm over {len(tests)} "
+        f"the best {len(wins)} were audited on {size.other} other images and {counted(len(found), 'network')}: "
+        f"{', '.join(winners) or 'none'} wins on at least {needed} of them (McNemar, Holm over {len(tests)} "
         f"tests). Power: networks differ on {100 * differing:.0f} % of the images; {_seen(visible)}."
     )
 

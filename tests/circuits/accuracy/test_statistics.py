@@ -9,6 +9,7 @@ import pytest
 
 from circuits.support.statistics import (
     LEAST_RANKED,
+    holm,
     rank_correlation,
     rank_correlation_interval,
     ratio_interval,
@@ -72,3 +73,20 @@ def test_the_interval_of_a_ratio_covers_it_as_often_as_it_should(rates: tuple[fl
     counts = rng.binomial(trials, rates, (500, 2))
     intervals = [ratio_interval((int(one), trials), (int(other), trials)) for one, other in counts]
     assert sum(low <= rates[0] / rates[1] <= high for low, high in intervals) >= 0.92 * 500
+
+
+def test_holm_is_the_step_down_procedure() -> None:
+    """As rejected one after the other, each at level / (tests left), by loops; and two values by hand."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+    stream = np.random.default_rng(0)
+    for _ in range(200):
+        p_values = (stream.random(6) ** 3).tolist()
+        level = float(stream.uniform(0.001, 0.5))
+        left, rejected = sorted(range(6), key=p_values.__getitem__), set()
+        while left and p_values[left[0]] * len(left) < level:
+            rejected.add(left.pop(0))
+        assert {k for k, p in enumerate(holm(p_values)) if p < level} == rejected
+    with pytest.raises(ValueError, match=r"^p values must lie from 0 to 1, but got -0.1 to 2; correct them\.$"):
+        holm([-0.1, 2])

@@ -15,7 +15,7 @@ from studies.commands import main
 from studies.frame.claims import CLAIMS
 from studies.frame.result_folders import COMMITTED
 from studies.frame.study import Row, StudyResult
-from studies.page.first_lines import LINES, NOT_YET, FirstLine, first_lines, networks
+from studies.page.first_lines import LINES, NOT_YET, FirstLine, first_lines, networks, question
 from studies.page.networks_picture import PICTURE, is_picture_of, picture
 from studies.rows.networks_figure import network_rates, networks_figure
 
@@ -42,6 +42,14 @@ def test_without_results_nothing_is_said_to_be_measured() -> None:
     assert [text.split(".")[0] for text in lines] == [str(k) for k in range(1, 11)]
     for text, each in zip(lines, LINES, strict=True):
         assert text.endswith(f"**: {NOT_YET} ({' or '.join(each.studies)}).")
+
+
+def test_the_question_is_answered_with_the_power_of_the_search() -> None:
+    assert question({}, {}).endswith("than the exact one?** Not measured yet (robust_search).")
+    answer = StudyResult([], "measured", "of 9 designs, none wins. Power: x.", {}, name="robust_search", level="full")
+    assert question({"robust_search": answer}, {"robust_search": "full"}).endswith(
+        "one?** Of 9 designs, none wins. Power: x. ([robust_search](#robust_search), full)"
+    )
 
 
 def test_a_line_says_what_holds_for_which_circuit_on_how_many_networks() -> None:
@@ -86,7 +94,8 @@ def test_a_circuit_of_several_claims_may_stand_under_several_verdicts(monkeypatc
 
 def test_the_page_begins_with_the_lines() -> None:
     page = (COMMITTED.parent / "RESULTS.md").read_text(encoding="utf-8")
-    top = [text for text in page.splitlines() if text][1:11]
+    asked, *top = [text for text in page.splitlines() if text][1:12]
+    assert asked.startswith("**Is there any design whose network resists an adaptive attacker better")
     assert [re.match(r"(\d+)\. \*\*", text).group(1) for text in top] == [str(k) for k in range(1, 11)]  # type: ignore[union-attr]
     assert f"![The claims under each network]({PICTURE})" in page
 
