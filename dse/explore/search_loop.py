@@ -43,7 +43,7 @@ from dse.space.search_space import Genome
 __all__ = ["search"]
 
 Outcome = Scores | Beaten | Failure
-_ENERGIES, _LOSSES = {"energy", "image_energy"}, {"accuracy", "accuracy_loss", "signed_loss"}
+_ENERGIES, _LOSSES = {"energy", "image_energy"}, {"accuracy", "accuracy_loss", "signed_loss", "divergence"}
 """Objectives that the ladder of designs by layer trades for one another."""
 _BLOCK = 240
 """Designs whose cheap scores are measured before any of their networks."""

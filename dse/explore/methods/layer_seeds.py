@@ -40,7 +40,8 @@ def layer_seeds(exploration: Exploration) -> LayerSeeds:
 
     Those of a ladder are not evaluated yet.
     """
-    if steps := exploration.ladder(exploration.budget // _SHARE):
+    # As many as a population holds: an evolution would leave out the others, the cheapest ones.
+    if steps := exploration.ladder(min(exploration.population, exploration.budget // _SHARE)):
         return LayerSeeds(chains=tuple(steps))
     groups = exploration.space.seeds(exploration.budget // _SHARE)
     distinct: dict[str, Genome] = {}

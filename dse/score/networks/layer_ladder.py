@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from circuits.designs.design_record import Design
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.inference import evaluation_mode, logits
 from dse.score.networks.scored_networks import calibration_images, networks_for
+from dse.score.scorers.divergence_scorer import divergences
 from dse.score.scorers.scorer import ScoreSettings
 
 __all__ = ["ladder", "layer_harms"]
@@ -40,6 +40,8 @@ Floats = NDArray[np.float64]
 _IMAGES = 32
 _MODERATE = 1e-2
 """Relative squared error at which the network is run: well above rounding, small enough for its answers to stay."""
+_MOST_HARM = 2.0
+"""Nats: ten classes that are all alike to the network diverge by at most log 10 = 2.3 from certain answers."""
 _PRICES = 400
 
 
@@ -61,25 +63,31 @@ def layer_harms(layers: Sequence[str], designs: Sequence[Design], settings: Scor
             distance = np.abs(np.log(np.maximum(errors[number], 1e-300) / _MODERATE))
             moderate = int(np.argmin(np.where(errors[number] > 0, distance, np.inf)))
             changed = logits(approximate(network, {layer: designs[moderate]}), images)
-            harms[number] = _divergence(exact_logits, changed) * errors[number] / errors[number, moderate]
-    return harms
+            answers = float(divergences(exact_logits, changed).mean())
+            harms[number] = answers * errors[number] / errors[number, moderate]
+    # Four digits, so that the order in which a processor adds decides nothing.
+    return np.array([[float(f"{harm:.3e}") for harm in of_layer] for of_layer in harms])
 
 
 def ladder(harms: Floats, energies: Floats, count: int) -> list[tuple[int, ...]]:
     """At most `count` assignments (the number of a design for each layer), the least harmful first.
 
-    `harms`, `energies`: float64 [layers, designs]. They are evenly spread over the logarithm of the price of harm.
+    `harms`, `energies`: float64 [layers, designs]. The assignments are evenly spread over the logarithm of the price of
+    harm, as far as answers are left (`_MOST_HARM`).
     """
     positive = harms[harms > 0]
     if not positive.size:
         return [tuple(np.argmin(energies, axis=1).tolist())][:count]
+    layers = np.arange(len(harms))
     # From a price that every harm outweighs energy at, down to one at which none does.
     span = float(np.ptp(energies)) or 1.0
     prices = np.geomspace(1e3 * span / positive.min(), 1e-3 * span / positive.max() / harms.size, _PRICES)
     steps: dict[tuple[int, ...], None] = {}
     for price in prices:
-        # Of equally good designs the first, so that rounding decides nothing.
-        steps.setdefault(tuple(np.argmin(np.round(price * harms + energies, 9), axis=1).tolist()))
+        chosen = np.argmin(price * harms + energies, axis=1)
+        if steps and harms[layers, chosen].sum() > _MOST_HARM:
+            break
+        steps.setdefault(tuple(chosen.tolist()))
     chain = list(steps)
     if len(chain) <= count:
         return chain
@@ -123,12 +131,6 @@ def _relative_errors(
         signal = sum(float(other.double().square().sum()) for other in outputs)
         errors.append(squares / signal if signal else 0.0)
     return errors
-
-
-def _divergence(exact: torch.Tensor, changed: torch.Tensor) -> float:
-    """Mean KL divergence of the answers, in nats."""
-    own, other = (functional.log_softmax(values.double(), dim=1) for values in (exact, changed))
-    return max(0.0, float((own.exp() * (own - other)).sum(dim=1).mean()))
 
 
 @contextmanager
