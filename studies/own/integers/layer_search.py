@@ -55,8 +55,8 @@ _FEW = 5
 _SIZES = MappingProxyType(
     {
         "quick": _Size("resnet8", 40, 100, 24, 10.0),
-        "default": _Size("resnet20", 300, 700, 240, 1.5),
-        "full": _Size("resnet20", 300, 5000, 240, 0.5),
+        "default": _Size("resnet20", 200, 800, 240, 1.5),
+        "full": _Size("resnet20", 200, 5000, 240, 0.5),
     }
 )
 """With fewer images no design can have a narrow interval, so that the limit is wider there."""
