@@ -17,8 +17,11 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from circuits.designs.design_record import Design
 from dse.explore.front import Judgement
+from dse.explore.likeness import MeasuredDesigns
 from dse.explore.methods import SEARCH_METHODS
 from dse.explore.methods.exploration import Exploration
 from dse.explore.search_options import SearchOptions
@@ -31,6 +34,7 @@ from dse.score.evaluation import Beaten, Evaluator, Failure, ScoresByScorer, Sco
 from dse.score.executor import Executor, Processes
 from dse.score.rivals import Rivals
 from dse.score.scored_design import ScoredDesign
+from dse.score.scorers.cost_scorer import design_costs
 from dse.score.scorers.scorer import Scores
 from dse.score.store import Member, RunRecord, Store
 from dse.space.per_layer import Candidate
@@ -38,6 +42,9 @@ from dse.space.search_space import Genome
 
 __all__ = ["search"]
 
+Outcome = Scores | Beaten | Failure
+_ENERGIES, _LOSSES = {"energy", "image_energy"}, {"accuracy", "accuracy_loss", "signed_loss", "divergence"}
+"""Objectives that the ladder of designs by layer trades for one another."""
 _BLOCK = 240
 """Designs whose cheap scores are measured before any of their networks."""
 
@@ -74,7 +81,7 @@ class _Search:
     """One run in progress.
 
     `rows`: every scored design of the space, by its cost digest, in the order of scoring; `beaten`: those of them that
-    were not measured in full because a rival dominates them; `rivals`: the front so far.
+    were not measured in full because a rival dominates them; `measured`: the others; `rivals`: the front so far.
     """
 
     def __init__(self, options: SearchOptions, evaluator: Evaluator, reporter: Reporter) -> None:
@@ -85,6 +92,7 @@ class _Search:
         self.rows: dict[str, ScoredDesign] = {}
         self.beaten: dict[str, RuledOut] = {}
         self.rivals = Rivals(self.question.objectives)
+        self.measured = MeasuredDesigns()
         self.failures: list[Failure] = []
         self.decode = lru_cache(maxsize=None)(options.space.decode)
 
@@ -154,9 +162,31 @@ class _Search:
                 evaluate=self._evaluate,
                 stream=self._stream,
                 scales=tuple(column.scale for column in self.question.objectives),
+                ladder=self._ladder,
                 asynchronous=options.asynchronous,
             )
         )
+
+    def _ladder(self, count: int) -> list[Genome]:
+        """Designs by layer to begin with, from exact to cheap; none where accuracy is not traded for energy."""
+        names = {column.name for column in self.question.objectives}
+        space, settings = self.options.space, self.options.settings
+        if count < 1 or len(space.layers) < 2 or not (names & _ENERGIES and names & _LOSSES):
+            return []
+        # Only now torch is needed.
+        from dse.score.networks.layer_ladder import ladder, layer_harms
+
+        genes = {space.array(genes).cost_digest: genes for genes in reversed(space.own_uniform())}
+        # Without a known energy a design has no place on the ladder.
+        energy = {each: design_costs(space.array(each), settings)["energy"] for each in reversed(genes.values())}
+        choices = [each for each in energy if math.isfinite(energy[each])]
+        if not choices:
+            return []
+        designs = [space.array(each) for each in choices]
+        harms = layer_harms([name for name, _ in space.layers], designs, settings)
+        energies = np.array([energy[each] for each in choices])
+        steps = ladder(harms, np.outer([products for _, products in space.layers], energies), count)
+        return [tuple(gene for number in step for gene in choices[number]) for step in steps]
 
     def _completed(self, references: Sequence[Design], front: Sequence[Candidate]) -> dict[str, Scores]:
         """Cost digest -> scores of all scorers, for references and front; what fails joins `failures`."""
@@ -181,27 +211,34 @@ class _Search:
     def _evaluate(self, genomes: Sequence[Genome]) -> list[Judgement]:
         judgements: list[Judgement] = []
         for first in range(0, len(genomes), _BLOCK):
-            judgements += self._evaluate_block([self.decode(genome) for genome in genomes[first : first + _BLOCK]])
+            judgements += self._evaluate_block(genomes[first : first + _BLOCK])
         return judgements
 
-    def _evaluate_block(self, designs: Sequence[Candidate]) -> list[Judgement]:
-        """Cheap scores of all, then wave by wave what can still matter."""
+    def _evaluate_block(self, genomes: Sequence[Genome]) -> list[Judgement]:
+        """Cheap scores of all, then wave by wave what can still matter. Judgements wait until all that is measured is
+        known, so that estimates rest on the whole block."""
         limits, scorers = self.question.constraints, self.question.scorers
-        judgements: dict[str, Judgement] = {}
+        designs = [self.decode(genome) for genome in genomes]
+        outcomes: dict[int, Outcome] = {}
         cheap = [scorer for scorer in scorers if scorer.cost == "cheap"]
         if len(cheap) == len(scorers):
-            scored = self.evaluator.score(designs, cheap, self.reporter.advance, limits=limits)
-            return [self._judge(entry, scores) for entry, scores in zip(designs, scored, strict=True)]
-        bounds = []
-        for scores in self.evaluator.score(designs, cheap, limits=limits):
-            # What could not be scored is tried once more among the others, and fails there.
-            bounds.append(self.rivals.bound({} if isinstance(scores, Failure) else scores))
-        for wave in waves(bounds):
-            members = [designs[index] for index in wave]
-            against = self.evaluator.score_against(self.rivals, members, scorers, self.reporter.advance, limits=limits)
-            for entry, outcome in zip(members, against, strict=True):
-                judgements[entry.cost_digest] = self._judge(entry, outcome)
-        return [judgements[entry.cost_digest] for entry in designs]
+            outcomes.update(enumerate(self.evaluator.score(designs, cheap, self.reporter.advance, limits=limits)))
+            for index, genome in enumerate(genomes):
+                self._record(genome, outcomes[index])
+        else:
+            bounds = []
+            for scores in self.evaluator.score(designs, cheap, limits=limits):
+                # What could not be scored is tried once more among the others, and fails there.
+                bounds.append(self.rivals.bound({} if isinstance(scores, Failure) else scores))
+            for wave in waves(bounds):
+                members = [designs[index] for index in wave]
+                against = self.evaluator.score_against(
+                    self.rivals, members, scorers, self.reporter.advance, limits=limits
+                )
+                for index, outcome in zip(wave, against, strict=True):
+                    self._record(genomes[index], outcome)
+                    outcomes[index] = outcome
+        return [self._judgement(genome, outcomes[index]) for index, genome in enumerate(genomes)]
 
     def _stream(self, genomes: Iterator[Genome]) -> Iterator[tuple[Genome, Judgement]]:
         taken: dict[str, Genome] = {}
@@ -215,24 +252,39 @@ class _Search:
         stream = self.evaluator.stream(designs(), self.question.scorers, limits=limits, rivals=lambda: self.rivals)
         for entry, scores in stream:
             self.reporter.advance()
-            yield taken.pop(entry.cost_digest), self._judge(entry, scores)
+            genome = taken.pop(entry.cost_digest)
+            self._record(genome, scores)
+            yield genome, self._judgement(genome, scores)
 
-    def _judge(self, candidate: Candidate, scores: Scores | Beaten | Failure) -> Judgement:
-        limits, digest = self.question.constraints, candidate.cost_digest
-        if isinstance(scores, Failure):
-            self.failures.append(scores)
+    def _record(self, genome: Genome, outcome: Outcome) -> None:
+        """Takes in what became of a design: a row, or a failure, and perhaps a rival of those that follow."""
+        candidate = self.decode(genome)
+        if isinstance(outcome, Failure):
+            self.failures.append(outcome)
+            return
+        scores = outcome.scores if isinstance(outcome, Beaten) else outcome
+        row = self.rows[candidate.cost_digest] = ScoredDesign(candidate, scores)
+        if isinstance(outcome, Beaten):
+            self.beaten[candidate.cost_digest] = beaten(row, outcome, self.question)
+        elif (values := self._ranked(candidate, scores)) is not None:
+            self.measured.add(genome, values)
+            if not broken(self.question.constraints, scores):
+                self.rivals = self.rivals.joined_by(candidate.label, values)
+
+    def _judgement(self, genome: Genome, outcome: Outcome) -> Judgement:
+        limits = self.question.constraints
+        if isinstance(outcome, Failure):
             return Judgement(None, [0.0] * len(limits))
-        if isinstance(scores, Beaten):
-            row = self.rows[digest] = ScoredDesign(candidate, scores.scores)
-            self.beaten[digest] = beaten(row, scores, self.question)
-            # At its bound, which the rival dominates: it ranks as dominated, and as near to the front as it may be.
-            return Judgement(self.rivals.bound({**scores.bounds, **scores.scores}), violations(limits, scores.scores))
-        row = self.rows[digest] = ScoredDesign(candidate, scores)
-        values = goal(row, self.question.objectives)
-        ranked = values is not None and all(map(math.isfinite, values))
-        if values is not None and not broken(limits, scores):
-            self.rivals = self.rivals.joined_by(candidate.label, values)
-        return Judgement(values if ranked else None, violations(limits, scores))
+        if not isinstance(outcome, Beaten):
+            return Judgement(self._ranked(self.decode(genome), outcome), violations(limits, outcome))
+        bound = self.rivals.bound({**outcome.bounds, **outcome.scores})
+        missing = [column.name not in outcome.scores for column in self.question.objectives]
+        return Judgement(self.measured.estimated(genome, bound, missing), violations(limits, outcome.scores))
+
+    def _ranked(self, candidate: Candidate, scores: Scores) -> list[float] | None:
+        """The objectives, minimised; None where one is undefined or was not measured."""
+        values = goal(ScoredDesign(candidate, scores), self.question.objectives)
+        return values if values is not None and all(map(math.isfinite, values)) else None
 
     def _key(self, genome: Genome) -> str:
         return self.decode(genome).cost_digest

@@ -28,11 +28,11 @@ from dse.space.search_space import ARRAYS, REFERENCES, Space
 
 __all__ = ["METHODS", "REFERENCES", "SEARCH_VERSION", "UNCHANGED_SINCE", "Question", "SearchOptions"]
 
-SEARCH_VERSION = 4
+SEARCH_VERSION = 5
 """Raised whenever the same options would evaluate other designs."""
 UNCHANGED_SINCE = 3
-"""The version under which runs are recorded that neither screens nor seeds of layers can have changed since then, so
-that those that are there are found."""
+"""The version under which runs are recorded that neither skipped designs nor seeds of layers can have changed since
+then, so that those that are there are found."""
 METHODS = ("auto", *SEARCH_METHODS)
 """How designs are chosen; "auto": exhaustive where the space has no more genomes than the budget; surrogate in a space
 of more than a thousand million where scores of the network are asked for, and the budget is small; else nsga2."""
@@ -220,11 +220,11 @@ class SearchOptions:
 
     @property
     def _is_guided(self) -> bool:
-        """Whether what screens show of designs, or seeds of layers, decide which designs are evaluated."""
+        """Whether designs that are not measured, or seeds of layers, decide which designs are evaluated."""
         if self.chosen_method in ("exhaustive", "random"):
             return False
-        screened = any(scorer.screens(self.settings) for scorer in self.question.scorers)
-        return self.chosen_method == "surrogate" or screened or len(self.space.layers) > 1
+        skipping = any(scorer.cost == "network" for scorer in self.question.scorers)
+        return self.chosen_method == "surrogate" or skipping or len(self.space.layers) > 1
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready, with the versions and settings of all scorers: what identifies a run in the store."""

@@ -225,11 +225,11 @@ class Space:
     def uniform(self) -> list[Genome]:
         """Genomes that span the space's extremes, with one design in all layers: uniform arrays of each cell and
         topology, a design for each value of a family's option, every member of the library."""
-        return [
-            self._placed(place, genes) * max(1, len(self.layers))
-            for place, part in enumerate(self.parts)
-            for genes in part.uniform()
-        ]
+        return [genes * max(1, len(self.layers)) for genes in self.own_uniform()]
+
+    def own_uniform(self) -> list[Genome]:
+        """`uniform` as the genes of one layer, which `array` takes."""
+        return [self._placed(place, genes) for place, part in enumerate(self.parts) for genes in part.uniform()]
 
     def seeds(self, most: int) -> list[tuple[Genome, ...]]:
         """Groups of genomes that show the sensitivity of each layer, at most `most` genomes in all.

@@ -3,6 +3,8 @@
     git worktree add /somewhere 2d6c522
     python tests/support/compare_searches.py /somewhere --seeds 5
 
+With --keep FOLDER the front and the seconds of each search stay there, and a search that has them is not repeated.
+
 Both run in turns, with this interpreter and their own modules. CPU time counts all processes of a search, from start to
 report. The hypervolume is over energy, delay and accuracy loss (negative losses count as 0), each scaled to 0..1 over
 all runs; the reference point is (1, 1, 1).
@@ -32,17 +34,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", type=Path, help="folder of the other checkout")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds; each checkout searches once per seed")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keeps results there, and continues from them")
     parser.add_argument("arguments", nargs="*", help="further arguments for both searches, after --")
     options = parser.parse_args()
     seconds: dict[Path, list[float]] = {}
     fronts: dict[Path, list[np.ndarray]] = {}
-    for seed in range(options.seeds):
-        for checkout in (options.other.resolve(), HERE):
-            with tempfile.TemporaryDirectory() as folder:
-                spent = search(checkout, folder, ["--seed", str(seed), *options.arguments])
-                fronts.setdefault(checkout, []).append(front(Path(folder) / "front.csv"))
-            seconds.setdefault(checkout, []).append(spent)
-            print(f"{checkout}: seed {seed}, {spent:.1f} CPU s", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        kept = options.keep or Path(temporary)
+        for seed in range(options.seeds):
+            for who, checkout in (("other", options.other.resolve()), ("ours", HERE)):
+                folder = kept / f"{who}-{seed}"
+                spent = search_once(checkout, folder, ["--seed", str(seed), *options.arguments])
+                fronts.setdefault(checkout, []).append(front(folder / "front.csv"))
+                seconds.setdefault(checkout, []).append(spent)
+                print(f"{checkout}: seed {seed}, {spent:.1f} CPU s", flush=True)
     everything = np.concatenate([points for of_checkout in fronts.values() for points in of_checkout])
     low, span = everything.min(axis=0), np.ptp(everything, axis=0)
     volumes = {
@@ -56,11 +61,21 @@ def main() -> int:
     return 0
 
 
-def search(checkout: Path, folder: str, arguments: list[str]) -> float:
+def search_once(checkout: Path, folder: Path, arguments: list[str]) -> float:
+    """CPU seconds of one search into `folder`, unless it has been there and left them."""
+    record = folder / "seconds.txt"
+    if not record.exists():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        spent = search(checkout, folder, arguments)
+        record.write_text(f"{spent}\n", encoding="utf-8")
+    return float(record.read_text(encoding="utf-8"))
+
+
+def search(checkout: Path, folder: Path, arguments: list[str]) -> float:
     """CPU seconds of one search."""
     before = os.times()
     subprocess.run(
-        [sys.executable, "-m", "dse.search", "--out", folder, *arguments],
+        [sys.executable, "-m", "dse.search", "--fresh", "--out", str(folder), *arguments],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,

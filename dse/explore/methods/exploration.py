@@ -25,6 +25,8 @@ class Exploration:
     - `key`: identifies the design of a genome; genomes with equal keys give the same design.
     - `evaluate`: judges these genomes, in order.
     - `stream`: judges genomes one by one, and takes the next when a worker is free for it; yields them as they end.
+    - `ladder`: gives at most so many genomes of designs by layer, from exact to cheap, that a model of the layers'
+      harm expects to be best; none where it says nothing.
     - `asynchronous`: whether the method shall use `stream`, if it can.
     """
 
@@ -38,6 +40,7 @@ class Exploration:
     evaluate: Callable[[Sequence[Genome]], Sequence[Judgement]]
     stream: Callable[[Iterator[Genome]], Iterator[tuple[Genome, Judgement]]]
     scales: tuple[str, ...]
+    ladder: Callable[[int], Sequence[Genome]] = lambda count: ()
     asynchronous: bool = False
 
     def distinct(self, genomes: Iterable[Genome]) -> list[Genome]:

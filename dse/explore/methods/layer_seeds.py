@@ -1,5 +1,8 @@
 """First designs of a search over layers: by how much each layer suffers from an approximate multiplier.
 
+Where the search knows what harm each design does in each layer (`Exploration.ladder`), the first designs are the best
+assignments by that, from exact to cheap. Otherwise the judgements of single layers tell.
+
 A space gives groups of genomes (`Space.seeds`): a base, exact everywhere, and for one approximate design the genomes
 that have it in a single layer. Judged, they tell the sensitivity of each layer. What follows are the chains: the design
 in the two layers that suffer least for what they gain, in the three, ... in all of them. A search that starts there
@@ -33,7 +36,13 @@ class LayerSeeds:
 
 
 def layer_seeds(exploration: Exploration) -> LayerSeeds:
-    """Evaluates the seeds of the space, as far as a part of the budget goes; none where it gives none."""
+    """Evaluates the seeds of the space, as far as a part of the budget goes; none where it gives none.
+
+    Those of a ladder are not evaluated yet.
+    """
+    # As many as a population holds: an evolution would leave out the others, the cheapest ones.
+    if steps := exploration.ladder(min(exploration.population, exploration.budget // _SHARE)):
+        return LayerSeeds(chains=tuple(steps))
     groups = exploration.space.seeds(exploration.budget // _SHARE)
     distinct: dict[str, Genome] = {}
     for genome in (genome for group in groups for genome in group):

@@ -19,6 +19,7 @@ SCORERS: Mapping[str, Scorer] = LazyMapping(
         "cost": "dse.score.scorers.cost_scorer:COST",
         "network_energy": "dse.score.scorers.network_energy_scorer:NETWORK_ENERGY",
         "layer_error": "dse.score.scorers.layer_error_scorer:LAYER_ERROR",
+        "divergence": "dse.score.scorers.divergence_scorer:DIVERGENCE",
         "accuracy": "dse.score.scorers.accuracy_scorer:ACCURACY",
         "transfer": "dse.score.scorers.transfer_scorer:TRANSFER",
         "margin": "dse.score.scorers.margin_scorer:MARGIN",

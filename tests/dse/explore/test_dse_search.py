@@ -238,9 +238,9 @@ def toml(text: str) -> Callable[[Path], list[str]]:
         (
             ["--objectives", ","],
             "error: objectives must name at least one of nmed, mred, energy, delay, area, transistors, "
-            "image_energy, layer_nmed, layer_mred, accuracy, accuracy_loss, signed_loss, transfer_rate, transfer_pgd, "
-            "transfer_fgsm_smallest, margin_rate, margin_pgd, margin_fgsm_smallest, adaptive_robustness, but got none; "
-            "choose some.",
+            "image_energy, layer_nmed, layer_mred, divergence, accuracy, accuracy_loss, signed_loss, transfer_rate, "
+            "transfer_pgd, transfer_fgsm_smallest, margin_rate, margin_pgd, margin_fgsm_smallest, adaptive_robustness, "
+            "but got none; choose some.",
         ),
         (["--constraint", "enrgy<=3"], "error: unknown column 'enrgy'; "),
         (
