@@ -11,8 +11,7 @@ the same number of threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from cnn_eval.models.checkpoints import restore_checkpoint, write_checkpoint
 from cnn_eval.models.registry import build, model_entry
 from cnn_eval.models.training_settings import TrainingSettings
 from cnn_eval.quantized.grid import NotANumberError
+from cnn_eval.support.thread_limits import torch_threads
 
 __all__ = ["DivergedError", "EpochReport", "train", "train_network"]
 
@@ -85,7 +85,7 @@ def train_network(
     epochs_done = 0
     if checkpoint is not None and checkpoint.exists():
         epochs_done = restore_checkpoint(checkpoint, settings, model, optimizer)
-    with _threads(settings.threads):
+    with torch_threads(settings.threads):
         model.train()
         for epoch in range(epochs_done, settings.epochs):
             try:
@@ -189,14 +189,3 @@ def _learning_rate(settings: TrainingSettings, progress: float) -> float:
         return settings.learning_rate * progress / settings.warmup
     decay = (progress - settings.warmup) / (1 - settings.warmup)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * decay))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Limits torch to `count` threads inside the context: the order of float32 sums depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

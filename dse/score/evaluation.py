@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from dse.score.constraints import Constraint, broken
@@ -114,27 +115,24 @@ def _scorer(key: ScorerKey, settings: ScoreSettings) -> Scorer:
 
 
 def _measure(task: ScoringTask, scorers: Sequence[Scorer]) -> ScoresByScorer:
-    threads = None
     known = dict(task.known)
     bounds: Scores = {}
     measured: ScoresByScorer = {}
-    try:
+    with ExitStack() as stack:
+        limited = False
         for scorer in scorers:
             if broken(task.limits, known) or _beaten(scorer, known, bounds, task.rivals):
                 break
-            if scorer.cost == "network" and threads is None:
-                import torch
+            if scorer.cost == "network" and not limited:
+                from cnn_eval.support.thread_limits import torch_threads
 
-                threads = torch.get_num_threads()
-                torch.set_num_threads(1)
+                stack.enter_context(torch_threads(1))
+                limited = True
             measured[scorer.name] = scorer.measure(task.candidate, task.settings)
             if scorer.bounds is not None:
                 bounds = scorer.bounds(measured[scorer.name])
             else:
                 known |= measured[scorer.name]
-    finally:
-        if threads is not None:
-            torch.set_num_threads(threads)
     return measured
 
 

@@ -14,8 +14,8 @@ from cnn_eval.measure.network_accuracy import network
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.scenarios.success import judge
+from cnn_eval.support.thread_limits import torch_threads
 from studies.frame.study import Row
-from studies.throughput.timing import torch_threads
 
 ATTACKS = 8
 EXAMPLES = 500

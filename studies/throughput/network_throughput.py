@@ -17,9 +17,10 @@ from cnn_eval.measure.sensitivities import products_per_image
 from cnn_eval.models.inference import predict
 from cnn_eval.models.registry import load_model
 from cnn_eval.quantized.post_training import quantize
+from cnn_eval.support.thread_limits import torch_threads
 from cnn_eval.support.verified_files import DataError
 from studies.frame.study import Row, StudyOptions
-from studies.throughput.timing import best, torch_threads
+from studies.throughput.timing import best
 
 _TARGETS = (
     # design, at most this many times torch's time

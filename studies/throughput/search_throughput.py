@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import torch
-
+from cnn_eval.support.thread_limits import torch_threads
 from dse.score.scorers import SCORERS
 from dse.score.scorers.scorer import ScoreSettings
 from dse.space.per_layer import Candidate
@@ -25,13 +24,9 @@ def rows(count: int = 6) -> list[Row]:
     settings = ScoreSettings(images=500)
     space = SPACES["arrays"]
     designs = [space.decode(genome) for genome in space.sample(1, count + 1)]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         _seconds(designs[:1], settings)  # loads data, weights and the compiler
         seconds_by_scorer = _seconds(designs[1:], settings)
-    finally:
-        torch.set_num_threads(threads)
     speeds = []
     for name, scorers in _STEPS:
         seconds = sum(seconds_by_scorer[scorer] for scorer in scorers)

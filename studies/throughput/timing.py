@@ -7,12 +7,9 @@ the fastest of several rounds counts: other load can only add time, so that the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from studies.frame.study import Row
 
@@ -31,17 +28,6 @@ def best(rounds: int, clock: Callable[[], float], *actions: Callable[[], Any]) -
             if counted >= 0:
                 fastest[k] = min(fastest[k], elapsed)
     return fastest
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Runs torch, and with it the approximate layers, on `count` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def speed_row(

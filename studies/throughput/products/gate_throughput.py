@@ -13,6 +13,7 @@ import numpy as np
 from circuits import Design, design
 from circuits.engine.known_operands.wide_kernels import KERNELS
 from circuits.engine.llvm.gates_function import compile_program
+from cnn_eval.support.thread_limits import torch_threads
 from studies.frame.study import Row
 from studies.throughput.products.measured_layers import (
     dense_convolution,
@@ -20,7 +21,7 @@ from studies.throughput.products.measured_layers import (
     narrow_format_layers,
     real_layer,
 )
-from studies.throughput.timing import best, speed_row, torch_threads
+from studies.throughput.timing import best, speed_row
 
 CARRY_SAVE = Design(topology="carry_save_array", rounding="nearest_even", name="exact carry-save array")
 _BLOCKS = 256  # blocks of 512 products, few enough for the kernels' operands and products to stay in the cache

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from circuits import Design
 from circuits.engine.llvm.jit import Target
 from circuits.support.processor import VARIABLE
+from cnn_eval.support.thread_limits import torch_threads
 from studies.frame.study import Row
 from studies.throughput.products.measured_layers import MeasuredLayer, depthwise_layers, narrow_format_layers, serving
-from studies.throughput.timing import best, speed_row, torch_threads
+from studies.throughput.timing import best, speed_row
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", name="int8, AMA1")
 EXACT = Design(rounding="nearest_even", name="exact float32")

@@ -9,8 +9,9 @@ import torch
 
 from circuits import design
 from cnn_eval.layers.approximation import approximate
+from cnn_eval.support.thread_limits import torch_threads
 from studies.frame.study import Row
-from studies.throughput.timing import best, torch_threads
+from studies.throughput.timing import best
 
 
 def rows(rounds: int) -> list[Row]:

@@ -24,6 +24,7 @@ from cnn_eval.layers import recording
 from cnn_eval.layers.approximate_layers import ApproximateConv2d, ApproximateLinear, approximate_layer
 from cnn_eval.layers.approximation import recomputed
 from cnn_eval.models.networks.lenet5 import LeNet5
+from cnn_eval.support.thread_limits import torch_threads
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
@@ -87,32 +88,24 @@ def test_every_layout_of_the_engine_is_used_and_equals_a_scalar_loop(
 def test_result_depends_neither_on_threads_nor_on_the_batch_split() -> None:
     network = approximate(nn.Sequential(conv(padding=1), nn.Flatten(), nn.Linear(3 * 64, 5)), LOPSIDED, layers="all")
     x = values((70, 2, 8, 8), 5)
-    threads = torch.get_num_threads()
-    try:
-        with torch.no_grad():
-            whole = network(x)
-            for count in (1, 3):
-                torch.set_num_threads(count)
+    with torch.no_grad():
+        whole = network(x)
+        for count in (1, 3):
+            with torch_threads(count):
                 assert same(network(x), whole)
                 assert same(torch.cat([network(part) for part in torch.split(x, 9)]), whole)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_threads_share_the_columns_of_one_large_row() -> None:
     """Compared with enough rows to fill the lanes, which go through another kernel."""
     layer = nn.Linear(1100, 601)
     approximated, x = approximate(layer, LOPSIDED, layers="linear"), values((300, 1100), 15)
-    threads = torch.get_num_threads()
-    try:
-        with torch.no_grad():
-            whole = approximated(x)
-            for count in (1, 2, 5):
-                torch.set_num_threads(count)
+    with torch.no_grad():
+        whole = approximated(x)
+        for count in (1, 2, 5):
+            with torch_threads(count):
                 assert same(approximated(x[:1]), whole[:1])
                 assert same(approximated(x[7:9]), whole[7:9])
-    finally:
-        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("kind", ["linear", "conv"])
