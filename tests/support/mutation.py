@@ -36,7 +36,10 @@ _TIME_FACTOR, _TIME_EXTRA = 4, 60
 """A mutant may take this multiple of the time of the unchanged tests, plus so many seconds."""
 _LONGEST = 600
 """The most seconds a mutant may take, however long the tests take."""
-_COPIED = (*FOLDERS, "docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md")
+_COPIED = (
+    *FOLDERS,
+    *("docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md", "CITATION.cff", "mkdocs.yml"),
+)
 
 
 @dataclass(frozen=True)
