@@ -36,6 +36,7 @@ _TIME_FACTOR, _TIME_EXTRA = 4, 60
 """A mutant has this multiple of the time of the unchanged tests, and so many seconds more."""
 _LONGEST = 600
 """A mutant has at most so many seconds, however long the tests take."""
+_PLUGINS = Path(__file__).parent / "mutants"
 _COPIED = (*FOLDERS, "docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md")
 
 
@@ -318,7 +319,7 @@ class Laboratory:
         environment = {
             **os.environ,
             **variables,
-            "PYTHONPATH": os.pathsep.join([str(self.root), str(self.root / "tests" / "support")]),
+            "PYTHONPATH": os.pathsep.join([str(self.root), str(_PLUGINS)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MUTANT": "1",  # see tests/conftest.py
             "NUMBA_CACHE_DIR": str(self._caches / cache),
