@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from house import ROOT
-from mutation import GROUPS, Group, Laboratory, drawn, main, mutants_of
+from mutation import GROUPS, Group, Laboratory, drawn, function_line, main, mutants_of
 
 SOURCE = '''"""A module: 1 + 1."""
 from __future__ import annotations
@@ -87,10 +91,36 @@ def test_a_mutant_is_killed_by_a_test_and_survives_without_one(tmp_path: Path) -
         "circuits/area.py:6: 2 * (w + h)  ->  (2 / (w + h))": "survived",
         "circuits/area.py:6: w + h  ->  (w - h)": "survived",
     }
+    calls = json.loads((laboratory.root / "calls.json").read_text())
+    (called,) = [places for _, places in calls.values()]
+    assert [str(laboratory.root / "circuits" / "area.py"), 1] in called
+    assert [str(laboratory.root / "circuits" / "area.py"), 5] not in called
     assert "w * h" in (laboratory.root / "circuits" / "area.py").read_text()
     (laboratory.root / "tests" / "test_area.py").write_text("def test_area():\n    assert False\n")
     with pytest.raises(RuntimeError, match="the tests must pass before anything is changed, but do not"):
         laboratory.seconds(group, slow=True)
+
+
+def test_a_mutant_belongs_to_the_innermost_function_around_it() -> None:
+    source = "a = 1\n\n@cache\ndef f():\n    b = 2\n\n    def g():\n        return 3\n\n    return g\n"
+    assert [function_line(source, line) for line in (1, 5, 8, 10)] == [0, 3, 7, 3]
+
+
+@pytest.mark.slow
+def test_chosen_tests_run_first(tmp_path: Path) -> None:
+    (tmp_path / "test_order.py").write_text("".join(f"def test_{name}():\n    pass\n" for name in "abcd"))
+    first = tmp_path / "first.json"
+    first.write_text(json.dumps(["test_order.py::test_d", "test_order.py::test_b"]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "covering_tests", "test_order.py"],
+        cwd=tmp_path,
+        env={**os.environ, "FIRST_FILE": str(first), "PYTHONPATH": str(ROOT / "tests" / "support" / "mutants")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ran = [line.split("::")[1].split()[0] for line in done.stdout.splitlines() if "::" in line]
+    assert ran == ["test_d", "test_b", "test_a", "test_c"]
 
 
 def test_an_unknown_group_is_refused_with_the_available_groups(capsys: pytest.CaptureFixture[str]) -> None:

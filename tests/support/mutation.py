@@ -36,6 +36,7 @@ _TIME_FACTOR, _TIME_EXTRA = 4, 60
 """A mutant may take this multiple of the time of the unchanged tests, plus so many seconds."""
 _LONGEST = 600
 """The most seconds a mutant may take, however long the tests take."""
+_PLUGINS = Path(__file__).parent / "mutants"
 _COPIED = (
     *FOLDERS,
     *("docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md", "CITATION.cff", "mkdocs.yml"),
@@ -321,7 +322,7 @@ class Laboratory:
         environment = {
             **os.environ,
             **variables,
-            "PYTHONPATH": os.pathsep.join([str(self.root), str(self.root / "tests" / "support")]),
+            "PYTHONPATH": os.pathsep.join([str(self.root), str(_PLUGINS)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MUTANT": "1",  # see tests/conftest.py
             "NUMBA_CACHE_DIR": str(self._caches / cache),

@@ -1,4 +1,4 @@
-"""Pytest plugin of `mutation.py`: notes which functions each test calls, and runs chosen tests first.
+"""Pytest plugin of `tests/support/mutation.py`: notes which functions each test calls, and runs chosen tests first.
 
 With CALLS_FILE set, the file gets {test: [seconds, [[file, first line], ...]]} for the functions that the test calls in
 this process. With FIRST_FILE set, the tests that the file lists come first, in its order; all others follow, since
