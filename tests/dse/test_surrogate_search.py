@@ -168,6 +168,26 @@ def test_layers_are_tried_alone_and_then_the_least_sensitive_together(method: st
     assert len(seen) == len(set(seen)) <= 30
 
 
+@pytest.mark.parametrize("method", ["surrogate", "nsga2"])
+def test_a_ladder_is_evaluated_first_in_place_of_single_layers(method: str) -> None:
+    space = layered(3)
+    steps = [space.encode(space.decode(genome)) for genome in space.sample(0, 5)]
+    asked: list[int] = []
+
+    def ladder(count: int) -> list[Genome]:
+        asked.append(count)
+        return steps[:count]
+
+    def evaluate(genomes: Sequence[Genome]) -> list[Judgement]:
+        seen.extend(genomes)
+        return [Judgement([float(sum(genome)), -float(genome[4])]) for genome in genomes]
+
+    seen: list[Genome] = []
+    explored(method, space=space, budget=40, ladder=ladder, evaluate=evaluate)
+    assert asked == [10]  # a quarter of the budget
+    assert set(steps) <= set(seen[:20])
+
+
 def test_a_space_without_layers_or_exact_design_has_no_seeds() -> None:
     assert POSITIONS.seeds(100) == []
     without = Space(name="without", formats=("uint8",), cells=(CELLS["ama5"],), layers=(("a", 1), ("b", 1)))
