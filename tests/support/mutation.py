@@ -33,7 +33,16 @@ from house import FOLDERS, ROOT, imported_names
 
 _TIME_FACTOR, _TIME_EXTRA = 4, 60
 """A mutant has this multiple of the time of the unchanged tests, and so many seconds more."""
-_COPIED = (*FOLDERS, "docs", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md", "CITATION.cff", "mkdocs.yml")
+_COPIED = (
+    *FOLDERS,
+    "docs",
+    "pyproject.toml",
+    "constraints.txt",
+    "README.md",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "mkdocs.yml",
+)
 
 
 @dataclass(frozen=True)
