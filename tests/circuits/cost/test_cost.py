@@ -237,6 +237,24 @@ def test_an_adder_that_switches_alone_costs_what_was_characterised() -> None:
         assert found.settled[k] == pytest.approx(max(data.delay[pin, row, o, 0, 0] for o in changed))
 
 
+@pytest.mark.parametrize(("cell", "rises"), [("ama5", (0, 1)), ("ama1", (0,))])
+def test_a_net_on_two_pins_reaches_them_one_after_the_other(cell: str, rises: tuple[int, ...]) -> None:
+    """A net on pins A and B: what was characterised for A while B has its old value, then for B. Cases without pulses
+    that are swallowed on the way, by the value of the third pin."""
+    builder = NetlistBuilder("tied")
+    (a,), (c,) = (builder.input(name, 1) for name in "ac")
+    outputs = builder.add(CELLS[cell], a, a, c)
+    builder.output("sum", outputs[:1])
+    builder.output("carry", outputs[1:])
+    made = circuit_of(builder.build(), NOMINAL)
+    energy = NOMINAL.cost_of(CELLS[cell]).energy[..., 0, 0]
+    for third in rises:
+        operands = [np.array([0, 1, 0], dtype=np.uint64), np.full(3, third, dtype=np.uint64)]
+        up, down = transitions(made, operands).internal
+        assert up == pytest.approx(energy[0, 0b100 | third] + energy[1, 0b110 | third])
+        assert down == pytest.approx(energy[0, 0b010 | third] + energy[1, 0b000 | third])
+
+
 def test_short_pulses_are_swallowed_and_long_ones_pass() -> None:
     """x XOR (x delayed by a chain of buffers) makes a pulse as wide as the chain is slow."""
     counts = []
