@@ -68,7 +68,7 @@ def register(commands: Commands) -> None:
         "--population",
         type=integer(4, 10_000),
         metavar="N",
-        help="designs in each generation (default: a twentieth of the budget, from 8 to 20)",
+        help="designs in each generation (default: 20; for networks a twentieth of the budget, from 8 to 20)",
     )
     parser.add_argument(
         "--budget", type=integer(1, 10_000_000), default=default.budget, help="number of designs to score"

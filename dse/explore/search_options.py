@@ -94,8 +94,8 @@ class SearchOptions:
 
     - `space`: the designs to choose from.
     - `objectives`: names of columns, or columns; `constraints`: texts such as "accuracy_loss<=0.5", or constraints.
-    - `population`: designs in a generation of NSGA-II, and in a batch of the surrogate; 0 stands for a twentieth of the
-      budget, from 8 to 20, so that small budgets have generations enough to converge.
+    - `population`: designs in a generation of NSGA-II, and in a batch of the surrogate. 0 stands for 20; for networks,
+      whose budgets are small, for a twentieth of the budget, from 8 to 20, so that there are generations enough.
     - `budget`: number of designs of the space to score, references not counted.
     - `seed`: of the search.
     - `method`: one of `METHODS`.
@@ -146,9 +146,8 @@ class SearchOptions:
             raise unknown_name("method", self.method, METHODS)
         if not self.population:
             small, large = _POPULATIONS
-            # Methods without generations are recorded as ever, so that their stored runs are found.
-            evolves = self.chosen_method not in ("exhaustive", "random")
-            chosen = min(max(self.budget // _GENERATIONS, small), large) if evolves else large
+            # Searches of cheap scores have long had the large one: so their stored runs are found.
+            chosen = min(max(self.budget // _GENERATIONS, small), large) if self._is_guided else large
             object.__setattr__(self, "population", chosen)
         if self.method == "exhaustive" and self.space.size > self.budget:
             raise DesignError(
