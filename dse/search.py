@@ -65,7 +65,10 @@ def register(commands: Commands) -> None:
         "spaces above 10^9 and budgets up to 2,000; else nsga2)",
     )
     parser.add_argument(
-        "--population", type=integer(4, 10_000), default=default.population, help="designs in each generation"
+        "--population",
+        type=integer(4, 10_000),
+        metavar="N",
+        help="designs in each generation (default: 20; for networks a twentieth of the budget, from 8 to 20)",
     )
     parser.add_argument(
         "--budget", type=integer(1, 10_000_000), default=default.budget, help="number of designs to score"
@@ -131,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
         space=space,
         objectives=_names(arguments.objectives),
         constraints=arguments.constraint or (),
-        population=arguments.population,
+        population=arguments.population or 0,
         budget=arguments.budget,
         seed=arguments.seed,
         method=arguments.method,

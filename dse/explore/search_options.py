@@ -40,6 +40,8 @@ _LARGE = 10**9
 """Genomes from which a surrogate is worth its time: a smaller space is soon covered by evolution."""
 _FITTED = 2000
 """Largest budget for it: fitting takes longer with every design, while nsga2 costs next to nothing."""
+_GENERATIONS, _POPULATIONS = 20, (8, 20)
+"""Generations that a budget is divided into, and the least and the largest population that follows from it."""
 _OF_NETWORK = {"image_energy", "layer_nmed", "layer_mred"}
 """Columns that depend on the layers of the network and on their products."""
 _OUTSIDE = "outside_scorers"
@@ -92,7 +94,8 @@ class SearchOptions:
 
     - `space`: the designs to choose from.
     - `objectives`: names of columns, or columns; `constraints`: texts such as "accuracy_loss<=0.5", or constraints.
-    - `population`: designs in a generation of NSGA-II.
+    - `population`: designs in a generation of NSGA-II, and in a batch of the surrogate. 0 stands for 20; for networks,
+      whose budgets are small, for a twentieth of the budget, from 8 to 20, so that there are generations enough.
     - `budget`: number of designs of the space to score, references not counted.
     - `seed`: of the search.
     - `method`: one of `METHODS`.
@@ -113,7 +116,7 @@ class SearchOptions:
     space: Space = ARRAYS
     objectives: Sequence[Column | str] = ("energy", "delay", "accuracy_loss")
     constraints: Sequence[Constraint | str] = ()
-    population: int = 20
+    population: int = 0
     budget: int = 240
     seed: int = 0
     method: str = "auto"
@@ -141,6 +144,11 @@ class SearchOptions:
         refuse_what_cannot_be_measured(all_scorers(outside), self.settings, self._asked)
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
+        if not self.population:
+            small, large = _POPULATIONS
+            # Searches of cheap scores have long had the large one: so their stored runs are found.
+            chosen = min(max(self.budget // _GENERATIONS, small), large) if self._is_guided else large
+            object.__setattr__(self, "population", chosen)
         if self.method == "exhaustive" and self.space.size > self.budget:
             raise DesignError(
                 f"the budget must cover the space for method exhaustive, but got {self.budget:,} for "

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,9 @@ from studies.rows.large_space_rows import (
     LARGE_SPACE,
     Level,
     large_space_rows,
+    large_space_text,
 )
-from studies.rows.skipped_rows import skipped_rows
+from studies.rows.skipped_rows import skipped_rows, skipped_text
 
 TITLE = "Fronts of searches: against the exhaustive front, in a large space, and without what was skipped"
 SOURCE = "our own study"
@@ -66,39 +68,28 @@ QUICK = Level(seeds=(0,), budgets={"random": 300, "nsga2": 300, "surrogate": 160
 _LEAST_ERROR = 1e-6
 """Lower bound of the NMED, whose axis is logarithmic."""
 
+_DESIGNS, _MEDIAN = "distinct designs", "hypervolume, median"
 Points = NDArray[np.float64]
 
 
 def run(options: StudyOptions) -> StudyResult:
     """Scores the small space and searches it with each seed by NSGA-II and at random; then searches the large one."""
-    keys, points = _score()
-    front = points[non_dominated(points)]
-    exhaustive_volume = _volume(front)
-    budget = len(points) // 10
-    rows = [
-        Row("space", "genomes", SPACE.size),
-        Row("", "distinct designs", len(points)),
-        Row("", "designs on the exhaustive front", len(front)),
-    ]
-    shares: dict[str, list[float]] = {}
-    for method in ("nsga2", "random"):
-        shares[method] = [
-            _volume(points[_search(method, seed, budget, keys, points)]) / exhaustive_volume for seed in range(SEEDS)
-        ]
-        for seed, share in enumerate(shares[method]):
-            rows.append(Row(method, f"hypervolume, seed {seed}", 100 * share, unit="% of exhaustive"))
-        rows.append(Row(method, "hypervolume, median", 100 * float(np.median(shares[method])), unit="% of exhaustive"))
-    median = float(np.median(shares["nsga2"]))
     level = QUICK if options.level == "quick" else DEFAULT
-    large_rows, large_text = large_space_rows(level)
-    skipped, skipped_text = skipped_rows(_searches(options.level))
-    verdict = "reaches" if median >= WANTED else "does not reach"
+    small = options.part("small space", _small_rows)
+    large = options.part("large space", partial(large_space_rows, level))
+    skipped: list[Row] = []
+    for search in _searches(options.level):
+        skipped += options.part(f"skipped designs, seed {search.seed}", partial(skipped_rows, search))
+    of_small = {(row.subject, row.quantity): row.measured for row in small}
+    designs = int(of_small["", _DESIGNS])
+    medians = {method: of_small[method, _MEDIAN] for method in ("nsga2", "random")}
+    verdict = "reaches" if medians["nsga2"] >= 100 * WANTED else "does not reach"
     return StudyResult(
-        [*rows, *large_rows, *skipped],
+        [*small, *large, *skipped],
         "measured",
-        f"with {budget} of {len(points)} evaluations NSGA-II {verdict} {100 * WANTED:g} % of the hypervolume of the "
-        f"exhaustive front: median {100 * median:.2f} % over {SEEDS} seeds (random: "
-        f"{100 * float(np.median(shares['random'])):.2f} %); {large_text[:-1]}; {skipped_text}",
+        f"with {designs // 10} of {designs} evaluations NSGA-II {verdict} {100 * WANTED:g} % of the hypervolume of the "
+        f"exhaustive front: median {medians['nsga2']:.2f} % over {SEEDS} seeds (random: {medians['random']:.2f} %); "
+        f"{large_space_text(large, level)}; {skipped_text(skipped)}",
         {
             "space": SPACE.to_data(),
             "objectives": list(OBJECTIVES),
@@ -106,7 +97,7 @@ def run(options: StudyOptions) -> StudyResult:
             f"{_LEAST_ERROR:g}",
             "reference point": "the largest value of each objective",
             "population": POPULATION,
-            "budget": budget,
+            "budget": designs // 10,
             "samples": SETTINGS.samples,
             "cost_samples": SETTINGS.cost_samples,
             "large_space": LARGE_SPACE.to_data(),
@@ -119,6 +110,27 @@ def run(options: StudyOptions) -> StudyResult:
             "large_cost_samples": LARGE_SETTINGS.cost_samples,
         },
     )
+
+
+def _small_rows() -> list[Row]:
+    keys, points = _score()
+    front = points[non_dominated(points)]
+    exhaustive_volume = _volume(front)
+    rows = [
+        Row("space", "genomes", SPACE.size),
+        Row("", _DESIGNS, len(points)),
+        Row("", "designs on the exhaustive front", len(front)),
+    ]
+    for method in ("nsga2", "random"):
+        shares = [
+            100 * _volume(points[_search(method, seed, len(points) // 10, keys, points)]) / exhaustive_volume
+            for seed in range(SEEDS)
+        ]
+        rows += [
+            Row(method, f"hypervolume, seed {seed}", share, unit="% of exhaustive") for seed, share in enumerate(shares)
+        ]
+        rows.append(Row(method, _MEDIAN, float(np.median(shares)), unit="% of exhaustive"))
+    return rows
 
 
 def _searches(level: str) -> list[SearchOptions]:

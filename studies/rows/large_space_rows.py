@@ -21,7 +21,15 @@ from dse.score.scorers.scorer import ScoreSettings
 from dse.space.search_space import Genome, Space
 from studies.frame.study import Row
 
-__all__ = ["LARGE_OBJECTIVES", "LARGE_SETTINGS", "LARGE_SPACE", "POPULATION", "Level", "large_space_rows"]
+__all__ = [
+    "LARGE_OBJECTIVES",
+    "LARGE_SETTINGS",
+    "LARGE_SPACE",
+    "POPULATION",
+    "Level",
+    "large_space_rows",
+    "large_space_text",
+]
 
 LARGE_SPACE = Space(
     name="positions",
@@ -35,6 +43,7 @@ LARGE_SETTINGS = ScoreSettings(samples=20_000, cost_samples=512)
 POPULATION = 20
 _LEAST_ERROR = 1e-6
 """Lower bound of the NMED, whose axis is logarithmic."""
+_NOT_REACHED = "not reached"
 
 
 @dataclass(frozen=True)
@@ -46,8 +55,8 @@ class Level:
     checkpoints: tuple[int, ...]
 
 
-def large_space_rows(level: Level) -> tuple[list[Row], str]:
-    """(rows of the hypervolume of each method and seed, what they say about the surrogate)."""
+def large_space_rows(level: Level) -> list[Row]:
+    """Hypervolumes of each method and seed, and how soon the surrogate reaches that of nsga2's whole budget."""
     tasks = [(method, seed, budget) for method, budget in level.budgets.items() for seed in level.seeds]
     with Processes(_searched, available_cpus()) as executor:
         outcomes = executor.run(tasks)
@@ -85,18 +94,28 @@ def large_space_rows(level: Level) -> tuple[list[Row], str]:
         for seed in level.seeds
     ]
     median = float(np.median(needed))
-    what = f"evaluations until nsga2's median hypervolume after {goal_budget:,}"
+    what = _needed(level)
     for of_what, evaluations in zip(
         [*(f"seed {seed}" for seed in level.seeds), "median"], [*needed, median], strict=True
     ):
         found = math.isfinite(evaluations)
-        remark = "" if found else "not reached"
+        remark = "" if found else _NOT_REACHED
         rows.append(Row("surrogate", f"{what}, {of_what}", float(evaluations if found else budget), remark=remark))
-    reached = f"after {median:,.0f} evaluations" if math.isfinite(median) else "not within its budget"
-    return rows, (
+    return rows
+
+
+def large_space_text(rows: Sequence[Row], level: Level) -> str:
+    """What `large_space_rows` say about the surrogate."""
+    (median,) = (row for row in rows if row.quantity == f"{_needed(level)}, median")
+    reached = "not within its budget" if median.remark else f"after {median.measured:,.0f} evaluations"
+    return (
         f"in a space of 10^{math.log10(LARGE_SPACE.size):.0f} designs the surrogate reaches NSGA-II's hypervolume "
-        f"after {goal_budget:,} evaluations {reached} (median of {len(level.seeds)} seeds)."
+        f"after {level.budgets['nsga2']:,} evaluations {reached} (median of {len(level.seeds)} seeds)"
     )
+
+
+def _needed(level: Level) -> str:
+    return f"evaluations until nsga2's median hypervolume after {level.budgets['nsga2']:,}"
 
 
 def _volumes(points: NDArray[np.float64], counts: Container[int] | None) -> dict[int, float]:

@@ -14,21 +14,25 @@ from dse.score.executor import Processes, available_cpus
 from dse.score.store import Store
 from studies.frame.study import Row
 
-__all__ = ["skipped_rows"]
+__all__ = ["skipped_rows", "skipped_text"]
+
+_SKIPPED, _JOINING = "designs skipped", "of them on the front when scored"
 
 
-def skipped_rows(searches: Sequence[SearchOptions]) -> tuple[list[Row], str]:
-    """(two rows for each search: how many designs were skipped, and how many of them would be on the front; a text)."""
-    rows: list[Row] = []
-    skipped = added = 0
-    for options in searches:
-        count, joining = _skipped_and_joining(options)
-        subject = f"default search, seed {options.seed}"
-        rows += [Row(subject, "designs skipped", count), Row(subject, "of them on the front when scored", joining)]
-        skipped, added = skipped + count, added + joining
-    return rows, (
-        f"of {skipped} designs that {len(searches)} default searches skipped, {added or 'none'} would have joined the "
-        "front."
+def skipped_rows(options: SearchOptions) -> list[Row]:
+    """How many designs a search skipped, and how many of them would be on the front."""
+    count, joining = _skipped_and_joining(options)
+    subject = f"default search, seed {options.seed}"
+    return [Row(subject, _SKIPPED, count), Row(subject, _JOINING, joining)]
+
+
+def skipped_text(rows: Sequence[Row]) -> str:
+    """What the `skipped_rows` of several searches say together."""
+    skipped = [row.measured for row in rows if row.quantity == _SKIPPED]
+    joining = sum(row.measured for row in rows if row.quantity == _JOINING)
+    return (
+        f"of {sum(skipped):.0f} designs that {len(skipped)} default searches skipped, "
+        f"{f'{joining:.0f}' if joining else 'none'} would have joined the front."
     )
 
 

@@ -222,3 +222,12 @@ def test_auto_chooses_by_the_space_and_the_price_of_scores() -> None:
     assert chosen(large, 240, "energy", "accuracy_loss") == "surrogate"
     assert chosen(large, 5000, "energy", "accuracy_loss") == "nsga2"
     assert SearchOptions().chosen_method == "nsga2"
+
+
+def test_small_budgets_have_small_populations() -> None:
+    populations = [SearchOptions(budget=budget).population for budget in (40, 240, 400, 5000)]
+    assert populations == [8, 12, 20, 20]
+    assert SearchOptions(budget=240, population=30).population == 30
+    # Where nothing of a network is measured or nothing bred, runs are recorded as ever.
+    assert SearchOptions(budget=240, method="random").population == 20
+    assert SearchOptions(budget=240, objectives=("energy", "nmed")).population == 20

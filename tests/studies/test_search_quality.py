@@ -8,8 +8,8 @@ import pytest
 
 from circuits import CELLS
 from dse import ScoreSettings, SearchOptions, Space
-from studies.rows.large_space_rows import LARGE_SPACE, Level, large_space_rows
-from studies.rows.skipped_rows import skipped_rows
+from studies.rows.large_space_rows import LARGE_SPACE, Level, large_space_rows, large_space_text
+from studies.rows.skipped_rows import skipped_rows, skipped_text
 
 CELL_CHOICE = tuple(CELLS[name] for name in ("exact", "ama1", "ama5"))
 
@@ -18,7 +18,8 @@ CELL_CHOICE = tuple(CELLS[name] for name in ("exact", "ama1", "ama5"))
 def test_methods_are_compared_in_a_space_of_more_than_a_thousand_million_designs() -> None:
     assert LARGE_SPACE.size > 10**9
     level = Level(seeds=(0, 1), budgets={"random": 60, "nsga2": 60, "surrogate": 80}, checkpoints=(40, 60))
-    rows, text = large_space_rows(level)
+    rows = large_space_rows(level)
+    text = large_space_text(rows, level)
     measured = {(row.subject, row.quantity): row.measured for row in rows}
     assert len(measured) == len(rows) == 1 + 3 * 2 * 3 + 3
     for method in level.budgets:
@@ -42,8 +43,11 @@ def test_skipped_designs_are_scored_afterwards() -> None:
         references=("exact",),
         settings=ScoreSettings(images=400, attack_images=1, samples=500, cost_samples=64),
     )
-    rows, text = skipped_rows([options])
+    rows = skipped_rows(options)
     assert [row.quantity for row in rows] == ["designs skipped", "of them on the front when scored"]
     assert rows[0].measured > 0
     assert rows[1].measured == 0
-    assert text == f"of {rows[0].measured} designs that 1 default searches skipped, none would have joined the front."
+    text = skipped_text([*rows, *rows])
+    assert text == (
+        f"of {2 * rows[0].measured} designs that 2 default searches skipped, none would have joined the front."
+    )

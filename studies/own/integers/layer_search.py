@@ -122,6 +122,7 @@ def _front(size: _Size, settings: ScoreSettings) -> list[tuple[float, Candidate]
         space=SPACES["library_by_layer"],
         objectives=("image_energy", "divergence"),
         budget=size.budget,
+        population=20,
         settings=settings,
     )
     result = run_search(options, executor=Processes(measure, available_cpus()))
