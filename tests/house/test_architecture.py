@@ -53,22 +53,6 @@ print(jit._initialise.cache_info().misses, *sys.modules)
     assert not HEAVY & set(loaded)
 
 
-@every_package
-def test_help_loads_nothing_heavy(package: str) -> None:
-    """`python -m PACKAGE --help` must answer at once, without waiting for torch or the plotting libraries."""
-    code = f"""
-import runpy, sys
-sys.argv[1:] = ["--help"]
-try:
-    runpy.run_module({package!r}, run_name="__main__")
-except SystemExit as stop:
-    assert not stop.code
-print("LOADED", *sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not HEAVY & set(done.stdout.partition("LOADED")[2].split())
-
-
 # ---- circles
 
 

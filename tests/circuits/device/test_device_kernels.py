@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import lopsided
 import numpy as np
 import pytest
 from bit_equality import same_bits
-from device_products import CORNERS, codes, floats, on_host, one_by_one
+from corner_values import CORNERS_OF_FORMATS
+from device_products import codes, floats, on_host, one_by_one
+from lopsided import LOPSIDED_ARRAY
 
 from circuits import FORMATS, NAMED, Design, design
 from circuits.engine.device import fraction_products, gate_products, table_products
@@ -23,8 +24,6 @@ from circuits.engine.device.product_modules import TABLES, serving_module, table
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 
-LOPSIDED = Design(placement=lopsided.LOPSIDED, ports="pcs", name="lopsided")
-"""A multiplier whose operands cannot be exchanged."""
 NARROW = {"placement": "ama1", "ports": "pcs"}
 INTEGERS = (
     Design(format=None, width=8, signed=True, **NARROW),
@@ -51,9 +50,9 @@ def test_tiles_hold_all_lanes_and_few_others() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("each", [*map(design, NAMED), LOPSIDED, TILED], ids=lambda each: each.label)
+@pytest.mark.parametrize("each", [*map(design, NAMED), LOPSIDED_ARRAY, TILED], ids=lambda each: each.label)
 def test_every_named_design_gives_the_bits_of_its_gates(each: Design) -> None:
-    corners = CORNERS[:, None], CORNERS[None, :]
+    corners = CORNERS_OF_FORMATS[:, None], CORNERS_OF_FORMATS[None, :]
     assert same_bits(on_host(gate_products, each, *corners), one_by_one(each, *corners))
     # The first shape has rows in its lanes, the second columns.
     for rows, depth, columns in ((70, 5, 3), (3, 4, 70)):
@@ -81,7 +80,7 @@ def _format_cases() -> list[Design]:
 @pytest.mark.slow
 @pytest.mark.parametrize("each", _format_cases(), ids=lambda each: f"{each.format}-{each.rounding}-{each.subnormals}")
 def test_every_format_rounding_and_rule_for_subnormals_gives_the_bits_of_the_gates(each: Design) -> None:
-    corners = CORNERS[:, None], CORNERS[None, :]
+    corners = CORNERS_OF_FORMATS[:, None], CORNERS_OF_FORMATS[None, :]
     x, w = floats((40, 4), 3), floats((4, 3), 4)
     tables = [products for products in TABLES if not products.refusal(each, 1 << 17)]
     assert len(tables) == (each.float_format.fraction_bits <= 7) + (

@@ -356,6 +356,8 @@ ROBUST = {"robust": 40, "robust_exact": 20, "gained": 20, "lost": 0}
         ({"robust": 26, "robust_exact": 20, "gained": 6, "lost": 0}, "robust"),  # p = 1/32
         ({"robust": 14, "robust_exact": 20, "gained": 0, "lost": 6}, "not more robust"),
         ({"transfers": (BRITTLE,)}, "brittle transfer only"),
+        ({"native": 70, "transfers": (BRITTLE,)}, "gradient masking"),
+        ({"robust": 25, "gained": 5, "transfers": (BRITTLE,)}, "brittle transfer only"),  # p = 1/16
         ({"transfers": (replace(BRITTLE, minimum=90),)}, "not more robust"),
         ({"transfers": (replace(BRITTLE, margin=89),)}, "not more robust"),
         ({"transfers": (replace(BRITTLE, minimum_crafted=0, minimum=0),)}, "not more robust"),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from bit_equality import same_bits
 from device_products import codes, floats
-from layer_cases import LOPSIDED, conv, values
+from layer_cases import conv, values
+from lopsided import LOPSIDED_ARRAY
 from torch import nn
 
 from circuits import Design, DesignError, design, matmul
@@ -50,7 +51,7 @@ def chosen_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("host_as_device")
-@pytest.mark.parametrize("each", [LOPSIDED, BFLOAT16], ids=["gates", "table of fractions"])
+@pytest.mark.parametrize("each", [LOPSIDED_ARRAY, BFLOAT16], ids=["gates", "table of fractions"])
 @pytest.mark.parametrize(("geometry", "groups"), GEOMETRIES)
 def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(
     geometry: Geometry, groups: int, each: Design
@@ -88,8 +89,8 @@ def test_integer_convolutions_of_tensors_with_a_padding_code_equal_those_of_arra
 def test_matmul_of_tensors_equals_that_of_arrays() -> None:
     x, w = floats((5, 3), 1), floats((3, 4), 2)
     with np.errstate(all="ignore"):
-        expected = matmul(LOPSIDED, x, w)
-    assert same_bits(matmul(LOPSIDED, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
+        expected = matmul(LOPSIDED_ARRAY, x, w)
+    assert same_bits(matmul(LOPSIDED_ARRAY, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
     x, w = codes(INT8, 0, (5, 3), 1), codes(INT8, 1, (3, 4), 2)
     # Any dtype of integers, and elements anywhere.
     wide = torch.from_numpy(np.ascontiguousarray(x.T)).long().T
@@ -119,7 +120,7 @@ def test_what_a_device_does_not_serve_is_refused_in_one_line() -> None:
 
 
 def test_tensors_on_another_device_are_refused() -> None:
-    layer = approximate(conv(), LOPSIDED)
+    layer = approximate(conv(), LOPSIDED_ARRAY)
     with pytest.raises(DesignError, match=r"^activations must be float32 on the CPU or a CUDA device, but are"):
         layer(values((1, 2, 5, 5), 1).to("meta"))
 
