@@ -167,3 +167,12 @@ def test_nothing_says_that_it_is_unfinished() -> None:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             assert not marks.search(path.read_text(encoding="utf-8")), path
+
+
+@every_package
+def test_tests_of_a_package_import_nothing_above_it(package: str) -> None:
+    """A test that needs several packages stands with the highest one, or in tests/all_packages."""
+    above = set(PACKAGES[PACKAGES.index(package) + 1 :])
+    files = [*(ROOT / "tests" / package).rglob("*.py")]
+    assert files
+    assert not {str(path): found for path in files if (found := house.imported_packages(path) & above)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -294,3 +295,8 @@ def test_results_are_kept_and_reported() -> None:
     page = (COMMITTED.parent / "RESULTS.md").read_text(encoding="utf-8")
     assert unmarked(page) == markdown(load_best())
     assert is_picture_of(COMMITTED.parent / PICTURE, load_best())
+
+
+def test_rows_of_studies_have_no_interval_of_nan() -> None:
+    assert Row("a", "b", 1.0, interval=(math.nan, math.nan)).interval is None
+    assert Row("a", "b", 1.0, interval=(0.0, math.inf)).interval == (0, math.inf)

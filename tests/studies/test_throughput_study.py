@@ -11,7 +11,10 @@ import pytest
 
 from circuits import Design, design
 from circuits.engine.known_operands.wide_kernels import KERNELS
+from circuits.support import cli
+from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval.layers.convolution import Geometry
+from studies.commands import main
 from studies.frame.study import Row, StudyOptions
 from studies.throughput import thread_throughput, throughput, timing
 from studies.throughput.products import measured_layers, method_throughput
@@ -111,3 +114,12 @@ def test_a_row_names_its_ratio_target_speed_and_method() -> None:
     row = timing.speed_row("layer", "a over b", 1000, 2.0, 1.0, 0.35, "table")
     assert row.measured == 0.5
     assert row.remark == "target: at least 0.35; 500 products/s by method table"
+
+
+def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    monkeypatch.setattr(cli, "load_driver", lambda: None)  # with or without a device
+    assert main(["run", "table2", "throughput", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"
+    )

@@ -18,7 +18,6 @@ from circuits.engine import float_operations, padding
 from circuits.engine.device import cuda_tensors, tensor_kinds
 from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products import gathering
-from circuits.support import cli
 from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval import approximate
 from cnn_eval.commands import main
@@ -26,7 +25,6 @@ from cnn_eval.layers import convolution
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models import devices
-from studies.commands import main as run_studies
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", ports="pcs")
 BFLOAT16 = Design(format="bfloat16", placement="ama1", ports="pcs")
@@ -157,15 +155,6 @@ def test_without_a_device_every_command_says_so(
     error = capsys.readouterr().err
     assert error.startswith("error: no CUDA device: ")
     assert error.count("\n") == 1
-
-
-def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
-    monkeypatch.setattr(cli, "load_driver", lambda: None)  # with or without a device
-    assert run_studies(["run", "table2", "throughput", "--device", "cuda"]) == 2
-    assert capsys.readouterr().err == (
-        "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"
-    )
 
 
 def test_unknown_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
