@@ -9,9 +9,8 @@ import pytest
 
 from circuits import design
 from circuits.support.statistics import mcnemar
-from cnn_eval import AuditSettings, load_model, predict
+from cnn_eval import AdaptiveAttack, AuditSettings, load_model, predict
 from cnn_eval.data.loading import load
-from cnn_eval.measure.robustness import AdaptiveAttack
 from dse.space.per_layer import LayerDesigns
 from studies.frame.study import Row, StudyOptions
 from studies.own.robust import robust_search
