@@ -2,7 +2,7 @@
 
     >>> from circuits import design
     >>> float(design("axfpm_tiled").multiply(0.856, 0.471))
-    0.4260805845260620
+    0.426080584526062
 
 Importing the package imports nothing else and compiles nothing; every name is imported on first use.
 """

@@ -53,22 +53,6 @@ print(jit._initialise.cache_info().misses, *sys.modules)
     assert not HEAVY & set(loaded)
 
 
-@every_package
-def test_help_loads_nothing_heavy(package: str) -> None:
-    """`python -m PACKAGE --help` must answer at once, without waiting for torch or the plotting libraries."""
-    code = f"""
-import runpy, sys
-sys.argv[1:] = ["--help"]
-try:
-    runpy.run_module({package!r}, run_name="__main__")
-except SystemExit as stop:
-    assert not stop.code
-print("LOADED", *sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not HEAVY & set(done.stdout.partition("LOADED")[2].split())
-
-
 # ---- circles
 
 
@@ -183,3 +167,12 @@ def test_nothing_says_that_it_is_unfinished() -> None:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             assert not marks.search(path.read_text(encoding="utf-8")), path
+
+
+@every_package
+def test_tests_of_a_package_import_nothing_above_it(package: str) -> None:
+    """A test that needs several packages stands with the highest one, or in tests/all_packages."""
+    above = set(PACKAGES[PACKAGES.index(package) + 1 :])
+    files = [*(ROOT / "tests" / package).rglob("*.py")]
+    assert files
+    assert not {str(path): found for path in files if (found := house.imported_packages(path) & above)}

@@ -179,11 +179,14 @@ BACKEND = Backend(reference.run)
     },
     uses=(
         "-c",
-        "import numpy as np; from circuits import design, simulate; program = design('exact').program();"
+        "import numpy as np; from circuits import Design, design, simulate; program = design('exact').program();"
         "planes = np.ones((program.input_count, 1), np.uint64);"
-        "print((simulate(program, planes, 'toy') == simulate(program, planes, 'reference')).all())",
+        "print((simulate(program, planes, 'toy') == simulate(program, planes, 'reference')).all());"
+        # A backend that only runs programs multiplies integers and floats, too.
+        "print(Design(format=None, width=5).multiply_integers(13, 11, backend='toy'));"
+        "print(design('exact').multiply(1.5, -2.5, backend='toy'))",
     ),
-    prints="True",
+    prints="True\n143\n-3.75\n",
 )
 ATTACK_FILE = '''"""A toy: every pixel as much brighter as the budget allows; without a budget the negative."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import comb, inf
+from math import inf
 from pathlib import Path
 
 import pytest
 import torch
 
-from circuits.support.statistics import ratio_interval, wilson
 from cnn_eval import load_model, power_of_two_control, predict
 from cnn_eval.attacks.fgsm import FGSM
 from cnn_eval.attacks.shared.primitives import fooled
@@ -108,39 +107,6 @@ def test_table5_verdicts_follow_the_ratio(da: int, dq: int, verdict: str) -> Non
     assert said == verdict
     assert "of 2 comparisons of DA with DQ, DA is more robust in " in told
     assert table5.conclude([])[0] == "not reproduced"
-
-
-def test_ratios_of_rates_are_covered_as_often_as_they_should() -> None:
-    """All outcomes of two samples, weighed by the binomial distribution."""
-
-    def weight(k: int, n: int, p: float) -> float:
-        return comb(n, k) * p**k * (1 - p) ** (n - k)
-
-    for n, m, p, q in ((16, 20, 0.6, 0.3), (40, 40, 0.9, 0.45), (20, 16, 0.05, 0.4), (30, 30, 0.5, 0.5)):
-        covered = 0.0
-        for a in range(n + 1):
-            for b in range(m + 1):
-                low, high = ratio_interval((a, n), (b, m))
-                covered += weight(a, n, p) * weight(b, m, q) * (low <= p / q <= high)
-        assert 0.93 < covered < 0.985
-
-
-def test_the_interval_of_a_ratio_has_the_published_limits_and_open_ends() -> None:
-    low, high = ratio_interval((62, 100), (40, 100))
-    assert low < 1.55 < high
-    # Newcombe 2016, the limits as printed there, solved for the ratio
-    (l1, u1), (l2, u2) = wilson(62, 100), wilson(40, 100)
-    root = ((0.62 * 0.4) ** 2 - l1 * u2 * (2 * 0.62 - l1) * (2 * 0.4 - u2)) ** 0.5
-    assert low == pytest.approx((0.62 * 0.4 - root) / (u2 * (2 * 0.4 - u2)))
-    root = ((0.62 * 0.4) ** 2 - u1 * l2 * (2 * 0.62 - u1) * (2 * 0.4 - l2)) ** 0.5
-    assert high == pytest.approx((0.62 * 0.4 + root) / (l2 * (2 * 0.4 - l2)))
-    inverse = ratio_interval((40, 100), (62, 100))
-    assert inverse == (pytest.approx(1 / high), pytest.approx(1 / low))
-    assert ratio_interval((0, 20), (5, 20))[0] == 0
-    assert ratio_interval((5, 20), (0, 20))[1] == inf
-    assert ratio_interval((0, 20), (0, 20)) == ratio_interval((0, 0), (5, 20)) == (0, inf)
-    with pytest.raises(ValueError, match="0 <= successes <= trials must hold"):
-        ratio_interval((3, 2), (1, 2))
 
 
 # ---- bfloat16

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from circuits import Design
 from studies import STUDIES
 from studies.commands import main
 from studies.frame import fingerprint
@@ -22,7 +25,7 @@ from studies.frame.stored_results import differences, load_best, path_of
 from studies.frame.study import Row, StudyOptions, StudyResult
 from studies.page.networks_picture import PICTURE, is_picture_of
 from studies.page.results_page import markdown, unmarked
-from studies.throughput.metrics_throughput import _score_designs
+from studies.throughput import metrics_throughput
 
 
 def test_list_names_every_study(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,8 +72,18 @@ def test_table8_quick_has_every_published_number(tmp_path: Path, capsys: pytest.
     assert (tmp_path / "table8.csv").is_file()
 
 
-def test_scoring_many_designs_takes_processor_time() -> None:
-    assert _score_designs(np.random.SeedSequence(0), 1) > 0
+def test_every_random_design_is_scored_and_its_processor_time_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    error_metrics, scored, clock = metrics_throughput.error_metrics, [], iter([10.0, 12.5])
+
+    def score(multiplier: Design, **options: Any) -> None:
+        metrics = error_metrics(multiplier, **{**options, "samples": 50})
+        scored.append((multiplier.digest, options["samples"], metrics.samples))
+
+    monkeypatch.setattr(metrics_throughput, "error_metrics", score)
+    monkeypatch.setattr(metrics_throughput, "time", SimpleNamespace(process_time=clock.__next__))
+    assert metrics_throughput._score_designs(np.random.SeedSequence(0), 3) == 2.5
+    assert len({digest for digest, *_ in scored}) == 3
+    assert [counts for _, *counts in scored] == [[100_000, 50]] * 3
 
 
 def _stored(measured: float = 50.0, *, verdict: str = "reproduced", **changes: Any) -> StudyResult:
@@ -282,3 +295,8 @@ def test_results_are_kept_and_reported() -> None:
     page = (COMMITTED.parent / "RESULTS.md").read_text(encoding="utf-8")
     assert unmarked(page) == markdown(load_best())
     assert is_picture_of(COMMITTED.parent / PICTURE, load_best())
+
+
+def test_rows_of_studies_have_no_interval_of_nan() -> None:
+    assert Row("a", "b", 1.0, interval=(math.nan, math.nan)).interval is None
+    assert Row("a", "b", 1.0, interval=(0.0, math.inf)).interval == (0, math.inf)

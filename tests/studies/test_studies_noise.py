@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,6 @@ import torch
 
 from circuits import design, error_metrics
 from circuits.accuracy.sampling import CHUNK, uniform01
-from circuits.support.statistics import normal_quantile, rank_correlation, rank_correlation_interval
 from cnn_eval import CONTROL
 from dse.score.fast_screen import Screen
 from studies.frame.study import Row, StudyOptions, StudyResult
@@ -39,60 +36,6 @@ def tiled(x: float, w: float, *, released: bool = False) -> float:
     value = math.ldexp((p >> dropped) << dropped, e + f - 48)
     halved = released and p >= 1 << 48
     return math.copysign(value / 2 if halved else value, x * w)
-
-
-def mean_ranks(values: Sequence[float]) -> list[Fraction]:
-    """Ranks by counting: those below, and half of the others that are equal."""
-    return [
-        1 + sum(other < value for other in values) + Fraction(sum(other == value for other in values) - 1, 2)
-        for value in values
-    ]
-
-
-# ---- rank correlation
-
-
-@pytest.mark.parametrize("distinct", [3, 12, 10**6])
-def test_rank_correlation_is_the_correlation_of_mean_ranks(distinct: int) -> None:
-    stream = np.random.default_rng(distinct)
-    one, other = stream.integers(0, distinct, (2, 80)).astype(float)
-    other += one / 2
-    ranks = [np.array([float(rank) for rank in mean_ranks(values.tolist())]) for values in (one, other)]
-    assert rank_correlation(one, other) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-12)
-
-
-def test_rank_correlation_agrees_with_values_by_hand() -> None:
-    assert rank_correlation([1, 2, 3, 4], [10, 20, 30, 1e9]) == 1
-    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == -1
-    # d = 0, 0, 1, -1: 1 - 6 * 2 / (4 * 15)
-    assert rank_correlation([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(0.8)
-    assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
-
-
-def test_the_interval_of_a_rank_correlation_is_fishers_or_left_out() -> None:
-    low, high = rank_correlation_interval(0.5, 103)
-    half = normal_quantile(0.95) * math.sqrt(1.125) / 10
-    assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - half, math.atanh(0.5) + half))
-    # Fewer than 20 pairs, and correlations beyond the range of the standard error: an interval would be too narrow.
-    for rho, pairs in ((-1.0, 10), (0.5, 19), (0.95, 1000), (-1.0, 1000)):
-        assert all(map(math.isnan, rank_correlation_interval(rho, pairs)))
-    assert not any(map(math.isnan, rank_correlation_interval(0.5, 20)))
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda: rank_correlation([1, 2], [1, 2, 3]),
-            "both sequences must have the same length, 2 at least, but have shapes (2,) and (3,); pair them.",
-        ),
-        (lambda: rank_correlation([1, math.nan], [1, 2]), "no value may be NaN, but some are; leave those pairs out."),
-        (lambda: rank_correlation_interval(0.5, 3), "pairs >= 4 must hold, but got 3; take more."),
-    ],
-)
-def test_what_has_no_rank_correlation_is_refused(call: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        call()
 
 
 # ---- noise over random products

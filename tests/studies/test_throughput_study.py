@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from circuits import Design, design
 from circuits.engine.known_operands.wide_kernels import KERNELS
+from circuits.support import cli
+from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval.layers.convolution import Geometry
+from studies.commands import main
 from studies.frame.study import Row, StudyOptions
 from studies.throughput import thread_throughput, throughput, timing
-from studies.throughput.products import method_throughput
+from studies.throughput.products import measured_layers, method_throughput
 from studies.throughput.products.measured_layers import MeasuredLayer, real_layer, serving
 
 
@@ -32,18 +39,21 @@ def test_the_engine_computes_the_layer_that_torch_computes(groups: int) -> None:
 
 
 def test_every_wide_kernel_computes_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = []
-    from studies.throughput.products import measured_layers
-
+    outputs: dict[str, np.ndarray] = {}
     run_wide = measured_layers.run_wide
-    monkeypatch.setattr(
-        measured_layers, "run_wide", lambda *rest, **options: (run_wide(*rest, **options), outputs.append(rest[3]))
-    )
+
+    def run(*arguments: Any, kernel_name: str) -> None:
+        run_wide(*arguments, kernel_name=kernel_name)
+        outputs[kernel_name] = arguments[3]
+
+    monkeypatch.setattr(measured_layers, "run_wide", run)
     layer = small_layer()
     for kernel in KERNELS:
         layer.wide_layer(design("heap"), kernel)()
-    for output in outputs:
-        assert (output == layer.engine_layer(design("heap"), "gate")()).all()
+    assert tuple(outputs) == KERNELS
+    expected = layer.engine_layer(design("heap"), "gate")()
+    for output in outputs.values():
+        assert (output == expected).all()
 
 
 def test_integer_designs_get_all_of_their_codes() -> None:
@@ -85,12 +95,31 @@ def test_two_threads_are_measured_where_others_leave_the_machine_alone(
     assert ("2 threads over one: not measured, because others use 0.31 cores." in result.reason) == bool(reason)
 
 
-def test_the_load_of_others_is_a_number_of_cores() -> None:
-    load = timing.load_of_others(0.05)
-    assert load is None or load >= 0
+def test_the_load_of_others_is_what_the_busy_time_grows_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, load in (((7.0, 7.02), 2.0), ((7.0, 7.0), 0.0), ((None, 7.0), None), ((7.0, None), None)):
+        monkeypatch.setattr(timing, "_busy_seconds", iter(seconds).__next__)
+        assert timing.load_of_others(0.01) == (None if load is None else pytest.approx(load))
+
+
+def test_time_spent_idle_or_waiting_for_a_disk_is_not_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "stat"
+    monkeypatch.setattr(timing, "Path", lambda path: {"/proc/stat": text}[path])
+    assert timing._busy_seconds() is None
+    # user, nice, system, idle, waiting for a disk, interrupts, soft interrupts, stolen, and two kinds of guests
+    text.write_text("cpu  100 20 3 5000 6000 400 77 8 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n", encoding="ascii")
+    assert timing._busy_seconds() == pytest.approx(600 / os.sysconf("SC_CLK_TCK"))
 
 
 def test_a_row_names_its_ratio_target_speed_and_method() -> None:
     row = timing.speed_row("layer", "a over b", 1000, 2.0, 1.0, 0.35, "table")
     assert row.measured == 0.5
     assert row.remark == "target: at least 0.35; 500 products/s by method table"
+
+
+def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    monkeypatch.setattr(cli, "load_driver", lambda: None)  # with or without a device
+    assert main(["run", "table2", "throughput", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"
+    )

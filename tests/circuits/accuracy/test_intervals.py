@@ -13,7 +13,6 @@ from circuits import Design, ErrorMetrics, Estimate, design, error_metrics
 from circuits.accuracy.interval_rules import LEAST_PAIRS, LEAST_PAIRS_OF_VARIANCE, PAIRS_PER_SKEWNESS, squared_skewness
 from circuits.commands import main
 from circuits.commands.error_table import format_estimate
-from studies.frame.study import Row
 
 MEANS = ("med", "nmed", "mred", "mred_ratio_of_means", "bias", "variance")
 FLOATS = ("axfpm", "axfpm_tiled", "heap", "ama1_array")
@@ -182,8 +181,3 @@ def test_an_interval_left_out_is_null_in_json_and_empty_in_csv(capsys: pytest.Ca
         assert main([command, "axfpm", "--samples", "100", "--format", "csv"]) == 0
         (line,) = (line for line in capsys.readouterr().out.splitlines() if ",errors,mred," in line)
         assert line.rstrip(",").count(",") == 3  # design, group, quantity, value
-
-
-def test_rows_of_studies_have_no_interval_of_nan() -> None:
-    assert Row("a", "b", 1.0, interval=(math.nan, math.nan)).interval is None
-    assert Row("a", "b", 1.0, interval=(0.0, math.inf)).interval == (0, math.inf)

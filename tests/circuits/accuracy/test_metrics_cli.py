@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from circuits_commands import refuse, run
 from matplotlib.colors import SymLogNorm
 
 from circuits import Design, DesignError, closed_form_metrics, design, error_metrics, error_surface
@@ -22,26 +23,8 @@ from circuits.engine.matrix_products.product_methods import ProductMethod, choos
 FEW = ("--samples", "20000")
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["metrics", *arguments]) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
-
-
-def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    try:
-        status = main(["metrics", *arguments])
-    except SystemExit as stop:
-        status = stop.code  # type: ignore[assignment]
-    captured = capsys.readouterr()
-    assert (status, captured.out) == (2, "")
-    assert captured.err.count("\n") == 1
-    return captured.err.strip()
-
-
 def test_the_table_prints_closed_forms_below_the_sampled_values(capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(capsys, "axfpm", "heap", *FEW)
+    out = run(capsys, "metrics", "axfpm", "heap", *FEW)
     assert max(map(len, out.splitlines())) <= 100
     m = error_metrics(design("axfpm"), samples=20000)
     assert format_estimate(m.mred) in out
@@ -50,7 +33,7 @@ def test_the_table_prints_closed_forms_below_the_sampled_values(capsys: pytest.C
     assert lines[mred + 1].split() == ["closed", "form", "0.386294"]
     assert "axfpm: P = (X & 0x1) * Y + 2 * (X & 0xFFFFFE) * (Y & 0x800000); its error has rank 1." in out
     assert out.endswith("\nClosed forms leave out the rounding of operands and results.\n")
-    assert "closed form" not in run(capsys, "heap", *FEW)
+    assert "closed form" not in run(capsys, "metrics", "heap", *FEW)
 
 
 def test_json_and_csv_equal_the_api(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,11 +41,11 @@ def test_json_and_csv_equal_the_api(capsys: pytest.CaptureFixture[str]) -> None:
     m = error_metrics(design("axfpm"), samples=20000, seed=3, distribution="mantissa")
     form = closed_form_metrics(design("axfpm"), distribution="mantissa")
     assert form is not None
-    (record, other) = json.loads(run(capsys, "axfpm", "heap", "--format", "json", *options))["designs"]
+    (record, other) = json.loads(run(capsys, "metrics", "axfpm", "heap", "--format", "json", *options))["designs"]
     assert record["errors"] == json.loads(json.dumps(m.to_dict()))
     assert record["closed_form"] == form.to_dict()
     assert other["closed_form"] is None
-    rows = list(csv.DictReader(io.StringIO(run(capsys, "axfpm", "--format", "csv", *options))))
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "metrics", "axfpm", "--format", "csv", *options))))
     (nmed,) = [row for row in rows if (row["group"], row["quantity"]) == ("errors", "nmed")]
     assert (float(nmed["value"]), float(nmed["low"]), float(nmed["high"])) == (m.nmed.value, m.nmed.low, m.nmed.high)
     (exact,) = [row for row in rows if (row["group"], row["quantity"]) == ("closed form", "nmed")]
@@ -75,13 +58,13 @@ def test_the_method_changes_what_is_printed_and_the_backend_does_not(
     path = tmp_path / "small.toml"
     path.write_text(Design(format=None, width=5, placement="ama1", name="small").to_toml(), encoding="utf-8")
     outputs = {
-        (method, backend): run(capsys, str(path), "--method", method, "--backend", backend, *FEW)
+        (method, backend): run(capsys, "metrics", str(path), "--method", method, "--backend", backend, *FEW)
         for method in ("exhaustive", "sampled")
         for backend in ("auto", "interpreted", "compiled")
     }
     assert len(set(outputs.values())) == 2
     assert "exhaustive, 1024 pairs" in outputs["exhaustive", "auto"].replace("\n", " ").replace("  ", "")
-    assert "error: method='exhaustive' needs" in refuse(capsys, "axfpm", "--method", "exhaustive")
+    assert "error: method='exhaustive' needs" in refuse(capsys, "metrics", "axfpm", "--method", "exhaustive")
 
 
 def test_a_users_operands_are_measured_in_their_order(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -90,7 +73,7 @@ def test_a_users_operands_are_measured_in_their_order(capsys: pytest.CaptureFixt
     x, w = rng.uniform(0.5, 3, (2, 500)).astype(np.float32)
     path = tmp_path / "layer.npz"
     np.savez(path, x=x, w=w)
-    (record,) = json.loads(run(capsys, "axfpm", "--operands", str(path), "--format", "json"))["designs"]
+    (record,) = json.loads(run(capsys, "metrics", "axfpm", "--operands", str(path), "--format", "json"))["designs"]
     assert record["errors"] == json.loads(json.dumps(error_metrics(design("axfpm"), operands=(x, w)).to_dict()))
     assert record["errors"] != json.loads(json.dumps(error_metrics(design("axfpm"), operands=(w, x)).to_dict()))
     assert record["closed_form"] is None
@@ -99,55 +82,59 @@ def test_a_users_operands_are_measured_in_their_order(capsys: pytest.CaptureFixt
 
 def test_unusable_operand_files_are_refused_with_the_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+    assert refuse(capsys, "metrics", "axfpm", "--operands", str(path)) == (
         f"error: {path} must be a readable .npz file, but: No such file or directory; check it."
     )
     path.write_bytes(b"no archive")
-    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+    assert refuse(capsys, "metrics", "axfpm", "--operands", str(path)) == (
         f"error: {path} must be a .npz file, but: File is not a zip file; write it with numpy.savez."
     )
     np.savez(path, x=np.ones(3), y=np.ones(3))
-    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+    assert refuse(capsys, "metrics", "axfpm", "--operands", str(path)) == (
         f"error: {path} must hold arrays x and w, but holds x, y; save them by those names."
     )
     np.savez(path, x=np.ones(3), w=np.array(["a", "b", "c"]))
-    assert refuse(capsys, "axfpm", "--operands", str(path)) == (
+    assert refuse(capsys, "metrics", "axfpm", "--operands", str(path)) == (
         f"error: array w in {path} must hold numbers, but has dtype <U1; convert it."
     )
     np.savez(path, x=np.ones(3), w=np.array([1, {}, None], dtype=object))
-    assert refuse(capsys, "axfpm", "--operands", str(path)).startswith(
+    assert refuse(capsys, "metrics", "axfpm", "--operands", str(path)).startswith(
         f"error: {path} must hold arrays of numbers, but: Object arrays cannot be loaded when allow_pickle=False"
     )
     np.savez(path, x=np.ones(3), w=np.ones(2))
-    assert "operands must broadcast, but have shapes (3,) and (2,)" in refuse(capsys, "axfpm", "--operands", str(path))
+    assert "operands must broadcast, but have shapes (3,) and (2,)" in refuse(
+        capsys, "metrics", "axfpm", "--operands", str(path)
+    )
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert refuse(capsys, "axfpm", "--operands", str(path)).startswith(f"error: {path} must be a .npz file, but: ")
+    assert refuse(capsys, "metrics", "axfpm", "--operands", str(path)).startswith(
+        f"error: {path} must be a .npz file, but: "
+    )
 
 
 def test_surfaces_equal_the_api_and_go_to_a_file_or_a_document(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     surface = error_surface(design("heap"), bins=3, samples=20000)
-    (record,) = json.loads(run(capsys, "heap", "--surface", "3", "--format", "json", *FEW))["surfaces"]
+    (record,) = json.loads(run(capsys, "metrics", "heap", "--surface", "3", "--format", "json", *FEW))["surfaces"]
     assert record == json.loads(json.dumps(surface.to_dict()))
-    rows = list(csv.DictReader(io.StringIO(run(capsys, "heap", "--surface", "3", "--format", "csv", *FEW))))
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "metrics", "heap", "--surface", "3", "--format", "csv", *FEW))))
     assert len(rows) == 9
     row = rows[1 * 3 + 2]
     assert (float(row["x_low"]), float(row["w_low"])) == (surface.x_edges[1], surface.w_edges[2])
     assert (int(row["count"]), float(row["bias"])) == (surface.count[1, 2], surface.bias[1, 2])
     path = tmp_path / "heap.svg"
-    out = run(capsys, "heap", "axfpm", "--surface", "4", "-o", str(path), *FEW)
+    out = run(capsys, "metrics", "heap", "axfpm", "--surface", "4", "-o", str(path), *FEW)
     assert out == f"{path}: heap (reconstructed), axfpm\n"
     assert ElementTree.parse(path).getroot().tag.endswith("svg")
-    assert refuse(capsys, "heap", "--surface", "4", *FEW) == (
+    assert refuse(capsys, "metrics", "heap", "--surface", "4", *FEW) == (
         "error: an error surface must go to a file or be printed as json or csv, but got the table format; add -o "
         "FILE.png or --format csv."
     )
-    assert refuse(capsys, "heap", "-o", "a.png") == (
+    assert refuse(capsys, "metrics", "heap", "-o", "a.png") == (
         "error: -o draws error surfaces and needs --surface BINS, but got none; give --surface 32, say."
     )
-    assert refuse(capsys, "heap", "--surface", "0").startswith(
+    assert refuse(capsys, "metrics", "heap", "--surface", "0").startswith(
         "error: argument --surface: it must be an integer from 1"
     )
     assert [*tmp_path.iterdir()] == [path]

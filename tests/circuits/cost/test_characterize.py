@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from circuits_commands import refuse
 
 from circuits import CELLS, DesignError, load_cells
 from circuits.commands import main
@@ -157,27 +158,19 @@ def test_unusable_subcircuits_are_refused_with_file_and_line(
 # ---- the command line
 
 
-def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["characterize", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
 def test_a_missing_simulator_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    text = refuse(capsys, "--models", str(tmp_path))
-    assert text == "error: ngspice must be installed to characterise cells, but is not found; install it.\n"
+    text = refuse(capsys, "characterize", "--models", str(tmp_path))
+    assert text == "error: ngspice must be installed to characterise cells, but is not found; install it."
 
 
 def test_missing_models_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/bin/true")
-    text = refuse(capsys, "--models", str(tmp_path), "-o", str(tmp_path / "out.json"))
+    text = refuse(capsys, "characterize", "--models", str(tmp_path), "-o", str(tmp_path / "out.json"))
     assert text.startswith(f"error: the model folder must hold NMOS_VTG.nom.inc, but {tmp_path} does not; ")
     assert not (tmp_path / "out.json").exists()
 

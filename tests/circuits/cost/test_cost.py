@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_netlists import evaluate_row, random_netlist
+from table_values import at
 
 import circuits.commands.cells
 from circuits import (
@@ -34,7 +35,6 @@ from circuits.cells import adder_cells
 from circuits.commands import main as cli
 from circuits.cost import (
     CORNERS,
-    Technology,
     Timing,
     cells45,
     circuit_energy,
@@ -57,16 +57,6 @@ from circuits.netlists.simplification import simplify
 
 NOMINAL = technology()
 FREE = (2, 2, 2)
-
-
-def at(table: np.ndarray, process: Technology, slew: float, load: float) -> float:
-    """The model's interpolation written out: bilinear in slew and load, extrapolated beyond the table."""
-    s = 0
-    c = 0 if load <= process.loads[1] else 1
-    ws = (slew - process.slews[s]) / (process.slews[s + 1] - process.slews[s])
-    wc = (load - process.loads[c]) / (process.loads[c + 1] - process.loads[c])
-    rows = [table[s + k, c] * (1 - wc) + table[s + k, c + 1] * wc for k in (0, 1)]
-    return float(rows[0] * (1 - ws) + rows[1] * ws)
 
 
 def loads_of(netlist: Netlist) -> dict[int, float]:

@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 from random_netlists import random_netlist
+from table_values import at
 
 from circuits import Design, Netlist, TrueTiming, design, technology, true_timing
 from circuits.cells.adder_cells import cell
@@ -26,16 +27,6 @@ SLEWS = 1.003
 """The simulation computes its own slews, so its worst delay may exceed one at structural slews by this factor."""
 
 
-def at(table: np.ndarray, slew: float, load: float) -> float:
-    """The model's interpolation written out: bilinear in slew and load, extrapolated beyond the table."""
-    s = min(max(int(np.searchsorted(NOMINAL.slews, slew)) - 1, 0), len(NOMINAL.slews) - 2)
-    c = min(max(int(np.searchsorted(NOMINAL.loads, load)) - 1, 0), len(NOMINAL.loads) - 2)
-    ws = (slew - NOMINAL.slews[s]) / (NOMINAL.slews[s + 1] - NOMINAL.slews[s])
-    wc = (load - NOMINAL.loads[c]) / (NOMINAL.loads[c + 1] - NOMINAL.loads[c])
-    low, high = (table[s + k, c] * (1 - wc) + table[s + k, c + 1] * wc for k in (0, 1))
-    return float(low * (1 - ws) + high * ws)
-
-
 def brute(netlist: Netlist) -> float:
     """The longest true delay by its definition, for all operands.
 
@@ -50,7 +41,7 @@ def brute(netlist: Netlist) -> float:
         instance = netlist.instances[number]
         table = NOMINAL.cost_of(instance.component).delay[pin, row, output]
         edge = row >> (2 - pin) & 1
-        return at(table, slews[instance.inputs[pin], edge], loads[instance.outputs[output]])
+        return at(table, NOMINAL, slews[instance.inputs[pin], edge], loads[instance.outputs[output]])
 
     worst = 0.0
     nets = netlist.input_nets

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import lopsided
 import numpy as np
 import pytest
 from bit_equality import same_bits
-from device_products import CORNERS, codes, floats, on_host, one_by_one
+from corner_values import CORNERS_OF_FORMATS
+from device_products import codes, floats, on_host, one_by_one
+from lopsided import LOPSIDED_ARRAY
 
 from circuits import FORMATS, NAMED, Design, design
 from circuits.engine.device import fraction_products, gate_products, table_products
@@ -23,8 +24,6 @@ from circuits.engine.device.product_modules import TABLES, serving_module, table
 from circuits.engine.matrix_products.element_places import Places
 from circuits.engine.matrix_products.gathering import gathered_matmul
 
-LOPSIDED = Design(placement=lopsided.LOPSIDED, ports="pcs", name="lopsided")
-"""A multiplier whose operands cannot be exchanged."""
 NARROW = {"placement": "ama1", "ports": "pcs"}
 INTEGERS = (
     Design(format=None, width=8, signed=True, **NARROW),
@@ -51,9 +50,9 @@ def test_tiles_hold_all_lanes_and_few_others() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("each", [*map(design, NAMED), LOPSIDED, TILED], ids=lambda each: each.label)
+@pytest.mark.parametrize("each", [*map(design, NAMED), LOPSIDED_ARRAY, TILED], ids=lambda each: each.label)
 def test_every_named_design_gives_the_bits_of_its_gates(each: Design) -> None:
-    corners = CORNERS[:, None], CORNERS[None, :]
+    corners = CORNERS_OF_FORMATS[:, None], CORNERS_OF_FORMATS[None, :]
     assert same_bits(on_host(gate_products, each, *corners), one_by_one(each, *corners))
     # The first shape has rows in its lanes, the second columns.
     for rows, depth, columns in ((70, 5, 3), (3, 4, 70)):
@@ -81,7 +80,7 @@ def _format_cases() -> list[Design]:
 @pytest.mark.slow
 @pytest.mark.parametrize("each", _format_cases(), ids=lambda each: f"{each.format}-{each.rounding}-{each.subnormals}")
 def test_every_format_rounding_and_rule_for_subnormals_gives_the_bits_of_the_gates(each: Design) -> None:
-    corners = CORNERS[:, None], CORNERS[None, :]
+    corners = CORNERS_OF_FORMATS[:, None], CORNERS_OF_FORMATS[None, :]
     x, w = floats((40, 4), 3), floats((4, 3), 4)
     tables = [products for products in TABLES if not products.refusal(each, 1 << 17)]
     assert len(tables) == (each.float_format.fraction_bits <= 7) + (
@@ -151,10 +150,10 @@ def test_the_fraction_kernel_is_right_at_every_exponent(each: Design) -> None:
 
 
 def test_the_fraction_kernel_takes_the_fast_path_in_the_normal_range_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the path for normal products, rows in the normal range are wrong; without the other path none is."""
+    """Without the path for normal products, rows in the normal range are wrong; without the other path, the others."""
     each = FRACTIONS[0]
     x, w = (
-        np.array([[1.5], [0.0], [-(2.0**-90)], [2.0**127]], dtype=np.float32),
+        np.array([[1.5], [0.0], [-(2.0**-90)], [2.0**127], [np.inf]], dtype=np.float32),
         np.full((1, 3), 3e-39 + 2.0**-60, "f4"),
     )
     expected = one_by_one(each, x, w)
@@ -166,7 +165,7 @@ def test_the_fraction_kernel_takes_the_fast_path_in_the_normal_range_alone(monke
             rows[path] = (on_host(fraction_products, each, x, w) == expected).all(axis=1).tolist()
     fraction_products._kernels.cache_clear()
     # 2^-150 is flushed, so its row is right without any term. 2^67 is in range again.
-    assert rows == {"_emit_any": [True, True, True, True], "_emit_normal": [False, True, True, False]}
+    assert rows == {"_emit_any": [True, True, True, True, False], "_emit_normal": [False, True, True, False, True]}
 
 
 def test_format_and_shared_memory_decide_which_table_serves() -> None:

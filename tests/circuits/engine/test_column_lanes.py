@@ -12,7 +12,6 @@ from circuits.engine.known_operands.column_matmul import ExchangedCircuit, colum
 from circuits.engine.matrix_products import gate_method
 from circuits.engine.matrix_products.element_places import Places, places_of_rows
 from circuits.netlists.lut_program import with_inputs_exchanged
-from cnn_eval.layers.convolution import Geometry, convolve
 
 HEAP = design("heap")
 DESIGNS = {
@@ -105,17 +104,6 @@ def test_rows_and_results_may_lie_anywhere() -> None:
             at = out_at[:, None] + 7 * np.arange(columns) + 2000 * group
             expected[at] = summed(HEAP, x[:, 0, group], weights)
         assert same(out, expected)
-
-
-def test_a_convolution_of_few_positions_and_many_filters(from_the_start: None) -> None:
-    rng = np.random.default_rng(4)
-    x, w = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 3, 4, 4), (600, 3, 3, 3)))
-    x = np.maximum(x, 0)
-    result = convolve(HEAP, x, w, Geometry(padding=(1, 1, 1, 1)), method="gate", threads=2)
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))  # [B, C, OH, OW, KH, KW]
-    rows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(32, 27)
-    assert same(result, summed(HEAP, rows, w.reshape(600, 27)).reshape(2, 4, 4, 600).transpose(0, 3, 1, 2))
 
 
 def test_lanes_run_over_columns_where_these_fill_blocks_and_rows_do_not(from_the_start: None) -> None:

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -18,8 +17,6 @@ from random_netlists import evaluate_row, random_netlist
 
 from circuits import NAMED, Design, DesignError, UnknownNameError, design, engine, simulate
 from circuits.engine import integer_operations
-from circuits.engine.backends import backend as backends
-from circuits.engine.backends import reference
 from circuits.engine.bit_planes import pack, unpack
 from circuits.engine.llvm import jit, schedule, wide_matmul_kernel
 from circuits.engine.llvm.float_parts import KernelSettings
@@ -207,30 +204,6 @@ def test_auto_interprets_long_programs_that_have_little_to_do() -> None:
     assert integer_operations.choose_backend("auto", long, 10**5) == "interpreted"
     assert integer_operations.choose_backend("auto", long, 10**6) == "compiled"
     assert integer_operations.choose_backend("reference", long, 10**9) == "reference"
-
-
-def test_a_backend_that_only_runs_programs_also_multiplies_integers_and_floats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Products go through bit-planes; the backend is one module and one line."""
-    calls = []
-
-    def run(program: Program, inputs: np.ndarray) -> np.ndarray:
-        calls.append(program)
-        return reference.run(program, inputs)
-
-    module = ModuleType("toy_backend")
-    module.BACKEND = backends.Backend(run)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "toy_backend", module)
-    monkeypatch.setitem(backends.MODULES, "toy", "toy_backend")
-    try:
-        entry = Design(placement="ama1", format=None, width=5)
-        x, y = np.arange(32), np.arange(32)[::-1]
-        np.testing.assert_array_equal(entry.multiply_integers(x, y, backend="toy"), entry.multiply_integers(x, y))
-        values = np.array([1.5, -3.25, 0.1], dtype=np.float32)
-        floats = design("heap")
-        np.testing.assert_array_equal(floats.multiply(values, values, backend="toy"), floats.multiply(values, values))
-        assert calls == [entry.program(), floats.program()]
-    finally:
-        backends.find_backend.cache_clear()
 
 
 def test_the_engine_imports_no_designs() -> None:

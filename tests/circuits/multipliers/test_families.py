@@ -69,18 +69,22 @@ def test_every_pair_equals_the_model(multiplier: Design) -> None:
 
 
 @pytest.mark.parametrize("multiplier", variants((6, 6)) + variants((6, 4)), ids=label)
-def test_signed_booth_and_magnitude_designs_equal_the_model(multiplier: Design) -> None:
-    """Exhaustive, the signed minimum included. Booth's digits are signed; families of gates take magnitudes."""
+def test_every_signed_pair_equals_the_model(multiplier: Design) -> None:
+    """Exhaustive, the signed minimum included. Arrays and Booth's digits are signed; the others take magnitudes."""
     w, v = multiplier.shape
     signed = family(multiplier.topology, multiplier.shape, signed=True, **multiplier.options)
     x, y = every_pair(w, v, signed=True)
     products = signed.multiply_integers(x, y, backend="interpreted")
-    if multiplier.topology == "approximate_booth":
-        expected = models.approximate_booth(x, y, (w, v), signed=True, **multiplier.options)
-    elif multiplier.architecture.magnitudes_only:
-        expected = models.signed_magnitudes(model_of(multiplier), x, y)
+    signed_models: dict[str, Callable[..., np.ndarray]] = {
+        "approximate_booth": partial(models.approximate_booth, signed=True),
+        "broken_array": models.signed_broken_array,
+        "truncated": models.signed_truncated,
+    }
+    if multiplier.topology in signed_models:
+        expected = signed_models[multiplier.topology](x, y, (w, v), **multiplier.options)
     else:
-        return
+        assert multiplier.architecture.magnitudes_only
+        expected = models.signed_magnitudes(model_of(multiplier), x, y)
     assert np.array_equal(products, expected)
 
 

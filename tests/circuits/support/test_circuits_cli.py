@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from circuits_commands import refuse, run
 
 from circuits import CELLS, NAMED, Design, Estimate, FloatFormat, cost_report, design, error_metrics, trace_product
 from circuits.commands import main
@@ -24,26 +25,6 @@ ROOT = Path(__file__).parents[3]
 NOTE = "45 nm, 1 V, 25 C, nom, ngspice-39 of "
 HEAP = "heap (reconstructed)"
 FEW = ("--samples", "20000", "--cost-samples", "256")
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(arguments) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
-
-
-def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    try:
-        status = main(arguments)
-    except SystemExit as stop:
-        status = stop.code  # type: ignore[assignment]
-    captured = capsys.readouterr()
-    assert status == 2
-    assert captured.out == ""
-    assert captured.err.endswith("\n")
-    assert captured.err.count("\n") == 1
-    return captured.err.strip()
 
 
 def test_show_prints_definition_errors_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,12 +270,6 @@ def test_bit_patterns_of_formats_with_the_exponent_of_float32_are_its_upper_bits
         value = word.view(np.float32)
         if not np.isnan(value) or word == 0x7FC00000:
             assert bit_pattern(fmt, value).replace(" ", "") == f"{word:032b}"[: 9 + fmt.fraction_bits]
-
-
-def test_nan_is_the_quiet_one_of_the_format() -> None:
-    nan = np.float32(np.nan)
-    assert bit_pattern(float_format("float16"), nan) == "0 11111 1000000000"
-    assert bit_pattern(float_format("fp8_e4m3"), nan) == "0 1111 111"
 
 
 @pytest.mark.parametrize(

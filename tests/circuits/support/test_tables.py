@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from circuits.commands import main as circuits_main
-from circuits.support.cli import console, table
+from circuits.support.cli import table
 from circuits.support.tables import StackedTable, wrapped
 
 TITLES = ("energy*\nfJ", "delay*\nps", "accuracy\n%", "adaptive_robustness", "definition")
@@ -150,8 +150,3 @@ def test_commands_print_the_same_words_at_every_width(
         words.append(set(re.findall(r"[^\s_]+", out)))
     missing = words[0] - words[1]
     assert all(len(word) > width // 3 or word.startswith("─") for word in missing), missing
-
-
-def test_the_console_is_as_wide_as_columns_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    assert console().width == 60

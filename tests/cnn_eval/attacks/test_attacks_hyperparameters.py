@@ -1,4 +1,4 @@
-"""Hyperparameters of attacks: one table for ranges, messages and help; one line to register an attack."""
+"""Hyperparameters of attacks: one table for ranges, messages and help."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from linear_models import linear
 
 from cnn_eval import ATTACKS, attack
-from cnn_eval.attacks import attack_registry
 from cnn_eval.attacks.attack_registry import attack_class, hyperparameter_kinds
 from cnn_eval.attacks.shared.hyperparameters import Range, hyperparameter_table
 
@@ -83,47 +80,3 @@ def test_attacks_are_listed_without_loading_torch_or_foolbox() -> None:
 
 def test_the_name_in_the_registry_is_the_name_of_the_class() -> None:
     assert all(attack_class(name).name == name for name in ATTACKS)
-
-
-GREY = '''
-from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-
-from cnn_eval.attacks.shared.attack_modes import Norm
-from cnn_eval.attacks.shared.base import MinimumNormAttack
-from cnn_eval.attacks.shared.hyperparameters import hyperparameter
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grey(MinimumNormAttack):
-    """Mixes the image with grey."""
-
-    name: ClassVar[str] = "grey"
-    norm: ClassVar[Norm] = "linf"
-    library: ClassVar[str] = ""
-
-    share: float = hyperparameter(0.5, "share of grey", above=0, at_most=1)
-
-    def _search(self, model, images, labels):
-        return (1 - self.share) * images + self.share * torch.full_like(images, 0.5)
-'''
-
-
-def test_a_new_attack_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "grey_attack.py").write_text(GREY)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(attack_registry, "ATTACKS", {**ATTACKS, "grey": "grey_attack:Grey"})
-    model, images, labels = linear(3, contrast=1.0)
-    whole = attack("grey", share=1.0).run(model, images, labels, mode="minimum")
-    grey = torch.full_like(images, 0.5)
-    fools = model(grey).argmax(1) != labels
-    assert torch.equal(whole[fools], grey[fools])
-    assert torch.equal(whole[~fools], images[~fools])
-    with pytest.raises(ValueError, match=r"^grey: 0 < share <= 1 must hold, but got 2\.0; choose another value\.$"):
-        attack("grey", share=2.0)
-    with pytest.raises(
-        ValueError, match=r"^unknown hyperparameter 'steps' of grey; grey works in linf and takes share"
-    ):
-        attack("grey", steps=2)

@@ -14,7 +14,6 @@ from cnn_eval.audit.audit_progress import Meter
 from cnn_eval.audit.audit_report import Check
 from cnn_eval.audit.check_evidence import Evidence, GradientSample, tolerated
 from cnn_eval.audit.checks import ATTACK_CHECKS, GRADIENT_CHECKS, NETWORK_CHECKS, AuditCheck
-from cnn_eval.audit.verdict_rules import is_brittle, verdict_of
 from cnn_eval.audit.victim import module_victim
 from cnn_eval.data.loading import load
 
@@ -147,18 +146,3 @@ def test_a_single_vanishing_gradient_fails_the_check() -> None:
         assert (check.name, check.passed) == ("zero gradients, ste", passed)
     (check,) = agreement.results(GradientSample("ste", whole, whole, -whole))
     assert (check.passed, check.values["median"]) == (None, pytest.approx(-1))
-
-
-def test_verdicts_follow_the_first_rule_that_holds() -> None:
-    """DESIGN 8; the table in `verdict_rules`."""
-    more_robust = {"robust": 30, "robust_exact": 20, "p_value": 0.01}
-    same = {"robust": 20, "robust_exact": 20, "p_value": 1.0}
-    assert verdict_of(hidden_points=10.0, **more_robust, brittle=True) == "gradient masking"
-    assert verdict_of(hidden_points=9.9, **more_robust, brittle=True) == "robust"
-    assert verdict_of(hidden_points=0, **{**more_robust, "p_value": 0.05}, brittle=True) == "brittle transfer only"
-    assert verdict_of(hidden_points=0, **same, brittle=True) == "brittle transfer only"
-    assert verdict_of(hidden_points=0, **same, brittle=False) == "not more robust"
-    assert is_brittle(0.89, 0.9)
-    assert not is_brittle(0.9, 1.0)
-    assert not is_brittle(0.5, 0.89)
-    assert not is_brittle(None, 1.0)

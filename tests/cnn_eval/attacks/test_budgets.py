@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import save_file
 
 from cnn_eval import AuditSettings
@@ -65,9 +64,3 @@ def test_attack_takes_the_default_and_says_why(
     save_file({"images": images.images[:10].contiguous(), "labels": images.labels[:10]}, tmp_path / "own.safetensors")
     assert main([*common, "--data", str(tmp_path / "own.safetensors"), "--epsilon", "0.2"]) == 0
     assert "budget 0.2 (as given)" in " ".join(capsys.readouterr().out.split())
-
-
-def test_torch_knows_the_fractions() -> None:
-    """8/255 is a difference of eight grey levels."""
-    levels = torch.tensor([8, 0], dtype=torch.uint8).float() / 255
-    assert float(levels[0] - levels[1]) == pytest.approx(BUDGETS["cifar10"]["linf"].epsilon)

@@ -16,7 +16,6 @@ from cnn_eval.commands import main
 from cnn_eval.data.loading import load
 from cnn_eval.measure.margin_curves import CURVES, PUBLISHED, MarginPoint
 from cnn_eval.measure.margins_plot import margins_plot
-from studies.own import margins as margins_study
 
 SIDE = 8
 MARGIN = 2.0
@@ -179,34 +178,3 @@ def test_mistakes_of_the_margins_command_are_one_line(
 
 
 # ---- the study
-
-
-def points_at(first: dict[str, int], last: int) -> list[MarginPoint]:
-    """Points of 100 examples for each attack on axfpm: `first` fool at the boundary, `last` with the largest margin."""
-    made = []
-    for attack, count in first.items():
-        values = CURVES[attack].values
-        for victim in ("axfpm", CONTROL):
-            made += [MarginPoint(attack, value, victim, count, 100, 1.0) for value in values[:-1]]
-            made.append(MarginPoint(attack, values[-1], victim, last, 100, 1.0))
-    return made
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "verdict"),
-    [
-        (PUBLISHED["Ax-FPM"], 100, "reproduced"),
-        ({"fgsm": 12, "pgd": 28, "cw": 45, "deepfool": 17}, 100, "reproduced in direction"),
-        ({"fgsm": 95, "pgd": 95, "cw": 95, "deepfool": 95}, 100, "not reproduced"),
-        ({"fgsm": 12, "pgd": 28, "cw": 45, "deepfool": 95}, 100, "not reproduced"),
-    ],
-)
-def test_study_verdict_follows_from_the_rates(first: dict[str, int], last: int, verdict: str) -> None:
-    points = points_at(first, last)
-    found, reason = margins_study.conclude(points, {"axfpm": "Ax-FPM"})
-    assert found == verdict
-    assert "largest margin 100 to 100 %" in reason
-    assert "differ on 0 examples" in reason
-    rows = [margins_study.row(point, {"axfpm": "Ax-FPM"}) for point in points]
-    published = [row.published for row in rows if row.published is not None]
-    assert sorted(published) == [1, 12, 17, 28]

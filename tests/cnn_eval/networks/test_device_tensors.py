@@ -9,7 +9,8 @@ import pytest
 import torch
 from bit_equality import same_bits
 from device_products import codes, floats
-from layer_cases import LOPSIDED, conv, values
+from layer_cases import conv, values
+from lopsided import LOPSIDED_ARRAY
 from torch import nn
 
 from circuits import Design, DesignError, design, matmul
@@ -17,7 +18,6 @@ from circuits.engine import float_operations, padding
 from circuits.engine.device import cuda_tensors, tensor_kinds
 from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products import gathering
-from circuits.support import cli
 from circuits.support.processor import DEVICE_VARIABLE
 from cnn_eval import approximate
 from cnn_eval.commands import main
@@ -25,7 +25,6 @@ from cnn_eval.layers import convolution
 from cnn_eval.layers.convolution import Geometry, convolve, input_gradient, weight_gradient
 from cnn_eval.measure.network_accuracy import base_network
 from cnn_eval.models import devices
-from studies.commands import main as run_studies
 
 INT8 = Design(format=None, width=8, signed=True, placement="ama1", ports="pcs")
 BFLOAT16 = Design(format="bfloat16", placement="ama1", ports="pcs")
@@ -50,7 +49,7 @@ def chosen_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("host_as_device")
-@pytest.mark.parametrize("each", [LOPSIDED, BFLOAT16], ids=["gates", "table of fractions"])
+@pytest.mark.parametrize("each", [LOPSIDED_ARRAY, BFLOAT16], ids=["gates", "table of fractions"])
 @pytest.mark.parametrize(("geometry", "groups"), GEOMETRIES)
 def test_convolutions_and_gradients_of_tensors_are_those_of_arrays(
     geometry: Geometry, groups: int, each: Design
@@ -88,8 +87,8 @@ def test_integer_convolutions_of_tensors_with_a_padding_code_equal_those_of_arra
 def test_matmul_of_tensors_equals_that_of_arrays() -> None:
     x, w = floats((5, 3), 1), floats((3, 4), 2)
     with np.errstate(all="ignore"):
-        expected = matmul(LOPSIDED, x, w)
-    assert same_bits(matmul(LOPSIDED, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
+        expected = matmul(LOPSIDED_ARRAY, x, w)
+    assert same_bits(matmul(LOPSIDED_ARRAY, torch.from_numpy(x), torch.from_numpy(w)).numpy(), expected)
     x, w = codes(INT8, 0, (5, 3), 1), codes(INT8, 1, (3, 4), 2)
     # Any dtype of integers, and elements anywhere.
     wide = torch.from_numpy(np.ascontiguousarray(x.T)).long().T
@@ -119,7 +118,7 @@ def test_what_a_device_does_not_serve_is_refused_in_one_line() -> None:
 
 
 def test_tensors_on_another_device_are_refused() -> None:
-    layer = approximate(conv(), LOPSIDED)
+    layer = approximate(conv(), LOPSIDED_ARRAY)
     with pytest.raises(DesignError, match=r"^activations must be float32 on the CPU or a CUDA device, but are"):
         layer(values((1, 2, 5, 5), 1).to("meta"))
 
@@ -156,15 +155,6 @@ def test_without_a_device_every_command_says_so(
     error = capsys.readouterr().err
     assert error.startswith("error: no CUDA device: ")
     assert error.count("\n") == 1
-
-
-def test_only_one_study_runs_on_a_device(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
-    monkeypatch.setattr(cli, "load_driver", lambda: None)  # with or without a device
-    assert run_studies(["run", "table2", "throughput", "--device", "cuda"]) == 2
-    assert capsys.readouterr().err == (
-        "error: --device is for the study throughput, but got table2, throughput; leave it out.\n"
-    )
 
 
 def test_unknown_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import scalar_layers
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_cases import DESIGNS, LOPSIDED, conv, convolutions, same, values
+from layer_cases import DESIGNS, conv, convolutions, same, values
+from lopsided import LOPSIDED_ARRAY
 from torch import nn
 
 from circuits import Design, DesignError, design
@@ -43,7 +44,7 @@ def test_straight_through_gradients_are_those_of_the_exact_layer(
     layer.weight = nn.Parameter(values(tuple(layer.weight.shape), seed))
     x = values(shape, seed + 1)
     upstream = values(tuple(layer(x).shape), seed + 2)
-    assert_close(gradients(approximate(layer, LOPSIDED), x, upstream), gradients(layer, x, upstream))
+    assert_close(gradients(approximate(layer, LOPSIDED_ARRAY), x, upstream), gradients(layer, x, upstream))
 
 
 def test_straight_through_gradients_of_a_linear_layer_and_of_biases() -> None:
@@ -76,11 +77,13 @@ def test_approximate_gradients_through_circular_padding_add_up_at_the_source() -
     upstream = values((1, 3, 4, 4), 2)
     padded = torch.from_numpy(scalar_layers.pad(x[0].numpy(), (1, 1, 1, 1), "circular"))[None]
     bare = conv(padding=0)
-    expected, by_weight = scalar_layers.convolution_gradients(bare, padded.numpy(), upstream.numpy(), LOPSIDED.multiply)
+    expected, by_weight = scalar_layers.convolution_gradients(
+        bare, padded.numpy(), upstream.numpy(), LOPSIDED_ARRAY.multiply
+    )
     folded = np.zeros((1, 2, 4, 4), dtype=np.float64)
     for row, column in itertools.product(range(6), range(6)):
         folded[..., (row - 1) % 4, (column - 1) % 4] += expected[..., row, column]
-    found = gradients(approximate(layer, LOPSIDED, backward="approximate"), x, upstream)
+    found = gradients(approximate(layer, LOPSIDED_ARRAY, backward="approximate"), x, upstream)
     np.testing.assert_allclose(found[0].numpy(), folded, rtol=1e-5, atol=1e-5)
     assert same(found[1], by_weight)
 
@@ -100,7 +103,7 @@ def test_approximate_gradients_of_a_linear_layer_equal_a_scalar_loop(multiplier:
 
 def test_approximate_gradients_do_not_depend_on_the_split_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x, upstream = conv(stride=2, padding=1), values((6, 2, 7, 7), 1), values((6, 3, 4, 4), 2)
-    approximated = approximate(layer, LOPSIDED, backward="approximate")
+    approximated = approximate(layer, LOPSIDED_ARRAY, backward="approximate")
     whole = gradients(approximated, x, upstream)
     monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 100)
     assert all(map(same, gradients(approximated, x, upstream), whole))

@@ -12,7 +12,8 @@ import scalar_layers
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_cases import DESIGNS, LOPSIDED, conv, convolutions, same, values
+from layer_cases import DESIGNS, conv, convolutions, same, values
+from lopsided import LOPSIDED_ARRAY
 from torch import nn
 from torch.nn.utils import prune
 
@@ -40,7 +41,7 @@ def test_convolution_equals_a_scalar_loop(
 
 
 def test_a_format_without_kernel_equals_a_scalar_loop() -> None:
-    multiplier = Design(format="bfloat16", placement=LOPSIDED.placement, name="lopsided_bfloat16")
+    multiplier = Design(format="bfloat16", placement=LOPSIDED_ARRAY.placement, name="lopsided_bfloat16")
     layer, x = conv(stride=2, padding=1), values((2, 2, 6, 5), 3, corners=True)
     assert same(approximate(layer, multiplier)(x), scalar_layers.convolution(layer, x.numpy(), multiplier.multiply))
 
@@ -60,7 +61,7 @@ def test_linear_equals_a_scalar_loop(multiplier: Design, corners: bool, shape: t
 def test_the_designs_of_these_tests_do_not_commute() -> None:
     """So the tests above would notice exchanged activations and weights."""
     x, w = values((50,), 0).numpy(), values((50,), 1).numpy()
-    for multiplier in (design("axfpm_tiled"), LOPSIDED):
+    for multiplier in (design("axfpm_tiled"), LOPSIDED_ARRAY):
         assert not same(multiplier.multiply(x, w), multiplier.multiply(w, x))
 
 
@@ -80,13 +81,15 @@ def test_every_layout_of_the_engine_is_used_and_equals_a_scalar_loop(
     monkeypatch.setattr(gate_method, "LAYOUTS", {name: recorded(name) for name in LAYOUTS})
     layer = nn.Conv2d(channels, filters, 3, groups=groups, bias=False)
     x = values((batch, channels, 10, 10), 4, corners=corners)
-    out = approximate(layer, LOPSIDED)(x)
+    out = approximate(layer, LOPSIDED_ARRAY)(x)
     assert used == [layout]
-    assert same(out, scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply))
+    assert same(out, scalar_layers.convolution(layer, x.numpy(), LOPSIDED_ARRAY.multiply))
 
 
 def test_result_depends_neither_on_threads_nor_on_the_batch_split() -> None:
-    network = approximate(nn.Sequential(conv(padding=1), nn.Flatten(), nn.Linear(3 * 64, 5)), LOPSIDED, layers="all")
+    network = approximate(
+        nn.Sequential(conv(padding=1), nn.Flatten(), nn.Linear(3 * 64, 5)), LOPSIDED_ARRAY, layers="all"
+    )
     x = values((70, 2, 8, 8), 5)
     with torch.no_grad():
         whole = network(x)
@@ -99,7 +102,7 @@ def test_result_depends_neither_on_threads_nor_on_the_batch_split() -> None:
 def test_threads_share_the_columns_of_one_large_row() -> None:
     """Compared with enough rows to fill the lanes, which go through another kernel."""
     layer = nn.Linear(1100, 601)
-    approximated, x = approximate(layer, LOPSIDED, layers="linear"), values((300, 1100), 15)
+    approximated, x = approximate(layer, LOPSIDED_ARRAY, layers="linear"), values((300, 1100), 15)
     with torch.no_grad():
         whole = approximated(x)
         for count in (1, 2, 5):
@@ -112,14 +115,14 @@ def test_threads_share_the_columns_of_one_large_row() -> None:
 def test_weights_prepared_for_the_next_call_follow_changes_of_the_weights(kind: str) -> None:
     def expected(layer: nn.Module) -> np.ndarray:
         if isinstance(layer, nn.Linear):
-            bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED.multiply)
+            bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED_ARRAY.multiply)
             return np.asarray(bare + layer.bias.detach().numpy())
-        bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply)
+        bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED_ARRAY.multiply)
         return np.asarray(bare + layer.bias.detach().numpy()[:, None, None])
 
     model = nn.Linear(9, 7) if kind == "linear" else conv(out_channels=4, bias=True)
     x = values((1, 9) if kind == "linear" else (1, 2, 4, 4), 16)
-    approximated = approximate(model, LOPSIDED, layers="all")
+    approximated = approximate(model, LOPSIDED_ARRAY, layers="all")
     before = copy.deepcopy(approximated.state_dict())
     with torch.no_grad():
         first = expected(approximated)
@@ -147,7 +150,7 @@ def test_weights_prepared_for_the_next_call_follow_changes_of_the_weights(kind: 
 def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
     layer = nn.Linear(500, 60) if kind == "linear" else conv(out_channels=16, padding=1)
     x = values((40, 500) if kind == "linear" else (40, 2, 6, 6), 17)
-    approximated = approximate(layer, LOPSIDED, layers="all")
+    approximated = approximate(layer, LOPSIDED_ARRAY, layers="all")
 
     def run(first: int) -> list[torch.Tensor]:
         with torch.no_grad():
@@ -163,20 +166,20 @@ def test_threads_may_use_one_layer_at_a_time(kind: str) -> None:
 
 def test_large_batches_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = conv(padding=1, groups=1), values((7, 2, 4, 4), 5)
-    expected = approximate(layer, LOPSIDED)(x)
+    expected = approximate(layer, LOPSIDED_ARRAY)(x)
     monkeypatch.setattr("cnn_eval.layers.convolution._POSITIONS_PER_CALL", 32)
-    assert same(approximate(layer, LOPSIDED)(x), expected)
+    assert same(approximate(layer, LOPSIDED_ARRAY)(x), expected)
 
 
 def test_bias_is_added_after_the_products() -> None:
     layer = conv(bias=True)
     x = values((2, 2, 5, 5), 6)
-    bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED.multiply)
-    assert same(approximate(layer, LOPSIDED)(x), bare + layer.bias.detach().numpy()[:, None, None])
+    bare = scalar_layers.convolution(layer, x.numpy(), LOPSIDED_ARRAY.multiply)
+    assert same(approximate(layer, LOPSIDED_ARRAY)(x), bare + layer.bias.detach().numpy()[:, None, None])
     layer = nn.Linear(4, 3)
     x = values((5, 4), 7)
-    bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED.multiply)
-    assert same(approximate(layer, LOPSIDED, layers="linear")(x), bare + layer.bias.detach().numpy())
+    bare = scalar_layers.linear(x.numpy(), layer.weight.detach().numpy(), LOPSIDED_ARRAY.multiply)
+    assert same(approximate(layer, LOPSIDED_ARRAY, layers="linear")(x), bare + layer.bias.detach().numpy())
 
 
 @pytest.mark.parametrize("compute", ["gate", "lowered"])
@@ -216,18 +219,18 @@ def test_a_module_that_stands_in_two_places_is_replaced_in_both() -> None:
             return self.second(torch.relu(self.first(x)))
 
     model, x = Twice(), values((2, 2, 5, 5), 10)
-    for named in (LOPSIDED, {"second": LOPSIDED}, {"first": LOPSIDED, "second": LOPSIDED}):
+    for named in (LOPSIDED_ARRAY, {"second": LOPSIDED_ARRAY}, {"first": LOPSIDED_ARRAY, "second": LOPSIDED_ARRAY}):
         approximated = approximate(model, named)
         assert approximated.first is approximated.second
-        inner = np.maximum(scalar_layers.convolution(model.first, x.numpy(), LOPSIDED.multiply), 0)
-        assert same(approximated(x), scalar_layers.convolution(model.first, inner, LOPSIDED.multiply))
+        inner = np.maximum(scalar_layers.convolution(model.first, x.numpy(), LOPSIDED_ARRAY.multiply), 0)
+        assert same(approximated(x), scalar_layers.convolution(model.first, inner, LOPSIDED_ARRAY.multiply))
     approximated(x).sum().backward()  # both uses contribute, as in torch's own layer
     exact = approximate(model, design("exact"))
     exact(x).sum().backward()
     model(x).sum().backward()
     torch.testing.assert_close(exact.first.weight.grad, model.first.weight.grad, rtol=1e-4, atol=1e-4)
     with pytest.raises(DesignError) as error:
-        approximate(model, {"first": LOPSIDED, "second": design("heap")})
+        approximate(model, {"first": LOPSIDED_ARRAY, "second": design("heap")})
     assert str(error.value) == (
         "a layer must have one design, but second is the same module as another named one and got "
         "heap (reconstructed) after lopsided; name it once."
@@ -237,7 +240,7 @@ def test_a_module_that_stands_in_two_places_is_replaced_in_both() -> None:
 def test_the_original_stays_unchanged_and_state_dicts_are_interchangeable() -> None:
     model = LeNet5().train()
     before = copy.deepcopy(model.state_dict())
-    approximated = approximate(model, LOPSIDED, layers="all")
+    approximated = approximate(model, LOPSIDED_ARRAY, layers="all")
     assert list(approximated.state_dict()) == list(before)
     assert approximated.training
     assert type(model.conv1) is nn.Conv2d
@@ -252,14 +255,14 @@ def test_the_original_stays_unchanged_and_state_dicts_are_interchangeable() -> N
         assert same(clone(x), approximated(x))
         clone.conv1.weight.zero_()
         assert not same(clone(x), approximated(x))
-    assert clone.conv1.design == LOPSIDED
+    assert clone.conv1.design == LOPSIDED_ARRAY
 
 
 def test_layers_run_without_gradients_and_keep_their_hooks() -> None:
     model = nn.Sequential(conv())
     seen = []
     model[0].register_forward_hook(lambda *_: seen.append(1))
-    approximated, x = approximate(model, LOPSIDED), values((1, 2, 5, 5), 11)
+    approximated, x = approximate(model, LOPSIDED_ARRAY), values((1, 2, 5, 5), 11)
     assert approximated(x).requires_grad
     with torch.no_grad():
         assert not approximated(x).requires_grad
@@ -268,26 +271,26 @@ def test_layers_run_without_gradients_and_keep_their_hooks() -> None:
 
 def test_a_mapping_gives_each_named_layer_its_own_design() -> None:
     model, x = LeNet5().eval(), torch.rand(2, 1, 28, 28)
-    approximated = approximate(model, {"conv1": LOPSIDED, "fc1": design("heap")})
+    approximated = approximate(model, {"conv1": LOPSIDED_ARRAY, "fc1": design("heap")})
     assert isinstance(approximated.conv1, ApproximateConv2d)
     assert isinstance(approximated.fc1, ApproximateLinear)
-    assert (approximated.conv1.design, approximated.fc1.design) == (LOPSIDED, design("heap"))
+    assert (approximated.conv1.design, approximated.fc1.design) == (LOPSIDED_ARRAY, design("heap"))
     assert type(approximated.conv2) is nn.Conv2d
-    assert same(approximated.conv1(x), approximate(model.conv1, LOPSIDED)(x))
-    only = approximate(model, LOPSIDED, layers="all", filter=lambda name, _: name in ("conv2", "fc3"))
+    assert same(approximated.conv1(x), approximate(model.conv1, LOPSIDED_ARRAY)(x))
+    only = approximate(model, LOPSIDED_ARRAY, layers="all", filter=lambda name, _: name in ("conv2", "fc3"))
     assert [name for name, module in only.named_modules() if hasattr(module, "design")] == ["conv2", "fc3"]
 
 
 def test_unknown_choices_and_layers_name_the_nearest_ones() -> None:
     cases = [
-        ({"design": {"conv3": LOPSIDED}}, "unknown layer 'conv3'; nearest: conv2, conv1, fc3."),
+        ({"design": {"conv3": LOPSIDED_ARRAY}}, "unknown layer 'conv3'; nearest: conv2, conv1, fc3."),
         ({"layers": "convs"}, "unknown choice of layers 'convs'; nearest: conv."),
         ({"backward": "exact"}, "unknown backward mode 'exact'; available: approximate, slope, ste, table1d, table2d."),
         ({"compute": "lower"}, "unknown way of computing 'lower'; nearest: lowered."),
     ]
     for arguments, message in cases:
         with pytest.raises(UnknownNameError) as error:
-            approximate(LeNet5(), **{"design": LOPSIDED, **arguments})
+            approximate(LeNet5(), **{"design": LOPSIDED_ARRAY, **arguments})
         assert str(error.value) == message
     with pytest.raises(UnknownNameError):
         approximate_layer(LeNet5(), "conv1")
@@ -312,7 +315,7 @@ def test_automatic_products_are_the_bit_accurate_ones_and_the_layer_names_them()
 
 def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
     layer = conv()
-    approximated, x = approximate(layer, LOPSIDED), values((1, 2, 5, 5), 12)
+    approximated, x = approximate(layer, LOPSIDED_ARRAY), values((1, 2, 5, 5), 12)
 
     def message(action: object, *arguments: object, **options: object) -> str:
         with pytest.raises(DesignError) as error:
@@ -337,9 +340,9 @@ def test_what_cannot_be_computed_is_refused_with_whole_messages() -> None:
         "images must cover the kernel, (3, 3) with dilation (1, 1) and padding (0, 0), but are (5, 2); give larger "
         "ones."
     )
-    linear = approximate(nn.Linear(3, 2), LOPSIDED, layers="linear")
+    linear = approximate(nn.Linear(3, 2), LOPSIDED_ARRAY, layers="linear")
     assert message(linear, torch.rand(2, 4)) == "activations must be [..., 3], but are [2, 4]; reshape them."
-    assert message(approximate, nn.Linear(3, 2), LOPSIDED) == (
+    assert message(approximate, nn.Linear(3, 2), LOPSIDED_ARRAY) == (
         "the model must have a layer to replace, but layers='conv' and the filter leave none of its 1 Conv2d and "
         "Linear layers; choose other layers."
     )
@@ -394,15 +397,15 @@ def test_what_cannot_be_replaced_is_listed() -> None:
     assert unreplaced(model, "conv") == everywhere | convolutions
     assert unreplaced(model, "linear") == everywhere | linear
     assert unreplaced(LeNet5()) == {}
-    assert unreplaced(approximate(LeNet5(), LOPSIDED)) == {
+    assert unreplaced(approximate(LeNet5(), LOPSIDED_ARRAY)) == {
         "conv1": "ApproximateConv2d: approximate already",
         "conv2": "ApproximateConv2d: approximate already",
     }
     with pytest.raises(DesignError) as error:
-        approximate(model, {"own": LOPSIDED})
+        approximate(model, {"own": LOPSIDED_ARRAY})
     assert str(error.value) == ("layer own cannot be replaced (Scaled, a subclass of Conv2d); leave it out.")
     with pytest.raises(DesignError) as error:
-        approximate(model, LOPSIDED)
+        approximate(model, LOPSIDED_ARRAY)
     assert str(error.value) == (
         "the model cannot be copied (Only Tensors created explicitly by the user (graph leaves) support "
         "the deepcopy protocol at the moment); make pruning or weight normalisation permanent first."
@@ -415,7 +418,7 @@ def test_what_cannot_be_replaced_is_listed() -> None:
 def test_recorded_operands_are_those_that_the_multiplier_received() -> None:
     model = nn.Sequential(conv(in_channels=4, groups=2, out_channels=2, padding=1, stride=2), nn.Flatten())
     model.append(nn.Linear(2 * 9, 3))
-    approximated = approximate(model, LOPSIDED, layers="all", record=True)
+    approximated = approximate(model, LOPSIDED_ARRAY, layers="all", record=True)
     images = values((6, 4, 5, 6), 13)
     with torch.no_grad():
         approximated(images[:2])
@@ -435,7 +438,7 @@ def test_recorded_operands_are_those_that_the_multiplier_received() -> None:
     again = recorded_operands(approximated, "0", samples=50_000, seed=1)
     assert np.array_equal(again[0], x)
     assert np.array_equal(again[1], w)
-    assert error_metrics(LOPSIDED, operands=(x, w)).method == "trace"
+    assert error_metrics(LOPSIDED_ARRAY, operands=(x, w)).method == "trace"
 
     rows, weights = hidden.numpy(), model[2].weight.detach().numpy()
     met = {(float(row[k]), float(weights[n, k])) for row in rows for n in range(3) for k in range(18)}

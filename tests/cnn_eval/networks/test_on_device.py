@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from bit_equality import same_bits
-from device_products import CORNERS, codes, floats, one_by_one
+from corner_values import CORNERS_OF_FORMATS
+from device_products import codes, floats, one_by_one
 from layer_cases import DESIGNS, conv, values
 from torch import nn
 
@@ -31,7 +32,7 @@ def on_device(each: Design, x: np.ndarray, w: np.ndarray, method: str = "auto") 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_design_gives_the_bits_of_the_cpu(name: str) -> None:
-    corners = CORNERS[:, None], CORNERS[None, :]
+    corners = CORNERS_OF_FORMATS[:, None], CORNERS_OF_FORMATS[None, :]
     assert same_bits(on_device(design(name), *corners), one_by_one(design(name), *corners))
     for rows, depth, columns in ((3000, 20, 9), (5, 20, 200)):
         x, w = floats((rows, depth), rows), floats((depth, columns), columns)

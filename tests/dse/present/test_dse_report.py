@@ -18,7 +18,7 @@ import pytest
 from synthetic_search import NASTY as SCRIPT_NAME
 from synthetic_search import synthetic_search
 
-from circuits import AdderCell, Design
+from circuits import TOPOLOGIES, AdderCell, Design, multipliers
 from circuits.drawing.array_places import counts_of, places
 from dse import (
     COLUMNS,
@@ -37,7 +37,7 @@ from dse.explore.search_loop import search
 from dse.present.artifacts import write_results
 from dse.present.html_report import report
 from dse.present.intervals import interval
-from dse.present.score_table import score_text
+from dse.present.score_table import score_text, structure
 from dse.present.search_page.choice_importance import adjusted_share, choice_importances, choices_of
 from dse.present.search_page.search_data import DesignTexts, packed_drawing, search_data
 from dse.score import evaluation
@@ -311,3 +311,18 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path, capsys: pytest.Capt
     )
     assert results.main(["show", "last", "--store", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: there is no finished run in ")
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_a_topology_under_another_name_is_described_by_what_it_is(
+    topology: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The structure in a table of scores follows from the topology's record, not from its name."""
+    other = f"{topology}_2"  # circuits are cached by name
+    monkeypatch.setattr(multipliers, "TOPOLOGIES", {**TOPOLOGIES, other: TOPOLOGIES[topology]})
+    for fields in ({}, {"tile": 2, "truncate_columns": 3}, {"final_adder": "cell", "placement": "ama1"}):
+        named, second = (
+            Design(topology=name, format=None, width=5, **fields)  # type: ignore[arg-type]
+            for name in (topology, other)
+        )
+        assert structure(second).replace(other, topology) == structure(named)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import lopsided
 import numpy as np
 import torch
 from bit_equality import same_bits
+from corner_values import CORNERS
 from hypothesis import strategies as st
+from lopsided import LOPSIDED_ARRAY
 from torch import nn
 
-from circuits import Design, design
+from circuits import design
 
-LOPSIDED = Design(placement=lopsided.LOPSIDED, ports="pcs", name="lopsided")
-"""A multiplier whose operands cannot be exchanged."""
-DESIGNS = (design("axfpm_tiled"), LOPSIDED, design("heap"), design("exact"))
-CORNERS = np.array(
-    [0, 1, 1.5, 1.9999999, 2.0**-126, 2.0**-140, 2.0**-64, 3.4028235e38, 2.0**64, np.inf, np.nan], dtype=np.float32
-)
-CORNERS = np.concatenate([CORNERS, -CORNERS])
+DESIGNS = (design("axfpm_tiled"), LOPSIDED_ARRAY, design("heap"), design("exact"))
 
 
 def same(one: torch.Tensor | np.ndarray, other: torch.Tensor | np.ndarray) -> bool:

@@ -110,6 +110,48 @@ def truncated(x: Numbers, y: Numbers, width: tuple[int, int], columns: int, comp
     return total % (1 << sum(width))
 
 
+def signed_columns(x: Numbers, y: Numbers, width: tuple[int, int]) -> list[Numbers]:
+    """How many bits of each product column are set in a signed array (Baugh, Wooley 1973).
+
+    Partial products of one sign bit are complemented, and 2^(w-1) + 2^(v-1) + 2^(w+v-1) is added.
+    """
+    w, v = width
+    ones = (1 << w - 1) + (1 << v - 1) + (1 << w + v - 1)
+    columns = [np.full_like(x, ones >> k & 1) for k in range(w + v)]
+    for i in range(w):
+        for j in range(v):
+            product = (x >> i & 1) * (y >> j & 1)
+            columns[i + j] += 1 - product if (i == w - 1) != (j == v - 1) else product
+    return columns
+
+
+def wrapped(total: Numbers, bits: int) -> Numbers:
+    """The number in two's complement of the lowest bits."""
+    total = total % (1 << bits)
+    return np.where(total >> (bits - 1) & 1, total - (1 << bits), total)
+
+
+def signed_broken_array(x: Numbers, y: Numbers, width: tuple[int, int], horizontal: int, vertical: int) -> Numbers:
+    """The array of x without its lowest bits, a number in two's complement again, without the lowest columns."""
+    w, v = width[0] - horizontal, width[1]
+    columns = signed_columns(x >> horizontal, y, (w, v))
+    kept = sum((bits << k for k, bits in enumerate(columns) if k + horizontal >= vertical), np.zeros_like(x))
+    return wrapped(kept << horizontal, w + horizontal + v)
+
+
+def signed_truncated(x: Numbers, y: Numbers, width: tuple[int, int], columns: int, compensation: str) -> Numbers:
+    """The signed array's columns from `columns` on, and what stands for the others: their mean, or the last of them."""
+    every = signed_columns(x, y, width)
+    total = sum((bits << k for k, bits in enumerate(every) if k >= columns), np.zeros_like(x))
+    if compensation == "constant":
+        # All pairs of operands have every pair of bits equally often, so that the mean over them is exact.
+        dropped = sum((bits << k for k, bits in enumerate(every) if k < columns), np.zeros_like(x))
+        total = total + (round(Fraction(int(dropped.sum()), dropped.size << columns)) << columns)
+    elif compensation == "variable" and columns:
+        total = total + (every[columns - 1] << columns)
+    return wrapped(total, sum(width))
+
+
 def approximate_booth(x: Numbers, y: Numbers, width: tuple[int, int], *, encoder: str, p: int, signed: bool) -> Numbers:
     """Liu et al. 2017: the rows of exact Booth digits, and what its bits below column p are instead."""
     w, v = width
@@ -125,8 +167,7 @@ def approximate_booth(x: Numbers, y: Numbers, width: tuple[int, int], *, encoder
             wrong = high ^ bit if encoder == "2" else (middle ^ low) & (high ^ bit)
             row = row + ((wrong - (row >> j & 1)) << j)
         total = total + ((row + (digit < 0)) << 2 * n)
-    total = total % (1 << w + v)
-    return np.where(total >> (w + v - 1) & 1, total - (1 << w + v), total) if signed else total
+    return wrapped(total, w + v) if signed else total % (1 << w + v)
 
 
 def signed_magnitudes(model: Callable[[Numbers, Numbers], Numbers], x: Numbers, y: Numbers) -> Numbers:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
+from corner_values import CORNERS_OF_FORMATS
 
 from circuits import Design
 from circuits.engine.device.gate_products import Operands
 from circuits.engine.device.launching import HostLaunches
 from circuits.engine.matrix_products.element_places import places_of_rows
 from circuits.engine.multiplier_circuit import code_dtype, sum_dtype
-
-_LIMITS = [448, 449, 464, 480, 57344, 61440, 65504, 65519, 65520, 2**-6, 2**-9, 2**-10, 3 * 2.0**-10]
-_LIMITS += [2**-14, 2**-16, 2**-17, 1.5 * 2**-17, 2**-24, 2**-25, 1.5 * 2**-24]
-"""Values at the limits of narrow formats: the largest, the smallest normal, half of the smallest subnormal."""
-CORNERS = np.array(
-    [0, 1, 1.5, 1.9999999, 2.0**-126, 2.0**-140, 2.0**-64, 3.4028235e38, 2.0**64, np.inf, np.nan, *_LIMITS],
-    dtype=np.float32,
-)
-CORNERS = np.concatenate([CORNERS, -CORNERS])
 
 
 def on_host(products: ModuleType, design: Design, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -50,10 +42,10 @@ def _sums(design: Design, depth: int) -> np.dtype:
 
 
 def floats(shape: tuple[int, ...], seed: int, corners: float = 0.2) -> np.ndarray:
-    """Random float32 values of both signs; a share `corners` of them is drawn from CORNERS."""
+    """Random float32 values of both signs; a share `corners` of them is drawn from CORNERS_OF_FORMATS."""
     rng = np.random.default_rng(seed)
     drawn = (rng.standard_normal(shape) * np.exp(2 * rng.standard_normal(shape))).astype(np.float32)
-    return np.where(rng.random(shape) < corners, rng.choice(CORNERS, shape), drawn)
+    return np.where(rng.random(shape) < corners, rng.choice(CORNERS_OF_FORMATS, shape), drawn)
 
 
 def codes(design: Design, operand: int, shape: tuple[int, ...], seed: int) -> np.ndarray:

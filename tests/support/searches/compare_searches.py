@@ -1,7 +1,7 @@
 """Compares the default search with that of another checkout: designs per CPU second, and hypervolume at equal budget.
 
     git worktree add /somewhere 2d6c522
-    python tests/support/compare_searches.py /somewhere --seeds 5
+    python tests/support/searches/compare_searches.py /somewhere --seeds 5
 
 With --keep FOLDER the front and the seconds of each search stay there, and a search that has them is not repeated.
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from dse.explore.hypervolume import hypervolume
 
-HERE = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parents[3]
 OBJECTIVES = ("energy", "delay", "accuracy_loss")
 
 

@@ -22,10 +22,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from circuits import DesignError
+from circuits import Design, DesignError
 from circuits.commands import main as circuits_main
 from circuits.cost.characterize.subcircuit import MAXIMUM_BYTES, read_subcircuit
 from circuits.engine.llvm import jit
+from circuits.support import documents
 from circuits.support.archives import MAX_DIRECTORY_BYTES
 from circuits.support.documents import (
     MAX_DEPTH,
@@ -253,10 +254,18 @@ def test_hostile_toml_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_people_write_is_far_from_the_bounds() -> None:
-    """The largest placement that a design can have, of 65 x 64 cells, each on a line of its own."""
-    values = 65 * 64 * 2
-    assert values < MAX_VALUES / 5
+def test_the_largest_placement_is_far_from_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """65 x 64 cells, each on a line of its own, are read within a third of the bounds."""
+    names = np.random.default_rng(0).choice(["ama1", "ama2", "exact"], (65, 64)).tolist()
+    rows = ",\n".join("[\n" + ",\n".join(f'  "{name}"' for name in row) + "\n]" for row in names)
+    text = f'[design]\nformat = "integer"\nwidth = 64\n\n[design.placement]\ngrid = [\n{rows}\n]\n'
+    for name, bound in (("MAX_VALUES", MAX_VALUES), ("MAX_TOML_BYTES", MAX_TOML_BYTES), ("MAX_DEPTH", MAX_DEPTH)):
+        monkeypatch.setattr(documents, name, bound // 3)
+    design = Design.from_toml(text)
+    assert design.placement == Design(format=None, width=64, placement={"grid": names}).placement
+    monkeypatch.setattr(documents, "MAX_VALUES", 2 * 65 * 64)
+    with pytest.raises(DesignError, match="of at most 8320 values and lines, but has more"):
+        Design.from_toml(text)
 
 
 # JSON.
