@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from circuits import Design
 from cnn_eval.models.inference import logits
-from dse import SCORERS, Processes, ScoreSettings, SearchOptions, Store
+from dse import SCORERS, Processes, ScoreSettings, SearchOptions, Store, settings_for_network
 from dse.explore.methods import layer_seeds
 from dse.explore.search_loop import search
 from dse.score.evaluation import measure
 from dse.score.networks.layer_ladder import ladder, layer_harms
-from dse.score.networks.network_fitting import settings_for_network, with_layers
+from dse.score.networks.network_fitting import with_layers
 from dse.score.networks.scored_networks import baseline_of, evaluation_images, through
 from dse.score.scorers.divergence_scorer import divergences
 from dse.space.library_spaces import LIBRARY_BY_LAYER
