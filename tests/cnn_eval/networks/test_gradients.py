@@ -19,6 +19,9 @@ from cnn_eval import approximate
 from cnn_eval.layers import lowered_products as lowered
 from cnn_eval.layers.lowered_products import masked, masked_factors
 
+# torch says once a process that it copies images for padding="same" with an even kernel.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+
 TILED = design("axfpm_tiled")
 BILINEAR = (design("exact"), design("axfpm"), TILED)
 

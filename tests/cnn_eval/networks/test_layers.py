@@ -27,6 +27,9 @@ from cnn_eval.layers.approximation import recomputed
 from cnn_eval.models.networks.lenet5 import LeNet5
 from cnn_eval.support.thread_limits import torch_threads
 
+# torch says once a process that it copies images for padding="same" with an even kernel.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+
 
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(convolutions(), st.sampled_from(DESIGNS), st.integers(0, 99), st.booleans())
