@@ -34,6 +34,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
         "heap_vs_axfpm": "studies.own.heap_vs_axfpm",
         "margins": "studies.own.margins",
         "several_networks": "studies.own.networks.several_networks",
+        "several_alexnets": "studies.own.networks.several_alexnets",
         "networks_black_box": "studies.own.networks.networks_black_box",
         "networks_white_box": "studies.own.networks.networks_white_box",
         "networks_audit": "studies.own.networks.networks_audit",

@@ -30,6 +30,7 @@ MODELS: Mapping[str, ModelEntry] = LazyMapping(
         "lenet5_long": "cnn_eval.models.networks.lenet5:LENET5_LONG",
         "lenet5_smooth": "cnn_eval.models.networks.lenet5:LENET5_SMOOTH",
         "alexnet": "cnn_eval.models.networks.alexnet:ALEXNET",
+        "alexnet_smooth": "cnn_eval.models.networks.alexnet:ALEXNET_SMOOTH",
         "dorefa_full": "cnn_eval.models.networks.table11:DOREFA_FULL",
         "dorefa_weight": "cnn_eval.models.networks.table11:DOREFA_WEIGHT",
         "dorefa_float": "cnn_eval.models.networks.table11:DOREFA_FLOAT",

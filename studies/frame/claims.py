@@ -139,6 +139,21 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     *_transfer("attacks on the exact AlexNet seldom transfer to Ax-FPM", "table 3", "table3"),
     *(
+        claim
+        for what, quantity in (
+            ("smallest perturbations", "[^,]*, smallest, over .*"),
+            ("with a margin (x 1.5) or spending a budget", "[^,]*, (x 1.5|linf <= [^,]*), over .*"),
+        )
+        for claim in _over_networks(
+            f"attacks on AlexNet seldom transfer, {what}",
+            "table 3",
+            _CIRCUITS,
+            quantity,
+            (below(SELDOM), f"under {SELDOM:g} % fool it", "seldom"),
+            "several_alexnets",
+        )
+    ),
+    *(
         Claim(
             "black-box attacks fool Ax-FPM less often than exact, smallest perturbations",
             "table 4",
@@ -277,6 +292,14 @@ CLAIMS: tuple[Claim, ...] = (
         ("heap", *_CIRCUITS),
         f"{_LOSS}, over .*",
         (above(-KEPT), f"loses at most {KEPT:g} point", "kept"),
+    ),
+    *_over_networks(
+        "accuracy of AlexNet is kept",
+        "table 6",
+        _CIRCUITS,
+        f"{_LOSS}, over .*",
+        (above(-KEPT), f"loses at most {KEPT:g} point", "kept"),
+        "several_alexnets",
     ),
     *_accuracy(
         "accuracy of AlexNet is kept",

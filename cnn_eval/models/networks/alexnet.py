@@ -55,6 +55,11 @@ class AlexNet(nn.Module):
         return self.fc3(x)  # type: ignore[no-any-return]  # torch types a module call as Any
 
 
-ALEXNET = ModelEntry(
-    factory=AlexNet, dataset="cifar10", recipe=replace(CIFAR10_ADAM, model="alexnet", learning_rate=1e-3)
+_RECIPE = replace(CIFAR10_ADAM, model="alexnet", learning_rate=1e-3)
+ALEXNET = ModelEntry(factory=AlexNet, dataset="cifar10", recipe=_RECIPE)
+ALEXNET_SMOOTH = ModelEntry(
+    factory=AlexNet,
+    dataset="cifar10",
+    recipe=replace(_RECIPE, model="alexnet_smooth", seed=1, label_smoothing=0.1, rotation=10, scale=0.1),
 )
+"""Another seed, targets and augmentation: studies of several networks tell by it what the first one's training did."""

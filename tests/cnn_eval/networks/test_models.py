@@ -95,6 +95,19 @@ def test_five_lenets_of_different_training_are_as_accurate_as_recorded() -> None
     assert min(confident.values()) > 0.8
 
 
+def test_two_alexnets_of_different_training_are_as_accurate_as_recorded() -> None:
+    """Seeds, targets and augmentation differ; study several_alexnets takes the spread between networks from them."""
+    images = load("cifar10")
+    first, second = ("alexnet", "alexnet_smooth")
+    assert MODELS[first].recipe.seed != MODELS[second].recipe.seed
+    assert MODELS[second].recipe.label_smoothing > MODELS[first].recipe.label_smoothing
+    classes = {name: predict(load_model(name), images.images[:200]) for name in (first, second)}
+    assert not torch.equal(*classes.values())
+    for name, predicted in classes.items():
+        share = float((predicted == images.labels[:200]).float().mean())
+        assert share == pytest.approx(weights_record(name)["accuracy"]["embedded"]["percent"] / 100, abs=0.1)
+
+
 def test_loaded_model_is_in_evaluation_mode_and_leaves_torch_alone() -> None:
     before = torch.random.get_rng_state()
     model = load_model("lenet5")

@@ -147,7 +147,7 @@ def test_settings_outside_their_ranges_are_refused(fields: dict[str, object], me
 
 
 def test_training_an_unknown_model_names_the_nearest_ones(images: LabelledImages) -> None:
-    message = "unknown model 'alexnett'; nearest: alexnet, lenet5, lenet5_smooth."
+    message = "unknown model 'alexnett'; nearest: alexnet, alexnet_smooth, lenet5."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train(replace(TINY, model="alexnett"), images)
 

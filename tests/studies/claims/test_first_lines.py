@@ -167,6 +167,7 @@ def test_every_claim_over_networks_is_paired_and_names_a_study() -> None:
     over = [claim for claim in CLAIMS if claim.text.endswith(", over several networks")]
     assert {claim.study for claim in over} == {
         "several_networks",
+        "several_alexnets",
         "networks_black_box",
         "networks_white_box",
         "networks_audit",
