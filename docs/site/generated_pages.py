@@ -30,6 +30,8 @@ PROGRAMS = {
 }
 MOVED = {"README.md": "overview.md", "studies/RESULTS.md": "reference/results.md", "CHANGELOG.md": "changelog.md"}
 """Files outside docs/ that are pages of the site."""
+PICTURES = {"studies/RESULTS.png": "reference/RESULTS.png"}
+"""Pictures outside docs/ that these pages show."""
 _SCORES = "<!-- scores -->"
 """What reference/columns.md has in the place of the table of scores."""
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
@@ -147,7 +149,7 @@ def score_table() -> str:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the generated pages."""
+    """Adds the generated pages, and pictures of theirs."""
     from mkdocs.structure.files import File
 
     pages = {f"reference/commands/{program}.md": command_page(program) for program in PROGRAMS}
@@ -155,6 +157,8 @@ def on_files(files: Any, config: Any) -> Any:
     pages |= {page: _moved(ROOT / source) for source, page in MOVED.items()}
     for page, text in pages.items():
         files.append(File.generated(config, page, content=text))
+    for source, picture in PICTURES.items():
+        files.append(File.generated(config, picture, abs_src_path=str(ROOT / source)))
     return files
 
 
