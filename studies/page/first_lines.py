@@ -136,7 +136,7 @@ def _verdicts(tests: Sequence[tuple[Claim, Sequence[Row]]]) -> str:
     for verdict, circuits in groups.items():
         if circuits:
             named = [
-                f"`{name}`" if count == total[name] else f"`{name}` ({count} of {total[name]})"
+                f"`{name}`" if count == total[name] else f"{count} of {total[name]} claims on `{name}`"
                 for name, count in circuits.items()
             ]
             numbers = _numbers(values[verdict])

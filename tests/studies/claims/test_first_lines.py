@@ -88,7 +88,10 @@ def test_a_circuit_of_several_claims_may_stand_under_several_verdicts(monkeypatc
     monkeypatch.setattr("studies.page.first_lines.LINES", lines)
     rows = [Row("axfpm", "energy / exact, as drawn", 0.395, 0.395), Row("axfpm", "delay / exact, as drawn", 1.2, 0.235)]
     text = line({"table9": StudyResult(rows, "measured", "", {}, name="table9", level="full")}, 1)
-    assert "holds for `axfpm` (1 of 2) (0.395); does not hold for `axfpm` (1 of 2) (1.2); not measured yet" in text
+    assert (
+        "holds for 1 of 2 claims on `axfpm` (0.395); does not hold for 1 of 2 claims on `axfpm` (1.2); not measured yet"
+        in text
+    )
     assert "on the circuit itself" in text
 
 
