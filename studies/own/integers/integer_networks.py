@@ -153,8 +153,8 @@ def _training_images(options: StudyOptions) -> tuple[LabelledImages, _Source]:
 
 
 def _settings(name: str, size: _Size) -> FinetuneSettings:
-    # After 50 steps resnet20 through u8_mae2.28, at 75 % once recovered, has 82 % at a rate of 1e-4, 77 % at 3e-4 and 10 %
-    # at 1e-3; through 12 truncated columns, at 11 %, it has 17 % at 1e-4 and 35 % at 3e-4.
+    # After 50 steps resnet20 through u8_mae2.28, at 75 % once recovered, has 82 % at a learning rate of 1e-4, 77 % at
+    # 3e-4 and 10 % at 1e-3; through 12 truncated columns, at 11 %, it has 17 % at 1e-4 and 35 % at 3e-4.
     return FinetuneSettings(
         model=name,
         epochs=size.epochs,
