@@ -18,8 +18,7 @@ all assignments by energy and harm (Everett, Operations Research 11(3), 1963): t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from torch import nn
 from circuits.designs.design_record import Design
 from cnn_eval.layers.approximation import approximate
 from cnn_eval.models.inference import evaluation_mode, logits
+from cnn_eval.support.thread_limits import torch_threads
 from dse.score.networks.scored_networks import calibration_images, networks_for
 from dse.score.scorers.divergence_scorer import divergences
 from dse.score.scorers.scorer import ScoreSettings
@@ -52,7 +52,7 @@ def layer_harms(layers: Sequence[str], designs: Sequence[Design], settings: Scor
     """
     network = networks_for(designs[0], settings).exact(designs[0])
     images = calibration_images(settings)[:_IMAGES]
-    with _one_thread(), torch.no_grad():
+    with torch_threads(1), torch.no_grad():
         inputs, exact_logits = _inputs(network, layers, images)
         outputs = _outputs(network, inputs)
         errors = np.array([_relative_errors(network, design, inputs, outputs) for design in designs]).T
@@ -131,13 +131,3 @@ def _relative_errors(
         signal = sum(float(other.double().square().sum()) for other in outputs)
         errors.append(squares / signal if signal else 0.0)
     return errors
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
