@@ -257,7 +257,7 @@ def test_cheap_scorers_from_outside_run_before_the_network(importable: Path) -> 
     names = [scorer.name for scorer in all_scorers([load_scorer(NAME)])]
     assert names == [
         *("error", "cost", "network_energy", "product"),
-        *("layer_error", "accuracy", "transfer", "margin", "adaptive"),
+        *("layer_error", "divergence", "accuracy", "transfer", "margin", "adaptive"),
     ]
     with pytest.raises(DesignError, match=r"^scorers must have distinct names, but 'product' is given twice; rename"):
         all_scorers([load_scorer(NAME), load_scorer(NAME)])
