@@ -31,7 +31,8 @@ _CLAIMS = f"""
 direction" states; *not reproduced*: neither; *too few samples to tell*: an interval wider than {DECISIVE:g} points
 holds the number; *cannot be told*: the test could not pass, since the exact network leaves less room than the
 published difference, or could not fail, since the number was fitted or follows from something else, or a direction has
-no interval to bear it; *{UNMEASURED}*: the claim is newer than the result. Where the paper gives words and no number,
+no interval to bear it; *{UNMEASURED}*: the claim is newer than the result,
+or level quick leaves it out. Where the paper gives words and no number,
 the direction decides. Differences to exact have Newcombe's interval for independent rates, or are paired where the
 study says so; under white-box attacks the weakest gradient counts, paired by image. Each published number is compared
 once. A line over several attacks gives the range of their numbers and of their intervals, and needs all of them. The
