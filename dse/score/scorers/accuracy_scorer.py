@@ -48,7 +48,8 @@ def _loss_interval(name: str, scores: Scores) -> tuple[float, float] | None:
     return 100 * low, 100 * high
 
 
-def _settings(settings: ScoreSettings) -> dict[str, Any]:
+def answer_settings(settings: ScoreSettings) -> dict[str, Any]:
+    """What answers to the test images, compared with those of exact products, depend on."""
     return {
         **network_settings(settings),
         "images": settings.images,
@@ -85,7 +86,7 @@ def _screens(settings: ScoreSettings) -> tuple[Scorer, ...]:
             cost="network",
             key="digest",
             columns=(),
-            settings=_settings,
+            settings=answer_settings,
             measure=partial(_measure_first, count=count),
             bounds=_bounds,
         )
@@ -218,7 +219,7 @@ ACCURACY = Scorer(
             interval=_loss_interval,
         ),
     ),
-    settings=_settings,
+    settings=answer_settings,
     measure=_measure,
     screens=_screens,
     title=lambda settings: (

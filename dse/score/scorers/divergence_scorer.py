@@ -9,11 +9,10 @@ small errors the divergence grows with the square of the movement. It is measure
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from circuits.designs.named_designs import design
 from circuits.support.numbers import SIGNIFICANT
-from dse.score.networks.network_keys import data_digest, network_settings
+from dse.score.scorers.accuracy_scorer import answer_settings
 from dse.score.scorers.scorer import Column, Scorer, ScoreSettings
 from dse.space.per_layer import Candidate
 
@@ -25,15 +24,6 @@ __all__ = ["DIVERGENCE"]
 
 _LEAST_IMAGES = 2
 """Images for which a standard error is defined."""
-
-
-def _settings(settings: ScoreSettings) -> dict[str, Any]:
-    return {
-        **network_settings(settings),
-        "images": settings.images,
-        "data": data_digest(settings),
-        "baseline": design("exact").digest,
-    }
 
 
 def _measure(candidate: Candidate, settings: ScoreSettings) -> dict[str, float]:
@@ -84,7 +74,7 @@ DIVERGENCE = Scorer(
             best=0.0,
         ),
     ),
-    settings=_settings,
+    settings=answer_settings,
     measure=_measure,
     is_asked_for=lambda settings: False,
     title=lambda settings: (

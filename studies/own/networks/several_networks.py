@@ -7,6 +7,7 @@ length and loss, and so are transfers at several margins (`studies.rows.over_net
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import seaborn
 
@@ -52,33 +53,58 @@ PAIRS = (("heap", "axfpm"), ("axfpm_released", "axfpm"))
 """Victims that are compared with each other on the same examples."""
 
 
+@dataclass(frozen=True)
+class TransferStudy:
+    """Transfers, accuracy and confidence of networks of one architecture; mappings are by level.
+
+    `samples`: images to attack; `clean`: images behind accuracy and confidence; `further`: see `attack_rows.setting`;
+    `victims`: those that the sentence on the result speaks of.
+    """
+
+    name: str
+    networks: tuple[str, ...]
+    attacks: Mapping[str, tuple[str, ...]]
+    samples: Mapping[str, int]
+    clean: Mapping[str, int]
+    further: Mapping[str, Mapping[str, tuple[str, ...]]]
+    claimed: Claimed
+    victims: Collection[str]
+
+    def run(self, options: StudyOptions) -> StudyResult:
+        """Attacks every network and tries the examples on its own victims."""
+        level = options.level
+
+        def measure(model: str) -> Found:
+            attacks = setting(options, self.samples, DESIGNS, model=model, further=self.further[level])
+            return {
+                **transfers(attacks, self.attacks[level], factors=FACTORS, pairs=PAIRS),
+                **clean(attacks, options, self.clean[level]),
+            }
+
+        rows = rows_of(found_on_each(options, self.networks, measure), self.claimed)
+        return StudyResult(
+            rows,
+            "measured",
+            summary(rows, self.networks, self.victims),
+            {
+                "networks": {name: weights_record(name)["sha256"] for name in self.networks},
+                "level": level,
+                "data": options.data,
+                "samples": self.samples[level],
+                "clean_images": self.clean[level],
+                "attacks": list(self.attacks[level]),
+                "factors": list(FACTORS),
+                "bootstrap": RECORD,
+            },
+            figures(rows, self.name),
+        )
+
+
 def run(options: StudyOptions) -> StudyResult:
     """Attacks every network and tries the examples on its own victims. Levels quick and default use embedded images."""
-
-    def measure(name: str) -> Found:
-        attacks = setting(options, SAMPLES, DESIGNS, model=name, further=FURTHER)
-        return {
-            **transfers(attacks, ATTACKS[options.level], factors=FACTORS, pairs=PAIRS),
-            **clean(attacks, options, CLEAN[options.level]),
-        }
-
-    rows = rows_of(found_on_each(options, NETWORKS, measure), CLAIMED)
-    return StudyResult(
-        rows,
-        "measured",
-        summary(rows, NETWORKS, TRANSFER),
-        {
-            "networks": {name: weights_record(name)["sha256"] for name in NETWORKS},
-            "level": options.level,
-            "data": options.data,
-            "samples": SAMPLES[options.level],
-            "clean_images": CLEAN[options.level],
-            "attacks": list(ATTACKS[options.level]),
-            "factors": list(FACTORS),
-            "bootstrap": RECORD,
-        },
-        figures(rows, "several_networks"),
-    )
+    further = dict.fromkeys(SAMPLES, FURTHER)
+    study = TransferStudy("several_networks", NETWORKS, ATTACKS, SAMPLES, CLEAN, further, CLAIMED, TRANSFER)
+    return study.run(options)
 
 
 def figures(rows: Sequence[Row], name: str) -> dict[str, bytes]:
